@@ -1,0 +1,1 @@
+"""Build systems behind one Protocol (``buildsys.base``). Nothing here knows Django or the database."""

@@ -1,0 +1,243 @@
+"""What the workflow asks of a build system, whatever it is.
+
+Everything is a list, so that a build system with multicalls needs one round trip for many things.
+Every method may be called again with the same arguments and then changes nothing more: workers die.
+Nothing here waits for a build: a build system is submit, park, wake. Whoever learns that a build
+ended wakes ``component:<id>``; ``statuses`` says what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, runtime_checkable
+
+from mbs.errors import MBSError, Unavailable
+
+
+class BuildSystemError(MBSError):
+    """The build system refused: the build cannot go on as it is."""
+
+    code = "build_system_refused"
+
+
+class BuildSystemUnavailable(Unavailable):
+    """The build system is away or overloaded: the same call may succeed later."""
+
+    code = "build_system_unavailable"
+
+
+class TaskState(Enum):
+    """Of one submission. ``LOST``: it will never end, and may be submitted again as the next attempt."""
+
+    OPEN = "open"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    LOST = "lost"
+
+
+class RepoState(Enum):
+    """Of a regeneration of a repository."""
+
+    OPEN = "open"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module build, as far as a build system needs to know it.
+
+    :param tag: name of its Koji tag (``contract: Koji tag``), unique among builds that are not garbage.
+    :param buildrequires: name -> ``{ref, stream, version, context, koji_tag, ...}``, ordered.
+    :param groups: build group name -> packages that are to be installed in every buildroot.
+    :param modulemd: the document as it was expanded.
+    :param disttag: value of ``%dist`` without the leading dot.
+    """
+
+    id: int
+    name: str
+    stream: str
+    version: str
+    context: str
+    tag: str
+    owner: str
+    scratch: bool
+    arches: tuple[str, ...]
+    modulemd: str
+    disttag: str
+    buildrequires: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def nsvc(self) -> str:
+        return f"{self.name}:{self.stream}:{self.version}:{self.context}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One component to be built.
+
+    :param component_id: number of the component build; its end wakes ``component:<component_id>``.
+    :param attempt: counts from 1; raised when an earlier attempt was lost or is built anew.
+    :param source: scm url of the dist-git repository, ``url#<full commit>``; empty when ``spec`` is given.
+    :param spec: text of a spec file that needs no sources (module-build-macros).
+    :param after: NVRs that are in the buildroot when this one starts.
+    :param weight: expected seconds.
+    """
+
+    component_id: int
+    attempt: int
+    module: Module
+    package: str
+    source: str = ""
+    spec: str = ""
+    weight: float = 0.0
+    arches: tuple[str, ...] = ()
+
+    @property
+    def wake_key(self) -> str:
+        return f"component:{self.component_id}"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The answer to a job: the build system's number for it, and where a person can look at it."""
+
+    task_id: int
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class TaskStatus:
+    """What became of a submission.
+
+    :param nvr: ``name-version-release``, known at the latest when it is complete.
+    :param reason: why it failed or was lost, for people.
+    :param started: seconds since the epoch, or None when it still waits for a place.
+    """
+
+    task_id: int
+    state: TaskState
+    nvr: str = ""
+    reason: str = ""
+    url: str = ""
+    started: float | None = None
+    ended: float | None = None
+
+
+@dataclass(frozen=True)
+class RepoStatus:
+    """What became of a repository request.
+
+    :param missing: NVRs that were asked for and are not in it (then it must be asked for again).
+    """
+
+    state: RepoState
+    reason: str = ""
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """Which of the NVRs asked for are in the module's two tags."""
+
+    buildroot: frozenset[str]
+    final: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished module left behind.
+
+    :param topdir: folder or url where its trees lie.
+    :param modulemds: arch -> final modulemd document (artifacts, licenses), and ``src``.
+    """
+
+    topdir: str
+    modulemds: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What differs between build systems and matters to the workflow.
+
+    :param shares_builds: a build made for one module may be tagged into another (reuse).
+    :param simulated: nothing is really built; pages and clients say so.
+    """
+
+    shares_builds: bool = False
+    simulated: bool = False
+
+
+class BuildSystem(Protocol):
+    """See the module's docstring for what holds for every method.
+
+    :raises BuildSystemUnavailable: from any method, when the build system is away.
+    :raises BuildSystemError: from any method, when it refuses.
+    """
+
+    name: str
+    capabilities: Capabilities
+
+    def arches(self, module: Module) -> tuple[str, ...]:
+        """The architectures it would build this module for, before ``buildopts.arches`` limits them."""
+
+    def prepare(self, module: Module, packages: Sequence[str]) -> None:
+        """Make the two tags (``module.tag`` and ``...-build``) and the target, or their like."""
+
+    def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
+        """For each job the open or complete submission of this very component that exists already.
+
+        What it was submitted as (attempt) is not asked: whatever is alive or done is adopted.
+        """
+
+    def submit(self, jobs: Sequence[Job]) -> list[Submission]:
+        """Start builds. The same component and attempt twice is the same submission."""
+
+    def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
+        """What became of submissions. One that it does not know is LOST."""
+
+    def cancel(self, task_ids: Sequence[int]) -> None:
+        """Stop what is open; silent about what is not."""
+
+    def recover(self, task_ids: Sequence[int]) -> None:
+        """For open submissions: send again whatever a broker may have lost. Called by a sweep."""
+
+    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> None:
+        """Ask that builds be put into the buildroot tag and, with ``final``, into the module's tag.
+
+        Builds of earlier modules may be named where ``capabilities.shares_builds``.
+        """
+
+    def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
+        """Which of these builds are in the tags by now."""
+
+    def request_repo(self, module: Module) -> int:
+        """Ask for a repository of all that is in the buildroot tag now; answers the request's number."""
+
+    def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
+        """What became of the request. READY only when the repository holds all of ``nvrs``."""
+
+    def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
+        """Record the finished module. ``nvrs``: package -> NVR of all components, without the macros."""
+
+    def abandon(self, module: Module) -> None:
+        """The module failed or was cancelled: stop what was prepared for it. What was built stays."""
+
+
+@runtime_checkable
+class RunsBuilds(Protocol):
+    """A build system whose builds are run by this service's own workers on the queue ``builds``."""
+
+    def run(self, task_id: int) -> str | None:
+        """Run one submission (or regeneration) to its end; answers the key to wake, or None.
+
+        Returns at once when the submission has ended, is running elsewhere, or is of an older attempt.
+        """
+
+
+#: ``send(task_id, delay)`` puts a submission on the queue ``builds`` after ``delay`` seconds.
+Send = Callable[[int, float], None]
