@@ -1,1 +1,1 @@
-"""The field's knowledge: modules, their names, documents, states and expansion. Pure but for ``mbs.client``."""
+"""The knowledge of the field: names, documents, states, expansion. Pure, but for ``mbs.client``."""
