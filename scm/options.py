@@ -1,0 +1,64 @@
+"""What the operator decides about reading from git: handed in by the caller, never looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ScmOptions:
+    """Bounds and permissions. Sizes are bytes, times are seconds.
+
+    :param allowed_prefixes: scm urls that may be submitted begin with one of them.
+    :param allow_custom: any scm url may be submitted, whatever it begins with.
+    :param component_prefixes: repositories of components begin with one of them; empty: any may be read.
+    :param default_branch: ref of a component that names none.
+    :param commit_on_branch: the revision submitted must be part of the branch submitted. Forges serve
+        the commits of anybody's fork under the address of the original, so without this the allow-list
+        says nothing about who wrote the commit.
+    :param lookaside: dist-git prefix -> address of its lookaside cache. An address without ``{`` gets
+        ``/{package}/{file}/{hashtype}/{hash}/{file}`` appended.
+    :param safe_directories: repositories of other users of this machine that ``file://`` urls may read
+        (git's ``safe.directory``; ``*`` means all).
+    :param workers: components that are looked at at the same time.
+    :param timeout: for all that git does about one repository.
+    :param attempts: times that a network fault is met before it counts.
+    :param http_timeout: for one request to a lookaside cache.
+    :param max_pack: what one repository may take on disk.
+    :param max_memory: address space of one git process.
+    :param max_listing: git's list of refs, or of the files of one commit.
+    :param max_modulemd: a modulemd file (``modulemd.md``, "Reading").
+    :param max_spec: a spec file.
+    :param max_sources: a ``sources`` file.
+    :param spec_cpu: processor time for one spec file.
+    :param spec_memory: address space of the process that reads spec files.
+    :param spec_timeout: for one spec file, by the clock.
+    :param spec_deadline: for all spec files of one module, by the clock.
+    :param macros: name -> value, known to spec files besides the built-in ones.
+    """
+
+    allowed_prefixes: tuple[str, ...] = ()
+    allow_custom: bool = False
+    component_prefixes: tuple[str, ...] = ()
+    default_branch: str = "master"
+    commit_on_branch: bool = True
+    lookaside: Mapping[str, str] = field(default_factory=dict)
+    safe_directories: tuple[str, ...] = ()
+    workers: int = 8
+    timeout: float = 60.0
+    attempts: int = 2
+    http_timeout: float = 10.0
+    max_pack: int = 512 * MIB
+    max_memory: int = 2048 * MIB
+    max_listing: int = 32 * MIB
+    max_modulemd: int = MIB
+    max_spec: int = 4 * MIB
+    max_sources: int = MIB
+    spec_cpu: int = 5
+    spec_memory: int = 512 * MIB
+    spec_timeout: float = 15.0
+    spec_deadline: float = 60.0
+    macros: Mapping[str, str] = field(default_factory=dict)

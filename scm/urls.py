@@ -1,0 +1,318 @@
+"""Scm urls: ``<scheme>://[<host>]/<path>[?[<modpath>]]#<revision>``, and the allow-list.
+
+The form is that of ``rest.md``, "Submitting". Whoever sends a url is a stranger, so anything that two
+programs could read in two ways is refused here: what was checked is exactly what git gets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from mbs.errors import ConfigurationError, Forbidden, InvalidInput
+
+#: Scheme of an scm url -> the transport that git knows.
+TRANSPORTS = {
+    "file": "file",
+    "git": "git",
+    "git+file": "file",
+    "git+git": "git",
+    "git+http": "http",
+    "git+https": "https",
+    "git+ssh": "ssh",
+    "http": "http",
+    "https": "https",
+    "ssh": "ssh",
+}
+DEFAULT_PORTS = {"git": 9418, "http": 80, "https": 443, "ssh": 22}
+MAX_LENGTH = 2048
+FORM = "<scheme>://[<host>]/<path>[?[<modpath>]]#<revision>"
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(/[^?#]*)?")
+_AUTHORITY = re.compile(
+    r"(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]*)@)?"
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?"
+)
+_PRINTABLE = re.compile(r"[!-\[\]-~]+")  # ASCII without space, control characters and backslash
+_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@=,!%&()-]*")
+_USERINFO = re.compile(r"//[^/?#]*@")
+
+
+def shown(text: str) -> str:
+    """A url as it may stand in a message: of bounded length, without a password."""
+    return _USERINFO.sub("//***@", text[:200] + ("..." if len(text) > 200 else ""))
+
+
+def is_ref(text: str) -> bool:
+    """Whether ``text`` can name a branch, a tag or a commit.
+
+    Narrower than ``git check-ref-format``: no patterns, no revision arithmetic, and nothing that a
+    program could take for an option.
+    """
+    return (
+        len(text) <= 255
+        and _REF.fullmatch(text) is not None
+        and not any(bad in text for bad in ("..", "//", "/.", "@{"))
+        and not text.endswith(("/", ".", ".lock"))
+    )
+
+
+def _is_path(path: str) -> bool:
+    """Whether a path means the same to whoever decodes it and whoever does not."""
+    decoded = unquote(path, errors="strict")
+    return (
+        "%" not in decoded
+        and "\\" not in decoded
+        and decoded.isprintable()
+        and decoded.count("/") == path.count("/")
+        and not {".", ".."} & set(decoded.split("/"))
+    )
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a repository lies.
+
+    :param scheme: as written, in lower case; ``transport`` is what git makes of it.
+    :param host: in lower case; empty for ``file``.
+    :param port: None when it is the transport's own.
+    :param path: absolute, as written (it may hold percent encodings).
+    """
+
+    scheme: str
+    user: str
+    host: str
+    port: int | None
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``<scheme>://[<host>]/<path>``.
+
+        :raises ValueError: saying what is wrong with it.
+        """
+        if len(text) > MAX_LENGTH:
+            raise ValueError(f"it is longer than {MAX_LENGTH} characters")
+        if not _PRINTABLE.fullmatch(text):
+            raise ValueError("it has a character that must not stand in a url")
+        match = _ADDRESS.fullmatch(text)
+        if not match:
+            raise ValueError(f"it is not of the form {FORM}")
+        scheme, authority, path = match[1].lower(), match[2], match[3] or ""
+        if scheme not in TRANSPORTS:
+            raise ValueError(f"the scheme {scheme[:20]!r} is not one of {', '.join(sorted(TRANSPORTS))}")
+        try:
+            if not _is_path(path):
+                raise ValueError
+        except ValueError as error:  # UnicodeDecodeError is one too
+            raise ValueError("its path has '.' or '..' in it, or encodes what must not be encoded") from error
+        return cls(scheme, *_authority(TRANSPORTS[scheme], authority), path)
+
+    @property
+    def transport(self) -> str:
+        return TRANSPORTS[self.scheme]
+
+    @property
+    def url(self) -> str:
+        """The url that git gets."""
+        return f"{self.transport}://{self._authority}{self.path.rstrip('/')}"
+
+    @property
+    def name(self) -> str:
+        """The repository's name: the last part of the path, without ``.git``."""
+        return unquote(self.path.rstrip("/").rsplit("/", 1)[-1]).removesuffix(".git")
+
+    @property
+    def _authority(self) -> str:
+        user = f"{self.user}@" if self.user else ""
+        return f"{user}{self.host}" + (f":{self.port}" if self.port else "")
+
+    def begins_with(self, prefix: Address) -> bool:
+        """Whether this lies under ``prefix``: same transport, user, host and port, and the path begins so.
+
+        Unlike a comparison of text, ``https://host`` is no prefix of ``https://host.example.org/x`` nor
+        of ``https://host@example.org/x``. A prefix without host (``https://``) stands for every host.
+        """
+        same_place = not prefix.host or (self.user, self.host, self.port) == (
+            prefix.user,
+            prefix.host,
+            prefix.port,
+        )
+        return (
+            self.transport == prefix.transport
+            and same_place
+            and unquote(self.path).startswith(unquote(prefix.path))
+        )
+
+
+def _authority(transport: str, text: str) -> tuple[str, str, int | None]:
+    """``user``, ``host`` and ``port`` of a url; an empty host is left to the caller."""
+    if not text:
+        return "", "", None
+    match = _AUTHORITY.fullmatch(text)
+    if not match:
+        raise ValueError("its host is not valid (a password must not stand there)")
+    if transport == "file":
+        raise ValueError("a file url has no host: write file:///path")
+    if match["user"] and transport != "ssh":
+        raise ValueError(f"a user name must not stand in a url of the scheme {transport}")
+    port = int(match["port"]) if match["port"] else None
+    if port is not None and not 0 < port < 65536:
+        raise ValueError("its port is not valid")
+    return match["user"] or "", match["host"].lower(), None if port == DEFAULT_PORTS[transport] else port
+
+
+def parse_repository(text: str) -> Address:
+    """The address of a repository without a revision, as components name it.
+
+    :raises InvalidInput: ``repository_invalid`` (400).
+    """
+    try:
+        address = Address.parse(text)
+        _check_repository(address)
+    except ValueError as error:
+        raise InvalidInput(
+            f"The repository {shown(text)!r} cannot be used: {error}.",
+            code="repository_invalid",
+            hint="Write <scheme>://<host>/<path>, or file:///<path>.",
+        ) from error
+    return address
+
+
+def _check_repository(address: Address) -> None:
+    if not address.path.strip("/"):
+        raise ValueError("it names no repository")
+    if not address.host and address.transport != "file":
+        raise ValueError("it names no host")
+
+
+@dataclass(frozen=True)
+class ScmUrl:
+    """An scm url whose parts were checked.
+
+    :param modpath: path inside the repository, of the document or its folder; mostly empty.
+    :param revision: branch, tag or commit; never begins with ``-``.
+    """
+
+    address: Address
+    revision: str
+    modpath: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> ScmUrl:
+        """Read an scm url.
+
+        :raises InvalidInput: ``scmurl_invalid`` (400), saying what is wrong.
+        """
+        try:
+            return cls._parse(text)
+        except ValueError as error:
+            raise InvalidInput(
+                f"The scmurl {shown(text)!r} is not valid: {error}.",
+                code="scmurl_invalid",
+                hint=f"Write {FORM}, for example https://src.example.org/modules/foo?#<commit>.",
+            ) from error
+
+    @classmethod
+    def _parse(cls, text: str) -> ScmUrl:
+        location, hash_sign, revision = text.partition("#")
+        repository, _, modpath = location.partition("?")
+        address = Address.parse(repository)
+        _check_repository(address)
+        if not hash_sign or not revision:
+            raise ValueError("it names no revision after '#'")
+        if not is_ref(revision):
+            raise ValueError("its revision is no name of a branch, tag or commit")
+        modpath = modpath.rstrip("/")
+        if modpath and not (_PRINTABLE.fullmatch(modpath) and _is_modpath(modpath)):
+            raise ValueError("its path inside the repository is not valid")
+        return cls(address, revision, modpath)
+
+    @property
+    def repository(self) -> str:
+        """The url of the repository, as git gets it."""
+        return self.address.url
+
+    @property
+    def name(self) -> str:
+        return self.address.name
+
+    def __str__(self) -> str:
+        return f"{self.repository}?{self.modpath}#{self.revision}"
+
+
+def _is_modpath(path: str) -> bool:
+    return not path.startswith(("/", "-")) and "%" not in path and "?" not in path and _is_path(path)
+
+
+def parse_prefix(text: str) -> Address:
+    """One entry of an allow-list.
+
+    :raises ConfigurationError: when it can never match.
+    """
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The prefix {shown(text)!r} of allowed scm urls cannot be used: {error}.",
+            code="scm_prefix_invalid",
+            hint="Write it like https://src.example.org/modules/ or file:///srv/git/.",
+        ) from error
+
+
+def has_prefix(address: Address, prefixes: Iterable[str]) -> bool:
+    """Whether the repository lies under one of the prefixes.
+
+    :raises ConfigurationError: for a prefix that can never match.
+    """
+    return any(address.begins_with(parse_prefix(prefix)) for prefix in prefixes)
+
+
+def allowed(url: ScmUrl, prefixes: Iterable[str]) -> None:
+    """Check an scm url against the allow-list.
+
+    :raises Forbidden: ``scmurl_not_allowed`` (403).
+    :raises ConfigurationError: for a prefix that can never match.
+    """
+    if not has_prefix(url.address, prefixes):
+        raise _not_allowed(str(url))
+
+
+def check_scmurl(text: str, prefixes: Iterable[str], *, allow_custom: bool = False) -> ScmUrl:
+    """Read an scm url and check it against the allow-list, unless custom urls are allowed.
+
+    A url that lacks a part but names a place that is not allowed is refused for its place: clients of
+    the REST interface expect 403 for ``git://elsewhere.example.org``.
+
+    :raises InvalidInput: ``scmurl_invalid`` (400).
+    :raises Forbidden: ``scmurl_not_allowed`` (403).
+    """
+    prefixes = tuple(prefixes)
+    try:
+        url = ScmUrl.parse(text)
+    except InvalidInput:
+        if not allow_custom and _names_other_place(text, prefixes):
+            raise _not_allowed(text) from None
+        raise
+    if not allow_custom:
+        allowed(url, prefixes)
+    return url
+
+
+def _names_other_place(text: str, prefixes: tuple[str, ...]) -> bool:
+    try:
+        address = Address.parse(text.partition("#")[0].partition("?")[0])
+    except ValueError:
+        return False
+    return not has_prefix(address, prefixes)
+
+
+def _not_allowed(text: str) -> Forbidden:
+    return Forbidden(
+        f"The submitted scmurl {shown(text)} is not allowed.",
+        code="scmurl_not_allowed",
+        hint="Submit from a repository under one of the prefixes that the service's operator allows.",
+    )
