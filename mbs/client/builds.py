@@ -1,0 +1,283 @@
+"""Commands about module builds: submit, watch, cancel, list, show, about."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from mbs.client.display import duration, follow, state_word
+from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish, print_json, with_client
+from mbs.client.rest import Client, Json
+from mbs.client.snapshot import Build, read_build
+from mbs.client.watching import look
+from mbs.client.watching import watch as snapshots
+from mbs.errors import InvalidInput
+from mbs.states import BUILD_STATES
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, as the server sent it.")
+INTERVAL = click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two looks.",
+)
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("source")
+@click.option("--branch", help="Branch that the commit is on; required for an scm url.")
+@click.option("--scratch", is_flag=True, help="A test build that no other module can use.")
+@click.option(
+    "--buildrequire-override",
+    "buildrequire_overrides",
+    multiple=True,
+    metavar="NAME:STREAM",
+    help="Build against this stream. Repeatable.",
+)
+@click.option(
+    "--require-override",
+    "require_overrides",
+    multiple=True,
+    metavar="NAME:STREAM",
+    help="Require this stream at run time. Repeatable.",
+)
+@click.option(
+    "--ref-override",
+    "ref_overrides",
+    multiple=True,
+    metavar="COMPONENT:REF",
+    help="Take a component from this branch or commit. Repeatable.",
+)
+@click.option("--rebuild-strategy", help="Which components may be reused.")
+@click.option(
+    "--reuse-components-from", metavar="ID|N:S:V:C", help="Take unchanged components from this build."
+)
+@click.option("--module-name", help="Name of the module; only with a YAML file.")
+@click.option("--module-stream", help="Stream of the module; only with a YAML file.")
+@click.option("--side-tag", help="Side tag to build in.")
+@click.option("--srpm", "srpms", multiple=True, help="Uploaded source RPM (cli-build/...). Repeatable.")
+@click.option("--watch", "watching", is_flag=True, help="Follow the builds to their end.")
+@INTERVAL
+@AS_JSON
+@with_client
+def submit(
+    client: Client,
+    source: str,
+    buildrequire_overrides: Sequence[str],
+    require_overrides: Sequence[str],
+    ref_overrides: Sequence[str],
+    srpms: Sequence[str],
+    scratch: bool,
+    watching: bool,
+    interval: float,
+    as_json: bool,
+    **texts: str | None,
+) -> None:
+    """Submit a module build.
+
+    SOURCE is an scm url (https://host/path?#COMMIT), a modulemd file, or - for standard input.
+    """
+    body: Json = {key: value for key, value in texts.items() if value}
+    body |= read_source(source)
+    for key, pairs in (
+        ("buildrequire_overrides", buildrequire_overrides),
+        ("require_overrides", require_overrides),
+    ):
+        if pairs:
+            body[key] = streams(pairs)
+    if ref_overrides:
+        body["rpm_component_ref_overrides"] = dict(pair(text, "COMPONENT:REF") for text in ref_overrides)
+    if srpms:
+        body["srpms"] = list(srpms)
+    if scratch:
+        body["scratch"] = True
+    answer = client.submit(body)
+    if not as_json:
+        for build in map(read_build, answer):
+            click.echo(f"{build.id} {build.nsvc} {build.state.word}")
+    if watching:
+        follow_to_end(client, [int(build["id"]) for build in answer], interval, as_json)
+    elif as_json:
+        print_json(answer)
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("build_ids", metavar="ID...", type=click.IntRange(min=1), nargs=-1, required=True)
+@INTERVAL
+@AS_JSON
+@with_client
+def watch(client: Client, build_ids: Sequence[int], interval: float, as_json: bool) -> None:
+    """Follow module builds until they are ready or have failed.
+
+    A restart of the server does not end it. Ctrl-C stops watching, not the builds.
+    """
+    follow_to_end(client, build_ids, interval, as_json)
+
+
+def follow_to_end(client: Client, build_ids: Sequence[int], interval: float, as_json: bool) -> None:
+    """Show builds until they are over, and end with the exit code that says how it went."""
+    stream: TextIO = sys.stderr if as_json else sys.stdout
+    last = follow(snapshots(client, build_ids, interval=interval), stream)
+    if as_json:
+        print_json([client.build(build_id) for build_id in dict.fromkeys(build_ids)])
+    finish(SUCCESS if last.succeeded else BUILD_FAILED)
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("build_id", metavar="ID", type=click.IntRange(min=1))
+@AS_JSON
+@with_client
+def cancel(client: Client, build_id: int, as_json: bool) -> None:
+    """Cancel a module build that is not finished."""
+    answer = client.cancel(build_id)
+    if as_json:
+        print_json(answer)
+    else:
+        build = read_build(answer)
+        click.echo(f"{build.id} {build.nsvc} {build.state.word}: {build.reason}")
+
+
+@click.command("list", epilog=EXIT_CODES)
+@click.option("--state", "states", multiple=True, type=click.Choice(sorted(BUILD_STATES)), help="Repeatable.")
+@click.option("--name", help="Of the module.")
+@click.option("--stream", help="Of the module.")
+@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Name, stream, version and context at once.")
+@click.option("--by", "owner_of", metavar="OWNER", help="Only builds of this owner.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@AS_JSON
+@with_client
+def list_builds(
+    client: Client,
+    states: Sequence[str],
+    name: str | None,
+    stream: str | None,
+    nsvc: str | None,
+    owner_of: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List module builds, the newest first."""
+    texts = {"name": name, "stream": stream, "nsvc": nsvc, "owner": owner_of}
+    params: dict[str, str | Sequence[str]] = {key: value for key, value in texts.items() if value}
+    if states:
+        params["state"] = list(states)
+    found = list(client.builds(params, limit=limit))
+    if as_json:
+        print_json(found)
+        return
+    table = Table("ID", "module", "state", "owner", "submitted", box=None, pad_edge=False)
+    for data in found:
+        build = read_build(data)
+        when = f"{build.submitted:%Y-%m-%d %H:%M}" if build.submitted else ""
+        table.add_row(str(build.id), build.nsvc, build.state.word, str(data.get("owner") or ""), when)
+    _print(table)
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("build_id", metavar="ID", type=click.IntRange(min=1))
+@AS_JSON
+@with_client
+def show(client: Client, build_id: int, as_json: bool) -> None:
+    """Show one module build and its components."""
+    if as_json:
+        print_json(client.build(build_id, verbose=True) | {"components": client.components(build_id)})
+        return
+    build = look(client, build_id)
+    click.echo(f"{build.nsvc}  #{build.id}  {build.state.word}  {duration(build.seconds(datetime.now(UTC)))}")
+    for label, text in (("reason", build.reason), ("do", build.hint), ("waits for", build.waiting_for)):
+        if text:
+            click.echo(f"  {label}: {text}")
+    _print(components_table(build))
+
+
+@click.command(epilog=EXIT_CODES)
+@AS_JSON
+@with_client
+def about(client: Client, as_json: bool) -> None:
+    """Say which server this is, and its version."""
+    answer = client.about()
+    if as_json:
+        print_json(answer)
+        return
+    click.echo(f"server: {client.server}")
+    for key in sorted(answer):
+        click.echo(f"{key}: {answer[key]}")
+
+
+def components_table(build: Build) -> Table:
+    """Batch, package, state, NVR, seconds and log of every component."""
+    now = datetime.now(UTC)
+    table = Table("batch", "package", "state", "NVR", "seconds", "log", box=None, pad_edge=False)
+    table.columns[4].justify = "right"
+    for component in build.components:
+        seconds = component.seconds(now)
+        table.add_row(
+            str(component.batch or ""),
+            component.package,
+            state_word(component),
+            component.nvr,
+            "" if seconds is None else f"{seconds:.0f}",
+            component.url,
+        )
+    return table
+
+
+def _print(table: Table) -> None:
+    """Print a table; into a file or a pipe as wide as it is, so that no line is cut."""
+    wide = None if sys.stdout.isatty() else 1000
+    Console(highlight=False, width=wide, markup=False).print(table)
+
+
+def read_source(source: str) -> Json:
+    """The keys of a submission that say where the modulemd is.
+
+    :raises InvalidInput: when the argument is neither a file nor an scm url.
+    """
+    if source == "-":
+        return {"modulemd": _decode(sys.stdin.buffer.read(), "standard input")}
+    path = Path(source)
+    if path.is_file():
+        return {"modulemd": _decode(path.read_bytes(), source)}
+    if "://" in source:
+        return {"scmurl": source}
+    raise InvalidInput(
+        f"{source!r} is neither a file nor an scm url.",
+        code="bad_source",
+        hint="An scm url looks like https://host/path?#COMMIT.",
+    )
+
+
+def _decode(content: bytes, name: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{name} is not UTF-8 text: {error}.", code="bad_source") from error
+
+
+def pair(text: str, form: str) -> tuple[str, str]:
+    """Both halves of ``left:right``.
+
+    :raises InvalidInput: when there is no colon, or nothing on one side of it.
+    """
+    left, _, right = text.partition(":")
+    if not left or not right:
+        raise InvalidInput(f"{text!r} is not of the form {form}.", code="bad_override")
+    return left, right
+
+
+def streams(pairs: Sequence[str]) -> dict[str, list[str]]:
+    """``platform:f28``, ``platform:f29`` -> ``{"platform": ["f28", "f29"]}``."""
+    found: dict[str, list[str]] = {}
+    for text in pairs:
+        name, stream = pair(text, "NAME:STREAM")
+        found.setdefault(name, []).append(stream)
+    return found

@@ -1,0 +1,26 @@
+"""The ``mbs`` command."""
+
+from __future__ import annotations
+
+import click
+
+from mbs.client import builds
+from mbs.client.options import EXIT_CODES, Group
+
+
+@click.group(
+    cls=Group,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="mbs")
+def main() -> None:
+    """Build modules of RPM packages.
+
+    Talks to a Module Build Service: the one named by --server or MBS_SERVER, else the one that
+    `mbs up` runs on this machine.
+    """
+
+
+for command in (builds.submit, builds.watch, builds.cancel, builds.list_builds, builds.show, builds.about):
+    main.add_command(command)

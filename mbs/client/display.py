@@ -1,0 +1,214 @@
+"""Show snapshots to a person: moving bars on a terminal, one line per change anywhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from mbs.client.snapshot import Build, Component
+from mbs.client.watching import Snapshot
+from mbs.states import BuildState, ComponentState
+
+#: Of a batch with more components, those that wait or are done are counted and not listed.
+LISTED = 12
+#: A component without an end has no more of its bar than this, however long it takes.
+NEARLY = 0.95
+
+STATE_STYLES = {
+    BuildState.READY: "bold green",
+    BuildState.DONE: "green",
+    BuildState.FAILED: "bold red",
+    BuildState.GARBAGE: "dim",
+}
+
+
+def follow(snapshots: Iterable[Snapshot], stream: TextIO) -> Snapshot:
+    """Show all snapshots and answer the last one."""
+    moving = stream.isatty() and os.environ.get("TERM") != "dumb"
+    last = None
+    for snapshot in _bars(snapshots, stream) if moving else _lines(snapshots, stream):
+        last = snapshot
+    if last is None:
+        raise ValueError("there was nothing to show")
+    return last
+
+
+def _bars(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
+    console = Console(file=stream, highlight=False)
+    with Live(console=console, refresh_per_second=4, transient=False) as live:
+        for snapshot in snapshots:
+            live.update(render(snapshot, datetime.now(UTC)))
+            yield snapshot
+
+
+def _lines(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
+    last: dict[str, str] = {}
+    for snapshot in snapshots:
+        if not snapshot.outage and last.pop("outage", ""):
+            print("The server answers again.", file=stream, flush=True)
+        for key, line in describe(snapshot, datetime.now(UTC)).items():
+            if last.get(key) != line:
+                print(line, file=stream, flush=True)
+            last[key] = line
+        yield snapshot
+
+
+def describe(snapshot: Snapshot, now: datetime) -> dict[str, str]:
+    """What there is to say, each under a key: a line that changes is news."""
+    lines = {}
+    if snapshot.outage:
+        lines["outage"] = f"{snapshot.outage} Trying again."
+    for build in snapshot.builds:
+        who = f"{build.id} {build.nsvc}"
+        # Components first: what ended a build stands above its end.
+        for component in build.components:
+            if component.state is not None:
+                lines[f"component {component.id}"] = f"{who} {_component_line(component, now)}"
+        if build.waiting_for and not build.over:
+            lines[f"waits {build.id}"] = f"{who} waits for {build.waiting_for}"
+        lines[f"build {build.id}"] = f"{who} {_build_line(build, now)}"
+    return lines
+
+
+def _build_line(build: Build, now: datetime) -> str:
+    parts = [build.state.word]
+    if build.state == BuildState.BUILD and build.batch:
+        parts.append(f"batch {build.batch} of {max(build.batches(), default=build.batch)}")
+    if build.over:
+        parts.append(f"after {duration(build.seconds(now))}")
+    line = ", ".join(parts)
+    if build.state == BuildState.FAILED:
+        line += f": {build.reason}" + (f" ({build.hint})" if build.hint else "")
+    return line
+
+
+def _component_line(component: Component, now: datetime) -> str:
+    seconds = component.seconds(now)
+    parts = [f"{component.package}: {state_word(component)}"]
+    if component.finished:
+        if component.nvr:
+            parts.append(component.nvr)
+        if component.failed and component.reason:
+            parts.append(f"({component.reason})")
+        if seconds is not None:
+            parts.append(f"in {duration(seconds)}")
+    if component.url:
+        parts.append(component.url)
+    return " ".join(parts)
+
+
+def render(snapshot: Snapshot, now: datetime) -> RenderableType:
+    """The bars of all builds of a snapshot."""
+    parts: list[RenderableType] = []
+    for build in snapshot.builds:
+        parts += [_heading(build, now), _table(build, now)]
+    if snapshot.outage:
+        parts.append(Text(f"{snapshot.outage} Trying again.", style="yellow"))
+    return Group(*parts)
+
+
+def _heading(build: Build, now: datetime) -> Text:
+    text = Text.assemble(
+        (build.nsvc, "bold"),
+        f"  #{build.id}  ",
+        (build.state.word, STATE_STYLES.get(build.state, "cyan")),
+        f"  {duration(build.seconds(now))}",
+    )
+    if build.state == BuildState.FAILED:
+        text.append(f"\n  {build.reason}", "red")
+        if build.hint:
+            text.append(f"\n  {build.hint}")
+    elif build.waiting_for and not build.over:
+        text.append(f"\n  waits for {build.waiting_for}", "dim")
+    return text
+
+
+def _table(build: Build, now: datetime) -> Table:
+    table = Table.grid(padding=(0, 1))
+    for justify in ("left", "left", "left", "right", "left"):
+        table.add_column(justify=justify, no_wrap=True)
+    for number, components in build.batches().items():
+        finished = sum(component.finished for component in components)
+        failed = any(component.failed for component in components)
+        table.add_row(
+            f"  batch {number}" if number else "  not in a batch yet",
+            _bar(finished / len(components), failed),
+            f"{finished} of {len(components)}",
+            "",
+            "",
+        )
+        for component in components:
+            if len(components) <= LISTED or component.failed or component.state == ComponentState.BUILDING:
+                table.add_row(*_component_row(component, now))
+    return table
+
+
+def _component_row(component: Component, now: datetime) -> tuple[RenderableType, ...]:
+    seconds = component.seconds(now)
+    note = Text(component.nvr or "", style=Style(link=component.url or None))
+    if component.failed:
+        note = Text(component.reason or component.nvr, style="red")
+    if component.url and (component.failed or component.state == ComponentState.BUILDING):
+        note = Text.assemble(note, "  " if note else "", (component.url, Style(dim=True, link=component.url)))
+    return (
+        Text(f"    {component.package}"),
+        _bar(progress(component, now), component.failed),
+        Text(state_word(component), style=_component_style(component)),
+        "" if seconds is None else duration(seconds),
+        note,
+    )
+
+
+def progress(component: Component, now: datetime) -> float:
+    """How much of a component is built, 0 to 1: its time against the time expected of it."""
+    if component.finished:
+        return 1.0
+    seconds = component.seconds(now)
+    if component.state is None or seconds is None:
+        return 0.0
+    # Without an expectation half of the bar is full after a minute.
+    return min(NEARLY, seconds / component.weight if component.weight else seconds / (seconds + 60))
+
+
+def _bar(share: float, failed: bool) -> ProgressBar:
+    return ProgressBar(
+        total=1.0,
+        completed=share,
+        width=20,
+        complete_style="red" if failed else "cyan",
+        finished_style="red" if failed else "green",
+    )
+
+
+def _component_style(component: Component) -> str:
+    if component.failed:
+        return "red"
+    return "green" if component.finished else "cyan"
+
+
+def state_word(component: Component) -> str:
+    """Its state in lower case; ``reused`` when it was not built but taken from an earlier module."""
+    if component.state is None:
+        return "waiting"
+    if component.reused and component.state == ComponentState.COMPLETE:
+        return "reused"
+    return component.state.name.lower()
+
+
+def duration(seconds: float) -> str:
+    """``12 s``, ``3 min 4 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

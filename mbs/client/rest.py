@@ -1,0 +1,258 @@
+"""The REST API seen from a program (``contract: REST``).
+
+Answers are the decoded JSON objects, as the server sent them; ``mbs.client.snapshot`` reads them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+
+from mbs.errors import InvalidInput, MBSError, Problem, Unavailable
+
+Json = dict[str, Any]
+Params = Mapping[str, str | int | Sequence[str]]
+
+ROOT = "/module-build-service/"
+API_VERSION = 2
+#: Answers that say nothing about the request: the same one may succeed a little later.
+TRANSIENT = frozenset({429, 500, 502, 503, 504})
+
+
+class Unreachable(Unavailable):
+    """Nobody answers at the server's address."""
+
+    code = "server_unreachable"
+
+
+class UnexpectedAnswer(MBSError):
+    """Somebody answers there, but not as a Module Build Service does."""
+
+    code = "unexpected_answer"
+
+
+class Refused(MBSError):
+    """The server said no.
+
+    :param status: HTTP status of the answer.
+    """
+
+    code = "refused"
+
+    def __init__(
+        self, status: int, message: str, *, code: str = "", hint: str = "", problems: Sequence[Problem] = ()
+    ) -> None:
+        super().__init__(message, code=code, hint=hint, problems=problems)
+        self.status = status
+
+    @property
+    def transient(self) -> bool:
+        return self.status in TRANSIENT
+
+
+class Client:
+    """One server, and who is asking.
+
+    :param server: its address, as ``http://host:port`` or any longer url of its API.
+    :param token: bearer token; without one requests carry no credentials.
+    :param owner: in whose name builds are submitted and cancelled; only for a server without logins.
+    :param timeout: seconds for one request. Submitting takes longest: the server reads git meanwhile.
+    :param transport: replaces the network (tests).
+
+    Every method raises ``Refused``, ``Unreachable`` or ``UnexpectedAnswer``.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        token: str = "",
+        owner: str = "",
+        timeout: float = 120.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.server = base_url(server)
+        self.owner = owner
+        headers = {"Accept": "application/json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._http = httpx.Client(
+            base_url=f"{self.server}{ROOT}{API_VERSION}/",
+            headers=headers,
+            timeout=httpx.Timeout(timeout, connect=10.0),
+            transport=transport,
+            trust_env=not is_loopback(self.server),  # a proxy cannot know this machine's own ports
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def about(self) -> Json:
+        """``{version, api_version, auth_method}``."""
+        return _object(self._request("GET", "about/"))
+
+    def submit(self, body: Mapping[str, object]) -> list[Json]:
+        """Submit a module; answers all builds that it became, those that existed already too.
+
+        :param body: the keys of ``contract: Submitting``.
+        """
+        return _objects(self._request("POST", "module-builds/", json=self._signed(body)))
+
+    def build(self, build_id: int, *, verbose: bool = False) -> Json:
+        """One module build."""
+        return _object(self._request("GET", f"module-builds/{build_id}", params=_verbose(verbose)))
+
+    def builds(self, params: Params, *, limit: int) -> Iterator[Json]:
+        """Module builds by the filters of the contract, newest first, at most ``limit``."""
+        return self._pages("module-builds/", {**params, "per_page": min(limit, 100)}, limit)
+
+    def components(self, build_id: int) -> list[Json]:
+        """All components of a module build, in the verbose form, in the order of their ids."""
+        params: Params = {"module_build": build_id, "verbose": "true", "order_by": "id", "per_page": 100}
+        return list(self._pages("component-builds/", params, limit=None))
+
+    def cancel(self, build_id: int) -> Json:
+        """Cancel a module build; answers its new form."""
+        body = self._signed({"state": "failed"})
+        return _object(self._request("PATCH", f"module-builds/{build_id}", json=body))
+
+    def _signed(self, body: Mapping[str, object]) -> Json:
+        return {**body, "owner": self.owner} if self.owner else dict(body)
+
+    def _pages(self, path: str, params: Params, limit: int | None) -> Iterator[Json]:
+        page = _object(self._request("GET", path, params=params))
+        while True:
+            for item in _objects(page.get("items")):
+                yield item
+                limit = None if limit is None else limit - 1
+                if limit == 0:
+                    return
+            following = _object(page.get("meta")).get("next")
+            if not following:
+                return
+            # Only the query is taken: behind a front server the page's own address may be another one.
+            query = httpx.URL(following).params
+            page = _object(self._request("GET", path, params=query))
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | httpx.QueryParams | None = None,
+        json: Json | None = None,
+    ) -> object:
+        try:
+            answer = self._http.request(method, path, params=params, json=json)
+        except httpx.TimeoutException as error:
+            raise Unreachable(
+                f"{self.server} did not answer in time.",
+                hint="It may be overloaded; look whether the request was carried out before repeating it.",
+            ) from error
+        except httpx.TransportError as error:
+            raise Unreachable(
+                f"{self.server} cannot be reached: {error}.",
+                hint="Is the service running there? `mbs up` starts one on this machine.",
+            ) from error
+        if answer.status_code >= 400:
+            raise refusal(answer)
+        try:
+            if answer.is_success:
+                return answer.json()
+        except ValueError:
+            pass
+        raise _unexpected(answer)
+
+
+def base_url(server: str) -> str:
+    """``scheme://host[:port][/prefix]`` of an address that a person wrote, without the API's root.
+
+    :raises InvalidInput: when it is no web address.
+    """
+    text = server if "://" in server else f"http://{server}"
+    try:
+        parts = urlsplit(text)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_fine = False
+    if not port_is_fine or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInput(
+            f"{server!r} is not the address of a server.",
+            code="bad_server",
+            hint="Write it as http://host:port.",
+        )
+    prefix = parts.path.split(ROOT.rstrip("/"))[0].rstrip("/")
+    return urlunsplit((parts.scheme, parts.netloc, prefix, "", ""))
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is this very machine's."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def refusal(answer: httpx.Response) -> Refused:
+    """The error that an answer with a status of 400 or more carries, as far as it says any."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or "message" not in body:
+        return Refused(
+            answer.status_code,
+            f"{answer.request.method} {answer.url}: {answer.status_code} {answer.reason_phrase}.",
+            hint="No Module Build Service gave this answer; look at what stands in front of it."
+            if answer.status_code != 401
+            else "The server wants credentials: --token, or MBS_TOKEN.",
+        )
+    problems = body.get("problems")
+    return Refused(
+        answer.status_code,
+        str(body["message"]),
+        code=str(body.get("code") or ""),
+        hint=str(body.get("hint") or ""),
+        problems=[_problem(item) for item in problems if isinstance(item, dict)]
+        if isinstance(problems, list)
+        else (),
+    )
+
+
+def _problem(item: Json) -> Problem:
+    texts = {
+        name: str(item.get(name) or "") for name in ("code", "message", "component", "key", "tried", "hint")
+    }
+    line = item.get("line")
+    return Problem(**texts, line=line if isinstance(line, int) else None)
+
+
+def _unexpected(answer: httpx.Response) -> UnexpectedAnswer:
+    hint = "Is this the address of a Module Build Service?"
+    if answer.is_redirect:
+        hint = f"It points to {answer.headers.get('Location', '')}: give that address as the server."
+    return UnexpectedAnswer(f"{answer.url} answered {answer.status_code} without JSON.", hint=hint)
+
+
+def _object(value: object) -> Json:
+    if not isinstance(value, dict):
+        raise UnexpectedAnswer(f"The server sent {str(value)[:60]!r} where an object belongs.")
+    return value
+
+
+def _objects(value: object) -> list[Json]:
+    if not isinstance(value, list):
+        raise UnexpectedAnswer(f"The server sent {str(value)[:60]!r} where a list belongs.")
+    return [_object(item) for item in value]
+
+
+def _verbose(verbose: bool) -> Params:
+    return {"verbose": "true"} if verbose else {}

@@ -1,0 +1,158 @@
+"""Module builds and components as a watcher sees them: the server's JSON, typed.
+
+A server of the reference sends less (``contract: Representations``, "new keys"); what is missing is
+empty here. Texts of strangers are freed of control characters once, on the way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mbs.client.rest import Json, UnexpectedAnswer
+from mbs.states import BuildState, ComponentState
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component of a module build; ``state`` is None before it starts."""
+
+    id: int
+    package: str
+    batch: int
+    state: ComponentState | None
+    reason: str
+    nvr: str
+    url: str
+    weight: float
+    reused: bool
+    started: datetime | None
+    completed: datetime | None
+
+    @property
+    def finished(self) -> bool:
+        return self.state is not None and self.state != ComponentState.BUILDING
+
+    @property
+    def failed(self) -> bool:
+        return self.state in (ComponentState.FAILED, ComponentState.CANCELED)
+
+    def seconds(self, now: datetime) -> float | None:
+        """How long it has been building, or did; None when it has not started."""
+        if self.started is None:
+            return None
+        return max(0.0, ((self.completed or now) - self.started).total_seconds())
+
+
+@dataclass(frozen=True)
+class Build:
+    """One module build with its components, in the order of batches.
+
+    :param waiting_for: what it waits for, in one line, or empty.
+    :param hint: what to do about its error, or empty.
+    """
+
+    id: int
+    nsvc: str
+    state: BuildState
+    scratch: bool
+    reason: str
+    hint: str
+    batch: int
+    waiting_for: str
+    submitted: datetime | None
+    completed: datetime | None
+    components: tuple[Component, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state == BuildState.READY or (self.scratch and self.state == BuildState.DONE)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.succeeded or self.state in (BuildState.FAILED, BuildState.GARBAGE)
+
+    def batches(self) -> dict[int, list[Component]]:
+        """Batch number -> its components, both ascending."""
+        found: dict[int, list[Component]] = {}
+        for component in self.components:
+            found.setdefault(component.batch, []).append(component)
+        return found
+
+    def seconds(self, now: datetime) -> float:
+        """Since it was submitted, until it was completed or now."""
+        if self.submitted is None:
+            return 0.0
+        return max(0.0, ((self.completed or now) - self.submitted).total_seconds())
+
+
+def read_build(data: Json, components: list[Json] | None = None) -> Build:
+    """A build in any of its forms, with its components in their verbose form, if they were asked for.
+
+    :raises UnexpectedAnswer: when it has no id or a state that this client does not know.
+    """
+    try:
+        return _read_build(data, components or [])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnexpectedAnswer(
+            f"The server sent a build that cannot be read: {error!r}.",
+            hint="It may be newer than this client.",
+        ) from error
+
+
+def _read_build(data: Json, components: list[Json]) -> Build:
+    error = data.get("error")
+    return Build(
+        id=int(data["id"]),
+        nsvc=":".join(clean(data.get(key)) for key in ("name", "stream", "version", "context")),
+        state=BuildState(data["state"]),
+        scratch=bool(data.get("scratch")),
+        reason=clean(data.get("state_reason")),
+        hint=clean(error.get("hint")) if isinstance(error, Mapping) else "",
+        batch=int(data.get("batch") or 0),
+        waiting_for=_waiting_for(data.get("waiting_for")),
+        submitted=_time(data.get("time_submitted")),
+        completed=_time(data.get("time_completed")),
+        components=tuple(sorted(map(_read_component, components), key=lambda each: (each.batch, each.id))),
+    )
+
+
+def _read_component(data: Json) -> Component:
+    state, reuse = data.get("state"), data.get("reuse")
+    return Component(
+        id=int(data["id"]),
+        package=clean(data.get("package")),
+        batch=int(data.get("batch") or 0),
+        state=None if state is None else ComponentState(state),
+        reason=clean(data.get("state_reason")),
+        nvr=clean(data.get("nvr")),
+        url=clean(data.get("task_url")),
+        weight=float(data.get("weight") or 0.0),
+        reused=isinstance(reuse, Mapping) and bool(reuse.get("reused")),
+        started=_time(data.get("time_started")),
+        completed=_time(data.get("time_completed")),
+    )
+
+
+def clean(value: object) -> str:
+    """One line of text without control characters: it will be written to a terminal."""
+    text = "" if value is None else str(value)
+    return "".join(char if char.isprintable() else " " for char in text).strip()
+
+
+def _waiting_for(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return ""
+    return clean(value.get("what"))
+
+
+def _time(value: object) -> datetime | None:
+    """``YYYY-MM-DDTHH:MM:SSZ``, with or without a fraction; None for what is no time."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,149 @@
+"""A server that answers as ``contract: REST`` says, with builds kept in memory."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+ROOT = "/module-build-service/2/"
+STATES = ["init", "wait", "build", "done", "failed", "ready", "garbage"]
+
+
+def module_build(number: int, state: str = "init", **more: Any) -> dict[str, Any]:
+    """A module build in its default form."""
+    return {
+        "id": number,
+        "name": "quiet",
+        "stream": "1",
+        "version": "20230101000000",
+        "context": f"c{number}",
+        "state": STATES.index(state),
+        "state_name": state,
+        "state_reason": None,
+        "scratch": False,
+        "batch": 0,
+        "owner": "ann",
+        "time_submitted": "2023-01-01T00:00:00Z",
+        "time_completed": None,
+        "waiting_for": None,
+        "error": None,
+    } | more
+
+
+def component_build(number: int, build: int, batch: int, **more: Any) -> dict[str, Any]:
+    """A component in its verbose form."""
+    return {
+        "id": number,
+        "package": f"package{number}",
+        "module_build": build,
+        "batch": batch,
+        "state": None,
+        "state_reason": None,
+        "nvr": None,
+        "task_url": None,
+        "weight": 10.0,
+        "reuse": None,
+        "time_started": None,
+        "time_completed": None,
+    } | more
+
+
+class FakeServer:
+    """Tests put builds and components in, and look at the requests that came.
+
+    :ivar queued: answers to give first, ``(status, body, headers)``, whatever is asked.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.builds: dict[int, dict[str, Any]] = {}
+        self.components: list[dict[str, Any]] = []
+        self.queued: list[tuple[int, bytes, dict[str, str]]] = []
+        self.requests: list[tuple[str, str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.per_page_bound = 100
+        self.http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self.port = self.http.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def close(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+        self._thread.join()
+
+    def add(self, build: dict[str, Any], *components: dict[str, Any]) -> None:
+        self.builds[build["id"]] = build
+        self.components += components
+
+    def refuse_next(self, status: int, **body: Any) -> None:
+        self.queued.append((status, json.dumps({"status": status, **body}).encode(), {}))
+
+    def answer(self, method: str, url: str, body: Any) -> tuple[int, Any]:
+        """Status and JSON of a request."""
+        parts = urlsplit(url)
+        query = parse_qsl(parts.query)
+        path = parts.path.removeprefix(ROOT).strip("/").split("/")
+        match (method, *path):
+            case ("GET", "about"):
+                return 200, {"version": "0.1.0", "api_version": 2, "auth_method": "oidc"}
+            case ("POST", "module-builds"):
+                build = module_build(len(self.builds) + 1, scratch=body.get("scratch", False))
+                self.add(build)
+                return 201, [build]
+            case ("GET", "module-builds"):
+                states = [value for key, value in query if key == "state"]
+                found = [each for each in self.builds.values() if not states or each["state_name"] in states]
+                return 200, self._page(parts.path, query, sorted(found, key=lambda each: -each["id"]))
+            case ("GET", "component-builds"):
+                wanted = int(dict(query)["module_build"])
+                found = [each for each in self.components if each["module_build"] == wanted]
+                return 200, self._page(parts.path, query, found)
+            case ("GET", "module-builds", number) if int(number) in self.builds:
+                return 200, self.builds[int(number)]
+            case ("PATCH", "module-builds", number) if int(number) in self.builds:
+                build = self.builds[int(number)]
+                build |= {"state": 4, "state_name": "failed", "state_reason": "Canceled by ann."}
+                return 200, build
+        return 404, {"status": 404, "error": "Not Found", "message": "No such thing.", "code": "not_found"}
+
+    def _page(self, path: str, query: list[tuple[str, str]], items: list[Any]) -> dict[str, Any]:
+        asked = dict(query)
+        page, size = int(asked.get("page", 1)), min(int(asked.get("per_page", 10)), self.per_page_bound)
+        others = [(key, value) for key, value in query if key not in ("page", "per_page")]
+        following = urlencode([*others, ("page", page + 1), ("per_page", size)])
+        more = page * size < len(items)
+        return {
+            "items": items[(page - 1) * size : page * size],
+            # As behind a front server that does not tell its own address.
+            "meta": {"page": page, "next": f"http://inside.invalid{path}?{following}" if more else None},
+        }
+
+    def _handler(fake) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - "self" is the handler's below
+        class Handler(BaseHTTPRequestHandler):
+            def _serve(self) -> None:
+                raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = json.loads(raw) if raw else None
+                fake.requests.append((self.command, self.path, body))
+                fake.headers.append(dict(self.headers.items()))
+                if fake.queued:
+                    status, content, headers = fake.queued.pop(0)
+                else:
+                    status, answer = fake.answer(self.command, self.path, body)
+                    content, headers = json.dumps(answer).encode(), {}
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PATCH = _serve  # noqa: N815 - the base class calls these names
+
+            def log_message(self, *_: object) -> None:
+                """Tests print nothing."""
+
+        return Handler
