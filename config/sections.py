@@ -1,0 +1,96 @@
+"""The built-in sections: what they change of the schema's defaults, written as a ``config.py`` would.
+
+A configuration file may build on them: ``from config.sections import DevConfiguration``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+#: Name of a section -> the classes that stand for it, in a file or here.
+SECTIONS = {
+    "dev": ("DevConfiguration",),
+    "test": ("TestConfiguration",),
+    "prod": ("ProdConfiguration",),
+    "standalone": ("StandaloneConfiguration", "LocalBuildConfiguration"),
+}
+_OTHER_NAMES = {"local": "standalone"} | {
+    cls: section for section, classes in SECTIONS.items() for cls in classes
+}
+
+
+def section_name(text: str) -> str:
+    """The section that a user names: ``dev``, ``DevConfiguration`` and ``local`` are known, others stay."""
+    return _OTHER_NAMES.get(text, text)
+
+
+def _own_folder() -> Path:
+    """``.data`` in a checkout, else the folder that the XDG base directory specification names."""
+    checkout = Path(__file__).resolve().parent.parent
+    if (checkout / "pyproject.toml").is_file():
+        return checkout / ".data"
+    home = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(home) if Path(home).is_absolute() else Path("~/.local/share")) / "mbs"
+
+
+class ProdConfiguration:
+    """Production: the defaults of the schema as they are."""
+
+
+class StandaloneConfiguration:
+    """Everything on this machine, for whoever can reach it on the loopback interface."""
+
+    SYSTEM = "local"
+    MESSAGING = "log"
+    NO_AUTH = True
+    YAML_SUBMIT_ALLOWED = True
+    ALLOW_CUSTOM_SCMURLS = True
+    RPMS_ALLOW_REPOSITORY = True
+    MODULES_ALLOW_REPOSITORY = True
+    DATA_DIR = _own_folder()
+    DATABASE_URL = "sqlite:///mbs.sqlite3"
+    BASE_URL = "http://127.0.0.1:8000"
+    ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+
+
+class DevConfiguration(StandaloneConfiguration):
+    """The same for developers."""
+
+    DEBUG = True
+    LOG_LEVEL = "debug"
+
+
+class TestConfiguration(StandaloneConfiguration):
+    """Test runs: nothing real, and nothing waits."""
+
+    __test__ = False  # for pytest, which takes it for a test case
+
+    SYSTEM = "simulated"
+    MESSAGING = "memory"
+    SECRET_KEY = "for tests only"
+    BROKER_URL = "memory://"
+    BASE_URL = "http://testserver"
+    ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
+    NO_AUTH = True
+    YAML_SUBMIT_ALLOWED = True
+    ALLOW_CUSTOM_SCMURLS = False
+    RPMS_ALLOW_REPOSITORY = False
+    MODULES_ALLOW_REPOSITORY = False
+    SIMULATED_BUILD_SECONDS = 0
+    SIMULATED_REPO_SECONDS = 0
+    SWEEP_INTERVAL = 1
+    POLLING_INTERVAL = 1
+    OUTBOX_INTERVAL = 1
+    LOST_AFTER = 1
+    WAKE_AGAIN_AFTER = 1
+    SUBMIT_LEASE = 1
+    RETRY_BACKOFF_MAX = 1
+    NET_TIMEOUT = 3
+    NET_RETRY_INTERVAL = 0.1
+    SCM_NET_TIMEOUT = 10
+    SCM_NET_RETRY_INTERVAL = 0.1
+
+
+class LocalBuildConfiguration(StandaloneConfiguration):
+    """The reference's name for it."""

@@ -1,0 +1,112 @@
+"""The kinds of values that options have, each checked where it is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+
+@dataclass(frozen=True)
+class Masked:
+    """Marks an option whose value is never shown in full; ``show`` makes it presentable."""
+
+    show: Callable[[str], str]
+
+
+def _without_password(url: str) -> str:
+    """The url with its passwords starred out, whether before the host or in the query."""
+    url = re.sub(r"(?<=://)([^/?#@]*?):[^/?#]*@", r"\1:********@", url)
+    return re.sub(r"((?:^|[?&])(?:\w*password|sslkey)=)[^&#]*", r"\1********", url)
+
+
+def _database_url(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    # SQLAlchemy, which the reference uses, names a driver after a plus; Django picks its own.
+    scheme = scheme.partition("+")[0]
+    if scheme in ("postgresql", "postgres") and urlsplit(url).path.strip("/"):
+        return f"postgresql://{rest}"
+    if scheme == "sqlite" and rest.startswith("/") and rest.strip("/"):
+        return f"sqlite://{rest}"
+    raise ValueError("it must be postgresql://user:password@host/name or sqlite:////absolute/path")
+
+
+def _broker_url(url: str) -> str:
+    if not url.startswith(("redis://", "rediss://", "redis+socket://", "sentinel://", "memory://")):
+        raise ValueError("it must be the url of a Redis server, such as redis://127.0.0.1:6379/0")
+    return url
+
+
+def _web_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it must be a url that begins with http:// or https:// and names a host")
+    return url
+
+
+def _ldap_url(url: str) -> str:
+    if url and not re.match(r"ldaps?://.", url):
+        raise ValueError("it must begin with ldap:// or ldaps://")
+    return url
+
+
+def _with_slash(url: str) -> str:
+    return url.rstrip("/") + "/" if url else url
+
+
+def _in_order(value: object) -> object:
+    """Sets come in another order in every process: the workers would disagree about precedence."""
+    return sorted(value, key=str) if isinstance(value, set | frozenset) else value
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+    return text
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _key(value: object) -> object:
+    """The reference's default is ``os.urandom``: bytes."""
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Bytes = Annotated[int, Field(ge=1024)]
+
+File = Annotated[Path, AfterValidator(_absolute)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+Prefix = Annotated[str, AfterValidator(_with_slash)]
+LdapUrl = Annotated[str, AfterValidator(_ldap_url)]
+LowerCase = BeforeValidator(_lower)
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_in_order), AfterValidator(_distinct)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+NameStream = Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")]
+
+DatabaseUrl = Annotated[str, AfterValidator(_database_url), Field(repr=False), Masked(_without_password)]
+BrokerUrl = Annotated[str, AfterValidator(_broker_url), Field(repr=False), Masked(_without_password)]
+SecretKey = Annotated[
+    str, BeforeValidator(_key), Field(min_length=1, repr=False), Masked(lambda _: "********")
+]
