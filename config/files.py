@@ -6,6 +6,7 @@ be able to write it.
 
 from __future__ import annotations
 
+import stat
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ def built_in(section: str) -> type:
             hint=f"Set MBS_CONFIG_SECTION to one of {', '.join(sections.SECTIONS)}, "
             "or MBS_CONFIG_FILE to the file that has it.",
         )
-    return getattr(sections, sections.SECTIONS[section][0])
+    found: type = getattr(sections, sections.SECTIONS[section][0])
+    return found
 
 
 def read_section(path: str, section: str) -> type:
@@ -63,15 +65,14 @@ def _run(path: str) -> ModuleType:
     module = ModuleType(_MODULE)
     module.__file__ = path
     try:
-        code = compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
-        exec(code, vars(module))
+        source = Path(path).read_bytes()
     except OSError as error:
-        if error.filename != path:
-            raise _failed(path, error) from error
         raise ConfigurationError(
             f"The configuration file {path} cannot be read: {error.strerror}.",
             hint="MBS_CONFIG_FILE names another file, or, empty, none.",
         ) from error
+    try:
+        exec(compile(source, path, "exec", dont_inherit=True), vars(module))
     except Exception as error:
         raise _failed(path, error) from error
     return module
@@ -82,8 +83,14 @@ def _failed(path: str, error: Exception) -> ConfigurationError:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     if isinstance(error, SyntaxError) and error.filename == path:
         lines = [error.lineno]
-    where = f"{path}, line {lines[-1]}" if lines else path
+        error = SyntaxError(error.msg)
+    where = f"{path}, line {lines[-1]}" if lines and lines[-1] else path
     return ConfigurationError(f"{where}: {type(error).__name__}: {error}")
+
+
+def is_open_to_all(path: str) -> bool:
+    """Whether every user of the machine could write it, and so run code as the service."""
+    return bool(Path(path).stat().st_mode & stat.S_IWOTH)
 
 
 def attributes(section: type, path: str | None) -> Iterator[tuple[str, Given]]:

@@ -13,7 +13,7 @@ from typing import Any, get_origin
 from pydantic import ValidationError
 
 from config import legacy
-from config.files import Given, attributes, built_in, read_section
+from config.files import Given, attributes, built_in, is_open_to_all, read_section
 from config.schema import Options
 from config.secret import kept_key
 from config.selection import DEFAULT_FILE, Selection, select
@@ -63,6 +63,8 @@ def load(
     draft = _Draft(chosen)
     section = read_section(chosen.path, chosen.section) if chosen.path else built_in(chosen.section)
     draft.take_section(section)
+    if chosen.path and is_open_to_all(chosen.path):
+        draft.warnings.append(f"{chosen.path} is executed, and every user may write it: chmod o-w it.")
     draft.take_environment(environ)
     if chosen.path is None and chosen.section != "prod" and "SECRET_KEY" not in draft.values:
         draft.keep_secret_key()
@@ -107,9 +109,8 @@ class _Draft:
                 self._unknown(name, "environment", prefix=PREFIX)
 
     def keep_secret_key(self) -> None:
-        folder = (
-            _FIELDS["DATA_DIR"].default if "DATA_DIR" not in self.values else self.values["DATA_DIR"].value
-        )
+        given = self.values.get("DATA_DIR")
+        folder = given.value if given else _FIELDS["DATA_DIR"].default
         self.values["SECRET_KEY"] = Given(kept_key(folder), "made and kept in DATA_DIR")
 
     def checked(self) -> Loaded:
@@ -166,15 +167,11 @@ class _Draft:
         return Problem("wrong_value", message, key=name)
 
     def _error(self) -> ConfigurationError:
-        lines = [
-            f"{problem.message}{'; ' if problem.hint else ''}{problem.hint}" for problem in self.problems
-        ]
+        lines = ["; ".join(filter(None, (problem.message, problem.hint))) for problem in self.problems]
         if len(lines) == 1:
             return ConfigurationError(f"The configuration is wrong: {lines[0]}", problems=self.problems)
-        text = "\n".join(f"  {line}" for line in lines)
-        return ConfigurationError(
-            f"The configuration has {len(lines)} faults:\n{text}", problems=self.problems
-        )
+        text = "".join(f"\n  {line}" for line in lines)
+        return ConfigurationError(f"The configuration has {len(lines)} faults:{text}", problems=self.problems)
 
 
 def _is_container(name: str) -> bool:

@@ -1,18 +1,54 @@
-"""Options as people see them: secrets masked, in a table, as JSON, or as a page of the documentation."""
+"""Options as people see them: each with its group, type, meaning and presentable value."""
 
 from __future__ import annotations
 
-from typing import Any
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from config.schema import Options
+import annotated_types
+from pydantic.fields import FieldInfo
+
+from config.schema import GROUPS, Options
 from config.types import Masked
 
 _LONGEST = 200
+_FIELDS = Options.model_fields
+
+
+@dataclass(frozen=True)
+class Option:
+    """What there is to know about an option. ``default`` is None when it must be set."""
+
+    group: str
+    name: str
+    type: str
+    default: Any
+    required: bool
+    meaning: str
+
+
+def described() -> Iterator[Option]:
+    """All options, group by group."""
+    for group in GROUPS:
+        for name in group.__annotations__:
+            if field := _FIELDS.get(name):
+                default = None if field.is_required() else plain(field.default)
+                yield Option(
+                    group.__doc__ or "",
+                    name,
+                    type_words(field.annotation) + _bounds(field),
+                    default,
+                    field.is_required(),
+                    field.description or "",
+                )
 
 
 def masked(name: str, value: Any) -> Any:
     """The value of an option without what must stay secret in it."""
-    marks = [mark for mark in Options.model_fields[name].metadata if isinstance(mark, Masked)]
+    marks = [mark for mark in _FIELDS[name].metadata if isinstance(mark, Masked)]
     return marks[0].show(value if isinstance(value, str) else "") if marks and value else value
 
 
@@ -20,3 +56,47 @@ def shown(name: str, value: Any) -> str:
     """A value in a message: masked, and not endlessly long."""
     text = repr(masked(name, value))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON has it, sets in alphabetical order."""
+    match value:
+        case Path():
+            return str(value)
+        case frozenset() | set():
+            return sorted(value)
+        case tuple() | list():
+            return [plain(item) for item in value]
+        case Mapping():
+            return {key: plain(item) for key, item in value.items()}
+        case float() if value.is_integer():
+            return int(value)
+    return value
+
+
+def type_words(annotation: Any) -> str:
+    """A type as a reader of the documentation knows it: ``list of str``."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return type_words(arguments[0])
+    if origin is Literal:
+        return " or ".join(repr(value) for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(type_words(kind) for kind in arguments)
+    if origin is tuple:
+        return f"list of {type_words(arguments[0])}"
+    if origin is frozenset:
+        return f"set of {type_words(arguments[0])}"
+    if origin is Mapping:
+        return f"dict of {type_words(arguments[0])} to {type_words(arguments[1])}"
+    names = {Path: "path", Any: "anything", type(None): "None"}
+    return names.get(annotation) or str(annotation.__name__)
+
+
+def _bounds(field: FieldInfo) -> str:
+    for mark in field.metadata:
+        if isinstance(mark, annotated_types.Ge):
+            return f" >= {mark.ge}"
+        if isinstance(mark, annotated_types.Gt):
+            return f" > {mark.gt}"
+    return ""

@@ -21,6 +21,8 @@ class Masked:
 
 def _without_password(url: str) -> str:
     """The url with its passwords starred out, whether before the host or in the query."""
+    if "://" not in url:
+        return "********"
     url = re.sub(r"(?<=://)([^/?#@]*?):[^/?#]*@", r"\1:********@", url)
     return re.sub(r"((?:^|[?&])(?:\w*password|sslkey)=)[^&#]*", r"\1********", url)
 
