@@ -1,0 +1,1 @@
+"""The Django app: module builds, what changes them and what shows them."""

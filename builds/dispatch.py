@@ -1,0 +1,60 @@
+"""Set work in motion: send tasks by name, and send parked tasks again. Always after commit.
+
+A broker that is away is no error here: the fact is committed, and a sweep finds what was not started.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from celery import current_app
+from django.db import transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from builds.models import Wait
+
+log = logging.getLogger(__name__)
+
+
+def send(task: str, *args: int | float | str, countdown: float = 0) -> None:
+    """Send a task by name after commit."""
+    transaction.on_commit(partial(send_now, task, *args, countdown=countdown))
+
+
+def send_now(task: str, *args: int | float | str, countdown: float = 0) -> None:
+    """Send a task by name at once."""
+    try:
+        current_app.send_task(task, args=args, countdown=countdown or None)
+    except OperationalError as error:
+        log.warning("Task %s%s was not sent, the broker is away: %s", task, args, error)
+
+
+def advance(build_id: int) -> None:
+    """Have the workflow dispatch whatever remains to be done for a build."""
+    send("workflow.advance", build_id)
+
+
+def wake(keys: str | Iterable[str]) -> None:
+    """Send again what is parked under these keys. Harmless when nothing is, or when nothing changed."""
+    keys = [keys] if isinstance(keys, str) else list(keys)
+    if keys:
+        transaction.on_commit(partial(_wake, keys))
+
+
+def wake_waits(waits: Sequence[Wait]) -> None:
+    """Send these parked tasks again and note when."""
+    if not waits:
+        return
+    Wait.objects.filter(pk__in=[wait.pk for wait in waits]).update(woken_at=timezone.now())
+    for wait in waits:
+        try:
+            current_app.signature(wait.signature).apply_async()
+        except OperationalError as error:
+            log.warning("%s stays parked, the broker is away: %s", wait, error)
+
+
+def _wake(keys: list[str]) -> None:
+    wake_waits(list(Wait.objects.filter(key__in=keys)))

@@ -1,0 +1,88 @@
+"""Write messages with the facts they tell; publish them after commit, in order, until confirmed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from builds.messaging.publishers import BusUnavailable, publisher
+from builds.models import ModuleBuild, OutboxMessage
+
+log = logging.getLogger(__name__)
+
+#: how long one publisher may have a build's outbox for itself; one that takes longer was killed
+LEASE = timedelta(seconds=60)
+#: messages handed to the bus at once
+CHUNK = 100
+
+
+def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    """Record messages ``(topic, body)`` of a build in the present transaction; they go out after commit."""
+    OutboxMessage.objects.bulk_create(
+        [OutboxMessage(module_build_id=build_id, topic=topic, body=body) for topic, body in messages]
+    )
+    transaction.on_commit(partial(flush, build_id))
+
+
+def flush(build_id: int) -> int:
+    """Publish what is in a build's outbox; answers how many messages went out.
+
+    One publisher per build at a time, so that the order on the bus is the order of the rows. An outage
+    is logged and left to the sweep.
+    """
+    if not _lease(build_id):
+        return 0
+    published = 0
+    try:
+        while True:
+            published += _publish(build_id)
+            if _release_when_empty(build_id):
+                return published
+    except BusUnavailable as error:
+        log.warning("Messages of module build %s wait for the bus: %s", build_id, error)
+        ModuleBuild.objects.filter(pk=build_id).update(publishing_until=None)
+        return published
+
+
+def pending_builds() -> list[int]:
+    """Builds whose outbox holds something that was not confirmed, and that nobody publishes now."""
+    free = Q(publishing_until=None) | Q(publishing_until__lt=timezone.now())
+    rows = OutboxMessage.objects.filter(published_at=None)
+    return list(
+        ModuleBuild.objects.filter(free, pk__in=rows.values("module_build_id")).values_list("pk", flat=True)
+    )
+
+
+def _lease(build_id: int) -> bool:
+    now = timezone.now()
+    free = Q(publishing_until=None) | Q(publishing_until__lt=now)
+    return bool(ModuleBuild.objects.filter(free, pk=build_id).update(publishing_until=now + LEASE))
+
+
+def _release_when_empty(build_id: int) -> bool:
+    """Give the lease back unless there is more to publish.
+
+    One statement: whoever commits a message after this looked is blocked by the row until the lease is
+    free, and takes it then.
+    """
+    more = OutboxMessage.objects.filter(module_build_id=OuterRef("pk"), published_at=None)
+    return bool(ModuleBuild.objects.filter(~Exists(more), pk=build_id).update(publishing_until=None))
+
+
+def _publish(build_id: int) -> int:
+    pending = OutboxMessage.objects.filter(module_build_id=build_id, published_at=None)
+    messages = list(pending.order_by("id")[:CHUNK])
+    if not messages:
+        return 0
+    confirmed = publisher().publish(messages)
+    OutboxMessage.objects.filter(pk__in=[message.pk for message in messages[:confirmed]]).update(
+        published_at=timezone.now()
+    )
+    return confirmed

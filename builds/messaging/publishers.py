@@ -1,0 +1,71 @@
+"""Where bus messages go. The setting ``MESSAGING`` names one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from functools import cache
+from typing import Protocol
+
+from django.conf import settings
+
+from builds.models import OutboxMessage
+from mbs.errors import ConfigurationError, Unavailable
+
+
+class BusUnavailable(Unavailable):
+    """The bus did not take a message: it stays in the outbox."""
+
+    code = "bus_unavailable"
+
+
+class Publisher(Protocol):
+    def publish(self, messages: Sequence[OutboxMessage]) -> int:
+        """Hand over messages in order; answers how many the bus confirmed, counted from the first.
+
+        :raises BusUnavailable: when it confirmed none.
+        """
+
+
+class LogPublisher:
+    """Messages as lines of the log ``mbs.bus``: the standalone default."""
+
+    log = logging.getLogger("mbs.bus")
+
+    def publish(self, messages: Sequence[OutboxMessage]) -> int:
+        for message in messages:
+            self.log.info(
+                "%s %s",
+                message.topic,
+                json.dumps({"id": str(message.message_id), "body": message.body}, sort_keys=True),
+            )
+        return len(messages)
+
+
+class MemoryPublisher:
+    """Messages kept in this process, in order: for tests that look at them."""
+
+    published: list[OutboxMessage] = []
+
+    def publish(self, messages: Sequence[OutboxMessage]) -> int:
+        self.published.extend(messages)
+        return len(messages)
+
+
+_PUBLISHERS: dict[str, type[Publisher]] = {"log": LogPublisher, "memory": MemoryPublisher}
+
+
+@cache
+def publisher() -> Publisher:
+    """The configured publisher, made once per process.
+
+    :raises ConfigurationError: when there is none of that name.
+    """
+    name = settings.MBS.MESSAGING
+    if name not in _PUBLISHERS:
+        raise ConfigurationError(
+            f"MESSAGING is {name!r}, which is no publisher.",
+            hint=f"Use one of: {', '.join(sorted(_PUBLISHERS))}.",
+        )
+    return _PUBLISHERS[name]()

@@ -1,0 +1,30 @@
+from builds.models.component import ComponentBuild, ComponentBuildTrace
+from builds.models.log import LogMessage
+from builds.models.module import (
+    Arch,
+    BuildRequirement,
+    ModuleBuild,
+    ModuleBuildTrace,
+    Phase,
+    VirtualStream,
+)
+from builds.models.outbox import OutboxMessage
+from builds.models.sweep import Lock, Sweep
+from builds.models.wait import TaskCrash, Wait
+
+__all__ = [
+    "Arch",
+    "BuildRequirement",
+    "ComponentBuild",
+    "ComponentBuildTrace",
+    "Lock",
+    "LogMessage",
+    "ModuleBuild",
+    "ModuleBuildTrace",
+    "OutboxMessage",
+    "Phase",
+    "Sweep",
+    "TaskCrash",
+    "VirtualStream",
+    "Wait",
+]

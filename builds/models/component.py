@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from builds.models.module import ModuleBuild
+from mbs.states import COMPONENT_STATES, ComponentState
+
+
+class ComponentBuild(models.Model):
+    """One source package of a module build.
+
+    ``state`` is null until the component has a slot; BUILDING is the slot (``builds.services.slots``),
+    so that none can be leaked. ``task_id`` is null until the build system has answered.
+    """
+
+    module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="component_builds")
+    package = models.CharField(max_length=255)
+    format = models.CharField(max_length=16, default="rpms")
+    scmurl = models.TextField(blank=True, null=True)
+    ref = models.CharField(max_length=255, blank=True, null=True)
+    batch = models.PositiveIntegerField()
+    #: the packages that must be in the buildroot before this one starts, where the module says so
+    build_after = models.JSONField(default=list)
+    build_time_only = models.BooleanField(default=False)
+    #: architectures, where the document limits them
+    arches = models.JSONField(default=list)
+    #: expected seconds of its build
+    weight = models.FloatField(default=0)
+
+    state = models.SmallIntegerField(
+        null=True, blank=True, choices=[(n, w) for w, n in COMPONENT_STATES.items()]
+    )
+    state_reason = models.TextField(blank=True, null=True)
+    task_id = models.BigIntegerField(null=True, blank=True)
+    task_url = models.TextField(blank=True)
+    nvr = models.CharField(max_length=512, blank=True, null=True)
+    tagged = models.BooleanField(default=False)
+    tagged_in_final = models.BooleanField(default=False)
+    attempt = models.PositiveSmallIntegerField(default=1)
+    #: until when one process may submit this component and nobody else
+    submitting_until = models.DateTimeField(null=True, blank=True)
+
+    reused_component = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="reused_by"
+    )
+    reuse_code = models.CharField(max_length=64, blank=True)
+    reuse_detail = models.TextField(blank=True)
+
+    time_started = models.DateTimeField(null=True, blank=True)
+    time_completed = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["module_build", "package"], name="one_component_per_package")
+        ]
+        indexes = [
+            models.Index(fields=["module_build", "batch"], name="component_batch"),
+            *(
+                models.Index(fields=[column, "id"], name=f"component_{column}")
+                for column in ("package", "state", "task_id", "nvr", "ref", "scmurl")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.package} of module build {self.module_build_id}"
+
+    @property
+    def state_name(self) -> str | None:
+        return None if self.state is None else ComponentState(self.state).name
+
+    @property
+    def settled(self) -> bool:
+        return self.state is not None and self.state != ComponentState.BUILDING
+
+    @property
+    def wait_key(self) -> str:
+        return f"component:{self.pk}"
+
+
+class ComponentBuildTrace(models.Model):
+    """One change of state, written in the transaction that made it."""
+
+    component_build = models.ForeignKey(ComponentBuild, on_delete=models.CASCADE, related_name="state_trace")
+    state = models.SmallIntegerField(null=True)
+    state_reason = models.TextField(blank=True, null=True)
+    task_id = models.BigIntegerField(null=True)
+    time = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]

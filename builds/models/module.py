@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Length
+from django.utils import timezone
+
+from mbs.states import BUILD_STATES, BuildState
+
+
+class Arch(models.Model):
+    """An architecture that modules are built for."""
+
+    name = models.CharField(max_length=64, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class VirtualStream(models.Model):
+    """A stream that a base module provides besides its own."""
+
+    name = models.CharField(max_length=255, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Phase(models.TextChoices):
+    """Of the batch that ``ModuleBuild.batch`` names; moved forward by guarded updates only."""
+
+    STARTING = "starting", "components are being submitted"
+    BUILDING = "building", "components build"
+    TAGGING = "tagging", "what was built is being tagged"
+    REGENERATING = "regenerating", "the repository is being regenerated"
+    DONE = "done", "the next batch may start"
+
+
+class ModuleBuild(models.Model):
+    """One module in one context, on its way from a document to a module that can be shipped.
+
+    The state machine is ``mbs.states``; ``builds.services.transitions`` is the only code that writes
+    ``state``. ``run``, ``batch``, ``phase`` and ``progress_at`` belong to the workflow.
+    """
+
+    name = models.CharField(max_length=255)
+    stream = models.CharField(max_length=255)
+    #: a whole number of up to 64 bits unsigned, in decimal digits: more than a database integer holds
+    version = models.CharField(max_length=20)
+    context = models.CharField(max_length=64)
+    state = models.PositiveSmallIntegerField(choices=[(n, w) for w, n in BUILD_STATES.items()])
+    state_reason = models.TextField(blank=True, null=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error_hint = models.TextField(blank=True)
+
+    scratch = models.BooleanField(default=False)
+    scmurl = models.TextField(blank=True, null=True)
+    modulemd = models.TextField()
+    owner = models.CharField(max_length=255)
+    srpms = models.JSONField(default=list)
+    rebuild_strategy = models.CharField(max_length=32, default="changed-and-after")
+    reuse_components_from = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    reused_module = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="reused_by"
+    )
+
+    #: what ``xmd.mbs.buildrequires`` says, so that no list has to parse a document
+    buildrequires = models.JSONField(default=dict)
+    required_modules = models.ManyToManyField(
+        "self", through="BuildRequirement", symmetrical=False, related_name="required_by"
+    )
+    build_context = models.CharField(max_length=40, blank=True, null=True)
+    build_context_no_bms = models.CharField(max_length=40, blank=True, null=True)
+    runtime_context = models.CharField(max_length=40, blank=True, null=True)
+    stream_version = models.FloatField(null=True, blank=True)
+    virtual_streams = models.ManyToManyField(VirtualStream, blank=True)
+    arches = models.ManyToManyField(Arch, blank=True)
+    #: the names of ``arches``, in the order of the build system
+    arch_names = models.JSONField(default=list)
+    #: of its RPMs, without the leading dot
+    disttag = models.CharField(max_length=255, blank=True)
+
+    koji_tag = models.CharField(max_length=256, blank=True, null=True)
+    cg_build_koji_tag = models.CharField(max_length=256, blank=True, null=True)
+    new_repo_task_id = models.BigIntegerField(null=True, blank=True)
+    #: where the finished module's trees lie
+    topdir = models.TextField(blank=True)
+
+    time_submitted = models.DateTimeField(default=timezone.now)
+    time_modified = models.DateTimeField(default=timezone.now)
+    time_completed = models.DateTimeField(null=True, blank=True)
+
+    run = models.PositiveIntegerField(default=0)
+    batch = models.PositiveIntegerField(default=0)
+    phase = models.CharField(max_length=16, choices=Phase.choices, default=Phase.DONE)
+    progress_at = models.DateTimeField(default=timezone.now)
+    #: until when one publisher has this build's outbox for itself
+    publishing_until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name", "stream", "version", "context"], name="one_build_per_nsvc"
+            )
+        ]
+        indexes = [
+            models.Index("name", "stream", Length("version"), "version", name="module_nsv"),
+            models.Index(Length("version"), "version", name="module_version"),
+            models.Index(fields=["state", "progress_at"], name="module_progress"),
+            *(
+                models.Index(fields=[column, "id"], name=f"module_{column}")
+                for column in (
+                    "name",
+                    "stream",
+                    "context",
+                    "state",
+                    "owner",
+                    "koji_tag",
+                    "cg_build_koji_tag",
+                    "scmurl",
+                    "new_repo_task_id",
+                    "stream_version",
+                    "build_context",
+                    "build_context_no_bms",
+                    "runtime_context",
+                    "time_submitted",
+                    "time_modified",
+                    "time_completed",
+                )
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.nsvc
+
+    @property
+    def nsvc(self) -> str:
+        return f"{self.name}:{self.stream}:{self.version}:{self.context}"
+
+    @property
+    def state_name(self) -> str:
+        return BuildState(self.state).word
+
+
+class BuildRequirement(models.Model):
+    """A module that is in the buildroot of another, directly or through what it requires."""
+
+    module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="requirement_links")
+    required = models.ForeignKey(ModuleBuild, on_delete=models.PROTECT, related_name="requirer_links")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["module_build", "required"], name="one_link_per_requirement")
+        ]
+
+
+class ModuleBuildTrace(models.Model):
+    """One change of state, written in the transaction that made it."""
+
+    module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="state_trace")
+    state = models.PositiveSmallIntegerField()
+    state_reason = models.TextField(blank=True, null=True)
+    time = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+from builds.models.module import ModuleBuild
+
+
+class OutboxMessage(models.Model):
+    """A bus message, written in the transaction of the fact it tells.
+
+    ``message_id`` is fixed here, so that a doubled delivery can be told. Published rows are kept for a
+    while for the operators' desk.
+    """
+
+    module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="outbox")
+    message_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    topic = models.CharField(max_length=255)
+    body = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now)
+    published_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(
+                fields=["module_build", "id"],
+                name="outbox_unpublished",
+                condition=models.Q(published_at__isnull=True),
+            ),
+            models.Index(fields=["published_at"], name="outbox_published"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.message_id}"

@@ -1,0 +1,1 @@
+"""What changes the database. Every service may be called twice with the same effect as once."""

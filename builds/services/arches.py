@@ -1,0 +1,45 @@
+"""For which architectures a module is built (contract: modulemd, Components)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.conf import settings
+
+from builds.models import Arch, ModuleBuild
+from mbs.errors import Unprocessable
+from mbs.modulemd import parse_stream
+
+
+def settle(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
+    """Decide on the architectures of a build, link them to it, and answer their names.
+
+    :param of_base_module: what the build system would build for; it counts where nothing is configured.
+    :raises Unprocessable: when the module limits itself to architectures that there are none of.
+    """
+    document = parse_stream(build.modulemd, strict=False)
+    base = next(
+        (
+            f"{name}:{build.buildrequires[name]['stream']}"
+            for name in settings.MBS.BASE_MODULE_NAMES
+            if name in build.buildrequires
+        ),
+        "",
+    )
+    names = list(
+        settings.MBS.BASE_MODULE_ARCHES.get(base)
+        or (document.xmd.get("mbs") or {}).get("koji_tag_arches")
+        or of_base_module
+        or settings.MBS.ARCHES
+    )
+    wanted = document.buildopts.arches
+    chosen = [name for name in names if not wanted or name in wanted]
+    if not chosen:
+        raise Unprocessable(
+            f"{build.nsvc} is to be built for {' '.join(wanted)} only, its base module for {' '.join(names)}.",
+            code="no_arch",
+            hint="Name at least one of the base module's architectures in buildopts.arches.",
+        )
+    Arch.objects.bulk_create([Arch(name=name) for name in chosen], ignore_conflicts=True)
+    build.arches.set(Arch.objects.filter(name__in=chosen))
+    return chosen

@@ -1,0 +1,27 @@
+"""Run builds on this machine, for build systems that have no machines of their own."""
+
+from __future__ import annotations
+
+from builds import dispatch
+from builds.models import ComponentBuild
+from builds.services import components
+from builds.services.systems import build_system
+from buildsys.base import RunsBuilds, Submission
+
+
+def run(task_id: int) -> None:
+    """Run one submission to its end, record what became of it, and wake what waits for it."""
+    system = build_system()
+    if not isinstance(system, RunsBuilds):
+        raise TypeError(f"The build system {system.name} runs its builds itself.")
+    key = system.run(task_id)
+    if key is None:
+        return
+    kind, _, number = key.partition(":")
+    if kind == "component":
+        component = ComponentBuild.objects.select_related("module_build").get(pk=number)
+        # It may have ended before its submitter has stored the number of the submission.
+        submission = {component.pk: Submission(task_id)}
+        components.record(component.module_build, [component.pk], system.statuses([task_id]), submission)
+    else:
+        dispatch.wake(key)

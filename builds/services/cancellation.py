@@ -1,0 +1,75 @@
+"""Stop a build that is on its way, and start again one that failed."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from builds import dispatch
+from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
+from builds.services import transitions
+from mbs.errors import Conflict, InvalidInput, MBSError
+from mbs.states import ACTIVE, BuildState, ComponentState
+
+
+def cancel(build: ModuleBuild, who: str) -> None:
+    """Fail a build because somebody wants it to stop; what builds for it is stopped too.
+
+    :raises InvalidInput: when it is not in init, wait or build.
+    """
+    stopped = transitions.fail(
+        build.pk,
+        MBSError(f"Canceled by {who}.", code="canceled", hint="Submit it again, or retry it, to resume."),
+    )
+    build.refresh_from_db()
+    if not stopped and build.error_code != "canceled":
+        raise InvalidInput(
+            f"Module build {build.pk} is {build.state_name}: only builds in init, wait or build can be canceled.",
+            code="not_cancelable",
+        )
+
+
+def resume(build: ModuleBuild, who: str) -> None:
+    """Start a failed build again; what was built of it stays built.
+
+    :raises Conflict: when it is not failed, or still being stopped.
+    """
+    with transaction.atomic():
+        locked = ModuleBuild.objects.select_for_update().get(pk=build.pk)
+        if locked.state != BuildState.FAILED:
+            if locked.state in ACTIVE:
+                return
+            raise Conflict(
+                f"Module build {build.pk} is {locked.state_name}: only a failed build can be resumed.",
+                code="not_failed",
+            )
+        components = ComponentBuild.objects.filter(module_build=locked)
+        if components.filter(state=ComponentState.BUILDING).exists():
+            raise Conflict(
+                f"Components of module build {build.pk} are still being stopped.",
+                code="still_stopping",
+                hint="Try again in a minute.",
+            )
+        _forget_failures(components)
+        # It goes on where it stopped: behind the first step unless that one was never done.
+        began = BuildState.WAIT if locked.arch_names else BuildState.INIT
+        transitions.move(locked, began, reason=f"Resumed by {who}.", batch=0, phase="done")
+        dispatch.advance(build.pk)
+    build.refresh_from_db()
+
+
+def _forget_failures(components) -> None:
+    failed = list(components.exclude(state=ComponentState.COMPLETE).exclude(state=None))
+    for component in failed:
+        component.state = component.task_id = component.submitting_until = None
+        component.state_reason = component.nvr = component.time_completed = None
+        component.attempt += 1
+    fields = ["state", "task_id", "submitting_until", "state_reason", "nvr", "time_completed", "attempt"]
+    ComponentBuild.objects.bulk_update(failed, fields)
+    now = timezone.now()
+    ComponentBuildTrace.objects.bulk_create(
+        [
+            ComponentBuildTrace(component_build=c, state=None, state_reason="To be built again.", time=now)
+            for c in failed
+        ]
+    )

@@ -1,0 +1,199 @@
+"""What is known of component builds: submissions, results, tags. The only code that records them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from builds import dispatch
+from builds.messaging import outbox
+from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
+from builds.representations import component_message
+from builds.services import slots
+from builds.services.systems import as_jobs, build_system
+from buildsys.base import Submission, TaskState, TaskStatus
+from mbs.states import ComponentState
+
+TOPIC = "mbs.component.state.change"
+
+_STATES = {
+    TaskState.COMPLETE: ComponentState.COMPLETE,
+    TaskState.FAILED: ComponentState.FAILED,
+    TaskState.CANCELED: ComponentState.CANCELED,
+}
+_FIELDS = [
+    "state",
+    "state_reason",
+    "task_id",
+    "task_url",
+    "nvr",
+    "attempt",
+    "submitting_until",
+    "time_started",
+    "time_completed",
+]
+
+
+def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> None:
+    """Have the build system build components whose slot and submission lease the caller holds.
+
+    What it builds or has built for this very component already is adopted. Submissions and whatever
+    is known of them at once are recorded.
+
+    :raises BuildSystemUnavailable: it is away; the leases run out by themselves.
+    :raises BuildSystemError: it refuses.
+    """
+    if not components:
+        return
+    try:
+        submissions, statuses = _submit(build, components)
+    except Exception:
+        # Nobody submits these now; what the build system did take is found by the next try.
+        rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
+        rows.update(submitting_until=None)
+        raise
+    record(build, submissions.keys(), statuses, submissions)
+
+
+def _submit(
+    build: ModuleBuild, components: Sequence[ComponentBuild]
+) -> tuple[dict[int, Submission], list[TaskStatus]]:
+    system = build_system()
+    jobs = as_jobs(build, components)
+    found = dict(zip(jobs, system.find(jobs), strict=True))
+    missing = [job for job, submission in found.items() if submission is None]
+    if missing:
+        found.update(zip(missing, system.submit(missing), strict=True))
+    submissions = {job.component_id: submission for job, submission in found.items() if submission}
+    return submissions, system.statuses([submission.task_id for submission in submissions.values()])
+
+
+def record(
+    build: ModuleBuild,
+    component_ids: Iterable[int],
+    statuses: Iterable[TaskStatus],
+    submissions: Mapping[int, Submission] | None = None,
+) -> None:
+    """Record what the build system says of components, and wake what waits for them.
+
+    Serves an event, a sweep and a submission alike; what is recorded already changes nothing. A
+    submission that was lost is given up for the next attempt, ``MAX_ATTEMPTS`` at the most.
+
+    :param build: the module build of all these components.
+    :param submissions: new ones, by component number.
+    """
+    known = {status.task_id: status for status in statuses}
+    with transaction.atomic():
+        rows = ComponentBuild.objects.select_for_update().filter(
+            pk__in=list(component_ids), state=ComponentState.BUILDING
+        )
+        history: list[ComponentBuildTrace] = []
+        changed: list[ComponentBuild] = []
+        for component in rows.order_by("pk"):
+            before = _facts(component)
+            submission = (submissions or {}).get(component.pk)
+            if submission and component.task_id is None:
+                component.task_id, component.task_url = submission.task_id, submission.url
+                component.submitting_until = None
+                history.append(_trace(component))
+            status = known.get(component.task_id or 0)
+            if status and _apply(component, status):
+                history.append(_trace(component))
+            if _facts(component) != before:
+                changed.append(component)
+        if not changed:
+            return
+        ComponentBuild.objects.bulk_update(changed, _FIELDS)
+        ComponentBuildTrace.objects.bulk_create(history)
+        if history:
+            outbox.add(build.pk, [(TOPIC, component_message(_as_of(step), build)) for step in history])
+        wanting = [c for c in changed if c.settled or c.task_id is None]
+        dispatch.wake(component.wait_key for component in wanting)
+        if wanting:
+            transaction.on_commit(slots.wake_next)
+
+
+def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
+    """Bring a component up to date with the build system; whether its history grew."""
+    component.task_url = status.url or component.task_url
+    component.nvr = status.nvr or component.nvr
+    if status.started:
+        component.time_started = datetime.fromtimestamp(status.started, UTC)
+    if status.state is TaskState.OPEN:
+        return False
+    if status.state is TaskState.LOST and component.attempt < settings.MBS.MAX_ATTEMPTS:
+        component.state_reason = f"Attempt {component.attempt} was lost: {status.reason}"
+        component.attempt += 1
+        component.task_id = component.submitting_until = None
+        return True
+    component.state = _STATES.get(status.state, ComponentState.FAILED)
+    component.state_reason = status.reason or None
+    component.time_completed = datetime.fromtimestamp(status.ended, UTC) if status.ended else timezone.now()
+    return True
+
+
+def _facts(component: ComponentBuild) -> list[object]:
+    return [getattr(component, name) for name in _FIELDS]
+
+
+def _trace(component: ComponentBuild) -> ComponentBuildTrace:
+    """The component as it stands now, for its history and for the message about it."""
+    return ComponentBuildTrace(
+        component_build=component,
+        state=component.state,
+        state_reason=component.state_reason,
+        task_id=component.task_id,
+        time=timezone.now(),
+    )
+
+
+def _as_of(step: ComponentBuildTrace) -> ComponentBuild:
+    """The component of a step of its history, as it was then."""
+    component = copy(step.component_build)
+    component.state, component.state_reason = step.state, step.state_reason
+    component.task_id = step.task_id
+    return component
+
+
+def fail(build: ModuleBuild, component_id: int, reason: str) -> None:
+    """Fail a component for a reason of the service's own."""
+    with transaction.atomic():
+        component = ComponentBuild.objects.select_for_update().get(pk=component_id)
+        if component.settled:
+            return
+        component.state, component.state_reason = ComponentState.FAILED, reason
+        component.time_completed = timezone.now()
+        component.save(update_fields=["state", "state_reason", "time_completed"])
+        _trace(component).save()
+        outbox.add(build.pk, [(TOPIC, component_message(component, build))])
+        dispatch.wake(component.wait_key)
+        transaction.on_commit(slots.wake_next)
+
+
+def stop(build: ModuleBuild) -> None:
+    """Cancel what still builds for a module build that has failed.
+
+    A component stays BUILDING, and keeps its slot, until the build system says that it ended.
+    """
+    rows = ComponentBuild.objects.filter(module_build=build, state=ComponentState.BUILDING)
+    components = list(rows)
+    system = build_system()
+    submitted = [component.task_id for component in components if component.task_id]
+    system.cancel(submitted)
+    record(build, [component.pk for component in components], system.statuses(submitted))
+    now = timezone.now()
+    for component in components:
+        if component.task_id is None and (component.submitting_until or now) <= now:
+            fail(build, component.pk, "The module build was stopped before this component was submitted.")
+
+
+def mark_tagged(components: Sequence[ComponentBuild], *, final: bool) -> None:
+    """Record that builds are in the module's tags."""
+    ComponentBuild.objects.filter(pk__in=[component.pk for component in components]).update(
+        tagged=True, **({"tagged_in_final": True} if final else {})
+    )

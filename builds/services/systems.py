@@ -1,0 +1,62 @@
+"""The configured build system, and module builds as it sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+from django.conf import settings
+
+from builds import dispatch
+from builds.models import ComponentBuild, ModuleBuild
+from buildsys import registry
+from buildsys.base import BuildSystem, Job, Module
+
+RUN_TASK = "builder.run"
+
+
+@cache
+def build_system() -> BuildSystem:
+    """The build system that ``SYSTEM`` names, made once per process."""
+    return registry.create(settings.MBS.SYSTEM, settings.MBS, _send)
+
+
+def _send(task_id: int, delay: float) -> None:
+    dispatch.send_now(RUN_TASK, task_id, countdown=delay)
+
+
+def as_module(build: ModuleBuild, *, groups: Mapping[str, tuple[str, ...]] | None = None) -> Module:
+    """A module build as a build system sees it."""
+    return Module(
+        id=build.pk,
+        name=build.name,
+        stream=build.stream,
+        version=build.version,
+        context=build.context,
+        tag=build.koji_tag or "",
+        owner=build.owner,
+        scratch=build.scratch,
+        arches=tuple(build.arch_names),
+        modulemd=build.modulemd,
+        disttag=build.disttag,
+        buildrequires=build.buildrequires,
+        groups=groups or {},
+    )
+
+
+def as_jobs(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[Job]:
+    """Components as a build system sees them; module-build-macros comes with its spec file."""
+    module = as_module(build)
+    return [
+        Job(
+            component_id=component.pk,
+            attempt=component.attempt,
+            module=module,
+            package=component.package,
+            source=f"{component.scmurl}#{component.ref}" if component.scmurl else "",
+            spec="" if component.scmurl else macros.spec_for(build),
+            weight=component.weight,
+            arches=tuple(component.arches) or module.arches,
+        )
+        for component in components
+    ]

@@ -1,0 +1,102 @@
+"""The only code that changes the state of a module build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from builds import dispatch
+from builds.messaging import outbox
+from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace, Wait
+from builds.representations import module_message
+from mbs.errors import MBSError
+from mbs.states import ACTIVE, BuildState, ComponentState, check_transition
+
+TOPIC = "mbs.module.state.change"
+
+
+def announce(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) -> None:
+    """Trace rows and messages for states that the build went through in the present transaction.
+
+    The build holds the last of them; the messages of the others tell the state they are about.
+    """
+    now = timezone.now()
+    ModuleBuildTrace.objects.bulk_create(
+        [ModuleBuildTrace(module_build=build, state=s, state_reason=r, time=now) for s, r in states]
+    )
+    component_ids = list(
+        ComponentBuild.objects.filter(module_build=build).order_by("id").values_list("pk", flat=True)
+    )
+    siblings = list(
+        ModuleBuild.objects.filter(
+            name=build.name, stream=build.stream, version=build.version, scratch=build.scratch
+        )
+        .exclude(pk=build.pk)
+        .order_by("id")
+        .values_list("pk", flat=True)
+    )
+    last = build.state, build.state_reason
+    messages = []
+    for build.state, build.state_reason in states:
+        messages.append((TOPIC, module_message(build, component_ids=component_ids, siblings=siblings)))
+    build.state, build.state_reason = last
+    outbox.add(build.pk, messages)
+
+
+def move(
+    build: ModuleBuild, *states: BuildState, reason: str | None = None, run: int | None = None, **fields: Any
+) -> bool:
+    """Take a build through one or more states in one transaction, with traces and messages.
+
+    :param build: as it was read; its state must still be the one in the database.
+    :param reason: why, for people; belongs to the last state.
+    :param run: when given, nothing happens unless this is still the build's run.
+    :param fields: further columns to set, in the same statement.
+    :return: whether this call changed the state. False: another one was faster, or the build is in
+        that state already. Then ``build`` is as it was.
+    :raises IllegalTransition: when the state machine has no such transition.
+    """
+    current = BuildState(build.state)
+    if current == states[-1]:
+        return False
+    passed = []
+    for state in states:
+        if check_transition(current, state):
+            passed.append((state, reason if state == states[-1] else None))
+            current = state
+    now = timezone.now()
+    fields |= {"state": int(current), "state_reason": reason, "time_modified": now, "progress_at": now}
+    if current in ACTIVE:
+        fields |= {"error_code": "", "error_hint": "", "time_completed": None}
+    else:
+        fields.setdefault("time_completed", now)
+    with transaction.atomic():
+        row = ModuleBuild.objects.filter(pk=build.pk, state=build.state)
+        if run is not None:
+            row = row.filter(run=run)
+        if not row.update(**fields):
+            return False
+        for name, value in fields.items():
+            setattr(build, name, value)
+        announce(build, passed)
+    return True
+
+
+def fail(build_id: int, error: MBSError, *, run: int | None = None) -> bool:
+    """Fail a build that is on its way, and stop what still builds for it.
+
+    :param run: when given, nothing happens unless this is still the build's run.
+    :return: whether this call did it.
+    """
+    with transaction.atomic():
+        build = ModuleBuild.objects.select_for_update().get(pk=build_id)
+        if build.state not in ACTIVE or run not in (None, build.run):
+            return False
+        move(build, BuildState.FAILED, reason=error.message, error_code=error.code, error_hint=error.hint)
+        Wait.objects.filter(module_build=build).delete()
+        if ComponentBuild.objects.filter(module_build=build, state=ComponentState.BUILDING).exists():
+            dispatch.send("workflow.stop_components", build_id)
+        dispatch.send("workflow.abandon", build_id)
+    return True

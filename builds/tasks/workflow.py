@@ -1,0 +1,92 @@
+"""The steps of builds as Celery tasks, on the queue ``workflow``."""
+
+from __future__ import annotations
+
+from celery import Task, shared_task
+from django.db import InterfaceError, OperationalError
+
+from builds.models import ModuleBuild
+from builds.services import components, transitions
+from builds.services.systems import as_module, build_system
+from builds.workflow import advance as advancing
+from builds.workflow import steps, sweeps
+from builds.workflow.parking import perform
+from mbs.errors import MBSError, Unavailable
+
+#: an outage ends some time; until then tasks come back at growing intervals
+_PATIENT = {
+    "autoretry_for": (Unavailable, OperationalError, InterfaceError),
+    "retry_backoff": True,
+    "retry_backoff_max": 60,
+    "max_retries": None,
+}
+
+
+def _fail_build(error: MBSError, build_id: int, run: int, *_: int) -> bool:
+    transitions.fail(build_id, error, run=run)
+    return False
+
+
+def _fail_component(error: MBSError, build_id: int, run: int, component_id: int) -> bool:
+    components.fail(ModuleBuild.objects.get(pk=build_id), component_id, error.message)
+    return True
+
+
+@shared_task(name="workflow.advance", **_PATIENT)
+def advance(build_id: int) -> None:
+    advancing.advance(build_id)
+
+
+@shared_task(bind=True, name="workflow.initialize")
+def initialize(self: Task, build_id: int, run: int) -> None:
+    perform(self, steps.initialize, build_id, run, give_up=_fail_build)
+
+
+@shared_task(bind=True, name="workflow.prepare")
+def prepare(self: Task, build_id: int, run: int) -> None:
+    perform(self, steps.prepare, build_id, run, give_up=_fail_build)
+
+
+@shared_task(bind=True, name="workflow.start_batch")
+def start_batch(self: Task, build_id: int, run: int, after: int) -> None:
+    perform(self, steps.start_batch, build_id, run, after, give_up=_fail_build)
+
+
+@shared_task(bind=True, name="workflow.build_component")
+def build_component(self: Task, build_id: int, run: int, component_id: int) -> None:
+    perform(self, steps.build_component, build_id, run, component_id, give_up=_fail_component)
+
+
+@shared_task(bind=True, name="workflow.finish_batch")
+def finish_batch(self: Task, build_id: int, run: int, batch: int) -> None:
+    perform(self, steps.finish_batch, build_id, run, batch, give_up=_fail_build)
+
+
+@shared_task(bind=True, name="workflow.tag_batch")
+def tag_batch(self: Task, build_id: int, run: int, batch: int) -> None:
+    perform(self, steps.tag_batch, build_id, run, batch, give_up=_fail_build)
+
+
+@shared_task(bind=True, name="workflow.regenerate_repo")
+def regenerate_repo(self: Task, build_id: int, run: int, batch: int) -> None:
+    perform(self, steps.regenerate_repo, build_id, run, batch, give_up=_fail_build)
+
+
+@shared_task(bind=True, name="workflow.finalize")
+def finalize(self: Task, build_id: int, run: int) -> None:
+    perform(self, steps.finalize, build_id, run, give_up=_fail_build)
+
+
+@shared_task(name="workflow.stop_components", **_PATIENT)
+def stop_components(build_id: int) -> None:
+    components.stop(ModuleBuild.objects.get(pk=build_id))
+
+
+@shared_task(name="workflow.abandon", **_PATIENT)
+def abandon(build_id: int) -> None:
+    build_system().abandon(as_module(ModuleBuild.objects.get(pk=build_id)))
+
+
+@shared_task(name="workflow.recover_lost", ignore_result=True)
+def recover_lost(sent_at: float) -> None:
+    sweeps.recover_lost(sent_at)

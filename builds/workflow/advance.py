@@ -1,0 +1,32 @@
+"""Start, resume and recover builds: all one thing."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from builds.models import ModuleBuild, Phase, Wait
+from builds.workflow import canvas
+from mbs.states import ACTIVE, BuildState
+
+
+def advance(build_id: int) -> None:
+    """Begin a new run of a build and send the canvas of what remains of it.
+
+    Serves the first start, a resubmission, the resumption after a crash, and the recovery after the
+    broker was emptied. Tasks of earlier runs end when they notice.
+    """
+    with transaction.atomic():
+        build = ModuleBuild.objects.select_for_update().get(pk=build_id)
+        if build.state not in ACTIVE | {BuildState.DONE}:
+            return
+        build.run += 1
+        build.progress_at = timezone.now()
+        if build.phase == Phase.BUILDING:
+            build.phase = Phase.STARTING
+        build.save(update_fields=["run", "phase", "progress_at"])
+        if build.run > 1:
+            Wait.objects.filter(module_build=build).delete()
+    remaining = canvas.remaining(build)
+    if remaining is not None:
+        remaining.apply_async()

@@ -1,0 +1,77 @@
+"""The Celery canvas of what remains to be done for a build.
+
+Task ids are made from what the task is about, so that sending a canvas twice is the same canvas: a
+chord counts each part once, and a parked task has one row.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from celery import Signature, chain, chord, current_app, group
+
+from builds.models import ComponentBuild, ModuleBuild, Phase
+from mbs.states import BuildState
+
+_NAMESPACE = uuid.UUID("d2a6c0b2-9f0e-4a86-b8a5-6a7d3b1f5e0c")
+
+
+def _id(*parts: object) -> str:
+    return str(uuid.uuid5(_NAMESPACE, "/".join(map(str, parts))))
+
+
+def _step(name: str, build: ModuleBuild, *args: int) -> Signature:
+    return current_app.signature(
+        f"workflow.{name}",
+        (build.pk, build.run, *args),
+        immutable=True,
+        task_id=_id(name, build.pk, build.run, *args),
+    )
+
+
+def remaining(build: ModuleBuild) -> Signature | None:
+    """What is to be sent to finish a build from where it stands; None: nothing, or it is elsewhere.
+
+    A batch that is building is sent by ``start_batch``, which also submits what was not submitted.
+    """
+    start = _step("start_batch", build, build.batch)
+    match build.state, build.phase:
+        case BuildState.INIT, _:
+            return chain(_step("initialize", build), _step("prepare", build), start)
+        case BuildState.WAIT, _:
+            return chain(_step("prepare", build), start)
+        case BuildState.BUILD, Phase.TAGGING | Phase.REGENERATING:
+            return _after_building(build, tagged=build.phase == Phase.REGENERATING)
+        case BuildState.BUILD, Phase.STARTING | Phase.BUILDING:
+            return _step("start_batch", build, build.batch - 1)
+        case BuildState.BUILD, _:
+            return start
+        case BuildState.DONE, _:
+            return _step("finalize", build)
+    return None
+
+
+def batch(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Signature:
+    """The components of the present batch as a chord, and the chain that follows it."""
+    header = group(
+        [_step("build_component", build, component.pk) for component in components],
+        task_id=_id("batch", build.pk, build.run, build.batch),
+    )
+    body = chain(_step("finish_batch", build, build.batch), _after_building(build))
+    return chord(header, body) if components else body
+
+
+def finalize(build: ModuleBuild) -> Signature:
+    """The end of a build whose batches are all done."""
+    return _step("finalize", build)
+
+
+def _after_building(build: ModuleBuild, *, tagged: bool = False) -> Signature:
+    steps = [
+        _step("regenerate_repo", build, build.batch),
+        _step("start_batch", build, build.batch),
+    ]
+    if not tagged:
+        steps.insert(0, _step("tag_batch", build, build.batch))
+    return chain(*steps)

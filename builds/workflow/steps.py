@@ -1,0 +1,215 @@
+"""The steps of a build. Each looks at the database, does what is not done yet, and says how it went.
+
+A step may run twice, at the same moment too: what it changes is guarded by ``run`` and by the state or
+phase it starts from. It returns when its work is done, so that a repeated delivery continues the
+canvas, and is Obsolete once the step after it has ended as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Min
+from django.utils import timezone
+
+from builds import selectors
+from builds.models import ComponentBuild, ModuleBuild, Phase
+from builds.services import arches, components, slots, transitions
+from builds.services.systems import as_module, build_system
+from builds.workflow import canvas
+from builds.workflow.outcomes import Obsolete, Outcome, Park
+from buildsys.base import BuildSystemError, RepoState
+from mbs.states import ACTIVE, BuildState, ComponentState
+
+
+def initialize(build_id: int, run: int) -> Outcome:
+    """init -> wait: settle the architectures."""
+    build = _current(build_id, run)
+    if build.state == BuildState.INIT:
+        names = arches.settle(build, build_system().arches(as_module(build)))
+        _move(build, BuildState.WAIT, arch_names=names)
+    elif build.state != BuildState.WAIT:
+        raise Obsolete
+    return None
+
+
+def prepare(build_id: int, run: int) -> Outcome:
+    """wait -> build: make the tags, or their like, and the build groups."""
+    build = _current(build_id, run)
+    if build.state == BuildState.WAIT:
+        packages = selectors.packages(build)
+        build_system().prepare(as_module(build, groups=selectors.build_groups(build)), packages)
+        _move(build, BuildState.BUILD)
+    elif build.batch:
+        raise Obsolete
+    return None
+
+
+def start_batch(build_id: int, run: int, after: int) -> Outcome:
+    """Submit the batch after ``after``, as far as there are slots, and send its chord; or finalize."""
+    build = _current(build_id, run, BuildState.BUILD)
+    if build.batch == after:
+        batch = _next_batch(build)
+        if batch is None:
+            canvas.finalize(build).apply_async()
+            return None
+        _phase(build, Phase.DONE, Phase.STARTING, batch=batch)
+    elif build.phase != Phase.STARTING or build.batch != _next_batch(build, after):
+        raise Obsolete
+    members = list(build.component_builds.filter(batch=build.batch).order_by("-weight", "pk"))
+    waiting = [component for component in members if component.state is None]
+    components.submit(build, slots.claim(waiting) + slots.lease(members))
+    canvas.batch(build, members).apply_async()
+    _phase(build, Phase.STARTING, Phase.BUILDING)
+    return None
+
+
+def build_component(build_id: int, run: int, component_id: int) -> Outcome:
+    """One component, from a slot to its end. What became of it is recorded by whoever learns it."""
+    component = ComponentBuild.objects.select_related("module_build").get(pk=component_id)
+    build = component.module_build
+    if build.run != run or build.state != BuildState.BUILD:
+        raise Obsolete
+    if component.settled:
+        return None
+    if component.state is None:
+        mine = slots.claim([component])
+        if not mine:
+            return Park(
+                f"slot:{component.pk}",
+                f"{component.package} waits for one of the places to build",
+                "the end of another component",
+                component.pk,
+            )
+    else:
+        mine = slots.lease([component])
+    components.submit(build, mine)
+    return Park(
+        component.wait_key,
+        f"{component.package} is being built",
+        "the build system's word that it ended",
+        component.pk,
+    )
+
+
+def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
+    """All components of a batch have ended: go on, or fail with the names of those that failed."""
+    build = _current(build_id, run, BuildState.BUILD, batch)
+    if build.phase != Phase.BUILDING:
+        return _unless_past(build, Phase.TAGGING)
+    members = list(build.component_builds.filter(batch=batch).order_by("package"))
+    failed = [component for component in members if component.state != ComponentState.COMPLETE]
+    if failed:
+        raise BuildSystemError(
+            "; ".join(f"{c.package}: {c.state_reason or c.state_name}" for c in failed),
+            code="component_failed",
+            hint="Look at the logs of these components, mend them, and resubmit.",
+        )
+    _phase(build, Phase.BUILDING, Phase.TAGGING)
+    return None
+
+
+def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
+    """Put what was built into the buildroot and, but for what is build-time only, into the module."""
+    build = _current(build_id, run, BuildState.BUILD, batch)
+    if build.phase != Phase.TAGGING:
+        return _unless_past(build, Phase.REGENERATING)
+    module, system = as_module(build), build_system()
+    members = [c for c in build.component_builds.filter(batch=batch) if c.nvr]
+    for final in (True, False):
+        part = [c for c in members if c.build_time_only is not final and not c.tagged]
+        if not part:
+            continue
+        nvrs = [str(c.nvr) for c in part]
+        system.tag(module, nvrs, final=final)
+        tagged = system.tagged(module, nvrs)
+        if not set(nvrs) <= (tagged.buildroot & tagged.final if final else tagged.buildroot):
+            return Park(f"tag:{build.koji_tag}", f"batch {batch} is being tagged", "the build system's word")
+        components.mark_tagged(part, final=final)
+    _phase(build, Phase.TAGGING, Phase.REGENERATING, new_repo_task_id=None)
+    return None
+
+
+def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
+    """Have the buildroot's repository hold the batch, unless it was the last one."""
+    build = _current(build_id, run, BuildState.BUILD, batch)
+    if build.phase != Phase.REGENERATING:
+        return _unless_past(build, Phase.DONE)
+    changes: dict[str, Any] = {}
+    if _next_batch(build) is not None:
+        module, system = as_module(build), build_system()
+        request = build.new_repo_task_id
+        if request is None:
+            request = changes["new_repo_task_id"] = system.request_repo(module)
+        nvrs = list(build.component_builds.filter(batch=batch).values_list("nvr", flat=True))
+        status = system.repo_status(module, request, nvrs)
+        if status.state is RepoState.FAILED or status.missing:
+            changes["new_repo_task_id"] = request = system.request_repo(module)
+            status = system.repo_status(module, request, nvrs)
+        if status.state is not RepoState.READY:
+            if changes:
+                _phase(build, Phase.REGENERATING, Phase.REGENERATING, **changes)
+            return Park(
+                f"repo:{build.koji_tag}",
+                f"the repository of {build.koji_tag} is being regenerated",
+                "the build system's word that it is done",
+            )
+    _phase(build, Phase.REGENERATING, Phase.DONE, **changes)
+    return None
+
+
+def finalize(build_id: int, run: int) -> Outcome:
+    """build -> done -> ready: record the finished module. A scratch build stays in done."""
+    build = _current(build_id, run)
+    if build.state not in (BuildState.BUILD, BuildState.DONE):
+        raise Obsolete
+    nvrs: Mapping[str, str] = {
+        c.package: str(c.nvr) for c in build.component_builds.filter(build_time_only=False) if c.nvr
+    }
+    result = build_system().finalize(as_module(build), nvrs)
+    states = [BuildState.DONE] if build.scratch else [BuildState.DONE, BuildState.READY]
+    transitions.move(build, *states, run=run, topdir=result.topdir)
+    return None
+
+
+def _current(
+    build_id: int, run: int, state: BuildState | None = None, batch: int | None = None
+) -> ModuleBuild:
+    """The build, when the step still has a place in it.
+
+    :raises Obsolete: a newer run has taken over, or the build has left this state or batch.
+    """
+    build = ModuleBuild.objects.get(pk=build_id)
+    allowed = ACTIVE | {BuildState.DONE} if state is None else {state}
+    if build.run != run or build.state not in allowed or batch not in (None, build.batch):
+        raise Obsolete
+    return build
+
+
+def _unless_past(build: ModuleBuild, following: Phase) -> None:
+    if build.phase != following:
+        raise Obsolete
+
+
+def _move(build: ModuleBuild, state: BuildState, **fields: Any) -> None:
+    if not transitions.move(build, state, run=build.run, **fields):
+        raise Obsolete
+
+
+def _phase(build: ModuleBuild, old: Phase, new: Phase, **fields: Any) -> None:
+    """Move the batch's phase on; whoever comes second with the same step is Obsolete."""
+    fields |= {"phase": new, "progress_at": timezone.now()}
+    rows = ModuleBuild.objects.filter(
+        pk=build.pk, run=build.run, state=BuildState.BUILD, batch=build.batch, phase=old
+    )
+    if not rows.update(**fields):
+        raise Obsolete
+    for name, value in fields.items():
+        setattr(build, name, value)
+
+
+def _next_batch(build: ModuleBuild, after: int | None = None) -> int | None:
+    """Number of the batch after ``after`` (default: the present one), or None."""
+    later = build.component_builds.filter(batch__gt=build.batch if after is None else after)
+    return later.aggregate(Min("batch"))["batch__min"]

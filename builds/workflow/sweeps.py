@@ -1,0 +1,170 @@
+"""Sweeps: compare what the database believes with what is, and wake or advance. Any of them may run at
+any time, twice too; each item is committed alone, and one that fails does not stop the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db.models import F, Q
+from django.utils import timezone
+
+from builds import dispatch
+from builds.messaging import outbox
+from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, TaskCrash, Wait
+from builds.services import components, slots
+from builds.services.systems import build_system
+from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: a sweep that holds its lease longer than this (seconds) was killed
+LEASE = 300
+#: submissions asked about in one call of the build system
+CHUNK = 1000
+#: how long messages that were published are kept for the operators
+KEEP = timedelta(days=7)
+
+
+def lost_work() -> dict[str, int]:
+    """Have the workflow queue look for lost builds: behind all the work that waits there now."""
+    dispatch.send_now("workflow.recover_lost", timezone.now().timestamp())
+    return {}
+
+
+def recover_lost(sent_at: float) -> dict[str, int]:
+    """Advance builds that nothing works on: no task of theirs is parked, and none has run lately.
+
+    :param sent_at: when this was put on the queue of the workflow (seconds since the epoch). What it
+        waited there, each step of a build waits too, and a build takes up to three steps between two
+        marks of progress: a long queue is no loss.
+    """
+    now = timezone.now()
+    queued = timedelta(seconds=max(0.0, now.timestamp() - sent_at))
+    before = now - timedelta(seconds=settings.MBS.LOST_AFTER) - 3 * queued
+    lost = ModuleBuild.objects.filter(
+        Q(state__in=ACTIVE) | Q(state=BuildState.DONE, scratch=False), progress_at__lt=before, waits=None
+    )
+    return _each(lost.values_list("pk", flat=True), dispatch.advance, "advanced")
+
+
+def stuck_waits() -> dict[str, int]:
+    """Wake what was woken in vain, or should have been; forget what belongs to builds that moved on."""
+    old = timezone.now() - timedelta(seconds=settings.MBS.WAKE_AGAIN_AFTER)
+    gone = Wait.objects.filter(~Q(module_build__state__in=ACTIVE) | ~Q(run=F("module_build__run")))
+    forgotten, _ = gone.delete()
+    not_lately = Q(woken_at=None) | Q(woken_at__lt=old)
+    free = Q(component_build__submitting_until=None) | Q(component_build__submitting_until__lt=timezone.now())
+    ended = Q(component_build__state__in=SETTLED)
+    unsubmitted = free & Q(component_build__state=ComponentState.BUILDING, component_build__task_id=None)
+    waits = Wait.objects.filter(Q(woken_at__lt=old) | (not_lately & (ended | unsubmitted)))
+    woken = _each(waits, lambda wait: dispatch.wake_waits([wait]), "woken")
+    slots.wake_next()
+    stopping = ModuleBuild.objects.filter(
+        ~Q(state__in=ACTIVE), component_builds__state=ComponentState.BUILDING
+    ).distinct()
+    return (
+        woken
+        | {"forgotten": forgotten}
+        | _each(stopping.values_list("pk", flat=True), _stop_components, "stopped")
+    )
+
+
+def open_builds() -> dict[str, int]:
+    """Ask the build system about all that builds, and record what it says."""
+    rows = ComponentBuild.objects.filter(state=ComponentState.BUILDING).exclude(task_id=None)
+    tasks = dict(rows.order_by("pk").values_list("task_id", "module_build_id"))
+    system, numbers = build_system(), list(tasks)
+    by_build: dict[int, list[Any]] = defaultdict(list)
+    for start in range(0, len(numbers), CHUNK):
+        chunk = numbers[start : start + CHUNK]
+        system.recover(chunk)
+        for status in system.statuses(chunk):
+            by_build[tasks[status.task_id]].append(status)
+
+    def record(build: ModuleBuild) -> None:
+        numbers = [status.task_id for status in by_build[build.pk]]
+        ids = ComponentBuild.objects.filter(module_build=build, task_id__in=numbers)
+        components.record(build, ids.values_list("pk", flat=True), by_build[build.pk])
+
+    return {"open": len(numbers)} | _each(ModuleBuild.objects.filter(pk__in=by_build), record, "builds")
+
+
+def open_repos() -> dict[str, int]:
+    """Have those that wait for a tag or a repository look again: of failures nobody sends word."""
+    waits = Wait.objects.filter(Q(key__startswith="repo:") | Q(key__startswith="tag:"))
+    return _each(waits, lambda wait: dispatch.wake_waits([wait]), "woken")
+
+
+def publish_outbox() -> dict[str, int]:
+    """Publish what the bus has not confirmed."""
+    return _each(outbox.pending_builds(), outbox.flush, "builds")
+
+
+def clean_up() -> dict[str, int]:
+    """Forget messages that were published, and crashes, some time ago."""
+    before = timezone.now() - KEEP
+    messages, _ = OutboxMessage.objects.filter(published_at__lt=before).delete()
+    crashes, _ = TaskCrash.objects.filter(last_at__lt=before).delete()
+    return {"messages": messages, "crashes": crashes}
+
+
+#: every periodic sweep, by the name that ``celeryconfig.beat_schedule`` and the admin show
+SWEEPS: dict[str, Callable[[], dict[str, int]]] = {
+    "lost_work": lost_work,
+    "stuck_waits": stuck_waits,
+    "open_builds": open_builds,
+    "open_repos": open_repos,
+    "outbox": publish_outbox,
+    "clean_up": clean_up,
+}
+
+
+def run(name: str) -> bool:
+    """Run a sweep unless one of its kind runs already; its result is kept in its row.
+
+    :return: whether it ran.
+    """
+    now = timezone.now()
+    Sweep.objects.get_or_create(name=name)
+    free = Q(leased_until=None) | Q(leased_until__lt=now)
+    lease = now + timedelta(seconds=LEASE)
+    row = Sweep.objects.filter(name=name)
+    if not row.filter(free).update(leased_until=lease, started_at=now):
+        return False
+    result, error = {}, ""
+    try:
+        result = SWEEPS[name]()
+    except Exception as failure:
+        error = "".join(traceback.format_exception_only(failure)).strip()
+        raise
+    finally:
+        # Only the holder of the lease reports: one that was overtaken has nothing to say.
+        row.filter(leased_until=lease).update(
+            leased_until=None, finished_at=timezone.now(), result=result, error=error
+        )
+    return True
+
+
+def _stop_components(build_id: int) -> None:
+    dispatch.send("workflow.stop_components", build_id)
+
+
+def _each(items: Iterable[T], work: Callable[[T], object], done: str) -> dict[str, int]:
+    """Do ``work`` for each item; how many were done, and how many failed."""
+    count = failed = 0
+    for item in list(items):
+        try:
+            work(item)
+            count += 1
+        except Exception:
+            failed += 1
+            log.exception("The sweep failed for %s", item)
+    return {done: count} | ({"failed": failed} if failed else {})

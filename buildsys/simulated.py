@@ -1,0 +1,208 @@
+"""A build system in which nothing is built: for tests, load and demonstrations. It says so.
+
+It keeps its books as a hub does, in a file of its own that all processes share, and takes the time it is
+told to. A package whose name begins with ``fails-`` fails.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from buildsys.base import (
+    Capabilities,
+    Job,
+    Module,
+    RepoState,
+    RepoStatus,
+    Result,
+    Send,
+    Submission,
+    Tagged,
+    TaskState,
+    TaskStatus,
+)
+
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS task (
+    id INTEGER PRIMARY KEY, component INTEGER, attempt INTEGER, wakes TEXT NOT NULL, nvr TEXT NOT NULL,
+    state TEXT NOT NULL, started REAL NOT NULL, ends REAL NOT NULL, UNIQUE (component, attempt));
+CREATE TABLE IF NOT EXISTS tagged (tag TEXT, nvr TEXT, PRIMARY KEY (tag, nvr)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS repo (task INTEGER, nvr TEXT, PRIMARY KEY (task, nvr)) WITHOUT ROWID;
+"""
+_COLUMNS = "id, state, nvr, started, ends, wakes"
+
+
+class SimulatedBuildSystem:
+    """See ``buildsys.base.BuildSystem`` and ``RunsBuilds``.
+
+    :param path: of the file with its books.
+    :param build_seconds: what a build takes; 0: it is complete when it is submitted.
+    :param repo_seconds: what a regeneration takes.
+    """
+
+    name = "simulated"
+    capabilities = Capabilities(shares_builds=True, simulated=True)
+
+    def __init__(self, path: Path, *, send: Send, build_seconds: float = 0, repo_seconds: float = 0) -> None:
+        self._path = path
+        self._send = send
+        self._build_seconds = build_seconds
+        self._repo_seconds = repo_seconds
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._books() as books:
+            books.executescript(_SCHEMA)
+
+    @contextmanager
+    def _books(self) -> Iterator[sqlite3.Connection]:
+        """The books, in a transaction that has the write lock from the start."""
+        books = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        books.execute("PRAGMA synchronous = OFF")
+        try:
+            books.execute("BEGIN IMMEDIATE")
+            yield books
+            if books.in_transaction:
+                books.execute("COMMIT")
+        finally:
+            books.close()
+
+    def arches(self, module: Module) -> tuple[str, ...]:
+        return ("x86_64",)
+
+    def prepare(self, module: Module, packages: Sequence[str]) -> None:
+        pass
+
+    def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
+        found: list[Submission | None] = []
+        with self._books() as books:
+            for job in jobs:
+                row = books.execute(
+                    "SELECT id FROM task WHERE component = ? AND state IN ('open', 'complete')"
+                    " ORDER BY id DESC",
+                    (job.component_id,),
+                ).fetchone()
+                found.append(Submission(row[0]) if row else None)
+        return found
+
+    def submit(self, jobs: Sequence[Job]) -> list[Submission]:
+        now = time.time()
+        submissions = []
+        with self._books() as books:
+            for job in jobs:
+                books.execute(
+                    "INSERT INTO task (component, attempt, wakes, nvr, state, started, ends)"
+                    " VALUES (?, ?, ?, ?, 'open', ?, ?) ON CONFLICT DO NOTHING",
+                    (
+                        job.component_id,
+                        job.attempt,
+                        job.wake_key,
+                        f"{job.package}-1.0-1.{job.module.disttag}",
+                        now,
+                        now + self._build_seconds,
+                    ),
+                )
+                row = books.execute(
+                    "SELECT id FROM task WHERE component = ? AND attempt = ?", (job.component_id, job.attempt)
+                )
+                submissions.append(Submission(row.fetchone()[0]))
+        if self._build_seconds:
+            for submission in submissions:
+                self._send(submission.task_id, self._build_seconds)
+        return submissions
+
+    def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
+        with self._books() as books:
+            return [self._status(books, task_id) for task_id in task_ids]
+
+    def _status(self, books: sqlite3.Connection, task_id: int) -> TaskStatus:
+        row = books.execute(f"SELECT {_COLUMNS} FROM task WHERE id = ?", (task_id,)).fetchone()
+        if row is None:
+            return TaskStatus(task_id, TaskState.LOST, reason="the simulated build system does not know it")
+        _, state, nvr, started, ends, _ = row
+        if state == "open" and ends <= time.time():
+            state = "failed" if nvr.startswith("fails-") else "complete"
+            books.execute("UPDATE task SET state = ? WHERE id = ?", (state, task_id))
+        return TaskStatus(
+            task_id,
+            TaskState(state),
+            nvr=nvr,
+            reason={"failed": "simulated failure", "canceled": "canceled"}.get(state, ""),
+            started=started,
+            ended=None if state == "open" else min(ends, time.time()),
+        )
+
+    def cancel(self, task_ids: Sequence[int]) -> None:
+        with self._books() as books:
+            for status in [self._status(books, task_id) for task_id in task_ids]:
+                if status.state is TaskState.OPEN:
+                    books.execute("UPDATE task SET state = 'canceled' WHERE id = ?", (status.task_id,))
+
+    def recover(self, task_ids: Sequence[int]) -> None:
+        """Nothing to send again: time passes by itself, and the sweep that calls this asks for states."""
+
+    def run(self, task_id: int) -> str | None:
+        """The key to wake when the time of a submission or a regeneration is over."""
+        with self._books() as books:
+            row = books.execute("SELECT wakes, ends FROM task WHERE id = ?", (task_id,)).fetchone()
+        if row is None:
+            return None
+        wakes, ends = row
+        if ends > time.time():
+            self._send(task_id, ends - time.time())
+            return None
+        return str(wakes)
+
+    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> None:
+        tags = [f"{module.tag}-build", module.tag] if final else [f"{module.tag}-build"]
+        with self._books() as books:
+            books.executemany(
+                "INSERT INTO tagged VALUES (?, ?) ON CONFLICT DO NOTHING",
+                [(tag, nvr) for tag in tags for nvr in nvrs],
+            )
+
+    def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
+        with self._books() as books:
+            there = {
+                tag: frozenset(
+                    nvr for (nvr,) in books.execute("SELECT nvr FROM tagged WHERE tag = ?", (tag,))
+                )
+                for tag in (f"{module.tag}-build", module.tag)
+            }
+        buildroot, final = there.values()
+        return Tagged(buildroot & set(nvrs), final & set(nvrs))
+
+    def request_repo(self, module: Module) -> int:
+        now = time.time()
+        with self._books() as books:
+            task = books.execute(
+                "INSERT INTO task (wakes, nvr, state, started, ends) VALUES (?, '', 'open', ?, ?)",
+                (f"repo:{module.tag}", now, now + self._repo_seconds),
+            ).lastrowid
+            books.execute(
+                "INSERT INTO repo SELECT ?, nvr FROM tagged WHERE tag = ?", (task, f"{module.tag}-build")
+            )
+        assert task is not None
+        if self._repo_seconds:
+            self._send(task, self._repo_seconds)
+        return task
+
+    def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
+        with self._books() as books:
+            row = books.execute("SELECT ends FROM task WHERE id = ?", (request,)).fetchone()
+            if row is None:
+                return RepoStatus(RepoState.FAILED, "the simulated build system does not know this request")
+            if row[0] > time.time():
+                return RepoStatus(RepoState.OPEN)
+            held = {nvr for (nvr,) in books.execute("SELECT nvr FROM repo WHERE task = ?", (request,))}
+        missing = tuple(nvr for nvr in nvrs if nvr not in held)
+        return RepoStatus(RepoState.FAILED if missing else RepoState.READY, missing=missing)
+
+    def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
+        return Result(topdir=f"simulated://{module.tag}")
+
+    def abandon(self, module: Module) -> None:
+        pass

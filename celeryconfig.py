@@ -1,0 +1,71 @@
+"""How Celery behaves here; each line with its reason."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from kombu import Queue
+
+_mbs = settings.MBS
+
+broker_url = _mbs.BROKER_URL
+# Chords count their parts in the result backend. Only Redis does it without polling.
+result_backend = _mbs.BROKER_URL
+# A worker that starts before its broker waits for it instead of dying.
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+
+# Steps of builds; periodic work that must not queue up behind them; real builds, by workers of their own.
+task_queues = [Queue("workflow"), Queue("sweeps"), Queue("builds")]
+task_default_queue = "workflow"
+task_routes = {
+    # Behind the steps it judges, so that a long queue is never taken for lost work.
+    "sweep.lost_work": {"queue": "workflow"},
+    "sweep.*": {"queue": "sweeps"},
+    "builder.*": {"queue": "builds"},
+}
+
+# A message is gone only when its task has ended: a worker that dies gives its work back.
+task_acks_late = True
+task_reject_on_worker_lost = True
+# With late acknowledgement a prefetched message would wait behind a long task although others are idle.
+worker_prefetch_multiplier = 1
+# No step waits for anything long (it parks): one that runs this long hangs.
+task_soft_time_limit = 240
+task_time_limit = 300
+# Redis gives a message that was not acknowledged to another worker after this time (seconds). It must be
+# longer than any countdown and any local build, or a build would be delivered twice while it runs.
+broker_transport_options = {"visibility_timeout": 24 * 3600}
+result_backend_transport_options = {"retry_policy": {"timeout": 5.0}}
+
+# Nobody reads results; a chord is counted all the same. It may be open for as long as its slowest build.
+task_ignore_result = True
+result_expires = timedelta(days=1)
+result_chord_expires = timedelta(days=30)
+
+# Task arguments are numbers and words: nothing that could be executed is ever accepted.
+task_serializer = "json"
+accept_content = ["json"]
+result_serializer = "json"
+
+# Flower shows tasks by these events.
+worker_send_task_events = True
+task_send_sent_event = True
+# A process that leaked is replaced after this many tasks.
+worker_max_tasks_per_child = 10_000
+worker_hijack_root_logger = False
+timezone = "UTC"
+
+
+def _every(name: str, seconds: float) -> dict[str, object]:
+    """A sweep; one that could not run within its interval is dropped, the next is due anyway."""
+    return {"task": f"sweep.{name}", "schedule": seconds, "options": {"expires": max(seconds, 1)}}
+
+
+beat_schedule = {
+    "lost work": _every("lost_work", _mbs.SWEEP_INTERVAL),
+    "stuck waits": _every("stuck_waits", _mbs.SWEEP_INTERVAL),
+    "open builds": _every("open_builds", _mbs.POLLING_INTERVAL),
+    "open repos": _every("open_repos", _mbs.POLLING_INTERVAL),
+    "outbox": _every("outbox", _mbs.OUTBOX_INTERVAL),
+    "clean up": _every("clean_up", 3600.0),
+}

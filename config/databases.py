@@ -1,0 +1,46 @@
+"""Django's database settings from one address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from mbs.errors import ConfigurationError
+
+
+def database(url: str) -> dict[str, Any]:
+    """The entry of ``DATABASES`` for ``postgresql://user:password@host:port/name?option=value`` or ``sqlite:///path``.
+
+    :raises ConfigurationError: for any other scheme.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        Path(unquote(parts.path)[1:]).parent.mkdir(parents=True, exist_ok=True)
+        # Row locks do not exist here: every transaction takes the write lock when it begins.
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": unquote(parts.path)[1:],
+            "CONN_MAX_AGE": None,
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 30,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            },
+        }
+    if parts.scheme in ("postgresql", "postgres"):
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": unquote(parts.path)[1:],
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": unquote(parts.hostname or ""),
+            "PORT": str(parts.port or ""),
+            "CONN_MAX_AGE": 600,
+            "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": dict(parse_qsl(parts.query)),
+        }
+    raise ConfigurationError(
+        f"DATABASE_URL has the unknown scheme {parts.scheme!r}.",
+        hint="Use postgresql://user:password@host/name or sqlite:////absolute/path.",
+    )

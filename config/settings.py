@@ -1,0 +1,88 @@
+"""Django's settings, made from the service's own configuration (``config.loader``).
+
+Operators write a ``config.py`` of MBS; nothing here is meant to be edited.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from config.databases import database
+from config.loader import load
+
+_loaded = load()
+#: the typed configuration, for everything in the service
+MBS = _loaded.options
+MBS_LOADED = _loaded
+
+for _warning in _loaded.warnings:
+    logging.getLogger("mbs.config").warning(_warning)
+
+SECRET_KEY = MBS.SECRET_KEY
+DEBUG = False
+ALLOWED_HOSTS = MBS.ALLOWED_HOSTS
+TESTING = "pytest" in sys.modules
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "builds",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+# A redirect to the url with a slash would lose the body of a POST: both spellings are routed instead.
+APPEND_SLASH = False
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(MBS.DATA_DIR) / "static"
+WHITENOISE_USE_FINDERS = True
+
+DATABASES = {"default": database(MBS.DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = MBS.BODY_LIMIT
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        name: {"level": MBS.LOG_LEVEL.upper()} for name in ("mbs", "scm", "buildsys", "builds", "config")
+    },
+}
