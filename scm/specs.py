@@ -1,8 +1,34 @@
-"""What a spec file says, without letting rpm (and so the spec file) run anything."""
+"""What a spec file says, without letting rpm (and so the spec file) run anything.
+
+``scm.specs_child`` reads the files in a process of its own. One process reads many files, because
+starting it takes longer than reading one; when a file kills it, the next file gets a new one.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import subprocess
+import sys
+import threading
+import time
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mbs.errors import ConfigurationError
+from scm.errors import ScmError
+from scm.options import ScmOptions
+
+_CHILD = Path(__file__).with_name("specs_child.py")
+_MAX_ANSWER = 64 * 1024 * 1024
+_HINTS = {
+    "spec_invalid": "Mend the spec file; `rpmspec --parse` shows what rpm makes of it.",
+    "spec_incomplete": "Every spec file needs Name, Version and Release.",
+    "spec_over_bounds": "Make the macros of the spec file simpler.",
+}
 
 
 @dataclass(frozen=True)
@@ -28,8 +54,9 @@ class SourceFile:
 class Spec:
     """The preamble of a spec file, macros expanded as far as they are known.
 
-    :param packages: names of the binary packages it declares, its own first.
     :param buildrequires: one requirement each: ``name``, ``name >= version`` or a rich one in parentheses.
+    :param packages: names of the binary packages it declares, its own first.
+    :param warnings: about what is only known where it is built.
     """
 
     name: str
@@ -42,3 +69,119 @@ class Spec:
     buildarches: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+class SpecReader(AbstractContextManager["SpecReader"]):
+    """Reads spec files within bounds. Make it early: the process starts while you do something else.
+
+    ``options.spec_deadline`` runs from the first file that is read. Not to be shared by threads.
+    """
+
+    def __init__(self, options: ScmOptions) -> None:
+        self._options = options
+        self._deadline: float | None = None
+        self._child = self._start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def read(self, content: bytes, path: str) -> Spec:
+        """What a spec file says.
+
+        :param path: for messages.
+        :raises ScmError: ``spec_invalid``, ``spec_incomplete``, ``spec_over_bounds``.
+        """
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + self._options.spec_deadline
+        left = min(self._options.spec_timeout, self._deadline - now)
+        if left <= 0:
+            raise _refused(path, "spec_over_bounds", "reading the spec files before it took too long")
+        text = content.decode("utf-8", "replace")
+        request = json.dumps({"text": text, "macros": dict(self._options.macros)}).encode() + b"\n"
+        answer = self._ask(request, left)
+        if answer is None:
+            raise _refused(path, "spec_over_bounds", self._bounds())
+        if "spec" not in answer:
+            raise _refused(path, answer["code"], answer["reason"])
+        return _spec(answer["spec"])
+
+    def _ask(self, request: bytes, seconds: float) -> dict[str, Any] | None:
+        """The child's answer, or None when it did not survive the question."""
+        if self._child.poll() is not None:
+            self._child = self._start()
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        watchdog = threading.Timer(seconds, self._child.kill)
+        watchdog.start()
+        try:
+            self._child.stdin.write(request)
+            self._child.stdin.flush()
+            line = self._child.stdout.readline(_MAX_ANSWER)
+        except BrokenPipeError:
+            line = b""
+        finally:
+            watchdog.cancel()
+        if line.endswith(b"\n"):
+            return dict(json.loads(line))
+        self._stop()
+        return None
+
+    def _bounds(self) -> str:
+        options = self._options
+        return (
+            f"reading it takes more than {options.spec_cpu} s of processor time, {options.spec_timeout:g} s"
+            f" by the clock, or {options.spec_memory // 2**20} MiB of memory"
+        )
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        found = importlib.util.find_spec("norpm")
+        if found is None or found.origin is None:
+            raise ConfigurationError("The Python package norpm is missing.", hint="Install the requirements.")
+        bounds = (str(self._options.spec_cpu), str(self._options.spec_memory))
+        return subprocess.Popen(
+            [sys.executable, "-S", "-s", "-P", "-B", str(_CHILD), *bounds],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"PYTHONPATH": str(Path(found.origin).parents[1]), "PYTHONUTF8": "1"},
+        )
+
+    def _stop(self) -> None:
+        self._child.kill()
+        self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            with suppress(BrokenPipeError):
+                if pipe:
+                    pipe.close()
+
+
+def _refused(path: str, code: str, reason: str) -> ScmError:
+    return ScmError(
+        f"The spec file {path} cannot be used: {reason}.",
+        code=code,
+        tried="reading it with norpm",
+        hint=_HINTS.get(code, ""),
+    )
+
+
+def _spec(told: dict[str, Any]) -> Spec:
+    files = [SourceFile(*file) for file in told["files"]]
+    return Spec(
+        name=told["name"],
+        version=told["version"],
+        release=told["release"],
+        epoch=told["epoch"],
+        sources=tuple(file for file in files if file.tag.startswith("Source")),
+        patches=tuple(file for file in files if file.tag.startswith("Patch")),
+        buildrequires=tuple(told["buildrequires"]),
+        buildarches=tuple(told["buildarches"]),
+        packages=tuple(told["packages"]),
+        warnings=tuple(told["warnings"]),
+    )

@@ -1,0 +1,24 @@
+"""Faults met while reading from git: the module or a component cannot be had (422)."""
+
+from __future__ import annotations
+
+from mbs.errors import Problem, Unprocessable
+
+
+class ScmError(Unprocessable):
+    """One fault, with what was tried.
+
+    Codes: ``repository_unreachable``, ``repository_too_large``, ``ref_unknown``, ``commit_not_on_branch``,
+    ``file_too_large``, ``no_modulemd``, ``no_spec``, ``two_specs``, ``spec_invalid``, ``spec_incomplete``,
+    ``spec_over_bounds``, ``source_missing``.
+    """
+
+    code = "scm_error"
+
+    def __init__(self, message: str, *, code: str, tried: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.tried = tried
+
+    def problem(self, component: str) -> Problem:
+        """The same as one of a component's problems."""
+        return Problem(self.code, self.message, component=component, tried=self.tried, hint=self.hint)

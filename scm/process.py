@@ -1,0 +1,182 @@
+"""Running git through GitPython, bounded in time, memory, output and disk."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+from git import Git
+
+from scm.options import ScmOptions
+
+_ERROR_BYTES = 8192
+_SAID = re.compile(r"^(?:fatal|error|remote|ssh): *(.+)$", re.MULTILINE)
+
+#: All configuration that git sees. Nothing is ever checked out, so there are no hooks, filters or submodules.
+_CONFIG = """\
+[core]
+\thooksPath = /dev/null
+\tbigFileThreshold = 16m
+\tpackedGitLimit = 256m
+[credential]
+\thelper =
+[fetch]
+\tunpackLimit = 1
+\trecurseSubmodules = no
+[gc]
+\tauto = 0
+[http]
+\tfollowRedirects = false
+\tlowSpeedLimit = 1000
+\tlowSpeedTime = 30
+[maintenance]
+\tauto = false
+[protocol]
+\tversion = 2
+"""
+
+
+class GitFailed(Exception):
+    """A git command did not end well.
+
+    :param said: what git wrote about it, printable and short.
+    """
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+class GitTimeout(GitFailed):
+    """The time for the repository is over; git was killed."""
+
+
+class GitOutputTooLarge(GitFailed):
+    """The answer or what was to be stored is over its bound; git was killed."""
+
+
+class GitRunner:
+    """Runs git commands in one bare repository of its own.
+
+    :param folder: of the repository; the configuration is written beside it.
+    :param transport: the only one that git may use.
+    """
+
+    def __init__(self, folder: Path, transport: str, options: ScmOptions) -> None:
+        self._options = options
+        self._deadline = time.monotonic() + options.timeout
+        self._git_dir = folder / "git"
+        self._git = Git(str(folder))
+        self._environment = _environment(_write_config(folder, options), transport)
+        self.run("init", "--quiet", "--bare", "--template=", str(self._git_dir))
+
+    def run(self, *arguments: str, limit: int = 65536) -> bytes:
+        """What a git command writes to its standard output.
+
+        :param limit: bytes of output.
+        :raises GitFailed: when it fails; GitTimeout, GitOutputTooLarge when it was killed.
+        """
+        command = [*_without_inherited_settings(), "git", f"--git-dir={self._git_dir}", *arguments]
+        running = self._git.execute(command, as_process=True, env=self._environment, start_new_session=True)
+        process = cast("subprocess.Popen[bytes]", running.proc)
+        try:
+            self._bound(process.pid)
+            output, said = self._read(process, limit)
+            status = process.wait(max(0.0, self._deadline - time.monotonic()))
+        except BaseException as error:
+            _kill(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise GitTimeout(f"not done after {self._options.timeout:g} seconds") from None
+            raise
+        finally:
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
+        if status == 0:
+            return output
+        if b"File too large" in said or f"signal {signal.SIGXFSZ:d}".encode() in said:
+            raise GitOutputTooLarge(f"over {self._options.max_pack} bytes on disk")
+        raise GitFailed(_clean(said) or f"git {arguments[0]} ended with status {status}")
+
+    def _bound(self, pid: int) -> None:
+        """Bounds for git and, by inheritance, for what it starts, which stores a repository in one file."""
+        with suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (self._options.max_pack,) * 2)
+            resource.prlimit(pid, resource.RLIMIT_AS, (self._options.max_memory,) * 2)
+            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+
+    def _read(self, process: subprocess.Popen[bytes], limit: int) -> tuple[bytes, bytes]:
+        """All of standard output, and the end of standard error."""
+        assert process.stdout is not None
+        assert process.stderr is not None
+        output, said = bytearray(), bytearray()
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ, output)
+            selector.register(process.stderr, selectors.EVENT_READ, said)
+            while selector.get_map():
+                ready = selector.select(max(0.0, self._deadline - time.monotonic()))
+                if not ready:
+                    raise subprocess.TimeoutExpired("git", self._options.timeout)
+                for key, _ in ready:
+                    chunk = os.read(key.fd, 65536)
+                    if not chunk:
+                        selector.unregister(key.fileobj)
+                    key.data.extend(chunk)
+                if len(output) > limit:
+                    raise GitOutputTooLarge(f"over {limit} bytes")
+                del said[:-_ERROR_BYTES]
+        return bytes(output), bytes(said)
+
+
+def _write_config(folder: Path, options: ScmOptions) -> Path:
+    path = folder / "gitconfig"
+    quoted = (
+        '"' + place.replace("\\", "\\\\").replace('"', '\\"') + '"' for place in options.safe_directories
+    )
+    path.write_text(_CONFIG + "[safe]\n" + "".join(f"\tdirectory = {place}\n" for place in quoted))
+    return path
+
+
+def _environment(config: Path, transport: str) -> Mapping[str, str]:
+    return {
+        "GIT_ALLOW_PROTOCOL": transport,
+        "GIT_ASKPASS": "",  # empty, unlike unset, keeps git from trying the next program
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(config),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oClearAllForwardings=yes",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+def _without_inherited_settings() -> Sequence[str]:
+    """Takes away what a git hook, or a person, left in the environment: GitPython hands all of it on."""
+    inherited = [name for name in os.environ if name.startswith("GIT_")]
+    kept = _environment(Path(), "").keys()
+    return ["env", *(f"--unset={name}" for name in inherited if name not in kept)] if inherited else []
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill git and all that it started; its process group lives until it is reaped here."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _clean(said: bytes) -> str:
+    text = said.decode("utf-8", "replace")
+    lines = _SAID.findall(text) or text.split("\n")
+    return "; ".join("".join(c for c in line if c.isprintable()).strip() for line in lines if line.strip())[
+        :300
+    ]
