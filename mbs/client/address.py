@@ -11,11 +11,13 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mbs.errors import Conflict, MBSError
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 SERVER_FILE = "server.json"
 LOCK_FILE = "up.lock"
 #: A look by ``is_locked`` holds the lock for a moment; a service holds it for good.
@@ -38,7 +40,12 @@ class Running:
 
 
 def default_data_dir() -> Path:
-    """``$XDG_DATA_HOME/mbs`` (XDG Base Directory Specification: relative values are ignored)."""
+    """``.data`` in a checkout, else ``$XDG_DATA_HOME/mbs``: where ``mbs-manager`` looks too.
+
+    The XDG Base Directory Specification has relative values ignored.
+    """
+    if (CHECKOUT / "pyproject.toml").is_file():
+        return CHECKOUT / ".data"
     home = os.environ.get("XDG_DATA_HOME", "")
     base = Path(home) if os.path.isabs(home) else Path.home() / ".local" / "share"
     return base / "mbs"
@@ -61,11 +68,12 @@ def running(data: Path) -> Running | None:
 
 def publish(service: Running) -> None:
     """Let the other commands find a service."""
-    for folder in _folders(service):
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{SERVER_FILE}.{service.pid}"
-        temporary.write_text(json.dumps(asdict(service)) + "\n")
-        temporary.replace(folder / SERVER_FILE)
+    own, default = Path(service.data), default_data_dir()
+    _write(own, service)
+    shown = running(default)
+    if default != own and (shown is None or shown == service):
+        with suppress(OSError):  # the pointer is a comfort: whoever cannot write it names the server
+            _write(default, service)
 
 
 def withdraw(service: Running) -> None:
@@ -75,11 +83,11 @@ def withdraw(service: Running) -> None:
             (folder / SERVER_FILE).unlink(missing_ok=True)
 
 
-def _folders(service: Running) -> set[Path]:
-    """Its own data folder, and the default one unless another living service is shown there."""
-    shown = running(default_data_dir())
-    own = Path(service.data)
-    return {own} if shown and shown.data != service.data else {own, default_data_dir()}
+def _write(folder: Path, service: Running) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = folder / f".{SERVER_FILE}.{service.pid}"
+    temporary.write_text(json.dumps(asdict(service)) + "\n")
+    temporary.replace(folder / SERVER_FILE)
 
 
 def find_server(chosen: str | None) -> tuple[str, bool]:

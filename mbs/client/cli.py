@@ -6,6 +6,7 @@ import click
 
 from mbs.client import builds
 from mbs.client.options import EXIT_CODES, Group
+from mbs.client.up.command import up
 
 
 @click.group(
@@ -22,5 +23,13 @@ def main() -> None:
     """
 
 
-for command in (builds.submit, builds.watch, builds.cancel, builds.list_builds, builds.show, builds.about):
+for command in (
+    up,
+    builds.submit,
+    builds.watch,
+    builds.cancel,
+    builds.list_builds,
+    builds.show,
+    builds.about,
+):
     main.add_command(command)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mbs.client import address
 from tests.client.fake_server import FakeServer
 
 
@@ -22,5 +23,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An environment in which no service is known and nothing of this machine's user is touched."""
     for name in ("MBS_SERVER", "MBS_TOKEN", "MBS_OWNER", "MBS_DATA_DIR", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(address, "CHECKOUT", tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     return tmp_path

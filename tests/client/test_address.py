@@ -96,6 +96,11 @@ def test_data_folder_of_the_default_follows_xdg(tmp_path: Path, monkeypatch: pyt
     assert data_dir(".data") == tmp_path / ".data"
 
 
+def test_data_folder_of_a_checkout_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    assert data_dir(None) == tmp_path / ".data"
+
+
 def test_data_folder_is_only_for_its_user(tmp_path: Path, held: ExitStack) -> None:
     start(tmp_path / "data", held)
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0

@@ -1,0 +1,1 @@
+"""``mbs up``: the standalone service as child processes of one supervisor."""

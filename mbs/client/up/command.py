@@ -1,0 +1,101 @@
+"""The command ``mbs up``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from mbs.client.address import Running, data_dir, lock, publish, withdraw
+from mbs.client.options import SUCCESS, TROUBLE
+from mbs.client.up.log import Log
+from mbs.client.up.needs import check_programs, find_redis
+from mbs.client.up.services import (
+    HOME,
+    LOOPBACK,
+    cores,
+    environment,
+    free_port,
+    listen,
+    programs,
+    write_redis_configuration,
+)
+from mbs.client.up.supervisor import Supervisor
+
+DATA = click.option(
+    "--data",
+    metavar="FOLDER",
+    help="Where everything is kept. "
+    "[env: MBS_DATA_DIR; default: .data in a checkout, else $XDG_DATA_HOME/mbs]",
+)
+
+
+@click.command()
+@DATA
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port of the web server. [default: 8080, or the next free one]",
+)
+def up(data: str | None, port: int | None) -> None:
+    """Run the whole service on this machine, until Ctrl-C.
+
+    Web server, workers, timer and an embedded Redis, with an SQLite database in the data folder, and
+    builds by rpmbuild. Only this machine can reach it. No configuration and no root are needed.
+
+    Exit codes: 0 stopped by request, 2 cannot start (something is missing, or it runs already),
+    3 a part of it could not be kept running.
+    """
+    sys.exit(SUCCESS if run(data_dir(data), port) else TROUBLE)
+
+
+def run(data: Path, port: int | None) -> bool:
+    """Run the service on a data folder; answers whether it ended by request.
+
+    :raises MBSError: when it cannot start.
+    """
+    check_programs(os.environ.get("MBS_SYSTEM", "local"))
+    redis = find_redis()
+    held = lock(data)
+    web = listen(port)
+    redis_port = free_port()
+    base_url = f"http://{LOOPBACK}:{web.getsockname()[1]}"
+    broker_url = write_redis_configuration(data, redis_port)
+    children = programs(data, redis=redis, redis_port=redis_port, web=web, build_jobs=cores(os.environ))
+    log = Log(sys.stdout, [program.name for program in children])
+    service = Running(base_url, os.getpid(), str(data))
+    try:
+        return Supervisor(
+            children,
+            log,
+            environment=environment(data, broker_url=broker_url, base_url=base_url),
+            folder=HOME,
+            descriptors=(web.fileno(),),
+            on_ready=announcement(service, log),
+        ).run()
+    finally:
+        withdraw(service)
+        web.close()
+        os.close(held)
+
+
+def announcement(service: Running, log: Log) -> Callable[[], None]:
+    """What is done once the service is ready: say so, to people and to the other commands."""
+
+    def announce() -> None:
+        publish(service)
+        for line in (
+            "",
+            f"Module Build Service is ready at {service.base_url}",
+            f"  data folder  {service.data}",
+            "  submit       mbs submit --branch BRANCH 'https://HOST/PATH?#COMMIT' --watch",
+            "               mbs submit MODULE.yaml --watch",
+            "  stop         Ctrl-C",
+            "",
+        ):
+            log.write("mbs", line)
+
+    return announce

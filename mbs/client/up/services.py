@@ -1,0 +1,172 @@
+"""The programs of the standalone service, and what they are told through their environment."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import mbs
+from mbs.client.rest import API_VERSION, ROOT
+from mbs.client.up.child import Program
+from mbs.errors import Conflict
+
+#: The folder of ``manage.py``, ``celeryconfig.py`` and ``config``: a checkout, or where it was installed.
+HOME = Path(next(iter(mbs.__path__))).resolve().parent
+LOOPBACK = "127.0.0.1"
+FAVOURITE_PORT = 8080
+#: Ports that are tried after the favourite one, before the kernel chooses.
+FURTHER_PORTS = 20
+#: What a user sets for the client; the service knows no such options.
+CLIENT_ONLY = ("MBS_SERVER", "MBS_TOKEN", "MBS_OWNER")
+
+
+def environment(data: Path, *, broker_url: str = "", base_url: str = "") -> dict[str, str]:
+    """The environment of everything that belongs to the service on a data folder.
+
+    A section or file of the configuration that the user chose is kept.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in CLIENT_ONLY}
+    chosen = {"MBS_CONFIG_SECTION": "standalone", "MBS_CONFIG_FILE": ""}
+    ours = {
+        "MBS_DATA_DIR": str(data),
+        "PYTHONUNBUFFERED": "1",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        # Programs installed beside this Python (celery's children, git hooks) are found first.
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
+    }
+    if broker_url:
+        ours["MBS_BROKER_URL"] = broker_url
+    if base_url:
+        ours["MBS_BASE_URL"] = base_url
+    return chosen | inherited | ours
+
+
+def listen(port: int | None) -> socket.socket:
+    """A socket for the web server, bound already: no other program can take the port any more.
+
+    It stays open while the web server is restarted, so that requests wait instead of being refused.
+
+    :param port: the one to use; None: 8080 or the next free one.
+    :raises Conflict: when the port that was asked for is taken or forbidden.
+    """
+    wanted = [port] if port is not None else [*range(FAVOURITE_PORT, FAVOURITE_PORT + FURTHER_PORTS), 0]
+    for number in wanted:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
+        try:
+            listener.bind((LOOPBACK, number))
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            reason = error.strerror
+        else:
+            return listener
+    raise Conflict(
+        f"Port {wanted[-1]} cannot be used: {reason}.",
+        code="port_taken",
+        hint="Choose another one with --port, or leave it out: a free one is found.",
+    )
+
+
+def free_port() -> int:
+    """A port of the loopback interface on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def programs(
+    data: Path, *, redis: Path, redis_port: int, web: socket.socket, build_jobs: int
+) -> list[Program]:
+    """Broker, migration, web, workers and beat.
+
+    :param redis: the server's program.
+    :param build_jobs: local builds that run at once.
+    """
+    python = sys.executable
+    celery = (python, "-m", "celery", "-A", "config.celery")
+    # Gossip and mingle are talk between workers that changes nothing here and costs a second.
+    worker = (*celery, "worker", "--loglevel=info", "--without-gossip", "--without-mingle")
+    port = web.getsockname()[1]
+    ready = ("redis", "migrate")
+    return [
+        Program("redis", (str(redis), str(data / "redis.conf")), ready=lambda: answers(redis_port)),
+        Program("migrate", (python, "manage.py", "migrate", "--no-input", "--verbosity=0"), once=True),
+        Program(
+            "web",
+            (python, "-m", "uvicorn", "config.asgi:application", f"--fd={web.fileno()}", "--lifespan=off"),
+            needs=ready,
+            ready=lambda: is_healthy(port),
+        ),
+        Program(
+            "workflow",
+            (*worker, "--queues=workflow,sweeps", "--hostname=workflow@%h", "--concurrency=2"),
+            needs=ready,
+        ),
+        Program(
+            "builds",
+            (*worker, "--queues=builds", "--hostname=builds@%h", f"--concurrency={build_jobs}"),
+            needs=ready,
+        ),
+        Program(
+            "beat",
+            (*celery, "beat", "--loglevel=warning", "--pidfile=", f"--schedule={data / 'beat-schedule'}"),
+            needs=ready,
+        ),
+    ]
+
+
+def write_redis_configuration(data: Path, port: int) -> str:
+    """Configure the embedded Redis; answers its url.
+
+    It listens on the loopback interface, which local builds cannot reach (they have no network), and
+    wants a password, which only this user can read. Nothing is kept on disk: the database of the
+    service is the one truth.
+    """
+    password = secrets.token_urlsafe(24)
+    path = data / "redis.conf"
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(
+            f"bind {LOOPBACK}\nport {port}\nrequirepass {password}\n"
+            'save ""\nappendonly no\nmaxmemory-policy noeviction\nloglevel warning\n'
+        )
+    return f"redis://:{password}@{LOOPBACK}:{port}/0"
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
+
+def is_healthy(port: int) -> bool:
+    """Whether the REST API answers there."""
+    url = f"http://{LOOPBACK}:{port}{ROOT}{API_VERSION}/about/"
+    try:
+        with _direct.open(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def cores(environ: Mapping[str, str]) -> int:
+    """Local builds that may run at once: ``MBS_LOCAL_BUILD_JOBS``, else one for each usable core."""
+    chosen = environ.get("MBS_LOCAL_BUILD_JOBS", "")
+    if chosen.isdigit() and int(chosen) > 0:
+        return int(chosen)
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,231 @@
+"""Keeps programs running: starts them in order, restarts what dies, stops all in reverse order.
+
+One loop in the main thread does everything; nothing in it blocks for longer than a probe.
+"""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from mbs.client.up.child import Child, Program
+from mbs.client.up.log import Log, LogLost
+
+#: Seconds between two rounds of the loop when nothing is written.
+ROUND = 0.1
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When a program that dies is started again, and when no more.
+
+    :param first: seconds before the first restart; doubled for each further quick death.
+    :param longest: the longest such pause.
+    :param quick: a program that lived for less than this many seconds died quickly.
+    :param deaths: after as many quick deaths in a row the supervisor gives up.
+    """
+
+    first: float = 0.5
+    longest: float = 8.0
+    quick: float = 15.0
+    deaths: int = 6
+
+
+class Slot:
+    """The place of one program: its child, if it runs, and its past."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.child: Child | None = None
+        self.ready = False
+        self.started = 0.0
+        self.start_at = 0.0
+        self.quick_deaths = 0
+        self.terminated: float | None = None
+
+
+class Supervisor:
+    """Runs programs until it is told to stop, or one of them cannot be kept running.
+
+    :param folder: working folder of all programs.
+    :param descriptors: open files that all programs inherit.
+    :param on_ready: called once, when all programs are ready.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        log: Log,
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        descriptors: Sequence[int] = (),
+        on_ready: Callable[[], None] = lambda: None,
+        patience: Patience = Patience(),
+    ) -> None:
+        self._slots = {program.name: Slot(program) for program in programs}
+        self._log = log
+        self._environment = environment
+        self._folder = folder
+        self._descriptors = descriptors
+        self._on_ready = on_ready
+        self._patience = patience
+        self._selector = selectors.DefaultSelector()
+        self._announced = False
+        self._asked = 0
+        self._stopping = False
+        self._failed = False
+
+    def run(self) -> bool:
+        """Run until stopped; answers whether that was by request."""
+        with _handlers(self._ask):
+            try:
+                while not self._stopping or any(slot.child for slot in self._slots.values()):
+                    self._round()
+            finally:
+                for slot in self._slots.values():
+                    if slot.child:
+                        slot.child.kill()
+        return not self._failed
+
+    def _ask(self, number: int, _: FrameType | None) -> None:
+        self._asked += 1
+
+    def _round(self) -> None:
+        try:
+            self._step()
+        except LogLost:
+            self._stop("Nobody reads the log any more.")
+
+    def _step(self) -> None:
+        self._relay()
+        for slot in self._slots.values():
+            self._look_after(slot)
+        if self._asked and not self._stopping:
+            self._stop("Stopping.")
+        if self._stopping:
+            self._stop_next()
+        else:
+            self._start_next()
+
+    def _relay(self) -> None:
+        for key, _ in self._selector.select(ROUND):
+            slot: Slot = key.data
+            if slot.child:
+                lines = slot.child.read()
+                if lines is None:
+                    self._selector.unregister(key.fileobj)
+                self._write(slot, lines or [])
+
+    def _write(self, slot: Slot, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._log.write(slot.program.name, line)
+
+    def _look_after(self, slot: Slot) -> None:
+        """Notice that a program is ready, or that it has ended."""
+        if slot.child is None:
+            return
+        code = slot.child.ended()
+        if code is not None:
+            self._buried(slot, slot.child, code)
+        elif not slot.ready and not slot.program.once:
+            slot.ready = slot.program.ready is None or slot.program.ready()
+
+    def _buried(self, slot: Slot, child: Child, code: int) -> None:
+        slot.child = None
+        if child.pipe in self._selector.get_map():
+            self._selector.unregister(child.pipe)
+        self._write(slot, child.last_lines())
+        if self._stopping:
+            return
+        if slot.program.once:
+            slot.ready = code == 0
+            if code:
+                self._fail(f"{slot.program.name} {how_it_ended(code)}: the service cannot start.")
+            return
+        slot.ready = False
+        now = time.monotonic()
+        quick = now - slot.started < self._patience.quick
+        slot.quick_deaths = slot.quick_deaths + 1 if quick else 0
+        if slot.quick_deaths >= self._patience.deaths:
+            self._fail(f"{slot.program.name} died {slot.quick_deaths} times in a row: giving up.")
+            return
+        pause = min(self._patience.longest, self._patience.first * 2 ** max(0, slot.quick_deaths - 1))
+        slot.start_at = now + pause
+        self._say(f"{slot.program.name} {how_it_ended(code)}; it starts again in {pause:g} s.")
+
+    def _start_next(self) -> None:
+        for slot in self._slots.values():
+            idle = slot.child is None and not (slot.program.once and slot.ready)
+            if idle and time.monotonic() >= slot.start_at and self._has_what_it_needs(slot):
+                self._start(slot)
+        if not self._announced and all(slot.ready for slot in self._slots.values()):
+            self._announced = True
+            self._on_ready()
+
+    def _has_what_it_needs(self, slot: Slot) -> bool:
+        return all(self._slots[name].ready for name in slot.program.needs)
+
+    def _start(self, slot: Slot) -> None:
+        slot.started = time.monotonic()
+        try:
+            slot.child = Child(slot.program, self._environment, self._folder, self._descriptors)
+        except OSError as error:
+            self._fail(f"{slot.program.name} cannot be started: {error}.")
+            return
+        self._selector.register(slot.child.pipe, selectors.EVENT_READ, slot)
+
+    def _stop_next(self) -> None:
+        """Ask those to end that nobody alive needs; kill those who do not."""
+        alive = [slot for slot in self._slots.values() if slot.child]
+        needed = {name for slot in alive for name in slot.program.needs}
+        for slot in alive:
+            if slot.child is None or slot.program.name in needed:
+                continue
+            if slot.terminated is None:
+                slot.terminated = time.monotonic()
+                slot.child.terminate()
+            elif self._asked > 1 or time.monotonic() - slot.terminated > slot.program.grace:
+                slot.child.kill()
+
+    def _fail(self, reason: str) -> None:
+        self._failed = True
+        self._stop(reason)
+
+    def _stop(self, reason: str) -> None:
+        self._stopping = True
+        self._say(reason)
+
+    def _say(self, text: str) -> None:
+        self._log.write("mbs", text)
+
+
+def how_it_ended(code: int) -> str:
+    """An exit code in words."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
+@contextmanager
+def _handlers(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle the signals to stop, but for those that whoever started us wants ignored (nohup)."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    mine = [number for number in STOP_SIGNALS if before[number] is not signal.SIG_IGN]
+    for number in mine:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, before[number])
