@@ -1,0 +1,187 @@
+"""Typed access to the keys of a mapping, noting everything that is wrong on the way.
+
+A reader asks for each key that its schema knows and then calls ``close``, which finds the others.
+Values follow libmodulemd: an empty value is an empty text; where a list of names is expected, a
+single text is a list of one and an empty one a list of none.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator
+
+from mbs.modulemd.documents import Xmd
+from mbs.modulemd.errors import Problems
+from mbs.modulemd.nodes import Mapping, Node, Scalar, Sequence, clip
+
+_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]+)")
+#: Like libmodulemd, which stops reading each of the three numbers at the first thing that is no digit.
+_DATE = re.compile(r"\s*\+?([0-9]+)[^-]*-\s*\+?([0-9]+)[^-]*-\s*\+?([0-9]+)")
+
+UINT64 = (0, 2**64 - 1)
+INT64 = (-(2**63), 2**63 - 1)
+
+
+class Fields:
+    """The keys of one mapping.
+
+    :param path: dotted path of the mapping, for messages.
+    :param strict: whether keys that nobody asked for are errors.
+    """
+
+    def __init__(self, node: Mapping, path: str, problems: Problems, strict: bool) -> None:
+        self.path = path
+        self.line = node.line
+        self._node = node
+        self._problems = problems
+        self._strict = strict
+        self._asked: set[str] = set()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._node.items
+
+    def problem(self, code: str, message: str, key: str = "", hint: str = "") -> None:
+        """Note something that is wrong with a key, or with the mapping itself."""
+        self._problems.add(code, message, key=self.key(key), line=self.line_of(key), hint=hint)
+
+    def key(self, key: str) -> str:
+        """Dotted path of a key; of the mapping itself when the key is empty."""
+        return f"{self.path}.{key}".strip(".") if key else self.path
+
+    def line_of(self, key: str) -> int:
+        """Line of a key; of the mapping when the key is not there."""
+        return self._node.key_lines.get(key, self.line)
+
+    def close(self) -> None:
+        """Note the keys that nobody asked for."""
+        if self._strict:
+            for key in self._node.items.keys() - self._asked:
+                known = ", ".join(sorted(self._asked))
+                self.problem(
+                    "unknown_key",
+                    f"{clip(key)} is not a key of {self.path or 'a document'}.",
+                    key,
+                    f"Known keys: {known}.",
+                )
+
+    def text(self, key: str) -> str | None:
+        """A text as it was written; None when it is not there."""
+        node = self._take(key)
+        if node is None or type(node) is Scalar:
+            return node.text if node else None
+        self._wrong(key, "a text")
+        return None
+
+    def boolean(self, key: str) -> bool:
+        """``true`` or ``false``; false when it is not there."""
+        text = self.text(key)
+        if text not in (None, "true", "false"):
+            self.problem(
+                "invalid_value", f"{self.key(key)} must be true or false, not {clip(text or '')}.", key
+            )
+        return text == "true"
+
+    def integer(self, key: str, bounds: tuple[int, int] = UINT64) -> int | None:
+        """A decimal number within bounds; None when it is not there."""
+        text = self.text(key)
+        if text is None:
+            return None
+        number = _INTEGER.fullmatch(text)
+        value = int(number[1] + number[2]) if number and len(number[2]) <= 20 else None
+        if value is None or not bounds[0] <= value <= bounds[1] or (text[0] == "-" and not bounds[0]):
+            low, high = bounds
+            self.problem(
+                "invalid_value",
+                f"{self.key(key)} must be an integer from {low} to {high}, not {clip(text)}.",
+                key,
+            )
+            return None
+        return value
+
+    def date(self, key: str) -> datetime.date | None:
+        """A day written ``YYYY-MM-DD``; what follows it is ignored. None when it is not there."""
+        text = self.text(key)
+        if text is None:
+            return None
+        parts = _DATE.match(text)
+        try:
+            if parts and all(len(part) < 10 for part in parts.groups()):
+                return datetime.date(*map(int, parts.groups()))
+        except ValueError:
+            pass
+        self.problem("invalid_value", f"{self.key(key)} must be a date YYYY-MM-DD, not {clip(text)}.", key)
+        return None
+
+    def names(self, key: str) -> list[str]:
+        """A set of names, sorted."""
+        node = self._take(key)
+        if node is None:
+            return []
+        if type(node) is Scalar:
+            return [node.text] if node.text else []
+        found = (
+            {item.text for item in node.items if type(item) is Scalar} if type(node) is Sequence else set()
+        )
+        if type(node) is not Sequence or any(type(item) is not Scalar for item in node.items):
+            self._wrong(key, "a list of texts")
+        return sorted(found)
+
+    def tree(self, key: str) -> Xmd:
+        """Anything, as mappings, lists and texts. None when it is not there."""
+        node = self._take(key)
+        return None if node is None else plain(node)
+
+    def mapping(self, key: str, *, empty: bool = False) -> Fields:
+        """The fields of a mapping; none when it is not there.
+
+        :param empty: whether no value at all is as good as an empty mapping.
+        """
+        node = self._take(key)
+        if type(node) is Mapping:
+            return self._inner(node, self.key(key))
+        if node is not None and not (empty and type(node) is Scalar and not node.text):
+            self._wrong(key, "a mapping")
+        return self._inner(Mapping(self.line_of(key)), self.key(key))
+
+    def mappings(self) -> Iterator[tuple[str, Fields]]:
+        """Each key of this mapping, with the fields of the mapping that is its value."""
+        for key in self._node.items:
+            yield key, self.mapping(key)
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys of a mapping whose keys are the author's choice."""
+        return iter(self._node.items)
+
+    def sequence(self, key: str) -> list[Fields]:
+        """The fields of each mapping of a list."""
+        node = self._take(key)
+        if node is None:
+            return []
+        if type(node) is not Sequence or any(type(item) is not Mapping for item in node.items):
+            self._wrong(key, "a list of mappings")
+            return []
+        return [
+            self._inner(item, f"{self.key(key)}[{number}]")
+            for number, item in enumerate(node.items)
+            if type(item) is Mapping
+        ]
+
+    def _inner(self, node: Mapping, path: str) -> Fields:
+        return Fields(node, path, self._problems, self._strict)
+
+    def _take(self, key: str) -> Node | None:
+        self._asked.add(key)
+        return self._node.items.get(key)
+
+    def _wrong(self, key: str, wanted: str) -> None:
+        self.problem("invalid_type", f"{self.key(key)} must be {wanted}.", key)
+
+
+def plain(node: Node) -> Xmd:
+    """A node as dicts, lists and text. Its depth is bounded by ``nodes.MAX_DEPTH``."""
+    if type(node) is Mapping:
+        return {key: plain(value) for key, value in node.items.items()}
+    if type(node) is Sequence:
+        return [plain(item) for item in node.items]
+    return node.text if type(node) is Scalar else None

@@ -1,0 +1,155 @@
+"""From the text of a file to documents.
+
+``document`` and ``version`` at the top of each document choose how its ``data`` is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from mbs.errors import Problem
+from mbs.modulemd.documents import Document, StreamV2
+from mbs.modulemd.errors import MAX_PROBLEMS, ModulemdError, Problems
+from mbs.modulemd.fields import Fields
+from mbs.modulemd.nodes import Mapping, Tree, clip, trees
+from mbs.modulemd.others import read_defaults, read_obsoletes, read_translations
+from mbs.modulemd.streams import read_packager_v2, read_packager_v3, read_stream_v1, read_stream_v2
+from mbs.modulemd.upgrading import upgrade
+
+_READERS: dict[tuple[str, int], Callable[[Fields], Document]] = {
+    ("modulemd", 1): read_stream_v1,
+    ("modulemd", 2): read_stream_v2,
+    ("modulemd-stream", 1): read_stream_v1,
+    ("modulemd-stream", 2): read_stream_v2,
+    ("modulemd-packager", 2): read_packager_v2,
+    ("modulemd-packager", 3): read_packager_v3,
+    ("modulemd-defaults", 1): read_defaults,
+    ("modulemd-obsoletes", 1): read_obsoletes,
+    ("modulemd-translations", 1): read_translations,
+}
+
+
+@dataclass
+class Verdict:
+    """What was found out about one document of a file.
+
+    :param index: place in the file, from 0.
+    :param type: ``document`` as it was written, and ``version``; empty and None when they could not be read.
+    :param document: None when there are problems.
+    """
+
+    index: int
+    line: int
+    type: str = ""
+    version: int | None = None
+    name: str = ""
+    stream: str = ""
+    document: Document | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+def examine(text: str | bytes, *, strict: bool) -> Iterator[Verdict]:
+    """A verdict on each document of a file, whatever is wrong with the others. Raises nothing.
+
+    A file that is no YAML, or too large, ends with a verdict that says so.
+    """
+    number = 0
+    try:
+        for tree in trees(text):
+            yield _judge(number, tree, strict)
+            number += 1
+    except ModulemdError as error:
+        yield Verdict(number, error.problems[0].line or 1, problems=error.problems)
+
+
+def parse(text: str | bytes, *, strict: bool) -> list[Document]:
+    """All documents of a file.
+
+    :param strict: refuse unknown keys, as a submission does; otherwise they are ignored, as in an import.
+    :raises ModulemdError: when any of them is invalid; ``problems`` has them all, to a bound.
+    """
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for verdict in examine(text, strict=strict):
+        problems += verdict.problems
+        if verdict.document is not None:
+            documents.append(verdict.document)
+        if len(problems) >= MAX_PROBLEMS:
+            break
+    if problems:
+        raise ModulemdError.of(problems)
+    return documents
+
+
+def parse_stream(text: str | bytes, *, strict: bool, name: str = "", stream: str = "") -> StreamV2:
+    """The one stream document of a file, upgraded to v2.
+
+    :param name: of the module, when the document does not say; likewise ``stream``.
+    :raises ModulemdError: also when the file holds not exactly one document (``not_one_document``), another
+        kind of document (``not_a_stream``), or one that makes several streams (``several_streams``).
+    """
+    documents = parse(text, strict=strict)
+    if len(documents) != 1:
+        raise _refusal(
+            "not_one_document", f"One document is expected here, and the file holds {len(documents)}."
+        )
+    document = documents[0]
+    streams = upgrade(document)
+    if not streams:
+        raise _refusal("not_a_stream", f"A stream is expected here, and this is {document.document}.")
+    if len(streams) > 1:
+        raise _refusal(
+            "several_streams", f"One stream is expected here, and the configurations make {len(streams)}."
+        )
+    result = streams[0]
+    result.name = result.name or name
+    result.stream = result.stream or stream
+    return result
+
+
+def _refusal(code: str, message: str) -> ModulemdError:
+    return ModulemdError.of([Problem(code, message)])
+
+
+def _judge(index: int, tree: Tree, strict: bool) -> Verdict:
+    verdict = Verdict(index, tree.line)
+    problems = tree.problems
+    if tree.root is not None and type(tree.root) is not Mapping:
+        problems.add("invalid_type", "A document must be a mapping.", line=tree.root.line)
+    if type(tree.root) is Mapping:
+        document = _read(Fields(tree.root, "", problems, strict), problems, verdict)
+        verdict.document = None if problems else document
+    verdict.problems = tuple(sorted(problems.found, key=lambda problem: problem.line or 0))
+    return verdict
+
+
+def _read(top: Fields, problems: Problems, verdict: Verdict) -> Document | None:
+    before = len(problems.found)
+    verdict.type = top.text("document") or ""
+    verdict.version = top.integer("version")
+    data = top.mapping("data")
+    top.close()
+    for key, code in (("document", "missing_key"), ("version", "missing_key"), ("data", "no_data")):
+        if key not in top:
+            top.problem(code, f"The document has no {key}.", key)
+    if len(problems.found) > before:
+        return None
+    reader = _READERS.get((verdict.type, verdict.version or 0))
+    if reader is None:
+        kinds = ", ".join(f"{kind} {version}" for kind, version in _READERS)
+        top.problem(
+            "unknown_document",
+            f"{clip(verdict.type)} version {verdict.version} is no kind of document.",
+            "document",
+            f"Known: {kinds}.",
+        )
+        return None
+    document = reader(data)
+    verdict.name = str(getattr(document, "name", "") or getattr(document, "module", ""))
+    verdict.stream = str(getattr(document, "stream", "") or "")
+    return document

@@ -1,0 +1,89 @@
+"""Makes v2 streams of the older and of the packagers' documents."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import fields
+from typing import Any
+
+from mbs.modulemd.documents import (
+    Configuration,
+    Dependencies,
+    Document,
+    PackagerV2,
+    PackagerV3,
+    Stream,
+    StreamV1,
+    StreamV2,
+)
+
+#: What the specification of packager v3 says for documents that name no license.
+DEFAULT_LICENSE = "MIT"
+PLATFORM = "platform"
+
+
+def upgrade(document: Document) -> list[StreamV2]:
+    """The v2 streams that a document stands for; none for a document that is no stream.
+
+    Nothing is shared with ``document``. A packager v3 document makes one stream for each configuration,
+    with the configuration's context as a static one (contract ``modulemd.md``, "Reading").
+    """
+    document = copy.deepcopy(document)
+    if isinstance(document, StreamV2):
+        return [document]
+    if isinstance(document, StreamV1):
+        return [_from_v1(document)]
+    if isinstance(document, PackagerV2):
+        return [
+            StreamV2(
+                **document.shared(),
+                static_context=document.static_context,
+                dependencies=document.dependencies,
+            )
+        ]
+    if isinstance(document, PackagerV3):
+        return [_from_packager_v3(document, each) for each in document.configurations]
+    return []
+
+
+def _from_v1(document: StreamV1) -> StreamV2:
+    result = StreamV2(**_fields_of(document))
+    if document.buildrequires or document.requires:
+        result.dependencies = [
+            Dependencies(
+                {name: [stream] for name, stream in document.buildrequires.items()},
+                {name: [stream] for name, stream in document.requires.items()},
+            )
+        ]
+    return result
+
+
+def _from_packager_v3(document: PackagerV3, configuration: Configuration) -> StreamV2:
+    document = copy.deepcopy(document)
+    result = StreamV2(
+        **document.shared(),
+        context=configuration.context,
+        static_context=True,
+        buildopts=copy.deepcopy(configuration.buildopts),
+        dependencies=[
+            Dependencies(
+                _with_platform(configuration.buildrequires, configuration.platform),
+                _with_platform(configuration.requires, configuration.platform),
+            )
+        ],
+    )
+    result.module_licenses = result.module_licenses or [DEFAULT_LICENSE]
+    for profile in result.profiles.values():
+        # In v2 the default profiles stand in a modulemd-defaults document.
+        profile.default = False
+    return result
+
+
+def _with_platform(streams: dict[str, str], platform: str) -> dict[str, list[str]]:
+    result = {PLATFORM: [platform], **{name: [stream] for name, stream in streams.items()}}
+    result[PLATFORM] = sorted({platform, streams.get(PLATFORM, platform)})
+    return result
+
+
+def _fields_of(document: Stream) -> dict[str, Any]:
+    return {each.name: getattr(document, each.name) for each in fields(Stream)}
