@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, get_origin
 
 from pydantic import ValidationError
@@ -111,7 +112,7 @@ class _Draft:
     def keep_secret_key(self) -> None:
         given = self.values.get("DATA_DIR")
         folder = given.value if given else _FIELDS["DATA_DIR"].default
-        self.values["SECRET_KEY"] = Given(kept_key(folder), "made and kept in DATA_DIR")
+        self.values["SECRET_KEY"] = Given(kept_key(Path(folder)), "made and kept in DATA_DIR")
 
     def checked(self) -> Loaded:
         """:raises ConfigurationError: when anything was wrong."""
