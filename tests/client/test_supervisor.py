@@ -175,7 +175,6 @@ def test_log_that_nobody_reads_stops_it(tmp_path: Path) -> None:
         log = Log(stream, ["web"])
         supervisor = Supervisor([program], log, environment=dict(os.environ), folder=tmp_path)
         assert supervisor.run()
-        stream.detach()
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 

@@ -94,6 +94,7 @@ def programs(
     celery = (python, "-m", "celery", "-A", "config.celery")
     # Gossip and mingle are talk between workers that changes nothing here and costs a second.
     worker = (*celery, "worker", "--loglevel=info", "--without-gossip", "--without-mingle")
+    uvicorn = (f"--fd={web.fileno()}", "--lifespan=off", "--no-access-log")
     port = web.getsockname()[1]
     ready = ("redis", "migrate")
     return [
@@ -101,7 +102,7 @@ def programs(
         Program("migrate", (python, "manage.py", "migrate", "--no-input", "--verbosity=0"), once=True),
         Program(
             "web",
-            (python, "-m", "uvicorn", "config.asgi:application", f"--fd={web.fileno()}", "--lifespan=off"),
+            (python, "-m", "uvicorn", "config.asgi:application", *uvicorn),
             needs=ready,
             ready=lambda: is_healthy(port),
         ),
@@ -137,7 +138,8 @@ def write_redis_configuration(data: Path, port: int) -> str:
     with os.fdopen(descriptor, "w") as file:
         file.write(
             f"bind {LOOPBACK}\nport {port}\nrequirepass {password}\n"
-            'save ""\nappendonly no\nmaxmemory-policy noeviction\nloglevel warning\n'
+            'save ""\nappendonly no\nmaxmemory-policy noeviction\n'
+            f'loglevel warning\nlogfile "{data / "redis.log"}"\n'
         )
     return f"redis://:{password}@{LOOPBACK}:{port}/0"
 

@@ -19,6 +19,8 @@ from mbs.client.up.log import Log, LogLost
 
 #: Seconds between two rounds of the loop when nothing is written.
 ROUND = 0.1
+#: Seconds between two questions to a program whether it is ready.
+PROBE_INTERVAL = 0.2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -47,6 +49,7 @@ class Slot:
         self.ready = False
         self.started = 0.0
         self.start_at = 0.0
+        self.probe_at = 0.0
         self.quick_deaths = 0
         self.terminated: float | None = None
 
@@ -135,8 +138,9 @@ class Supervisor:
         code = slot.child.ended()
         if code is not None:
             self._buried(slot, slot.child, code)
-        elif not slot.ready and not slot.program.once:
+        elif not slot.ready and not slot.program.once and time.monotonic() >= slot.probe_at:
             slot.ready = slot.program.ready is None or slot.program.ready()
+            slot.probe_at = time.monotonic() + PROBE_INTERVAL
 
     def _buried(self, slot: Slot, child: Child, code: int) -> None:
         slot.child = None
