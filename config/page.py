@@ -7,7 +7,6 @@ from itertools import groupby
 
 from config import legacy
 from config.files import attributes, built_in
-from config.schema import Options
 from config.sections import SECTIONS
 from config.show import described, plain
 
@@ -62,7 +61,7 @@ _SECTIONS = """
 ## Built-in sections
 
 What they change. `DATA_DIR` is `.data` in a checkout, else `mbs` in `$XDG_DATA_HOME` or `~/.local/share`; the
-secret key of dev and standalone is made once and kept there.
+secret key of dev and standalone is made once and kept there. Tests have the folder `test` in it.
 
 | section | classes in a file | options |
 |---|---|---|
@@ -94,7 +93,7 @@ def _options() -> Iterator[str]:
 
 
 def _sections() -> Iterator[str]:
-    order = list(Options.model_fields)
+    order = [option.name for option in described()]
     for section, classes in SECTIONS.items():
         given = dict(attributes(built_in(section), None))
         changes = [

@@ -78,7 +78,10 @@ class Server(Group):
     @field_validator("ALLOWED_HOSTS")
     @classmethod
     def _host_of_base_url(cls, hosts: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        return hosts or tuple(filter(None, [urlsplit(info.data.get("BASE_URL", "")).hostname]))
+        host = urlsplit(info.data.get("BASE_URL", "")).hostname
+        if hosts or not host:
+            return hosts
+        return (f"[{host}]" if ":" in host else host,)
 
 
 class Storage(Group):

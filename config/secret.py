@@ -22,7 +22,9 @@ def kept_key(folder: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             _make(path)
-        return path.read_text(encoding="ascii").strip()
+        if key := path.read_text(encoding="utf-8").strip():
+            return key
+        raise OSError(f"{path} is empty")
     except (OSError, UnicodeError) as error:
         raise ConfigurationError(
             f"The data folder cannot keep a secret key: {error}.",

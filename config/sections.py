@@ -69,6 +69,7 @@ class TestConfiguration(StandaloneConfiguration):
     SYSTEM = "simulated"
     MESSAGING = "memory"
     SECRET_KEY = "for tests only"
+    DATA_DIR = StandaloneConfiguration.DATA_DIR / "test"
     BROKER_URL = "memory://"
     BASE_URL = "http://testserver"
     ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]

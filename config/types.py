@@ -23,7 +23,7 @@ def _without_password(url: str) -> str:
     """The url with its passwords starred out, whether before the host or in the query."""
     if "://" not in url:
         return "********"
-    url = re.sub(r"(?<=://)([^/?#@]*?):[^/?#]*@", r"\1:********@", url)
+    url = re.sub(r"(?<=://)([^/?#@:]*):.*@", r"\1:********@", url)
     return re.sub(r"((?:^|[?&])(?:\w*password|sslkey)=)[^&#]*", r"\1********", url)
 
 
@@ -80,6 +80,8 @@ def _lower(value: object) -> object:
 
 def _key(value: object) -> object:
     """The reference's default is ``os.urandom``: bytes."""
+    if isinstance(value, str | bytes) and not value.strip():
+        raise ValueError("it must not be empty")
     return value.hex() if isinstance(value, bytes) else value
 
 
@@ -109,6 +111,4 @@ NameStream = Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")]
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_url), Field(repr=False), Masked(_without_password)]
 BrokerUrl = Annotated[str, AfterValidator(_broker_url), Field(repr=False), Masked(_without_password)]
-SecretKey = Annotated[
-    str, BeforeValidator(_key), Field(min_length=1, repr=False), Masked(lambda _: "********")
-]
+SecretKey = Annotated[str, BeforeValidator(_key), Field(repr=False), Masked(lambda _: "********")]
