@@ -8,9 +8,10 @@ from mbs.errors import Problem, Unprocessable
 class ScmError(Unprocessable):
     """One fault, with what was tried.
 
-    Codes: ``repository_unreachable``, ``repository_too_large``, ``ref_unknown``, ``commit_not_on_branch``,
-    ``file_too_large``, ``no_modulemd``, ``no_spec``, ``two_specs``, ``spec_invalid``, ``spec_incomplete``,
-    ``spec_over_bounds``, ``source_missing``.
+    Codes: ``repository_unreachable``, ``repository_too_large``, ``repository_not_allowed``, ``ref_unknown``,
+    ``commit_not_on_branch``, ``file_too_large``, ``file_unknown``, ``no_modulemd``, ``modulemd_not_text``,
+    ``no_spec``, ``two_specs``, ``spec_invalid``, ``spec_incomplete``, ``spec_over_bounds``,
+    ``source_missing``.
     """
 
     code = "scm_error"

@@ -97,6 +97,11 @@ class Repository(AbstractContextManager["Repository"]):
     ) -> None:
         self._folder.cleanup()
 
+    @property
+    def git_dir(self) -> Path:
+        """The bare repository itself, for whoever checks it out inside a sandbox."""
+        return self._git.git_dir
+
     def resolve(self, ref: str) -> str:
         """The full commit that a ref stands for: a branch, else a tag, else a commit.
 

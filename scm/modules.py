@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from mbs.errors import InvalidInput
+from scm.errors import ScmError
+from scm.git import Repository, Snapshot
 from scm.options import ScmOptions
+from scm.urls import ScmUrl, check_scmurl, is_ref
 
 
 @dataclass(frozen=True)
@@ -42,4 +46,46 @@ def fetch_modulemd(scmurl: str, branch: str, options: ScmOptions) -> ModuleSourc
     :raises ScmError: (422) ``repository_unreachable``, ``ref_unknown``, ``commit_not_on_branch``,
         ``no_modulemd``, ...
     """
-    raise NotImplementedError
+    url = check_scmurl(scmurl, options.allowed_prefixes, allow_custom=options.allow_custom)
+    if branch and not is_ref(branch):
+        raise InvalidInput(f"{branch[:100]!r} cannot be the name of a branch.", code="branch_invalid")
+    with Repository(url.repository, options) as repository:
+        commit = repository.resolve(url.revision)
+        if branch and options.commit_on_branch and not repository.is_on_branch(commit, branch):
+            raise ScmError(
+                f"Commit {commit} is not on the branch {branch!r} of {url.repository}.",
+                code="commit_not_on_branch",
+                tried=f"the history of refs/heads/{branch}",
+                hint="Push the commit to this branch, or name the branch that it is on.",
+            )
+        snapshot = repository.snapshot(commit)
+        path = _document(snapshot, url)
+        text = _decode(snapshot.read(path, options.max_modulemd), path, url)
+    return ModuleSource(text, commit, snapshot.time, url.name, url.repository, path)
+
+
+def _document(snapshot: Snapshot, url: ScmUrl) -> str:
+    """Path of the modulemd file: ``<name>.yaml``, in the folder or at the path that the url gives."""
+    paths = [f"{url.name}.yaml"]
+    if url.modpath:
+        paths = [url.modpath, f"{url.modpath}/{url.name}.yaml"]
+    for path in paths:
+        if path in snapshot.files:
+            return path
+    raise ScmError(
+        f"There is no modulemd file in {url.repository} at commit {snapshot.commit}.",
+        code="no_modulemd",
+        tried=", ".join(paths),
+        hint=f"Commit the module's document as {paths[-1]}.",
+    )
+
+
+def _decode(content: bytes, path: str, url: ScmUrl) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ScmError(
+            f"The file {path} in {url.repository} is not UTF-8 at byte {error.start}.",
+            code="modulemd_not_text",
+            hint="Save it as UTF-8.",
+        ) from error

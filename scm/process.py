@@ -74,10 +74,10 @@ class GitRunner:
     def __init__(self, folder: Path, transport: str, options: ScmOptions) -> None:
         self._options = options
         self._deadline = time.monotonic() + options.timeout
-        self._git_dir = folder / "git"
+        self.git_dir = folder / "git"
         self._git = Git(str(folder))
         self._environment = _environment(_write_config(folder, options), transport)
-        self.run("init", "--quiet", "--bare", "--template=", str(self._git_dir))
+        self.run("init", "--quiet", "--bare", "--template=", str(self.git_dir))
 
     def run(self, *arguments: str, limit: int = 65536) -> bytes:
         """What a git command writes to its standard output.
@@ -85,7 +85,7 @@ class GitRunner:
         :param limit: bytes of output.
         :raises GitFailed: when it fails; GitTimeout, GitOutputTooLarge when it was killed.
         """
-        command = [*_without_inherited_settings(), "git", f"--git-dir={self._git_dir}", *arguments]
+        command = [*_without_inherited_settings(), "git", f"--git-dir={self.git_dir}", *arguments]
         running = self._git.execute(command, as_process=True, env=self._environment, start_new_session=True)
         process = cast("subprocess.Popen[bytes]", running.proc)
         try:

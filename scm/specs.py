@@ -102,7 +102,7 @@ class SpecReader(AbstractContextManager["SpecReader"]):
         left = min(self._options.spec_timeout, self._deadline - now)
         if left <= 0:
             raise _refused(path, "spec_over_bounds", "reading the spec files before it took too long")
-        text = content.decode("utf-8", "replace")
+        text = content.decode("utf-8", "replace").replace("\0", "")
         request = json.dumps({"text": text, "macros": dict(self._options.macros)}).encode() + b"\n"
         answer = self._ask(request, left)
         if answer is None:

@@ -1,0 +1,158 @@
+"""Are the sources and patches of a spec file where a build would look for them?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from posixpath import basename, dirname
+from types import TracebackType
+from urllib.parse import quote, urljoin, urlsplit
+
+import httpx
+
+from scm.errors import ScmError
+from scm.options import ScmOptions
+from scm.specs import SourceFile
+from scm.urls import has_prefix, parse_repository
+
+_LAYOUT = "/{package}/{file}/{hashtype}/{hash}/{file}"
+_OLD_LINE = re.compile(r"(?P<hash>[0-9a-fA-F]{32,128})\s+\*?(?P<file>\S.*)")
+_NEW_LINE = re.compile(r"(?P<hashtype>[A-Za-z0-9]+)\s*\((?P<file>.+)\)\s*=\s*(?P<hash>[0-9a-fA-F]{32,128})")
+_HASH_TYPES = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
+_UNRESOLVED = re.compile(r"%|\$[({]|`")
+_REDIRECTS = 3
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that a ``sources`` file names: it lies in the lookaside cache."""
+
+    hashtype: str
+    hash: str
+
+
+def parse_sources(text: str) -> dict[str, Upload]:
+    """File name -> upload, of a ``sources`` file in either form, or of a ``.<package>.metadata`` file.
+
+    ``<md5>  <file>`` and ``SHA512 (<file>) = <hash>``. Other lines mean nothing to a build either.
+    """
+    uploads = {}
+    for line in map(str.strip, text.splitlines()):
+        match = _NEW_LINE.fullmatch(line) or _OLD_LINE.fullmatch(line)
+        if match:
+            digest = match["hash"].lower()
+            hashtype = match.groupdict().get("hashtype") or _HASH_TYPES.get(len(digest), "md5")
+            uploads[basename(match["file"])] = Upload(hashtype.lower(), digest)
+    return uploads
+
+
+class Lookaside(AbstractContextManager["Lookaside"]):
+    """Asks lookaside caches whether they have a file. Threads may share it.
+
+    :param options: ``lookaside`` and ``http_timeout`` are used.
+    """
+
+    def __init__(self, options: ScmOptions) -> None:
+        self._addresses = dict(options.lookaside)
+        self._client = httpx.Client(timeout=options.http_timeout, follow_redirects=False)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def template(self, repository: str) -> str:
+        """Where the operator says that files of this dist-git lie; an empty string when nothing is said."""
+        address = parse_repository(repository)
+        for prefix, template in self._addresses.items():
+            if has_prefix(address, [prefix]):
+                return template if "{" in template else template.rstrip("/") + _LAYOUT
+        return ""
+
+    def has(self, template: str, package: str, file: str, upload: Upload | None) -> bool | None:
+        """Whether the cache has the file; None when it cannot be told."""
+        if not template or (upload is None and "{hash" in template):
+            return None
+        parts = {"package": package, "file": file}
+        if upload:
+            parts |= {"hashtype": upload.hashtype, "hash": upload.hash}
+        return self._exists(fill(template, parts))
+
+    def _exists(self, url: str) -> bool | None:
+        for _ in range(_REDIRECTS + 1):
+            try:
+                status, location = self._head(url)
+            except (httpx.HTTPError, httpx.InvalidURL):
+                return None
+            if status not in (301, 302, 303, 307, 308):
+                return {200: True, 404: False, 410: False}.get(status)
+            target = urljoin(url, location)
+            if not location or urlsplit(target).scheme != urlsplit(url).scheme:
+                return None
+            url = target
+        return None
+
+    def _head(self, url: str) -> tuple[int, str]:
+        with self._client.stream("HEAD", url) as response:
+            return response.status_code, response.headers.get("location", "")
+
+
+def fill(template: str, parts: Mapping[str, str]) -> str:
+    """Replace ``{name}`` by the quoted part; what is no part stays."""
+    for name, value in parts.items():
+        template = template.replace("{" + name + "}", quote(value, safe=""))
+    return template
+
+
+def check_sources(
+    files: Iterable[SourceFile],
+    *,
+    package: str,
+    committed: Iterable[str],
+    uploads: Mapping[str, Upload],
+    template: str,
+    lookaside: Lookaside,
+) -> tuple[list[ScmError], list[str]]:
+    """Faults and warnings about the sources and patches of one component.
+
+    What Koji would build must not be refused, so doubt is a warning: a name that only rpm can work out,
+    and a file inside an ``%if``.
+
+    :param committed: paths in git.
+    :param uploads: what its ``sources`` file names.
+    :param template: of the lookaside cache, or an empty string.
+    """
+    in_git = {basename(path) for path in committed if dirname(path) in ("", "SOURCES")}
+    faults, warnings, done = [], [], set()
+    for file in files:
+        if file.name in done or file.name in in_git:
+            continue
+        done.add(file.name)
+        if not file.name or _UNRESOLVED.search(file.name):
+            warnings.append(f"{file.tag} is only known where it is built: {file.value[:200]}")
+            continue
+        upload = uploads.get(file.name)
+        there = lookaside.has(template, package, file.name, upload)
+        if there or (upload and there is None):
+            continue
+        if upload:
+            warnings.append(f"{file.tag}: {file.name} is in the sources file, but not in the lookaside cache")
+        elif file.conditional:
+            warnings.append(f"{file.tag}: {file.name}, which stands inside an %if, is nowhere to be found")
+        else:
+            faults.append(_missing(file, asked_cache=there is False))
+    return faults, warnings
+
+
+def _missing(file: SourceFile, *, asked_cache: bool) -> ScmError:
+    return ScmError(
+        f"{file.tag} ({file.name}) of the spec file is missing.",
+        code="source_missing",
+        tried="the files in git, the sources file" + (", the lookaside cache" if asked_cache else ""),
+        hint="Commit the file, or upload it and commit the changed sources file.",
+    )
