@@ -1,0 +1,260 @@
+"""The local build system: real RPMs, built by this service's own workers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from buildsys.base import (
+    BuildSystemError,
+    Capabilities,
+    Job,
+    Module,
+    RepoState,
+    RepoStatus,
+    Send,
+    Submission,
+    Tagged,
+    TaskState,
+    TaskStatus,
+)
+from buildsys.local.folders import Outcome, TaskFolder, lock, task_number
+from buildsys.local.modules import ModuleFolder, installable
+from buildsys.local.runner import BuildFailed, Run
+from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped
+from buildsys.local.sources import inputs
+from buildsys.local.views import make_view
+from mbs.errors import MBSError
+from scm.options import ScmOptions
+
+logger = logging.getLogger(__name__)
+
+
+class LocalBuildSystem:
+    """Builds RPMs under one folder, which several machines may share.
+
+    :param root: the folder; the service must be its only user.
+    :param send: puts a submission on the queue of builds.
+    :param base_url: where the web server shows ``root`` as ``<base_url>/results/``; empty: nowhere.
+    :param jobs: builds that run at once on one machine; the cores are divided among them.
+    :param scm: permissions and bounds for fetching sources.
+    :param user: number of the user that builds become when the service runs as root.
+    """
+
+    name = "local"
+    capabilities = Capabilities(shares_builds=True)
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        send: Send,
+        base_url: str = "",
+        jobs: int = os.cpu_count() or 1,
+        scm: ScmOptions | None = None,
+        limits: Limits | None = None,
+        user: int = 65534,
+    ) -> None:
+        self.root = root.absolute()
+        self.jobs = jobs
+        self._send = send
+        self._base_url = base_url.rstrip("/")
+        self._scm = scm or ScmOptions()
+        self._limits = limits or Limits()
+        self._user = user
+        self._tasks = self.root / "tasks"
+        self._tasks.mkdir(parents=True, exist_ok=True)
+
+    # -- what the workflow asks ------------------------------------------------------------------------
+
+    def arches(self, module: Module) -> tuple[str, ...]:
+        return (platform.machine(),)
+
+    def prepare(self, module: Module, packages: Sequence[str]) -> None:
+        ModuleFolder.of(self.root, module).prepare()
+
+    def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
+        return [self._find(job) for job in jobs]
+
+    def submit(self, jobs: Sequence[Job]) -> list[Submission]:
+        submissions = []
+        for job in jobs:
+            number = task_number(job.component_id, job.attempt)
+            task = self._task(number)
+            ModuleFolder.of(self.root, job.module).add_task(number)
+            if task.create(job):
+                self._send(number, 0)
+            else:
+                self._check_same(task, job)
+            submissions.append(self._submission(task))
+        return submissions
+
+    def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
+        return [self._task(number).status(self._url(number)) for number in task_ids]
+
+    def cancel(self, task_ids: Sequence[int]) -> None:
+        for task in map(self._task, task_ids):
+            if task.outcome() or not task.path.exists():
+                continue
+            task.cancel_file.touch()
+            with lock(task.lock_file) as idle:
+                # Otherwise the worker that builds it sees the file, kills the build and records the end.
+                if idle and not task.outcome():
+                    _record(task, TaskState.CANCELED, reason="It was cancelled.")
+
+    def recover(self, task_ids: Sequence[int]) -> None:
+        for task in map(self._task, task_ids):
+            if task.path.exists() and not task.outcome() and task.started()[0] is None:
+                self._send(task.number, 0)
+
+    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> None:
+        folder = ModuleFolder.of(self.root, module)
+        folder.prepare()
+        for nvr in nvrs:
+            folder.tag_build(nvr, final=final)
+
+    def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
+        return ModuleFolder.of(self.root, module).tagged(nvrs)
+
+    def request_repo(self, module: Module) -> int:
+        # Builds of a next batch read the buildroot itself, hence there is nothing to wait for: the number
+        # of builds in it, which only grows, names its state.
+        return len(ModuleFolder.of(self.root, module).nvrs("buildroot"))
+
+    def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
+        there = set(ModuleFolder.of(self.root, module).nvrs("buildroot"))
+        missing = tuple(nvr for nvr in nvrs if nvr not in there)
+        if missing:
+            return RepoStatus(RepoState.FAILED, f"Not in the buildroot: {', '.join(missing)}.", missing)
+        return RepoStatus(RepoState.READY)
+
+    def abandon(self, module: Module) -> None:
+        self.cancel(ModuleFolder.of(self.root, module).tasks())
+
+    # -- what a worker on the queue of builds asks -------------------------------------------------------
+
+    def run(self, task_id: int) -> str | None:
+        """Run a submission to its end, unless it ended, runs elsewhere, was started before or is outdated."""
+        task = self._task(task_id)
+        job = task.job()
+        if job is None or task.outcome():
+            return None
+        with lock(task.lock_file) as mine:
+            if not mine or task.outcome() or task.started()[0] is not None or self._outdated(job):
+                return None
+            task.start()
+            self._run(task, job)
+        return job.wake_key
+
+    def _run(self, task: TaskFolder, job: Job) -> None:
+        """Build, and record the end whatever happens: only a worker that dies leaves a build without one."""
+        folder = ModuleFolder.of(self.root, job.module)
+        try:
+            nvr = self._build(task, job, folder)
+            _record(task, TaskState.COMPLETE, nvr=nvr)
+        except Stopped as error:
+            state = TaskState.CANCELED if task.cancel_file.exists() else TaskState.FAILED
+            _record(task, state, reason=f"The build was stopped: {error}.")
+        except (BuildFailed, MBSError) as error:
+            hint = f" {error.hint}" if isinstance(error, MBSError) and error.hint else ""
+            _record(task, TaskState.FAILED, reason=f"{error}{hint}")
+        except Exception as error:  # recorded on the build, with its trace in the service's log
+            logger.exception("Build %s of %s met an unexpected error.", task.number, job.package)
+            _record(task, TaskState.FAILED, reason=f"Unexpected error of the build system: {error!r}")
+
+    def _build(self, task: TaskFolder, job: Job, folder: ModuleFolder) -> str:
+        sandbox = Sandbox(task.path / "work", task.path / "root", limits=self._limits, user=self._user)
+        with BoundedLog(task.log, self._limits.log_bytes) as log:
+            log.say(f"{job.package} of {job.module.nsvc}, attempt {job.attempt}: {job.source or 'generated'}")
+            packages = installable(self._buildroot(job, folder))
+            view = make_view(folder.views, [path for path, _ in packages], sandbox)
+            run = Run(
+                task=task,
+                job=job,
+                sandbox=Sandbox(
+                    sandbox.work, sandbox.mountpoint, view=view, limits=self._limits, user=self._user
+                ),
+                installed=[package for _, package in packages],
+                cpus=max(1, (os.cpu_count() or 1) // self.jobs),
+                log=log,
+                stop=lambda: "it was cancelled" if task.cancel_file.exists() else "",
+            )
+            run.clean()
+            files = task.path / "inputs"
+            files.mkdir()
+            try:
+                with inputs(job, files, self._scm) as found:
+                    nvr = run.build(found)
+                self._publish(folder, nvr, task)
+            except (BuildFailed, Stopped, MBSError) as error:
+                log.say(f"failed: {error}")
+                raise
+            finally:
+                run.clean()
+            log.say(f"done: {nvr}")
+        return nvr
+
+    # -- helpers -----------------------------------------------------------------------------------------
+
+    def _task(self, number: int) -> TaskFolder:
+        return TaskFolder(self._tasks / str(int(number)))
+
+    def _url(self, number: int) -> str:
+        return f"{self._base_url}/results/tasks/{number}/build.log" if self._base_url else ""
+
+    def _submission(self, task: TaskFolder) -> Submission:
+        return Submission(task.number, self._url(task.number))
+
+    def _find(self, job: Job) -> Submission | None:
+        for attempt in range(job.attempt, 0, -1):
+            task = self._task(task_number(job.component_id, attempt))
+            if _same(task.job(), job) and task.status().state in (TaskState.OPEN, TaskState.COMPLETE):
+                return self._submission(task)
+        return None
+
+    def _check_same(self, task: TaskFolder, job: Job) -> None:
+        if not _same(task.job(), job):
+            raise BuildSystemError(
+                f"The work folder {task.path} is not of {job.package} of {job.module.nsvc}.",
+                code="work_folder_taken",
+                hint="Give each service a folder of its own, and empty it when its database is made anew.",
+            )
+
+    def _outdated(self, job: Job) -> bool:
+        return self._task(task_number(job.component_id, job.attempt + 1)).path.exists()
+
+    def _buildroot(self, job: Job, folder: ModuleFolder) -> list[Path]:
+        """RPMs that the build sees: of the modules it needs, in order, then of its own earlier batches."""
+        needed = []
+        for entry in job.module.buildrequires.values():
+            tag = entry.get("koji_tag")
+            if isinstance(tag, str) and tag:
+                needed += sorted(ModuleFolder(self.root, tag).repo.glob("*.rpm"))
+        return needed + folder.rpms("buildroot")
+
+    def _publish(self, folder: ModuleFolder, nvr: str, task: TaskFolder) -> None:
+        earlier = folder.built_by(nvr)
+        if earlier is not None and earlier // 100 != task.number // 100:
+            raise BuildFailed(f"{nvr} was built already, by another component of this module.")
+        folder.publish(nvr, task.rpms)
+
+
+def _same(one: Job | None, other: Job) -> bool:
+    """Whether two jobs are tries at the same component."""
+    return one is not None and (one.module.tag, one.package, one.source, one.spec) == (
+        other.module.tag,
+        other.package,
+        other.source,
+        other.spec,
+    )
+
+
+def _record(task: TaskFolder, state: TaskState, *, nvr: str = "", reason: str = "") -> None:
+    task.end(Outcome(state, nvr, reason, started=task.started()[0], ended=time.time()))
+
+
+__all__ = ["LocalBuildSystem"]
