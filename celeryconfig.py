@@ -15,7 +15,7 @@ broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 
 # Steps of builds; periodic work that must not queue up behind them; real builds, by workers of their own.
-task_queues = [Queue("workflow"), Queue("sweeps"), Queue("builds")]
+task_queues = [Queue(name, routing_key=name) for name in ("workflow", "sweeps", "builds")]
 task_default_queue = "workflow"
 task_routes = {
     # Behind the steps it judges, so that a long queue is never taken for lost work.

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 from buildsys.base import BuildSystem, Send
-from buildsys.local import LocalBuildSystem
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.errors import ConfigurationError
 
@@ -29,6 +28,8 @@ def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
     """
     match name:
         case "local":
+            from buildsys.local import LocalBuildSystem
+
             return LocalBuildSystem(
                 options.DATA_DIR / "local",
                 send=send,

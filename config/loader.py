@@ -61,6 +61,15 @@ def load(
     """
     environ = os.environ if environ is None else environ
     chosen = select(environ, sys.argv if argv is None else argv, default_file)
+    try:
+        return _load(chosen, environ)
+    except ConfigurationError as error:
+        if error.hint:  # a server or worker that does not start shows no more than the traceback
+            error.add_note(error.hint)
+        raise
+
+
+def _load(chosen: Selection, environ: Mapping[str, str]) -> Loaded:
     draft = _Draft(chosen)
     section = read_section(chosen.path, chosen.section) if chosen.path else built_in(chosen.section)
     draft.take_section(section)

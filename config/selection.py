@@ -41,7 +41,7 @@ def select(environ: Mapping[str, str], argv: Sequence[str], default_file: str = 
     if path is None:
         path = default_file if Path(default_file).exists() else ""
 
-    if _is_test_run(argv):
+    if _is_test_run(environ, argv):
         section, path = "test", ""
     elif environ.get("MODULE_BUILD_SERVICE_DEVELOPER_ENV", "").lower() in _TRUE:
         section, path = "dev", ""
@@ -50,10 +50,15 @@ def select(environ: Mapping[str, str], argv: Sequence[str], default_file: str = 
     return Selection(section_name(environ.get("MBS_CONFIG_SECTION") or section), path or None)
 
 
-def _is_test_run(argv: Sequence[str]) -> bool:
-    """Only the command itself counts: ``mbs-manager config --file pytest.py`` is none."""
+def _is_test_run(environ: Mapping[str, str], argv: Sequence[str]) -> bool:
+    """Only the command itself counts: ``mbs-manager config --file pytest.py`` is none.
+
+    Nor is one that a test starts, though it inherits the environment: it must be able to be anything.
+    """
     if not argv:
         return False
+    if argv[0] == "-c" and "PYTEST_XDIST_WORKER" in environ:
+        return True
     command = Path(argv[0])
     if command.name == "__main__.py":  # python -m pytest
         command = command.parent

@@ -36,7 +36,8 @@ def settle(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
     chosen = [name for name in names if not wanted or name in wanted]
     if not chosen:
         raise Unprocessable(
-            f"{build.nsvc} is to be built for {' '.join(wanted)} only, its base module for {' '.join(names)}.",
+            f"{build.nsvc} is to be built for {' '.join(wanted)} only, but its base module is for "
+            f"{' '.join(names)}.",
             code="no_arch",
             hint="Name at least one of the base module's architectures in buildopts.arches.",
         )

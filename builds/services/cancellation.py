@@ -24,8 +24,9 @@ def cancel(build: ModuleBuild, who: str) -> None:
     build.refresh_from_db()
     if not stopped and build.error_code != "canceled":
         raise InvalidInput(
-            f"Module build {build.pk} is {build.state_name}: only builds in init, wait or build can be canceled.",
+            f"Module build {build.pk} is {build.state_name} and cannot be canceled any more.",
             code="not_cancelable",
+            hint="Only builds in init, wait or build can be canceled.",
         )
 
 

@@ -65,11 +65,9 @@ def _submit(
 ) -> tuple[dict[int, Submission], list[TaskStatus]]:
     system = build_system()
     jobs = as_jobs(build, components)
-    found = dict(zip(jobs, system.find(jobs), strict=True))
-    missing = [job for job, submission in found.items() if submission is None]
-    if missing:
-        found.update(zip(missing, system.submit(missing), strict=True))
-    submissions = {job.component_id: submission for job, submission in found.items() if submission}
+    found = system.find(jobs)
+    new = iter(system.submit([job for job, known in zip(jobs, found, strict=True) if known is None]))
+    submissions = {job.component_id: known or next(new) for job, known in zip(jobs, found, strict=True)}
     return submissions, system.statuses([submission.task_id for submission in submissions.values()])
 
 

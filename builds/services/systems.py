@@ -54,9 +54,16 @@ def as_jobs(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[Jo
             module=module,
             package=component.package,
             source=f"{component.scmurl}#{component.ref}" if component.scmurl else "",
-            spec="" if component.scmurl else macros.spec_for(build),
+            spec="" if component.scmurl else _macros(build),
             weight=component.weight,
             arches=tuple(component.arches) or module.arches,
         )
         for component in components
     ]
+
+
+def _macros(build: ModuleBuild) -> str:
+    """The spec file of module-build-macros for a build."""
+    from mbs import macros
+
+    return macros.spec_for(build)

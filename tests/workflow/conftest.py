@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery import current_app
+from django.db import connection
+
+from builds.services.systems import build_system
+from tests.processes import Worker
+
+
+def database_url() -> str:
+    """Address of the database of this test run, for other processes."""
+    values = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{values['NAME']}"
+    return f"postgresql://{values['USER']}:{values['PASSWORD']}@{values['HOST']}:{values['PORT']}/{values['NAME']}"
+
+
+class Workers:
+    """Starts Celery workers that share this test's database, broker and data folder."""
+
+    def __init__(self, environ: dict[str, str], folder: Path) -> None:
+        self.environ = environ
+        self.folder = folder
+        self.started: list[Worker] = []
+
+    def start(self, **options) -> Worker:
+        """Start a worker; keywords in capitals are options of the service, the others are ``Worker``'s."""
+        environ = {f"MBS_{name}": str(options.pop(name)) for name in list(options) if name.isupper()}
+        log = self.folder / f"worker{len(self.started)}.log"
+        worker = Worker(self.environ | environ, log, **options)
+        self.started.append(worker)
+        worker.wait_until_ready()
+        return worker
+
+    def logs(self) -> str:
+        return "\n".join(worker.log.read_text() for worker in self.started)
+
+
+@pytest.fixture
+def workers(transactional_db, redis_url: str, tmp_path: Path) -> Iterator[Workers]:
+    build_system.cache_clear()
+    environ = {
+        "MBS_CONFIG_SECTION": "test",
+        "MBS_DATABASE_URL": database_url(),
+        "MBS_BROKER_URL": redis_url,
+        "MBS_DATA_DIR": str(tmp_path),
+        "MBS_MESSAGING": "log",
+        "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
+    }
+    with current_app.connection_for_write() as broker:
+        broker.default_channel.client.flushall()
+    workers = Workers(environ, tmp_path)
+    yield workers
+    for worker in workers.started:
+        worker.kill()

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from builds import dispatch
+from builds.models import ComponentBuild, Wait
+from mbs.states import BuildState, ComponentState
+from tests.workflow.modules import make_build, wait_for_state
+
+
+def test_a_module_of_two_batches_becomes_ready(workers):
+    build = make_build(["first"], ["second", "third"])
+    workers.start()
+    dispatch.advance(build.pk)
+    wait_for_state(build, BuildState.READY)
+    assert [trace.state for trace in build.state_trace.all()] == [
+        BuildState.WAIT,
+        BuildState.BUILD,
+        BuildState.DONE,
+        BuildState.READY,
+    ]
+    assert {component.state for component in build.component_builds.all()} == {ComponentState.COMPLETE}
+    assert not Wait.objects.exists()
