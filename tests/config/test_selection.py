@@ -51,6 +51,8 @@ def default(tmp_path):
         (["/usr/lib/python3/site-packages/pytest/__main__.py"], {}, Selection("test", None)),
         (["/usr/bin/py.test-3"], {}, Selection("test", None)),
         (["manage.py", "test"], {}, Selection("test", None)),
+        (["-c"], {"PYTEST_XDIST_WORKER": "gw0"}, Selection("test", None)),
+        (CELERY, {"PYTEST_XDIST_WORKER": "gw0", "PYTEST_VERSION": "9"}, Selection("dev", None)),
         (["manage.py", "config"], {}, Selection("dev", None)),
         (["/home/me/pytest/manage.py", "migrate"], {}, Selection("dev", None)),
         (["manage.py", "expand", "--file", "pytest.yaml"], {}, Selection("dev", None)),
