@@ -121,6 +121,8 @@ class _Draft:
     def keep_secret_key(self) -> None:
         given = self.values.get("DATA_DIR")
         folder = given.value if given else _FIELDS["DATA_DIR"].default
+        if not str(folder).strip():  # refused below
+            return
         self.values["SECRET_KEY"] = Given(kept_key(Path(folder)), "made and kept in DATA_DIR")
 
     def checked(self) -> Loaded:

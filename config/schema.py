@@ -57,7 +57,7 @@ class Server(Group):
     """Show details of errors to whoever asks; never in production."""
     SECRET_KEY: SecretKey
     """Signs sessions and forms: a long random text that only this service knows."""
-    BASE_URL: Annotated[WebUrl, Field(examples=["https://mbs.example.com"])]
+    BASE_URL: WebUrl
     """The address under which people and programs reach the service; links in messages begin with it."""
     ALLOWED_HOSTS: Names = ()
     """Host names under which requests are answered; empty: the one of BASE_URL."""
@@ -91,7 +91,7 @@ class Storage(Group):
     """Folder for everything the service writes: local builds, repositories, logs, an SQLite database."""
     CACHE_DIR: File = Path("cache")
     """Folder for what can be fetched again; relative to DATA_DIR."""
-    DATABASE_URL: Annotated[DatabaseUrl, Field(examples=["postgresql://mbs:password@db.example.com/mbs"])]
+    DATABASE_URL: DatabaseUrl
     """The database: `postgresql://user:password@host/name`, or `sqlite:///file`, relative to DATA_DIR."""
     BROKER_URL: BrokerUrl = "redis://127.0.0.1:6379/0"
     """The Redis server that carries tasks between processes; it may be emptied at any time."""
@@ -99,7 +99,8 @@ class Storage(Group):
     @field_validator("CACHE_DIR", mode="before")
     @classmethod
     def _below_data_dir(cls, path: Any, info: ValidationInfo) -> Any:
-        if "DATA_DIR" not in info.data or not isinstance(path, str | Path) or str(path).startswith("~"):
+        is_own = not isinstance(path, str | Path) or str(path).startswith("~") or not str(path).strip()
+        if is_own or "DATA_DIR" not in info.data:
             return path
         return info.data["DATA_DIR"] / path
 

@@ -85,6 +85,13 @@ def _key(value: object) -> object:
     return value.hex() if isinstance(value, bytes) else value
 
 
+def _not_blank(value: object) -> object:
+    """``Path("")`` is the folder that a process happens to be started in."""
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("it must be a path")
+    return value
+
+
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
@@ -99,7 +106,7 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Bytes = Annotated[int, Field(ge=1024)]
 
-File = Annotated[Path, AfterValidator(_absolute)]
+File = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_absolute)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 Prefix = Annotated[str, AfterValidator(_with_slash)]
 LdapUrl = Annotated[str, AfterValidator(_ldap_url)]

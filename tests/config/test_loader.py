@@ -208,6 +208,15 @@ class TestValues:
         assert str(load_with("KOJI_CONFIG = '~/koji.conf'").options.KOJI_CONFIG) == "/home/me/koji.conf"
         assert str(load_with(MBS_CACHE_DIR="~/cache").options.CACHE_DIR) == "/home/me/cache"
 
+    def test_an_empty_path_is_not_the_folder_a_process_starts_in(self, load_with, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for name in ("MBS_DATA_DIR", "MBS_CACHE_DIR", "MBS_KOJI_CONFIG"):
+            with pytest.raises(ConfigurationError, match=f"{name}.: it must be a path"):
+                load_with(**{"MBS_SECRET_KEY": "x", name: " "})
+        with pytest.raises(ConfigurationError, match="it must be a path"):
+            load_with(MBS_DATA_DIR="")
+        assert "secret-key" not in [path.name for path in tmp_path.iterdir()]
+
     def test_hosts_are_those_of_the_address_unless_given(self, load_with):
         assert load_with("BASE_URL = 'https://[::1]:80/x/'").options.ALLOWED_HOSTS == ("[::1]",)
         assert load_with("ALLOWED_HOSTS = ['a', 'b']").options.ALLOWED_HOSTS == ("a", "b")
