@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import click
 
 from mbs.client import builds
@@ -9,12 +11,20 @@ from mbs.client.options import EXIT_CODES, Group
 from mbs.client.up.command import up
 
 
+def version() -> str:
+    """Of the installed package; a checkout that is not installed has none."""
+    try:
+        return metadata.version("mbs")
+    except metadata.PackageNotFoundError:
+        return "of a checkout"
+
+
 @click.group(
     cls=Group,
     epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="mbs")
+@click.version_option(version(), prog_name="mbs")
 def main() -> None:
     """Build modules of RPM packages.
 

@@ -17,6 +17,21 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def die_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """For ``preexec_fn``: the kernel sends ``number`` to the process when this one dies, however it does.
+
+    At the death of the thread that starts it, to be exact (prctl(2), PR_SET_PDEATHSIG).
+    """
+    parent = os.getpid()
+
+    def prepare() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it died before the kernel knew
+            os._exit(1)
+
+    return prepare
+
+
 @dataclass(frozen=True)
 class Program:
     """What is to be run.
@@ -39,9 +54,7 @@ class Child:
     """A running program, in a process group of its own.
 
     Of its own, because Ctrl-C reaches the whole foreground group at once: a broker that ends together
-    with the workers that need it would make the end of both unclean. The kernel kills the program
-    when its supervisor dies, however that happens (prctl(2), PR_SET_PDEATHSIG); it does so at the
-    death of the thread that started it, so children are started by the main thread only.
+    with the workers that need it would make the end of both unclean.
 
     :param descriptors: open files that the program inherits under the same numbers.
     """
@@ -49,13 +62,6 @@ class Child:
     def __init__(
         self, program: Program, environment: Mapping[str, str], folder: Path, descriptors: Sequence[int] = ()
     ) -> None:
-        supervisor = os.getpid()
-
-        def die_with_supervisor() -> None:
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != supervisor:  # it died before the kernel knew
-                os._exit(1)
-
         self.program = program
         self.lines = Lines()
         self._process = subprocess.Popen(
@@ -67,7 +73,7 @@ class Child:
             cwd=folder,
             pass_fds=descriptors,
             process_group=0,
-            preexec_fn=die_with_supervisor,
+            preexec_fn=die_with_parent(signal.SIGKILL),
         )
         assert self._process.stdout is not None
         self.pipe = self._process.stdout

@@ -16,12 +16,12 @@ from mbs.client.up.needs import check_programs, find_redis
 from mbs.client.up.services import (
     HOME,
     LOOPBACK,
+    configure_redis,
     cores,
     environment,
     free_port,
     listen,
     programs,
-    write_redis_configuration,
 )
 from mbs.client.up.supervisor import Supervisor
 
@@ -63,7 +63,7 @@ def run(data: Path, port: int | None) -> bool:
     web = listen(port)
     redis_port = free_port()
     base_url = f"http://{LOOPBACK}:{web.getsockname()[1]}"
-    broker_url = write_redis_configuration(data, redis_port)
+    configure_redis(data, redis_port)
     children = programs(data, redis=redis, redis_port=redis_port, web=web, build_jobs=cores(os.environ))
     log = Log(sys.stdout, [program.name for program in children])
     service = Running(base_url, os.getpid(), str(data))
@@ -71,7 +71,7 @@ def run(data: Path, port: int | None) -> bool:
         return Supervisor(
             children,
             log,
-            environment=environment(data, broker_url=broker_url, base_url=base_url),
+            environment=environment(data, base_url),
             folder=HOME,
             descriptors=(web.fileno(),),
             on_ready=announcement(service, log),

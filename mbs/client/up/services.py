@@ -18,15 +18,19 @@ from mbs.errors import Conflict
 
 #: The folder of ``manage.py``, ``celeryconfig.py`` and ``config``: a checkout, or where it was installed.
 HOME = Path(next(iter(mbs.__path__))).resolve().parent
+REDIS_CONFIGURATION = "redis.conf"
+BROKER_FILE = "broker-url"
 LOOPBACK = "127.0.0.1"
 FAVOURITE_PORT = 8080
 #: Ports that are tried after the favourite one, before the kernel chooses.
 FURTHER_PORTS = 20
+#: Warnings about what is as it should be here: builds give up root themselves; static files need no folder.
+EXPECTED = ("ignore:You're running the worker with superuser", "ignore:No directory at")
 #: What a user sets for the client; the service knows no such options.
 CLIENT_ONLY = ("MBS_SERVER", "MBS_TOKEN", "MBS_OWNER")
 
 
-def environment(data: Path, *, broker_url: str = "", base_url: str = "") -> dict[str, str]:
+def environment(data: Path, base_url: str) -> dict[str, str]:
     """The environment of everything that belongs to the service on a data folder.
 
     A section or file of the configuration that the user chose is kept.
@@ -35,15 +39,14 @@ def environment(data: Path, *, broker_url: str = "", base_url: str = "") -> dict
     chosen = {"MBS_CONFIG_SECTION": "standalone", "MBS_CONFIG_FILE": ""}
     ours = {
         "MBS_DATA_DIR": str(data),
+        "MBS_BASE_URL": base_url,
+        "MBS_BROKER_URL": (data / BROKER_FILE).read_text().strip(),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), *EXPECTED))),
         "DJANGO_SETTINGS_MODULE": "config.settings",
         # Programs installed beside this Python (celery's children, git hooks) are found first.
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
     }
-    if broker_url:
-        ours["MBS_BROKER_URL"] = broker_url
-    if base_url:
-        ours["MBS_BASE_URL"] = base_url
     return chosen | inherited | ours
 
 
@@ -91,14 +94,14 @@ def programs(
     :param build_jobs: local builds that run at once.
     """
     python = sys.executable
-    celery = (python, "-m", "celery", "-A", "config.celery")
+    celery = (python, "-m", "celery", "--quiet", "-A", "config.celery")
     # Gossip and mingle are talk between workers that changes nothing here and costs a second.
     worker = (*celery, "worker", "--loglevel=info", "--without-gossip", "--without-mingle")
     uvicorn = (f"--fd={web.fileno()}", "--lifespan=off", "--no-access-log")
     port = web.getsockname()[1]
     ready = ("redis", "migrate")
     return [
-        Program("redis", (str(redis), str(data / "redis.conf")), ready=lambda: answers(redis_port)),
+        Program("redis", (str(redis), str(data / REDIS_CONFIGURATION)), ready=lambda: answers(redis_port)),
         Program("migrate", (python, "manage.py", "migrate", "--no-input", "--verbosity=0"), once=True),
         Program(
             "web",
@@ -124,24 +127,28 @@ def programs(
     ]
 
 
-def write_redis_configuration(data: Path, port: int) -> str:
-    """Configure the embedded Redis; answers its url.
+def configure_redis(data: Path, port: int) -> None:
+    """Write the configuration of the embedded Redis, and its url for those who need it.
 
     It listens on the loopback interface, which local builds cannot reach (they have no network), and
     wants a password, which only this user can read. Nothing is kept on disk: the database of the
     service is the one truth.
     """
     password = secrets.token_urlsafe(24)
-    path = data / "redis.conf"
+    _write_private(
+        data / REDIS_CONFIGURATION,
+        f"bind {LOOPBACK}\nport {port}\nrequirepass {password}\n"
+        'save ""\nappendonly no\nmaxmemory-policy noeviction\n'
+        f'loglevel warning\nlogfile "{data / "redis.log"}"\n',
+    )
+    _write_private(data / BROKER_FILE, f"redis://:{password}@{LOOPBACK}:{port}/0\n")
+
+
+def _write_private(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(
-            f"bind {LOOPBACK}\nport {port}\nrequirepass {password}\n"
-            'save ""\nappendonly no\nmaxmemory-policy noeviction\n'
-            f'loglevel warning\nlogfile "{data / "redis.log"}"\n'
-        )
-    return f"redis://:{password}@{LOOPBACK}:{port}/0"
+        file.write(text)
 
 
 def answers(port: int) -> bool:

@@ -1,0 +1,158 @@
+"""What ``mbs up`` needs, prepares and tells its children."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from mbs.client.address import Running, lock, publish
+from mbs.client.up import needs, services
+from mbs.client.up.command import run
+from mbs.errors import Conflict
+
+
+def executable(path: Path, script: str = "exit 0") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is all of PATH."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return tmp_path / "bin"
+
+
+def test_embedded_redis_works_only_with_the_password_and_on_this_machine(tmp_path: Path) -> None:
+    port = services.free_port()
+    services.configure_redis(tmp_path, port)
+    server = subprocess.Popen((needs.find_redis(), tmp_path / "redis.conf"), cwd=tmp_path)
+    try:
+        end = time.monotonic() + 10
+        while not services.answers(port):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        url = (tmp_path / "broker-url").read_text().strip()
+        with redis.Redis.from_url(url) as client:
+            assert client.ping()
+            assert client.config_get("save") == {"save": ""}
+        with redis.Redis(host="127.0.0.1", port=port) as stranger, pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+    finally:
+        server.terminate()
+        server.wait(10)
+    assert [path.name for path in tmp_path.glob("*.rdb")] == []
+
+
+def test_secrets_are_only_for_their_user(tmp_path: Path) -> None:
+    services.configure_redis(tmp_path, 1)
+    assert {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {
+        "redis.conf": 0,
+        "broker-url": 0,
+    }
+
+
+def test_redis_of_the_system_takes_the_place_of_the_package(
+    only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "find_spec", lambda _: None)
+    system = executable(only / "redis-server")
+    assert needs.find_redis() == system
+
+
+def test_missing_redis_is_told_with_the_command_that_installs_it(
+    only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "find_spec", lambda _: None)
+    executable(only / "apt-get")
+    with pytest.raises(needs.Missing) as caught:
+        needs.find_redis()
+    assert "apt-get install -y redis-server" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("manager", "command"),
+    [("apt-get", "apt-get install -y rpm createrepo-c"), ("dnf", "dnf install -y rpm-build createrepo_c")],
+)
+def test_missing_programs_are_told_together_with_the_command(only: Path, manager: str, command: str) -> None:
+    for name in ("git", "unshare", manager):
+        executable(only / name)
+    with pytest.raises(needs.Missing) as caught:
+        needs.check_programs("local")
+    assert [problem.component for problem in caught.value.problems] == ["rpmbuild", "createrepo_c"]
+    assert command in caught.value.hint
+
+
+def test_other_build_systems_need_no_programs(only: Path) -> None:
+    needs.check_programs("simulated")
+
+
+def test_port_that_was_asked_for_and_is_taken_is_named(tmp_path: Path) -> None:
+    with services.listen(None) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Conflict, match=f"Port {port} "):
+            services.listen(port)
+
+
+def test_next_free_port_is_found() -> None:
+    with services.listen(None) as first, services.listen(None) as second:
+        assert first.getsockname()[1] != second.getsockname()[1]
+        assert first.getsockname()[0] == second.getsockname()[0] == "127.0.0.1"
+
+
+def test_children_are_told_folder_and_addresses_and_nothing_of_the_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MBS_TOKEN", "secret")
+    monkeypatch.setenv("MBS_SERVER", "http://elsewhere")
+    monkeypatch.setenv("MBS_NUM_CONCURRENT_BUILDS", "3")
+    services.configure_redis(tmp_path, 4711)
+    found = services.environment(tmp_path, "http://127.0.0.1:8080")
+    assert {name: value for name, value in found.items() if name.startswith("MBS_")} == {
+        "MBS_CONFIG_SECTION": "standalone",
+        "MBS_CONFIG_FILE": "",
+        "MBS_DATA_DIR": str(tmp_path),
+        "MBS_BASE_URL": "http://127.0.0.1:8080",
+        "MBS_BROKER_URL": (tmp_path / "broker-url").read_text().strip(),
+        "MBS_NUM_CONCURRENT_BUILDS": "3",
+    }
+
+
+def test_section_that_the_user_chose_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MBS_CONFIG_SECTION", "dev")
+    services.configure_redis(tmp_path, 1)
+    assert services.environment(tmp_path, "http://h")["MBS_CONFIG_SECTION"] == "dev"
+
+
+def test_second_service_on_a_folder_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mbs.client.up.command.check_programs", lambda _: None)
+    held = lock(tmp_path)
+    publish(Running("http://127.0.0.1:4711", 99, str(tmp_path)))
+    with pytest.raises(Conflict, match=r"http://127.0.0.1:4711 \(process 99\)"):
+        run(tmp_path, None)
+    os.close(held)
+
+
+def test_server_that_answers_nothing_is_not_healthy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not services.is_healthy(silent.getsockname()[1])
+
+
+@pytest.mark.parametrize(("text", "expected"), [("3", 3), ("0", None), ("", None), ("x", None)])
+def test_builds_at_once_are_the_cores_unless_chosen(text: str, expected: int | None) -> None:
+    assert services.cores({"MBS_LOCAL_BUILD_JOBS": text}) == (expected or len(os.sched_getaffinity(0)))
+
+
+def test_the_command_never_loads_django() -> None:
+    code = "import sys, mbs.client.cli; sys.exit('django' in sys.modules)"
+    assert subprocess.run((sys.executable, "-c", code), cwd=services.HOME).returncode == 0
