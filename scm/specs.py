@@ -14,7 +14,7 @@ import threading
 import time
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
@@ -103,8 +103,9 @@ class SpecReader(AbstractContextManager["SpecReader"]):
         if left <= 0:
             raise _refused(path, "spec_over_bounds", "reading the spec files before it took too long")
         text = content.decode("utf-8", "replace").replace("\0", "")
-        request = json.dumps({"text": text, "macros": dict(self._options.macros)}).encode() + b"\n"
-        answer = self._ask(request, left)
+        stem = PurePosixPath(path).stem
+        request = json.dumps({"text": text, "stem": stem, "macros": dict(self._options.macros)}).encode()
+        answer = self._ask(request + b"\n", left)
         if answer is None:
             raise _refused(path, "spec_over_bounds", self._bounds())
         if "spec" not in answer:

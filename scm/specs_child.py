@@ -39,7 +39,14 @@ _SECTION = re.compile(
     r"|triggerpostun|filetriggerin|filetriggerun|filetriggerpostun|transfiletriggerin|transfiletriggerun"
     r"|transfiletriggerpostun|verifyscript|files|changelog|sepolicy)(?![A-Za-z0-9_])(.*)"
 )
+#: Where the part of a spec file begins that holds scripts and texts, and no more facts.
+_BODY = re.compile(
+    r"^%(?:prep|generate_buildrequires|conf|build|install|check|files|changelog)\b.*",
+    re.MULTILINE | re.DOTALL,
+)
 _CHANGELOG = re.compile(r"^%changelog\b.*", re.MULTILINE | re.DOTALL)
+#: A macro that nobody here knows, alone on its line: it may expand to tags (``%fontpkg``).
+_MAYBE_TAGS = re.compile(r"^%(?:\{(?!lua|load|include)[a-z_]\w*\}|(?!include)[a-z_]\w*)\s*$", re.MULTILINE)
 _OPENS = re.compile(r"^\s*%(?:if|ifarch|ifnarch|ifos|ifnos)\b", re.MULTILINE)
 _CLOSES = re.compile(r"^\s*%endif\b", re.MULTILINE)
 _COMPARISONS = frozenset({"<", "<=", "=", "==", ">=", ">"})
@@ -52,20 +59,29 @@ class Refused(Exception):
     """The spec file cannot be used: a code, and what is wrong."""
 
 
-def inspect(text: str, macros: dict[str, str]) -> dict[str, object]:
+def inspect(text: str, stem: str, macros: dict[str, str]) -> dict[str, object]:
     """What a spec file says.
 
+    :param stem: the file's name without ``.spec``.
     :raises Refused: when a tag that every spec file has is missing, or an ``%if`` is not closed.
     :raises Exception: whatever the parser meets.
     """
-    # A changelog holds no facts, is long, and quotes macros.
-    text = _CHANGELOG.sub("", text)
-    if len(_OPENS.findall(text)) > len(_CLOSES.findall(text)):
+    closed = _CHANGELOG.sub("", text)
+    if len(_OPENS.findall(closed)) > len(_CLOSES.findall(closed)):
         raise Refused("spec_invalid", "an %if has no %endif")
-    preamble, rest = _expand(text, macros)
+    preamble, rest = _expand(_BODY.sub("", text), macros)
+    warnings = []
+    if not preamble.tags.get("name") and _MAYBE_TAGS.search(rest):
+        preamble.tags["name"] = stem
+        warnings.append(f"Name is only known where it is built; taken to be {stem}")
     missing = [name.capitalize() for name in _CORE if not preamble.tags.get(name)]
     if missing:
         raise Refused("spec_incomplete", f"it has no {', '.join(missing)}")
+    warnings += [
+        f"{tag.capitalize()} is only known where it is built: {preamble.tags[tag][:200]}"
+        for tag in ("name", "version")
+        if "%" in preamble.tags[tag]
+    ]
     name = preamble.tags["name"]
     packages, listed = _sections(rest, name, preamble)
     return {
@@ -74,17 +90,8 @@ def inspect(text: str, macros: dict[str, str]) -> dict[str, object]:
         "buildrequires": [one for text in preamble.buildrequires for one in requirements(text)][:_MAX_VALUES],
         "buildarches": preamble.tags.get("buildarch", preamble.tags.get("buildarchitectures", "")).split(),
         "packages": packages[:_MAX_VALUES],
-        "warnings": [
-            f"{tag.capitalize()} is only known where it is built: {preamble.tags[tag][:200]}"
-            for tag in ("name", "version")
-            if is_unresolved(preamble.tags[tag])
-        ],
+        "warnings": warnings,
     }
-
-
-def is_unresolved(text: str) -> bool:
-    """Whether a macro or a shell expansion is left in it."""
-    return "%" in text
 
 
 class _Preamble(ParserHooks):  # type: ignore[misc]
@@ -172,7 +179,7 @@ def requirements(text: str) -> list[str]:
 
 def _answer(request: dict[str, Any]) -> dict[str, object]:
     try:
-        return {"spec": inspect(request["text"], request["macros"])}
+        return {"spec": inspect(request["text"], request["stem"], request["macros"])}
     except Refused as error:
         return {"code": error.args[0], "reason": error.args[1]}
     except MemoryError:
