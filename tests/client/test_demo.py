@@ -1,0 +1,93 @@
+"""The demo's parts: repositories made of folders, and the service it starts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from git import Repo
+
+from mbs.client.address import Running, lock, publish
+from mbs.client.demo.repositories import commit_tree
+from mbs.client.demo.service import ServiceFailed, service
+from tests.client.fake_server import FakeServer
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "quiet.spec").write_text("Name: quiet\n")
+    (folder / "sub" / "file").write_text("1\n")
+    return folder
+
+
+def test_repository_holds_the_folder_on_its_branch(tree: Path, tmp_path: Path) -> None:
+    commit = commit_tree(tree, tmp_path / "git" / "quiet", "1.0", always=False)
+    repo = Repo(tmp_path / "git" / "quiet")
+    assert [blob.path for blob in repo.commit("1.0").tree.traverse() if blob.type == "blob"] == [
+        "quiet.spec",
+        "sub/file",
+    ]
+    assert commit.scmurl == f"file://{tmp_path}/git/quiet?#{repo.commit('1.0').hexsha}"
+
+
+def test_unchanged_folder_is_committed_only_when_asked_for(tree: Path, tmp_path: Path) -> None:
+    first = commit_tree(tree, tmp_path / "git", "1", always=False)
+    assert commit_tree(tree, tmp_path / "git", "1", always=False) == first
+    again = commit_tree(tree, tmp_path / "git", "1", always=True)
+    assert again != first
+    assert Repo(tmp_path / "git").commit(again.hexsha).parents[0].hexsha == first.hexsha
+
+
+def test_changes_and_removals_are_committed(tree: Path, tmp_path: Path) -> None:
+    first = commit_tree(tree, tmp_path / "git", "1", always=False)
+    (tree / "sub" / "file").unlink()
+    (tree / "quiet.spec").write_text("Name: loud\n")
+    second = commit_tree(tree, tmp_path / "git", "1", always=False)
+    assert second != first
+    files = Repo(tmp_path / "git").commit(second.hexsha).tree
+    assert [(blob.path, blob.data_stream.read()) for blob in files.traverse()] == [
+        ("quiet.spec", b"Name: loud\n")
+    ]
+
+
+@pytest.mark.parametrize("damage", ["HEAD", "objects"])
+def test_damaged_repository_is_made_anew(tree: Path, tmp_path: Path, damage: str) -> None:
+    commit_tree(tree, tmp_path / "git", "1", always=False)
+    path = tmp_path / "git" / ".git" / damage
+    path.rename(path.with_name("gone"))
+    commit = commit_tree(tree, tmp_path / "git", "1", always=False)
+    assert Repo(tmp_path / "git").commit("1").hexsha == commit.hexsha
+
+
+def test_hooks_and_signatures_of_the_user_take_no_part(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hooks").mkdir()
+    hook = tmp_path / "hooks" / "pre-commit"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    config = f"[core]\n\thooksPath = {tmp_path}/hooks\n[commit]\n\tgpgsign = true\n[gpg]\n\tprogram = false\n"
+    (tmp_path / ".gitconfig").write_text(config)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert commit_tree(tree, tmp_path / "git", "1", always=False)
+
+
+def test_running_service_is_used_and_left_alone(server: FakeServer, tmp_path: Path) -> None:
+    held = lock(tmp_path)
+    there = Running(server.url, os.getpid(), str(tmp_path))
+    publish(there)
+    with service(tmp_path, keep=False) as found:
+        assert found == there
+    os.close(held)
+
+
+def test_service_that_cannot_start_tells_the_end_of_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(ServiceFailed, match="rpmbuild"), service(tmp_path / "data", keep=False):
+        pytest.fail("it did start")
