@@ -24,8 +24,8 @@ from urllib.parse import quote
 from buildsys.base import BuildSystemError, Module, Tagged
 from buildsys.local.rpmfile import Package, read_package
 from buildsys.local.sandbox import remove_tree
+from mbs.macros import PACKAGE
 
-MACROS_PACKAGE = "module-build-macros"
 _NVR = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_.+~^-]*")
 
 
@@ -146,13 +146,15 @@ def installable(paths: Sequence[Path]) -> list[tuple[Path, Package]]:
     what the macros package conflicts with (``koji.md``, point 2)."""
     packages = [(path, read_package(path)) for path in paths]
     unwanted = {
-        conflict.name
+        (conflict.name, conflict.evr if ":" in conflict.evr else f"0:{conflict.evr}" * bool(conflict.evr))
         for _, package in packages
-        if package.name == MACROS_PACKAGE
+        if package.name == PACKAGE
         for conflict in package.conflicts
     }
     return [
         (path, package)
         for path, package in packages
-        if package.arch != "src" and not package.is_debug and package.name not in unwanted
+        if package.arch != "src"
+        and not package.is_debug
+        and unwanted.isdisjoint({(package.name, ""), (package.name, package.evr)})
     ]
