@@ -43,11 +43,16 @@ def follow(snapshots: Iterable[Snapshot], stream: TextIO) -> Snapshot:
 
 
 def _bars(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
-    console = Console(file=stream, highlight=False)
-    with Live(console=console, refresh_per_second=4, transient=False) as live:
-        for snapshot in snapshots:
-            live.update(render(snapshot, datetime.now(UTC)))
-            yield snapshot
+    latest = Snapshot(())
+    # Drawn by itself between two snapshots too, so that seconds pass.
+    with Live(
+        get_renderable=lambda: render(latest, datetime.now(UTC)),
+        console=Console(file=stream, highlight=False),
+        refresh_per_second=4,
+    ) as live:
+        for latest in snapshots:
+            live.refresh()
+            yield latest
 
 
 def _lines(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
