@@ -25,8 +25,9 @@ _ARCH = re.compile(r"\.(noarch|src|x86_64|i[3-6]86|aarch64|armv7hl|ppc64|ppc64le
 # Each line of the macros file has a bar in front, so that rpm's spec parser never sees a line of the author's
 # that begins with "%if" or "%files".
 _SPEC = """\
+%global modularitylabel {label}
 Name:           {package}
-Version:        {version}
+Version:        {package_version}
 Release:        1.{disttag}
 Summary:        Macros for building the module {name}:{stream}
 License:        MIT
@@ -93,7 +94,16 @@ def macros(
     return "\n".join(lines)
 
 
-def spec(content: str, *, name: str, stream: str, disttag: str, conflicts: Iterable[str] = ()) -> str:
+def spec(
+    content: str,
+    *,
+    name: str,
+    stream: str,
+    version: str,
+    context: str,
+    disttag: str,
+    conflicts: Iterable[str] = (),
+) -> str:
     """The spec file of a macros package. It needs no sources.
 
     :param content: of the macros file; it arrives there as it is, whatever it holds.
@@ -106,8 +116,9 @@ def spec(content: str, *, name: str, stream: str, disttag: str, conflicts: Itera
             raise ValueError(f"{text!r} cannot stand in a spec file")
     return _SPEC.format(
         package=PACKAGE,
-        version=VERSION,
+        package_version=VERSION,
         disttag=disttag,
+        label=_literal(f"{name}:{stream}:{version}:{context}"),
         name=_literal(name),
         stream=_literal(stream),
         conflicts="".join(f"Conflicts:      {rpm}\n" for rpm in wanted),
@@ -139,6 +150,8 @@ def spec_for(build: Build) -> str:
         content,
         name=build.name,
         stream=build.stream,
+        version=build.version,
+        context=build.context,
         disttag=build.disttag,
         conflicts=unwanted(document.mbs),
     )

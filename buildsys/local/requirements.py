@@ -20,7 +20,8 @@ _ATOM = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
 _WORDS = {"and", "or", "if", "else", "unless", "with", "without", "<", ">", "=", "<=", ">="}
 
 
-def _names(dependency: Dependency) -> list[str]:
+def names_in(dependency: Dependency) -> list[str]:
+    """The names that a dependency is about: one, unless it is a rich one."""
     if not dependency.name.startswith("("):
         return [dependency.name]
     return [atom for atom in _ATOM.findall(dependency.name) if atom not in _WORDS]
@@ -73,7 +74,7 @@ def missing(requires: Sequence[Dependency], packages: Iterable[Package]) -> list
     """
     world = _World(packages)
     needed = dict.fromkeys(requires)
-    offers = {name: host.provides(name) for dependency in needed for name in _names(dependency)}
+    offers = {name: host.provides(name) for dependency in needed for name in names_in(dependency)}
     provided = [offer for found in offers.values() for offer in found]
     # Of a mere command the host tells no version: then any version will have to do.
     unversioned = {offer.name for offer in provided if not offer.operator}

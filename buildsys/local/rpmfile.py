@@ -171,7 +171,7 @@ def read_package(path: Path) -> Package:
     name, version, release = header.string(_NAME), header.string(_VERSION), header.string(_RELEASE)
     arch = header.string(_ARCH) if header.string(_SOURCERPM) else "src"
     for text in (name, version, release, arch):
-        if not _SAFE.fullmatch(text) or text.startswith("."):
+        if not _SAFE.fullmatch(text) or text.startswith((".", "-")):
             raise BadPackage(f"{path.name} has {text[:60]!r} as its name, version, release or architecture.")
     return Package(
         name=name,

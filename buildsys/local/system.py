@@ -6,8 +6,9 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from buildsys.base import (
     BuildSystemError,
@@ -16,6 +17,7 @@ from buildsys.base import (
     Module,
     RepoState,
     RepoStatus,
+    Result,
     Send,
     Submission,
     Tagged,
@@ -24,8 +26,9 @@ from buildsys.base import (
 )
 from buildsys.local.folders import Outcome, TaskFolder, lock, task_number
 from buildsys.local.modules import ModuleFolder, installable
+from buildsys.local.repos import DnfCommands, dnf_commands, finish
 from buildsys.local.runner import BuildFailed, Run
-from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped
+from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
 from buildsys.local.sources import inputs
 from buildsys.local.views import make_view
 from mbs.errors import MBSError
@@ -131,6 +134,19 @@ class LocalBuildSystem:
         if missing:
             return RepoStatus(RepoState.FAILED, f"Not in the buildroot: {', '.join(missing)}.", missing)
         return RepoStatus(RepoState.READY)
+
+    def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
+        folder = ModuleFolder.of(self.root, module)
+        (arch,) = self.arches(module)
+        documents = finish(module, folder, list(nvrs.values()), arch, self._user)
+        remove_tree(folder.views)
+        place = folder.repo.relative_to(self.root)
+        topdir = f"{self._base_url}/results/{quote(str(place))}" if self._base_url else str(folder.repo)
+        return Result(topdir, documents)
+
+    def dnf_commands(self, module: Module, installroot: Path, profile: str = "") -> DnfCommands:
+        """Command lines that list and install a finished module."""
+        return dnf_commands(module, ModuleFolder.of(self.root, module), installroot, profile)
 
     def abandon(self, module: Module) -> None:
         self.cancel(ModuleFolder.of(self.root, module).tasks())

@@ -1,0 +1,141 @@
+"""What a finished module leaves behind: a yum repository with its document, and how to install it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildsys.base import BuildSystemError, Module
+from buildsys.local.folders import lock, write_atomically
+from buildsys.local.hostpackage import create_repository, ensure_host_package
+from buildsys.local.modules import ModuleFolder
+from buildsys.local.rpmfile import Package, read_package
+from buildsys.local.sandbox import remove_tree
+from mbs.final import SOURCE, BuiltRpm, content, final_documents
+from mbs.modulemd import StreamV2, dump, parse_stream
+
+
+@dataclass(frozen=True)
+class DnfCommands:
+    """Complete command lines; ``shlex.join`` makes text of them.
+
+    :param listing: says what dnf knows of the module.
+    :param install: installs a profile of it into a root of its own. dnf must run as root for that.
+    """
+
+    listing: tuple[str, ...]
+    install: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{shlex.join(self.listing)}\n{shlex.join(self.install)}\n"
+
+
+def finish(
+    module: Module, folder: ModuleFolder, nvrs: Sequence[str], arch: str, user: int
+) -> Mapping[str, str]:
+    """Make the module's repository, and the host's; answers arch -> final document, and ``src``.
+
+    :param nvrs: of the components; those that are not tagged into the module stay out.
+    :param user: number of the user that rpmbuild becomes when the service runs as root.
+    :raises BuildSystemError: ``not_tagged`` when none of them is; also when a tool fails.
+    """
+    tagged = set(folder.nvrs("final"))
+    files = folder.rpms("final", [nvr for nvr in nvrs if nvr in tagged])
+    if not files:
+        raise BuildSystemError(
+            f"{module.nsvc} holds no build.", code="not_tagged", hint="Tag its components first."
+        )
+    packages = {path: read_package(path) for path in files}
+    built = _built(packages)
+    document = _document(module)
+    documents = {each: dump(final) for each, final in final_documents(document, list(built), [arch]).items()}
+    held = [built[rpm] for rpm in content(document, list(built), arch)]
+    record = folder.path / "final.json"
+    with lock(folder.path / ".final.lock", wait=True):
+        if record.exists() and json.loads(record.read_text("utf-8")) == documents:
+            return documents
+        _write_repository(folder, held, documents[arch])
+        shipped = [packages[path] for path in held if packages[path].arch != SOURCE]
+        ensure_host_package(folder.root / "host", shipped, user)
+        commands = dnf_commands(module, folder, Path("/tmp") / f"{module.name}-root")
+        write_atomically(folder.path / "dnf.txt", str(commands))
+        write_atomically(record, json.dumps(documents))
+    return documents
+
+
+def _document(module: Module) -> StreamV2:
+    """The module's document, with the names that the service gave it."""
+    document = parse_stream(module.modulemd, strict=False, name=module.name, stream=module.stream)
+    document.version = document.version or int(module.version)
+    document.context = document.context or module.context
+    return document
+
+
+def _built(packages: Mapping[Path, Package]) -> dict[BuiltRpm, Path]:
+    sources = {package.filename: package for package in packages.values() if package.arch == SOURCE}
+    built = {}
+    for path, package in packages.items():
+        source = sources.get(package.sourcerpm, package)
+        rpm = BuiltRpm(
+            name=package.name,
+            epoch=package.epoch,
+            version=package.version,
+            release=package.release,
+            arch=package.arch,
+            source=source.name,
+            license=package.license,
+            excludearch=frozenset(source.excludearch),
+            exclusivearch=frozenset(source.exclusivearch),
+        )
+        built[rpm] = path
+    return built
+
+
+def _write_repository(folder: ModuleFolder, files: Sequence[Path], document: str) -> None:
+    """Make ``repo`` (binary RPMs and metadata) and ``source`` (source RPMs) anew."""
+    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.path))
+    staging.chmod(0o755)
+    for name in ("repo", "source"):
+        (staging / name).mkdir()
+    for path in files:
+        name = "source" if path.name.endswith(f".{SOURCE}.rpm") else "repo"
+        os.link(path, staging / name / path.name)
+    create_repository(staging / "repo", document)
+    for name in ("repo", "source"):
+        remove_tree(folder.path / name)
+        (staging / name).rename(folder.path / name)
+    remove_tree(staging)
+
+
+def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profile: str = "") -> DnfCommands:
+    """How to look at a finished module with dnf, and how to install it.
+
+    :param installroot: absolute path of the folder to install into; dnf makes it.
+    :param profile: to be installed; else ``default``, else the first one.
+    """
+    document = _document(module)
+    platform = module.buildrequires.get("platform", {}).get("stream", "")
+    name = f"{module.name}-{module.stream}".replace("/", "-")
+    options = (
+        "dnf",
+        "--assumeyes",
+        "--nogpgcheck",
+        f"--installroot={installroot}",
+        "--releasever=0",
+        "--setopt=reposdir=/dev/null",
+        f"--setopt=module_platform_id=platform:{platform}",
+        f"--repofrompath=mbs-{name},{folder.repo}",
+        f"--repofrompath=mbs-host,{folder.root / 'host'}",
+    )
+    profiles = list(document.profiles)
+    chosen = profile or ("default" if "default" in profiles else next(iter(profiles), ""))
+    wanted = f"{module.name}:{module.stream}" + (f"/{chosen}" if chosen else "")
+    return DnfCommands(
+        listing=(*options, "module", "list", module.name),
+        install=(*options, "module", "install", wanted),
+    )
