@@ -179,7 +179,7 @@ def list_builds(
         build = read_build(data)
         when = f"{build.submitted:%Y-%m-%d %H:%M}" if build.submitted else ""
         table.add_row(str(build.id), build.nsvc, build.state.word, str(data.get("owner") or ""), when)
-    _print(table)
+    print_table(table)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -196,7 +196,7 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
     for label, text in (("reason", build.reason), ("do", build.hint), ("waits for", build.waiting_for)):
         if text:
             click.echo(f"  {label}: {text}")
-    _print(components_table(build))
+    print_table(components_table(build))
 
 
 @click.command(epilog=EXIT_CODES)
@@ -231,7 +231,7 @@ def components_table(build: Build) -> Table:
     return table
 
 
-def _print(table: Table) -> None:
+def print_table(table: Table) -> None:
     """Print a table; into a file or a pipe as wide as it is, so that no line is cut."""
     wide = None if sys.stdout.isatty() else 1000
     Console(highlight=False, width=wide, markup=False).print(table)

@@ -7,6 +7,7 @@ from importlib import metadata
 import click
 
 from mbs.client import builds
+from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.up.command import up
 
@@ -35,6 +36,7 @@ def main() -> None:
 
 for command in (
     up,
+    demo,
     builds.submit,
     builds.watch,
     builds.cancel,

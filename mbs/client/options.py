@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 import click
 
-from mbs.client.address import NoServer, find_server
-from mbs.client.rest import Client, Refused, UnexpectedAnswer, Unreachable
-from mbs.errors import MBSError
+from mbs.client.address import find_server
+from mbs.client.rest import Client, Refused
+from mbs.errors import Conflict, InvalidInput, MBSError, TooLarge, Unprocessable
 
 SUCCESS, BUILD_FAILED, REFUSED, TROUBLE = range(4)
 INTERRUPTED = 130
@@ -73,7 +73,7 @@ def exit_code(error: MBSError) -> int:
     """2 for what another request may mend, 3 for what only time or an operator can."""
     if isinstance(error, Refused):
         return TROUBLE if error.transient else REFUSED
-    return TROUBLE if isinstance(error, Unreachable | UnexpectedAnswer | NoServer) else REFUSED
+    return REFUSED if isinstance(error, InvalidInput | Unprocessable | Conflict | TooLarge) else TROUBLE
 
 
 def report(error: MBSError) -> None:

@@ -75,6 +75,13 @@ def test_hooks_and_signatures_of_the_user_take_no_part(
     assert commit_tree(tree, tmp_path / "git", "1", always=False)
 
 
+def test_folder_inside_another_repository_gets_one_of_its_own(tree: Path, tmp_path: Path) -> None:
+    outer = commit_tree(tree, tmp_path / "outer", "1", always=False)
+    commit_tree(tree, tmp_path / "outer" / "demo", "1", always=False)
+    assert (tmp_path / "outer" / "demo" / ".git").is_dir()
+    assert Repo(tmp_path / "outer").head.commit.hexsha == outer.hexsha
+
+
 def test_running_service_is_used_and_left_alone(server: FakeServer, tmp_path: Path) -> None:
     held = lock(tmp_path)
     there = Running(server.url, os.getpid(), str(tmp_path))

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from git import Actor, Repo
-from git.exc import GitError
+from mbs.errors import MBSError
 
-AUTHOR = Actor("MBS demo", "demo@mbs.invalid")
+#: Neither hooks nor signatures nor line endings that the user has configured take part.
+SETTINGS = {
+    "user.name": "MBS demo",
+    "user.email": "demo@mbs.invalid",
+    "core.hooksPath": os.devnull,
+    "core.autocrlf": "false",
+    "commit.gpgSign": "false",
+    "gc.auto": "0",
+}
+
+
+class GitFailed(MBSError):
+    """A git command on one of the demo's own repositories failed."""
+
+    code = "git_failed"
 
 
 @dataclass(frozen=True)
@@ -29,36 +43,53 @@ class Commit:
 def commit_tree(source: Path, target: Path, branch: str, *, always: bool) -> Commit:
     """Make the branch of a repository hold what is in a folder; the repository is made when needed.
 
-    Neither hooks nor the signing of commits that the user may have configured take part.
-
     :param always: commit even when nothing has changed.
+    :raises GitFailed: with what git said.
     """
-    repo = _open(target, branch)
-    for path in _work_tree(target):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if not _is_good(target, branch):
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        git(target, "init", "--quiet", f"--initial-branch={branch}")
+        git(target, "commit", "--quiet", "--allow-empty", "--message=Begin")
+    for path in target.iterdir():
+        if path.name != ".git":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     shutil.copytree(source, target, dirs_exist_ok=True)
-    repo.git.add("--all", "--force")
-    has_commits = repo.head.is_valid()
-    if always or not has_commits or repo.index.diff("HEAD"):
-        repo.index.commit("Take the example as it is now", author=AUTHOR, committer=AUTHOR, skip_hooks=True)
-    hexsha = repo.head.commit.hexsha
-    repo.close()
-    return Commit(target, hexsha)
+    git(target, "add", "--all", "--force")
+    if always or git(target, "status", "--porcelain"):
+        git(target, "commit", "--quiet", "--allow-empty", "--message=Take the example as it is now")
+    return Commit(target, git(target, "rev-parse", "HEAD"))
 
 
-def _open(target: Path, branch: str) -> Repo:
-    """The repository there; one that is damaged or of another branch is made anew."""
+def _is_good(target: Path, branch: str) -> bool:
+    """Whether there is a repository with this branch checked out, and git can read it."""
     try:
-        repo = Repo(target)
-        if repo.head.reference.name == branch:
-            return repo
-        repo.close()
-    except (GitError, ValueError, TypeError, OSError):
-        pass
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    return Repo.init(target, initial_branch=branch)
+        there = git(target, "rev-parse", "--show-toplevel", "--abbrev-ref", "HEAD").splitlines()
+        git(target, "fsck", "--connectivity-only")
+    except GitFailed:
+        return False
+    return there == [str(target.resolve()), branch]
 
 
-def _work_tree(target: Path) -> Iterator[Path]:
-    return (path for path in target.iterdir() if path.name != ".git")
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder; answers what it printed.
+
+    :raises GitFailed: with what it said, or because it is not installed.
+    """
+    settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    # A hook that runs this would hand down variables that point to its own repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ("git", *settings, *arguments),
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+    except OSError as error:
+        raise GitFailed(f"git cannot be run in {folder}: {error.strerror}.") from error
+    if done.returncode:
+        raise GitFailed(f"git {' '.join(arguments)} failed in {folder}: {done.stderr.strip()}")
+    return done.stdout.strip()

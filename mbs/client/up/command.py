@@ -46,8 +46,8 @@ def up(data: str | None, port: int | None) -> None:
     Web server, workers, timer and an embedded Redis, with an SQLite database in the data folder, and
     builds by rpmbuild. Only this machine can reach it. No configuration and no root are needed.
 
-    Exit codes: 0 stopped by request, 2 cannot start (something is missing, or it runs already),
-    3 a part of it could not be kept running.
+    Exit codes: 0 stopped by request, 2 it runs already or the port is taken, 3 something is missing or
+    could not be kept running.
     """
     sys.exit(SUCCESS if run(data_dir(data), port) else TROUBLE)
 

@@ -1,0 +1,67 @@
+"""The command ``mbs demo``."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+
+import click
+
+from mbs.client.address import Running, data_dir
+from mbs.client.builds import components_table, print_table
+from mbs.client.demo.example import EXAMPLES, make_repositories
+from mbs.client.demo.service import manage, service
+from mbs.client.display import follow
+from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish
+from mbs.client.rest import Client
+from mbs.client.snapshot import Build
+from mbs.client.up.command import DATA
+from mbs.client.watching import watch
+
+#: A demo is short: look often.
+INTERVAL = 0.5
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option("--keep", is_flag=True, help="Leave the service running afterwards.")
+@DATA
+def demo(keep: bool, data: str | None) -> None:
+    """Build an example module from git repositories into RPMs, and install it with dnf.
+
+    Starts the standalone service unless it runs, submits a module of four packages over REST, shows
+    how it is built in two batches, and leaves nothing running.
+    """
+    folder = data_dir(data)
+    say("Starting the service ...")
+    with service(folder, keep=keep) as running:
+        say(f"The service is at {running.base_url}; its data is in {folder}.")
+        build = build_example(running, folder)
+        if build.succeeded:
+            show_result(build)
+    if keep:
+        say(f"The service stays at {running.base_url} (stop it: kill {running.pid}).")
+    finish(SUCCESS if build.succeeded else BUILD_FAILED)
+
+
+def build_example(running: Running, folder: Path) -> Build:
+    """Import the base module, submit the example, and show its builds to the end; answers the last state."""
+    manage(running, "import_module", str(EXAMPLES / "modules" / "platform.yaml"))
+    example = make_repositories(folder / "demo")
+    say(f"Submitting {example.commit.scmurl}")
+    with Client(running.base_url, owner=getpass.getuser()) as client:
+        body = {"scmurl": example.commit.scmurl, "branch": example.branch}
+        ids = [int(build["id"]) for build in client.submit(body)]
+        last = follow(watch(client, ids, interval=INTERVAL), sys.stdout)
+    return last.builds[0]
+
+
+def show_result(build: Build) -> None:
+    """The states, NVRs and seconds of the components."""
+    say(f"\n{build.nsvc} is {build.state.word}.\n")
+    print_table(components_table(build))
+
+
+def say(text: str) -> None:
+    click.echo(text)
+    sys.stdout.flush()
