@@ -28,7 +28,9 @@ from mbs.modulemd.documents import (
 )
 
 #: Plain words that some YAML reader takes for something other than text.
-_SPECIAL = re.compile(r"[-+.]?[0-9].*|[-+]?\.(?i:inf|nan)|~|(?i:null|true|false|yes|no|on|off|y|n)")
+_SPECIAL = re.compile(
+    r"[-+]?\.?[0-9][-+0-9a-fA-FoxX_.:]*|[-+]?\.(?i:inf|nan)|~|(?i:null|true|false|yes|no|on|off|y|n)"
+)
 
 
 class _Dumper(CSafeDumper):

@@ -38,6 +38,10 @@ class Fields:
         self._strict = strict
         self._asked: set[str] = set()
 
+    def strictly(self) -> Fields:
+        """The same mapping, with unknown keys as errors whatever the caller wanted."""
+        return Fields(self._node, self.path, self._problems, strict=True)
+
     def __contains__(self, key: str) -> bool:
         return key in self._node.items
 

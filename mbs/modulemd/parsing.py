@@ -133,7 +133,6 @@ def _read(top: Fields, problems: Problems, verdict: Verdict) -> Document | None:
     verdict.type = top.text("document") or ""
     verdict.version = top.integer("version")
     data = top.mapping("data")
-    top.close()
     for key, code in (("document", "missing_key"), ("version", "missing_key"), ("data", "no_data")):
         if key not in top:
             top.problem(code, f"The document has no {key}.", key)
@@ -150,6 +149,7 @@ def _read(top: Fields, problems: Problems, verdict: Verdict) -> Document | None:
         )
         return None
     document = reader(data)
+    top.close()
     verdict.name = str(getattr(document, "name", "") or getattr(document, "module", ""))
     verdict.stream = str(getattr(document, "stream", "") or "")
     return document

@@ -68,6 +68,8 @@ def read_packager_v2(data: Fields) -> PackagerV2:
 
 
 def read_packager_v3(data: Fields) -> PackagerV3:
+    """Unknown keys are errors always, as in libmodulemd."""
+    data = data.strictly()
     document = PackagerV3()
     reading.read_shared(data, document)
     document.module_licenses = data.names("license")
