@@ -103,7 +103,7 @@ class GitRunner:
                     stream.close()
         if status == 0:
             return output
-        if b"File too large" in said or f"signal {signal.SIGXFSZ:d}".encode() in said:
+        if self._hit_file_bound():
             raise GitOutputTooLarge(f"over {self._options.max_pack} bytes on disk")
         raise GitFailed(_clean(said) or f"git {arguments[0]} ended with status {status}")
 
@@ -113,6 +113,11 @@ class GitRunner:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (self._options.max_pack,) * 2)
             resource.prlimit(pid, resource.RLIMIT_AS, (self._options.max_memory,) * 2)
             resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+
+    def _hit_file_bound(self) -> bool:
+        """Whether a file stopped growing at its bound. Git says nothing about it, but leaves the file."""
+        packs = self.git_dir.glob("objects/pack/*")
+        return any(path.stat().st_size >= self._options.max_pack for path in packs)
 
     def _read(self, process: subprocess.Popen[bytes], limit: int) -> tuple[bytes, bytes]:
         """All of standard output, and the end of standard error."""

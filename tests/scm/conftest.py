@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+
+from scm.options import ScmOptions
+
+
+@pytest.fixture
+def options() -> ScmOptions:
+    return ScmOptions(allowed_prefixes=("file:///",), timeout=20, attempts=1)
