@@ -28,7 +28,7 @@ def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
     """
     match name:
         case "local":
-            from buildsys.local import LocalBuildSystem
+            from buildsys.local.system import LocalBuildSystem
 
             return LocalBuildSystem(
                 options.DATA_DIR / "local",

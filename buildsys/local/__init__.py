@@ -1,5 +1,1 @@
 """Builds real RPMs with rpmbuild on the machines of the service itself, shut in by kernel namespaces."""
-
-from buildsys.local.system import LocalBuildSystem
-
-__all__ = ["LocalBuildSystem"]
