@@ -1,0 +1,67 @@
+"""What is missing on this machine before it can build."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from buildsys.local.sandbox import BoundedLog, Limits, Sandbox
+from mbs.errors import Problem
+
+#: Command -> Debian's package, Fedora's package.
+_TOOLS = {
+    "rpmbuild": ("rpm", "rpm-build"),
+    "rpm2archive": ("rpm", "rpm"),
+    "createrepo_c": ("createrepo-c", "createrepo_c"),
+    "modifyrepo_c": ("createrepo-c", "createrepo_c"),
+    "git": ("git", "git-core"),
+    "tar": ("tar", "tar"),
+    "gcc": ("gcc", "gcc"),
+    "make": ("make", "make"),
+}
+_NAMESPACES = (
+    "Builds run in namespaces of the kernel (Linux 5.12 or newer). Allow unprivileged user namespaces "
+    "(sysctl user.max_user_namespaces=10000, and kernel.unprivileged_userns_clone=1 or "
+    "kernel.apparmor_restrict_unprivileged_userns=0 where there is such a setting), or run as root; in a "
+    "container, start it privileged."
+)
+
+
+def check(folder: Path | None = None) -> list[Problem]:
+    """What this machine lacks; empty when it can build.
+
+    :param folder: where builds will lie, because some file systems cannot be part of an overlay.
+    :returns: one problem for each missing command, all with the same hint: the one command that brings
+        them all. And one when the sandbox does not work, with what the kernel said.
+    """
+    lacking = [tool for tool in _TOOLS if not shutil.which(tool)]
+    install = install_command(lacking)
+    problems = [
+        Problem("command_missing", f"The command {tool} is not here.", hint=f"Run as root: {install}")
+        for tool in lacking
+    ]
+    said = _try_sandbox(folder)
+    if said:
+        problems.append(Problem("sandbox_failed", f"A build cannot be shut in: {said}", hint=_NAMESPACES))
+    return problems
+
+
+def install_command(tools: list[str]) -> str:
+    """The command that installs what brings these commands."""
+    debian = shutil.which("apt-get") is not None
+    packages = sorted({_TOOLS[tool][0 if debian else 1] for tool in tools})
+    return " ".join(("apt-get install --yes" if debian else "dnf install --assumeyes", *packages))
+
+
+def _try_sandbox(folder: Path | None) -> str:
+    """Run a command under a small view; answers what went wrong, or nothing."""
+    with tempfile.TemporaryDirectory(prefix=".check-", dir=folder) as name:
+        base = Path(name)
+        (base / "view" / "usr" / "share" / "mbs-check").mkdir(parents=True)
+        (base / "view" / "etc").mkdir()
+        sandbox = Sandbox(base / "work", base / "root", view=base / "view", limits=Limits(seconds=20))
+        sandbox.prepare()
+        with BoundedLog(base / "log", 4096) as log:
+            code = sandbox.run(["test", "-d", "/usr/share/mbs-check"], log)
+            return "" if code == 0 else " ".join(log.recent()).strip() or "packages do not show in it."
