@@ -96,5 +96,5 @@ def test_service_that_cannot_start_tells_the_end_of_its_log(
 ) -> None:
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(ServiceFailed, match="rpmbuild"), service(tmp_path / "data", keep=False):
+    with pytest.raises(ServiceFailed, match="rpmbuild is not here"), service(tmp_path / "data", keep=False):
         pytest.fail("it did start")

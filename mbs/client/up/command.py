@@ -12,7 +12,7 @@ import click
 from mbs.client.address import Running, data_dir, lock, publish, withdraw
 from mbs.client.options import SUCCESS, TROUBLE
 from mbs.client.up.log import Log
-from mbs.client.up.needs import check_programs, find_redis
+from mbs.client.up.needs import check_machine, find_redis
 from mbs.client.up.services import (
     HOME,
     LOOPBACK,
@@ -57,9 +57,9 @@ def run(data: Path, port: int | None) -> bool:
 
     :raises MBSError: when it cannot start.
     """
-    check_programs(os.environ.get("MBS_SYSTEM", "local"))
     redis = find_redis()
     held = lock(data)
+    check_machine(os.environ.get("MBS_SYSTEM", "local"), data)
     web = listen(port)
     redis_port = free_port()
     base_url = f"http://{LOOPBACK}:{web.getsockname()[1]}"

