@@ -11,7 +11,7 @@ import click
 from mbs.client.options import finish
 from mbs.errors import Problem
 from mbs.modulemd import Verdict, dump_all, examine, upgrade
-from mbs.modulemd.nodes import MAX_BYTES
+from mbs.modulemd.nodes import MAX_BYTES, printable
 
 VALID, INVALID, UNREADABLE = range(3)
 EXIT_CODES = """\b
@@ -92,7 +92,7 @@ def _print(file: str, verdict: Verdict, *, err: bool = False) -> None:
             err=err,
         )
     if verdict.ok:
-        name = ":".join(part for part in (verdict.name, verdict.stream) if part)
+        name = ":".join(printable(part) for part in (verdict.name, verdict.stream) if part)
         what = " ".join(part for part in (verdict.type, str(verdict.version), name) if part)
         click.echo(f"{file}:{verdict.line}: {click.style('ok', fg='green')}: {what}", err=err)
 

@@ -28,7 +28,7 @@ from mbs.modulemd.documents import (
 )
 from mbs.modulemd.dumping import dump, dump_all
 from mbs.modulemd.errors import ModulemdError
-from mbs.modulemd.parsing import Verdict, examine, parse, parse_stream
+from mbs.modulemd.parsing import Verdict, examine, parse, parse_stream, parse_streams
 from mbs.modulemd.upgrading import upgrade
 
 __all__ = [
@@ -56,5 +56,6 @@ __all__ = [
     "examine",
     "parse",
     "parse_stream",
+    "parse_streams",
     "upgrade",
 ]

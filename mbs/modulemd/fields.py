@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from mbs.modulemd.documents import Xmd
 from mbs.modulemd.errors import Problems
-from mbs.modulemd.nodes import Mapping, Node, Scalar, Sequence, clip
+from mbs.modulemd.nodes import Mapping, Node, Scalar, Sequence, clip, printable
 
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]+)")
 #: Like libmodulemd, which stops reading each of the three numbers at the first thing that is no digit.
@@ -51,7 +51,7 @@ class Fields:
 
     def key(self, key: str) -> str:
         """Dotted path of a key; of the mapping itself when the key is empty."""
-        return f"{self.path}.{key}".strip(".") if key else self.path
+        return f"{self.path}.{printable(key)}".removeprefix(".") if key else self.path
 
     def line_of(self, key: str) -> int:
         """Line of a key; of the mapping when the key is not there."""
@@ -59,8 +59,8 @@ class Fields:
 
     def close(self) -> None:
         """Note the keys that nobody asked for."""
-        if self._strict:
-            for key in self._node.items.keys() - self._asked:
+        for key in self._node.items if self._strict else ():
+            if key not in self._asked:
                 known = ", ".join(sorted(self._asked))
                 self.problem(
                     "unknown_key",

@@ -18,6 +18,8 @@ from mbs.modulemd.errors import ModulemdError, Problems
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
+#: Characters of an author's text that a message repeats.
+LONGEST = 80
 
 
 @dataclass(slots=True)
@@ -88,7 +90,7 @@ def _encode(text: str | bytes) -> bytes:
     if len(data) > MAX_BYTES:
         problems.add(
             "too_large",
-            f"The file has {len(data)} bytes; {MAX_BYTES} are allowed.",
+            f"The file is larger than {MAX_BYTES} bytes.",
             hint="Split it into files of fewer documents.",
         )
         raise ModulemdError.of(problems.found)
@@ -120,6 +122,8 @@ class _Composer:
         #: The open collections, outermost first, and for each mapping the key whose value comes next.
         self.open: list[Sequence | Mapping] = []
         self.keys: list[str | None] = []
+        #: The way to each of them, for messages.
+        self.steps: list[str] = []
 
     def compose(self) -> Tree:
         while type(event := self._next()) is not yaml.DocumentEndEvent:
@@ -147,6 +151,7 @@ class _Composer:
         else:
             self.open.pop()
             self.keys.pop()
+            self.steps.pop()
 
     def _scalar(self, text: str, line: int) -> None:
         if "\0" in text:
@@ -172,6 +177,7 @@ class _Composer:
         elif len(self.open) >= MAX_DEPTH:
             self._problem("too_deep", f"Collections are nested deeper than {MAX_DEPTH}.", node.line)
         else:
+            self.steps.append(self._step())
             self._place(parent, node)
             self.open.append(node)
             self.keys.append(None)
@@ -201,10 +207,24 @@ class _Composer:
             self.tree.cut_off = depth > MAX_DEPTH
 
     def _problem(self, code: str, message: str, line: int) -> None:
-        path = ".".join(key for key in self.keys if key is not None)
+        path = "".join([*self.steps, self._step()]).removeprefix(".")
         self.tree.problems.add(code, message, key=path, line=line)
 
+    def _step(self) -> str:
+        """The step from the innermost open collection to what comes next."""
+        if not self.open:
+            return ""
+        inside = self.open[-1]
+        if type(inside) is Sequence:
+            return f"[{len(inside.items)}]"
+        return f".{printable(self.keys[-1])}" if self.keys[-1] is not None else ""
 
-def clip(text: str, longest: int = 80) -> str:
+
+def clip(text: str) -> str:
     """``text`` quoted for a message, cut when it is long."""
-    return repr(text if len(text) <= longest else text[: longest - 3] + "...")
+    return repr(text if len(text) <= LONGEST else text[: LONGEST - 3] + "...")
+
+
+def printable(text: str) -> str:
+    """``text`` as it is when it is short and harmless to a terminal, else cut and escaped."""
+    return text if len(text) <= LONGEST and text.isprintable() else clip(text)[1:-1]

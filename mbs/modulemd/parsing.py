@@ -56,13 +56,15 @@ class Verdict:
 def examine(text: str | bytes, *, strict: bool) -> Iterator[Verdict]:
     """A verdict on each document of a file, whatever is wrong with the others. Raises nothing.
 
-    A file that is no YAML, or too large, ends with a verdict that says so.
+    A file that is no YAML, too large or empty ends with a verdict that says so.
     """
     number = 0
     try:
         for tree in trees(text):
             yield _judge(number, tree, strict)
             number += 1
+        if not number:
+            yield Verdict(0, 1, problems=(Problem("no_documents", "The file holds no document.", line=1),))
     except ModulemdError as error:
         yield Verdict(number, error.problems[0].line or 1, problems=error.problems)
 
@@ -76,7 +78,7 @@ def parse(text: str | bytes, *, strict: bool) -> list[Document]:
     documents: list[Document] = []
     problems: list[Problem] = []
     for verdict in examine(text, strict=strict):
-        problems += verdict.problems
+        problems += verdict.problems[: MAX_PROBLEMS - len(problems)]
         if verdict.document is not None:
             documents.append(verdict.document)
         if len(problems) >= MAX_PROBLEMS:
@@ -87,11 +89,24 @@ def parse(text: str | bytes, *, strict: bool) -> list[Document]:
 
 
 def parse_stream(text: str | bytes, *, strict: bool, name: str = "", stream: str = "") -> StreamV2:
-    """The one stream document of a file, upgraded to v2.
+    """As ``parse_streams``, for a document that makes one stream.
+
+    :raises ModulemdError: also when it makes several (``several_streams``).
+    """
+    streams = parse_streams(text, strict=strict, name=name, stream=stream)
+    if len(streams) > 1:
+        raise _refusal(
+            "several_streams", f"One stream is expected here, and the configurations make {len(streams)}."
+        )
+    return streams[0]
+
+
+def parse_streams(text: str | bytes, *, strict: bool, name: str = "", stream: str = "") -> list[StreamV2]:
+    """The one stream document of a file as v2: several streams when it is packager v3.
 
     :param name: of the module, when the document does not say; likewise ``stream``.
-    :raises ModulemdError: also when the file holds not exactly one document (``not_one_document``), another
-        kind of document (``not_a_stream``), or one that makes several streams (``several_streams``).
+    :raises ModulemdError: also when the file holds not exactly one document (``not_one_document``), or
+        another kind of document (``not_a_stream``).
     """
     documents = parse(text, strict=strict)
     if len(documents) != 1:
@@ -102,14 +117,10 @@ def parse_stream(text: str | bytes, *, strict: bool, name: str = "", stream: str
     streams = upgrade(document)
     if not streams:
         raise _refusal("not_a_stream", f"A stream is expected here, and this is {document.document}.")
-    if len(streams) > 1:
-        raise _refusal(
-            "several_streams", f"One stream is expected here, and the configurations make {len(streams)}."
-        )
-    result = streams[0]
-    result.name = result.name or name
-    result.stream = result.stream or stream
-    return result
+    for result in streams:
+        result.name = result.name or name
+        result.stream = result.stream or stream
+    return streams
 
 
 def _refusal(code: str, message: str) -> ModulemdError:

@@ -75,10 +75,8 @@ def read_module_licenses(data: Fields, licenses: Fields) -> list[str]:
     """The licenses of the module, of which there must be one."""
     module = licenses.names("module")
     if not module:
-        at = licenses if "license" in data else data
-        at.problem(
-            "missing_key", f"{data.path} has no license.module.", "module" if "module" in licenses else ""
-        )
+        at, key = (licenses, "module") if "license" in data else (data, "license.module")
+        at.problem("missing_key", f"{data.path} has no license.module.", key)
     return module
 
 
