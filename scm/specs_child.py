@@ -10,6 +10,8 @@ import json
 import re
 import resource
 import sys
+from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 from norpm.macro import MacroRegistry  # type: ignore[import-untyped]
@@ -46,7 +48,7 @@ _BODY = re.compile(
 )
 _CHANGELOG = re.compile(r"^%changelog\b.*", re.MULTILINE | re.DOTALL)
 #: A macro that nobody here knows, alone on its line: it may expand to tags (``%fontpkg``).
-_MAYBE_TAGS = re.compile(r"^%(?:\{(?!lua|load|include)[a-z_]\w*\}|(?!include)[a-z_]\w*)\s*$", re.MULTILINE)
+_MAYBE_TAGS = re.compile(r"^%(?:\{(?!lua|load|include)[a-z_]\w*\}|(?!include)[a-z_]\w*)\s*")
 _OPENS = re.compile(r"^\s*%(?:if|ifarch|ifnarch|ifos|ifnos)\b", re.MULTILINE)
 _CLOSES = re.compile(r"^\s*%endif\b", re.MULTILINE)
 _COMPARISONS = frozenset({"<", "<=", "=", "==", ">=", ">"})
@@ -71,7 +73,7 @@ def inspect(text: str, stem: str, macros: dict[str, str]) -> dict[str, object]:
         raise Refused("spec_invalid", "an %if has no %endif")
     preamble, rest = _expand(_BODY.sub("", text), macros)
     warnings = []
-    if not preamble.tags.get("name") and _MAYBE_TAGS.search(rest):
+    if not preamble.tags.get("name") and any(map(_MAYBE_TAGS.fullmatch, _before_sections(rest))):
         preamble.tags["name"] = stem
         warnings.append(f"Name is only known where it is built; taken to be {stem}")
     missing = [name.capitalize() for name in _CORE if not preamble.tags.get(name)]
@@ -133,6 +135,10 @@ def _expand(text: str, macros: dict[str, str]) -> tuple[_Preamble, str]:
         registry[name] = value
     preamble = _Preamble(registry)
     return preamble, specfile_expand(text + "\n", registry, preamble)
+
+
+def _before_sections(text: str) -> Iterator[str]:
+    return takewhile(lambda line: not _SECTION.match(line), text.splitlines())
 
 
 def _sections(text: str, name: str, preamble: _Preamble) -> tuple[list[str], list[list[object]]]:
