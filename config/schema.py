@@ -150,6 +150,8 @@ class Intervals(Group):
     """Time between two questions to the build system about what is open there."""
     OUTBOX_INTERVAL: Seconds = 10
     """Time between two tries to publish messages that the bus has not confirmed."""
+    OUTBOX_LEASE: Seconds = 60
+    """How long one process may publish the messages of a build alone; one that takes longer was killed."""
     LOST_AFTER: Seconds = 60
     """A module build without progress and without a wait for this long is lost, and advanced."""
     WAKE_AGAIN_AFTER: Seconds = 60

@@ -83,6 +83,7 @@ class TestConfiguration(StandaloneConfiguration):
     SWEEP_INTERVAL = 1
     POLLING_INTERVAL = 1
     OUTBOX_INTERVAL = 1
+    OUTBOX_LEASE = 1
     LOST_AFTER = 1
     WAKE_AGAIN_AFTER = 1
     SUBMIT_LEASE = 1

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -17,8 +18,6 @@ from builds.models import ModuleBuild, OutboxMessage
 
 log = logging.getLogger(__name__)
 
-#: how long one publisher may have a build's outbox for itself; one that takes longer was killed
-LEASE = timedelta(seconds=60)
 #: messages handed to the bus at once
 CHUNK = 100
 
@@ -61,9 +60,9 @@ def pending_builds() -> list[int]:
 
 
 def _lease(build_id: int) -> bool:
-    now = timezone.now()
+    now, lease = timezone.now(), timedelta(seconds=settings.MBS.OUTBOX_LEASE)
     free = Q(publishing_until=None) | Q(publishing_until__lt=now)
-    return bool(ModuleBuild.objects.filter(free, pk=build_id).update(publishing_until=now + LEASE))
+    return bool(ModuleBuild.objects.filter(free, pk=build_id).update(publishing_until=now + lease))
 
 
 def _release_when_empty(build_id: int) -> bool:

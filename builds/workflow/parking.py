@@ -38,24 +38,11 @@ def perform(
         answers True the canvas goes on.
     :param args: build, run and, for some steps, a batch; for ``build_component`` the component.
     """
-    request = task.request
-    parked = bool((request.headers or {}).get(PARKED))
     try:
         _count_crash(task)
-        outcome = step(*args)
-        while isinstance(outcome, Park):
-            _store(task, outcome)
-            parked, key = True, outcome.key
-            outcome = step(*args)
-            if isinstance(outcome, Park) and outcome.key == key:
-                raise Ignore
-        if parked:
-            Wait.objects.filter(celery_task_id=request.id).delete()
-        return
-    except Obsolete:
-        if parked:
-            Wait.objects.filter(celery_task_id=request.id).delete()
-        raise Ignore from None
+        if _done(task, step, args):
+            return
+        failure = None
     except (Unavailable, OperationalError, InterfaceError) as error:
         _retry(task, error)
     except MBSError as error:
@@ -67,10 +54,30 @@ def perform(
             hint="The log of the worker has the trace; resubmit when the cause is mended.",
         )
     try:
-        if not give_up(failure, *args):
-            raise Ignore
+        goes_on = failure is not None and give_up(failure, *args)
     except (OperationalError, InterfaceError) as error:
         _retry(task, error)
+    if not goes_on:
+        raise Ignore
+
+
+def _done(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bool:
+    """Run the step; False: it is parked, or obsolete, and the canvas does not go on from here."""
+    parked = bool((task.request.headers or {}).get(PARKED))
+    try:
+        outcome = step(*args)
+        while isinstance(outcome, Park):
+            _store(task, outcome)
+            parked, key = True, outcome.key
+            outcome = step(*args)
+            if isinstance(outcome, Park) and outcome.key == key:
+                return False
+        done = True
+    except Obsolete:
+        done = False
+    if parked:
+        Wait.objects.filter(celery_task_id=task.request.id).delete()
+    return done
 
 
 def _retry(task: Task, error: Exception) -> None:

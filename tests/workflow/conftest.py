@@ -45,6 +45,7 @@ class Workers:
 def workers(transactional_db, redis_url: str, tmp_path: Path) -> Iterator[Workers]:
     build_system.cache_clear()
     environ = {
+        "MBS_CONFIG_FILE": "",
         "MBS_CONFIG_SECTION": "test",
         "MBS_DATABASE_URL": database_url(),
         "MBS_BROKER_URL": redis_url,
