@@ -193,7 +193,7 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
         return
     build = look(client, build_id)
     click.echo(f"{build.nsvc}  #{build.id}  {build.state.word}  {duration(build.seconds(datetime.now(UTC)))}")
-    for label, text in (("reason", build.reason), ("do", build.hint), ("waits for", build.waiting_for)):
+    for label, text in (("reason", build.reason), ("do", build.hint), ("waiting", build.waiting_for)):
         if text:
             click.echo(f"  {label}: {text}")
     print_table(components_table(build))

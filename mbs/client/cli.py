@@ -6,7 +6,7 @@ from importlib import metadata
 
 import click
 
-from mbs.client import builds
+from mbs.client import builds, documents
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.up.command import up
@@ -43,5 +43,6 @@ for command in (
     builds.list_builds,
     builds.show,
     builds.about,
+    *documents.commands,
 ):
     main.add_command(command)

@@ -78,10 +78,18 @@ def describe(snapshot: Snapshot, now: datetime) -> dict[str, str]:
         for component in build.components:
             if component.state is not None:
                 lines[f"component {component.id}"] = f"{who} {_component_line(component, now)}"
-        if build.waiting_for and not build.over:
-            lines[f"waits {build.id}"] = f"{who} waits for {build.waiting_for}"
+            elif component.waiting_for:
+                lines[f"component {component.id}"] = f"{who} {component.waiting_for}"
+        if hindrance(build):
+            lines[f"waits {build.id}"] = f"{who} {build.waiting_for}"
         lines[f"build {build.id}"] = f"{who} {_build_line(build, now)}"
     return lines
+
+
+def hindrance(build: Build) -> str:
+    """What a build waits for, unless that is just the building of its components, which is shown anyway."""
+    building = any(component.state == ComponentState.BUILDING for component in build.components)
+    return "" if building or build.over else build.waiting_for
 
 
 def _build_line(build: Build, now: datetime) -> str:
@@ -132,8 +140,8 @@ def _heading(build: Build, now: datetime) -> Text:
         text.append(f"\n  {build.reason}", "red")
         if build.hint:
             text.append(f"\n  {build.hint}")
-    elif build.waiting_for and not build.over:
-        text.append(f"\n  waits for {build.waiting_for}", "dim")
+    elif hindrance(build):
+        text.append(f"\n  {build.waiting_for}", "dim")
     return text
 
 
@@ -159,7 +167,9 @@ def _table(build: Build, now: datetime) -> Table:
 
 def _component_row(component: Component, now: datetime) -> tuple[RenderableType, ...]:
     seconds = component.seconds(now)
-    note = Text(component.nvr or "", style=Style(link=component.url or None))
+    note = Text(component.nvr, style=Style(link=component.url or None))
+    if component.state is None:
+        note = Text(component.waiting_for, style="dim")
     if component.failed:
         note = Text(component.reason or component.nvr, style="red")
     if component.url and (component.failed or component.state == ComponentState.BUILDING):

@@ -16,7 +16,12 @@ from mbs.states import BuildState, ComponentState
 
 @dataclass(frozen=True)
 class Component:
-    """One component of a module build; ``state`` is None before it starts."""
+    """One component of a module build; ``state`` is None before it starts.
+
+    :param url: of its log, or of the page where the build system shows it.
+    :param weight: seconds that its build is expected to take; 0: nobody knows.
+    :param waiting_for: a sentence that says what it waits for, or empty.
+    """
 
     id: int
     package: str
@@ -27,6 +32,7 @@ class Component:
     url: str
     weight: float
     reused: bool
+    waiting_for: str
     started: datetime | None
     completed: datetime | None
 
@@ -49,7 +55,7 @@ class Component:
 class Build:
     """One module build with its components, in the order of batches.
 
-    :param waiting_for: what it waits for, in one line, or empty.
+    :param waiting_for: a sentence that says what it waits for, or empty.
     :param hint: what to do about its error, or empty.
     """
 
@@ -131,6 +137,7 @@ def _read_component(data: Json) -> Component:
         url=clean(data.get("task_url")),
         weight=float(data.get("weight") or 0.0),
         reused=isinstance(reuse, Mapping) and bool(reuse.get("reused")),
+        waiting_for=_waiting_for(data.get("waiting_for")),
         started=_time(data.get("time_started")),
         completed=_time(data.get("time_completed")),
     )

@@ -132,7 +132,7 @@ def story(server: FakeServer) -> list[Callable[[], object]]:
     """A module of two components: one is built, the other fails."""
     one = component_build(1, 1, 1, package="libquiet")
     two = component_build(2, 1, 2, package="quiet")
-    server.add(module_build(1, waiting_for={"what": "the \x1b[31mcode", "since": None}), one, two)
+    server.add(module_build(1, waiting_for={"what": "the \x1b[31mcode is fetched", "since": None}), one, two)
 
     def building() -> None:
         server.add(module_build(1, "build", batch=1))
@@ -160,7 +160,7 @@ def test_without_a_terminal_each_change_is_one_plain_line(server: FakeServer, cl
     follow(watch(client, [1], sleep=clock.sleep, clock=clock), stream)
     who = "1 quiet:1:20230101000000:c1"
     assert stream.getvalue().splitlines() == [
-        f"{who} waits for the  [31mcode",
+        f"{who} the  [31mcode is fetched",
         f"{who} init",
         f"{who} libquiet: building http://log/1",
         f"{who} build, batch 1 of 2",
@@ -191,20 +191,22 @@ def test_outage_and_its_end_are_told_once_each() -> None:
 def test_on_a_terminal_bars_show_batches_components_and_what_is_waited_for(server: FakeServer) -> None:
     for step in story(server)[:3]:
         step()
-    build = read_build(server.builds[1] | {"waiting_for": {"what": "quiet to be built"}}, server.components)
+    build = read_build(
+        server.builds[1] | {"waiting_for": {"what": "quiet is being built"}},
+        [*server.components, component_build(3, 1, 3, package="last", waiting_for={"what": "last waits"})],
+    )
     screen = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     screen.print(render(Snapshot((build,), "It is away."), datetime(2023, 1, 1, 0, 0, 28, tzinfo=UTC)))
     assert isinstance(screen.file, io.StringIO)
     lines = [line.strip() for line in screen.file.getvalue().splitlines()]
     assert lines[0] == "quiet:1:20230101000000:c1  #1  build  28 s"
-    assert lines[1] == "waits for quiet to be built"
-    bars = [" ".join(line.replace("━", "").replace("╸", "").replace("╺", "").split()) for line in lines[2:]]
+    bars = [" ".join(line.replace("━", "").replace("╸", "").replace("╺", "").split()) for line in lines[1:]]
     assert bars[0] == "batch 1 1 of 1"
     assert bars[1].startswith("libquiet complete 12 s")
     assert "libquiet-1-1" in bars[1]
     assert bars[2] == "batch 2 0 of 1"
     assert bars[3] == "quiet building 5 s"
-    assert bars[4] == "It is away. Trying again."
+    assert bars[4:] == ["batch 3 0 of 1", "last waiting last waits", "It is away. Trying again."]
 
 
 def test_a_large_batch_lists_only_what_builds_or_failed() -> None:
