@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import dirname
 from typing import TypeVar
 
@@ -66,7 +67,10 @@ def verify_components(requests: Sequence[ComponentRequest], options: ScmOptions)
         Lookaside(options) as lookaside,
         ThreadPoolExecutor(options.workers) as pool,
     ):
-        contents = pool.map(lambda request: _attempt(request, lambda: _fetch(request, options)), requests)
+        ends = time.monotonic() + options.deadline
+        contents = pool.map(
+            lambda request: _attempt(request, lambda: _fetch(request, options, ends)), requests
+        )
         # The map answers in order, so spec files are read here while later components are being fetched.
         inspected = [_then(content, lambda one: _inspect(one, reader)) for content in contents]
         verdicts = list(pool.map(lambda one: _then(one, lambda it: _check(it, lookaside)), inspected))
@@ -128,7 +132,7 @@ def _then(before: _Before | _Faulty, step: Callable[[_Before], _After]) -> _Afte
     return before if isinstance(before, _Faulty) else _attempt(before.request, lambda: step(before))
 
 
-def _fetch(request: ComponentRequest, options: ScmOptions) -> _Content:
+def _fetch(request: ComponentRequest, options: ScmOptions, ends: float) -> _Content:
     address = parse_repository(request.repository)
     if options.component_prefixes and not has_prefix(address, options.component_prefixes):
         raise ScmError(
@@ -136,10 +140,19 @@ def _fetch(request: ComponentRequest, options: ScmOptions) -> _Content:
             code="repository_not_allowed",
             hint="Use a repository under " + ", ".join(options.component_prefixes) + ".",
         )
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise ScmError(
+            f"There was no time to look at {address.url}.",
+            code="out_of_time",
+            tried=f"all components within {options.deadline:g} seconds",
+            hint="Try again later; perhaps a server answers slowly today.",
+        )
     ref = request.ref or options.default_branch
-    with Repository(request.repository, options) as repository:
+    within = replace(options, timeout=min(left, options.timeout))
+    with Repository(request.repository, within) as repository:
         snapshot = repository.snapshot(repository.resolve(ref))
-        path = _spec_path(snapshot)
+        path = find_spec(snapshot)
         return _Content(
             request=request,
             ref=ref,
@@ -147,11 +160,11 @@ def _fetch(request: ComponentRequest, options: ScmOptions) -> _Content:
             files=frozenset(snapshot.files),
             spec_path=path,
             spec=snapshot.read(path, options.max_spec),
-            sources=_sources_file(snapshot, request.package, options),
+            sources=read_sources_file(snapshot, request.package, options),
         )
 
 
-def _spec_path(snapshot: Snapshot) -> str:
+def find_spec(snapshot: Snapshot) -> str:
     """The only spec file: in the root, else in ``SPECS/``, where build systems look."""
     specs = sorted(path for path in snapshot.files if path.endswith(".spec"))
     found = [path for path in specs if not dirname(path)] or [
@@ -176,7 +189,7 @@ def _spec_path(snapshot: Snapshot) -> str:
     )
 
 
-def _sources_file(snapshot: Snapshot, package: str, options: ScmOptions) -> str:
+def read_sources_file(snapshot: Snapshot, package: str, options: ScmOptions) -> str:
     """What the files that list uploads say, in both layouts of dist-git."""
     paths = [path for path in ("sources", f".{package}.metadata") if path in snapshot.files]
     return "\n".join(snapshot.read(path, options.max_sources).decode("utf-8", "replace") for path in paths)

@@ -11,7 +11,7 @@ class ScmError(Unprocessable):
     Codes: ``repository_unreachable``, ``repository_too_large``, ``repository_not_allowed``, ``ref_unknown``,
     ``commit_not_on_branch``, ``file_too_large``, ``file_unknown``, ``no_modulemd``, ``modulemd_not_text``,
     ``no_spec``, ``two_specs``, ``spec_invalid``, ``spec_incomplete``, ``spec_over_bounds``,
-    ``source_missing``.
+    ``source_missing``, ``out_of_time``.
     """
 
     code = "scm_error"

@@ -25,6 +25,7 @@ class ScmOptions:
         (git's ``safe.directory``; ``*`` means all).
     :param workers: components that are looked at at the same time.
     :param timeout: for all that git does about one repository.
+    :param deadline: for reading the repositories of all components of one module.
     :param attempts: times that a network fault is met before it counts.
     :param http_timeout: for one request to a lookaside cache.
     :param max_pack: what one repository may take on disk.
@@ -49,6 +50,7 @@ class ScmOptions:
     safe_directories: tuple[str, ...] = ()
     workers: int = 8
     timeout: float = 60.0
+    deadline: float = 300.0
     attempts: int = 2
     http_timeout: float = 10.0
     max_pack: int = 512 * MIB

@@ -180,8 +180,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _clean(said: bytes) -> str:
+    """The lines that say what is wrong, printable."""
     text = said.decode("utf-8", "replace")
-    lines = _SAID.findall(text) or text.split("\n")
-    return "; ".join("".join(c for c in line if c.isprintable()).strip() for line in lines if line.strip())[
-        :300
-    ]
+    lines = [line.strip().rstrip(".") for line in _SAID.findall(text) or text.splitlines()]
+    telling = [line for line in lines if line and line != "Could not read from remote repository"] or lines
+    return "".join(letter for letter in "; ".join(telling) if letter.isprintable())[:300]

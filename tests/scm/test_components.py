@@ -10,6 +10,7 @@ from mbs.errors import Problem, Unprocessable
 from scm.components import ComponentRequest, verify_components
 from scm.options import ScmOptions
 from tests.gitrepos import commit, git, make_repo, package_files, url
+from tests.scm.servers import silent
 
 
 def _problems(requests: list[ComponentRequest], options: ScmOptions) -> tuple[Problem, ...]:
@@ -141,6 +142,15 @@ def test_a_submodule_is_no_source(tmp_path: Path, options: ScmOptions) -> None:
     git(tmp_path / "foo", "commit", "--quiet", "--message=x")
     problems = _problems([ComponentRequest("foo", url(tmp_path / "foo"))], options)
     assert [problem.code for problem in problems] == ["source_missing"]
+
+
+def test_servers_that_never_answer_cannot_hold_a_submission(options: ScmOptions) -> None:
+    started = time.monotonic()
+    with silent() as port:
+        requests = [ComponentRequest(f"p{i}", f"git://127.0.0.1:{port}/p{i}") for i in range(4)]
+        problems = _problems(requests, replace(options, workers=2, timeout=20, deadline=1))
+    assert [problem.code for problem in problems] == ["repository_unreachable"] * 2 + ["out_of_time"] * 2
+    assert time.monotonic() - started < 5
 
 
 def test_no_components_are_no_problem(options: ScmOptions) -> None:
