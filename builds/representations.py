@@ -5,12 +5,13 @@ Plain functions over rows that were read already: none of them queries the datab
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from builds.models import ComponentBuild, ModuleBuild
-from mbs.states import BuildState
+from builds.models import ComponentBuild, LogMessage, ModuleBuild
+from builds.selectors.related import ModuleSurroundings, Trace, Waiting
+from mbs.states import BuildState, ComponentState
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -56,6 +57,95 @@ def module_default(
     }
 
 
+def module_answer(build: ModuleBuild, around: ModuleSurroundings) -> dict[str, Any]:
+    """The default representation in the REST API."""
+    components = around.components.get(build.pk, ())
+    tasks: dict[str, dict[str, Any]] = {}
+    for _, _, kind, package, task_id, state, reason, nvr in components:
+        tasks.setdefault(kind, {})[package] = {
+            "task_id": task_id,
+            "state": state,
+            "state_reason": reason,
+            "nvr": nvr,
+        }
+    return {
+        **module_default(
+            build,
+            component_ids=[row[1] for row in components],
+            siblings=around.siblings.get(build.pk, ()),
+        ),
+        "tasks": tasks,
+        "waiting_for": waiting_for(around.waiting.get(build.pk)),
+    }
+
+
+def module_verbose(build: ModuleBuild, around: ModuleSurroundings, url: str) -> dict[str, Any]:
+    """The verbose representation.
+
+    :param url: where the API shows this very build.
+    """
+    return {
+        **module_answer(build, around),
+        "base_module_buildrequires": [
+            _base_module(required) for required in around.base_modules.get(build.pk, ())
+        ],
+        "build_context": build.build_context,
+        "build_context_no_bms": build.build_context_no_bms,
+        "modulemd": build.modulemd,
+        "reused_module_id": build.reused_module_id,
+        "runtime_context": build.runtime_context,
+        "state_trace": [_module_step(step) for step in around.traces.get(build.pk, ())],
+        "state_url": url,
+        "stream_version": build.stream_version,
+        "virtual_streams": around.virtual_streams.get(build.pk, []),
+        "arches": build.arch_names,
+    }
+
+
+def _base_module(build: ModuleBuild) -> dict[str, Any]:
+    return {
+        "id": build.pk,
+        "state": build.state,
+        "state_name": build.state_name,
+        "stream": build.stream,
+        "version": build.version,
+        "name": build.name,
+        "context": build.context,
+        "stream_version": build.stream_version,
+    }
+
+
+def _module_step(step: Trace) -> dict[str, Any]:
+    time, state, reason = step
+    return {
+        "time": timestamp(time),
+        "state": state,
+        "state_name": None if state is None else BuildState(state).word,
+        "reason": reason,
+    }
+
+
+def waiting_for(waiting: Waiting | None) -> dict[str, str | None] | None:
+    """What a build waits for, since when, and what will wake it."""
+    if waiting is None:
+        return None
+    more = f" (and {waiting.count - 1} more)" if waiting.count > 1 else ""
+    return {
+        "what": waiting.what + more,
+        "since": timestamp(waiting.since),
+        "wakes_on": waiting.wakes_on,
+    }
+
+
+def log_message(message: LogMessage) -> dict[str, Any]:
+    """A log message of a build."""
+    return {
+        "id": message.pk,
+        "time_created": timestamp(message.time_created),
+        "message": message.message,
+    }
+
+
 def module_error(build: ModuleBuild) -> dict[str, str] | None:
     """Why the build failed, for programs and people."""
     if build.state != BuildState.FAILED:
@@ -98,6 +188,36 @@ def component_default(component: ComponentBuild) -> dict[str, Any]:
         "reuse": reuse,
         "time_started": timestamp(component.time_started),
         "time_completed": timestamp(component.time_completed),
+    }
+
+
+def component_answer(component: ComponentBuild, waiting: Waiting | None) -> dict[str, Any]:
+    """The default representation in the REST API."""
+    return {**component_default(component), "waiting_for": waiting_for(waiting)}
+
+
+def component_verbose(
+    component: ComponentBuild, waiting: Waiting | None, traces: Sequence[Trace], url: str
+) -> dict[str, Any]:
+    """The verbose representation of a component build.
+
+    :param url: where the API shows this very component build.
+    """
+    return {
+        **component_answer(component, waiting),
+        "batch": component.batch,
+        "state_trace": [_component_step(step) for step in traces],
+        "state_url": url,
+    }
+
+
+def _component_step(step: Trace) -> dict[str, Any]:
+    time, state, reason = step
+    return {
+        "time": timestamp(time),
+        "state": state,
+        "state_name": None if state is None else ComponentState(state).name,
+        "reason": reason,
     }
 
 

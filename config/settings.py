@@ -74,6 +74,23 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": [
+        "builds.api.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_PARSER_CLASSES": ["builds.api.parsers.JSONParser", "builds.api.parsers.MultiPartParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "builds.api.parsers.Negotiation",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["builds.api.authentication.NoAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.URLPathVersioning",
+    "ALLOWED_VERSIONS": ["1", "2"],
+    "EXCEPTION_HANDLER": "builds.api.errors.handle",
+    # "format" is a column of component builds, and filters them.
+    "URL_FORMAT_OVERRIDE": None,
+}
+
 DATA_UPLOAD_MAX_MEMORY_SIZE = MBS.BODY_LIMIT
 
 LOGGING = {

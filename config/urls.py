@@ -1,4 +1,15 @@
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from builds.api.views.service import failure
+from mbs.errors import Forbidden, InvalidInput, MBSError, NotFound
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("builds.api.urls")),
+]
+
+handler400 = failure(InvalidInput("The request cannot be read.", hint="Look at the address and the host."))
+handler403 = failure(Forbidden("You may not do this."))
+handler404 = failure(NotFound("There is nothing at this address."))
+handler500 = failure(MBSError("The service failed.", hint="Tell the operators of the service when it was."))

@@ -1,4 +1,4 @@
-"""What reads the database for more than one caller."""
+"""What a build's buildroot and its tags are made of."""
 
 from __future__ import annotations
 

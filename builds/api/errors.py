@@ -1,0 +1,117 @@
+"""Errors as answers: the only place that knows which error has which HTTP status (contract: rest, Errors)."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from mbs import errors
+from mbs.states import IllegalTransition
+
+log = logging.getLogger(__name__)
+
+STATUSES: Mapping[type[errors.MBSError], int] = {
+    errors.InvalidInput: 400,
+    errors.NotAuthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    IllegalTransition: 409,
+    errors.TooLarge: 413,
+    errors.Unprocessable: 422,
+    errors.NotSupported: 501,
+    errors.Unavailable: 503,
+}
+#: how a client is to prove who it is, by the setting AUTH_METHOD
+CHALLENGES = {"oidc": "Bearer", "kerberos": "Negotiate"}
+
+
+class MethodNotAllowed(errors.MBSError):
+    """The resource has no such method (405)."""
+
+    code = "method_not_allowed"
+
+
+def handle(exc: Exception, context: Mapping[str, Any]) -> Response:
+    """Turn whatever a view raised into an answer; the setting ``EXCEPTION_HANDLER`` names this function."""
+    set_rollback()
+    error, status, headers = _known(exc)
+    response = Response(body(error or _incident(exc), status), status=status, headers=headers)
+    response.exception = True
+    return response
+
+
+def body(error: errors.MBSError, status: int) -> dict[str, Any]:
+    """The JSON object that describes an error."""
+    answer: dict[str, Any] = {
+        "status": status,
+        "error": HTTPStatus(status).phrase,
+        "message": error.message,
+        "code": error.code,
+        "hint": error.hint,
+    }
+    if error.problems:
+        answer["problems"] = [problem.as_dict() for problem in error.problems]
+    return answer
+
+
+def _known(exc: Exception) -> tuple[errors.MBSError | None, int, dict[str, str]]:
+    """The error as users see it (or None for one that they must not see), its status, and headers."""
+    match exc:
+        case errors.MBSError():
+            status = next((STATUSES[cls] for cls in type(exc).__mro__ if cls in STATUSES), 500)
+            return exc, status, _challenge() if status == 401 else {}
+        case exceptions.MethodNotAllowed():
+            return MethodNotAllowed(str(exc.detail)), 405, {}
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return errors.NotAuthenticated(str(exc.detail)), 401, _challenge()
+        case exceptions.PermissionDenied() | PermissionDenied():
+            return errors.Forbidden(str(exc) or "You may not do this."), 403, {}
+        case exceptions.NotFound() | Http404():
+            return errors.NotFound(str(exc), hint="Look at the address."), 404, {}
+        case RequestDataTooBig():
+            return body_too_large(), 413, {}
+        case exceptions.APIException():
+            return errors.InvalidInput(str(exc.detail)), exc.status_code, {}
+        case MultiPartParserError() | SuspiciousOperation():
+            return errors.InvalidInput(f"The request cannot be read: {exc}"), 400, {}
+        case OperationalError() | InterfaceError():
+            log.error("The database is away: %s", exc)
+            away = errors.Unavailable(
+                "The database is away.", code="database_unavailable", hint="Nothing was recorded: try again."
+            )
+            return away, 503, {"Retry-After": "10"}
+    return None, 500, {}
+
+
+def body_too_large() -> errors.TooLarge:
+    """The error of a body over ``BODY_LIMIT``."""
+    return errors.TooLarge(
+        f"The body of the request is larger than {settings.MBS.BODY_LIMIT} bytes.", code="body_too_large"
+    )
+
+
+def _challenge() -> dict[str, str]:
+    return {"WWW-Authenticate": CHALLENGES[settings.MBS.AUTH_METHOD]}
+
+
+def _incident(exc: Exception) -> errors.MBSError:
+    """What a user learns of a fault of ours: a number under which the log has the rest."""
+    incident = uuid.uuid4().hex[:12]
+    log.error("Incident %s: %s", incident, type(exc).__name__, exc_info=exc)
+    return errors.MBSError(
+        f"The service failed; this is incident {incident}.",
+        hint="Tell the operators of the service the number of the incident.",
+    )

@@ -1,0 +1,82 @@
+"""Pages of lists (contract: rest, Lists)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.db.models import QuerySet
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from builds.api.parameters import positive
+from builds.api.urls_of import list_url
+
+PER_PAGE = 10
+PARAMETERS = ("page", "per_page")
+
+
+class Pages(BasePagination):
+    """``{"items": [...], "meta": {...}}``; a page past the end has no items.
+
+    The time of counting all rows is told by itself in the header ``Server-Timing``.
+    """
+
+    items_key = "items"
+
+    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> Sequence[Any]:
+        self.request = request
+        self.page = positive(request, "page", 1)
+        self.per_page = min(positive(request, "per_page", PER_PAGE), settings.MBS.PER_PAGE_MAX)
+        started = time.perf_counter()
+        self.total = queryset.order_by().count()
+        self.counting_ms = (time.perf_counter() - started) * 1000
+        self.pages = -(-self.total // self.per_page)
+        offset = (self.page - 1) * self.per_page
+        if offset >= self.total:
+            return []
+        if offset:
+            # The ids of a deep page come from an index alone; only its own rows are read.
+            ids = queryset.values("pk")[offset : offset + self.per_page]
+            return list(queryset.filter(pk__in=ids))
+        return list(queryset[: self.per_page])
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response(
+            {self.items_key: data, "meta": self.meta()},
+            headers={"Server-Timing": f"total;dur={self.counting_ms:.2f}"},
+        )
+
+    def meta(self) -> dict[str, Any]:
+        """Where this page stands among all, with absolute urls that keep the other parameters."""
+        return {
+            "page": self.page,
+            "pages": self.pages,
+            "per_page": self.per_page,
+            "total": self.total,
+            "first": self._url(1),
+            "last": self._url(max(self.pages, 1)),
+            "prev": self._url(min(self.page - 1, max(self.pages, 1))) if self.page > 1 else None,
+            "next": self._url(self.page + 1) if self.page < self.pages else None,
+        }
+
+    def _url(self, page: int) -> str:
+        if not hasattr(self, "_kept"):
+            kept = [
+                (key, value)
+                for key, values in self.request.query_params.lists()
+                if key not in PARAMETERS
+                for value in values
+            ]
+            self._kept = f"{list_url(self.request)}?" + (f"{urlencode(kept)}&" if kept else "")
+        return f"{self._kept}page={page}&per_page={self.per_page}"
+
+
+class Messages(Pages):
+    """The same with the rows under ``messages``."""
+
+    items_key = "messages"

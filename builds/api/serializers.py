@@ -1,0 +1,227 @@
+"""From rows to representations, and from bodies to requests.
+
+Field by field machinery is left to input: a page of a hundred builds holds a thousand components, so
+what goes out is made by the plain functions of ``builds.representations``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from builds import representations
+from builds.api import urls_of
+from builds.api.parameters import Shape
+from builds.models import ComponentBuild, LogMessage, ModuleBuild
+from builds.selectors import related
+from mbs.errors import InvalidInput, Problem
+
+
+class ModuleBuildSerializer(serializers.BaseSerializer):
+    """Module builds, short, default or verbose."""
+
+    @staticmethod
+    def page(rows: Sequence[ModuleBuild], shape: Shape, request: Request) -> list[dict[str, Any]]:
+        """Representations of these rows, with what stands around them read for all at once."""
+        if shape is Shape.SHORT:
+            return [representations.module_short(row) for row in rows]
+        around = related.around_modules(rows, verbose=shape is Shape.VERBOSE)
+        if shape is Shape.DEFAULT:
+            return [representations.module_answer(row, around) for row in rows]
+        base = f"{urls_of.api(request)}module-builds/"
+        return [representations.module_verbose(row, around, f"{base}{row.pk}") for row in rows]
+
+
+class ComponentBuildSerializer(serializers.BaseSerializer):
+    """Component builds, default or verbose."""
+
+    @staticmethod
+    def page(rows: Sequence[ComponentBuild], shape: Shape, request: Request) -> list[dict[str, Any]]:
+        """Representations of these rows, with what stands around them read for all at once."""
+        waits = related.waiting("component_build_id", [row.pk for row in rows if not row.settled])
+        if shape is not Shape.VERBOSE:
+            return [representations.component_answer(row, waits.get(row.pk)) for row in rows]
+        traces = related.component_traces(rows)
+        base = f"{urls_of.api(request)}component-builds/"
+        return [
+            representations.component_verbose(
+                row, waits.get(row.pk), traces.get(row.pk, []), f"{base}{row.pk}"
+            )
+            for row in rows
+        ]
+
+
+class LogMessageSerializer(serializers.BaseSerializer):
+    """Log messages of a build."""
+
+    @staticmethod
+    def page(rows: Sequence[LogMessage], shape: Shape, request: Request) -> list[dict[str, Any]]:
+        """Representations of these rows."""
+        return [representations.log_message(row) for row in rows]
+
+
+class Text(serializers.CharField):
+    """Text as it is; numbers and truth values are none."""
+
+    default_error_messages = {"invalid": "must be text."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, allow_blank=True, trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+
+class Structured(serializers.JSONField):
+    """A JSON value of a certain form; in a form with files it may be written as text.
+
+    :param form: what it must be, for people.
+    """
+
+    def __init__(self, form: str, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, **kwargs)
+        self.form = form
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str):
+            try:
+                data = json.loads(data)
+            except (ValueError, RecursionError):
+                data = None
+        if not self.fits(data):
+            raise serializers.ValidationError(f"must be {self.form}.")
+        return data
+
+    def fits(self, value: Any) -> bool:
+        """Whether the value has the form."""
+        raise NotImplementedError
+
+
+class Streams(Structured):
+    """``{module: [stream, ...]}``"""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('an object of modules and their streams, such as {"platform": ["f28"]}', **kwargs)
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, dict) and all(_texts(streams) for streams in value.values())
+
+
+class Refs(Structured):
+    """``{component: ref}``"""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('an object of components and their refs, such as {"bash": "f28"}', **kwargs)
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, dict) and all(isinstance(ref, str) for ref in value.values())
+
+
+class Uploads(Structured):
+    """``["cli-build/...", ...]``"""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__('a list of upload paths, such as ["cli-build/1/bash.src.rpm"]', **kwargs)
+
+    def fits(self, value: Any) -> bool:
+        return _texts(value)
+
+
+class Identifier(Text):
+    """The number or the N:S:V:C of a module build."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return super().to_internal_value(str(data) if type(data) is int else data)
+
+
+class StrictSerializer(serializers.Serializer):
+    """An object in which no unknown key may stand; null is as good as absent."""
+
+    def read(self) -> dict[str, Any]:
+        """The values that are there.
+
+        :raises InvalidInput: with a problem for each key that is wrong.
+        """
+        problems = [
+            Problem("unknown_key", f"There is no key {key[:60]!r}.", key=key[:60])
+            for key in self.initial_data.keys() - self.fields.keys()
+        ]
+        if not self.is_valid():
+            problems += [
+                Problem("invalid_value", f"The value of {key!r} {' '.join(map(str, texts))}", key=key)
+                for key, texts in self.errors.items()
+            ]
+        if problems:
+            raise InvalidInput(
+                " ".join(problem.message for problem in problems),
+                code=problems[0].code,
+                hint=f"Keys are {', '.join(sorted(self.fields))}.",
+                problems=problems,
+            )
+        return {key: value for key, value in self.validated_data.items() if value is not None}
+
+
+class SubmissionSerializer(StrictSerializer):
+    """What a user may say in a submission (contract: rest, Submitting)."""
+
+    scmurl = Text(help_text="Where the modulemd file lies: scheme://host/path?#revision")
+    branch = Text(help_text="The branch that the revision is part of")
+    modulemd = Text(
+        help_text="The modulemd file itself, instead of an address", style={"base_template": "textarea.html"}
+    )
+    yaml = serializers.FileField(required=False, allow_empty_file=True, help_text="The same as a file")
+    module_name = Text(help_text="Name of the module, for a file without one")
+    module_stream = Text(help_text="Stream of the module, for a file without one")
+    buildrequire_overrides = Streams()
+    require_overrides = Streams()
+    rpm_component_ref_overrides = Refs()
+    rebuild_strategy = Text(help_text="changed-and-after, only-changed or all")
+    reuse_components_from = Identifier(help_text="Number or N:S:V:C of a module build")
+    scratch = serializers.BooleanField(required=False, allow_null=True)
+    side_tag = Text()
+    srpms = Uploads()
+    owner = Text(help_text="In whose name; only for a server without logins")
+
+    def read(self) -> dict[str, Any]:
+        values = super().read()
+        file = values.pop("yaml", None)
+        if file is not None:
+            if "modulemd" in values:
+                raise InvalidInput(
+                    "The modulemd is given twice, as a file and as a key.", code="two_modulemds"
+                )
+            try:
+                values["modulemd"] = file.read().decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise InvalidInput(
+                    f"The file is not UTF-8: byte {error.start} is wrong.", code="invalid_body"
+                ) from error
+        return values
+
+
+class ChangeSerializer(StrictSerializer):
+    """What may be changed of a module build: it can be failed, which cancels it."""
+
+    state = Identifier(help_text="failed")
+    owner = Text(help_text="In whose name; only for a server without logins")
+
+
+class OwnerSerializer(StrictSerializer):
+    """A request that only says in whose name it is made."""
+
+    owner = Text(help_text="In whose name; only for a server without logins")
+
+
+def read(serializer: type[StrictSerializer], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a body against a serializer, and answer the values that are there."""
+    return serializer(data=data).read()
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,0 +1,27 @@
+"""Addresses of the API: every one in two spellings, with and without a slash, and never a redirect."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from builds.api.views.components import ComponentBuildViewSet
+from builds.api.views.modules import ModuleBuildViewSet
+from builds.api.views.service import AboutViewSet, RebuildStrategyViewSet
+
+
+class Router(SimpleRouter):
+    """A redirect to the other spelling would lose the body of a POST: both are answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trailing_slash = "/?"
+
+
+router = Router()
+router.register("module-builds", ModuleBuildViewSet, basename="module-build")
+router.register("component-builds", ComponentBuildViewSet, basename="component-build")
+router.register("about", AboutViewSet, basename="about")
+router.register("rebuild-strategies", RebuildStrategyViewSet, basename="rebuild-strategy")
+
+urlpatterns = [path("module-build-service/<str:version>/", include(router.urls))]

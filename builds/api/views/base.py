@@ -1,0 +1,122 @@
+"""What all views of the API have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from builds.api import pagination, parameters
+from builds.api.errors import body_too_large
+from builds.api.parameters import Shape
+from mbs.errors import Forbidden, InvalidInput, NotFound
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class ApiViewSet(GenericViewSet):
+    """Checks that concern every request, and headers of every answer.
+
+    :cvar parameters: names of the query parameters that the view knows.
+    """
+
+    parameters: frozenset[str] = frozenset()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        parameters.check_encoding(request)
+        if request.method not in SAFE:
+            _check_origin(request)
+            _check_length(request)
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if request.method in SAFE:
+            response["Access-Control-Allow-Origin"] = "*"
+            unknown = request.GET.keys() - self.parameters
+            if unknown:
+                response["Warning"] = parameters.warning(sorted(unknown))
+        return response
+
+
+class BuildViewSet(ApiViewSet):
+    """A list and the single items of it, in the shape that the request asks for.
+
+    :cvar noun: of one item, in messages.
+    """
+
+    pagination_class: type[pagination.Pages] = pagination.Pages
+    lookup_value_regex = "[0-9]+"
+    noun = ""
+
+    def list(self, request: Request, **kwargs: Any) -> Response:
+        """One page of the list."""
+        if "id" in request.query_params:
+            number = request.query_params["id"]
+            where = f"{request.path.rstrip('/')}/{number}" if number.isdigit() else "the address of the item"
+            raise InvalidInput(
+                "The parameter 'id' does not filter a list.",
+                code="id_is_no_filter",
+                hint=f"Did you mean to go to {where[:200]}?",
+            )
+        shape = parameters.shape(request)
+        page = self.paginate_queryset(self.filter_queryset(self.rows(shape)))
+        return self.get_paginated_response(self.represent(page, shape))
+
+    def retrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """One item."""
+        shape = parameters.shape(request)
+        return Response(self.represent([self.row(pk, shape)], shape)[0])
+
+    def row(self, pk: str, shape: Shape = Shape.VERBOSE) -> Any:
+        """The row of this number.
+
+        :raises NotFound: when there is none.
+        """
+        row = self.rows(shape).filter(pk=int(pk)).first()
+        if row is None:
+            raise NotFound(
+                f"There is no {self.noun} {pk[:30]}.", code=f"no_such_{self.noun.replace(' ', '_')}"
+            )
+        return row
+
+    def rows(self, shape: Shape) -> QuerySet[Any]:
+        """All rows, with the columns that this shape shows."""
+        raise NotImplementedError
+
+    def messages_of(self, build: Any) -> Response:
+        """One page of the log messages of a build, newest first."""
+        page = self.paginate_queryset(build.log_messages.order_by("-id"))
+        return self.get_paginated_response(self.represent(page, Shape.DEFAULT))
+
+    def represent(self, rows: Any, shape: Shape) -> Any:
+        """Rows as they are answered."""
+        serializer = self.get_serializer_class()
+        return serializer.page(rows, shape, self.request)
+
+
+def _check_origin(request: Request) -> None:
+    """Refuse what a page of another site makes a browser send.
+
+    Bodies are read whatever their type is, and a server without logins trusts whoever can connect: a
+    browser on the same machine must not be talked into submitting.
+    """
+    origin = request.META.get("HTTP_ORIGIN")
+    own = {request.get_host(), urlsplit(settings.MBS.BASE_URL).netloc}
+    if origin is not None and urlsplit(origin).netloc not in own:
+        raise Forbidden("Pages of other sites must not change anything here.", code="foreign_origin")
+
+
+def _check_length(request: Request) -> None:
+    """Refuse a body that is too large before any of it is read."""
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdigit() and int(length) > settings.MBS.BODY_LIMIT:
+        raise body_too_large()

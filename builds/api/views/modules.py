@@ -1,0 +1,88 @@
+"""Module builds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from builds.api import serializers
+from builds.api.authentication import acting_for, require_submitter
+from builds.api.pagination import PARAMETERS, Messages
+from builds.api.parameters import SHAPES, Shape
+from builds.api.permissions import require_owner
+from builds.api.views.base import BuildViewSet
+from builds.models import ModuleBuild
+from builds.services import cancellation
+from builds.services.submission import SubmissionRequest, submit
+from mbs.errors import InvalidInput
+from mbs.states import BuildState
+
+#: what ``state`` may be in a PATCH
+FAILED = (BuildState.FAILED.word, str(int(BuildState.FAILED)))
+
+
+class ModuleBuildViewSet(BuildViewSet):
+    """Module builds: list them, look at one, submit, cancel."""
+
+    noun = "module build"
+    queryset = ModuleBuild.objects.all()
+    serializer_class = serializers.ModuleBuildSerializer
+    parameters = frozenset({*PARAMETERS, *SHAPES})
+
+    def rows(self, shape: Shape) -> QuerySet[ModuleBuild]:
+        if shape is Shape.SHORT:
+            return self.queryset.only(
+                "id", "name", "stream", "version", "context", "state", "scratch"
+            ).order_by("-id")
+        return (self.queryset if shape is Shape.VERBOSE else self.queryset.defer("modulemd")).order_by("-id")
+
+    def create(self, request: Request, **kwargs: Any) -> Response:
+        """Submit a module; version 1 answers its first build, version 2 all."""
+        user = require_submitter(request.user)
+        values = serializers.read(serializers.SubmissionSerializer, request.data)
+        values["owner"] = acting_for(user, values)
+        builds = submit(SubmissionRequest(**values))
+        answers = self.represent(builds, Shape.VERBOSE)
+        return Response(answers[0] if request.version == "1" else answers, status=201)
+
+    def partial_update(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Cancel a module build that is on its way."""
+        user = require_submitter(request.user)
+        values = serializers.read(serializers.ChangeSerializer, request.data)
+        build = self.row(pk)
+        who = acting_for(user, values)
+        require_owner(user, who, build)
+        if values.get("state") not in FAILED:
+            raise InvalidInput(
+                "The key 'state' must be there and be 'failed'.",
+                code="invalid_state",
+                hint='Send {"state": "failed"} to cancel the build: nothing else can be changed.',
+            )
+        cancellation.cancel(build, who)
+        return Response(self.represent([build], Shape.VERBOSE)[0])
+
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Start a failed build again; what was built of it stays built."""
+        user = require_submitter(request.user)
+        values = serializers.read(serializers.OwnerSerializer, request.data)
+        build = self.row(pk)
+        who = acting_for(user, values)
+        require_owner(user, who, build)
+        cancellation.resume(build, who)
+        return Response(self.represent([build], Shape.VERBOSE)[0])
+
+    @action(
+        detail=True,
+        methods=["get"],
+        pagination_class=Messages,
+        serializer_class=serializers.LogMessageSerializer,
+        parameters=frozenset(PARAMETERS),
+    )
+    def messages(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Log messages of a module build, newest first."""
+        return self.messages_of(self.row(pk, Shape.SHORT))

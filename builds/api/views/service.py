@@ -1,0 +1,70 @@
+"""What the service says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from builds.api.views.base import ApiViewSet
+from mbs import __version__
+from mbs.errors import NotFound
+
+API_VERSION = 2
+
+STRATEGIES = {
+    "all": "Every component is built anew.",
+    "changed-and-after": "What has changed is built anew, and everything in the batches after it.",
+    "only-changed": "Only what has changed is built anew.",
+}
+
+
+class AboutViewSet(ApiViewSet):
+    """The version of the service, and how to log in."""
+
+    def list(self, request: Request, **kwargs: Any) -> Response:
+        return Response(
+            {"version": __version__, "api_version": API_VERSION, "auth_method": settings.MBS.AUTH_METHOD}
+        )
+
+
+class RebuildStrategyViewSet(ApiViewSet):
+    """The rebuild strategies, and which of them a submission may choose."""
+
+    def list(self, request: Request, **kwargs: Any) -> Response:
+        options = settings.MBS
+        chosen = options.REBUILD_STRATEGIES_ALLOWED if options.REBUILD_STRATEGY_ALLOW_OVERRIDE else ()
+        items = [
+            {
+                "name": name,
+                "description": description,
+                "allowed": name in chosen or name == options.REBUILD_STRATEGY,
+                "default": name == options.REBUILD_STRATEGY,
+            }
+            for name, description in sorted(STRATEGIES.items())
+        ]
+        return Response({"items": items})
+
+
+class FailureView(APIView):
+    """Answers with one error, where no other view serves."""
+
+    versioning_class = None
+    error: Exception = NotFound("There is no such thing.")
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise self.error
+
+
+def failure(error: Exception) -> Callable[..., HttpResponseBase]:
+    """A handler of Django's (``handler404`` and so on) that answers as the API does."""
+
+    def handler(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return FailureView.as_view(error=error)(request)
+
+    return handler

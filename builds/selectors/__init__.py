@@ -1,0 +1,5 @@
+"""What reads the database for more than one caller."""
+
+from builds.selectors.buildroots import GROUPS, build_groups, packages
+
+__all__ = ["GROUPS", "build_groups", "packages"]

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from builds.models import ModuleBuild, OutboxMessage
+from mbs.states import BuildState
+from tests.api.conftest import Api
+from tests.factories import module_build
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("state", ["failed", "4", 4])
+@pytest.mark.parametrize("before", [BuildState.INIT, BuildState.WAIT, BuildState.BUILD])
+def test_the_owner_cancels(api: Api, state: Any, before: BuildState) -> None:
+    build = module_build(state=before, owner="ann")
+    answer = api.patch(f"module-builds/{build.pk}", {"state": state, "owner": "ann"})
+    assert (answer["state_name"], answer["state_reason"]) == ("failed", "Canceled by ann.")
+    assert answer["error"]["code"] == "canceled"
+    assert "modulemd" in answer
+    assert OutboxMessage.objects.get().body["state_name"] == "failed"
+
+
+@pytest.mark.parametrize("before", [BuildState.DONE, BuildState.READY, BuildState.FAILED, BuildState.GARBAGE])
+def test_what_has_ended_cannot_be_canceled(api: Api, before: BuildState) -> None:
+    build = module_build(state=before, owner="ann")
+    api.patch(f"module-builds/{build.pk}", {"state": "failed", "owner": "ann"}, status=400)
+
+
+@pytest.mark.parametrize("body", [{"state": "failed"}, {"state": "failed", "owner": "bob"}])
+def test_others_cannot_cancel(api: Api, body: dict[str, str]) -> None:
+    build = module_build(owner="ann")
+    assert api.patch(f"module-builds/{build.pk}", body, status=403)["code"] == "not_owner"
+    assert ModuleBuild.objects.get().state == BuildState.INIT
+
+
+@pytest.mark.parametrize("body", [{}, {"state": "ready"}, {"state": True}, {"state": "failed", "name": "x"}])
+def test_nothing_else_can_be_changed(api: Api, body: dict[str, Any]) -> None:
+    build = module_build(owner="anonymous")
+    api.patch(f"module-builds/{build.pk}", body, status=400)
+    assert ModuleBuild.objects.get().state == BuildState.INIT
+
+
+def test_a_build_that_is_not_there_cannot_be_canceled(api: Api) -> None:
+    api.patch("module-builds/77", {"state": "failed"}, status=404)
+
+
+def test_a_failed_build_is_retried(api: Api) -> None:
+    build = module_build(state=BuildState.FAILED, owner="ann")
+    answer = api.post(f"module-builds/{build.pk}/retry", {"owner": "ann"}, status=200)
+    assert answer["state_name"] == "init"
+
+
+def test_a_ready_build_cannot_be_retried(api: Api) -> None:
+    build = module_build(state=BuildState.READY, owner="anonymous")
+    assert api.post(f"module-builds/{build.pk}/retry", {}, status=409)["code"] == "not_failed"
+
+
+def test_without_logins_configured_nobody_cancels(api: Api, option: Callable[..., None]) -> None:
+    option(NO_AUTH=False)
+    api.patch(f"module-builds/{module_build().pk}", {"state": "failed"}, status=401)
