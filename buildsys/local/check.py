@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
+from itertools import groupby
 from pathlib import Path
 
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox
@@ -65,3 +67,15 @@ def _try_sandbox(folder: Path | None) -> str:
         with BoundedLog(base / "log", 4096) as log:
             code = sandbox.run(["test", "-d", "/usr/share/mbs-check"], log)
             return "" if code == 0 else " ".join(log.recent()).strip() or "packages do not show in it."
+
+
+def main() -> int:
+    """Print what is missing; the exit code is 1 then. For programs that must not import the build system."""
+    problems = check(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    for hint, group in groupby(problems, key=lambda problem: problem.hint):
+        print(*(problem.message for problem in group), hint, sep="\n")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

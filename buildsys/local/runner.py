@@ -16,17 +16,19 @@ from buildsys.local.rpmfile import Package, read_package
 from buildsys.local.sandbox import BoundedLog, Sandbox, remove_tree
 
 _MAX_RESULTS = 10_000
-#: ``$1`` is the spec file; sources from git were checked out to /builddir/sources.
+#: Where the other layout of dist-git has its sources; its spec file is in SPECS then.
+SOURCES = "SOURCES"
+#: ``$1`` is the spec file, ``$2`` the commit, ``$3`` the folder of sources.
 _SOURCE_RPM = """
-mkdir -p sources srpms
-cp -R /input/files/. sources/
+mkdir -p "tree/$3" srpms
 if [ -d /input/git ]; then
     export GIT_INDEX_FILE=/builddir/.index GIT_CONFIG_NOSYSTEM=1
     git -c safe.directory='*' -c core.hooksPath=/dev/null --git-dir=/input/git \\
-        --work-tree=/builddir/sources checkout --force --quiet "$2" -- .
+        --work-tree=/builddir/tree checkout --force --quiet "$2" -- .
 fi
-exec rpmbuild -bs --nodeps --define "_topdir /builddir/build" --define "_sourcedir /builddir/sources" \\
-    --define "_srcrpmdir /builddir/srpms" -- "sources/$1"
+cp -R /input/files/. "tree/$3"
+exec rpmbuild -bs --nodeps --define "_topdir /builddir/build" --define "_sourcedir /builddir/tree/$3" \\
+    --define "_srcrpmdir /builddir/srpms" -- "tree/$1"
 """
 _BINARY_RPMS = """
 mkdir -p rpms
@@ -45,13 +47,18 @@ class Inputs:
 
     :param files: folder with files for the source folder: lookaside sources, or the spec itself.
     :param git: bare repository that holds ``commit``; or None.
-    :param spec: name of the spec file.
+    :param spec: path of the spec file in the repository, or its name in ``files``.
     """
 
     files: Path
     spec: str
     git: Path | None = None
     commit: str = ""
+
+    @property
+    def arguments(self) -> tuple[str, str, str]:
+        """Of the script that makes the source RPM."""
+        return self.spec, self.commit, SOURCES if "/" in self.spec else "."
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Run:
         readonly = {"/input/files": inputs.files}
         if inputs.git:
             readonly["/input/git"] = inputs.git
-        made = self._run("source RPM", _SOURCE_RPM, (inputs.spec, inputs.commit), readonly, deadline)
+        made = self._run("source RPM", _SOURCE_RPM, inputs.arguments, readonly, deadline)
         sources = self._collect(made / "srpms", self.task.path / "srpm")
         if len(sources) != 1 or sources[0].arch != "src":
             raise BuildFailed("The spec file did not make exactly one source RPM.")

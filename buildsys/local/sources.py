@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 
 from buildsys.base import BuildSystemError, Job
-from buildsys.local.runner import Inputs
+from buildsys.local.runner import SOURCES, Inputs
+from scm.components import find_spec, read_sources_file
 from scm.git import Repository, Snapshot
 from scm.options import ScmOptions
 from scm.sources import Lookaside, Upload, fill, parse_sources
@@ -38,29 +39,17 @@ def inputs(job: Job, folder: Path, options: ScmOptions) -> Iterator[Inputs]:
     url = ScmUrl.parse(job.source)
     with Repository(url.repository, options) as repository:
         snapshot = repository.snapshot(repository.resolve(url.revision))
-        spec = _spec_name(job, snapshot)
-        for name, upload in _listed(snapshot, options).items():
+        spec = find_spec(snapshot)
+        for name, upload in _listed(job.package, snapshot, options).items():
             _download(job.package, name, upload, folder, url, options)
         yield Inputs(folder, spec, repository.git_dir, snapshot.commit)
 
 
-def _spec_name(job: Job, snapshot: Snapshot) -> str:
-    specs = [path for path in snapshot.files if path.endswith(".spec") and "/" not in path]
-    if len(specs) != 1:
-        raise BuildSystemError(
-            f"{job.source} holds {len(specs)} spec files, not one.",
-            code="spec_files",
-            hint="Keep exactly one .spec file at the top of the repository.",
-        )
-    return specs[0]
-
-
-def _listed(snapshot: Snapshot, options: ScmOptions) -> dict[str, Upload]:
-    """The files named by ``sources`` that are not in git."""
-    if "sources" not in snapshot.files:
-        return {}
-    uploads = parse_sources(snapshot.read("sources", options.max_sources).decode("utf-8", "replace"))
-    return {name: upload for name, upload in uploads.items() if name not in snapshot.files}
+def _listed(package: str, snapshot: Snapshot, options: ScmOptions) -> dict[str, Upload]:
+    """The files that the repository says lie in a lookaside cache, without those that are in git as well."""
+    uploads = parse_sources(read_sources_file(snapshot, package, options))
+    committed = {name.removeprefix(f"{SOURCES}/") for name in snapshot.files}
+    return {name: upload for name, upload in uploads.items() if name not in committed}
 
 
 def _download(
