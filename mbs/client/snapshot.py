@@ -55,12 +55,12 @@ class Component:
 class Build:
     """One module build with its components, in the order of batches.
 
-    :param waiting_for: a sentence that says what it waits for, or empty.
     :param hint: what to do about its error, or empty.
     """
 
     id: int
     nsvc: str
+    tag: str
     state: BuildState
     scratch: bool
     reason: str
@@ -113,6 +113,7 @@ def _read_build(data: Json, components: list[Json]) -> Build:
     return Build(
         id=int(data["id"]),
         nsvc=":".join(clean(data.get(key)) for key in ("name", "stream", "version", "context")),
+        tag=clean(data.get("koji_tag")),
         state=BuildState(data["state"]),
         scratch=bool(data.get("scratch")),
         reason=clean(data.get("state_reason")),

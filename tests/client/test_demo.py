@@ -9,6 +9,7 @@ import pytest
 from git import Repo
 
 from mbs.client.address import Running, lock, publish
+from mbs.client.demo.install import DnfFailed, finished_module, installed_files, run
 from mbs.client.demo.repositories import commit_tree
 from mbs.client.demo.service import ServiceFailed, service
 from tests.client.fake_server import FakeServer
@@ -98,3 +99,53 @@ def test_service_that_cannot_start_tells_the_end_of_its_log(
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with pytest.raises(ServiceFailed, match="rpmbuild is not here"), service(tmp_path / "data", keep=False):
         pytest.fail("it did start")
+
+
+def finished(data: Path, dnf: str) -> Path:
+    """What the local build system leaves of a finished module, with a program in the place of dnf."""
+    folder = data / "local" / "modules" / "module-quiet"
+    (folder / "repo").mkdir(parents=True)
+    options = f"{dnf} --installroot=/tmp/quiet-root '--repofrompath=a b,{folder}/repo'"
+    (folder / "dnf.txt").write_text(
+        f"{options} module list quiet\n{options} module install quiet:1/default\n"
+    )
+    return folder
+
+
+def test_commands_of_a_finished_module_work_on_the_scratch_root(tmp_path: Path) -> None:
+    dnf = tmp_path / "dnf"
+    dnf.write_text(
+        '#!/bin/sh\necho "$@"; root=${1#--installroot=}; mkdir -p $root/usr/bin; touch $root/usr/bin/x\n'
+    )
+    dnf.chmod(0o755)
+    folder = finished(tmp_path, str(dnf))
+    root = tmp_path / "root"
+    module = finished_module(tmp_path, "module-quiet", root)
+    assert module is not None
+    assert module.repository == folder / "repo"
+    told = f"--installroot={root} --repofrompath=a b,{folder}/repo module"
+    assert run(module.listing, root) == f"{told} list quiet"
+    assert run(module.install, root) == f"{told} install quiet:1/default"
+    assert installed_files(root) == ["/usr/bin/x"]
+
+
+def test_what_dnf_says_when_it_fails_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(DnfFailed, match="exit code 3:\nnothing provides x"):
+        run(("sh", "-c", "echo nothing provides x; exit 3"), tmp_path / "root")
+
+
+def test_other_build_systems_leave_nothing_for_dnf(tmp_path: Path) -> None:
+    assert finished_module(tmp_path, "module-quiet", tmp_path / "root") is None
+
+
+def test_files_that_dnf_keeps_for_itself_are_not_the_modules(tmp_path: Path) -> None:
+    for name in (
+        "usr/share/quiet/a",
+        "etc/quiet.conf",
+        "etc/dnf/x",
+        "var/lib/rpm/rpmdb.sqlite",
+        "var/cache/y",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert installed_files(tmp_path) == ["/etc/quiet.conf", "/usr/share/quiet/a"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,8 +13,9 @@ import click
 from mbs.client.address import Running, data_dir
 from mbs.client.builds import components_table, print_table
 from mbs.client.demo.example import EXAMPLES, make_repositories
+from mbs.client.demo.install import dnf_is_there, finished_module, installed_files, run
 from mbs.client.demo.service import manage, service
-from mbs.client.display import follow
+from mbs.client.display import duration, follow
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish
 from mbs.client.rest import Client
 from mbs.client.snapshot import Build
@@ -38,7 +41,7 @@ def demo(keep: bool, data: str | None) -> None:
         say(f"The service is at {running.base_url}; its data is in {folder}.")
         build = build_example(running, folder)
         if build.succeeded:
-            show_result(build)
+            show_result(build, folder)
     if keep:
         say(f"The service stays at {running.base_url} (stop it: kill {running.pid}).")
     finish(SUCCESS if build.succeeded else BUILD_FAILED)
@@ -56,10 +59,24 @@ def build_example(running: Running, folder: Path) -> Build:
     return last.builds[0]
 
 
-def show_result(build: Build) -> None:
-    """The states, NVRs and seconds of the components."""
-    say(f"\n{build.nsvc} is {build.state.word}.\n")
+def show_result(build: Build, folder: Path) -> None:
+    """What was built, where it lies, and what dnf makes of it."""
+    say(f"\n{build.nsvc} is {build.state.word} after {duration(build.seconds(datetime.now(UTC)))}.\n")
     print_table(components_table(build))
+    module = finished_module(folder, build.tag, folder / "demo" / "root")
+    if module is None:
+        return
+    say(f"\nThe repository is in {module.repository}")
+    if not dnf_is_there():
+        say("There is no dnf here. With it, this installs the module:")
+        say(f"  {shlex.join(module.install)}")
+        return
+    for command in (module.listing, module.install):
+        say(f"\n$ {shlex.join(command)}")
+        say(run(command, module.root))
+    say("\nInstalled:")
+    for path in installed_files(module.root):
+        say(f"  {path}")
 
 
 def say(text: str) -> None:

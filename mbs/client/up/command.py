@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -58,28 +59,24 @@ def run(data: Path, port: int | None) -> bool:
     :raises MBSError: when it cannot start.
     """
     redis = find_redis()
-    held = lock(data)
-    check_machine(os.environ.get("MBS_SYSTEM", "local"), data)
-    web = listen(port)
-    redis_port = free_port()
-    base_url = f"http://{LOOPBACK}:{web.getsockname()[1]}"
-    configure_redis(data, redis_port)
-    children = programs(data, redis=redis, redis_port=redis_port, web=web, build_jobs=cores(os.environ))
-    log = Log(sys.stdout, [program.name for program in children])
-    service = Running(base_url, os.getpid(), str(data))
-    try:
+    with ExitStack() as stack:
+        stack.callback(os.close, lock(data))
+        check_machine(os.environ.get("MBS_SYSTEM", "local"), data)
+        web = stack.enter_context(listen(port))
+        service = Running(f"http://{LOOPBACK}:{web.getsockname()[1]}", os.getpid(), str(data))
+        redis_port = free_port()
+        configure_redis(data, redis_port)
+        children = programs(data, redis=redis, redis_port=redis_port, web=web, build_jobs=cores(os.environ))
+        log = Log(sys.stdout, [program.name for program in children])
+        stack.callback(withdraw, service)
         return Supervisor(
             children,
             log,
-            environment=environment(data, base_url),
+            environment=environment(data, service.base_url),
             folder=HOME,
             descriptors=(web.fileno(),),
             on_ready=announcement(service, log),
         ).run()
-    finally:
-        withdraw(service)
-        web.close()
-        os.close(held)
 
 
 def announcement(service: Running, log: Log) -> Callable[[], None]:
