@@ -23,6 +23,7 @@ _ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
 _LINKS = 5  # symbolic links followed inside a commit
 _LINK_BYTES = 4096
 _RETRY_AFTER = 1.0  # seconds
+_LAST_SECOND = 253402300799  # of the year 9999
 #: git's words for faults that trying again does not mend.
 _FINAL = re.compile(
     r"not our ref|unadvertised object|remote ref|not found|does not (appear|exist)|denied|prompts disabled"
@@ -78,6 +79,7 @@ class Repository(AbstractContextManager["Repository"]):
 
     :param url: without revision; ``options.timeout`` runs from here.
     :raises InvalidInput: ``repository_invalid``.
+    :raises ScmError: when not even a temporary repository can be made in time.
     """
 
     def __init__(self, url: str, options: ScmOptions) -> None:
@@ -86,7 +88,10 @@ class Repository(AbstractContextManager["Repository"]):
         self._options = options
         self._attempts = 1 if address.transport == "file" else options.attempts
         self._folder = tempfile.TemporaryDirectory(prefix="mbs-scm-", ignore_cleanup_errors=True)
-        self._git = GitRunner(Path(self._folder.name), address.transport, options)
+        try:
+            self._git = GitRunner(Path(self._folder.name), address.transport, options)
+        except GitFailed as error:
+            raise self._fault(error, "git init of a temporary repository") from error
         self._has_history = False
 
     def __exit__(
@@ -128,14 +133,21 @@ class Repository(AbstractContextManager["Repository"]):
     def snapshot(self, commit: str) -> Snapshot:
         """The files of a commit that ``resolve`` answered.
 
-        :raises ScmError: ``repository_too_large`` when it has too many files.
+        :raises ScmError: ``repository_too_large`` when it has too many files; ``commit_date_invalid``.
         """
         try:
-            told = self._git.run("log", "-1", "--format=%ct", commit, "--").decode()
+            seconds = int(self._git.run("log", "-1", "--format=%ct", commit, "--"))
             listing = self._git.run("ls-tree", "-rz", "--full-tree", commit, limit=self._options.max_listing)
         except GitFailed as error:
             raise self._fault(error, f"the list of files of commit {commit}") from error
-        return Snapshot(commit, datetime.fromtimestamp(int(told), UTC), _entries(listing), self)
+        if not 0 <= seconds <= _LAST_SECOND:
+            raise ScmError(
+                f"Commit {commit} of {self.url} has an impossible date.",
+                code="commit_date_invalid",
+                tried=f"{seconds} seconds since 1970",
+                hint="Commit again with the clock set right.",
+            )
+        return Snapshot(commit, datetime.fromtimestamp(seconds, UTC), _entries(listing), self)
 
     def is_on_branch(self, commit: str, branch: str) -> bool:
         """Whether a commit that ``resolve`` answered is part of a branch.

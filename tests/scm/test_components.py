@@ -9,7 +9,7 @@ import pytest
 from mbs.errors import Problem, Unprocessable
 from scm.components import ComponentRequest, verify_components
 from scm.options import ScmOptions
-from tests.gitrepos import commit, git, make_repo, package_files, url
+from tests.gitrepos import SPEC, commit, git, make_repo, package_files, url
 from tests.scm.servers import silent
 
 
@@ -51,13 +51,9 @@ def test_reports_all_problems_of_all_components_together(tmp_path: Path, options
         "badspec": package_files("badspec", **{"badspec.spec": "%if 1\nName: x\n"}),
         "noname": package_files("noname", **{"noname.spec": "Version: 1\nRelease: 1\n"}),
         "nosource": package_files("nosource", sources=""),
-        "twomissing": package_files("twomissing", sources=""),
+        "twomissing": {"twomissing.spec": "Patch0: gone.patch\n" + SPEC.format(name="twomissing")},
         "hugespec": package_files("hugespec", **{"hugespec.spec": b"#" * 10_001}),
     }
-    repositories["twomissing"]["twomissing.spec"] += "%package x\n"  # type: ignore[operator]
-    repositories["twomissing"]["twomissing.spec"] = (
-        "Patch0: gone.patch\n" + repositories["twomissing"]["twomissing.spec"]  # type: ignore[operator]
-    )
     for name, files in repositories.items():
         make_repo(tmp_path / name, files)
     requests = [

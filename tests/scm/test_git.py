@@ -209,6 +209,23 @@ def test_a_commit_with_more_files_than_the_bound_is_refused(folder: Path, option
     assert caught.value.code == "repository_too_large"
 
 
+def test_a_commit_from_the_far_future_is_refused(folder: Path, options: ScmOptions) -> None:
+    person = "Tester <tester@example.org> 99999999999999 +0000"
+    raw = folder.parent / "raw"
+    raw.write_text(f"tree {_rev(folder, 'master^{tree}')}\nauthor {person}\ncommitter {person}\n\nx\n")
+    future = git(folder, "hash-object", "-t", "commit", "-w", str(raw))
+    git(folder, "update-ref", "refs/heads/future", future)
+    with Repository(url(folder), options) as repository, pytest.raises(ScmError) as caught:
+        repository.snapshot(repository.resolve("future"))
+    assert caught.value.code == "commit_date_invalid"
+
+
+def test_no_time_left_is_a_fault_like_any_other(folder: Path, options: ScmOptions) -> None:
+    with pytest.raises(ScmError) as caught:
+        Repository(url(folder), replace(options, timeout=0.0001))
+    assert caught.value.code == "repository_unreachable"
+
+
 def test_a_server_that_never_answers_is_left(options: ScmOptions) -> None:
     started = time.monotonic()
     with (
