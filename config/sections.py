@@ -45,6 +45,7 @@ class StandaloneConfiguration:
     MESSAGING = "log"
     NO_AUTH = True
     YAML_SUBMIT_ALLOWED = True
+    MODULES_ALLOW_SCRATCH = True
     ALLOW_CUSTOM_SCMURLS = True
     RPMS_ALLOW_REPOSITORY = True
     MODULES_ALLOW_REPOSITORY = True

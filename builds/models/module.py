@@ -67,6 +67,12 @@ class ModuleBuild(models.Model):
 
     #: what ``xmd.mbs.buildrequires`` says, so that no list has to parse a document
     buildrequires = models.JSONField(default=dict)
+    #: what its document requires at run time: one mapping (module name -> streams) per dependency list
+    requires = models.JSONField(default=list)
+    #: of the repository that its document came from
+    commit = models.CharField(max_length=64, blank=True)
+    #: of what is built against it, where it sets one
+    disttag_marking = models.CharField(max_length=64, blank=True)
     required_modules = models.ManyToManyField(
         "self", through="BuildRequirement", symmetrical=False, related_name="required_by"
     )

@@ -11,6 +11,7 @@ from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild
 from buildsys import registry
 from buildsys.base import BuildSystem, Job, Module
+from mbs import macros
 
 RUN_TASK = "builder.run"
 
@@ -54,16 +55,9 @@ def as_jobs(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[Jo
             module=module,
             package=component.package,
             source=f"{component.scmurl}#{component.ref}" if component.scmurl else "",
-            spec="" if component.scmurl else _macros(build),
+            spec="" if component.scmurl else macros.spec_for(build),
             weight=component.weight,
             arches=tuple(component.arches) or module.arches,
         )
         for component in components
     ]
-
-
-def _macros(build: ModuleBuild) -> str:
-    """The spec file of module-build-macros for a build."""
-    from mbs import macros
-
-    return macros.spec_for(build)

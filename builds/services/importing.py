@@ -1,0 +1,183 @@
+"""Modules that were built elsewhere, base modules above all: they come in ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from builds.models import BuildRequirement, ModuleBuild, VirtualStream
+from builds.services import transitions
+from mbs import modulemd
+from mbs.contexts import contexts, stream_version
+from mbs.errors import Unprocessable
+from mbs.expansion.memory import DEFAULT_CONTEXT
+from mbs.modulemd import StreamV2
+from mbs.modulemd.parsing import parse_streams
+from mbs.states import BuildState
+
+OWNER = "mbs_import"
+
+
+def import_module(text: str, *, scmurl: str = "", commit: str = "") -> tuple[ModuleBuild, list[str]]:
+    """Record a module as ready, or bring the one of the same name up to date.
+
+    :param text: of its modulemd document; it needs a name, a stream and a version.
+    :return: the module, and what was done, for people.
+    :raises Unprocessable: the document is invalid, or requires what is not there.
+    """
+    streams = parse_streams(text, strict=False)
+    if len(streams) > 1:
+        raise Unprocessable("The document stands for several streams.", code="several_streams")
+    document = streams[0]
+    document.context = document.context or DEFAULT_CONTEXT
+    _check(document)
+    required = _required(document)
+    notes = _notes(document, required, commit)
+    document = replace(document, xmd={**_mapping(document.xmd), "mbs": notes})
+    messages: list[str] = []
+    with transaction.atomic():
+        build = _record(document, notes, scmurl, commit, messages)
+        build.virtual_streams.set(_virtual_streams(notes))
+        build.requirement_links.all().delete()
+        BuildRequirement.objects.bulk_create(
+            [BuildRequirement(module_build=build, required=each) for each in required.values()]
+        )
+    return build, messages
+
+
+def _check(document: StreamV2) -> None:
+    missing = [key for key in ("name", "stream", "version") if not getattr(document, key)]
+    if missing:
+        raise Unprocessable(
+            f"The document does not say the module's {', '.join(missing)}.",
+            code="incomplete_nsvc",
+            hint="An imported module needs data.name, data.stream and data.version.",
+        )
+    marking = document.mbs.get("disttag_marking", "")
+    if not isinstance(marking, str) or "-" in marking:
+        raise Unprocessable(
+            f"data.xmd.mbs.disttag_marking is {str(marking)[:80]!r}: it must be text without a dash.",
+            code="invalid_disttag_marking",
+        )
+    streams = document.mbs.get("virtual_streams", [])
+    if not isinstance(streams, list) or not all(isinstance(each, str) and each for each in streams):
+        raise Unprocessable(
+            "data.xmd.mbs.virtual_streams must be a list of stream names.", code="invalid_virtual_streams"
+        )
+
+
+def _required(document: StreamV2) -> dict[str, ModuleBuild]:
+    """The ready builds that it was built against: as its notes say, else as its dependencies do."""
+    recorded = _mapping(document.mbs.get("buildrequires"))
+    written = {
+        name: streams for each in document.dependencies for name, streams in each.buildrequires.items()
+    }
+    found = {}
+    for name in recorded or written:
+        rows = ModuleBuild.objects.filter(name=name, state=BuildState.READY, scratch=False)
+        if recorded:
+            info = _mapping(recorded[name])
+            rows = rows.filter(
+                **{key: str(info[key]) for key in ("stream", "version", "context") if key in info}
+            )
+        elif len(written[name]) == 1 and not written[name][0].startswith("-"):
+            rows = rows.filter(stream=written[name][0])
+        else:
+            raise Unprocessable(
+                f"The buildrequires of {name} do not name one stream.",
+                code="unresolved_buildrequires",
+                hint="Say in data.xmd.mbs.buildrequires what the module was built against.",
+            )
+        build = max(rows.defer("modulemd"), key=lambda row: int(row.version), default=None)
+        if build is None:
+            raise Unprocessable(
+                f"The module was built against {name}, and no such build of it is ready here.",
+                code="unknown_buildrequire",
+                hint=f"Import {name} first.",
+            )
+        found[name] = build
+    return found
+
+
+def _notes(document: StreamV2, required: Mapping[str, ModuleBuild], commit: str) -> dict[str, Any]:
+    """``xmd.mbs`` with everything that later builds look for."""
+    recorded = _mapping(document.mbs.get("buildrequires"))
+    buildrequires = {
+        name: {
+            "ref": build.commit,
+            "stream": build.stream,
+            "version": build.version,
+            "context": build.context,
+            "koji_tag": build.koji_tag or "",
+            **_mapping(recorded.get(name)),
+        }
+        for name, build in required.items()
+    }
+    return {"mse": "true", "commit": commit, **document.mbs, "buildrequires": buildrequires}
+
+
+def _record(
+    document: StreamV2, notes: Mapping[str, Any], scmurl: str, commit: str, messages: list[str]
+) -> ModuleBuild:
+    requires = [each.requires for each in document.dependencies]
+    options = settings.MBS
+    hashes = contexts(notes["buildrequires"], requires, options.BASE_MODULE_NAMES)
+    now = timezone.now()
+    key = {
+        "name": document.name,
+        "stream": document.stream,
+        "version": str(document.version),
+        "context": document.context,
+    }
+    fields = {
+        "modulemd": modulemd.dump(document),
+        "state": BuildState.READY,
+        "state_reason": None,
+        "owner": OWNER,
+        "scmurl": scmurl or None,
+        "commit": str(notes.get("commit") or commit),
+        "koji_tag": str(notes.get("koji_tag") or "") or None,
+        "rebuild_strategy": "all",
+        "buildrequires": notes["buildrequires"],
+        "requires": requires,
+        "disttag_marking": notes.get("disttag_marking", ""),
+        "build_context": hashes.build_context,
+        "build_context_no_bms": hashes.build_context_no_bms,
+        "runtime_context": hashes.runtime_context,
+        "stream_version": _stream_version(document),
+        "time_modified": now,
+        "time_completed": now,
+    }
+    build = ModuleBuild.objects.select_for_update().filter(**key).first()
+    if build is None:
+        build = ModuleBuild.objects.create(**key, **fields)
+        messages.append(f"Module {build.nsvc} imported.")
+    else:
+        messages.append(f"Module {build.nsvc} is known and {build.state_name}: it is brought up to date.")
+        for name, value in fields.items():
+            setattr(build, name, value)
+        build.save(update_fields=list(fields))
+        messages.append(f"Module {build.nsvc} imported again.")
+    transitions.announce(build, [(BuildState.READY, None)])
+    return build
+
+
+def _stream_version(document: StreamV2) -> float | None:
+    if document.name not in settings.MBS.BASE_MODULE_NAMES:
+        return None
+    return stream_version(document.stream, suffixes=settings.MBS.STREAM_SUFFIXES) or 0.0
+
+
+def _virtual_streams(notes: Mapping[str, Any]) -> list[VirtualStream]:
+    names = set(notes.get("virtual_streams") or ())
+    VirtualStream.objects.bulk_create([VirtualStream(name=name) for name in names], ignore_conflicts=True)
+    return list(VirtualStream.objects.filter(name__in=names))
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,24 @@
+"""From a request to module builds.
+
+``request`` is what a user asks for and what of it is allowed; ``sources`` reads the document and what it
+names; ``recording`` writes the builds down. ``submit`` is the whole of it.
+"""
+
+from __future__ import annotations
+
+from builds.models import ModuleBuild
+from builds.services.submission.recording import record
+from builds.services.submission.request import SubmissionRequest, check
+from builds.services.submission.sources import prepare
+
+__all__ = ["SubmissionRequest", "submit"]
+
+
+def submit(request: SubmissionRequest) -> list[ModuleBuild]:
+    """Record the builds that a request asks for and start them.
+
+    :return: all builds of the expansion: new ones, resumed ones, and those that exist already.
+    :raises MBSError: nothing was recorded then. ``Conflict`` when all of them exist and none had failed.
+    """
+    check(request)
+    return record(request, prepare(request))

@@ -1,0 +1,147 @@
+"""What a user asks for, and whether it may be asked for (contract: rest, Submitting)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from mbs.errors import Forbidden, InvalidInput, NotSupported
+
+
+@dataclass(frozen=True)
+class SubmissionRequest:
+    """The form of it is checked already, the meaning is not.
+
+    :param modulemd: text of a document that is submitted instead of an scm url.
+    :param reuse_components_from: number or NSVC of a module build.
+    """
+
+    owner: str
+    scmurl: str = ""
+    branch: str = ""
+    modulemd: str = ""
+    module_name: str = ""
+    module_stream: str = ""
+    buildrequire_overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    require_overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    rpm_component_ref_overrides: Mapping[str, str] = field(default_factory=dict)
+    rebuild_strategy: str = ""
+    reuse_components_from: str = ""
+    scratch: bool = False
+    side_tag: str = ""
+    srpms: Sequence[str] = ()
+
+    @property
+    def strategy(self) -> str:
+        return self.rebuild_strategy or str(settings.MBS.REBUILD_STRATEGY)
+
+
+def check(request: SubmissionRequest) -> None:
+    """Refuse what contradicts itself or is switched off.
+
+    :raises InvalidInput: keys are missing or do not go together.
+    :raises Forbidden: the configuration does not allow it.
+    :raises NotSupported: the build system has no such thing.
+    """
+    if request.modulemd:
+        _check_yaml(request)
+    else:
+        _check_scm(request)
+    _check_scratch(request)
+    _check_rebuilding(request)
+    if request.side_tag:
+        raise NotSupported(
+            "Builds in a side tag are not supported by this build system.",
+            code="side_tag_not_supported",
+            hint="Leave side_tag out.",
+        )
+
+
+def _check_scm(request: SubmissionRequest) -> None:
+    if not request.scmurl:
+        raise InvalidInput(
+            "A submission needs scmurl, or a modulemd document.",
+            code="missing_scmurl",
+            hint='Send {"scmurl": "https://.../name.git?#commit", "branch": "stream"}.',
+        )
+    if not request.branch:
+        raise InvalidInput(
+            "scmurl needs branch: the branch that the commit is on.",
+            code="missing_branch",
+            hint="The branch is the module's stream unless the document names one.",
+        )
+    if request.module_name or request.module_stream:
+        raise InvalidInput(
+            "module_name and module_stream go with a modulemd document only.",
+            code="name_with_scmurl",
+            hint="With scmurl the name is the repository's and the stream is the branch.",
+        )
+
+
+def _check_yaml(request: SubmissionRequest) -> None:
+    if request.scmurl:
+        raise InvalidInput(
+            "scmurl and a modulemd document exclude each other.",
+            code="scmurl_with_yaml",
+            hint="Send one of them.",
+        )
+    options = settings.MBS
+    if not (options.YAML_SUBMIT_ALLOWED or (request.scratch and options.MODULES_ALLOW_SCRATCH)):
+        raise Forbidden(
+            "Submitting a modulemd document is switched off here.",
+            code="yaml_not_allowed",
+            hint="Commit the document and submit its scmurl.",
+        )
+
+
+def _check_scratch(request: SubmissionRequest) -> None:
+    options = settings.MBS
+    if not request.scratch:
+        if request.srpms:
+            raise InvalidInput(
+                "srpms go with scratch builds only.",
+                code="srpms_without_scratch",
+                hint="Set scratch, or leave srpms out.",
+            )
+        blocked = next((r for r in options.SCRATCH_BUILD_ONLY_BRANCHES if re.search(r, request.branch)), None)
+        if request.branch and blocked:
+            raise InvalidInput(
+                f"From the branch {request.branch!r} only scratch builds are made.",
+                code="scratch_only_branch",
+                hint="Set scratch, or submit another branch.",
+            )
+        return
+    if not options.MODULES_ALLOW_SCRATCH:
+        raise Forbidden("Scratch builds are switched off here.", code="scratch_not_allowed")
+    if request.srpms:
+        raise NotSupported(
+            "Scratch builds from uploaded SRPMs are not supported by this build system.",
+            code="srpms_not_supported",
+            hint="Submit commits instead of srpms.",
+        )
+
+
+def _check_rebuilding(request: SubmissionRequest) -> None:
+    options = settings.MBS
+    if request.rebuild_strategy and request.rebuild_strategy != options.REBUILD_STRATEGY:
+        if not options.REBUILD_STRATEGY_ALLOW_OVERRIDE:
+            raise InvalidInput(
+                "The rebuild strategy cannot be chosen here.",
+                code="strategy_not_overridable",
+                hint=f"Leave rebuild_strategy out; it is {options.REBUILD_STRATEGY}.",
+            )
+        if request.rebuild_strategy not in options.REBUILD_STRATEGIES_ALLOWED:
+            raise InvalidInput(
+                f"The rebuild strategy {request.rebuild_strategy[:40]!r} is not allowed here.",
+                code="strategy_not_allowed",
+                hint=f"Use one of: {', '.join(options.REBUILD_STRATEGIES_ALLOWED)}.",
+            )
+    if request.reuse_components_from and request.strategy == "all":
+        raise InvalidInput(
+            "reuse_components_from contradicts the rebuild strategy 'all', which reuses nothing.",
+            code="reuse_with_all",
+            hint="Leave one of them out.",
+        )

@@ -1,0 +1,197 @@
+"""Read the document of a submission and all that it names: nothing is written to the database here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from functools import partial
+
+from django.conf import settings
+from django.utils import timezone
+
+from builds.selectors.universe import DatabaseUniverse
+from builds.services.submission.request import SubmissionRequest
+from mbs import expansion
+from mbs.batches import Included, Placed, place
+from mbs.errors import Forbidden, InvalidInput, Problem, Unprocessable
+from mbs.modulemd import RpmComponent, StreamV2
+from mbs.modulemd.parsing import parse_streams
+from scm.components import ComponentRequest, VerifiedComponent, verify_components
+from scm.modules import fetch_modulemd
+from scm.options import ScmOptions
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is needed to record the builds of a submission.
+
+    :param scmurl: of exactly the revision that was read; None for a document that was sent.
+    :param version: the document's, or made from the time of the commit, without the base module's prefix.
+    :param components: in the order of their batches, each with what git says of it.
+    """
+
+    documents: Sequence[StreamV2]
+    scmurl: str | None
+    commit: str
+    version: int
+    components: Sequence[tuple[Placed, VerifiedComponent]]
+    expansion: expansion.Expansion
+
+
+def prepare(request: SubmissionRequest) -> Prepared:
+    """Fetch, validate, expand and verify.
+
+    :raises MBSError: the first step that finds faults names all that it found.
+    """
+    options = scm_options()
+    scmurl, commit, moment = None, "", timezone.now()
+    if request.modulemd:
+        text, name, stream = request.modulemd, request.module_name, request.module_stream
+    else:
+        source = fetch_modulemd(request.scmurl, request.branch, options)
+        text, name, stream = source.text, source.name, request.branch
+        scmurl, commit, moment = source.scmurl, source.commit, source.commit_time
+    documents = parse_streams(text, strict=True, name=name, stream=stream)
+    document = documents[0]
+    _check_names(request, document, name, stream)
+    _check_xmd(document)
+    expanded = expand(documents, request)
+    return Prepared(
+        documents=documents,
+        scmurl=scmurl,
+        commit=commit,
+        version=document.version or int(moment.astimezone(UTC).strftime("%Y%m%d%H%M%S")),
+        components=_components(document, request, options),
+        expansion=expanded,
+    )
+
+
+def expand(documents: Sequence[StreamV2], request: SubmissionRequest) -> expansion.Expansion:
+    """The builds that documents stand for, against the modules in the database."""
+    return expansion.expand(
+        documents,
+        DatabaseUniverse(),
+        expansion.Settings.from_options(settings.MBS),
+        expansion.Request(
+            buildrequire_overrides=request.buildrequire_overrides,
+            require_overrides=request.require_overrides,
+            branch=request.branch,
+        ),
+    )
+
+
+def scm_options() -> ScmOptions:
+    """What the configuration says about reading from git."""
+    options = settings.MBS
+    return ScmOptions(
+        allowed_prefixes=options.SCMURLS,
+        allow_custom=options.ALLOW_CUSTOM_SCMURLS,
+        default_branch=options.DEFAULT_BRANCH,
+        lookaside=options.LOOKASIDE_URLS,
+        workers=options.SCM_PARALLEL,
+        timeout=options.SCM_NET_TIMEOUT,
+        max_pack=options.SCM_SIZE_LIMIT,
+        spec_cpu=options.SPEC_CPU_LIMIT,
+        spec_memory=options.SPEC_MEMORY_LIMIT,
+    )
+
+
+def _check_names(request: SubmissionRequest, document: StreamV2, name: str, stream: str) -> None:
+    options = settings.MBS
+    for kind, said, found, allowed, option in (
+        ("name", document.name, name, options.ALLOW_NAME_OVERRIDE_FROM_SCM, "repository"),
+        ("stream", document.stream, stream, options.ALLOW_STREAM_OVERRIDE_FROM_SCM, "branch"),
+    ):
+        if not said:
+            raise Unprocessable(
+                f"The document does not say the module's {kind}.",
+                code=f"no_{kind}",
+                hint=f"Set data.{kind}, or send module_{kind}.",
+            )
+        if request.scmurl and said != found and not allowed:
+            raise Unprocessable(
+                f"The document's {kind} is {said!r}, but its {option} is {found!r}.",
+                code=f"other_{kind}",
+                hint=f"Leave data.{kind} out, or make both the same.",
+            )
+        if ":" in said or (not options.ALLOW_DASHES_IN_SVC and kind == "stream" and "-" in said):
+            raise Unprocessable(
+                f"The module's {kind} {said!r} holds a character that is not allowed in it.",
+                code=f"invalid_{kind}",
+                hint="Use letters, digits, dots and underscores.",
+            )
+    if document.name in options.BASE_MODULE_NAMES:
+        raise InvalidInput(
+            f"{document.name} is a base module: it cannot be built.",
+            code="base_module",
+            hint="Base modules are imported by an operator (import_module).",
+        )
+
+
+def _check_xmd(document: StreamV2) -> None:
+    """The service's own notes are no author's to write, but for two keys of privileged modules."""
+    if not isinstance(document.xmd, dict) or "mbs" not in document.xmd:
+        return
+    privileged = document.name in settings.MBS.ALLOWED_PRIVILEGED_MODULE_NAMES
+    allowed = {"disttag_marking", "koji_tag_arches"} if privileged else set()
+    if not document.mbs or set(document.mbs) - allowed:
+        raise Unprocessable(
+            "The key mbs in data.xmd is reserved for the service.",
+            code="reserved_xmd",
+            hint="Remove data.xmd.mbs from the document.",
+        )
+    if "-" in str(document.mbs.get("disttag_marking", "")):
+        raise Unprocessable("data.xmd.mbs.disttag_marking holds a dash.", code="invalid_disttag_marking")
+
+
+def _components(
+    document: StreamV2, request: SubmissionRequest, options: ScmOptions
+) -> list[tuple[Placed, VerifiedComponent]]:
+    placed = place(document, partial(_included, options=options))
+    overrides = dict(request.rpm_component_ref_overrides)
+    names = {each.component.name for each in placed}
+    if unknown := sorted(set(overrides) - names):
+        raise InvalidInput(
+            f"rpm_component_ref_overrides names {', '.join(unknown)}: no component of the module.",
+            code="unknown_component",
+            hint=f"Its components are {', '.join(sorted(names))}." if names else "It has no components.",
+        )
+    requests = [_component_request(each.component, overrides) for each in placed]
+    return list(zip(placed, verify_components(requests, options) if requests else [], strict=True))
+
+
+def _component_request(component: RpmComponent, overrides: Mapping[str, str]) -> ComponentRequest:
+    options = settings.MBS
+    for kind, value, allowed in (
+        ("repository", component.repository, options.RPMS_ALLOW_REPOSITORY),
+        ("cache", component.cache, options.RPMS_ALLOW_CACHE),
+    ):
+        if value and not allowed:
+            raise Forbidden(
+                f"Component {component.name} names a {kind} of its own, which is not allowed here.",
+                code=f"custom_{kind}",
+                hint=f"Remove {kind} from the component.",
+            )
+    repository = component.repository or f"{options.RPMS_DEFAULT_REPOSITORY}{component.name}"
+    return ComponentRequest(component.name, repository, overrides.get(component.name) or component.ref or "")
+
+
+def _included(key: str, component: Included, options: ScmOptions) -> StreamV2:
+    """The document of an included module."""
+    allowed = settings.MBS.MODULES_ALLOW_REPOSITORY
+    if component.repository and not allowed:
+        raise Forbidden(
+            f"The included module {key} names a repository of its own, which is not allowed here.",
+            code="custom_repository",
+            hint="Remove repository from the module.",
+        )
+    repository = component.repository or f"{settings.MBS.MODULES_DEFAULT_REPOSITORY}{component.name}"
+    source = fetch_modulemd(f"{repository}?#{component.ref or options.default_branch}", "", options)
+    streams = parse_streams(source.text, strict=True, name=source.name, stream=component.ref or "")
+    if len(streams) > 1:
+        problem = Problem(
+            "several_streams", f"The included module {key} stands for several streams.", component=key
+        )
+        raise Unprocessable(problem.message, code=problem.code, problems=[problem])
+    return streams[0]
