@@ -1,8 +1,8 @@
 """Where the service is: what the user says, or else the standalone service this user runs.
 
-A running ``mbs up`` leaves ``server.json`` in its data folder, and one in the default data folder
-that points to it, so that the other commands find it without being told. The lock on the data
-folder, held as long as it runs, tells a living service from what a dead one left behind.
+A running ``mbs up`` leaves ``server.json`` in its data folder, and one in the folder where the other
+commands look first (``MBS_DATA_DIR``, or the default), so that they find it without being told. The
+lock on the data folder, held as long as it runs, tells a living service from what a dead one left.
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ def running(data: Path) -> Running | None:
 
 def publish(service: Running) -> None:
     """Let the other commands find a service."""
-    own, default = Path(service.data), default_data_dir()
+    own, looked_at = Path(service.data), data_dir(None)
     _write(own, service)
-    shown = running(default)
-    if default != own and (shown is None or shown == service):
+    shown = running(looked_at)
+    if looked_at != own and (shown is None or shown == service):
         with suppress(OSError):  # the pointer is a comfort: whoever cannot write it names the server
-            _write(default, service)
+            _write(looked_at, service)
 
 
 def withdraw(service: Running) -> None:
     """Undo ``publish``, but for what another service has published there since."""
-    for folder in {Path(service.data), default_data_dir()}:
+    for folder in {Path(service.data), data_dir(None)}:
         if running(folder) == service:
             (folder / SERVER_FILE).unlink(missing_ok=True)
 

@@ -1,0 +1,61 @@
+"""``mbs up`` for real: all its processes, on a data folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mbs.client.address import running
+from mbs.client.cli import main
+from mbs.client.demo.service import service
+
+
+def children(pid: int) -> dict[int, str]:
+    """The processes that a process has started: number -> command line."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {
+        int(each): Path(f"/proc/{each}/cmdline").read_bytes().replace(b"\0", b" ").decode() for each in found
+    }
+
+
+def the_one(pid: int, word: str) -> int | None:
+    return next((number for number, command in children(pid).items() if word in command), None)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def test_it_serves_heals_and_leaves_nothing_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("MBS_", "DJANGO_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MBS_SYSTEM", "simulated")
+    data = tmp_path / "data folder"
+    monkeypatch.setenv("MBS_DATA_DIR", str(data))
+    with service(data, keep=False) as there:
+        answer = CliRunner().invoke(main, ["list"])
+        assert answer.exit_code == 0, answer.output
+        words = ["redis-server", "uvicorn", "--queues=workflow,sweeps", "--queues=builds", "beat"]
+        assert all(the_one(there.pid, word) for word in words)
+        for word in ("redis-server", "uvicorn"):
+            victim = the_one(there.pid, word)
+            assert victim is not None
+            os.kill(victim, signal.SIGKILL)
+            wait_for(lambda word=word, victim=victim: the_one(there.pid, word) not in (None, victim))
+        # The port is held while the web server starts again: the request waits for it.
+        assert CliRunner().invoke(main, ["about"]).exit_code == 0
+        everybody = [there.pid, *children(there.pid)]
+    assert running(data) is None
+    assert not [pid for pid in everybody if Path(f"/proc/{pid}").exists()]
+    assert list(tmp_path.rglob("server.json")) == []
+    log = (data / "up.log").read_text()
+    assert "redis was killed by SIGKILL; it starts again" in log
