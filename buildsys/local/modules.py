@@ -46,8 +46,9 @@ class ModuleFolder:
 
     @property
     def path(self) -> Path:
-        # A stream may hold characters that a file name may not.
-        return self.root / "modules" / quote(self.tag, safe="+").replace("/.", "/%2E")
+        # A stream may hold characters that a file name may not, or that lead elsewhere.
+        name = quote(self.tag, safe="+")
+        return self.root / "modules" / (f"%2E{name[1:]}" if name.startswith(".") else name)
 
     @property
     def repo(self) -> Path:

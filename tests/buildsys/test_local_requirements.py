@@ -1,0 +1,124 @@
+"""Build requirements: earlier batches, the host, versions, rich dependencies, hostile names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from buildsys.local import host
+from buildsys.local.requirements import conflicting, missing
+from buildsys.local.rpmfile import BadPackage, Dependency, Package, read_package
+
+
+def package(name: str, version: str, *provides: Dependency) -> Package:
+    own = Dependency(name, "=", f"{version}-1")
+    return Package(
+        name=name,
+        epoch=0,
+        version=version,
+        release="1",
+        arch="x86_64",
+        license="MIT",
+        sourcerpm=f"{name}-{version}-1.src.rpm",
+        modularitylabel="",
+        provides=(own, *provides),
+        requires=(),
+        conflicts=(),
+        files=(f"/usr/include/{name}.h",),
+        excludearch=(),
+        exclusivearch=(),
+    )
+
+
+EARLIER = [package("greet-devel", "1.10", Dependency("pkgconfig(greet)", "=", "1.10"))]
+
+
+@pytest.mark.parametrize(
+    "need",
+    [
+        Dependency("greet-devel"),
+        Dependency("greet-devel", ">", "1.9"),
+        Dependency("greet-devel", "=", "1.10-1"),
+        Dependency("pkgconfig(greet)", ">=", "1.2"),
+        Dependency("/usr/include/greet-devel.h"),
+        Dependency("/bin/sh"),
+        Dependency("make"),
+        Dependency("gcc", ">=", "4"),
+        Dependency("rpmbuild", ">=", "4"),
+        Dependency("(absent or gcc)"),
+        Dependency("(absent if not-installed)"),
+        Dependency("(greet-devel >= 1 and make)"),
+    ],
+    ids=str,
+)
+def test_met(need: Dependency) -> None:
+    assert missing([need], EARLIER) == []
+
+
+@pytest.mark.parametrize(
+    "need",
+    [
+        Dependency("greet-devel", ">", "1.10"),
+        Dependency("greet-devel", "<", "1.2"),
+        Dependency("pkgconfig(greet)", "=", "2"),
+        Dependency("pkgconfig(no-such-module)"),
+        Dependency("/usr/bin/no-such-file"),
+        Dependency("gcc", ">=", "999"),
+        Dependency("no-such-package-devel"),
+        Dependency("(absent if greet-devel)"),
+        Dependency("(absent and make)"),
+        Dependency("(("),
+        Dependency("--help"),
+        Dependency("$(touch /tmp/mbs-pwned)"),
+        Dependency("a" * 10_000),
+        Dependency("no\nnewline"),
+        Dependency(""),
+    ],
+    ids=lambda need: str(need)[:40],
+)
+def test_not_met_and_named_as_written(need: Dependency) -> None:
+    assert missing([Dependency("make"), need, need], EARLIER) == [str(need)]
+    assert not Path("/tmp/mbs-pwned").exists()
+
+
+def test_an_earlier_batch_without_the_package_does_not_meet_it() -> None:
+    assert missing([Dependency("greet-devel")], []) == ["greet-devel"]
+
+
+def test_conflicts_with_an_earlier_batch_are_found() -> None:
+    conflicts = [
+        Dependency("greet-devel", "<", "2"),
+        Dependency("greet-devel", "<", "1"),
+        Dependency("other"),
+    ]
+    assert conflicting(conflicts, EARLIER) == ["greet-devel < 2"]
+
+
+def test_the_host_tells_all_symbol_versions_of_a_library() -> None:
+    names = {provide.name for provide in host.provides("libc.so.6()(64bit)")}
+    assert {"libc.so.6()(64bit)", "libc.so.6(GLIBC_2.17)(64bit)"} <= names
+    assert host.provides("libnosuch.so.1()(64bit)") == ()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not an rpm",
+        b"\xed\xab\xee\xdb" + b"\0" * 92,
+        b"\xed\xab\xee\xdb" + b"\0" * 92 + b"\x8e\xad\xe8\x01" * 9,
+    ],
+    ids=["empty", "text", "lead only", "damaged header"],
+)
+def test_what_is_no_rpm_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.rpm"
+    path.write_bytes(content)
+    with pytest.raises(BadPackage, match=r"bad\.rpm"):
+        read_package(path)
+
+
+def test_a_link_is_no_rpm(tmp_path: Path) -> None:
+    (tmp_path / "link.rpm").symlink_to("/etc/passwd")
+    with pytest.raises(BadPackage):
+        read_package(tmp_path / "link.rpm")
