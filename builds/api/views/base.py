@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from builds.api import pagination, parameters
 from builds.api.errors import body_too_large
+from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
@@ -21,12 +23,11 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class ApiViewSet(GenericViewSet):
-    """Checks that concern every request, and headers of every answer.
+    """Checks that concern every request, and headers of every answer."""
 
-    :cvar parameters: names of the query parameters that the view knows.
-    """
-
-    parameters: frozenset[str] = frozenset()
+    def known_parameters(self) -> set[str]:
+        """Names of the query parameters that mean something in this request."""
+        return set()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -41,7 +42,7 @@ class ApiViewSet(GenericViewSet):
         response = super().finalize_response(request, response, *args, **kwargs)
         if request.method in SAFE:
             response["Access-Control-Allow-Origin"] = "*"
-            unknown = request.GET.keys() - self.parameters
+            unknown = request.GET.keys() - self.known_parameters()
             if unknown:
                 response["Warning"] = parameters.warning(sorted(unknown))
         return response
@@ -51,11 +52,27 @@ class BuildViewSet(ApiViewSet):
     """A list and the single items of it, in the shape that the request asks for.
 
     :cvar noun: of one item, in messages.
+    :cvar order_columns: column that a request names -> what to order by.
     """
+
+    filter_backends = (FilterBackend, OrderBackend)
+    filterset_class: type[BuildFilterSet]
+    order_columns: Mapping[str, tuple[Any, ...]] = {}
 
     pagination_class: type[pagination.Pages] = pagination.Pages
     lookup_value_regex = "[0-9]+"
     noun = ""
+
+    def known_parameters(self) -> set[str]:
+        match self.action:
+            case "list":
+                paging = {*pagination.PARAMETERS, *OrderBackend.parameters}
+                return {*parameters.SHAPES, *paging, *self.filterset_class.names()}
+            case "messages":
+                return {*pagination.PARAMETERS}
+            case "retrieve":
+                return {*parameters.SHAPES}
+        return set()
 
     def list(self, request: Request, **kwargs: Any) -> Response:
         """One page of the list."""

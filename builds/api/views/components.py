@@ -9,9 +9,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from builds.api import serializers
-from builds.api.pagination import PARAMETERS, Messages
-from builds.api.parameters import SHAPES, Shape
+from builds.api import filtersets, serializers
+from builds.api.pagination import Messages
+from builds.api.parameters import Shape
 from builds.api.views.base import BuildViewSet
 from builds.models import ComponentBuild
 
@@ -22,17 +22,17 @@ class ComponentBuildViewSet(BuildViewSet):
     noun = "component build"
     queryset = ComponentBuild.objects.all()
     serializer_class = serializers.ComponentBuildSerializer
-    parameters = frozenset({*PARAMETERS, *SHAPES})
+    filterset_class = filtersets.ComponentBuildFilterSet
+    order_columns = filtersets.COMPONENT_ORDER
 
     def rows(self, shape: Shape) -> QuerySet[ComponentBuild]:
-        return self.queryset.order_by("-id")
+        return self.queryset
 
     @action(
         detail=True,
         methods=["get"],
         pagination_class=Messages,
         serializer_class=serializers.LogMessageSerializer,
-        parameters=frozenset(PARAMETERS),
     )
     def messages(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Log messages of a component build, newest first."""

@@ -9,10 +9,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from builds.api import serializers
+from builds.api import filtersets, serializers
 from builds.api.authentication import acting_for, require_submitter
-from builds.api.pagination import PARAMETERS, Messages
-from builds.api.parameters import SHAPES, Shape
+from builds.api.pagination import Messages
+from builds.api.parameters import Shape
 from builds.api.permissions import require_owner
 from builds.api.views.base import BuildViewSet
 from builds.models import ModuleBuild
@@ -31,14 +31,13 @@ class ModuleBuildViewSet(BuildViewSet):
     noun = "module build"
     queryset = ModuleBuild.objects.all()
     serializer_class = serializers.ModuleBuildSerializer
-    parameters = frozenset({*PARAMETERS, *SHAPES})
+    filterset_class = filtersets.ModuleBuildFilterSet
+    order_columns = filtersets.MODULE_ORDER
 
     def rows(self, shape: Shape) -> QuerySet[ModuleBuild]:
         if shape is Shape.SHORT:
-            return self.queryset.only(
-                "id", "name", "stream", "version", "context", "state", "scratch"
-            ).order_by("-id")
-        return (self.queryset if shape is Shape.VERBOSE else self.queryset.defer("modulemd")).order_by("-id")
+            return self.queryset.only("id", "name", "stream", "version", "context", "state", "scratch")
+        return self.queryset if shape is Shape.VERBOSE else self.queryset.defer("modulemd")
 
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Submit a module; version 1 answers its first build, version 2 all."""
@@ -81,7 +80,6 @@ class ModuleBuildViewSet(BuildViewSet):
         methods=["get"],
         pagination_class=Messages,
         serializer_class=serializers.LogMessageSerializer,
-        parameters=frozenset(PARAMETERS),
     )
     def messages(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Log messages of a module build, newest first."""
