@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Protocol
 
 from buildsys.base import BuildSystem, Send
+from buildsys.local.system import LocalBuildSystem
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.errors import ConfigurationError
 
@@ -28,13 +30,11 @@ def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
     """
     match name:
         case "local":
-            from buildsys.local.system import LocalBuildSystem
-
             return LocalBuildSystem(
                 options.DATA_DIR / "local",
                 send=send,
                 base_url=str(options.BASE_URL),
-                jobs=options.LOCAL_BUILD_JOBS,
+                jobs=options.LOCAL_BUILD_JOBS or os.cpu_count() or 1,
             )
         case "simulated":
             return SimulatedBuildSystem(
