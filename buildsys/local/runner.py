@@ -184,7 +184,8 @@ class Run:
         remove_tree(self.task.rpms)
         (self.task.path / "built").rename(self.task.rpms)
 
-    def clean(self) -> None:
-        """Remove what is not a result."""
-        for name in ("work", "root", "srpm", "built", "inputs"):
-            remove_tree(self.task.path / name)
+
+def clean(task: TaskFolder) -> None:
+    """Remove what is not a result. Nothing may be building there."""
+    for name in ("work", "root", "srpm", "built", "inputs"):
+        remove_tree(task.path / name)

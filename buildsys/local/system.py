@@ -27,7 +27,7 @@ from buildsys.base import (
 from buildsys.local.folders import Outcome, TaskFolder, lock, task_number
 from buildsys.local.modules import ModuleFolder, installable
 from buildsys.local.repos import DnfCommands, dnf_commands, finish
-from buildsys.local.runner import BuildFailed, Run
+from buildsys.local.runner import BuildFailed, Run, clean
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
 from buildsys.local.sources import inputs
 from buildsys.local.views import make_view
@@ -170,6 +170,7 @@ class LocalBuildSystem:
         """Build, and record the end whatever happens: only a worker that dies leaves a build without one."""
         folder = ModuleFolder.of(self.root, job.module)
         try:
+            self._clean_earlier(job)
             nvr = self._build(task, job, folder)
             _record(task, TaskState.COMPLETE, nvr=nvr)
         except Stopped as error:
@@ -199,7 +200,7 @@ class LocalBuildSystem:
                 log=log,
                 stop=lambda: "it was cancelled" if task.cancel_file.exists() else "",
             )
-            run.clean()
+            clean(task)
             files = task.path / "inputs"
             files.mkdir()
             try:
@@ -210,7 +211,7 @@ class LocalBuildSystem:
                 log.say(f"failed: {error}")
                 raise
             finally:
-                run.clean()
+                clean(task)
             log.say(f"done: {nvr}")
         return nvr
 
@@ -242,6 +243,15 @@ class LocalBuildSystem:
 
     def _outdated(self, job: Job) -> bool:
         return self._task(task_number(job.component_id, job.attempt + 1)).path.exists()
+
+    def _clean_earlier(self, job: Job) -> None:
+        """Remove what earlier attempts left when their workers died."""
+        for attempt in range(1, job.attempt):
+            task = self._task(task_number(job.component_id, attempt))
+            if task.path.exists():
+                with lock(task.lock_file) as dead:
+                    if dead:
+                        clean(task)
 
     def _buildroot(self, job: Job, folder: ModuleFolder) -> list[Path]:
         """RPMs that the build sees: of the modules it needs, in order, then of its own earlier batches."""

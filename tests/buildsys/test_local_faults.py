@@ -102,6 +102,7 @@ def test_a_killed_worker_takes_its_build_along_and_the_next_attempt_starts_clean
     assert bench.system.run(again) == "component:2"
     assert state(bench, again) is TaskState.COMPLETE
     assert state(bench, number) is TaskState.LOST
+    assert not (bench.root / "tasks" / str(number) / "work").exists()
 
 
 def test_an_older_attempt_does_nothing(bench: Bench) -> None:
