@@ -1,0 +1,133 @@
+"""What an expansion answers: the builds to be made, and why these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mbs.contexts import Contexts
+from mbs.expansion.universe import Available
+from mbs.modulemd.documents import StreamV2
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was decided on the way.
+
+    ==================== ============================================================================
+    ``override``         the request replaced the streams of a module
+    ``branch_override``  the name of the branch did
+    ``virtual_stream``   a base module stream stands for the newest that provides it
+    ``open_list``        which streams an open list stands for; ``dropped``: left out by the list
+    ``excluded_stream``  base module streams left out by the configuration
+    ``default_stream``   the request chose among several streams
+    ``compatible``       base modules whose modules may be used
+    ``candidates``       builds of a stream that were considered
+    ``not_available``    a stream without any build that could be used
+    ``rejected``         streams that cannot be built together (see ``Rejected``)
+    ``older_build``      not the newest build of a stream: that one does not go with the others
+    ``duplicate``        two dependency lists lead to the same build: the later one is dropped
+    ``chosen``           a combination that is built
+    ==================== ============================================================================
+
+    :param module: the name it is about, or empty.
+    :param context: the author's context, where the document has several.
+    :param dependencies: number of the document's dependency list, from 0; None: all of them.
+    """
+
+    code: str
+    message: str
+    module: str = ""
+    context: str = ""
+    dependencies: int | None = None
+    considered: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields that say something, for JSON."""
+        shown = {"code": self.code, "message": self.message, "module": self.module, "context": self.context}
+        lists = {"considered": list(self.considered), "dropped": list(self.dropped)}
+        number = {} if self.dependencies is None else {"dependencies": self.dependencies}
+        return {key: value for key, value in (shown | lists).items() if value} | number
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Streams that cannot be built together: every combination with all of them is left out.
+
+    :param code: ``stream_collision``, ``unmet_requirement`` or ``unsolvable``.
+    :param streams: module name -> stream; as few as make it impossible.
+    :param modules: the two builds that collide, or the one whose requirement nothing meets.
+    :param paths: for each of ``modules``, how the document comes to need it.
+    """
+
+    code: str
+    message: str
+    streams: Mapping[str, str]
+    modules: tuple[str, ...] = ()
+    paths: tuple[tuple[str, ...], ...] = ()
+    context: str = ""
+    dependencies: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "message": self.message,
+            "streams": dict(self.streams),
+            "modules": list(self.modules),
+            "paths": [list(path) for path in self.paths],
+            "dependencies": self.dependencies,
+        } | ({"context": self.context} if self.context else {})
+
+
+@dataclass(frozen=True)
+class ExpandedBuild:
+    """One build to be made.
+
+    :param document: a copy whose dependencies are fixed, with ``context`` and ``xmd.mbs``
+        (``buildrequires``, ``mse``; ``static_context`` where the author chose the context). What it does
+        not differ in is shared with the document that came in: replace it, do not change it. Its version is
+        the document's; ``mbs.contexts.prefixed_version`` puts ``base`` into it.
+    :param contexts: all hashes; ``contexts.context`` is not the document's where the author chose that.
+    :param buildrequires: module name -> the build it is built against, those needed indirectly included.
+    :param base: the base module among them.
+    :param marking: of the dist tag: of the privileged or base module, else the base module's stream.
+    :param dependencies: number of the document's dependency list, from 0.
+    """
+
+    document: StreamV2
+    contexts: Contexts
+    buildrequires: Mapping[str, Available]
+    base: Available
+    marking: str
+    dependencies: int
+
+    @property
+    def context(self) -> str:
+        return self.document.context
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """All of it.
+
+    :param builds: in order of the documents, the dependency lists and the streams.
+    :param solves: how often the solver was asked.
+    """
+
+    builds: Sequence[ExpandedBuild]
+    trace: Sequence[Step]
+    rejected: Sequence[Rejected]
+    solves: int = 0
+
+
+@dataclass
+class Trace:
+    """Collects steps while an expansion runs."""
+
+    steps: list[Step] = field(default_factory=list)
+
+    def add(self, code: str, message: str, **details: Any) -> None:
+        """Append a ``Step``; ``details`` are its fields."""
+        self.steps.append(Step(code, message, **details))
