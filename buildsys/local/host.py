@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 
 from buildsys.local.rpmfile import Dependency
@@ -34,6 +33,8 @@ DEBIAN_NAMES = {
     "zlib-devel": "zlib1g-dev",
 }
 ELFDEPS = Path("/usr/lib/rpm/elfdeps")
+_DATABASES = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
+_DATABASE_FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
 
 _NAME = re.compile(r"[A-Za-z0-9_/.+:~^@=,()*-]+")
 _ISA = re.compile(r"\((x86|aarch|arm|ppc|s390|riscv|mips)[a-z]*-(32|64)\)$")
@@ -50,10 +51,9 @@ def _output(*argv: str, stdin: str = "") -> str:
     return done.stdout
 
 
-@cache
 def has_rpm_database() -> bool:
-    """Whether the host's own packages are RPMs."""
-    return bool(_output("rpm", "-q", "--whatprovides", "rpm"))
+    """Whether the host's own packages are RPMs. rpm is not asked: it would make an empty database."""
+    return any(Path(folder, name).exists() for folder in _DATABASES for name in _DATABASE_FILES)
 
 
 def _libraries() -> dict[tuple[str, bool], str]:
@@ -114,8 +114,8 @@ def provides(name: str) -> tuple[Dependency, ...]:
         return ()
     if name.startswith("/"):
         return (Dependency(name),) if Path(name).exists() else ()
-    if has_rpm_database() and (found := _from_rpm(name)):
-        return found
+    if has_rpm_database():
+        return _from_rpm(name)
     if match := _PKGCONFIG.fullmatch(name):
         return _pkgconfig(name, match[1])
     if match := _SONAME.fullmatch(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ class DnfCommands:
     """Complete command lines; ``shlex.join`` makes text of them.
 
     :param listing: says what dnf knows of the module.
-    :param install: installs a profile of it into a root of its own. dnf must run as root for that.
+    :param install: installs a profile of it into a root of its own. dnf wants to be root for that, so
+        for anybody else the command begins with ``unshare``, which makes them root of a user namespace.
     """
 
     listing: tuple[str, ...]
@@ -120,7 +122,8 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
     """
     document = _document(module)
     platform = module.buildrequires.get("platform", {}).get("stream", "")
-    name = f"{module.name}-{module.stream}".replace("/", "-")
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{module.name}-{module.stream}")
+    as_root = () if os.geteuid() == 0 else ("unshare", "--map-root-user")
     options = (
         "dnf",
         "--assumeyes",
@@ -137,5 +140,5 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
     wanted = f"{module.name}:{module.stream}" + (f"/{chosen}" if chosen else "")
     return DnfCommands(
         listing=(*options, "module", "list", module.name),
-        install=(*options, "module", "install", wanted),
+        install=(*as_root, *options, "module", "install", wanted),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from buildsys.local import host
 from buildsys.local.requirements import conflicting, missing
 from buildsys.local.rpmfile import BadPackage, Dependency, Package, read_package
+from tests.buildsys.packages import Bench, spec
 
 
 def package(name: str, version: str, *provides: Dependency) -> Package:
