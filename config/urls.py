@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from builds.api.views.service import failure
-from mbs.errors import Forbidden, InvalidInput, MBSError, NotFound
+from mbs.errors import Forbidden, InvalidInput, NotFound
 
 urlpatterns = [
     path("admin/", admin.site.urls),
@@ -12,4 +12,4 @@ urlpatterns = [
 handler400 = failure(InvalidInput("The request cannot be read.", hint="Look at the address and the host."))
 handler403 = failure(Forbidden("You may not do this."))
 handler404 = failure(NotFound("There is nothing at this address."))
-handler500 = failure(MBSError("The service failed.", hint="Tell the operators of the service when it was."))
+handler500 = failure()

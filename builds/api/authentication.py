@@ -74,7 +74,7 @@ def acting_for(identity: Identity, body: Mapping[str, Any]) -> str:
     :raises InvalidInput: the key stands there and does not count.
     """
     owner = body.get("owner")
-    if owner is None:
+    if not owner:
         return identity.username
     if not identity.trusted:
         raise InvalidInput(

@@ -48,7 +48,7 @@ def handle(exc: Exception, context: Mapping[str, Any]) -> Response:
     """Turn whatever a view raised into an answer; the setting ``EXCEPTION_HANDLER`` names this function."""
     set_rollback()
     error, status, headers = _known(exc)
-    response = Response(body(error or _incident(exc), status), status=status, headers=headers)
+    response = Response(body(error or incident(exc), status), status=status, headers=headers)
     response.exception = True
     return response
 
@@ -80,7 +80,8 @@ def _known(exc: Exception) -> tuple[errors.MBSError | None, int, dict[str, str]]
         case exceptions.PermissionDenied() | PermissionDenied():
             return errors.Forbidden(str(exc) or "You may not do this."), 403, {}
         case exceptions.NotFound() | Http404():
-            return errors.NotFound(str(exc), hint="Look at the address."), 404, {}
+            # Views raise the service's own error: this is the version in the address.
+            return errors.NotFound("There is no such version of the API.", hint="Use 1 or 2."), 404, {}
         case RequestDataTooBig():
             return body_too_large(), 413, {}
         case exceptions.APIException():
@@ -107,11 +108,11 @@ def _challenge() -> dict[str, str]:
     return {"WWW-Authenticate": CHALLENGES[settings.MBS.AUTH_METHOD]}
 
 
-def _incident(exc: Exception) -> errors.MBSError:
+def incident(exc: Exception) -> errors.MBSError:
     """What a user learns of a fault of ours: a number under which the log has the rest."""
-    incident = uuid.uuid4().hex[:12]
-    log.error("Incident %s: %s", incident, type(exc).__name__, exc_info=exc)
+    number = uuid.uuid4().hex[:12]
+    log.error("Incident %s: %s", number, type(exc).__name__, exc_info=exc)
     return errors.MBSError(
-        f"The service failed; this is incident {incident}.",
+        f"The service failed; this is incident {number}.",
         hint="Tell the operators of the service the number of the incident.",
     )

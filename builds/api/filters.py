@@ -10,12 +10,14 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.template.loader import render_to_string
 from django_filters import Filter, FilterSet
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
 from builds.api.parameters import FLAGS, invalid
+from builds.api.renderers import JSONRenderer
 from mbs.errors import InvalidInput, Problem
 
 LARGEST = 2**63 - 1
@@ -60,10 +62,20 @@ class JSONField(forms.CharField):
         return found
 
 
+class ManyInput(forms.TextInput):
+    """Takes a value that may stand there several times; shows the first."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        return [value for value in data.getlist(name) if value]
+
+    def format_value(self, value: Any) -> str | None:
+        return value[0] if value else None
+
+
 class ManyField(forms.Field):
     """A value that may stand there several times: one of them must fit."""
 
-    widget = forms.MultipleHiddenInput
+    widget = ManyInput
 
     def clean(self, value: Any) -> list[Any]:
         return [self.one(item) for item in value or ()]
@@ -131,15 +143,16 @@ class ManyFilter(Filter):
 
 
 class BuildFilterSet(FilterSet):
-    """Of the declared filters, a request pays only for those that it names."""
+    """Of the declared filters, a request pays only for those that it names.
 
-    def __init__(self, data: Any, queryset: QuerySet[Any], *, request: Request) -> None:
-        self.base_filters = {
-            name: declared for name, declared in type(self).base_filters.items() if name in data
-        }
-        for name, values in data.lists():
-            if name in self.base_filters and not all(values):
-                raise invalid(name, "It is empty: leave it away, or give it a value.")
+    :param complete: have all of them, for a form that people fill in.
+    """
+
+    def __init__(
+        self, data: Any, queryset: QuerySet[Any], *, request: Request, complete: bool = False
+    ) -> None:
+        if not complete:
+            self.base_filters = {name: self.base_filters[name] for name in _asked(request, self.base_filters)}
         super().__init__(data, queryset, request=request)
 
     @classmethod
@@ -150,6 +163,10 @@ class BuildFilterSet(FilterSet):
 
 class FilterBackend(DjangoFilterBackend):
     """Filters by the FilterSet of the view; what is wrong is answered as any error of the API."""
+
+    def to_html(self, request: Request, queryset: QuerySet[Any], view: Any) -> str:
+        filterset = view.filterset_class(request.query_params, queryset, request=request, complete=True)
+        return render_to_string("django_filters/rest_framework/form.html", {"filter": filterset})
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         if request.query_params.keys().isdisjoint(view.filterset_class.names()):
@@ -197,6 +214,18 @@ class OrderBackend(BaseFilterBackend):
             }
             for name in self.parameters
         ]
+
+
+def _asked(request: Request, filters: Iterable[str]) -> list[str]:
+    """Names of the filters that a request gives values. A form on a page sends what is empty as well."""
+    asked = []
+    for name in filters:
+        values = request.query_params.getlist(name)
+        if all(values):
+            asked += [name] if values else []
+        elif request.accepted_renderer.format == JSONRenderer.format:
+            raise invalid(name, "It is empty: leave it away, or give it a value.")
+    return asked
 
 
 def _invalid_filters(faults: Mapping[str, Iterable[str]]) -> InvalidInput:

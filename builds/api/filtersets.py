@@ -26,7 +26,7 @@ from builds.api.parameters import invalid
 from builds.models import BuildRequirement, ModuleBuild
 from mbs.errors import InvalidInput, NotSupported
 from mbs.nsvc import NSVC
-from mbs.states import COMPONENT_STATES, parse_build_state
+from mbs.states import BUILD_STATES, COMPONENT_STATES, parse_build_state
 
 #: stream versions below it belong to no platform, such as "10.0.0" -> 100000
 LEAST_STREAM_VERSION = 10000
@@ -34,6 +34,8 @@ LEAST_STREAM_VERSION = 10000
 
 class ModuleStatesField(ManyField):
     """States of module builds, as numbers or names."""
+
+    widget = forms.SelectMultiple(choices=[(word, word) for word in BUILD_STATES])
 
     def one(self, text: str) -> int:
         try:
@@ -44,6 +46,8 @@ class ModuleStatesField(ManyField):
 
 class ComponentStatesField(ManyField):
     """States of component builds, as numbers or as Koji names them."""
+
+    widget = forms.SelectMultiple(choices=[(name, name) for name in COMPONENT_STATES])
 
     def one(self, text: str) -> int:
         numbers = {str(number): number for number in COMPONENT_STATES.values()}

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.template.loader import render_to_string
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -36,6 +37,7 @@ class Pages(BasePagination):
         self.total = queryset.order_by().count()
         self.counting_ms = (time.perf_counter() - started) * 1000
         self.pages = -(-self.total // self.per_page)
+        self.display_page_controls = self.pages > 1
         offset = (self.page - 1) * self.per_page
         if offset >= self.total:
             return []
@@ -50,6 +52,14 @@ class Pages(BasePagination):
             {self.items_key: data, "meta": self.meta()},
             headers={"Server-Timing": f"total;dur={self.counting_ms:.2f}"},
         )
+
+    def get_results(self, data: dict[str, Any]) -> Any:
+        return data[self.items_key]
+
+    def to_html(self) -> str:
+        meta = self.meta()
+        context = {"previous_url": meta["prev"], "next_url": meta["next"]}
+        return render_to_string("rest_framework/pagination/previous_and_next.html", context)
 
     def meta(self) -> dict[str, Any]:
         """Where this page stands among all, with absolute urls that keep the other parameters."""

@@ -18,6 +18,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
 from builds.api.errors import body_too_large
+from builds.api.renderers import JSONRenderer
 from mbs.errors import InvalidInput
 
 #: levels of nesting that a body may have: twice what any key of ours needs
@@ -27,7 +28,8 @@ MAX_DEPTH = 16
 class JSONParser(parsers.BaseParser):
     """A JSON object: UTF-8, no key twice, no NUL, of bounded size and depth."""
 
-    media_type = "*/*"
+    media_type = "application/json"
+    renderer_class = JSONRenderer  # fills the form for raw JSON in the pages for browsers
 
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None

@@ -1,14 +1,16 @@
+"""What answers look like: JSON for programs, pages for browsers."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from rest_framework.renderers import BaseRenderer
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 
 
 class JSONRenderer(BaseRenderer):
-    """JSON, by orjson."""
+    """JSON; indented where people read it."""
 
     media_type = "application/json"
     format = "json"
@@ -20,4 +22,13 @@ class JSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        return b"" if data is None else orjson.dumps(data)
+        if data is None:
+            return b""
+        indented = renderer_context and renderer_context.get("indent")
+        return orjson.dumps(data, option=orjson.OPT_INDENT_2 if indented else None)
+
+
+class PageRenderer(BrowsableAPIRenderer):
+    """The same answers as pages, with forms that submit, filter and turn pages."""
+
+    template = "builds/api.html"

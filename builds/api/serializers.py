@@ -7,7 +7,7 @@ what goes out is made by the plain functions of ``builds.representations``.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework import serializers
@@ -19,6 +19,9 @@ from builds.api.parameters import Shape
 from builds.models import ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors import related
 from mbs.errors import InvalidInput, Problem
+
+#: which pages with forms add
+CSRF_FIELD = "csrfmiddlewaretoken"
 
 
 class ModuleBuildSerializer(serializers.BaseSerializer):
@@ -90,6 +93,8 @@ class Structured(serializers.JSONField):
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, str):
+            if not data.strip():
+                return None
             try:
                 data = json.loads(data)
             except (ValueError, RecursionError):
@@ -150,7 +155,7 @@ class StrictSerializer(serializers.Serializer):
         """
         problems = [
             Problem("unknown_key", f"There is no key {key[:60]!r}.", key=key[:60])
-            for key in self.initial_data.keys() - self.fields.keys()
+            for key in sorted(self.initial_data.keys() - self.fields.keys() - {CSRF_FIELD})
         ]
         if not self.is_valid():
             problems += [
@@ -216,11 +221,6 @@ class OwnerSerializer(StrictSerializer):
     """A request that only says in whose name it is made."""
 
     owner = Text(help_text="In whose name; only for a server without logins")
-
-
-def read(serializer: type[StrictSerializer], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Check a body against a serializer, and answer the values that are there."""
-    return serializer(data=data).read()
 
 
 def _texts(value: Any) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
 from builds.api.views.components import ComponentBuildViewSet
 from builds.api.views.modules import ModuleBuildViewSet
-from builds.api.views.service import AboutViewSet, RebuildStrategyViewSet
+from builds.api.views.service import AboutViewSet, RebuildStrategyViewSet, RootViewSet
 
 
 class Router(SimpleRouter):
@@ -24,4 +24,7 @@ router.register("component-builds", ComponentBuildViewSet, basename="component-b
 router.register("about", AboutViewSet, basename="about")
 router.register("rebuild-strategies", RebuildStrategyViewSet, basename="rebuild-strategy")
 
-urlpatterns = [path("module-build-service/<str:version>/", include(router.urls))]
+urlpatterns = [
+    re_path(r"^module-build-service/(?P<version>[^/]+)/?$", RootViewSet.as_view({"get": "list"})),
+    path("module-build-service/<str:version>/", include(router.urls)),
+]

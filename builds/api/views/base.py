@@ -17,6 +17,7 @@ from builds.api import pagination, parameters
 from builds.api.errors import body_too_large
 from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
+from builds.api.serializers import StrictSerializer
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -53,11 +54,13 @@ class BuildViewSet(ApiViewSet):
 
     :cvar noun: of one item, in messages.
     :cvar order_columns: column that a request names -> what to order by.
+    :cvar input_serializers: action -> the form of the body that it takes.
     """
 
     filter_backends = (FilterBackend, OrderBackend)
     filterset_class: type[BuildFilterSet]
     order_columns: Mapping[str, tuple[Any, ...]] = {}
+    input_serializers: Mapping[str, type[StrictSerializer]] = {}
 
     pagination_class: type[pagination.Pages] = pagination.Pages
     lookup_value_regex = "[0-9]+"
@@ -114,10 +117,19 @@ class BuildViewSet(ApiViewSet):
         page = self.paginate_queryset(build.log_messages.order_by("-id"))
         return self.get_paginated_response(self.represent(page, Shape.DEFAULT))
 
+    def get_serializer_class(self) -> type[Any]:
+        return self.input_serializers.get(self.action, self.serializer_class)
+
+    def read(self) -> dict[str, Any]:
+        """The values in the body of the request.
+
+        :raises InvalidInput: with a problem for each key that is wrong.
+        """
+        return self.get_serializer(data=self.request.data).read()
+
     def represent(self, rows: Any, shape: Shape) -> Any:
         """Rows as they are answered."""
-        serializer = self.get_serializer_class()
-        return serializer.page(rows, shape, self.request)
+        return self.serializer_class.page(rows, shape, self.request)
 
 
 def _check_origin(request: Request) -> None:

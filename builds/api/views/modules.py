@@ -33,6 +33,11 @@ class ModuleBuildViewSet(BuildViewSet):
     serializer_class = serializers.ModuleBuildSerializer
     filterset_class = filtersets.ModuleBuildFilterSet
     order_columns = filtersets.MODULE_ORDER
+    input_serializers = {
+        "create": serializers.SubmissionSerializer,
+        "partial_update": serializers.ChangeSerializer,
+        "retry": serializers.OwnerSerializer,
+    }
 
     def rows(self, shape: Shape) -> QuerySet[ModuleBuild]:
         if shape is Shape.SHORT:
@@ -42,7 +47,7 @@ class ModuleBuildViewSet(BuildViewSet):
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Submit a module; version 1 answers its first build, version 2 all."""
         user = require_submitter(request.user)
-        values = serializers.read(serializers.SubmissionSerializer, request.data)
+        values = self.read()
         values["owner"] = acting_for(user, values)
         builds = submit(SubmissionRequest(**values))
         answers = self.represent(builds, Shape.VERBOSE)
@@ -51,7 +56,7 @@ class ModuleBuildViewSet(BuildViewSet):
     def partial_update(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Cancel a module build that is on its way."""
         user = require_submitter(request.user)
-        values = serializers.read(serializers.ChangeSerializer, request.data)
+        values = self.read()
         build = self.row(pk)
         who = acting_for(user, values)
         require_owner(user, who, build)
@@ -68,7 +73,7 @@ class ModuleBuildViewSet(BuildViewSet):
     def retry(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Start a failed build again; what was built of it stays built."""
         user = require_submitter(request.user)
-        values = serializers.read(serializers.OwnerSerializer, request.data)
+        values = self.read()
         build = self.row(pk)
         who = acting_for(user, values)
         require_owner(user, who, build)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from builds.api import urls_of
 from builds.api.views.base import ApiViewSet
 from mbs import __version__
 from mbs.errors import NotFound
 
 API_VERSION = 2
+RESOURCES = ("module-builds", "component-builds", "rebuild-strategies", "about")
 
 STRATEGIES = {
     "all": "Every component is built anew.",
@@ -51,18 +54,29 @@ class RebuildStrategyViewSet(ApiViewSet):
         return Response({"items": items})
 
 
+class RootViewSet(ApiViewSet):
+    """The resources of the service."""
+
+    def list(self, request: Request, **kwargs: Any) -> Response:
+        return Response({name: f"{urls_of.api(request)}{name}/" for name in RESOURCES})
+
+
 class FailureView(APIView):
     """Answers with one error, where no other view serves."""
 
     versioning_class = None
-    error: Exception = NotFound("There is no such thing.")
+    error: Exception | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise self.error
+        super().initial(request, *args, **kwargs)
+        raise self.error or sys.exc_info()[1] or NotFound("There is nothing at this address.")
 
 
-def failure(error: Exception) -> Callable[..., HttpResponseBase]:
-    """A handler of Django's (``handler404`` and so on) that answers as the API does."""
+def failure(error: Exception | None = None) -> Callable[..., HttpResponseBase]:
+    """A handler of Django's (``handler404`` and so on) that answers as the API does.
+
+    :param error: to answer with; None: the one that is being handled.
+    """
 
     def handler(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return FailureView.as_view(error=error)(request)
