@@ -86,6 +86,16 @@ def test_programs_start_when_what_they_need_is_ready_and_stop_before_it(tmp_path
     ]
 
 
+def test_program_is_ready_when_it_says_so(tmp_path: Path) -> None:
+    worker = shell(
+        "worker", f"echo starting; sleep 0.3; touch worker; echo I am ready.; {FOREVER}", says=" ready."
+    )
+    client = shell("client", "ls worker", needs=("worker",), once=True)
+    good, lines = run(tmp_path, worker, client)
+    assert good
+    assert lines[:3] == ["worker | starting", "worker | I am ready.", "client | worker"]
+
+
 def test_program_that_dies_is_started_again(tmp_path: Path) -> None:
     script = "echo x >>starts; [ $(wc -l <starts) -lt 3 ] && kill -9 $$; touch up; " + FOREVER
     good, lines = run(tmp_path, shell("worker", script, ready=lambda: (tmp_path / "up").exists()))

@@ -5,22 +5,23 @@ from __future__ import annotations
 import getpass
 import shlex
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from mbs.client.address import Running, data_dir
+from mbs.client.address import Running, data_dir, running
 from mbs.client.builds import components_table, print_table
 from mbs.client.demo.example import EXAMPLES, make_repositories
 from mbs.client.demo.install import dnf_is_there, finished_module, installed_files, run
-from mbs.client.demo.service import manage, service
+from mbs.client.demo.service import failure, manage, service
 from mbs.client.display import duration, follow
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish
 from mbs.client.rest import Client
 from mbs.client.snapshot import Build
 from mbs.client.up.command import DATA
-from mbs.client.watching import watch
+from mbs.client.watching import Snapshot, watch
 
 #: A demo is short: look often.
 INTERVAL = 0.5
@@ -37,26 +38,37 @@ def demo(keep: bool, data: str | None) -> None:
     """
     folder = data_dir(data)
     say("Starting the service ...")
-    with service(folder, keep=keep) as running:
-        say(f"The service is at {running.base_url}; its data is in {folder}.")
-        build = build_example(running, folder)
+    with service(folder, keep=keep) as there:
+        say(f"The service is at {there.base_url}; its data is in {folder}.")
+        build = build_example(there, folder)
         if build.succeeded:
             show_result(build, folder)
     if keep:
-        say(f"The service stays at {running.base_url} (stop it: kill {running.pid}).")
+        say(f"The service stays at {there.base_url} (stop it: kill {there.pid}).")
     finish(SUCCESS if build.succeeded else BUILD_FAILED)
 
 
-def build_example(running: Running, folder: Path) -> Build:
+def build_example(there: Running, folder: Path) -> Build:
     """Import the base module, submit the example, and show its builds to the end; answers the last state."""
-    manage(running, "import_module", str(EXAMPLES / "modules" / "platform.yaml"))
+    manage(there, "import_module", str(EXAMPLES / "modules" / "platform.yaml"))
     example = make_repositories(folder / "demo")
     say(f"Submitting {example.commit.scmurl}")
-    with Client(running.base_url, owner=getpass.getuser()) as client:
+    with Client(there.base_url, owner=getpass.getuser()) as client:
         body = {"scmurl": example.commit.scmurl, "branch": example.branch}
         ids = [int(build["id"]) for build in client.submit(body)]
-        last = follow(watch(client, ids, interval=INTERVAL), sys.stdout)
+        last = follow(while_it_runs(folder, watch(client, ids, interval=INTERVAL)), sys.stdout)
     return last.builds[0]
+
+
+def while_it_runs(folder: Path, snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:
+    """The snapshots, until there is no service any more that could change anything.
+
+    :raises ServiceFailed: then.
+    """
+    for snapshot in snapshots:
+        if snapshot.outage and running(folder) is None:
+            raise failure("ended", folder)
+        yield snapshot
 
 
 def show_result(build: Build, folder: Path) -> None:
@@ -74,7 +86,7 @@ def show_result(build: Build, folder: Path) -> None:
     for command in (module.listing, module.install):
         say(f"\n$ {shlex.join(command)}")
         say(run(command, module.root))
-    say("\nInstalled:")
+    say(f"\nThe files in {module.root}:")
     for path in installed_files(module.root):
         say(f"  {path}")
 

@@ -68,10 +68,14 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data: Path) -> Running:
         if found and found.pid == process.pid:
             return found
         time.sleep(0.1)
-    ended = "did not become ready" if process.returncode is None else "ended"
+    raise failure("did not become ready" if process.returncode is None else "ended", data)
+
+
+def failure(what: str, data: Path) -> ServiceFailed:
+    """The error that the service did something it should not, with the end of its log."""
     lines = (data / LOG_FILE).read_text(errors="replace").splitlines()
-    raise ServiceFailed(
-        "\n  ".join([f"The service {ended}; the end of its log:", *lines[-15:]]),
+    return ServiceFailed(
+        "\n  ".join([f"The service {what}; the end of its log:", *lines[-15:]]),
         hint=f"The whole log is in {data / LOG_FILE}.",
     )
 

@@ -38,7 +38,8 @@ class Program:
 
     :param needs: names of the programs that must be ready before it starts, and stop after it.
     :param once: it ends by itself, and is ready when it has ended well.
-    :param ready: asked until it says yes; without it a program is ready when it runs.
+    :param ready: asked until it says yes.
+    :param says: it is ready when it has written a line with this. Without both it is when it runs.
     :param grace: seconds between the request to end and the kill.
     """
 
@@ -47,7 +48,14 @@ class Program:
     needs: tuple[str, ...] = ()
     once: bool = False
     ready: Callable[[], bool] | None = None
+    says: str = ""
     grace: float = 10.0
+
+    def is_ready_now(self) -> bool:
+        """Whether it is ready, as far as one can know without having read what it writes."""
+        if self.ready:
+            return self.ready()
+        return not self.once and not self.says
 
 
 class Child:

@@ -24,6 +24,8 @@ LOOPBACK = "127.0.0.1"
 FAVOURITE_PORT = 8080
 #: Ports that are tried after the favourite one, before the kernel chooses.
 FURTHER_PORTS = 20
+#: The end of what a Celery worker logs once it takes tasks.
+WORKER_IS_READY = " ready."
 #: Warnings about what is as it should be here: builds give up root themselves; static files need no folder.
 EXPECTED = ("ignore:You're running the worker with superuser", "ignore:No directory at")
 #: What a user sets for the client; the service knows no such options.
@@ -113,11 +115,13 @@ def programs(
             "workflow",
             (*worker, "--queues=workflow,sweeps", "--hostname=workflow@%h", "--concurrency=2"),
             needs=ready,
+            says=WORKER_IS_READY,
         ),
         Program(
             "builds",
             (*worker, "--queues=builds", "--hostname=builds@%h", f"--concurrency={build_jobs}"),
             needs=ready,
+            says=WORKER_IS_READY,
         ),
         Program(
             "beat",

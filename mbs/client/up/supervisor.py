@@ -129,6 +129,7 @@ class Supervisor:
 
     def _write(self, slot: Slot, lines: Sequence[str]) -> None:
         for line in lines:
+            slot.ready = slot.ready or bool(slot.program.says and slot.program.says in line)
             self._log.write(slot.program.name, line)
 
     def _look_after(self, slot: Slot) -> None:
@@ -138,8 +139,8 @@ class Supervisor:
         code = slot.child.ended()
         if code is not None:
             self._buried(slot, slot.child, code)
-        elif not slot.ready and not slot.program.once and time.monotonic() >= slot.probe_at:
-            slot.ready = slot.program.ready is None or slot.program.ready()
+        elif not slot.ready and time.monotonic() >= slot.probe_at:
+            slot.ready = slot.program.is_ready_now()
             slot.probe_at = time.monotonic() + PROBE_INTERVAL
 
     def _buried(self, slot: Slot, child: Child, code: int) -> None:
