@@ -103,6 +103,23 @@ def test_the_host_tells_all_symbol_versions_of_a_library() -> None:
     assert host.provides("libnosuch.so.1()(64bit)") == ()
 
 
+def test_on_a_host_with_an_rpm_database_that_database_answers(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = bench.build(bench.job(2, "one", spec("one", head="Provides: pkgconfig(one) = 5"))).task_id
+    home = bench.root / "home"
+    home.mkdir()
+    (home / ".rpmmacros").write_text(f"%_dbpath {home}/db\n")
+    monkeypatch.setenv("HOME", str(home))
+    install = ["rpm", "--install", "--justdb", "--nodeps", "--noscripts", str(bench.rpms(number)[0])]
+    subprocess.run(install, check=True, capture_output=True)
+    monkeypatch.setattr(host, "has_rpm_database", lambda: True)
+
+    met = [Dependency("one", "=", "1"), Dependency("pkgconfig(one)", ">", "4.9"), Dependency("/bin/sh")]
+    unmet = [Dependency("one", ">", "1"), Dependency("make"), Dependency("--eval")]
+    assert missing(met + unmet, []) == [str(need) for need in unmet]
+
+
 @pytest.mark.parametrize(
     "content",
     [
