@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from mbs.expansion import rules
-from mbs.expansion.solver import Solver
+from mbs.expansion.solver import Problems, Solver
 from mbs.expansion.universe import Available, NameStream
 
 #: So many sentences make a message; more would not be read.
@@ -37,10 +37,9 @@ def explain(solver: Solver, wants: Sequence[NameStream]) -> Reason:
     """Why ``wants``, which cannot be installed together, cannot."""
     problems = solver.problems(wants)
     paths = _paths(solver, wants, problems.involved)
-    findings = [_missing_want(want) for want in wants if not solver.builds(want)]
-    pairs = {frozenset(pair): pair for pair in problems.collisions if set(pair) <= paths.keys()}
+    findings = [_missing_want(solver, want) for want in wants if not solver.builds(want)]
     findings += sorted(
-        (_collision(paths[one], paths[other]) for one, other in pairs.values()),
+        (_collision(*pair) for pair in _colliding(problems, paths)),
         key=lambda reason: sum(map(len, reason.paths)),
     )
     findings += [
@@ -55,6 +54,19 @@ def explain(solver: Solver, wants: Sequence[NameStream]) -> Reason:
     first = findings[0]
     message = " ".join(dict.fromkeys(finding.message for finding in findings[:MAX_FINDINGS]))
     return Reason(first.code, message, first.modules, first.paths)
+
+
+def _colliding(problems: Problems, paths: Mapping[Available, _Path]) -> list[tuple[_Path, _Path]]:
+    """Pairs that exclude each other; those of which only one is needed do not count if there are others."""
+    pairs = {frozenset(pair): pair for pair in problems.collisions if set(pair) <= paths.keys()}
+    found = [(paths[one], paths[other]) for one, other in pairs.values()]
+    return [pair for pair in found if not _is_either_or(*pair)] or found
+
+
+def _is_either_or(one: _Path, other: _Path) -> bool:
+    """Whether both begin with one request, and then with different builds that satisfy it."""
+    taken = dict(one)
+    return any(taken.get(asked, module) is not module for asked, module in other)
 
 
 def _paths(
@@ -102,12 +114,10 @@ def _unmet(path: _Path, need: rules.Requirement) -> Reason:
     )
 
 
-def _missing_want(want: NameStream) -> Reason:
-    return Reason(
-        "unmet_requirement",
-        f"No build of {':'.join(want)}, which the document buildrequires, is ready and was made against a "
-        "compatible base module.",
-    )
+def _missing_want(solver: Solver, want: NameStream) -> Reason:
+    made = "" if solver.is_base(want[0]) else " that was made against a compatible base module"
+    message = f"The document buildrequires {':'.join(want)}, of which no build is ready{made}."
+    return Reason("unmet_requirement", message)
 
 
 def _told(path: _Path) -> str:

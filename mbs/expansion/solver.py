@@ -119,6 +119,10 @@ class Solver:
             return [module for module in named if rules.satisfies(module, what, self._settings)]
         return [module for module in named if module.stream == what[1]]
 
+    def is_base(self, name: str) -> bool:
+        """Whether this is the name of a base module."""
+        return name in self._settings.base_modules
+
     def rank(self, module: Available) -> int:
         """How many builds of its stream come before it."""
         return self._ranks[module]

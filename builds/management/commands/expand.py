@@ -1,0 +1,147 @@
+"""``mbs-manager expand FILE --universe DIR``: the builds that a document stands for, without a database."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from mbs.errors import MBSError
+from mbs.expansion import ExpandedBuild, Expansion, MemoryUniverse, Request, Settings, expand
+from mbs.modulemd import StreamV2, examine, parse_streams, upgrade
+
+
+class Command(BaseCommand):
+    help = (
+        "Expand a document's streams against a folder of modulemd documents, which stand for the modules "
+        "in state ready, base modules included. Prints the builds it would make."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="the modulemd document to expand")
+        parser.add_argument(
+            "--universe", type=Path, required=True, metavar="DIR", help="folder with *.yaml, *.yml files"
+        )
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--json", action="store_true", help="print one list of builds, sorted by context")
+        what.add_argument("--trace", action="store_true", help="tell every decision, too")
+        parser.add_argument("--branch", default="", help="branch that the document comes from")
+        for option, meaning in (
+            ("--buildrequires", "streams of a module to build against, in place of the document's"),
+            ("--requires", "streams of a module required at run time, in place of the document's"),
+        ):
+            parser.add_argument(
+                option, type=_streams, action="append", default=[], metavar="NAME=STREAM,...", help=meaning
+            )
+        parser.add_argument(
+            "--default-stream",
+            type=_stream,
+            action="append",
+            default=[],
+            metavar="NAME=STREAM",
+            help="stream to take where there are several to choose from",
+        )
+        parser.add_argument("--local", action="store_true", help="refuse to guess, as a local build does")
+
+    def handle(self, *_: Any, file: Path, universe: Path, **options: Any) -> None:
+        request = Request(
+            buildrequire_overrides=dict(options["buildrequires"]),
+            require_overrides=dict(options["requires"]),
+            branch=options["branch"],
+            default_streams=dict(options["default_stream"]),
+            local=options["local"],
+        )
+        known = MemoryUniverse.from_documents(_universe(universe))
+        try:
+            documents = parse_streams(_read(file), strict=True, name=file.stem, stream="master")
+            found = expand(documents, known, Settings.from_options(settings.MBS), request)
+        except MBSError as error:
+            raise CommandError(f"{file}: " + _told(error)) from error
+        if options["json"]:
+            self.stdout.write(json.dumps(as_json(found), indent=2, ensure_ascii=False))
+            return
+        for line in _told_expansion(found, options["trace"]):
+            self.stdout.write(line)
+
+
+def as_json(found: Expansion) -> list[dict[str, Any]]:
+    """The builds, sorted by context: context, dependencies, and what each is built against."""
+    builds = [
+        {
+            "context": build.context,
+            "dependencies": [
+                {
+                    "buildrequires": {name: sorted(streams) for name, streams in each.buildrequires.items()},
+                    "requires": {name: sorted(streams) for name, streams in each.requires.items()},
+                }
+                for each in build.document.dependencies
+            ],
+            "buildrequires": _against(build),
+        }
+        for build in found.builds
+    ]
+    return sorted(builds, key=lambda build: str(build["context"]))
+
+
+def _against(build: ExpandedBuild) -> dict[str, str]:
+    """Module name -> ``stream:version:context``."""
+    return {
+        name: f"{module.stream}:{module.version}:{module.context}"
+        for name, module in build.buildrequires.items()
+    }
+
+
+def _streams(text: str) -> tuple[str, list[str]]:
+    name, equals, streams = text.partition("=")
+    if not name or not equals:
+        raise ArgumentTypeError(f"{text!r} is not NAME=STREAM,...")
+    return name, [stream for stream in streams.split(",") if stream]
+
+
+def _stream(text: str) -> tuple[str, str]:
+    name, _, stream = text.partition("=")
+    if not name or not stream:
+        raise ArgumentTypeError(f"{text!r} is not NAME=STREAM")
+    return name, stream
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _universe(folder: Path) -> Iterator[StreamV2]:
+    """Every stream document of the folder, as v2; other kinds are passed over."""
+    if not folder.is_dir():
+        raise CommandError(f"{folder} is no folder.")
+    for file in sorted(each for each in folder.iterdir() if each.suffix in (".yaml", ".yml")):
+        for verdict in examine(_read(file), strict=False):
+            if verdict.document is None:
+                problem = verdict.problems[0]
+                raise CommandError(f"{file}:{problem.line or verdict.line}: {problem.message}")
+            yield from upgrade(verdict.document)
+
+
+def _told(error: MBSError) -> str:
+    others = [f"\n  {problem.message}" for problem in error.problems if problem.message not in error.message]
+    return " ".join(filter(None, (error.message, error.hint))) + "".join(others)
+
+
+def _told_expansion(found: Expansion, trace: bool) -> Iterator[str]:
+    for build in found.builds:
+        yield f"{build.document.name}:{build.document.stream} in context {build.context}, built against"
+        yield from (f"    {name}:{rest}" for name, rest in _against(build).items())
+    if trace:
+        yield "Decisions:"
+        yield from (f"    {step.code}: {step.message}" for step in found.trace)
+    elif found.rejected:
+        yield "Left out:"
+        yield from (f"    {message}" for message in dict.fromkeys(each.message for each in found.rejected))
