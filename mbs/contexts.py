@@ -81,7 +81,7 @@ def contexts(
 
 def stream_version(
     stream: str, *, right_pad: bool = True, suffixes: Mapping[str, float] | None = None
-) -> float | None:
+) -> float:
     """The number in the name of a base module's stream, by which streams are compared.
 
     ``f27`` is 270000, ``f27.0.1`` is 270001, ``el8.2.0.z`` is 80200. Without ``right_pad``: ``f27`` is 27.
@@ -89,16 +89,15 @@ def stream_version(
     :param right_pad: fill with zeros to six digits.
     :param suffixes: regular expression, matched at the start of the stream -> what it adds
         (the first that matches), such as 0.1 for ``z`` streams.
-    :return: None when the stream has no number, or one that no float holds. Such a stream takes no part
-        in comparisons (its recorded stream version is 0).
+    :return: 0 when the stream has no number, or one that no float holds: such a stream takes no part in
+        comparisons.
     """
     found = _NUMBER.search(stream)
-    if not found:
-        return None
-    digits = "".join(section.zfill(2) for section in found[0].rstrip(".").split("."))
-    number = float(digits.ljust(6, "0") if right_pad else digits)
+    sections = found[0].rstrip(".").split(".") if found else []
+    digits = "".join(section.zfill(2) for section in sections)
+    number = float(digits.ljust(6, "0") if right_pad else digits or "0")
     if math.isinf(number):
-        return None
+        return 0.0
     for regex, suffix in (suffixes or {}).items():
         if re.match(regex, stream):
             return number + suffix
@@ -114,8 +113,6 @@ def prefixed_version(version: int, base_stream: str | None) -> int:
     :param base_stream: stream of the base module that is buildrequired; None without one.
     :return: ``version`` itself when the stream has no number, or the result would need over 64 bits.
     """
-    number = stream_version(base_stream, right_pad=False) if base_stream else None
-    if number is None:
-        return version
-    prefixed = int(f"{int(number)}{version}")
+    prefix = int(stream_version(base_stream or "", right_pad=False))
+    prefixed = int(f"{prefix}{version}")
     return prefixed if prefixed <= MAX_VERSION else version
