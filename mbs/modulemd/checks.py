@@ -61,8 +61,9 @@ def check_signs(fields: Fields, requirements: Mapping[str, Iterable[str]]) -> No
 
 def check_arches(fields: Fields, components: Mapping[str, RpmComponent], buildopts: Buildopts) -> None:
     """A component is built for architectures of its module only."""
-    for key, component in components.items() if buildopts.arches else ():
-        if unknown := sorted(set(component.arches) - set(buildopts.arches)):
+    allowed = set(buildopts.arches)
+    for key, component in components.items() if allowed else ():
+        if unknown := [arch for arch in component.arches if arch not in allowed]:
             rpms = fields.mapping("components").mapping("rpms")
             rpms.mapping(key).problem(
                 "arch_not_in_module",

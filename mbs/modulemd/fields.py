@@ -13,11 +13,10 @@ from collections.abc import Iterator
 
 from mbs.modulemd.documents import Xmd
 from mbs.modulemd.errors import Problems
-from mbs.modulemd.nodes import Mapping, Node, Scalar, Sequence, clip, printable
+from mbs.modulemd.nodes import Mapping, Node, Scalar, Sequence, clip, count, printable
 
-_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?)0*([0-9]+)")
-#: Like libmodulemd, which stops reading each of the three numbers at the first thing that is no digit.
-_DATE = re.compile(r"\s*\+?([0-9]+)[^-]*-\s*\+?([0-9]+)[^-]*-\s*\+?([0-9]+)")
+_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?)([0-9]+)")
+_LEADING_NUMBER = re.compile(r"\s*\+?([0-9]+)")
 
 UINT64 = (0, 2**64 - 1)
 INT64 = (-(2**63), 2**63 - 1)
@@ -57,6 +56,10 @@ class Fields:
         """Line of a key; of the mapping when the key is not there."""
         return self._node.key_lines.get(key, self.line)
 
+    def size(self) -> int:
+        """How many nodes the mapping is made of."""
+        return count(self._node)
+
     def close(self) -> None:
         """Note the keys that nobody asked for."""
         for key in self._node.items if self._strict else ():
@@ -92,7 +95,8 @@ class Fields:
         if text is None:
             return None
         number = _INTEGER.fullmatch(text)
-        value = int(number[1] + number[2]) if number and len(number[2]) <= 20 else None
+        digits = number[2].lstrip("0") or "0" if number else ""
+        value = int(number[1] + digits) if number and len(digits) <= 20 else None
         if value is None or not bounds[0] <= value <= bounds[1] or (text[0] == "-" and not bounds[0]):
             low, high = bounds
             self.problem(
@@ -108,10 +112,12 @@ class Fields:
         text = self.text(key)
         if text is None:
             return None
-        parts = _DATE.match(text)
+        # Like libmodulemd, which reads each of the three numbers up to the first thing that is no digit.
+        numbers = [found[1] for part in text.split("-", 3)[:3] if (found := _LEADING_NUMBER.match(part))]
         try:
-            if parts and all(len(part) < 10 for part in parts.groups()):
-                return datetime.date(*map(int, parts.groups()))
+            if len(numbers) == 3 and max(map(len, numbers)) < 10:
+                year, month, day = map(int, numbers)
+                return datetime.date(year, month, day)
         except ValueError:
             pass
         self.problem("invalid_value", f"{self.key(key)} must be a date YYYY-MM-DD, not {clip(text)}.", key)

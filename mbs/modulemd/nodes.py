@@ -220,6 +220,14 @@ class _Composer:
         return f".{printable(self.keys[-1])}" if self.keys[-1] is not None else ""
 
 
+def count(node: Node) -> int:
+    """The number of scalars and collections in a tree, without the keys of mappings."""
+    if isinstance(node, Scalar):
+        return 1
+    inner = node.items.values() if isinstance(node, Mapping) else node.items
+    return 1 + sum(count(each) for each in inner)
+
+
 def clip(text: str) -> str:
     """``text`` quoted for a message, cut when it is long."""
     return repr(text if len(text) <= LONGEST else text[: LONGEST - 3] + "...")

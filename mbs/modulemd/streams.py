@@ -13,6 +13,10 @@ from mbs.modulemd.documents import (
 )
 from mbs.modulemd.fields import Fields
 
+#: A packager v3 document stands for one stream per configuration: their sizes together, in nodes. The
+#: largest documents in use (20 configurations of 500 components) need a quarter of it.
+MAX_EXPANDED = 500_000
+
 
 def read_stream_v1(data: Fields) -> StreamV1:
     document = StreamV1()
@@ -74,8 +78,12 @@ def read_packager_v3(data: Fields) -> PackagerV3:
     reading.read_shared(data, document)
     document.module_licenses = data.names("license")
     document.demodularized_rpms = reading.read_rpms(data, "demodularized")
+    configurations = data.sequence("configurations")
+    if len(configurations) * data.size() > MAX_EXPANDED:
+        data.problem("too_large", "This is too large for so many configurations.", "configurations")
+        return document
     seen: set[str] = set()
-    for fields in data.sequence("configurations"):
+    for fields in configurations:
         configuration = _configuration(fields)
         if configuration.context in seen:
             fields.problem(

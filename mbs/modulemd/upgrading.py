@@ -59,12 +59,11 @@ def _from_v1(document: StreamV1) -> StreamV2:
 
 
 def _from_packager_v3(document: PackagerV3, configuration: Configuration) -> StreamV2:
-    document = copy.deepcopy(document)
     result = StreamV2(
-        **document.shared(),
+        **copy.deepcopy(document.shared()),
         context=configuration.context,
         static_context=True,
-        buildopts=copy.deepcopy(configuration.buildopts),
+        buildopts=configuration.buildopts,
         dependencies=[
             Dependencies(
                 _with_platform(configuration.buildrequires, configuration.platform),
