@@ -17,6 +17,8 @@ from buildsys.local.rpmfile import Dependency, Package
 _SIGNS = {"<": solv.REL_LT, ">": solv.REL_GT, "=": solv.REL_EQ}
 #: A name inside a rich dependency; its own parentheses belong to it.
 _ATOM = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
+#: libsolv reads rich dependencies recursively; no honest one comes near this length.
+_LONGEST = 2000
 _WORDS = {"and", "or", "if", "else", "unless", "with", "without", "<", ">", "=", "<=", ">="}
 
 
@@ -56,6 +58,8 @@ class _World:
 
     def meets(self, dependency: Dependency) -> bool:
         """Whether something that requires it could be installed without changing anything."""
+        if len(dependency.name) > _LONGEST:
+            return False
         wish = self._pool.add_repo("wish")
         item = wish.add_solvable()
         item.name, item.evr, item.arch = "build-requirement", "1-1", "noarch"

@@ -16,6 +16,8 @@ from buildsys.local.rpmfile import Package, read_package
 from buildsys.local.sandbox import BoundedLog, Sandbox, remove_tree
 
 _MAX_RESULTS = 10_000
+#: Of one package; each is looked up on the host.
+_MAX_REQUIREMENTS = 10_000
 #: Where the other layout of dist-git has its sources; its spec file is in SPECS then.
 SOURCES = "SOURCES"
 #: ``$1`` is the spec file, ``$2`` the commit, ``$3`` the folder of sources.
@@ -144,6 +146,8 @@ class Run:
                 if not name.endswith(".rpm") or not stat.S_ISREG(path.lstat().st_mode):
                     continue
                 package = read_package(path)
+                if len(package.requires) > _MAX_REQUIREMENTS:
+                    raise BuildFailed(f"{package.filename} requires more than {_MAX_REQUIREMENTS} things.")
                 moved = target / package.filename
                 if moved.exists() or len(packages) == _MAX_RESULTS:
                     raise BuildFailed(f"The build made too many packages, or {moved.name} twice.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,26 @@ def test_two_components_cannot_build_the_same_nvr(bench: Bench) -> None:
     status = bench.build(bench.job(3, "one", spec("one")))
     assert status.state is TaskState.FAILED
     assert "built already" in status.reason
+
+
+def test_too_many_requirements_are_refused(bench: Bench) -> None:
+    head = "\n".join(f"BuildRequires: r{number}" for number in range(10_001))
+    status = bench.build(bench.job(2, "one", spec("one", head=head)))
+    assert status.state is TaskState.FAILED
+    assert "more than 10000" in status.reason
+
+
+def test_builds_that_need_a_new_view_at_the_same_moment_share_it(bench: Bench) -> None:
+    bench.complete(bench.job(2, "one", spec("one")))
+    needs_it = [bench.job(n, f"p{n}", spec(f"p{n}", head="BuildRequires: one")) for n in range(3, 7)]
+    numbers = [bench.submit(job) for job in needs_it]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(bench.system.run, numbers)) == [job.wake_key for job in needs_it]
+    assert {status.state for status in bench.system.statuses(numbers)} == {TaskState.COMPLETE}
+    views = [
+        path for path in (bench.root / "modules" / bench.module.tag / "views").iterdir() if path.is_dir()
+    ]
+    assert len(views) == 1
 
 
 def test_an_unknown_commit_fails_with_what_was_tried(bench: Bench, tmp_path: Path) -> None:

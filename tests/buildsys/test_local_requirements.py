@@ -74,6 +74,7 @@ def test_met(need: Dependency) -> None:
         Dependency("--help"),
         Dependency("$(touch /tmp/mbs-pwned)"),
         Dependency("a" * 10_000),
+        Dependency("(" * 1_000_000),
         Dependency("no\nnewline"),
         Dependency(""),
     ],
