@@ -91,6 +91,7 @@ def installed_files(root: Path) -> list[str]:
     found = []
     for folder, names, files in os.walk(root):
         place = Path(folder).relative_to(root)
-        names[:] = [name for name in names if str(place / name) not in own]
+        # Debian's rpm keeps its database in the home folder of whoever is not root.
+        names[:] = [name for name in names if str(place / name) not in own and name != ".rpmdb"]
         found += [f"/{place / name}" for name in files]
     return sorted(found)
