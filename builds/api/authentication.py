@@ -5,7 +5,7 @@ In ``NO_AUTH`` mode everybody is trusted, and a request says in its body for who
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,16 +43,52 @@ class NoAuthentication(BaseAuthentication):
         return Identity(ANONYMOUS, trusted=True), None
 
 
+def require_login(identity: Identity | None) -> Identity:
+    """The identity of a user who is logged in.
+
+    :raises NotAuthenticated: nobody is.
+    """
+    if identity is None:
+        raise NotAuthenticated(
+            "This needs credentials.", hint="Log in, or send a token that has not expired, and try again."
+        )
+    return identity
+
+
+def require_importer(identity: Identity | None) -> Identity:
+    """The identity of a user who may import modules.
+
+    :raises NotAuthenticated: nobody is logged in.
+    :raises Forbidden: nobody may, or the user is in none of the groups that may.
+    """
+    groups = settings.MBS.ALLOWED_GROUPS_TO_IMPORT_MODULE
+    if not groups:
+        raise Forbidden(
+            "Importing modules over REST is switched off here.",
+            code="import_not_allowed",
+            hint="Operators import with the command mbs-manager import_module.",
+        )
+    identity = require_login(identity)
+    if not identity.trusted and not identity.groups & groups:
+        raise _not_in(identity, groups)
+    return identity
+
+
+def _not_in(identity: Identity, groups: Collection[str]) -> Forbidden:
+    return Forbidden(
+        f"{identity.username} is in none of the groups {', '.join(sorted(groups))}.",
+        code="not_in_group",
+        hint="Ask to be made a member of one of them.",
+    )
+
+
 def require_submitter(identity: Identity | None) -> Identity:
     """The identity of a user who may submit builds.
 
     :raises NotAuthenticated: nobody is logged in.
     :raises Forbidden: the user is in none of the groups that may.
     """
-    if identity is None:
-        raise NotAuthenticated(
-            "This needs credentials.", hint="Log in, or send a token that has not expired, and try again."
-        )
+    identity = require_login(identity)
     options = settings.MBS
     if not (
         identity.trusted
@@ -60,11 +96,7 @@ def require_submitter(identity: Identity | None) -> Identity:
         or not options.ALLOWED_GROUPS
         or identity.groups & options.ALLOWED_GROUPS
     ):
-        raise Forbidden(
-            f"{identity.username} is in none of the groups {', '.join(sorted(options.ALLOWED_GROUPS))}.",
-            code="not_in_group",
-            hint="Ask to be made a member of one of them.",
-        )
+        raise _not_in(identity, options.ALLOWED_GROUPS)
     return identity
 
 

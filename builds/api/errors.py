@@ -22,6 +22,19 @@ from mbs.states import IllegalTransition
 
 log = logging.getLogger(__name__)
 
+
+class LengthRequired(errors.MBSError):
+    """The length of a body is not announced (411): it could not be refused unread."""
+
+    code = "length_required"
+
+
+class MethodNotAllowed(errors.MBSError):
+    """The resource has no such method (405)."""
+
+    code = "method_not_allowed"
+
+
 STATUSES: Mapping[type[errors.MBSError], int] = {
     errors.InvalidInput: 400,
     errors.NotAuthenticated: 401,
@@ -29,6 +42,7 @@ STATUSES: Mapping[type[errors.MBSError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     IllegalTransition: 409,
+    LengthRequired: 411,
     errors.TooLarge: 413,
     errors.Unprocessable: 422,
     errors.NotSupported: 501,
@@ -36,12 +50,6 @@ STATUSES: Mapping[type[errors.MBSError], int] = {
 }
 #: how a client is to prove who it is, by the setting AUTH_METHOD
 CHALLENGES = {"oidc": "Bearer", "kerberos": "Negotiate"}
-
-
-class MethodNotAllowed(errors.MBSError):
-    """The resource has no such method (405)."""
-
-    code = "method_not_allowed"
 
 
 def handle(exc: Exception, context: Mapping[str, Any]) -> Response:

@@ -217,6 +217,12 @@ class ChangeSerializer(StrictSerializer):
     owner = Text(help_text="In whose name; only for a server without logins")
 
 
+class ImportSerializer(StrictSerializer):
+    """Which module to import."""
+
+    scmurl = Text(help_text="Where the modulemd file lies: scheme://host/path?#revision")
+
+
 class OwnerSerializer(StrictSerializer):
     """A request that only says in whose name it is made."""
 

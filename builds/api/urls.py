@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
 from builds.api.views.components import ComponentBuildViewSet
+from builds.api.views.documents import FinalModulemdViewSet, ImportViewSet
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.service import AboutViewSet, RebuildStrategyViewSet, RootViewSet
 
@@ -23,6 +24,8 @@ router.register("module-builds", ModuleBuildViewSet, basename="module-build")
 router.register("component-builds", ComponentBuildViewSet, basename="component-build")
 router.register("about", AboutViewSet, basename="about")
 router.register("rebuild-strategies", RebuildStrategyViewSet, basename="rebuild-strategy")
+router.register("import-module", ImportViewSet, basename="import-module")
+router.register("final-modulemd", FinalModulemdViewSet, basename="final-modulemd")
 
 urlpatterns = [
     re_path(r"^module-build-service/(?P<version>[^/]+)/?$", RootViewSet.as_view({"get": "list"})),

@@ -1,4 +1,5 @@
 from builds.models.component import ComponentBuild, ComponentBuildTrace
+from builds.models.document import FinalModulemd
 from builds.models.log import LogMessage
 from builds.models.module import (
     Arch,
@@ -17,6 +18,7 @@ __all__ = [
     "BuildRequirement",
     "ComponentBuild",
     "ComponentBuildTrace",
+    "FinalModulemd",
     "Lock",
     "LogMessage",
     "ModuleBuild",

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from builds import selectors
 from builds.models import ComponentBuild, ModuleBuild, Phase
-from builds.services import arches, components, slots, transitions
+from builds.services import arches, components, documents, slots, transitions
 from builds.services.systems import as_module, build_system
 from builds.workflow import canvas
 from builds.workflow.outcomes import Obsolete, Outcome, Park
@@ -168,6 +168,7 @@ def finalize(build_id: int, run: int) -> Outcome:
         c.package: str(c.nvr) for c in build.component_builds.filter(build_time_only=False) if c.nvr
     }
     result = build_system().finalize(as_module(build), nvrs)
+    documents.store(build, result.modulemds)
     states = [BuildState.DONE] if build.scratch else [BuildState.DONE, BuildState.READY]
     transitions.move(build, *states, run=run, topdir=result.topdir)
     return None

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from builds.api.limits import BodyLimit
 from builds.api.views import modules
 from builds.services.submission import SubmissionRequest
 from mbs.errors import Conflict, Forbidden, NotSupported, Problem, Unavailable, Unprocessable
@@ -67,7 +71,7 @@ def test_a_body_is_json_whatever_its_type(
 
 def test_every_key_reaches_the_service(api: Api, submitted: list[SubmissionRequest]) -> None:
     body = {
-        **SCM,
+        "branch": "f30",
         "buildrequire_overrides": {"platform": ["f28"]},
         "require_overrides": {"platform": ["f28", "f29"]},
         "rpm_component_ref_overrides": {"bash": "f28"},
@@ -82,6 +86,22 @@ def test_every_key_reaches_the_service(api: Api, submitted: list[SubmissionReque
     }
     api.post("module-builds/", {**body, "reuse_components_from": 12})
     assert submitted == [SubmissionRequest(**body, reuse_components_from="12")]
+
+
+def test_a_file_counts_more_than_the_address_of_the_checkout_it_lies_in(
+    api: Api, submitted: list[SubmissionRequest]
+) -> None:
+    """rpkg sends both."""
+    api.post("module-builds/", {**SCM, "modulemd": "x"})
+    assert submitted == [SubmissionRequest(owner="anonymous", branch="f30", modulemd="x")]
+
+
+def test_nothing_is_submitted_while_the_broker_is_away(
+    api: Api, submitted: list[SubmissionRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current_app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
+    assert api.post("module-builds/", SCM, status=503)["code"] == "broker_unavailable"
+    assert not submitted
 
 
 def test_null_is_as_good_as_absent(api: Api, submitted: list[SubmissionRequest]) -> None:
@@ -185,6 +205,26 @@ def test_a_body_that_is_too_large_is_not_read(api: Api, option: Callable[..., No
     option(BODY_LIMIT=100)
     answer = api.send("POST", "module-builds/", b" " * 101, status=413)
     assert answer["code"] == "body_too_large"
+
+
+def test_a_body_must_say_how_large_it_is(api: Api) -> None:
+    url = "/module-build-service/2/module-builds/"
+    api.check(api.client.generic("POST", url, b"{}", headers={"Transfer-Encoding": "chunked"}), 411)
+
+
+def test_under_asgi_a_body_that_is_too_large_does_not_even_reach_django() -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def application(*_: Any) -> None:
+        raise AssertionError("this was to be refused")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "headers": [(b"content-length", b"101")]}
+    asyncio.run(BodyLimit(application, 100)(scope, None, send))
+    assert sent[0]["status"] == 413
+    assert json.loads(sent[1]["body"])["code"] == "body_too_large"
 
 
 @pytest.mark.parametrize(

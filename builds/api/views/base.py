@@ -14,12 +14,14 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from builds.api import pagination, parameters
-from builds.api.errors import body_too_large
+from builds.api.errors import LengthRequired, body_too_large
 from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
 from builds.api.serializers import StrictSerializer
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
+#: an id in an address; a longer one is none, and no column could hold it
+NUMBER = "[0-9]{1,18}"
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -63,7 +65,7 @@ class BuildViewSet(ApiViewSet):
     input_serializers: Mapping[str, type[StrictSerializer]] = {}
 
     pagination_class: type[pagination.Pages] = pagination.Pages
-    lookup_value_regex = "[0-9]+"
+    lookup_value_regex = NUMBER
     noun = ""
 
     def known_parameters(self) -> set[str]:
@@ -145,7 +147,9 @@ def _check_origin(request: Request) -> None:
 
 
 def _check_length(request: Request) -> None:
-    """Refuse a body that is too large before any of it is read."""
+    """Refuse a body that is too large before any of it is read, or that does not say how large it is."""
+    if request.META.get("HTTP_TRANSFER_ENCODING"):
+        raise LengthRequired("The request does not say how long its body is.", hint="Send Content-Length.")
     length = request.META.get("CONTENT_LENGTH") or "0"
     if length.isdigit() and int(length) > settings.MBS.BODY_LIMIT:
         raise body_too_large()

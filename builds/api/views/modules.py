@@ -16,7 +16,7 @@ from builds.api.parameters import Shape
 from builds.api.permissions import require_owner
 from builds.api.views.base import BuildViewSet
 from builds.models import ModuleBuild
-from builds.services import cancellation
+from builds.services import cancellation, health
 from builds.services.submission import SubmissionRequest, submit
 from mbs.errors import InvalidInput
 from mbs.states import BuildState
@@ -49,6 +49,10 @@ class ModuleBuildViewSet(BuildViewSet):
         user = require_submitter(request.user)
         values = self.read()
         values["owner"] = acting_for(user, values)
+        if values.get("modulemd"):
+            # rpkg names the checkout that the file lies in as well: the file is what counts.
+            values.pop("scmurl", None)
+        health.require_broker()
         builds = submit(SubmissionRequest(**values))
         answers = self.represent(builds, Shape.VERBOSE)
         return Response(answers[0] if request.version == "1" else answers, status=201)

@@ -1,0 +1,66 @@
+"""Modules that come in, and documents that go out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from builds import representations
+from builds.api import serializers
+from builds.api.authentication import require_importer
+from builds.api.views.base import NUMBER, ApiViewSet
+from builds.models import FinalModulemd, ModuleBuild
+from builds.selectors import related
+from builds.services.importing import import_module
+from builds.services.submission.sources import scm_options
+from mbs.errors import InvalidInput, NotFound, NotSupported
+from mbs.states import BuildState
+from scm.modules import fetch_modulemd
+
+
+class ImportViewSet(ApiViewSet):
+    """Record a module that was built elsewhere as ready."""
+
+    serializer_class = serializers.ImportSerializer
+
+    def create(self, request: Request, **kwargs: Any) -> Response:
+        require_importer(request.user)
+        values = self.get_serializer(data=request.data).read()
+        if "scmurl" not in values:
+            raise InvalidInput("The key 'scmurl' is missing.", code="missing_scmurl")
+        source = fetch_modulemd(values["scmurl"], "", scm_options())
+        build, messages = import_module(source.text, scmurl=source.scmurl, commit=source.commit)
+        module = representations.module_answer(build, related.around_modules([build]))
+        return Response({"module": module, "messages": messages}, status=201)
+
+
+class FinalModulemdViewSet(ApiViewSet):
+    """The documents that a finished module is shipped with, by architecture."""
+
+    lookup_value_regex = NUMBER
+
+    def retrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        documents = dict(
+            FinalModulemd.objects.filter(module_build=int(pk))
+            .order_by("arch")
+            .values_list("arch", "document")
+        )
+        if not documents:
+            raise self._reason(int(pk))
+        return Response(documents)
+
+    def _reason(self, pk: int) -> NotFound | NotSupported:
+        build = ModuleBuild.objects.defer("modulemd").filter(pk=pk).first()
+        if build is None:
+            return NotFound(f"There is no module build {str(pk)[:30]}.", code="no_such_module_build")
+        if build.state not in (BuildState.DONE, BuildState.READY):
+            return NotFound(
+                f"Module build {pk} is {build.state_name}: it has no final documents.",
+                code="no_final_modulemd",
+                hint="They are made when all components are built.",
+            )
+        return NotSupported(
+            f"The build system made no final documents for module build {pk}.", code="no_final_modulemd"
+        )

@@ -1,0 +1,76 @@
+"""Whether what the service needs is there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from celery import current_app
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Max
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from builds.models import Sweep
+from mbs.errors import Unavailable
+
+#: seconds that broker and workers have for saying that they are there
+PATIENCE = 1.0
+
+
+def require_broker() -> None:
+    """Ask the broker whether it is there.
+
+    :raises Unavailable: it is not.
+    """
+    try:
+        with current_app.connection_for_write() as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE)
+    except (OperationalError, OSError) as error:
+        raise Unavailable(
+            "The broker is away.", code="broker_unavailable", hint="Nothing was recorded: try again."
+        ) from error
+
+
+def readiness() -> dict[str, str]:
+    """What builds need to go on, by name: "ok", or what is wrong with it."""
+    return {"database": _database(), "broker": _broker(), "worker": _worker(), "beat": _beat()}
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (DatabaseError, InterfaceError):
+        return "away"
+    return "ok"
+
+
+def _broker() -> str:
+    try:
+        require_broker()
+    except Unavailable:
+        return "away"
+    return "ok"
+
+
+def _worker() -> str:
+    try:
+        answers = current_app.control.ping(timeout=PATIENCE, limit=1)
+    except (OperationalError, OSError):
+        return "cannot be asked"
+    return "ok" if answers else "none answers"
+
+
+def _beat() -> str:
+    """Judged by the sweeps that it starts: the latest must be as young as three of the longest intervals."""
+    options = settings.MBS
+    longest = max(options.SWEEP_INTERVAL, options.POLLING_INTERVAL, options.OUTBOX_INTERVAL)
+    try:
+        latest = Sweep.objects.aggregate(latest=Max("started_at"))["latest"]
+    except (DatabaseError, InterfaceError):
+        return "cannot be asked"
+    if latest is None:
+        return "has never ticked"
+    age = timezone.now() - latest
+    return "ok" if age < timedelta(seconds=3 * longest) else f"last tick {int(age.total_seconds())} s ago"

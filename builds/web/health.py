@@ -1,0 +1,21 @@
+"""For load balancers and supervisors: is this process alive, and can the service do its work?"""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, JsonResponse
+
+from builds.services import health
+
+
+def live(request: HttpRequest) -> JsonResponse:
+    """This process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+def ready(request: HttpRequest) -> JsonResponse:
+    """200 when everything that builds need is there, else 503; either way each thing by name."""
+    checks = health.readiness()
+    fine = all(state == "ok" for state in checks.values())
+    return JsonResponse(
+        {"status": "ok" if fine else "unavailable", "checks": checks}, status=200 if fine else 503
+    )
