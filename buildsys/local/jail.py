@@ -207,6 +207,9 @@ def main() -> NoReturn:
         if first == 0:
             os.close(writing)
             _be_first(spec, reading)
+        # To be stopped means to end only when nothing of the build is left: the kernel lets the first process
+        # of a PID namespace be waited for when all others are dead.
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGKILL))
         os.close(reading)
         os._exit(_exit_code(os.waitpid(first, 0)[1]))
     except OSError as error:

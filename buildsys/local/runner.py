@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildsys.base import Job
@@ -109,14 +109,7 @@ class Run:
     ) -> Path:
         """Run one stage in a fresh work folder, and answer that folder."""
         work = self.task.path / "work"
-        sandbox = Sandbox(
-            work=work,
-            mountpoint=self.task.path / "root",
-            view=self.sandbox.view,
-            readonly=readonly,
-            limits=self.sandbox.limits,
-            user=self.sandbox.user,
-        )
+        sandbox = replace(self.sandbox, work=work, readonly=readonly)
         sandbox.prepare()
         self.log.say(f"{self.job.package}: {what}")
         env = {"RPM_BUILD_NCPUS": str(self.cpus)}

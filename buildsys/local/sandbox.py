@@ -23,6 +23,8 @@ from buildsys.local import jail
 
 #: Seconds between two looks at whether the build is to be stopped.
 _POLL = 0.3
+#: Seconds for the kernel to kill all processes of a build.
+_PATIENCE = 30.0
 _TAIL = 64 * 1024
 
 
@@ -174,10 +176,7 @@ class Sandbox:
             self._follow(process, log, time.monotonic() + self.limits.seconds, deadline, stop)
             return process.wait()
         finally:
-            process.kill()
-            process.wait()
-            if process.stdout:
-                process.stdout.close()
+            _end(process)
 
     def _follow(
         self,
@@ -210,6 +209,18 @@ class Sandbox:
                     reason = f"the disk under {self.work} is nearly full"
                 if reason:
                     raise Stopped(reason)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stop what still runs; nothing of it is left afterwards."""
+    process.terminate()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout:
+        process.stdout.close()
 
 
 def remove_tree(path: Path) -> None:

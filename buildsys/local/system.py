@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
-from buildsys.local.folders import Outcome, TaskFolder, lock, task_number
+from buildsys.local.folders import ATTEMPTS, Outcome, TaskFolder, lock, task_number
 from buildsys.local.modules import ModuleFolder, installable
 from buildsys.local.repos import DnfCommands, dnf_commands, finish
 from buildsys.local.runner import BuildFailed, Run, clean
@@ -72,7 +73,7 @@ class LocalBuildSystem:
         self._tasks = self.root / "tasks"
         self._tasks.mkdir(parents=True, exist_ok=True)
 
-    # -- what the workflow asks ------------------------------------------------------------------------
+    # What the workflow asks: see ``buildsys.base.BuildSystem``.
 
     def arches(self, module: Module) -> tuple[str, ...]:
         return (platform.machine(),)
@@ -151,7 +152,7 @@ class LocalBuildSystem:
     def abandon(self, module: Module) -> None:
         self.cancel(ModuleFolder.of(self.root, module).tasks())
 
-    # -- what a worker on the queue of builds asks -------------------------------------------------------
+    # What a worker on the queue of builds asks: see ``buildsys.base.RunsBuilds``.
 
     def run(self, task_id: int) -> str | None:
         """Run a submission to its end, unless it ended, runs elsewhere, was started before or is outdated."""
@@ -192,9 +193,7 @@ class LocalBuildSystem:
             run = Run(
                 task=task,
                 job=job,
-                sandbox=Sandbox(
-                    sandbox.work, sandbox.mountpoint, view=view, limits=self._limits, user=self._user
-                ),
+                sandbox=replace(sandbox, view=view),
                 installed=[package for _, package in packages],
                 cpus=max(1, (os.cpu_count() or 1) // self.jobs),
                 log=log,
@@ -214,8 +213,6 @@ class LocalBuildSystem:
                 clean(task)
             log.say(f"done: {nvr}")
         return nvr
-
-    # -- helpers -----------------------------------------------------------------------------------------
 
     def _task(self, number: int) -> TaskFolder:
         return TaskFolder(self._tasks / str(int(number)))
@@ -242,7 +239,8 @@ class LocalBuildSystem:
             )
 
     def _outdated(self, job: Job) -> bool:
-        return self._task(task_number(job.component_id, job.attempt + 1)).path.exists()
+        later = range(job.attempt + 1, ATTEMPTS)
+        return any(self._task(task_number(job.component_id, each)).path.exists() for each in later)
 
     def _clean_earlier(self, job: Job) -> None:
         """Remove what earlier attempts left when their workers died."""
@@ -264,23 +262,19 @@ class LocalBuildSystem:
 
     def _publish(self, folder: ModuleFolder, nvr: str, task: TaskFolder) -> None:
         earlier = folder.built_by(nvr)
-        if earlier is not None and earlier // 100 != task.number // 100:
+        if earlier is not None and earlier // ATTEMPTS != task.number // ATTEMPTS:
             raise BuildFailed(f"{nvr} was built already, by another component of this module.")
         folder.publish(nvr, task.rpms)
 
 
 def _same(one: Job | None, other: Job) -> bool:
-    """Whether two jobs are tries at the same component."""
-    return one is not None and (one.module.tag, one.package, one.source, one.spec) == (
+    """Whether two jobs are tries at the same component of the same module build."""
+    return one is not None and (one.module.tag, one.package, one.source) == (
         other.module.tag,
         other.package,
         other.source,
-        other.spec,
     )
 
 
 def _record(task: TaskFolder, state: TaskState, *, nvr: str = "", reason: str = "") -> None:
     task.end(Outcome(state, nvr, reason, started=task.started()[0], ended=time.time()))
-
-
-__all__ = ["LocalBuildSystem"]
