@@ -57,6 +57,7 @@ class _Run:
         self._trace = Trace()
         self._gathering = Gathering(universe, settings, request, self._trace)
         self._builds: list[ExpandedBuild] = []
+        self._known: dict[tuple[str, float | None], ExpandedBuild] = {}
         self._rejected: list[Rejected] = []
 
     def expand(self, documents: Sequence[StreamV2]) -> Expansion:
@@ -139,19 +140,18 @@ class _Run:
 
         :raises Unprocessable: another one with the same name is.
         """
-        for other in self._builds:
-            if _identity(other) != _identity(build):
-                continue
-            if other.document != build.document:
-                raise Unprocessable(
-                    f"The context {build.context} stands for more than one build: {_against(other)}, and "
-                    f"{_against(build)}.",
-                    code="duplicate_context",
-                    hint="A static context must name one stream of everything it buildrequires.",
-                )
-            self._trace.add("duplicate", f"{_against(build)} is there already.", **wanted.where)
-            return True
-        return False
+        other = self._known.setdefault(_identity(build), build)
+        if other is build:
+            return False
+        if other.document != build.document:
+            raise Unprocessable(
+                f"The context {build.context} stands for more than one build: {_against(other)}, and "
+                f"{_against(build)}.",
+                code="duplicate_context",
+                hint="A static context must name one stream of everything it buildrequires.",
+            )
+        self._trace.add("duplicate", f"{_against(build)} is there already.", **wanted.where)
+        return True
 
     def _build(self, wanted: Wanted, found: Combination, base: Available) -> ExpandedBuild:
         dependencies = Dependencies(

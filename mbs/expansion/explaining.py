@@ -7,7 +7,7 @@ two modules collide, and through what path.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
@@ -18,6 +18,8 @@ from mbs.expansion.universe import Available, NameStream
 
 #: So many sentences make a message; more would not be read.
 MAX_FINDINGS = 3
+#: So many pairs are looked at to find them.
+MAX_COLLISIONS = 100
 
 #: From what the document buildrequires to a build: each build with what asked for it.
 _Path: TypeAlias = list[tuple[NameStream | rules.Requirement, Available]]
@@ -36,12 +38,9 @@ class Reason:
 def explain(solver: Solver, wants: Sequence[NameStream]) -> Reason:
     """Why ``wants``, which cannot be installed together, cannot."""
     problems = solver.problems(wants)
-    paths = _paths(solver, wants, problems.involved)
     findings = [_missing_want(solver, want) for want in wants if not solver.builds(want)]
-    findings += sorted(
-        (_collision(*pair) for pair in _colliding(problems, paths)),
-        key=lambda reason: sum(map(len, reason.paths)),
-    )
+    findings += _collisions(solver, wants, problems)
+    paths = _paths(solver, wants, problems)
     findings += [
         _unmet(paths[module], need)
         for module in problems.involved
@@ -56,28 +55,43 @@ def explain(solver: Solver, wants: Sequence[NameStream]) -> Reason:
     return Reason(first.code, message, first.modules, first.paths)
 
 
-def _colliding(problems: Problems, paths: Mapping[Available, _Path]) -> list[tuple[_Path, _Path]]:
-    """Pairs that exclude each other; those of which only one is needed do not count if there are others."""
-    pairs = {frozenset(pair): pair for pair in problems.collisions if set(pair) <= paths.keys()}
-    found = [(paths[one], paths[other]) for one, other in pairs.values()]
-    return [pair for pair in found if not _is_either_or(*pair)] or found
+def _collisions(solver: Solver, wants: Sequence[NameStream], problems: Problems) -> list[Reason]:
+    """One finding for each two streams that exclude each other, the shortest first.
+
+    Two builds of which only one is needed come last: they matter only if there is nothing else.
+    """
+    found: dict[frozenset[str], tuple[bool, int, Reason]] = {}
+    for one, other in problems.collisions[:MAX_COLLISIONS]:
+        to_one = _paths(solver, wants, problems, instead_of=other).get(one)
+        to_other = _paths(solver, wants, problems, instead_of=one).get(other)
+        if to_one and to_other:
+            ways = (_is_either_or(to_one, to_other), len(to_one) + len(to_other))
+            known = found.get(frozenset((one.ns, other.ns)))
+            if not known or ways < known[:2]:
+                found[frozenset((one.ns, other.ns))] = (*ways, _collision(to_one, to_other))
+    ordered = sorted(found.values(), key=lambda each: each[:2])
+    return [reason for either_or, _, reason in ordered if not either_or or ordered[0][0]]
 
 
 def _is_either_or(one: _Path, other: _Path) -> bool:
-    """Whether both begin with one request, and then with different builds that satisfy it."""
+    """Whether one request leads to both, through different builds that satisfy it."""
     taken = dict(one)
     return any(taken.get(asked, module) is not module for asked, module in other)
 
 
 def _paths(
-    solver: Solver, wants: Sequence[NameStream], involved: Mapping[Available, None]
+    solver: Solver, wants: Sequence[NameStream], problems: Problems, instead_of: Available | None = None
 ) -> dict[Available, _Path]:
-    """The shortest way from the document to each build, over builds that have a part in the failure."""
+    """The shortest way from the document to each build, over builds that have a part in the failure.
+
+    :param instead_of: what this build satisfies leads to no other.
+    """
     paths: dict[Available, _Path] = {}
     queue: deque[Available] = deque()
 
     def reach(asked: NameStream | rules.Requirement, before: _Path) -> None:
-        for module in solver.builds(asked):
+        builds = solver.builds(asked)
+        for module in () if instead_of in builds else builds:
             if module not in paths:
                 paths[module] = [*before, (asked, module)]
                 queue.append(module)
@@ -86,7 +100,7 @@ def _paths(
         reach(want, [])
     while queue:
         module = queue.popleft()
-        if module in involved:
+        if module in problems.involved:
             for need in solver.needs(module):
                 reach(need, paths[module])
     return paths
@@ -96,9 +110,11 @@ def _collision(one: _Path, other: _Path) -> Reason:
     if len(other) < len(one):
         one, other = other, one
     modules = (one[-1][1], other[-1][1])
+    same = modules[0].ns == modules[1].ns
+    names = " and ".join(module.nsvc if same else module.ns for module in modules)
     return Reason(
         "stream_collision",
-        f"{modules[0].nsvc} and {modules[1].nsvc} exclude each other: {_told(one)}; {_told(other)}.",
+        f"{names} exclude each other: {_told(one)}; {_told(other)}.",
         tuple(module.nsvc for module in modules),
         tuple(tuple(module.nsvc for _, module in path) for path in (one, other)),
     )

@@ -15,6 +15,8 @@ from mbs.expansion.report import Trace
 from mbs.expansion.settings import Request, Settings
 from mbs.modulemd.documents import Dependencies, StreamV2
 
+#: Modules that one dependency list may buildrequire: real ones name a handful.
+MAX_BUILDREQUIRES = 100
 #: What contexts of v2 streams are made of.
 _CONTEXT = re.compile(r"[0-9a-zA-Z_]{1,13}")
 
@@ -48,9 +50,10 @@ def wanted_lists(
     """All dependency lists of the documents, overrides applied.
 
     :raises InvalidInput: an override names no dependency.
-    :raises Unprocessable: ``xmd.mbs_options.contexts`` is malformed.
+    :raises Unprocessable: ``xmd.mbs_options.contexts`` is malformed, or a list is too long.
     """
     variants = [variant for document in documents for variant in _variants(document)]
+    _check_lengths(variants)
     buildrequires = _overrides(request.buildrequire_overrides)
     requires = _overrides(request.require_overrides)
     for kind, overrides in (("buildrequires", buildrequires), ("requires", requires)):
@@ -78,6 +81,17 @@ def wanted_lists(
             )
         ]
     ]
+
+
+def _check_lengths(variants: Sequence[tuple[StreamV2, bool]]) -> None:
+    for document, _ in variants:
+        for each in document.dependencies:
+            if len(each.buildrequires) > MAX_BUILDREQUIRES:
+                raise Unprocessable(
+                    f"A dependency list buildrequires {len(each.buildrequires)} modules.",
+                    code="too_many_buildrequires",
+                    hint=f"At most {MAX_BUILDREQUIRES} are allowed.",
+                )
 
 
 def _overrides(given: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -124,7 +138,7 @@ def _variants(document: StreamV2) -> list[tuple[StreamV2, bool]]:
     ``xmd.mbs_options.contexts`` is the older way to write static contexts: context ->
     ``{"buildrequires": {name: stream}, "requires": {name: stream}}``.
     """
-    if document.static_context or "static_context" in document.mbs:
+    if document.context and (document.static_context or "static_context" in document.mbs):
         return [(document, True)]
     options = document.xmd.get("mbs_options") if isinstance(document.xmd, dict) else None
     if not isinstance(options, dict) or "contexts" not in options:

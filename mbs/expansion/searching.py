@@ -78,29 +78,30 @@ class Search:
             yield self._solved(chosen)
             return
         for pair in choices[0]:
+            self._looks += 1
             self._check_limits()
             conflicts = self._conflicts([*chosen, pair], choices[1:])
             yield from conflicts or self._descend([*chosen, pair], choices[1:])
 
     def _conflicts(self, chosen: list[NameStream], choices: list[list[NameStream]]) -> list[Conflict]:
         """Known conflicts that leave nothing of this choice; [] when there may be something."""
-        conflict = self._conflict(chosen)
+        together = set(chosen)
+        conflict = next(filter(None, (self._conflict(pair, together) for pair in chosen)), None)
         if conflict:
             return [conflict]
         for options in choices:
-            conflicts = [self._conflict([*chosen, pair]) for pair in options]
-            if all(conflicts):
+            conflicts = [
+                self._conflict(pair, {*together, pair}) for pair in options if pair in self._watchers
+            ]
+            if len(conflicts) == len(options) and all(conflicts):
                 return [conflict for conflict in conflicts if conflict]
         return []
 
-    def _conflict(self, chosen: list[NameStream]) -> Conflict | None:
-        together = set(chosen)
-        return next(
-            (each for pair in chosen for each in self._watchers.get(pair, ()) if each <= together), None
-        )
+    def _conflict(self, pair: NameStream, together: set[NameStream]) -> Conflict | None:
+        """A known conflict that ``pair`` has a part in."""
+        return next((each for each in self._watchers.get(pair, ()) if each <= together), None)
 
     def _check_limits(self) -> None:
-        self._looks += 1
         limit = self._settings.max_combinations
         if self._found > limit or self._looks > limit * LOOKS_PER_COMBINATION:
             raise Unprocessable(
@@ -114,6 +115,7 @@ class Search:
         if builds is None:
             return self._learn(chosen)
         self._found += 1
+        self._check_limits()
         return Combination(dict(sorted(chosen)), self._newest(chosen, builds))
 
     def _learn(self, chosen: list[NameStream]) -> Conflict:

@@ -43,6 +43,7 @@ class Solver:
             named.append(module)
         self._solvables: dict[Available, Any] = {}
         self._modules: dict[int, Available] = {}
+        self._answers: dict[NameStream | rules.Requirement, list[Available]] = {}
         self._capabilities: dict[rules.Requirement, Any] = {}
         preference = sorted(modules, key=lambda each: (each.name, each.stream, -each.version, each.context))
         for number, module in enumerate(preference):
@@ -50,7 +51,6 @@ class Solver:
         for module in modules:
             self._add_requires(module)
         self._pool.createwhatprovides()
-        self._solver = self._pool.Solver()
         self.solves = 0
 
     def _add(self, module: Available, label: str) -> None:
@@ -59,7 +59,9 @@ class Solver:
         name = self._pool.Dep(f"name {module.name}")
         solvable.add_deparray(solv.SOLVABLE_PROVIDES, name)
         solvable.add_deparray(solv.SOLVABLE_CONFLICTS, name)
-        solvable.add_deparray(solv.SOLVABLE_PROVIDES, self._pool.Dep(f"stream {module.ns}"))
+        solvable.add_deparray(
+            solv.SOLVABLE_PROVIDES, self._pool.Dep(_stream_label(module.name, module.stream))
+        )
         self._solvables[module] = solvable
         self._modules[solvable.id] = module
 
@@ -75,9 +77,8 @@ class Solver:
         if requirement not in self._capabilities:
             capability = self._pool.Dep(f"needs {requirement!r}")
             self._capabilities[requirement] = capability
-            for module in self._by_name.get(requirement.name, ()):
-                if rules.satisfies(module, requirement, self._settings):
-                    self._solvables[module].add_deparray(solv.SOLVABLE_PROVIDES, capability)
+            for module in self.builds(requirement):
+                self._solvables[module].add_deparray(solv.SOLVABLE_PROVIDES, capability)
         return self._capabilities[requirement]
 
     def install(self, wants: Iterable[Want]) -> list[Available] | None:
@@ -89,8 +90,10 @@ class Solver:
 
     def core(self, wants: Sequence[NameStream]) -> list[NameStream]:
         """As few of ``wants``, which cannot all be installed, as cannot be installed either."""
-        needed = list(wants)
-        for want in wants:
+        involved = self.problems(wants).involved
+        suspects = [want for want in wants if not involved.keys().isdisjoint(self.builds(want))]
+        needed = suspects if self._solve(suspects) else list(wants)
+        for want in list(needed):
             fewer = [other for other in needed if other is not want]
             if self._solve(fewer):
                 needed = fewer
@@ -98,6 +101,8 @@ class Solver:
 
     def _solve(self, wants: Iterable[Want]) -> list[Any]:
         self.solves += 1
+        # A solver keeps the rules of all it was ever asked about, and grows slow: a new one is cheap.
+        self._solver = self._pool.Solver()
         problems: list[Any] = self._solver.solve([self._job(want) for want in wants])
         return problems
 
@@ -105,7 +110,7 @@ class Solver:
         if isinstance(want, Available):
             how, what = solv.Job.SOLVER_SOLVABLE, self._solvables[want].id
         else:
-            how, what = solv.Job.SOLVER_SOLVABLE_PROVIDES, self._pool.str2id(f"stream {':'.join(want)}")
+            how, what = solv.Job.SOLVER_SOLVABLE_PROVIDES, self._pool.str2id(_stream_label(*want))
         return self._pool.Job(solv.Job.SOLVER_INSTALL | how, what)
 
     def needs(self, module: Available) -> list[rules.Requirement]:
@@ -114,10 +119,14 @@ class Solver:
 
     def builds(self, what: NameStream | rules.Requirement) -> list[Available]:
         """All builds of a stream, or all that satisfy a requirement."""
-        named = self._by_name.get(what[0], ())
-        if isinstance(what, rules.Requirement):
-            return [module for module in named if rules.satisfies(module, what, self._settings)]
-        return [module for module in named if module.stream == what[1]]
+        if what not in self._answers:
+            named = self._by_name.get(what[0], ())
+            if isinstance(what, rules.Requirement):
+                found = [module for module in named if rules.satisfies(module, what, self._settings)]
+            else:
+                found = [module for module in named if module.stream == what[1]]
+            self._answers[what] = found
+        return self._answers[what]
 
     def is_base(self, name: str) -> bool:
         """Whether this is the name of a base module."""
@@ -159,6 +168,10 @@ class Problems:
 
     involved: dict[Available, None] = field(default_factory=dict)
     collisions: list[tuple[Available, Available]] = field(default_factory=list)
+
+
+def _stream_label(name: str, stream: str) -> str:
+    return f"stream {(name, stream)!r}"
 
 
 def _all(capabilities: Sequence[Any]) -> Any:
