@@ -1,0 +1,51 @@
+"""``mbs.component.state.change``: the state of a component build changed."""
+
+from __future__ import annotations
+
+from fedora_messaging.message import DEBUG
+
+from mbs_messages.base import NUMBER, NUMBER_OR_NULL, TEXT, TEXT_OR_NULL, ModuleBuildMessage, schema
+
+#: as Koji numbers the states of its builds
+STATES = ("BUILDING", "COMPLETE", "DELETED", "FAILED", "CANCELED")
+_SAID = {
+    None: "will be built again",
+    "BUILDING": "is being built",
+    "COMPLETE": "was built",
+    "DELETED": "was deleted",
+    "FAILED": "failed to build",
+    "CANCELED": "was canceled",
+}
+
+
+class ComponentStateChangeV1(ModuleBuildMessage):
+    """Sent when a component of a module build is submitted, and when it ended."""
+
+    severity = DEBUG
+    topic = "mbs.component.state.change"
+    body_schema = schema(
+        "mbs.component.state.change.v1",
+        "The state of a component of a module build changed.",
+        {
+            "id": {**NUMBER, "description": "number of the component build"},
+            "package": {**TEXT, "description": "name of the source package"},
+            "nvr": {**TEXT_OR_NULL, "description": "name-version-release, once it is known"},
+            "task_id": {**NUMBER_OR_NULL, "description": "number of its task in the build system"},
+            "state": {"type": ["integer", "null"], "minimum": 0, "maximum": len(STATES) - 1},
+            "state_name": {"enum": [*STATES, None]},
+            "state_reason": TEXT_OR_NULL,
+            "module_build": {**NUMBER, "description": "number of the module build"},
+            "name": {**TEXT, "description": "of the module, as the three that follow"},
+            "stream": TEXT,
+            "version": TEXT,
+            "context": TEXT,
+        },
+    )
+
+    @property
+    def summary(self) -> str:
+        return f"{self.body['nvr'] or self.body['package']} {_SAID[self.state_name]} for module {self.nsvc}"
+
+    @property
+    def packages(self) -> list[str]:
+        return [self.body["package"]]
