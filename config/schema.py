@@ -278,6 +278,8 @@ class Messaging(Group):
     """Where messages go: to the bus, to the log, or to a list that tests read."""
     MESSAGING_TOPIC_PREFIX: Names = ("org.fedoraproject.prod",)
     """Beginnings of the topics of messages that are heeded."""
+    MESSAGING_TIMEOUT: Seconds = 5
+    """Time within which the bus must confirm a message; after that it counts as away."""
 
 
 class Koji(Group):
@@ -287,6 +289,8 @@ class Koji(Group):
     """Configuration file of the Koji client."""
     KOJI_PROFILE: str = "koji"
     """The profile in that file."""
+    KOJI_INSTANCE: str = "primary"
+    """What Koji calls itself in its messages; those of other instances are passed over."""
     KRB_PRINCIPAL: str = ""
     """Kerberos principal to log in with; empty: whoever the credential cache holds."""
     KRB_KEYTAB: str = ""
