@@ -58,17 +58,20 @@ class ModuleBuildMessage(Message):
     @property
     def state(self) -> int | None:
         """The new state, as a number."""
-        return self.body["state"]
+        value: int | None = self.body["state"]
+        return value
 
     @property
     def state_name(self) -> str | None:
         """The new state, as a word."""
-        return self.body["state_name"]
+        value: str | None = self.body["state_name"]
+        return value
 
     @property
     def state_reason(self) -> str | None:
         """Why it is in that state, where there is something to say."""
-        return self.body["state_reason"]
+        value: str | None = self.body["state_reason"]
+        return value
 
     @property
     def modules(self) -> list[str]:
