@@ -30,6 +30,7 @@ from config.types import (
     Prefix,
     Seconds,
     SecondsOrNone,
+    Secret,
     SecretKey,
     WebUrl,
 )
@@ -176,11 +177,29 @@ class Api(Group):
     OIDC_CLIENT_SECRETS: File | None = None
     """JSON file with the client id, the secret and the addresses of the OpenID provider."""
     OIDC_REQUIRED_SCOPE: str = ""
-    """Scope that a token must have."""
+    """Scope that a token must have; it must be set where the provider is asked about tokens."""
+    OIDC_SCOPES: Names = ("openid", "https://id.fedoraproject.org/scope/groups")
+    """Further scopes that a token must have."""
+    OIDC_ISSUER: WebUrl | None = None
+    """The OpenID provider whose signed tokens are verified by its keys, without asking it about each."""
+    OIDC_AUDIENCE: str = ""
+    """The audience of signed tokens that are meant for this service."""
+    OIDC_USERNAME_CLAIM: str = "preferred_username"
+    """The claim of a signed token that names the user."""
+    REMOTE_USER_FROM: Literal["nowhere", "environment", "header"] = "nowhere"
+    """Where a front server names Kerberos users: the WSGI variable REMOTE_USER, or a header X-Remote-User."""
+    FRONT_SECRET: Secret = ""
+    """What the front server writes before `user@REALM` in that header, to show that it was the front."""
+    KERBEROS_REALM: str = ""
+    """The realm whose users are meant; empty: any that the front server lets in."""
     LDAP_URI: LdapUrl = ""
     """The LDAP server that knows the groups of Kerberos users."""
     LDAP_GROUPS_DN: str = ""
     """The LDAP entry below which groups lie."""
+    IDENTITY_CACHE_TIME: Seconds = 900
+    """Longest time for which a token of the provider, or the groups of a user, are believed unasked."""
+    API_TOKEN_DAYS_MAX: Positive = 365
+    """Longest time for which an API token can be valid, in days."""
     ALLOWED_GROUPS: frozenset[str] = frozenset({"packager"})
     """Groups whose members may submit module builds."""
     ALLOWED_USERS: frozenset[str] = frozenset()
@@ -195,6 +214,22 @@ class Api(Group):
     """Let users submit scratch builds."""
     SCRATCH_BUILD_ONLY_BRANCHES: tuple[Pattern, ...] = ()
     """Regular expressions of branches from which only scratch builds are made."""
+
+    @field_validator("OIDC_AUDIENCE")
+    @classmethod
+    def _audience_of_issuer(cls, audience: str, info: ValidationInfo) -> str:
+        if info.data.get("OIDC_ISSUER") and not audience:
+            raise ValueError("it must be set with OIDC_ISSUER: tokens for other services would be good here")
+        return audience
+
+    @field_validator("FRONT_SECRET")
+    @classmethod
+    def _secret_of_front(cls, secret: str, info: ValidationInfo) -> str:
+        if info.data.get("REMOTE_USER_FROM") == "header" and len(secret) < 16:
+            raise ValueError("it must be at least 16 characters long with REMOTE_USER_FROM header")
+        if " " in secret:
+            raise ValueError("it must not hold a space")
+        return secret
 
 
 class Scm(Group):

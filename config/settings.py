@@ -74,6 +74,14 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 
+# What was learned about credentials, in the memory of each process.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    }
+}
+
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": [
         "builds.api.renderers.JSONRenderer",
@@ -81,7 +89,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PARSER_CLASSES": ["builds.api.parsers.JSONParser", "builds.api.parsers.MultiPartParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "builds.api.parsers.Negotiation",
-    "DEFAULT_AUTHENTICATION_CLASSES": ["builds.api.authentication.NoAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["builds.api.authentication.Login"],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.URLPathVersioning",

@@ -118,4 +118,5 @@ NameStream = Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")]
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_url), Field(repr=False), Masked(_without_password)]
 BrokerUrl = Annotated[str, AfterValidator(_broker_url), Field(repr=False), Masked(_without_password)]
+Secret = Annotated[str, Field(repr=False), Masked(lambda _: "********")]
 SecretKey = Annotated[str, BeforeValidator(_key), Field(repr=False), Masked(lambda _: "********")]

@@ -80,11 +80,13 @@ def _known(exc: Exception) -> tuple[errors.MBSError | None, int, dict[str, str]]
     match exc:
         case errors.MBSError():
             status = next((STATUSES[cls] for cls in type(exc).__mro__ if cls in STATUSES), 500)
-            return exc, status, _challenge() if status == 401 else {}
+            return exc, status, _challenge(exc) if status == 401 else {}
+        case exceptions.AuthenticationFailed() if isinstance(exc.__cause__, errors.MBSError):
+            return _known(exc.__cause__)
         case exceptions.MethodNotAllowed():
             return MethodNotAllowed(str(exc.detail)), 405, {}
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-            return errors.NotAuthenticated(str(exc.detail)), 401, _challenge()
+            return _known(errors.NotAuthenticated(str(exc.detail)))
         case exceptions.PermissionDenied() | PermissionDenied():
             return errors.Forbidden(str(exc) or "You may not do this."), 403, {}
         case exceptions.NotFound() | Http404():
@@ -112,8 +114,13 @@ def body_too_large() -> errors.TooLarge:
     )
 
 
-def _challenge() -> dict[str, str]:
-    return {"WWW-Authenticate": CHALLENGES[settings.MBS.AUTH_METHOD]}
+def _challenge(error: errors.MBSError) -> dict[str, str]:
+    """How to log in, and what is wrong with a token that was sent (RFC 6750, 3)."""
+    challenge = CHALLENGES[settings.MBS.AUTH_METHOD]
+    if challenge == "Bearer" and error.code != errors.NotAuthenticated.code:
+        lacking = error.code == "insufficient_scope"
+        challenge += f' error="{"insufficient_scope" if lacking else "invalid_token"}"'
+    return {"WWW-Authenticate": challenge}
 
 
 def incident(exc: Exception) -> errors.MBSError:

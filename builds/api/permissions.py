@@ -1,12 +1,65 @@
-"""What users may do with which build."""
+"""What users may do, and with which build."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 from django.conf import settings
 
-from builds.api.authentication import Identity
 from builds.models import ModuleBuild
-from mbs.errors import Forbidden
+from builds.services.identity import Identity, Scope
+from mbs.errors import Forbidden, InvalidInput, NotAuthenticated
+
+
+def require_login(identity: Identity | None) -> Identity:
+    """The identity of a user who is logged in.
+
+    :raises NotAuthenticated: nobody is.
+    """
+    if identity is None:
+        raise NotAuthenticated(
+            "This needs credentials.", hint="Log in, or send a token that has not expired, and try again."
+        )
+    return identity
+
+
+def require_submitter(identity: Identity | None, scope: Scope = Scope.SUBMIT) -> Identity:
+    """The identity of a user who may submit builds.
+
+    :param scope: what the credentials must be good for.
+    :raises NotAuthenticated: nobody is logged in.
+    :raises Forbidden: the user is in none of the groups that may, or shows a token for other things.
+    """
+    identity = _require_scope(require_login(identity), scope)
+    options = settings.MBS
+    if not (
+        identity.trusted
+        or identity.username in options.ALLOWED_USERS
+        or not options.ALLOWED_GROUPS
+        or identity.groups & options.ALLOWED_GROUPS
+    ):
+        raise _not_in(identity, options.ALLOWED_GROUPS)
+    return identity
+
+
+def require_importer(identity: Identity | None) -> Identity:
+    """The identity of a user who may import modules.
+
+    :raises NotAuthenticated: nobody is logged in.
+    :raises Forbidden: nobody may, or the user is in none of the groups that may.
+    """
+    groups = settings.MBS.ALLOWED_GROUPS_TO_IMPORT_MODULE
+    if not groups:
+        raise Forbidden(
+            "Importing modules over REST is switched off here.",
+            code="import_not_allowed",
+            hint="Operators import with the command mbs-manager import_module.",
+        )
+    identity = _require_scope(require_login(identity), Scope.IMPORT)
+    if not identity.trusted and not identity.groups & groups:
+        raise _not_in(identity, groups)
+    return identity
 
 
 def require_owner(identity: Identity, who: str, build: ModuleBuild) -> None:
@@ -15,10 +68,45 @@ def require_owner(identity: Identity, who: str, build: ModuleBuild) -> None:
     :param who: in whose name the request acts.
     :raises Forbidden: for others.
     """
-    if who == build.owner or identity.groups & settings.MBS.ADMIN_GROUPS:
+    if who == build.owner or (identity.groups & settings.MBS.ADMIN_GROUPS and identity.allows(Scope.ADMIN)):
         return
     raise Forbidden(
         f"Module build {build.pk} belongs to {build.owner}, not to {who}.",
         code="not_owner",
         hint="Ask its owner or an admin; on a server without logins, name the owner in the key 'owner'.",
+    )
+
+
+def acting_for(identity: Identity, body: Mapping[str, Any]) -> str:
+    """In whose name a request acts: the key ``owner`` of its body, where that counts, else the user's.
+
+    :raises InvalidInput: the key stands there and does not count.
+    """
+    owner = body.get("owner")
+    if not owner:
+        return identity.username
+    if not identity.trusted:
+        raise InvalidInput(
+            "The key 'owner' is only for servers without logins.",
+            code="owner_not_allowed",
+            hint="Leave it away: the owner is who is logged in.",
+        )
+    return str(owner)
+
+
+def _require_scope(identity: Identity, scope: Scope) -> Identity:
+    if not identity.allows(scope):
+        raise Forbidden(
+            f"The API token is not good for this: it lacks the scope {scope}.",
+            code="scope_missing",
+            hint=f"Make one with it: mbs token create --scope {scope} NAME.",
+        )
+    return identity
+
+
+def _not_in(identity: Identity, groups: Collection[str]) -> Forbidden:
+    return Forbidden(
+        f"{identity.username} is in none of the groups {', '.join(sorted(groups))}.",
+        code="not_in_group",
+        hint="Ask to be made a member of one of them.",
     )

@@ -11,9 +11,11 @@ from builds.models.module import (
 )
 from builds.models.outbox import OutboxMessage
 from builds.models.sweep import Lock, Sweep
+from builds.models.token import ApiToken
 from builds.models.wait import TaskCrash, Wait
 
 __all__ = [
+    "ApiToken",
     "Arch",
     "BuildRequirement",
     "ComponentBuild",

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from builds import representations
 from builds.api import serializers
-from builds.api.authentication import require_importer
+from builds.api.permissions import require_importer
 from builds.api.views.base import NUMBER, ApiViewSet
 from builds.models import FinalModulemd, ModuleBuild
 from builds.selectors import related

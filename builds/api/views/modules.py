@@ -10,10 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds.api import filtersets, serializers
-from builds.api.authentication import acting_for, require_submitter
 from builds.api.pagination import Messages
 from builds.api.parameters import Shape
-from builds.api.permissions import require_owner
+from builds.api.permissions import acting_for, require_owner, require_submitter
 from builds.api.views.base import BuildViewSet
 from builds.models import ModuleBuild
 from builds.services import cancellation, health

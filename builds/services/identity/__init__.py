@@ -1,0 +1,37 @@
+"""Who is asking: credentials in, an ``Identity`` or an error out.
+
+``oidc`` believes tokens of an OpenID provider (``introspection`` asks it, ``signed`` verifies by its keys),
+``kerberos`` a front server that has authenticated the user, with groups from ``ldap``; ``tokens`` are the
+service's own. What an identity may do is not decided here (``builds.api.permissions``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+
+from builds.services.identity import kerberos, oidc, tokens
+from builds.services.identity.identity import ANONYMOUS, Identity, Scope
+
+__all__ = ["ANONYMOUS", "Identity", "Scope", "identify"]
+
+
+def identify(environ: Mapping[str, Any]) -> Identity | None:
+    """The user that a request comes from; None when it carries no credentials.
+
+    :param environ: of the request, as CGI (RFC 3875) names things: ``HTTP_AUTHORIZATION``, ``REMOTE_USER``.
+    :raises NotAuthenticated: the credentials are wrong, expired or revoked.
+    :raises Unavailable: they cannot be checked now.
+    """
+    if settings.MBS.NO_AUTH:
+        return Identity(ANONYMOUS, trusted=True)
+    scheme, _, token = str(environ.get("HTTP_AUTHORIZATION", "")).strip().partition(" ")
+    if scheme.lower() == "bearer":
+        token = token.strip()
+        if tokens.is_ours(token):
+            return tokens.identify(token)
+        if settings.MBS.AUTH_METHOD == "oidc":
+            return oidc.identify(token)
+    return kerberos.identify(environ) if settings.MBS.AUTH_METHOD == "kerberos" else None

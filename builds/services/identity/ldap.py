@@ -1,0 +1,75 @@
+"""Groups of users, from an LDAP server: posixGroup entries (RFC 2307) that name the user as ``memberUid``."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+
+import ldap3
+from django.conf import settings
+from ldap3.core.exceptions import LDAPException
+from ldap3.utils.conv import escape_filter_chars
+
+from builds.services.identity.remembering import remembered
+from mbs.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+#: seconds that the server has for a connection, and for an answer
+PATIENCE = 10
+
+
+def groups_of(username: str) -> frozenset[str]:
+    """Names of the groups of a user directly below ``LDAP_GROUPS_DN``; none for one who is allowed by name
+    where there is no LDAP server.
+
+    :raises Unavailable: the server is away, or not configured.
+    """
+    options = settings.MBS
+    if options.LDAP_URI and options.LDAP_GROUPS_DN:
+        return remembered("ldap", username, lambda: (_search(username), None))
+    if username in options.ALLOWED_USERS:
+        return frozenset()
+    raise _away("LDAP_URI and LDAP_GROUPS_DN are not both set.")
+
+
+def _search(username: str) -> frozenset[str]:
+    options = settings.MBS
+    try:
+        server = ldap3.Server(
+            options.LDAP_URI,
+            tls=ldap3.Tls(validate=ssl.CERT_REQUIRED),
+            connect_timeout=PATIENCE,
+            get_info=ldap3.NONE,
+        )
+        with ldap3.Connection(server, read_only=True, receive_timeout=PATIENCE) as connection:
+            entries = connection.extend.standard.paged_search(
+                options.LDAP_GROUPS_DN,
+                f"(memberUid={escape_filter_chars(username)})",
+                search_scope=ldap3.LEVEL,
+                attributes=["cn"],
+                paged_size=500,
+                generator=False,
+            )
+            if connection.result["result"] != 0:
+                raise _away(f"{options.LDAP_URI}: {connection.result['description']}")
+    except (LDAPException, OSError) as error:
+        raise _away(f"{options.LDAP_URI}: {error}") from error
+    return frozenset(
+        name for entry in entries if entry["type"] == "searchResEntry" for name in _names(entry["attributes"])
+    )
+
+
+def _names(attributes: dict[str, object]) -> list[str]:
+    """The values of ``cn``: a list, or one text, as the server's schema says."""
+    value = attributes.get("cn") or []
+    return [value] if isinstance(value, str) else [str(each) for each in value]  # type: ignore[attr-defined]
+
+
+def _away(reason: str) -> Unavailable:
+    log.error("Groups cannot be looked up: %s", reason)
+    return Unavailable(
+        "The groups of users cannot be looked up at the moment.",
+        code="groups_unavailable",
+        hint="Try again in a while; tell the operators of the service if it stays so.",
+    )

@@ -1,0 +1,96 @@
+"""Users who show a token of the OpenID provider."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+
+from builds.services.identity import introspection, provider, signed
+from builds.services.identity.identity import Identity
+from builds.services.identity.remembering import remembered
+from mbs.errors import NotAuthenticated
+
+#: RFC 6750, 2.1
+TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
+
+def identify(token: str) -> Identity:
+    """The user of a token. It is believed as long as it holds, ``IDENTITY_CACHE_TIME`` at most.
+
+    :raises NotAuthenticated: the token is not valid, has expired, or lacks a scope.
+    :raises Unavailable: it cannot be checked now.
+    """
+    if not TOKEN.fullmatch(token):
+        raise NotAuthenticated("This is no bearer token.", code="token_invalid", hint="Log in again.")
+    return remembered("oidc", token, lambda: _look(token))
+
+
+def _look(token: str) -> tuple[Identity, float | None]:
+    options = settings.MBS
+    if options.OIDC_ISSUER and signed.is_signed(token):
+        claims, name = signed.verify(token), options.OIDC_USERNAME_CLAIM
+    else:
+        _require_scope_option()
+        claims, name = introspection.introspect(token), "username"
+    seconds = _seconds_left(claims)
+    _check_scopes(claims)
+    username = claims.get(name)
+    if not isinstance(username, str) or not username:
+        raise NotAuthenticated("The token names no user.", code="token_without_user")
+    return Identity(username, _groups(token, claims, username)), seconds
+
+
+def _require_scope_option() -> None:
+    """Without a scope of our own, a token made for any other service would do."""
+    if not settings.MBS.OIDC_REQUIRED_SCOPE:
+        raise provider.away("OIDC_REQUIRED_SCOPE is not set.")
+
+
+def _seconds_left(claims: Mapping[str, Any]) -> float | None:
+    end = claims.get("exp")
+    if not isinstance(end, int | float) or isinstance(end, bool):
+        return None
+    seconds = end - time.time()
+    if seconds <= -signed.LEEWAY:
+        raise NotAuthenticated("The token has expired.", code="token_expired", hint="Log in again.")
+    return seconds
+
+
+def _check_scopes(claims: Mapping[str, Any]) -> None:
+    """A login with other scopes mends it, and clients log in again on 401 only."""
+    scope = claims.get("scope", "")
+    present = set(scope.split()) if isinstance(scope, str) else set()
+    options = settings.MBS
+    wanted = [*options.OIDC_SCOPES, *filter(None, [options.OIDC_REQUIRED_SCOPE])]
+    if missing := [each for each in wanted if each not in present]:
+        raise NotAuthenticated(
+            f"The token lacks the scope {missing[0]}.",
+            code="insufficient_scope",
+            hint=f"Log in with the scopes {' '.join(wanted)}.",
+        )
+
+
+def _groups(token: str, claims: Mapping[str, Any], username: str) -> frozenset[str]:
+    """The groups that the token or its provider names; users who need none may have none."""
+    found = claims.get("groups")
+    if found is None:
+        url = provider.client_secrets().get("userinfo_uri")
+        if not url and settings.MBS.OIDC_ISSUER:
+            url = signed.description()["userinfo_endpoint"]
+        about = introspection.userinfo(token, url)
+        if "sub" in about and about["sub"] != claims.get("sub", about["sub"]):
+            raise NotAuthenticated("The token is another user's.", code="token_invalid", hint="Log in again.")
+        found = about.get("groups")
+    if isinstance(found, list):
+        return frozenset(group for group in found if isinstance(group, str))
+    if username in settings.MBS.ALLOWED_USERS:
+        return frozenset()
+    raise NotAuthenticated(
+        "The groups of the user are not known.",
+        code="groups_unknown",
+        hint="Log in with a scope that tells them.",
+    )

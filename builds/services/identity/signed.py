@@ -1,0 +1,112 @@
+"""Verify signed tokens (RFC 9068, RFC 7519) by the keys that their issuer publishes.
+
+The issuer describes itself under ``/.well-known/openid-configuration`` (OpenID Connect Discovery 1.0).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from joserfc import errors, jwt
+from joserfc.jwk import KeySet
+
+from builds.services.identity.provider import ask, away
+from mbs.errors import NotAuthenticated
+
+#: Signatures by private keys only. With HS256 the published key would be the secret.
+ALGORITHMS = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "Ed25519",
+    "EdDSA",
+)
+#: seconds for which the issuer's description and keys are believed
+KEYS_LIFETIME = 3600
+#: An unknown key may be a new one; seconds before the issuer is asked for them again.
+KEYS_PAUSE = 60
+#: seconds by which clocks may differ
+LEEWAY = 30
+
+
+def is_signed(token: str) -> bool:
+    """Whether it looks like a signed token; others are opaque, and only the provider knows about them."""
+    return token.count(".") == 2
+
+
+def verify(token: str) -> dict[str, Any]:
+    """The claims of a signed token that is valid now, of our issuer, and meant for this service.
+
+    :raises NotAuthenticated: it is not.
+    :raises Unavailable: the issuer's keys cannot be had.
+    """
+    options = settings.MBS
+    rules = jwt.JWTClaimsRegistry(
+        leeway=LEEWAY,
+        iss={"essential": True, "value": options.OIDC_ISSUER},
+        aud={"essential": True, "value": options.OIDC_AUDIENCE},
+        exp={"essential": True},
+    )
+    try:
+        claims = _decode(token).claims
+        rules.validate(claims)
+    except errors.ExpiredTokenError as error:
+        raise NotAuthenticated(
+            "The token has expired.", code="token_expired", hint="Log in again."
+        ) from error
+    except (errors.JoseError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise NotAuthenticated(
+            "The token is not valid here.", code="token_invalid", hint="Log in again."
+        ) from error
+    return claims
+
+
+def description() -> dict[str, Any]:
+    """What the issuer says of itself, with its keys under ``keys``.
+
+    :raises Unavailable: the issuer is away.
+    """
+    key = f"oidc-issuer:{settings.MBS.OIDC_ISSUER}"
+    found: dict[str, Any] | None = cache.get(key)
+    if found is None:
+        found = _fetch(settings.MBS.OIDC_ISSUER)
+        cache.set(key, found, KEYS_LIFETIME)
+    return found
+
+
+def _fetch(issuer: str) -> dict[str, Any]:
+    url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+    status, about = ask("GET", url)
+    if status != 200 or about.get("issuer") != issuer:
+        raise away(f"{url} does not describe the issuer {issuer}.")
+    status, published = ask("GET", about.get("jwks_uri"))
+    if status != 200 or not isinstance(published.get("keys"), list):
+        raise away(f"{about.get('jwks_uri')} answered {status}, without keys.")
+    keys = [key for key in published["keys"] if isinstance(key, dict) and key.get("use", "sig") == "sig"]
+    return {"userinfo_endpoint": about.get("userinfo_endpoint"), "keys": keys}
+
+
+def _decode(token: str) -> jwt.Token:
+    try:
+        return jwt.decode(token, _keys(), algorithms=ALGORITHMS)
+    except errors.InvalidKeyIdError:
+        issuer = settings.MBS.OIDC_ISSUER
+        if not cache.add(f"oidc-keys-asked:{issuer}", True, KEYS_PAUSE):
+            raise
+        cache.delete(f"oidc-issuer:{issuer}")
+        return jwt.decode(token, _keys(), algorithms=ALGORITHMS)
+
+
+def _keys() -> KeySet:
+    try:
+        return KeySet.import_key_set({"keys": description()["keys"]})
+    except (errors.JoseError, ValueError) as error:
+        raise away(f"The keys of {settings.MBS.OIDC_ISSUER} cannot be read: {error}") from error
