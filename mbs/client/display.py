@@ -146,9 +146,10 @@ def _heading(build: Build, now: datetime) -> Text:
 
 
 def _table(build: Build, now: datetime) -> Table:
-    table = Table.grid(padding=(0, 1))
-    for justify in ("left", "left", "left", "right", "left"):
+    table = Table.grid(padding=(0, 1), expand=True)
+    for justify in ("left", "left", "left", "right"):
         table.add_column(justify=justify, no_wrap=True)
+    table.add_column(no_wrap=True, ratio=1)  # the others keep their width, this one has what is left
     for number, components in build.batches().items():
         finished = sum(component.finished for component in components)
         failed = any(component.failed for component in components)

@@ -108,6 +108,17 @@ def test_next_free_port_is_found() -> None:
         assert first.getsockname()[0] == second.getsockname()[0] == "127.0.0.1"
 
 
+@pytest.mark.parametrize("damaged", ["", "x", "-1", "99999999"])
+def test_port_of_last_time_is_taken_again_unless_it_is_none(tmp_path: Path, damaged: str) -> None:
+    with services.web_socket(tmp_path, services.free_port()) as first:
+        port = first.getsockname()[1]
+    with services.web_socket(tmp_path, None) as second:
+        assert second.getsockname()[1] == port
+    (tmp_path / "port").write_text(damaged)
+    with services.web_socket(tmp_path, None) as third:
+        assert third.getsockname()[1] > 0
+
+
 def test_children_are_told_folder_and_addresses_and_nothing_of_the_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,8 +21,8 @@ from mbs.client.up.services import (
     cores,
     environment,
     free_port,
-    listen,
     programs,
+    web_socket,
 )
 from mbs.client.up.supervisor import Supervisor
 
@@ -39,7 +39,7 @@ DATA = click.option(
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="Port of the web server. [default: 8080, or the next free one]",
+    help="Port of the web server. [default: the last one, else 8080 or the next that is free]",
 )
 def up(data: str | None, port: int | None) -> None:
     """Run the whole service on this machine, until Ctrl-C.
@@ -62,7 +62,7 @@ def run(data: Path, port: int | None) -> bool:
     with ExitStack() as stack:
         stack.callback(os.close, lock(data))
         check_machine(os.environ.get("MBS_SYSTEM", "local"), data)
-        web = stack.enter_context(listen(port))
+        web = stack.enter_context(web_socket(data, port))
         service = Running(f"http://{LOOPBACK}:{web.getsockname()[1]}", os.getpid(), str(data))
         redis_port = free_port()
         configure_redis(data, redis_port)

@@ -20,6 +20,7 @@ from mbs.errors import Conflict
 HOME = Path(next(iter(mbs.__path__))).resolve().parent
 REDIS_CONFIGURATION = "redis.conf"
 BROKER_FILE = "broker-url"
+PORT_FILE = "port"
 LOOPBACK = "127.0.0.1"
 FAVOURITE_PORT = 8080
 #: Ports that are tried after the favourite one, before the kernel chooses.
@@ -52,15 +53,31 @@ def environment(data: Path, base_url: str) -> dict[str, str]:
     return chosen | inherited | ours
 
 
-def listen(port: int | None) -> socket.socket:
+def web_socket(data: Path, port: int | None) -> socket.socket:
+    """As ``listen``, but the port that this data folder had last comes first.
+
+    Addresses of logs are kept with the builds, and those who watch a build come back to the same address.
+    """
+    path = data / PORT_FILE
+    try:
+        last = int(path.read_text())
+    except (OSError, ValueError):
+        last = FAVOURITE_PORT
+    listener = listen(port, favourite=last)
+    path.write_text(f"{listener.getsockname()[1]}\n")
+    return listener
+
+
+def listen(port: int | None, *, favourite: int = FAVOURITE_PORT) -> socket.socket:
     """A socket for the web server, bound already: no other program can take the port any more.
 
     It stays open while the web server is restarted, so that requests wait instead of being refused.
 
-    :param port: the one to use; None: 8080 or the next free one.
+    :param port: the one to use; None: the favourite one, 8080, or the next that is free.
     :raises Conflict: when the port that was asked for is taken or forbidden.
     """
-    wanted = [port] if port is not None else [*range(FAVOURITE_PORT, FAVOURITE_PORT + FURTHER_PORTS), 0]
+    free = (favourite, *range(FAVOURITE_PORT, FAVOURITE_PORT + FURTHER_PORTS), 0)
+    wanted = free if port is None else (port,)
     for number in wanted:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -68,9 +85,9 @@ def listen(port: int | None) -> socket.socket:
         try:
             listener.bind((LOOPBACK, number))
             listener.listen(128)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             listener.close()
-            reason = error.strerror
+            reason = str(error)
         else:
             return listener
     raise Conflict(
