@@ -1,0 +1,130 @@
+"""``mbs-manager expand``."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from mbs.modulemd import Dependencies, StreamV2, dump
+
+
+def stream(name, stream, context="c", requires=None, on="f30", **details):
+    against = {"platform": {"ref": "r", "stream": on, "version": "1", "context": "p", "koji_tag": "t"}}
+    notes = {"commit": "r", "koji_tag": "t", "buildrequires": {} if name == "platform" else against}
+    return StreamV2(
+        name=name,
+        stream=stream,
+        version=1,
+        context=context,
+        summary="A module",
+        description="A module.",
+        module_licenses=["MIT"],
+        xmd={"mbs": notes},
+        dependencies=[]
+        if requires is None
+        else [Dependencies({"platform": [on]}, {**requires, "platform": [on]})],
+        **details,
+    )
+
+
+@pytest.fixture
+def universe(tmp_path):
+    folder = tmp_path / "universe"
+    folder.mkdir()
+    (folder / "platform.yaml").write_text(dump(stream("platform", "f30", "p")))
+    modules = [
+        stream("gtk", "1", requires={"lib": ["1"]}),
+        stream("gtk", "2", requires={"lib": ["2"]}),
+        stream("lib", "1", requires={}),
+    ]
+    (folder / "modules.yml").write_text("".join(map(dump, modules)))
+    (folder / "notes.txt").write_text("not a document")
+    return folder
+
+
+@pytest.fixture
+def document(tmp_path):
+    def write(buildrequires, requires=None):
+        file = tmp_path / "app.yaml"
+        wanted = StreamV2(
+            name="app",
+            stream="1",
+            summary="App",
+            description="App.",
+            module_licenses=["MIT"],
+            dependencies=[Dependencies(buildrequires, requires or {})],
+        )
+        file.write_text(dump(wanted))
+        return file
+
+    return write
+
+
+def run(*arguments):
+    out = io.StringIO()
+    call_command("expand", *map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+def test_json_lists_the_builds(document, universe):
+    file = document({"platform": [], "gtk": ["1"]}, {"gtk": ["1"], "platform": []})
+    [build] = json.loads(run(file, "--universe", universe, "--json"))
+    assert len(build.pop("context")) == 8
+    assert build == {
+        "dependencies": [
+            {
+                "buildrequires": {"gtk": ["1"], "platform": ["f30"]},
+                "requires": {"gtk": ["1"], "platform": ["f30"]},
+            }
+        ],
+        "buildrequires": {"gtk": "1:1:c", "lib": "1:1:c", "platform": "f30:1:p"},
+    }
+
+
+def test_text_names_the_builds_and_what_is_left_out(document, universe):
+    told = run(document({"platform": ["f30"], "gtk": []}), "--universe", universe)
+    assert "built against\n    gtk:1:1:c\n    lib:1:1:c\n    platform:f30:1:p\nLeft out:\n" in told
+    assert "Nothing that can be used satisfies lib:2" in told
+
+
+def test_trace_tells_every_decision(document, universe):
+    told = run(document({"platform": [], "lib": ["1"]}), "--universe", universe, "--trace")
+    assert "    open_list: platform: [] stands for [f30].\n" in told
+
+
+def test_options_override_and_choose(document, universe):
+    file = document({"platform": [], "gtk": []}, {"gtk": ["1"]})
+    options = ("--buildrequires", "gtk=1,2", "--requires", "gtk=3", "--default-stream", "gtk=1", "--local")
+    [build] = json.loads(run(file, "--universe", universe, "--json", *options))
+    assert build["dependencies"] == [
+        {"buildrequires": {"gtk": ["1"], "platform": ["f30"]}, "requires": {"gtk": ["3"]}}
+    ]
+
+
+def test_no_combination_is_an_error_that_says_why(document, universe):
+    with pytest.raises(CommandError, match="gtk:2:1:c requires lib:2"):
+        run(document({"platform": [], "gtk": ["2"]}), "--universe", universe)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("app.yaml", "document: modulemd\nversion: 2\n", "the document has no data"),
+        ("universe/bad.yaml", "- a\n", r"bad.yaml:1: A document must be a mapping"),
+    ],
+)
+def test_invalid_documents_are_named(document, universe, tmp_path, name, text, complaint):
+    file = document({"platform": []})
+    (tmp_path / name).write_text(text)
+    with pytest.raises(CommandError, match=f"(?i){complaint}"):
+        run(file, "--universe", universe)
+
+
+def test_missing_files_are_named(document, universe, tmp_path):
+    with pytest.raises(CommandError, match=r"none\.yaml cannot be read: No such file"):
+        run(tmp_path / "none.yaml", "--universe", universe)
+    with pytest.raises(CommandError, match="none is no folder"):
+        run(document({"platform": []}), "--universe", tmp_path / "none")
