@@ -263,7 +263,7 @@ class Gathering:
 
 def ambiguous(name: str, streams: Sequence[str], by: str = "") -> Unprocessable:
     """A local build would have to guess."""
-    whom = f", which {by} requires" if by else ""
+    whom = f", which {by} requires," if by else ""
     return Unprocessable(
         f"There are several streams of {name}{whom} to choose from: {', '.join(streams)}.",
         code="ambiguous_stream",

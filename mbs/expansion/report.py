@@ -107,6 +107,25 @@ class ExpandedBuild:
     def context(self) -> str:
         return self.document.context
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the context, the dependencies, and name -> ``stream:version:context`` of what it is
+        built against."""
+        return {
+            "context": self.context,
+            "dependencies": [
+                {"buildrequires": _sorted(each.buildrequires), "requires": _sorted(each.requires)}
+                for each in self.document.dependencies
+            ],
+            "buildrequires": {
+                name: f"{module.stream}:{module.version}:{module.context}"
+                for name, module in self.buildrequires.items()
+            },
+        }
+
+
+def _sorted(streams: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {name: sorted(listed) for name, listed in sorted(streams.items())}
+
 
 @dataclass(frozen=True)
 class Expansion:

@@ -30,8 +30,8 @@ def test_two_streams_that_collide_are_named_with_the_paths_to_them():
     assert error.code == "stream_collision"
     assert error.message == (
         "No combination of streams can be built. bar:1 and bar:2 exclude each other: the document "
-        "buildrequires gtk:1, gtk:1:1:g requires bar:1; the document buildrequires foo:1, foo:1:1:f requires baz:1, "
-        "baz:1:1:z requires bar:2."
+        "buildrequires gtk:1, gtk:1:1:g requires bar:1; the document buildrequires foo:1, "
+        "foo:1:1:f requires baz:1, baz:1:1:z requires bar:2."
     )
     assert [(problem.code, problem.key) for problem in error.problems] == [
         ("stream_collision", "dependencies[0]")

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from mbs.errors import MBSError
-from mbs.expansion import ExpandedBuild, Expansion, MemoryUniverse, Request, Settings, expand
+from mbs.expansion import Expansion, MemoryUniverse, Request, Settings, expand
 from mbs.modulemd import StreamV2, examine, parse_streams, upgrade
 
 
@@ -64,37 +64,11 @@ class Command(BaseCommand):
         except MBSError as error:
             raise CommandError(f"{file}: " + _told(error)) from error
         if options["json"]:
-            self.stdout.write(json.dumps(as_json(found), indent=2, ensure_ascii=False))
+            builds = sorted((build.as_dict() for build in found.builds), key=lambda build: build["context"])
+            self.stdout.write(json.dumps(builds, indent=2, ensure_ascii=False))
             return
         for line in _told_expansion(found, options["trace"]):
             self.stdout.write(line)
-
-
-def as_json(found: Expansion) -> list[dict[str, Any]]:
-    """The builds, sorted by context: context, dependencies, and what each is built against."""
-    builds = [
-        {
-            "context": build.context,
-            "dependencies": [
-                {
-                    "buildrequires": {name: sorted(streams) for name, streams in each.buildrequires.items()},
-                    "requires": {name: sorted(streams) for name, streams in each.requires.items()},
-                }
-                for each in build.document.dependencies
-            ],
-            "buildrequires": _against(build),
-        }
-        for build in found.builds
-    ]
-    return sorted(builds, key=lambda build: str(build["context"]))
-
-
-def _against(build: ExpandedBuild) -> dict[str, str]:
-    """Module name -> ``stream:version:context``."""
-    return {
-        name: f"{module.stream}:{module.version}:{module.context}"
-        for name, module in build.buildrequires.items()
-    }
 
 
 def _streams(text: str) -> tuple[str, list[str]]:
@@ -138,7 +112,7 @@ def _told(error: MBSError) -> str:
 def _told_expansion(found: Expansion, trace: bool) -> Iterator[str]:
     for build in found.builds:
         yield f"{build.document.name}:{build.document.stream} in context {build.context}, built against"
-        yield from (f"    {name}:{rest}" for name, rest in _against(build).items())
+        yield from (f"    {name}:{rest}" for name, rest in build.as_dict()["buildrequires"].items())
     if trace:
         yield "Decisions:"
         yield from (f"    {step.code}: {step.message}" for step in found.trace)

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Time stream expansion against universes in memory.
+
+  python benchmarks/expansion.py [--repeat N] [--root DIR [--reference FILE]] [CASE...]
+
+Without --root the universes are made here. With --root they are read from DIR/CASE/available/*.yaml and
+DIR/CASE/input.yaml, and --reference names a file with the JSON lines that another implementation printed for
+them ("case", "results"), to compare with. Prints for each case the builds found, the median wall time of one
+expansion, and how often the universe and the solver were asked. Exit code 1: a result or a time is not as
+it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from mbs.expansion import Available, Expansion, MemoryUniverse, expand
+from mbs.modulemd import Dependencies, StreamV2, parse_stream
+
+BASE = "f30"
+Made = tuple[StreamV2, list[Available]]
+
+
+def base(stream: str) -> Available:
+    return Available("platform", stream, 1, f"p{stream}", koji_tag=f"module-{stream}-build", ref="virtual")
+
+
+def module(name: str, stream: str, **requires: list[str]) -> Available:
+    return Available(
+        name, stream, 1, f"c{stream}", ({**requires, "platform": [BASE]},), {"platform": BASE}, ref="commit"
+    )
+
+
+def document(platforms: list[str], **buildrequires: list[str]) -> StreamV2:
+    streams = {"platform": platforms, **buildrequires}
+    return StreamV2(name="app", stream="1", version=1, dependencies=[Dependencies(streams, dict(streams))])
+
+
+def numbers(count: int) -> list[str]:
+    return [str(number + 1) for number in range(count)]
+
+
+def two_bases() -> Made:
+    return document(["f29", BASE]), [base("f29"), base(BASE)]
+
+
+def three_modules(bound: int) -> Made:
+    """Three modules of 4 streams; each stream of the first ``bound`` requires the one of ``lib`` so numbered."""
+    streams, names = numbers(4), ["dep0", "dep1", "dep2"]
+    found = [base(BASE), *(module("lib", stream) for stream in streams)]
+    for place, name in enumerate(names):
+        for stream in streams:
+            found.append(module(name, stream, **({"lib": [stream]} if place < bound else {})))
+    return document([BASE], **dict.fromkeys(names, streams)), found
+
+
+def wide() -> Made:
+    names, streams = [f"m{number:02}" for number in range(20)], numbers(5)
+    found = [module(name, stream) for name in names for stream in streams]
+    return document([BASE], top=["1"]), [
+        base(BASE),
+        *found,
+        module("top", "1", **dict.fromkeys(names, streams)),
+    ]
+
+
+def deep(layers: int, every: bool) -> Made:
+    """Layers of 5 streams; each requires ``every`` stream of the next layer, or the one of its number."""
+    streams, found = numbers(5), [base(BASE)]
+    for layer in range(layers):
+        for stream in streams:
+            below = {f"m{layer + 1:02}": streams if every else [stream]} if layer + 1 < layers else {}
+            found.append(module(f"m{layer:02}", stream, **below))
+    return document([BASE], m00=streams), found
+
+
+def cycle() -> Made:
+    return document([BASE], aa=["1"]), [base(BASE), module("aa", "1", bb=["1"]), module("bb", "1", aa=["1"])]
+
+
+@dataclass(frozen=True)
+class Case:
+    """``limit``: milliseconds. ``builds``: how many must be found."""
+
+    make: Callable[[], Made]
+    builds: int
+    limit: float
+
+
+CASES = {
+    "plain2": Case(two_bases, 2, 15),
+    "b64": Case(lambda: three_modules(0), 64, 250),
+    "b16": Case(lambda: three_modules(2), 16, 100),
+    "b4": Case(lambda: three_modules(3), 4, 100),
+    "flat20x5": Case(wide, 1, 200),
+    "chain20x5": Case(lambda: deep(20, every=False), 5, 200),
+    "mesh3": Case(lambda: deep(3, every=True), 5, 200),
+    "mesh4": Case(lambda: deep(4, every=True), 5, 200),
+    "mesh10": Case(lambda: deep(10, every=True), 5, 1000),
+    "cycle": Case(cycle, 1, 100),
+}
+
+
+def read(folder: Path) -> tuple[StreamV2, MemoryUniverse]:
+    texts = (file.read_bytes() for file in sorted((folder / "available").glob("*.yaml")))
+    known = [parse_stream(text, strict=False) for text in texts]
+    return parse_stream((folder / "input.yaml").read_bytes(), strict=False), MemoryUniverse.from_documents(
+        known
+    )
+
+
+def results(found: Expansion) -> list[dict[str, Any]]:
+    """What can be compared with another implementation."""
+    return sorted((build.as_dict() for build in found.builds), key=lambda build: build["context"])
+
+
+def references(file: Path | None) -> dict[str, Any]:
+    """Case -> results of the other implementation, for those that it finished."""
+    lines = map(json.loads, file.read_text().splitlines()) if file else ()
+    return {line["case"]: line["results"] for line in lines if not line.get("error")}
+
+
+def measure(name: str, options: argparse.Namespace, expected: Any) -> bool:
+    case = CASES[name]
+    if options.root:
+        wanted, universe = read(options.root / name)
+    else:
+        wanted, known = case.make()
+        universe = MemoryUniverse(known)
+    times = []
+    for _ in range(options.repeat):
+        universe.calls = dict.fromkeys(universe.calls, 0)
+        started = time.perf_counter()
+        found = expand(wanted, universe)
+        times.append((time.perf_counter() - started) * 1000)
+    wall = statistics.median(times)
+    equal = expected is None or results(found) == expected
+    good = equal and len(found.builds) == case.builds and wall < case.limit
+    verdict = ("equal to the reference" if expected is not None else "ok") if good else "NOT AS IT MUST BE"
+    print(
+        f"{name:10} {len(found.builds):6} {case.builds:8} {wall:9.1f} {case.limit:9.0f} "
+        f"{sum(universe.calls.values()):7} {found.solves:7}  {verdict}"
+    )
+    return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("case", nargs="*", choices=[[], *CASES], metavar="CASE", help=", ".join(CASES))
+    parser.add_argument("--repeat", type=int, default=7, metavar="N", help="runs of each case (7)")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="folder with the universes")
+    parser.add_argument("--reference", type=Path, metavar="FILE", help="JSON lines to compare with")
+    options = parser.parse_args()
+    expected = references(options.reference)
+    print("$", " ".join(["python", *sys.argv]))
+    print(f"{'case':10} builds expected   wall ms  limit ms   calls  solves")
+    verdicts = [measure(name, options, expected.get(name)) for name in options.case or CASES]
+    return 0 if all(verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
