@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from builds.models import ComponentBuild, LogMessage, ModuleBuild
+from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors.related import ModuleSurroundings, Trace, Waiting
 from mbs.states import BuildState, ComponentState
 
@@ -244,4 +244,19 @@ def component_message(component: ComponentBuild, module: ModuleBuild) -> dict[st
         "stream": module.stream,
         "version": module.version,
         "context": module.context,
+    }
+
+
+def api_token(token: ApiToken) -> dict[str, Any]:
+    """An API token as its owner sees it; the token itself is not known."""
+    return {
+        "id": token.pk,
+        "name": token.name,
+        "owner": token.owner,
+        "start": token.start,
+        "scopes": token.scopes,
+        "time_created": timestamp(token.created_at),
+        "time_expires": timestamp(token.expires_at),
+        "time_revoked": timestamp(token.revoked_at),
+        "time_last_used": timestamp(token.last_used_at),
     }

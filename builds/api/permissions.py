@@ -12,26 +12,54 @@ from builds.services.identity import Identity, Scope
 from mbs.errors import Forbidden, InvalidInput, NotAuthenticated
 
 
-def require_login(identity: Identity | None) -> Identity:
+def require_login(identity: Identity | None, scope: Scope | None = None) -> Identity:
     """The identity of a user who is logged in.
 
+    :param scope: what the credentials must be good for.
     :raises NotAuthenticated: nobody is.
+    :raises Forbidden: the user shows a token for other things.
     """
     if identity is None:
         raise NotAuthenticated(
             "This needs credentials.", hint="Log in, or send a token that has not expired, and try again."
         )
+    if scope is not None and not identity.allows(scope):
+        raise Forbidden(
+            f"The API token is not good for this: it lacks the scope {scope}.",
+            code="scope_missing",
+            hint=f"Make one with it: mbs token create --scope {scope} NAME.",
+        )
     return identity
 
 
-def require_submitter(identity: Identity | None, scope: Scope = Scope.SUBMIT) -> Identity:
+def require_person(identity: Identity | None) -> Identity:
+    """The identity of a user who makes an API token.
+
+    :raises NotAuthenticated: nobody is logged in.
+    :raises Forbidden: logged in by another API token, which could so outlive itself; or there are no logins.
+    """
+    identity = require_login(identity)
+    if identity.token_id is not None:
+        raise Forbidden(
+            "An API token cannot make another one.", code="made_by_token", hint="Log in otherwise."
+        )
+    if identity.trusted:
+        raise Forbidden("Nobody needs an API token here: there are no logins.", code="no_logins")
+    return identity
+
+
+def require_submitter(identity: Identity | None) -> Identity:
     """The identity of a user who may submit builds.
 
-    :param scope: what the credentials must be good for.
     :raises NotAuthenticated: nobody is logged in.
     :raises Forbidden: the user is in none of the groups that may, or shows a token for other things.
     """
-    identity = _require_scope(require_login(identity), scope)
+    identity = require_login(identity, Scope.SUBMIT)
+    _require_group(identity)
+    return identity
+
+
+def _require_group(identity: Identity) -> None:
     options = settings.MBS
     if not (
         identity.trusted
@@ -40,7 +68,6 @@ def require_submitter(identity: Identity | None, scope: Scope = Scope.SUBMIT) ->
         or identity.groups & options.ALLOWED_GROUPS
     ):
         raise _not_in(identity, options.ALLOWED_GROUPS)
-    return identity
 
 
 def require_importer(identity: Identity | None) -> Identity:
@@ -56,19 +83,22 @@ def require_importer(identity: Identity | None) -> Identity:
             code="import_not_allowed",
             hint="Operators import with the command mbs-manager import_module.",
         )
-    identity = _require_scope(require_login(identity), Scope.IMPORT)
+    identity = require_login(identity, Scope.IMPORT)
     if not identity.trusted and not identity.groups & groups:
         raise _not_in(identity, groups)
     return identity
 
 
 def require_owner(identity: Identity, who: str, build: ModuleBuild) -> None:
-    """Check that a user may change a build: its owner may, and admins.
+    """Check that a user may change a build: its owner may, who may submit still, and admins.
 
     :param who: in whose name the request acts.
     :raises Forbidden: for others.
     """
-    if who == build.owner or (identity.groups & settings.MBS.ADMIN_GROUPS and identity.allows(Scope.ADMIN)):
+    if identity.groups & settings.MBS.ADMIN_GROUPS and identity.allows(Scope.ADMIN):
+        return
+    _require_group(identity)
+    if who == build.owner:
         return
     raise Forbidden(
         f"Module build {build.pk} belongs to {build.owner}, not to {who}.",
@@ -92,16 +122,6 @@ def acting_for(identity: Identity, body: Mapping[str, Any]) -> str:
             hint="Leave it away: the owner is who is logged in.",
         )
     return str(owner)
-
-
-def _require_scope(identity: Identity, scope: Scope) -> Identity:
-    if not identity.allows(scope):
-        raise Forbidden(
-            f"The API token is not good for this: it lacks the scope {scope}.",
-            code="scope_missing",
-            hint=f"Make one with it: mbs token create --scope {scope} NAME.",
-        )
-    return identity
 
 
 def _not_in(identity: Identity, groups: Collection[str]) -> Forbidden:

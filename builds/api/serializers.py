@@ -128,6 +128,16 @@ class Refs(Structured):
         return isinstance(value, dict) and all(isinstance(ref, str) for ref in value.values())
 
 
+class Texts(Structured):
+    """``["...", ...]``"""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("a list of texts", **kwargs)
+
+    def fits(self, value: Any) -> bool:
+        return _texts(value)
+
+
 class Uploads(Structured):
     """``["cli-build/...", ...]``"""
 
@@ -227,6 +237,12 @@ class OwnerSerializer(StrictSerializer):
     """A request that only says in whose name it is made."""
 
     owner = Text(help_text="In whose name; only for a server without logins")
+
+
+class RebuildSerializer(OwnerSerializer):
+    """How to build a commit again."""
+
+    rebuild_strategy = Text(help_text="changed-and-after, only-changed or all; else the one of the build")
 
 
 def _texts(value: Any) -> bool:

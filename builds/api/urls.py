@@ -9,6 +9,7 @@ from builds.api.views.components import ComponentBuildViewSet
 from builds.api.views.documents import FinalModulemdViewSet, ImportViewSet
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.service import AboutViewSet, RebuildStrategyViewSet, RootViewSet
+from builds.api.views.tokens import TokenViewSet
 
 
 class Router(SimpleRouter):
@@ -26,6 +27,7 @@ router.register("about", AboutViewSet, basename="about")
 router.register("rebuild-strategies", RebuildStrategyViewSet, basename="rebuild-strategy")
 router.register("import-module", ImportViewSet, basename="import-module")
 router.register("final-modulemd", FinalModulemdViewSet, basename="final-modulemd")
+router.register("tokens", TokenViewSet, basename="token")
 
 urlpatterns = [
     re_path(r"^module-build-service/(?P<version>[^/]+)/?$", RootViewSet.as_view({"get": "list"})),

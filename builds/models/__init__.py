@@ -10,6 +10,7 @@ from builds.models.module import (
     VirtualStream,
 )
 from builds.models.outbox import OutboxMessage
+from builds.models.submission import Submission
 from builds.models.sweep import Lock, Sweep
 from builds.models.token import ApiToken
 from builds.models.wait import TaskCrash, Wait
@@ -27,6 +28,7 @@ __all__ = [
     "ModuleBuildTrace",
     "OutboxMessage",
     "Phase",
+    "Submission",
     "Sweep",
     "TaskCrash",
     "VirtualStream",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,10 +13,11 @@ from rest_framework.response import Response
 from builds.api import filtersets, serializers
 from builds.api.pagination import Messages
 from builds.api.parameters import Shape
-from builds.api.permissions import acting_for, require_owner, require_submitter
+from builds.api.permissions import acting_for, require_login, require_owner, require_submitter
 from builds.api.views.base import BuildViewSet
 from builds.models import ModuleBuild
-from builds.services import cancellation, health
+from builds.services import cancellation, health, rebuilding
+from builds.services.identity import Identity, Scope
 from builds.services.submission import SubmissionRequest, submit
 from mbs.errors import InvalidInput
 from mbs.states import BuildState
@@ -25,7 +27,7 @@ FAILED = (BuildState.FAILED.word, str(int(BuildState.FAILED)))
 
 
 class ModuleBuildViewSet(BuildViewSet):
-    """Module builds: list them, look at one, submit, cancel."""
+    """Module builds: list them, look at one, submit, cancel, retry, rebuild."""
 
     noun = "module build"
     queryset = ModuleBuild.objects.all()
@@ -36,6 +38,7 @@ class ModuleBuildViewSet(BuildViewSet):
         "create": serializers.SubmissionSerializer,
         "partial_update": serializers.ChangeSerializer,
         "retry": serializers.OwnerSerializer,
+        "rebuild": serializers.RebuildSerializer,
     }
 
     def rows(self, shape: Shape) -> QuerySet[ModuleBuild]:
@@ -44,7 +47,7 @@ class ModuleBuildViewSet(BuildViewSet):
         return self.queryset if shape is Shape.VERBOSE else self.queryset.defer("modulemd")
 
     def create(self, request: Request, **kwargs: Any) -> Response:
-        """Submit a module; version 1 answers its first build, version 2 all."""
+        """Submit a module."""
         user = require_submitter(request.user)
         values = self.read()
         values["owner"] = acting_for(user, values)
@@ -52,17 +55,13 @@ class ModuleBuildViewSet(BuildViewSet):
             # rpkg names the checkout that the file lies in as well: the file is what counts.
             values.pop("scmurl", None)
         health.require_broker()
-        builds = submit(SubmissionRequest(**values))
-        answers = self.represent(builds, Shape.VERBOSE)
-        return Response(answers[0] if request.version == "1" else answers, status=201)
+        return self._submitted(request, submit(SubmissionRequest(**values)))
 
     def partial_update(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Cancel a module build that is on its way."""
-        user = require_submitter(request.user)
+        user = require_login(request.user, Scope.CANCEL)
         values = self.read()
-        build = self.row(pk)
-        who = acting_for(user, values)
-        require_owner(user, who, build)
+        build, who = self._to_be_changed(pk, user, values)
         if values.get("state") not in FAILED:
             raise InvalidInput(
                 "The key 'state' must be there and be 'failed'.",
@@ -75,13 +74,34 @@ class ModuleBuildViewSet(BuildViewSet):
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Start a failed build again; what was built of it stays built."""
+        user = require_login(request.user, Scope.SUBMIT)
+        build, who = self._to_be_changed(pk, user, self.read())
+        health.require_broker()
+        cancellation.resume(build, who)
+        return Response(self.represent([build], Shape.VERBOSE)[0])
+
+    @action(detail=True, methods=["post"])
+    def rebuild(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Build the same commit again, as a new version; answers as a submission does."""
         user = require_submitter(request.user)
         values = self.read()
+        who = acting_for(user, values)
+        build = self.row(pk)
+        health.require_broker()
+        builds = rebuilding.rebuild(build, who, rebuild_strategy=values.get("rebuild_strategy", ""))
+        return self._submitted(request, builds)
+
+    def _to_be_changed(self, pk: str, user: Identity, values: Mapping[str, Any]) -> tuple[ModuleBuild, str]:
+        """A build that the user may change, and in whose name they do."""
         build = self.row(pk)
         who = acting_for(user, values)
         require_owner(user, who, build)
-        cancellation.resume(build, who)
-        return Response(self.represent([build], Shape.VERBOSE)[0])
+        return build, who
+
+    def _submitted(self, request: Request, builds: Sequence[ModuleBuild]) -> Response:
+        """Version 1 answers the first build, version 2 all."""
+        answers = self.represent(builds, Shape.VERBOSE)
+        return Response(answers[0] if request.version == "1" else answers, status=201)
 
     @action(
         detail=True,

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Min
 
 from builds import dispatch
-from builds.models import BuildRequirement, ComponentBuild, ModuleBuild
+from builds.models import BuildRequirement, ComponentBuild, ModuleBuild, Submission
 from builds.selectors.history import expected_seconds
 from builds.selectors.universe import Stored
 from builds.services import cancellation, transitions
@@ -110,6 +110,7 @@ def _create(
         build_context_no_bms=expanded.contexts.build_context_no_bms,
         runtime_context=expanded.contexts.runtime_context,
     )
+    Submission.objects.create(module_build=build, request=request.repeatable())
     _name_tags(build, nsvc, expanded)
     BuildRequirement.objects.bulk_create(
         [BuildRequirement(module_build=build, required_id=each.pk) for each in required]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from django.conf import settings
 
@@ -17,6 +18,7 @@ class SubmissionRequest:
 
     :param modulemd: text of a document that is submitted instead of an scm url.
     :param reuse_components_from: number or NSVC of a module build.
+    :param anew: the version is the time of the request, not of the commit.
     """
 
     owner: str
@@ -33,10 +35,16 @@ class SubmissionRequest:
     scratch: bool = False
     side_tag: str = ""
     srpms: Sequence[str] = ()
+    anew: bool = False
 
     @property
     def strategy(self) -> str:
         return self.rebuild_strategy or str(settings.MBS.REBUILD_STRATEGY)
+
+    def repeatable(self) -> dict[str, Any]:
+        """What has to be kept to ask for the same once more: JSON values, without owner and document."""
+        one_time = {"owner", "modulemd", "anew"}
+        return {key: value for key, value in asdict(self).items() if value and key not in one_time}
 
 
 def check(request: SubmissionRequest) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 
 from django.conf import settings
@@ -61,7 +61,7 @@ def prepare(request: SubmissionRequest) -> Prepared:
         documents=documents,
         scmurl=scmurl,
         commit=commit,
-        version=document.version or int(moment.astimezone(UTC).strftime("%Y%m%d%H%M%S")),
+        version=_version(request, document, moment),
         components=_components(document, request, options),
         expansion=expanded,
     )
@@ -79,6 +79,14 @@ def expand(documents: Sequence[StreamV2], request: SubmissionRequest) -> expansi
             branch=request.branch,
         ),
     )
+
+
+def _version(request: SubmissionRequest, document: StreamV2, committed: datetime) -> int:
+    """The document's, or the time of the commit; of a build made anew the time of the request."""
+    if document.version and not request.anew:
+        return document.version
+    moment = timezone.now() if request.anew else committed
+    return int(moment.astimezone(UTC).strftime("%Y%m%d%H%M%S"))
 
 
 def scm_options() -> ScmOptions:
