@@ -17,7 +17,7 @@ from rest_framework import parsers
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
-from builds.api.errors import body_too_large
+from builds.api import errors
 from builds.api.renderers import JSONRenderer
 from mbs.errors import InvalidInput
 
@@ -74,7 +74,7 @@ class Negotiation(BaseContentNegotiation):
 def _read(stream: Any) -> bytes:
     raw: bytes = stream.read(settings.MBS.BODY_LIMIT + 1)
     if len(raw) > settings.MBS.BODY_LIMIT:
-        raise body_too_large()
+        raise errors.body_too_large()
     return raw
 
 
