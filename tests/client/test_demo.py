@@ -9,9 +9,14 @@ import pytest
 from git import Repo
 
 from mbs.client.address import Running, lock, publish
+from mbs.client.demo.command import while_it_runs
+from mbs.client.demo.example import make_repositories
 from mbs.client.demo.install import DnfFailed, finished_module, installed_files, run
 from mbs.client.demo.repositories import commit_tree
 from mbs.client.demo.service import ServiceFailed, service
+from mbs.client.watching import Snapshot
+from mbs.errors import NotFound
+from mbs.modulemd import parse_stream
 from tests.client.fake_server import FakeServer
 
 
@@ -149,3 +154,40 @@ def test_files_that_dnf_keeps_for_itself_are_not_the_modules(tmp_path: Path) -> 
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert installed_files(tmp_path) == ["/etc/quiet.conf", "/usr/share/quiet/a"]
+
+
+def test_end_of_the_service_ends_the_watching(tmp_path: Path) -> None:
+    (tmp_path / "up.log").write_text("web died 6 times in a row: giving up.\n")
+    looks = iter([Snapshot(()), Snapshot((), "It cannot be reached."), Snapshot(())])
+    shown = while_it_runs(tmp_path, looks)
+    assert next(shown) == Snapshot(())
+    with pytest.raises(ServiceFailed, match="giving up"):
+        next(shown)
+
+
+def test_short_outage_of_a_service_that_lives_does_not(tmp_path: Path) -> None:
+    held = lock(tmp_path)
+    publish(Running("http://127.0.0.1:1", os.getpid(), str(tmp_path)))
+    looks = [Snapshot((), "It cannot be reached."), Snapshot(())]
+    assert list(while_it_runs(tmp_path, looks)) == looks
+    os.close(held)
+
+
+def test_example_gets_a_new_version_each_time_and_its_components_do_not(tmp_path: Path) -> None:
+    first, second = make_repositories(tmp_path), make_repositories(tmp_path)
+    assert first.branch == second.branch == "1"
+    assert first.commit.hexsha != second.commit.hexsha
+    text = (tmp_path / "modules" / "greetings" / "greetings.yaml").read_text()
+    document = parse_stream(text, strict=True, name="greetings")
+    assert {name: each.repository for name, each in document.rpm_components.items()} == {
+        name: f"file://{tmp_path}/rpms/{name}" for name in document.rpm_components
+    }
+    for name in document.rpm_components:
+        assert (tmp_path / "rpms" / name / f"{name}.spec").is_file()
+        assert len(list(Repo(tmp_path / "rpms" / name).iter_commits("main"))) == 2
+
+
+def test_examples_that_are_not_there_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mbs.client.demo.example.EXAMPLES", tmp_path)
+    with pytest.raises(NotFound, match=r"greetings\.yaml"):
+        make_repositories(tmp_path / "git")
