@@ -55,7 +55,7 @@ def two_bases() -> Made:
 
 
 def three_modules(bound: int) -> Made:
-    """Three modules of 4 streams; each stream of the first ``bound`` requires the one of ``lib`` so numbered."""
+    """Three modules of 4 streams; the streams of the first ``bound`` require that of ``lib`` so numbered."""
     streams, names = numbers(4), ["dep0", "dep1", "dep2"]
     found = [base(BASE), *(module("lib", stream) for stream in streams)]
     for place, name in enumerate(names):

@@ -67,11 +67,8 @@ class _Run:
         solver = Solver(self._gathering.modules, self._settings)
         search = Search(solver, self._settings)
         for wanted in lists:
-            for name in (name for name, streams in wanted.streams.items() if not streams):
-                message = (
-                    f"No stream that {name}: {show(wanted.written.buildrequires[name])} stands for is ready."
-                )
-                self._reject(wanted, {}, Reason("unmet_requirement", message))
+            if not self._stands_for_something(wanted):
+                continue
             for result in search.combinations(wanted.streams):
                 if isinstance(result, Combination):
                     self._accept(wanted, result, solver)
@@ -80,6 +77,14 @@ class _Run:
         if not self._builds:
             raise self._nothing()
         return Expansion(self._builds, self._trace.steps, self._rejected, solver.solves)
+
+    def _stands_for_something(self, wanted: Wanted) -> bool:
+        empty = [name for name, streams in wanted.streams.items() if not streams]
+        for name in empty:
+            written = show(wanted.written.buildrequires[name])
+            message = f"No stream that {name}: {written} stands for is ready."
+            self._reject(wanted, {}, Reason("unmet_requirement", message))
+        return not empty
 
     def _accept(self, wanted: Wanted, found: Combination, solver: Solver) -> None:
         base = self._base(found.builds)
@@ -99,6 +104,9 @@ class _Run:
             considered=tuple(module.nsvc for module in found.builds),
             **wanted.where,
         )
+        self._tell_older(wanted, found, build, solver)
+
+    def _tell_older(self, wanted: Wanted, found: Combination, build: ExpandedBuild, solver: Solver) -> None:
         for module in found.builds:
             preferred = [
                 each for each in solver.builds((module.name, module.stream)) if each.version > module.version
