@@ -146,7 +146,7 @@ def test_an_open_list_that_stands_for_nothing_ends_the_search():
     names = [f"a{number}" for number in range(9)]
     known = [F30, *(module(f"{name}:{stream}:1:c") for name in names for stream in "123456789")]
     error = refusal(
-        document({"platform": ["f30"], "zzz": []} | dict.fromkeys(names, list("123456789"))), *known
+        document({"platform": ["f30"], "zzz": []} | dict.fromkeys(names, tuple("123456789"))), *known
     )
     assert error.code == "unmet_requirement"
 
