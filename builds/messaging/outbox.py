@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -36,18 +36,18 @@ def flush(build_id: int) -> int:
     One publisher per build at a time, so that the order on the bus is the order of the rows. An outage
     is logged and left to the sweep.
     """
-    if not _lease(build_id):
-        return 0
+    until = _lease(build_id)
     published = 0
     try:
-        while True:
+        while until:
             published += _publish(build_id)
             if _release_when_empty(build_id):
-                return published
+                break
+            until = _extend(build_id, until)
     except BusUnavailable as error:
         log.warning("Messages of module build %s wait for the bus: %s", build_id, error)
-        ModuleBuild.objects.filter(pk=build_id).update(publishing_until=None)
-        return published
+        ModuleBuild.objects.filter(pk=build_id, publishing_until=until).update(publishing_until=None)
+    return published
 
 
 def pending_builds() -> list[int]:
@@ -59,10 +59,20 @@ def pending_builds() -> list[int]:
     )
 
 
-def _lease(build_id: int) -> bool:
-    now, lease = timezone.now(), timedelta(seconds=settings.MBS.OUTBOX_LEASE)
-    free = Q(publishing_until=None) | Q(publishing_until__lt=now)
-    return bool(ModuleBuild.objects.filter(free, pk=build_id).update(publishing_until=now + lease))
+def _lease(build_id: int) -> datetime | None:
+    """Take the lease of a build when it is free; answers its end."""
+    return _take(build_id, Q(publishing_until=None) | Q(publishing_until__lt=timezone.now()))
+
+
+def _extend(build_id: int, until: datetime) -> datetime | None:
+    """Take the lease once more; None when it ran out and is another publisher's by now."""
+    return _take(build_id, Q(publishing_until=until))
+
+
+def _take(build_id: int, condition: Q) -> datetime | None:
+    until = timezone.now() + timedelta(seconds=settings.MBS.OUTBOX_LEASE)
+    taken = ModuleBuild.objects.filter(condition, pk=build_id).update(publishing_until=until)
+    return until if taken else None
 
 
 def _release_when_empty(build_id: int) -> bool:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Protocol
 
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from builds.models import OutboxMessage
 from mbs.errors import ConfigurationError, Unavailable
@@ -53,14 +54,19 @@ class MemoryPublisher:
         return len(messages)
 
 
-_PUBLISHERS: dict[str, type[Publisher]] = {"log": LogPublisher, "memory": MemoryPublisher}
+#: a publisher is imported by the process that publishes: some must not be inherited by a fork
+_PUBLISHERS = {
+    "fedora-messaging": "builds.messaging.fedora.FedoraPublisher",
+    "log": "builds.messaging.publishers.LogPublisher",
+    "memory": "builds.messaging.publishers.MemoryPublisher",
+}
 
 
 @cache
 def publisher() -> Publisher:
     """The configured publisher, made once per process.
 
-    :raises ConfigurationError: when there is none of that name.
+    :raises ConfigurationError: when there is none of that name, or what it needs is not installed.
     """
     name = settings.MBS.MESSAGING
     if name not in _PUBLISHERS:
@@ -68,4 +74,11 @@ def publisher() -> Publisher:
             f"MESSAGING is {name!r}, which is no publisher.",
             hint=f"Use one of: {', '.join(sorted(_PUBLISHERS))}.",
         )
-    return _PUBLISHERS[name]()
+    try:
+        made: Publisher = import_string(_PUBLISHERS[name])()
+    except ImportError as error:
+        raise ConfigurationError(
+            f"MESSAGING is {name!r}, which needs more than is installed: {error}",
+            hint="Install requirements/prod.txt.",
+        ) from error
+    return made

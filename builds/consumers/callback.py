@@ -1,0 +1,59 @@
+"""The callback of ``fedora-messaging consume`` (``config.consumer`` makes it)."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from django.db import InterfaceError, OperationalError, close_old_connections
+from fedora_messaging.exceptions import Drop, Nack
+from fedora_messaging.message import Message
+
+from builds.consumers import events, handlers
+from builds.messaging.fedora import reconnect_soon
+
+log = logging.getLogger(__name__)
+
+#: longest pause (seconds) before a message is given back: the consumer cannot be stopped meanwhile
+PAUSE_MAX = 10
+
+
+class Callback:
+    """Takes one message after the other, in a thread of Twisted's.
+
+    fedora-messaging counts what was processed, dropped and given back, and shows it where its option
+    ``monitoring`` says. A message that is dropped goes to the queue's dead letter exchange, if it has one.
+    """
+
+    def __init__(self) -> None:
+        reconnect_soon()
+        self._outages = 0
+
+    def __call__(self, message: Message) -> None:
+        """
+        :raises Drop: the message is malformed, or cannot be handled; sweeps find what it was about.
+        :raises Nack: the database is away: the message comes again, after a growing pause.
+        """
+        close_old_connections()
+        try:
+            event = events.parse(message.topic, message.body)
+            if event is not None:
+                log.debug("%s: %s", message.id, event)
+                handlers.handle(event)
+            self._outages = 0
+        except events.Malformed as error:
+            log.warning("Message %s (%s) is dropped: %s", message.id, message.topic, error)
+            raise Drop from error
+        except (OperationalError, InterfaceError) as error:
+            pause = min(2**self._outages, PAUSE_MAX)
+            self._outages += 1
+            log.warning(
+                "The database is away, message %s is given back in %s s: %s", message.id, pause, error
+            )
+            time.sleep(pause)
+            raise Nack from error
+        except Exception as error:
+            log.exception("Message %s (%s) is dropped", message.id, message.topic)
+            raise Drop from error
+        finally:
+            close_old_connections()

@@ -1,0 +1,149 @@
+"""What is read out of messages of the bus (contract: messages).
+
+The schemas are those of ``koji-fedoramessaging-messages``, of which only the fields that matter here are
+required: what else a hub says or leaves out is no reason to miss what happened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from fedora_messaging.message import Message
+from jsonschema import Draft201909Validator
+from koji_fedoramessaging_messages.build import BuildStateChangeV1
+from koji_fedoramessaging_messages.repo import DoneV1
+from koji_fedoramessaging_messages.tag import TagV1
+from koji_fedoramessaging_messages.task import TaskStateChangeV1
+
+from buildsys.base import TaskState
+from mbs.errors import InvalidInput
+from mbs.states import ComponentState
+
+
+class Malformed(InvalidInput):
+    """A message that is not what its topic says."""
+
+    code = "malformed_message"
+
+
+@dataclass(frozen=True)
+class BuildChanged:
+    """A build got another state.
+
+    :param task_id: of the build system's task that makes it.
+    :param nvr: ``name-version-release``; empty when the message does not say.
+    """
+
+    task_id: int
+    state: TaskState
+    nvr: str = ""
+
+
+@dataclass(frozen=True)
+class BuildTagged:
+    """A build was put into a tag."""
+
+    tag: str
+    nvr: str
+
+
+@dataclass(frozen=True)
+class RepoDone:
+    """A repository of a tag was regenerated."""
+
+    tag: str
+
+
+Event = BuildChanged | BuildTagged | RepoDone
+
+_BUILD_STATES = {
+    ComponentState.BUILDING: TaskState.OPEN,
+    ComponentState.COMPLETE: TaskState.COMPLETE,
+    ComponentState.FAILED: TaskState.FAILED,
+    ComponentState.CANCELED: TaskState.CANCELED,
+}
+#: A closed task has told of its build already; before its end it has nothing to tell.
+_TASK_STATES = {"FAILED": TaskState.FAILED, "CANCELED": TaskState.CANCELED}
+#: names of tags and builds: Koji's own rule, with a bound that every column holds
+_NAME = re.compile(r"[A-Za-z0-9/_.+~^-]{1,256}")
+
+
+def parse(topic: str, body: Mapping[str, Any]) -> Event | None:
+    """The event that a message tells; None when it is none of this service's business.
+
+    :param body: bare, or in an envelope ``{"msg": {...}}``.
+    :raises Malformed: it is not what its topic says.
+    """
+    prefixes = settings.MBS.MESSAGING_TOPIC_PREFIX
+    if prefixes and not topic.startswith(tuple(f"{prefix.rstrip('.')}." for prefix in prefixes)):
+        return None
+    kind = next((ending for ending in _KINDS if topic.endswith(f".{ending}")), None)
+    if kind is None:
+        return None
+    if isinstance(body.get("msg"), Mapping):
+        body = body["msg"]
+    validator, read = _KINDS[kind]
+    fault = next(validator.iter_errors(body), None)
+    if fault is not None:
+        raise Malformed(f"{kind}: {fault.json_path}: {fault.message[:200]}")
+    return read(body) if body["instance"] == settings.MBS.KOJI_INSTANCE else None
+
+
+def _validator(kind: type[Message], fields: str) -> Draft201909Validator:
+    """The schema of Koji's messages, as far as it is about these fields, all of which must be there."""
+    schema = kind.body_schema
+    names = fields.split()
+    return Draft201909Validator(
+        {
+            "$defs": schema.get("$defs", {}),
+            "type": "object",
+            "properties": {name: schema["properties"][name] for name in names},
+            "required": names,
+        }
+    )
+
+
+def _build_changed(body: Mapping[str, Any]) -> Event | None:
+    state = _BUILD_STATES.get(body["new"])
+    if state is None or body["task_id"] is None:
+        return None
+    return BuildChanged(body["task_id"], state, _nvr(body))
+
+
+def _task_changed(body: Mapping[str, Any]) -> Event | None:
+    """Of a build that fails before it has a row of its own, its task alone tells."""
+    state = _TASK_STATES.get(body["new"])
+    return BuildChanged(body["id"], state) if state and body["method"] == "build" else None
+
+
+def _build_tagged(body: Mapping[str, Any]) -> Event:
+    return BuildTagged(_name(body["tag"]), _nvr(body))
+
+
+def _repo_done(body: Mapping[str, Any]) -> Event:
+    return RepoDone(_name(body["tag"]))
+
+
+def _nvr(body: Mapping[str, Any]) -> str:
+    return _name("-".join(body[key] for key in ("name", "version", "release")))
+
+
+def _name(text: object) -> str:
+    if not isinstance(text, str) or not _NAME.fullmatch(text):
+        raise Malformed(f"{str(text)[:100]!r} is no name of a tag or a build.")
+    return text
+
+
+_KINDS: dict[str, tuple[Draft201909Validator, Callable[[Mapping[str, Any]], Event | None]]] = {
+    "buildsys.build.state.change": (
+        _validator(BuildStateChangeV1, "name version release new task_id instance"),
+        _build_changed,
+    ),
+    "buildsys.tag": (_validator(TagV1, "tag name version release instance"), _build_tagged),
+    "buildsys.repo.done": (_validator(DoneV1, "tag instance"), _repo_done),
+    "buildsys.task.state.change": (_validator(TaskStateChangeV1, "id method new instance"), _task_changed),
+}
