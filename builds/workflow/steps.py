@@ -118,7 +118,11 @@ def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
     module, system = as_module(build), build_system()
     members = [c for c in build.component_builds.filter(batch=batch) if c.nvr]
     for final in (True, False):
-        part = [c for c in members if c.build_time_only is not final and not c.tagged]
+        part = [
+            c
+            for c in members
+            if c.build_time_only is not final and not (c.tagged and (c.tagged_in_final or not final))
+        ]
         if not part:
             continue
         nvrs = [str(c.nvr) for c in part]
