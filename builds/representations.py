@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
-from builds.selectors.related import ModuleSurroundings, Trace, Waiting
+from builds.selectors.prepared import Row
+from builds.selectors.related import BASE_MODULE_COLUMNS, ModuleSurroundings, Trace, Waiting
 from mbs.states import BuildState, ComponentState
 
 
@@ -61,7 +62,7 @@ def module_answer(build: ModuleBuild, around: ModuleSurroundings) -> dict[str, A
     """The default representation in the REST API."""
     components = around.components.get(build.pk, ())
     tasks: dict[str, dict[str, Any]] = {}
-    for _, _, kind, package, task_id, state, reason, nvr in components:
+    for _, kind, package, task_id, state, reason, nvr in components:
         tasks.setdefault(kind, {})[package] = {
             "task_id": task_id,
             "state": state,
@@ -71,7 +72,7 @@ def module_answer(build: ModuleBuild, around: ModuleSurroundings) -> dict[str, A
     return {
         **module_default(
             build,
-            component_ids=[row[1] for row in components],
+            component_ids=[row[0] for row in components],
             siblings=around.siblings.get(build.pk, ()),
         ),
         "tasks": tasks,
@@ -86,9 +87,7 @@ def module_verbose(build: ModuleBuild, around: ModuleSurroundings, url: str) -> 
     """
     return {
         **module_answer(build, around),
-        "base_module_buildrequires": [
-            _base_module(required) for required in around.base_modules.get(build.pk, ())
-        ],
+        "base_module_buildrequires": [_base_module(row) for row in around.base_modules.get(build.pk, ())],
         "build_context": build.build_context,
         "build_context_no_bms": build.build_context_no_bms,
         "modulemd": build.modulemd,
@@ -102,17 +101,9 @@ def module_verbose(build: ModuleBuild, around: ModuleSurroundings, url: str) -> 
     }
 
 
-def _base_module(build: ModuleBuild) -> dict[str, Any]:
-    return {
-        "id": build.pk,
-        "state": build.state,
-        "state_name": build.state_name,
-        "stream": build.stream,
-        "version": build.version,
-        "name": build.name,
-        "context": build.context,
-        "stream_version": build.stream_version,
-    }
+def _base_module(row: Row) -> dict[str, Any]:
+    values = dict(zip(BASE_MODULE_COLUMNS, row, strict=True))
+    return values | {"state_name": BuildState(values["state"]).word}
 
 
 def _module_step(step: Trace) -> dict[str, Any]:

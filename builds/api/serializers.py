@@ -45,7 +45,7 @@ class ComponentBuildSerializer(serializers.BaseSerializer):
     @staticmethod
     def page(rows: Sequence[ComponentBuild], shape: Shape, request: Request) -> list[dict[str, Any]]:
         """Representations of these rows, with what stands around them read for all at once."""
-        waits = related.waiting("component_build_id", [row.pk for row in rows if not row.settled])
+        waits = related.component_waits(rows)
         if shape is not Shape.VERBOSE:
             return [representations.component_answer(row, waits.get(row.pk)) for row in rows]
         traces = related.component_traces(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +19,7 @@ from builds.models import (
     ModuleBuildTrace,
     Wait,
 )
+from builds.selectors.prepared import ByIds, Row
 from mbs.states import ACTIVE
 
 #: (time, state, reason)
@@ -40,7 +40,8 @@ class Waiting:
 class ModuleSurroundings:
     """By id of the module build; what a build has none of is not in it.
 
-    ``components`` holds values of ``COMPONENT_COLUMNS``, in the order of their ids.
+    ``components`` holds values of ``COMPONENT_COLUMNS``, in the order of their ids; ``base_modules`` those
+    of ``BASE_MODULE_COLUMNS``.
     """
 
     components: dict[int, list[tuple[Any, ...]]]
@@ -48,10 +49,66 @@ class ModuleSurroundings:
     waiting: dict[int, Waiting]
     traces: dict[int, list[Trace]] = field(default_factory=dict)
     virtual_streams: dict[int, list[str]] = field(default_factory=dict)
-    base_modules: dict[int, list[ModuleBuild]] = field(default_factory=dict)
+    base_modules: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
 
 
-COMPONENT_COLUMNS = ("module_build_id", "id", "format", "package", "task_id", "state", "state_reason", "nvr")
+COMPONENT_COLUMNS = ("id", "format", "package", "task_id", "state", "state_reason", "nvr")
+BASE_MODULE_COLUMNS = ("id", "state", "stream", "version", "name", "context", "stream_version")
+
+# The first column of each is what the rows are grouped by.
+_components = ByIds(
+    lambda ids: (
+        ComponentBuild.objects.filter(module_build__in=ids)
+        .order_by("module_build_id", "id")
+        .values_list("module_build_id", *COMPONENT_COLUMNS)
+    )
+)
+_module_traces = ByIds(
+    lambda ids: (
+        ModuleBuildTrace.objects.filter(module_build__in=ids)
+        .order_by("id")
+        .values_list("module_build_id", "time", "state", "state_reason")
+    )
+)
+_component_traces = ByIds(
+    lambda ids: (
+        ComponentBuildTrace.objects.filter(component_build__in=ids)
+        .order_by("id")
+        .values_list("component_build_id", "time", "state", "state_reason")
+    )
+)
+_virtual_streams = ByIds(
+    lambda ids: (
+        ModuleBuild.virtual_streams.through.objects.filter(modulebuild__in=ids)
+        .order_by("id")
+        .values_list("modulebuild_id", "virtualstream__name")
+    )
+)
+_base_modules = ByIds(
+    lambda ids: (
+        BuildRequirement.objects.filter(module_build__in=ids)
+        .order_by("id")
+        .values_list("module_build_id", *(f"required__{column}" for column in BASE_MODULE_COLUMNS))
+    )
+)
+
+
+def _oldest_waits(column: str) -> ByIds:
+    """The oldest wait of each, and how many there are."""
+    place = Window(RowNumber(), partition_by=F(column), order_by="id")
+    count = Window(Count("id"), partition_by=F(column))
+    return ByIds(
+        lambda ids: (
+            Wait.objects.filter(**{f"{column}__in": ids})
+            .annotate(place=place, count=count)
+            .filter(place=1)
+            .values_list(column, "what", "created_at", "wakes_on", "count")
+        )
+    )
+
+
+_module_waits = _oldest_waits("module_build_id")
+_component_waits = _oldest_waits("component_build_id")
 
 # A build's siblings share its name, stream, version and scratch flag. As a join, so that each row of the
 # page is one look into the unique index; the ORM would write one OR for each row.
@@ -69,78 +126,43 @@ ORDER BY sibling.id
 def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> ModuleSurroundings:
     """Read what the default (at most 3 statements) or the verbose representation (6) adds to the rows."""
     ids = [build.pk for build in builds]
-    if not ids:
-        return ModuleSurroundings({}, {}, {})
+    active = [build.pk for build in builds if build.state in ACTIVE]
     found = ModuleSurroundings(
-        components=_group(
-            ComponentBuild.objects.filter(module_build__in=ids)
-            .order_by("module_build_id", "id")
-            .values_list(*COMPONENT_COLUMNS)
-        ),
+        components=_group(_components(ids)),
         siblings=_siblings(ids),
-        waiting=waiting("module_build_id", [build.pk for build in builds if build.state in ACTIVE]),
+        waiting={key: Waiting(*values) for key, *values in _module_waits(active)},
     )
     if verbose:
-        _add_verbose(found, ids)
+        found.traces.update(_group(_module_traces(ids)))
+        found.virtual_streams.update(
+            (key, [name for (name,) in rows]) for key, rows in _group(_virtual_streams(ids)).items()
+        )
+        found.base_modules.update(_group(_base_modules(ids)))
     return found
 
 
-def _add_verbose(found: ModuleSurroundings, ids: Sequence[int]) -> None:
-    traces = ModuleBuildTrace.objects.filter(module_build__in=ids).order_by("id")
-    for build_id, *trace in traces.values_list("module_build_id", "time", "state", "state_reason"):
-        found.traces.setdefault(build_id, []).append(tuple(trace))
-    streams = ModuleBuild.virtual_streams.through.objects.filter(modulebuild__in=ids).order_by("id")
-    for build_id, name in streams.values_list("modulebuild_id", "virtualstream__name"):
-        found.virtual_streams.setdefault(build_id, []).append(name)
-    links = BuildRequirement.objects.filter(module_build__in=ids).order_by("id").select_related("required")
-    for link in links.only("module_build_id", *(f"required__{name}" for name in _SHORT)):
-        found.base_modules.setdefault(link.module_build_id, []).append(link.required)
+def component_waits(components: Iterable[ComponentBuild]) -> dict[int, Waiting]:
+    """What each component waits for that has not ended."""
+    open_ = [component.pk for component in components if not component.settled]
+    return {key: Waiting(*values) for key, *values in _component_waits(open_)}
 
 
-_SHORT = ("id", "name", "stream", "version", "context", "state", "stream_version")
+def component_traces(components: Iterable[ComponentBuild]) -> dict[int, list[Trace]]:
+    """The history of each component."""
+    return _group(_component_traces([component.pk for component in components]))
 
 
-def _group(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
-    """Rows by their first column."""
-    groups: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+def _group(rows: Iterable[Row]) -> dict[int, list[Row]]:
+    """The rest of each row, by its first column."""
+    groups: dict[int, list[Row]] = {}
     for row in rows:
-        groups[row[0]].append(row)
+        groups.setdefault(row[0], []).append(row[1:])
     return groups
 
 
 def _siblings(ids: Sequence[int]) -> dict[int, list[int]]:
-    siblings: dict[int, list[int]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(_SIBLINGS.format(", ".join(["%s"] * len(ids))), ids)
-        for build_id, sibling_id in cursor.fetchall():
-            siblings.setdefault(build_id, []).append(sibling_id)
-    return siblings
-
-
-def waiting(column: str, ids: Sequence[int]) -> dict[int, Waiting]:
-    """The oldest wait of each of these, and how many there are.
-
-    :param column: ``module_build_id`` or ``component_build_id``.
-    """
     if not ids:
         return {}
-    of_one = F(column)
-    rows = (
-        Wait.objects.filter(**{f"{column}__in": ids})
-        .annotate(
-            place=Window(RowNumber(), partition_by=of_one, order_by="id"),
-            total=Window(Count("id"), partition_by=of_one),
-        )
-        .filter(place=1)
-        .values_list(column, "what", "created_at", "wakes_on", "total")
-    )
-    return {key: Waiting(*values) for key, *values in rows}
-
-
-def component_traces(components: Sequence[ComponentBuild]) -> dict[int, list[Trace]]:
-    """The history of each component."""
-    traces: dict[int, list[Trace]] = {}
-    rows = ComponentBuildTrace.objects.filter(component_build__in=[c.pk for c in components]).order_by("id")
-    for component_id, *trace in rows.values_list("component_build_id", "time", "state", "state_reason"):
-        traces.setdefault(component_id, []).append(tuple(trace))
-    return traces
+    with connection.cursor() as cursor:
+        cursor.execute(_SIBLINGS.format(", ".join(["%s"] * len(ids))), ids)
+        return {key: [sibling for (sibling,) in rows] for key, rows in _group(cursor.fetchall()).items()}

@@ -1,0 +1,363 @@
+"""How fast the REST API answers, and whether it stays so when the tables grow.
+
+    python -m benchmarks.rest                 5,000 module builds of 10 components: requests per second
+    python -m benchmarks.rest --grow          10,000 and 100,000 module builds: time of each page, plans
+
+It starts a PostgreSQL and a gunicorn with two workers of its own, fills the database, asks from one
+connection, and stops everything. Columns: ``ms`` is the median; ``CPU ms`` what a request costs in the
+server's workers and in PostgreSQL; ``SQL`` its statements, counted in PostgreSQL; ``other`` the cores that
+unrelated processes used meanwhile (above 0.3 only CPU and SQL are worth keeping).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.postgres import free_port, postgres
+
+ROOT = "/module-build-service/2"
+BASES = 5
+
+#: what is asked, and requests per second of the reference (3.9.2) with the same data on a machine of 2
+#: cores, and how many times that is wanted
+ENDPOINTS: list[tuple[str, float, float]] = [
+    ("/module-builds/", 12.8, 15),
+    ("/module-builds/?per_page=100", 1.6, 25),
+    ("/module-builds/?verbose=1&per_page=10", 4.8, 0),
+    ("/module-builds/?verbose=1&per_page=100", 0.7, 25),
+    ("/module-builds/?short=1&per_page=100", 83.2, 3),
+    ("/module-builds/?page=400", 11.4, 0),
+    ("/module-builds/{id}", 106.6, 2),
+    ("/module-builds/{id}?verbose=1", 50.8, 0),
+    ("/module-builds/?state=ready&name=mod042", 11.7, 0),
+    ("/module-builds/?base_module_br_name=platform&base_module_br_stream=f30", 12.5, 0),
+    ("/component-builds/", 89.4, 0),
+    ("/component-builds/?per_page=100", 54.8, 0),
+    ("/component-builds/?verbose=1", 6.0, 0),
+    ("/component-builds/?module_build={id}", 112.1, 0),
+    ("/component-builds/{id}", 202.5, 0),
+    ("/about/", 1390.2, 0),
+]
+#: lists whose pages must not become slow; {last} is the number of their last page
+GROWING = [
+    "/module-builds/?page={page}",
+    "/module-builds/?short=1&page={page}",
+    "/module-builds/?verbose=1&page={page}",
+    "/module-builds/?state=ready&page={page}",
+    "/module-builds/?owner=user7&page={page}",
+    "/module-builds/?name=mod042&page={page}",
+    "/module-builds/?nsvc=mod042:1&page={page}",
+    "/module-builds/?submitted_after=2019-01-05T00:00:00Z&page={page}",
+    "/module-builds/?base_module_br_name=platform&base_module_br_stream=f30&page={page}",
+    "/module-builds/?order_by=version&page={page}",
+    "/module-builds/?order_by=name&page={page}",
+    "/module-builds/?per_page=100&page={page}",
+    "/component-builds/?page={page}",
+    "/component-builds/?state=COMPLETE&page={page}",
+    "/component-builds/?package=mod042-pkg01&page={page}",
+    "/component-builds/?verbose=1&page={page}",
+    "/component-builds/?per_page=100&page={page}",
+    "/component-builds/?module_build=77&page={page}",
+]
+
+
+@dataclass
+class Server:
+    """The service under test: where it listens, its first process, and PostgreSQL's."""
+
+    port: int
+    pid: int
+    postgres_pid: int
+
+    def get(self, path: str) -> tuple[bytes, bytes]:
+        """Head and body of an answer, from a connection of its own.
+
+        :raises SystemExit: it is none of status 200.
+        """
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(
+                f"GET {ROOT}{path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nConnection: close\r\n\r\n".encode()
+            )
+            chunks = []
+            while chunk := connection.recv(1 << 18):
+                chunks.append(chunk)
+        head, _, body = b"".join(chunks).partition(b"\r\n\r\n")
+        if b" 200 " not in head[:20]:
+            raise SystemExit(f"{path}: {head.decode()}\n{body[:500].decode()}")
+        return head, body
+
+
+def settings(database: str, port: int) -> dict[str, str]:
+    """The environment of the service."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "MBS_CONFIG_FILE": "",
+        "MBS_CONFIG_SECTION": "standalone",
+        "MBS_SYSTEM": "simulated",
+        "MBS_DATABASE_URL": database,
+        "MBS_BASE_URL": f"http://127.0.0.1:{port}",
+    }
+
+
+@contextmanager
+def service(folder: Path | None, builds: int, components: int) -> Iterator[Server]:
+    """PostgreSQL with a data set, and a server before it."""
+    with postgres(folder) as (database, postgres_pid):
+        port = free_port()
+        environment = settings(database, port)
+        subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], env=environment, check=True)
+        if folder is None or not (folder / "filled").exists():
+            started = time.time()
+            program = f"from benchmarks.dataset import fill; fill({builds}, {components})"
+            command = [sys.executable, "-c", f"import django; django.setup(); {program}"]
+            subprocess.run(command, env=environment, check=True)
+            if folder is not None:
+                (folder / "filled").touch()
+            print(f"{builds:,} builds of {components} components loaded in {time.time() - started:.0f} s")
+        command = [sys.executable, "-m", "gunicorn", "-w2", "-ksync", f"-b127.0.0.1:{port}", "config.wsgi"]
+        process = subprocess.Popen([*command, "--log-level=warning"], env=environment)
+        try:
+            server = Server(port, process.pid, postgres_pid)
+            _wait(lambda: server.get("/about/"))
+            yield server
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait(ask: Callable[[], object]) -> None:
+    for _ in range(100):
+        try:
+            ask()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("The server did not start.")
+
+
+class Statements:
+    """Counts statements inside PostgreSQL."""
+
+    def __init__(self, database: str) -> None:
+        import psycopg2
+
+        self.connection = psycopg2.connect(database)
+        self.connection.autocommit = True
+        self.ask("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", ())
+
+    def ask(self, query: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def count(self, request: Callable[[], object], times: int = 5) -> float:
+        """Statements that one request makes, those that begin and end transactions apart."""
+        self.ask("SELECT pg_stat_statements_reset()", ())
+        for _ in range(times):
+            request()
+        ours = "query !~* 'pg_stat_statements' AND query !~* '^(begin|commit|rollback|savepoint|release)'"
+        ((calls,),) = self.ask(f"SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE {ours}", ())
+        return float(str(calls)) / times
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process and all below it."""
+    total = 0.0
+    for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+        try:
+            total += sum(process.cpu_times()[:2])
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def busy_seconds() -> float:
+    """CPU time that the whole machine has worked."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
+
+
+def measure_rates(arguments: argparse.Namespace) -> None:
+    """The table of requests per second."""
+    with service(arguments.keep, arguments.builds, arguments.components) as server:
+        statements = Statements(_database_of(server))
+        print(
+            f"{'':72} {'req/s':>7} {'ms':>7} {'p95':>7} {'CPU ms':>14} {'SQL':>4} {'kB':>5} {'other':>5}  reference"
+        )
+        for path, reference, wanted in ENDPOINTS:
+            if re.search(arguments.only, path):
+                print(_rate(server, statements, path, arguments, reference, wanted), flush=True)
+
+
+def _rate(
+    server: Server,
+    statements: Statements,
+    path: str,
+    arguments: argparse.Namespace,
+    reference: float,
+    wanted: float,
+) -> str:
+    numbers = iter(range(BASES + 1, 10**9))
+    highest = arguments.builds
+
+    def ask() -> tuple[bytes, bytes]:
+        return server.get(path.replace("{id}", str(BASES + 1 + next(numbers) * 37 % highest)))
+
+    for _ in range(6):
+        body = ask()[1]
+    sql = statements.count(ask)
+    pids = (server.pid, server.postgres_pid)
+    before, own, all_busy = [cpu_seconds(pid) for pid in pids], time.process_time(), busy_seconds()
+    times = []
+    started = time.perf_counter()
+    while (now := time.perf_counter()) - started < arguments.seconds:
+        ask()
+        times.append(time.perf_counter() - now)
+    passed = time.perf_counter() - started
+    front, database = (cpu_seconds(pid) - spent for pid, spent in zip(pids, before, strict=True))
+    other = (busy_seconds() - all_busy - front - database - (time.process_time() - own)) / passed
+    rate = len(times) / passed
+    times.sort()
+    compared = f"{rate / reference:5.1f} x {reference}" + (f" (wanted {wanted})" if wanted else "")
+    return (
+        f"{path:72} {rate:7.1f} {statistics.median(times) * 1e3:7.2f} {times[int(len(times) * 0.95)] * 1e3:7.2f}"
+        f" {front / len(times) * 1e3:6.2f} +{database / len(times) * 1e3:6.2f} {sql:4.0f} {len(body) / 1e3:5.0f}"
+        f" {max(0.0, other):5.2f}  {compared}"
+    )
+
+
+def _database_of(server: Server) -> str:
+    environment = Path(f"/proc/{server.pid}/environ").read_bytes().decode().split("\0")
+    return next(line.partition("=")[2] for line in environment if line.startswith("MBS_DATABASE_URL="))
+
+
+def measure_growth(arguments: argparse.Namespace) -> None:
+    """The time of pages of a small and of a large database, side by side."""
+    found: list[dict[tuple[str, str], tuple[float, float]]] = []
+    for builds in (10_000, 100_000):
+        folder = arguments.keep / str(builds) if arguments.keep else None
+        with service(folder, builds, arguments.components) as server:
+            found.append(dict(_pages(server, arguments.only)))
+            if builds == 100_000:
+                _print_plans(server)
+    small, large = found
+    print(f"{'page':80} {'10,000':>9} {'100,000':>9} {'ratio':>6} {'count ms':>9}   (ms without counting)")
+    for (path, name), (time_, counting) in large.items():
+        then = small[path, name][0]
+        print(
+            f"{path.replace('{page}', name):80} {then:9.2f} {time_:9.2f} {time_ / then:6.2f} {counting:9.2f}"
+        )
+
+
+def _pages(server: Server, only: str) -> Iterator[tuple[tuple[str, str], tuple[float, float]]]:
+    for path in GROWING:
+        if not re.search(only, path):
+            continue
+        body = server.get(path.replace("{page}", "1"))[1]
+        pages = int(re.search(rb'"pages":(\d+)', body)[1])  # type: ignore[index]
+        for name, page in (("1", 1), ("middle", pages // 2), ("5000", 5000), ("last", pages)):
+            yield (path, name), _page_time(server, path.replace("{page}", str(max(1, min(page, pages)))))
+
+
+def _page_time(server: Server, path: str) -> tuple[float, float]:
+    """Medians in ms: of a page without counting its total, and of the counting."""
+    times, counting = [], []
+    for _ in range(9):
+        started = time.perf_counter()
+        head, _ = server.get(path)
+        counted = float(re.search(rb"total;dur=([\d.]+)", head)[1])  # type: ignore[index]
+        times.append((time.perf_counter() - started) * 1e3 - counted)
+        counting.append(counted)
+    return statistics.median(times), statistics.median(counting)
+
+
+#: filters that select less than a hundredth of 100,000 builds or their components
+SELECTIVE = {
+    "builds_modulebuild": [
+        "name = 'mod042' AND stream = '1'",
+        "version = '20190101000042'",
+        "context = '0a1b2c3d'",
+        "state = 0",
+        "koji_tag = 'module-mod042-1-20190101000042-0a1b2c3d'",
+        "scmurl = 'https://git.example.com/modules/mod042.git?#a'",
+        "build_context = 'a'",
+        "build_context_no_bms = 'a'",
+        "runtime_context = 'a'",
+        "stream_version BETWEEN 300000 AND 300000",
+        "new_repo_task_id = 7",
+        "reuse_components_from_id = 7",
+        "reused_module_id = 7",
+        "time_submitted < '2019-01-02'",
+        "time_modified < '2019-01-02'",
+        "time_completed < '2019-01-02'",
+        "batch = 77",
+        "owner = 'nobody'",
+        "rebuild_strategy = 'all'",
+        "scratch",
+        "error_code = 'canceled'",
+    ],
+    "builds_componentbuild": [
+        "package = 'mod042-pkg01'",
+        "state = 0",
+        "task_id = 1000007",
+        "nvr = 'a'",
+        "ref = 'a'",
+        "scmurl = 'https://git.example.com/rpms/mod042-pkg01'",
+        "module_build_id = 77",
+        "batch = 77",
+        "weight = 99",
+        "NOT tagged AND state = 3",
+        "format = 'modules'",
+        "reused_component_id = 7",
+    ],
+}
+
+
+def _print_plans(server: Server) -> None:
+    """Name the filters for which PostgreSQL reads the whole table."""
+    statements = Statements(_database_of(server))
+    for table, conditions in SELECTIVE.items():
+        for condition in conditions:
+            query = f"EXPLAIN SELECT * FROM {table} WHERE {condition} ORDER BY id DESC LIMIT 10"
+            plan = "\n".join(str(row[0]) for row in statements.ask(query, ()))
+            count = "\n".join(
+                str(row[0])
+                for row in statements.ask(f"EXPLAIN SELECT count(*) FROM {table} WHERE {condition}", ())
+            )
+            bad = [kind for kind, text in (("rows", plan), ("count", count)) if "Seq Scan" in text]
+            print(f"{table}: {condition}: {'SEQUENTIAL SCAN of ' + ', '.join(bad) if bad else 'by index'}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--builds", type=int, default=5000)
+    parser.add_argument("--components", type=int, default=10, help="of each build")
+    parser.add_argument("--seconds", type=float, default=5, help="for each row")
+    parser.add_argument("--only", default=".", metavar="REGEX", help="ask only what fits")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the database there, and use it again"
+    )
+    parser.add_argument("--grow", action="store_true", help="compare a small with a large database")
+    arguments = parser.parse_args()
+    print("$ python -m benchmarks.rest", *sys.argv[1:], flush=True)
+    (measure_growth if arguments.grow else measure_rates)(arguments)
+
+
+if __name__ == "__main__":
+    main()
