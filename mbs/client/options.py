@@ -64,6 +64,9 @@ class Group(click.Group):
             ctx.exit(INTERRUPTED)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
+        except OSError as error:  # a file or folder; its own text names it
+            report(MBSError(f"{error}."))
+            ctx.exit(TROUBLE)
         except Exception:  # noqa: BLE001 - Python's own exit code for a fault says "a build failed" here
             traceback.print_exc()
             ctx.exit(TROUBLE)

@@ -123,6 +123,15 @@ def test_server_in_trouble_is_3(server: FakeServer, status: int) -> None:
     assert mbs("about").exit_code == 3
 
 
+def test_folder_that_cannot_be_made_is_told_without_a_traceback(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    result = mbs("up", "--data", str(tmp_path / "file" / "data"))
+    assert result.exit_code == 3
+    assert result.stderr.splitlines() == [f"Error: [Errno 20] Not a directory: '{tmp_path}/file/data'."]
+
+
 def test_nobody_there_is_3() -> None:
     result = mbs("about", "--server", "http://127.0.0.1:1")
     assert result.exit_code == 3

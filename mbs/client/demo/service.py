@@ -18,6 +18,8 @@ from mbs.errors import MBSError
 LOG_FILE = "up.log"
 #: Seconds in which the service must be ready; a slow machine needs about ten.
 START_TIME = 120
+#: How much of what a program said is shown when it failed.
+LINES = 15
 #: Seconds in which it must have stopped.
 STOP_TIME = 60
 
@@ -75,7 +77,7 @@ def failure(what: str, data: Path) -> ServiceFailed:
     """The error that the service did something it should not, with the end of its log."""
     lines = (data / LOG_FILE).read_text(errors="replace").splitlines()
     return ServiceFailed(
-        "\n  ".join([f"The service {what}; the end of its log:", *lines[-15:]]),
+        "\n  ".join([f"The service {what}; the end of its log:", *lines[-LINES:]]),
         hint=f"The whole log is in {data / LOG_FILE}.",
     )
 
@@ -104,4 +106,5 @@ def manage(service: Running, *arguments: str) -> None:
         env=environment(Path(service.data), service.base_url),
     )
     if done.returncode:
-        raise ServiceFailed(f"mbs-manager {' '.join(arguments)} failed:\n{done.stderr.strip()}")
+        said = "\n  ".join(done.stderr.strip().splitlines()[-LINES:])
+        raise ServiceFailed(f"mbs-manager {' '.join(arguments)} failed:\n  {said}")
