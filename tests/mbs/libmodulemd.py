@@ -68,12 +68,7 @@ class Libmodulemd:
 
     def ask(self, text: str, *, strict: bool) -> Answer:
         """The answer for a text that holds one document."""
-        assert self.process is not None
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"text": text, "strict": strict}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
+        line = self._exchange(json.dumps({"text": text, "strict": strict}))
         if not line:
             self.stop()
             assert self.start()
@@ -81,11 +76,23 @@ class Libmodulemd:
         said = json.loads(line)
         return Answer(said["ok"], said["error"], as_data(said["dump"]))
 
+    def _exchange(self, request: str) -> str:
+        """The line that answers a line; empty when the process has died."""
+        assert self.process is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(request + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return ""
+        return self.process.stdout.readline()
+
     def stop(self) -> None:
+        """End the process, whatever state it is in."""
         if self.process is not None:
-            assert self.process.stdin is not None
-            self.process.stdin.close()
-            self.process.wait(timeout=10)
+            self.process.kill()
+            self.process.communicate()
 
 
 def as_data(text: str) -> tuple[Any, ...]:
