@@ -69,7 +69,7 @@ _BUILD_STATES = {
 #: A closed task has told of its build already; before its end it has nothing to tell.
 _TASK_STATES = {"FAILED": TaskState.FAILED, "CANCELED": TaskState.CANCELED}
 #: names of tags and builds: Koji's own rule, with a bound that every column holds
-_NAME = re.compile(r"[A-Za-z0-9/_.+~^-]{1,256}")
+_NAME = re.compile(r"[A-Za-z0-9/_.+~^][A-Za-z0-9/_.+~^-]{0,255}")
 
 
 def parse(topic: str, body: Mapping[str, Any]) -> Event | None:
@@ -129,7 +129,7 @@ def _repo_done(body: Mapping[str, Any]) -> Event:
 
 
 def _nvr(body: Mapping[str, Any]) -> str:
-    return _name("-".join(body[key] for key in ("name", "version", "release")))
+    return _name("-".join(_name(body[key]) for key in ("name", "version", "release")))
 
 
 def _name(text: object) -> str:

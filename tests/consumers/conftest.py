@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from celery import current_app
+from fedora_messaging.message import Message
+
+from builds.consumers import callback
+from builds.models import ModuleBuild, Wait
+from tests import factories
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that the callback would have made."""
+    made: list[float] = []
+    monkeypatch.setattr(callback.time, "sleep", made.append)
+    return made
+
+
+@pytest.fixture
+def receive(
+    db: None, pauses, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks
+) -> Callable[..., None]:
+    """Hand a message to the callback, as fedora-messaging does: ``receive(topic, body)``.
+
+    The connection is kept, as Django's test client keeps it: the test's transaction is in it.
+    """
+    monkeypatch.setattr(callback, "close_old_connections", lambda: None)
+    consume = callback.Callback()
+
+    def receiving(topic: str, body: object) -> None:
+        with django_capture_on_commit_callbacks(execute=True):
+            consume(Message(topic=topic, body=body))
+
+    return receiving
+
+
+@pytest.fixture
+def park(redis_url: str) -> Callable[[ModuleBuild, str], Wait]:
+    """A parked task that can be sent again."""
+
+    def parking(build: ModuleBuild, key: str) -> Wait:
+        return factories.wait(
+            build, key=key, signature=dict(current_app.signature("test.nothing", (build.pk,)))
+        )
+
+    return parking
