@@ -14,6 +14,7 @@ header
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,9 @@ from django.conf import settings
 from builds.services.identity import ldap
 from builds.services.identity.identity import Identity
 from mbs.errors import NotAuthenticated
+
+#: LDAP takes no notice of blanks, so none may make one name look like another.
+NAME = re.compile(r"[^@\s\0]+@[^@\s\0]+")
 
 
 def identify(environ: Mapping[str, Any]) -> Identity | None:
@@ -33,9 +37,9 @@ def identify(environ: Mapping[str, Any]) -> Identity | None:
     remote = _remote_user(environ)
     if not remote:
         return None
-    username, at, realm = remote.partition("@")
+    username, _, realm = remote.partition("@")
     wanted = settings.MBS.KERBEROS_REALM
-    if not username or not at or not realm or "@" in realm or (wanted and realm != wanted):
+    if not NAME.fullmatch(remote) or (wanted and realm != wanted):
         raise NotAuthenticated(
             f"{remote[:100]!r} is no user of this service.",
             code="unknown_realm",

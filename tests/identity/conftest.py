@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.http import HttpResponse
+from django.test import Client
+
+from builds.models import ModuleBuild
+from mbs.states import BuildState
+from tests.factories import module_build
+from tests.identity.issuer import AUDIENCE, Issuer
+from tests.identity.issuer import issuer as running_issuer
+
+ROOT = "/module-build-service/2/"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_known_yet() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def option(settings: Any) -> Callable[..., None]:
+    """Change options of the service: ``option(NO_AUTH=False)``."""
+
+    def change(**values: Any) -> None:
+        settings.MBS = settings.MBS.model_copy(update=values)
+
+    return change
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with running_issuer() as there:
+        yield there
+
+
+@pytest.fixture
+def asking(option: Callable[..., None], issuer: Issuer, tmp_path: Path) -> Issuer:
+    """The service asks an issuer about every token, as the reference does."""
+    option(
+        NO_AUTH=False,
+        AUTH_METHOD="oidc",
+        OIDC_REQUIRED_SCOPE="mbs/submit",
+        OIDC_CLIENT_SECRETS=issuer.secrets_file(tmp_path),
+    )
+    return issuer
+
+
+@pytest.fixture
+def verifying(option: Callable[..., None], issuer: Issuer) -> Issuer:
+    """The service verifies signed tokens by the keys of an issuer."""
+    option(
+        NO_AUTH=False,
+        AUTH_METHOD="oidc",
+        OIDC_REQUIRED_SCOPE="mbs/submit",
+        OIDC_ISSUER=issuer.url,
+        OIDC_AUDIENCE=AUDIENCE,
+    )
+    return issuer
+
+
+class Caller:
+    """Calls the API with whatever credentials a test invents."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def cancel(self, build: ModuleBuild, token: str = "", **environ: str) -> HttpResponse:
+        """Ask for the cancellation of a build: what needs a login, and shows in whose name it is done."""
+        if token:
+            environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+        return self.client.generic(
+            "PATCH", f"{ROOT}module-builds/{build.pk}", b'{"state": "failed"}', content_type="", **environ
+        )
+
+    def tokens(self, method: str, token: str, path: str = "tokens/", body: bytes = b"") -> HttpResponse:
+        """A request about API tokens."""
+        return self.client.generic(
+            method, f"{ROOT}{path}", body, content_type="", HTTP_AUTHORIZATION=f"Bearer {token}"
+        )
+
+
+@pytest.fixture
+def caller(client: Client) -> Caller:
+    client.raise_request_exception = False
+    return Caller(client)
+
+
+@pytest.fixture
+def build(db: None) -> ModuleBuild:
+    """A build of Ann's that is on its way."""
+    return module_build(owner="ann", state=BuildState.BUILD)
