@@ -47,6 +47,9 @@ task_serializer = "json"
 accept_content = ["json"]
 result_serializer = "json"
 
+# Connections to the database are kept between tasks; ``config.celery`` drops the broken ones.
+CELERY_DB_REUSE_MAX = 10**9
+
 # Flower shows tasks by these events.
 worker_send_task_events = True
 task_send_sent_event = True

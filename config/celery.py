@@ -5,8 +5,16 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from celery.signals import task_prerun
+from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("mbs", config_source="celeryconfig", set_as_current=True)
 app.autodiscover_tasks(["builds"])
+
+
+@task_prerun.connect
+def _drop_broken_connections(**_: object) -> None:
+    """As Django does before a request; Celery alone would open a new connection for every task."""
+    close_old_connections()

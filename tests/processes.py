@@ -73,10 +73,11 @@ class Worker:
         concurrency: int = 2,
         app: str = "config.celery",
         beat: bool = False,
+        level: str = "INFO",
     ) -> None:
         self.log = log
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "-Q", queues, "-c", str(concurrency)]
-        command += ["--without-gossip", "--without-mingle", "-l", "INFO", "-n", f"{log.stem}@test"]
+        command += ["--without-gossip", "--without-mingle", "-l", level, "-n", f"{log.stem}@test"]
         if beat:
             command += ["-B", "-s", str(log.with_suffix(".beat"))]
         with log.open("ab") as out:
@@ -92,6 +93,11 @@ class Worker:
     def wait_until_ready(self) -> None:
         wait_for(lambda: b" ready." in self.log.read_bytes() or self.process.poll(), 60, f"worker {self.log}")
         assert self.process.poll() is None, self.log.read_text()[-3000:]
+
+    def stop(self) -> None:
+        """Let it end its work, as a service manager does."""
+        self.process.terminate()
+        self.process.wait()
 
     def kill(self) -> None:
         """SIGKILL for the worker and all its children."""

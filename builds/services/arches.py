@@ -41,6 +41,17 @@ def settle(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
             code="no_arch",
             hint="Name at least one of the base module's architectures in buildopts.arches.",
         )
-    Arch.objects.bulk_create([Arch(name=name) for name in chosen], ignore_conflicts=True)
-    build.arches.set(Arch.objects.filter(name__in=chosen))
+    through = ModuleBuild.arches.through
+    links = [through(modulebuild=build, arch_id=pk) for pk in _numbers(chosen)]
+    through.objects.bulk_create(links, ignore_conflicts=True)
     return chosen
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    """Rows of architectures; they are made when they are met for the first time."""
+    rows = Arch.objects.filter(name__in=names)
+    known = dict(rows.values_list("name", "pk"))
+    if missing := [name for name in names if name not in known]:
+        Arch.objects.bulk_create([Arch(name=name) for name in missing], ignore_conflicts=True)
+        known = dict(rows.values_list("name", "pk"))
+    return [known[name] for name in names]

@@ -112,7 +112,8 @@ def record(
         if history:
             outbox.add(build.pk, [(TOPIC, component_message(_as_of(step), build)) for step in history])
         wanting = [c for c in changed if c.settled or c.task_id is None]
-        dispatch.wake(component.wait_key for component in wanting)
+        # Whoever submits a component looks at it again by itself.
+        dispatch.wake(c.wait_key for c in wanting if c.pk not in (submissions or {}))
         if wanting:
             transaction.on_commit(slots.wake_next)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Min
 from django.utils import timezone
 
 from builds import selectors
@@ -50,12 +49,11 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
     """Submit the batch after ``after``, as far as there are slots, and send its chord; or finalize."""
     build = _current(build_id, run, BuildState.BUILD)
     if build.batch == after:
-        batch = _next_batch(build)
-        if batch is None:
+        if after == build.batches:
             canvas.finalize(build).apply_async()
             return None
-        _phase(build, Phase.DONE, Phase.STARTING, batch=batch)
-    elif build.phase != Phase.STARTING or build.batch != _next_batch(build, after):
+        _phase(build, Phase.DONE, Phase.STARTING, batch=after + 1)
+    elif build.batch != after + 1 or build.phase != Phase.STARTING:
         raise Obsolete
     members = list(build.component_builds.filter(batch=build.batch).order_by("-weight", "pk"))
     waiting = [component for component in members if component.state is None]
@@ -141,7 +139,7 @@ def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
     if build.phase != Phase.REGENERATING:
         return _unless_past(build, Phase.DONE)
     changes: dict[str, Any] = {}
-    if _next_batch(build) is not None:
+    if batch < build.batches:
         module, system = as_module(build), build_system()
         request = build.new_repo_task_id
         if request is None:
@@ -212,9 +210,3 @@ def _phase(build: ModuleBuild, old: Phase, new: Phase, **fields: Any) -> None:
         raise Obsolete
     for name, value in fields.items():
         setattr(build, name, value)
-
-
-def _next_batch(build: ModuleBuild, after: int | None = None) -> int | None:
-    """Number of the batch after ``after`` (default: the present one), or None."""
-    later = build.component_builds.filter(batch__gt=build.batch if after is None else after)
-    return later.aggregate(Min("batch"))["batch__min"]

@@ -35,6 +35,7 @@ def make_build(*batches: list[str], owner: str = "anna", **fields) -> ModuleBuil
         context=nsvc.context,
         state=BuildState.INIT,
         owner=owner,
+        batches=len(batches),
         modulemd=MODULEMD.format(name=name),
         koji_tag=nsvc.koji_tag(),
         disttag=nsvc.disttag(1),

@@ -102,6 +102,7 @@ def _create(
         commit=prepared.commit,
         modulemd=modulemd.dump(document),
         owner=request.owner,
+        batches=max((placed.batch for placed, _ in prepared.components), default=0),
         srpms=list(request.srpms),
         rebuild_strategy=request.strategy,
         buildrequires=document.mbs["buildrequires"],
