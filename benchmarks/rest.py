@@ -191,6 +191,16 @@ def busy_seconds() -> float:
     return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
+def wait_for_quiet(seconds: float) -> None:
+    """Wait until less than a fifth of one core is busy, but no longer than this."""
+    end = time.time() + seconds
+    while time.time() < end:
+        before = busy_seconds()
+        time.sleep(1)
+        if busy_seconds() - before < 0.2:
+            return
+
+
 def measure_rates(arguments: argparse.Namespace) -> None:
     """The table of requests per second."""
     with service(arguments.keep, arguments.builds, arguments.components) as server:
@@ -219,6 +229,7 @@ def _rate(
 
     for _ in range(6):
         body = ask()[1]
+    wait_for_quiet(arguments.wait)
     sql = statements.count(ask)
     pids = (server.pid, server.postgres_pid)
     before, own, all_busy = [cpu_seconds(pid) for pid in pids], time.process_time(), busy_seconds()
@@ -349,6 +360,9 @@ def main() -> None:
     parser.add_argument("--builds", type=int, default=5000)
     parser.add_argument("--components", type=int, default=10, help="of each build")
     parser.add_argument("--seconds", type=float, default=5, help="for each row")
+    parser.add_argument(
+        "--wait", type=float, default=0, help="seconds to wait for a quiet machine, each time"
+    )
     parser.add_argument("--only", default=".", metavar="REGEX", help="ask only what fits")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep the database there, and use it again"

@@ -15,9 +15,26 @@ from builds.selectors.related import BASE_MODULE_COLUMNS, ModuleSurroundings, Tr
 from mbs.states import BuildState, ComponentState
 
 
+#: columns that the short representation shows, and what the default one adds to them
+SHORT_COLUMNS = ("id", "state", "stream", "version", "name", "context", "scratch")
+DEFAULT_COLUMNS = (
+    *SHORT_COLUMNS,
+    *("batch", "koji_tag", "owner", "new_repo_task_id", "rebuild_strategy", "scmurl", "srpms"),
+    *("state_reason", "time_completed", "time_modified", "time_submitted", "buildrequires"),
+    *("error_code", "error_hint"),
+)
+_WORDS: dict[int | None, str] = {int(state): state.word for state in BuildState}
+
+
 def timestamp(moment: datetime | None) -> str | None:
     """``YYYY-MM-DDTHH:MM:SSZ``, or None."""
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Four times as fast as strftime, and a page of a hundred builds has thousands of times.
+    return None if moment is None else moment.astimezone(UTC).isoformat()[:19] + "Z"
+
+
+def module_short_row(values: dict[str, Any]) -> dict[str, Any]:
+    """The short representation from a row of ``SHORT_COLUMNS``."""
+    return values | {"state_name": _WORDS[values["state"]]}
 
 
 def module_short(build: ModuleBuild) -> dict[str, Any]:
@@ -25,7 +42,7 @@ def module_short(build: ModuleBuild) -> dict[str, Any]:
     return {
         "id": build.pk,
         "state": build.state,
-        "state_name": build.state_name,
+        "state_name": _WORDS[build.state],
         "stream": build.stream,
         "version": build.version,
         "name": build.name,
@@ -103,7 +120,7 @@ def module_verbose(build: ModuleBuild, around: ModuleSurroundings, url: str) -> 
 
 def _base_module(row: Row) -> dict[str, Any]:
     values = dict(zip(BASE_MODULE_COLUMNS, row, strict=True))
-    return values | {"state_name": BuildState(values["state"]).word}
+    return values | {"state_name": _WORDS[values["state"]]}
 
 
 def _module_step(step: Trace) -> dict[str, Any]:
@@ -111,7 +128,7 @@ def _module_step(step: Trace) -> dict[str, Any]:
     return {
         "time": timestamp(time),
         "state": state,
-        "state_name": None if state is None else BuildState(state).word,
+        "state_name": _WORDS.get(state),
         "reason": reason,
     }
 

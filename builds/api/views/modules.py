@@ -16,6 +16,7 @@ from builds.api.parameters import Shape
 from builds.api.permissions import acting_for, require_login, require_owner, require_submitter
 from builds.api.views.base import BuildViewSet
 from builds.models import ModuleBuild
+from builds.representations import DEFAULT_COLUMNS, SHORT_COLUMNS
 from builds.services import cancellation, health, rebuilding
 from builds.services.identity import Identity, Scope
 from builds.services.submission import SubmissionRequest, submit
@@ -41,10 +42,13 @@ class ModuleBuildViewSet(BuildViewSet):
         "rebuild": serializers.RebuildSerializer,
     }
 
-    def rows(self, shape: Shape) -> QuerySet[ModuleBuild]:
-        if shape is Shape.SHORT:
-            return self.queryset.only("id", "name", "stream", "version", "context", "state", "scratch")
-        return self.queryset if shape is Shape.VERBOSE else self.queryset.defer("modulemd")
+    def rows(self, shape: Shape) -> QuerySet[Any, Any]:
+        match shape:
+            case Shape.SHORT:
+                return self.queryset.values(*SHORT_COLUMNS)
+            case Shape.DEFAULT:
+                return self.queryset.only(*DEFAULT_COLUMNS)
+        return self.queryset
 
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Submit a module."""
@@ -111,4 +115,4 @@ class ModuleBuildViewSet(BuildViewSet):
     )
     def messages(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Log messages of a module build, newest first."""
-        return self.messages_of(self.row(pk, Shape.SHORT))
+        return self.messages_of(self.row(pk, Shape.DEFAULT))
