@@ -56,9 +56,14 @@ class ComponentBuild(models.Model):
         ]
         indexes = [
             models.Index(fields=["module_build", "batch"], name="component_batch"),
+            models.Index(fields=["batch", "id"], name="component_batch_number"),
             *(
                 models.Index(fields=[column, "id"], name=f"component_{column}")
-                for column in ("package", "state", "task_id", "nvr", "ref", "scmurl")
+                for column in (
+                    *("package", "state", "task_id", "nvr", "ref", "scmurl", "format", "weight"),
+                    # for filters that find few components
+                    *("tagged", "tagged_in_final", "build_time_only"),
+                )
             ),
         ]
 

@@ -115,6 +115,7 @@ class ModuleBuild(models.Model):
         indexes = [
             models.Index("name", "stream", Length("version"), "version", name="module_nsv"),
             models.Index(Length("version"), "version", name="module_version"),
+            models.Index(fields=["version", "id"], name="module_version_text"),
             models.Index(fields=["state", "progress_at"], name="module_progress"),
             *(
                 models.Index(fields=[column, "id"], name=f"module_{column}")
@@ -135,6 +136,11 @@ class ModuleBuild(models.Model):
                     "time_submitted",
                     "time_modified",
                     "time_completed",
+                    # for filters that find few builds
+                    "batch",
+                    "scratch",
+                    "rebuild_strategy",
+                    "error_code",
                 )
             ),
         ]
