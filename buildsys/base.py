@@ -154,10 +154,12 @@ class Result:
 
     :param topdir: folder or url where its trees lie.
     :param modulemds: arch -> final modulemd document (artifacts, licenses), and ``src``.
+    :param content_tag: the tag in which consumers find the module; empty: none.
     """
 
     topdir: str
     modulemds: Mapping[str, str] = field(default_factory=dict)
+    content_tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,9 @@ class BuildSystem(Protocol):
     def arches(self, module: Module) -> tuple[str, ...]:
         """The architectures it would build this module for, before ``buildopts.arches`` limits them."""
 
+    def expected_seconds(self, packages: Sequence[str]) -> dict[str, float]:
+        """How long builds of packages are likely to take, as far as it knows their history."""
+
     def prepare(self, module: Module, packages: Sequence[str]) -> None:
         """Make the two tags (``module.tag`` and ``...-build``) and the target, or their like."""
 
@@ -195,7 +200,7 @@ class BuildSystem(Protocol):
         """
 
     def submit(self, jobs: Sequence[Job]) -> list[Submission]:
-        """Start builds. The same component and attempt twice is the same submission."""
+        """Start builds. What ``find`` finds is answered instead; the same jobs twice are built once."""
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         """What became of submissions. One that it does not know is LOST."""
@@ -226,6 +231,15 @@ class BuildSystem(Protocol):
 
     def abandon(self, module: Module) -> None:
         """The module failed or was cancelled: stop what was prepared for it. What was built stays."""
+
+    def prepared(self) -> list[str]:
+        """The tags of modules for which something is kept that only building needs (``retire``)."""
+
+    def retire(self, tags: Sequence[str]) -> None:
+        """Remove what only building needs; a module that is built again is prepared again."""
+
+    def discard(self, module: Module) -> None:
+        """The module failed long ago and will not be built again: let go of what was built for it."""
 
 
 @runtime_checkable

@@ -66,9 +66,9 @@ def _submit(
 ) -> tuple[dict[int, Submission], list[TaskStatus]]:
     system = build_system()
     jobs = as_jobs(build, components)
-    found = system.find(jobs)
-    new = iter(system.submit([job for job, known in zip(jobs, found, strict=True) if known is None]))
-    submissions = {job.component_id: known or next(new) for job, known in zip(jobs, found, strict=True)}
+    submissions = {
+        job.component_id: submission for job, submission in zip(jobs, system.submit(jobs), strict=True)
+    }
     return submissions, system.statuses([submission.task_id for submission in submissions.values()])
 
 

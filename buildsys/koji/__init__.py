@@ -1,0 +1,1 @@
+"""The production build system: a Koji hub. Contract: ``koji.md``."""

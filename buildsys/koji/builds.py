@@ -1,0 +1,213 @@
+"""Builds of components: find what there is, start what is not, tell what became of it.
+
+Contract: ``koji.md``, "What a module build leaves in Koji", point 3, and "Facts: builds and tasks".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import koji
+
+from buildsys.base import Job, Module, Submission, TaskState, TaskStatus
+from buildsys.koji.errors import describe
+from buildsys.koji.session import Hub, outcome, succeeded
+from buildsys.koji.tagging import OPEN_TASKS
+from buildsys.koji.tags import build_tag, target
+
+_COMPLETE = koji.BUILD_STATES["COMPLETE"]
+_STATES = {
+    koji.TASK_STATES["FREE"]: TaskState.OPEN,
+    koji.TASK_STATES["OPEN"]: TaskState.OPEN,
+    koji.TASK_STATES["ASSIGNED"]: TaskState.OPEN,
+    koji.TASK_STATES["CLOSED"]: TaskState.COMPLETE,
+    koji.TASK_STATES["CANCELED"]: TaskState.CANCELED,
+    koji.TASK_STATES["FAILED"]: TaskState.FAILED,
+}
+
+
+class Builds:
+    """Build tasks of a hub.
+
+    :param weburl: of Koji's pages; tasks are shown there.
+    :param priority: of builds, relative to Koji's default.
+    """
+
+    def __init__(self, hub: Hub, *, weburl: str, priority: int = 0) -> None:
+        self._hub = hub
+        self._weburl = weburl.rstrip("/")
+        self._priority = priority
+
+    def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
+        """Builds that are complete, tagged or not, and build tasks that are open, in one round trip.
+
+        A complete build is ours when it is in the module's buildroot tag, or when its release ends with
+        the module's dist tag, which no other module has.
+        """
+        if not jobs:
+            return []
+        modules = {job.module.tag: job.module for job in jobs}
+        with self._hub.multicall(strict=False) as calls:
+            tasks = calls.listTasks(
+                {"owner": self._hub.user["id"], "method": "build", "state": OPEN_TASKS, "decode": True}
+            )
+            tagged = {
+                tag: calls.listTagged(build_tag(module), strict=False) for tag, module in modules.items()
+            }
+            built = [
+                calls.listBuilds(
+                    packageID=job.package, state=_COMPLETE, pattern=f"{job.package}-*.{job.module.disttag}"
+                )
+                for job in jobs
+            ]
+        under_way = _by_artifact(outcome(tasks))
+        in_tag = {
+            (tag, build["package_name"]): build for tag, builds in tagged.items() for build in outcome(builds)
+        }
+        found: list[Submission | None] = []
+        for job, untagged in zip(jobs, built, strict=True):
+            build: Mapping[str, Any] = in_tag.get((job.module.tag, job.package)) or next(
+                (each for each in outcome(untagged) if each["name"] == job.package), {}
+            )
+            number = build.get("task_id") or under_way.get((target(job.module), job.package))
+            found.append(self._submission(number) if number else None)
+        return found
+
+    def submit(self, jobs: Sequence[Job], sources: Mapping[int, str], macros_target: str) -> list[Submission]:
+        """Start builds in one round trip.
+
+        :param sources: component -> path of an uploaded SRPM, where there is no dist-git.
+        :param macros_target: target for those; empty: the module's.
+        """
+        with self._hub.multicall() as calls:
+            tasks = [
+                calls.build(
+                    sources.get(job.component_id) or scm_url(job.source),
+                    (job.component_id in sources and macros_target) or target(job.module),
+                    _options(job),
+                    priority=self._priority,
+                )
+                for job in jobs
+            ]
+        return [self._submission(task.result) for task in tasks]
+
+    def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
+        """What became of tasks: one round trip for all, and one more for those that ended."""
+        if not task_ids:
+            return []
+        with self._hub.multicall() as calls:
+            infos = [
+                calls.getTaskInfo(list(task_ids[start : start + 100]))
+                for start in range(0, len(task_ids), 100)
+            ]
+        known = {info["id"]: info for part in infos for info in part.result if info}
+        details = self._details([info for info in known.values() if info["state"] not in OPEN_TASKS])
+        return [self._status(number, known.get(number), details.get(number)) for number in task_ids]
+
+    def _details(self, ended: Sequence[Mapping[str, Any]]) -> dict[int, Any]:
+        """Task -> promise of its builds, or of what it failed of."""
+        if not ended:
+            return {}
+        with self._hub.multicall(strict=False) as calls:
+            return {
+                info["id"]: calls.listBuilds(taskID=info["id"])
+                if _STATES[info["state"]] is TaskState.COMPLETE
+                else calls.getTaskResult(info["id"], raise_fault=False)
+                for info in ended
+            }
+
+    def _status(self, number: int, info: Mapping[str, Any] | None, detail: Any) -> TaskStatus:
+        if info is None:
+            return TaskStatus(number, TaskState.LOST, reason="Koji does not know this task")
+        state, nvr, reason = _STATES[info["state"]], "", ""
+        if state is TaskState.COMPLETE:
+            build: Mapping[str, Any] = next(iter(outcome(detail)), {})
+            nvr = build.get("nvr", "")
+            if build.get("state") != _COMPLETE:
+                state = TaskState.FAILED
+                reason = f"The task ended without a complete build; see {self._url(number)}"
+        elif state is not TaskState.OPEN:
+            reason = _reason(detail)
+        return TaskStatus(
+            number,
+            state,
+            nvr=nvr,
+            reason=reason,
+            url=self._url(number),
+            started=info["start_ts"],
+            ended=info["completion_ts"],
+        )
+
+    def cancel(self, task_ids: Sequence[int]) -> None:
+        """Cancel tasks and the builds that they make; one that ended or is unknown is let be.
+
+        :raises BuildSystemError: when the hub does not let this user cancel one that is open.
+        """
+        if not task_ids:
+            return
+        with self._hub.multicall(strict=False) as calls:
+            canceled = {number: calls.cancelTask(number) for number in task_ids}
+        refused = [number for number, call in canceled.items() if not succeeded(call)]
+        for status in self.statuses(refused):
+            if status.state is TaskState.OPEN:
+                outcome(canceled[status.task_id])
+
+    def cancel_all(self, module: Module) -> None:
+        """Cancel whatever this user builds into a module's target."""
+        tasks = self._hub.call(
+            "listTasks",
+            {"owner": self._hub.user["id"], "method": "build", "state": OPEN_TASKS, "decode": True},
+        )
+        ours = [number for (name, _), number in _by_artifact(tasks).items() if name == target(module)]
+        self.cancel(ours)
+
+    def _submission(self, number: int) -> Submission:
+        return Submission(number, self._url(number))
+
+    def _url(self, number: int) -> str:
+        return f"{self._weburl}/taskinfo?taskID={number}"
+
+
+def scm_url(source: str) -> str:
+    """A dist-git address as Koji wants it: ``git+https://host/path?#commit``.
+
+    Koji tells git by the scheme; ``git://`` is known, others need a prefix.
+    """
+    address, _, commit = source.partition("#")
+    scheme = address.partition("://")[0]
+    prefix = "" if scheme == "git" or scheme.startswith("git+") else "git+"
+    return f"{prefix}{address.rstrip('?')}?#{commit}"
+
+
+def _options(job: Job) -> dict[str, Any]:
+    """Options of a build task. The last two tell people and ``find`` whose it is."""
+    options: dict[str, Any] = {
+        "skip_tag": True,
+        "mbs_artifact_name": job.package,
+        "mbs_module_target": target(job.module),
+    }
+    if job.arches and set(job.arches) < set(job.module.arches):
+        options["arch_override"] = " ".join(job.arches)
+    return options
+
+
+def _by_artifact(tasks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
+    """(module's target, package) -> the build task for it."""
+    found = {}
+    for task in tasks:
+        request = task["request"] or []
+        options = request[2] if len(request) > 2 and isinstance(request[2], dict) else {}
+        if options.get("mbs_artifact_name"):
+            found[options.get("mbs_module_target") or request[1], options["mbs_artifact_name"]] = task["id"]
+    return found
+
+
+def _reason(detail: Any) -> str:
+    """Why a task failed, in a line. The hub answers a result, a fault, or an error about asking."""
+    if not succeeded(detail):
+        return str(detail._result.get("faultString", ""))[:1000]
+    result = detail.result
+    if isinstance(result, dict) and "faultString" in result:
+        return describe(koji.GenericError(str(result["faultString"])))
+    return str(result)[:1000]

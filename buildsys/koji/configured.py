@@ -1,0 +1,52 @@
+"""The Koji build system as the service's configuration says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from buildsys.koji.importing import ImportOptions
+from buildsys.koji.session import Access
+from buildsys.koji.system import KojiBuildSystem, KojiOptions
+from buildsys.koji.tags import TagOptions
+
+if TYPE_CHECKING:
+    from buildsys.registry import SystemOptions
+
+
+def koji_build_system(options: SystemOptions) -> KojiBuildSystem:
+    """Make it; no call is made yet.
+
+    :raises mbs.errors.ConfigurationError: when there is no such profile.
+    """
+    return KojiBuildSystem(koji_options(options))
+
+
+def koji_options(options: SystemOptions) -> KojiOptions:
+    """What the configuration says of Koji."""
+    return KojiOptions(
+        access=Access(
+            config=options.KOJI_CONFIG,
+            profile=options.KOJI_PROFILE,
+            user=options.KOJI_USER,
+            password=options.KOJI_PASSWORD,
+            principal=options.KRB_PRINCIPAL,
+            keytab=options.KRB_KEYTAB,
+            ccache=options.KRB_CCACHE,
+            timeout=options.NET_TIMEOUT,
+            retry_interval=options.NET_RETRY_INTERVAL,
+        ),
+        priority=options.KOJI_BUILD_PRIORITY,
+        macros_target=options.KOJI_BUILD_MACROS_TARGET,
+        repository_url=options.KOJI_REPOSITORY_URL,
+        tag_prefixes=options.KOJI_TAG_PREFIXES,
+        tags=TagOptions(options.KOJI_TAG_PERMISSION, options.KOJI_TAG_EXTRA_OPTS),
+        imports=ImportOptions(
+            enabled=options.KOJI_ENABLE_CONTENT_GENERATOR,
+            devel=options.KOJI_CG_DEVEL_MODULE,
+            tag=options.KOJI_CG_TAG_BUILD,
+            template=options.KOJI_CG_BUILD_TAG_TEMPLATE,
+            default=options.KOJI_CG_DEFAULT_BUILD_TAG,
+        ),
+        base_modules=options.BASE_MODULE_NAMES,
+        disttag_prefixes=(options.DEFAULT_DIST_TAG_PREFIX,),
+    )

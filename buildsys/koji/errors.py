@@ -1,0 +1,76 @@
+"""What a hub's refusals and outages mean here. Contract: ``koji.md``, "Facts: sessions and errors"."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+from xml.parsers.expat import ExpatError
+from xmlrpc.client import Fault, ProtocolError, ResponseError
+
+import koji
+import requests
+
+from buildsys.base import BuildSystemError, BuildSystemUnavailable
+
+#: what is thrown when a connection breaks, at any place: in a header, or in the middle of an answer
+_BROKEN = (
+    requests.RequestException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+    HTTPException,
+    ProtocolError,
+    ResponseError,
+    ExpatError,
+)
+#: faults that say nothing about the call: the session, the hub or its database is not fit for now
+_PASSING = (
+    koji.ServerOffline,
+    koji.AuthExpired,
+    koji.AuthLockError,
+    koji.RetryError,
+    koji.SequenceError,
+    koji.LockError,
+)
+#: what the hub says when it has forgotten the session, as after its database was restored
+_NO_SESSION = ("Invalid session", "Invalid callnum", "Not logged in")
+_DOCTOR = "Run `mbs-manager doctor`: it says which permission is missing and how to grant it."
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """Turn what the Koji client raises into the errors of build systems.
+
+    :raises BuildSystemUnavailable: an outage, a lost answer, or a session that has to be made anew.
+    :raises BuildSystemError: the hub refuses; ``koji_not_allowed`` where a permission is missing.
+    """
+    try:
+        yield
+    except _BROKEN as error:
+        raise BuildSystemUnavailable(f"The Koji hub cannot be reached: {describe(error)}") from error
+    except (koji.GenericError, Fault) as error:
+        raise translate(error) from error
+
+
+def translate(error: Exception) -> BuildSystemError | BuildSystemUnavailable:
+    """The service's error for one that the hub answered."""
+    text = describe(error)
+    if isinstance(error, _PASSING):
+        return BuildSystemUnavailable(f"The Koji hub does not serve for now: {text}")
+    if isinstance(error, koji.ActionNotAllowed | koji.AuthError):
+        if text.startswith(_NO_SESSION):
+            return BuildSystemUnavailable(f"The Koji hub has ended the session: {text}", code="koji_session")
+        return BuildSystemError(f"Koji does not allow it: {text}", code="koji_not_allowed", hint=_DOCTOR)
+    # A plain fault is an accident in the hub. Those of its database pass, others come again each time.
+    if not isinstance(error, koji.GenericError) and "psycopg2" in text:
+        return BuildSystemUnavailable(f"The Koji hub's database is in trouble: {text}")
+    return BuildSystemError(f"Koji refuses: {text}", code="koji_refused")
+
+
+def describe(error: Exception) -> str:
+    """The last line of what happened: faults of the hub may carry a whole traceback."""
+    text = error.faultString if isinstance(error, Fault) else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:1000]

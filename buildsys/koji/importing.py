@@ -1,0 +1,139 @@
+"""The end of a module build: Content Generator imports, and the tag that consumers look into.
+
+Contract: ``koji.md``, "What a module build leaves in Koji", point 4, and "Facts: import".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import koji
+
+from buildsys.base import BuildSystemError, Module
+from buildsys.koji import tagging
+from buildsys.koji.metadata import Import, KojiRpm, Material, devel_import, main_import
+from buildsys.koji.session import Hub
+from mbs.final import SOURCE, BuiltRpm
+
+#: headers of RPMs that Koji does not keep in its database
+_HEADERS = ["license", "excludearch", "exclusivearch"]
+_DEBUG = ("-debuginfo", "-debugsource")
+_REPLACEABLE = [koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]]
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What is imported, and where it is tagged.
+
+    :param template: of the tag's name, ``{}`` is the stream of the base module; ``default`` is taken where
+        that tag does not exist.
+    :param tag: whether it is tagged at all.
+    """
+
+    enabled: bool = True
+    devel: bool = True
+    tag: bool = True
+    template: str = "{}-modular-updates-candidate"
+    default: str = "modular-updates-candidate"
+
+
+def finish(
+    hub: Hub, module: Module, nvrs: Mapping[str, str], options: ImportOptions, base_stream: str
+) -> tuple[Mapping[str, str], str]:
+    """Import a module and tag it. What an earlier try has done is not done again.
+
+    :param nvrs: package -> NVR of its components.
+    :return: the final documents by architecture, and the tag of the imported module (empty: none).
+    :raises BuildSystemError: ``koji_build_taken`` when the module's NVR belongs to another module build.
+    """
+    material = read(hub, module, sorted(nvrs.values()))
+    imports = [main_import(module, material)]
+    if options.devel:
+        imports.append(devel_import(module, material))
+    documents = {arch: imports[0].document(arch) for arch in (*module.arches, SOURCE)}
+    if not options.enabled:
+        return documents, ""
+    _import_missing(hub, module, imports)
+    if not options.tag:
+        return documents, ""
+    name = options.template.format(base_stream)
+    if not base_stream or hub.call("getTag", name) is None:
+        name = options.default
+    tagging.put(hub, [name], [each.nvr for each in imports], packages=material.owner)
+    return documents, name
+
+
+def _import_missing(hub: Hub, module: Module, imports: Sequence[Import]) -> None:
+    with hub.multicall() as calls:
+        known = {each.nvr: calls.getBuild(each.nvr) for each in imports}
+    for each in imports:
+        build = known[each.nvr].result
+        if build and build["state"] not in _REPLACEABLE:
+            _check_ours(each.nvr, build, module)
+            continue
+        # Uploads cannot be in a multicall, and an import stands alone: it is a minute's work for the hub.
+        hub.call("CGImport", dict(each.metadata), hub.upload(each.files))
+
+
+def _check_ours(nvr: str, build: Mapping[str, Any], module: Module) -> None:
+    info = ((build.get("extra") or {}).get("typeinfo") or {}).get("module") or {}
+    if (info.get("module_build_service_id"), info.get("content_koji_tag")) != (module.id, module.tag):
+        raise BuildSystemError(
+            f"Koji has a build {nvr} already, which is not of this module build.",
+            code="koji_build_taken",
+            hint="Two services must not build the same module; submit it with a newer commit.",
+        )
+
+
+def read(hub: Hub, module: Module, nvrs: Sequence[str]) -> Material:
+    """What the components' builds are made of: a multicall about builds, one about headers of RPMs."""
+    with hub.multicall() as calls:
+        listed = {nvr: calls.listBuildRPMs(nvr) for nvr in nvrs}
+        builds = {nvr: calls.getBuild(nvr, strict=True) for nvr in nvrs}
+        owner = calls.getUser(module.owner)
+    rows = [(nvr.rsplit("-", 2)[0], rpm) for nvr, rpms in listed.items() for rpm in rpms.result]
+    # Debugging packages share the licence of what they are about: their headers would cost most.
+    asked = [rpm["id"] for _, rpm in rows if not rpm["name"].endswith(_DEBUG)]
+    with hub.multicall() as calls:
+        promises = {number: calls.getRPMHeaders(rpmID=number, headers=_HEADERS) for number in asked}
+    headers = {number: promise.result for number, promise in promises.items()}
+    sources = {source: headers.get(rpm["id"], {}) for source, rpm in rows if rpm["arch"] == SOURCE}
+    infos = [build.result for build in builds.values()]
+    now = time.time()
+    return Material(
+        rpms=[_rpm(source, rpm, headers.get(rpm["id"], {}), sources.get(source, {})) for source, rpm in rows],
+        owner=module.owner if owner.result else str(hub.user["name"]),
+        started=min((info["creation_ts"] for info in infos), default=now),
+        ended=max((info["completion_ts"] or now for info in infos), default=now),
+        log=_log(module, infos),
+    )
+
+
+def _rpm(
+    source: str, rpm: Mapping[str, Any], header: Mapping[str, Any], source_header: Mapping[str, Any]
+) -> KojiRpm:
+    built = BuiltRpm(
+        name=rpm["name"],
+        epoch=rpm["epoch"] or 0,
+        version=rpm["version"],
+        release=rpm["release"],
+        arch=rpm["arch"],
+        source=source,
+        license=header.get("license") or "",
+        excludearch=frozenset(source_header.get("excludearch") or ()),
+        exclusivearch=frozenset(source_header.get("exclusivearch") or ()),
+    )
+    return KojiRpm(built, rpm["payloadhash"])
+
+
+def _log(module: Module, builds: Iterable[Mapping[str, Any]]) -> str:
+    """The components' builds in the order in which they were made."""
+    lines = [f"{module.nsvc} (module build {module.id}), tag {module.tag}"]
+    for build in sorted(builds, key=lambda build: (build["completion_ts"] or 0, build["nvr"])):
+        ended = datetime.fromtimestamp(build["completion_ts"] or 0, UTC)
+        lines.append(f"{ended:%Y-%m-%d %H:%M:%S} {build['nvr']} task {build['task_id']}")
+    return "\n".join(lines) + "\n"

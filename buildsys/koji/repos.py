@@ -1,0 +1,177 @@
+"""Repositories of buildroot tags: ask for them, and believe none that does not hold what it must.
+
+Contract: ``koji.md``, "Facts: repositories". New hubs take requests (``repo.request``) and repeat failed
+regenerations themselves; old ones start a task (``newRepo``). A negative number stands for a repository that
+was there already when it was asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import koji
+
+from buildsys.base import BuildSystemError, Module, RepoState, RepoStatus
+from buildsys.koji.errors import describe
+from buildsys.koji.session import Hub
+from buildsys.koji.tagging import OPEN_TASKS
+from buildsys.koji.tags import build_tag
+
+#: failed regenerations of one tag within a day after which a build gives up
+MAX_FAILURES = 9
+_DAY = 24 * 3600
+_GONE = [koji.REPO_STATES["DELETED"], koji.REPO_STATES["PROBLEM"]]
+_ENDED = [koji.TASK_STATES["FAILED"], koji.TASK_STATES["CANCELED"]]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a hub says of a request: its repository, or why there is none (yet)."""
+
+    repo: Mapping[str, Any] | None = None
+    failed: str = ""
+
+
+def request(hub: Hub, module: Module) -> int:
+    """Ask for a repository of all that is in the buildroot tag now.
+
+    :raises BuildSystemError: ``koji_repo_failed`` when too many regenerations have failed.
+    """
+    tag = build_tag(module)
+    if not hub.has("repo.request"):
+        return _new_task(hub, tag)
+    with hub.multicall() as calls:
+        answer = calls.repo.request(tag, min_event="last")
+        failures = _failures(calls, tag)
+    _check_bound(tag, failures.result)
+    if answer.result["repo"]:
+        return -int(answer.result["repo"]["id"])
+    return int(answer.result["request"]["id"])
+
+
+def _new_task(hub: Hub, tag: str) -> int:
+    """The regeneration that is open, if it began after the last change of the tag; else a new one."""
+    with hub.multicall() as calls:
+        failures = _failures(calls, tag)
+        tasks = calls.listTasks(
+            {
+                "owner": hub.user["id"],
+                "method": "newRepo",
+                "state": [koji.TASK_STATES["FREE"]],
+                "decode": True,
+            }
+        )
+    _check_bound(tag, failures.result)
+    # One that has begun may have read the tag before it was changed.
+    waiting = next((task["id"] for task in tasks.result if _tag_of(task["request"]) == tag), None)
+    return int(waiting or hub.call("newRepo", tag))
+
+
+def _failures(calls: Any, tag: str) -> Any:
+    return calls.listTasks(
+        {"method": "newRepo", "state": _ENDED, "createdAfter": time.time() - _DAY, "decode": True},
+        {"order": "-id", "limit": 1000},
+    )
+
+
+def _check_bound(tag: str, tasks: Sequence[Mapping[str, Any]]) -> None:
+    failed = [task["id"] for task in tasks if _tag_of(task["request"]) == tag]
+    if len(failed) >= MAX_FAILURES:
+        raise BuildSystemError(
+            f"The repository of {tag} could not be regenerated: {len(failed)} tasks failed, "
+            f"the last of them is {max(failed)}.",
+            code="koji_repo_failed",
+            hint="Look at that task in Koji; resubmit the module when its cause is mended.",
+        )
+
+
+def _tag_of(request: Any) -> object:
+    """The tag of a ``newRepo`` task: a name, or what the hub knows of it where the hub asked itself."""
+    first = request[0] if request else None
+    return first.get("name") if isinstance(first, dict) else first
+
+
+def status(hub: Hub, module: Module, number: int, nvrs: Sequence[str]) -> RepoStatus:
+    """What became of a request; its repository is checked against the event that it was made at."""
+    answer = _ask(hub, module, number)
+    if answer.failed:
+        return RepoStatus(RepoState.FAILED, answer.failed)
+    if answer.repo is None:
+        return RepoStatus(RepoState.OPEN)
+    held = _held(hub, module, int(answer.repo["create_event"]))
+    missing = tuple(nvr for nvr in nvrs if held.get(nvr.rsplit("-", 2)[0]) != nvr)
+    if not missing:
+        return RepoStatus(RepoState.READY)
+    _check_not_hidden(hub, module, missing)
+    return RepoStatus(RepoState.FAILED, f"repository {answer.repo['id']} is older than the batch", missing)
+
+
+def _ask(hub: Hub, module: Module, number: int) -> _Answer:
+    if number < 0:
+        return _checked(module, hub.call("repoInfo", -number))
+    return _ask_request(hub, module, number) if hub.has("repo.request") else _ask_task(hub, module, number)
+
+
+def _checked(module: Module, repo: Mapping[str, Any] | None) -> _Answer:
+    """A repository, if it is this module's and there is something to it still."""
+    if not repo or repo["tag_name"] != build_tag(module):
+        return _Answer(failed="Koji does not know this repository")
+    if repo["state"] in _GONE:
+        return _Answer(failed=f"repository {repo['id']} is {koji.REPO_STATES[repo['state']]}")
+    return _Answer(repo)
+
+
+def _ask_request(hub: Hub, module: Module, number: int) -> _Answer:
+    try:
+        answer = hub.call("repo.checkRequest", number)
+    except BuildSystemError as error:
+        return _Answer(failed=error.message)
+    if answer["request"]["tag_name"] != build_tag(module):
+        return _Answer(failed=f"request {number} is not for {build_tag(module)}")
+    if answer["repo"]:
+        return _checked(module, answer["repo"])
+    if answer["request"]["active"]:
+        return _Answer()
+    task = (answer.get("task") or {}).get("id")
+    return _Answer(failed=f"Koji gave up request {number}; its last task was {task}")
+
+
+def _ask_task(hub: Hub, module: Module, number: int) -> _Answer:
+    with hub.multicall(strict=False) as calls:
+        info = calls.getTaskInfo(number)
+        result = calls.getTaskResult(number, raise_fault=False)
+    task = info.result
+    if task is None:
+        return _Answer(failed=f"Koji does not know task {number}")
+    if task["state"] in OPEN_TASKS:
+        return _Answer()
+    if task["state"] in _ENDED:
+        text = describe(koji.GenericError(str(result._result)))
+        return _Answer(failed=f"task {number} {koji.TASK_STATES[task['state']]}: {text}")
+    return _checked(module, hub.call("repoInfo", result.result[0]))
+
+
+def _held(hub: Hub, module: Module, event: int | None) -> dict[str, str]:
+    """Package -> its latest build in the buildroot at an event (None: now)."""
+    builds = hub.call("listTagged", build_tag(module), event=event, inherit=True, latest=True)
+    return {build["package_name"]: build["nvr"] for build in builds}
+
+
+def _check_not_hidden(hub: Hub, module: Module, nvrs: Sequence[str]) -> None:
+    """A build that another one of its package hides will not come into any repository.
+
+    :raises BuildSystemError: ``koji_build_hidden``.
+    """
+    now = _held(hub, module, None)
+    own = {build["nvr"] for build in hub.call("listTagged", build_tag(module))}
+    for nvr in nvrs:
+        winner = now.get(nvr.rsplit("-", 2)[0])
+        if nvr in own and winner not in (nvr, None):
+            raise BuildSystemError(
+                f"{nvr} is hidden in {build_tag(module)} by {winner}, which was tagged later.",
+                code="koji_build_hidden",
+                hint=f"Untag {winner} from {build_tag(module)} and resubmit the module.",
+            )

@@ -1,0 +1,117 @@
+"""The Koji build system: puts the parts of this package behind the Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from buildsys.base import Capabilities, Job, Module, RepoStatus, Result, Submission, Tagged, TaskStatus
+from buildsys.koji import importing, repos, tagging, tags, weights
+from buildsys.koji.builds import Builds
+from buildsys.koji.importing import ImportOptions
+from buildsys.koji.macros import make_srpm
+from buildsys.koji.session import Access, Hub
+from buildsys.koji.tags import TagOptions
+
+
+@dataclass(frozen=True)
+class KojiOptions:
+    """How this service uses a hub. See ``config.schema.Koji`` for the meaning of each."""
+
+    access: Access
+    priority: int = 0
+    macros_target: str = ""
+    repository_url: str = ""
+    tag_prefixes: tuple[str, ...] = ("module", "scrmod")
+    tags: TagOptions = field(default_factory=TagOptions)
+    imports: ImportOptions = field(default_factory=ImportOptions)
+    base_modules: tuple[str, ...] = ("platform",)
+    disttag_prefixes: tuple[str, ...] = ("module+",)
+
+
+class KojiBuildSystem:
+    """See ``buildsys.base.BuildSystem``. Makes no call before it is used."""
+
+    name = "koji"
+    capabilities = Capabilities(shares_builds=True)
+
+    def __init__(self, options: KojiOptions) -> None:
+        self.options = options
+        self.hub = Hub(options.access)
+        self._builds = Builds(self.hub, weburl=self.hub.profile["weburl"], priority=options.priority)
+
+    def arches(self, module: Module) -> tuple[str, ...]:
+        tag = self._of_base(module, "koji_tag")
+        return tags.base_arches(self.hub, tag) if tag else ()
+
+    def _of_base(self, module: Module, key: str) -> str:
+        """What is known of the base module that a module is built on."""
+        names = [name for name in self.options.base_modules if name in module.buildrequires]
+        return str(module.buildrequires[names[0]].get(key) or "") if names else ""
+
+    def expected_seconds(self, packages: Sequence[str]) -> dict[str, float]:
+        return weights.expected_seconds(self.hub, packages, self.options.disttag_prefixes)
+
+    def prepare(self, module: Module, packages: Sequence[str]) -> None:
+        tags.prepare(self.hub, module, packages, self.options.tags)
+
+    # -- builds ------------------------------------------------------------------------------------------
+
+    def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
+        return self._builds.find(jobs)
+
+    def submit(self, jobs: Sequence[Job]) -> list[Submission]:
+        found = self.find(jobs)
+        new = [job for job, known in zip(jobs, found, strict=True) if known is None]
+        sources = {job.component_id: self._upload(job) for job in new if job.spec}
+        started = iter(self._builds.submit(new, sources, self.options.macros_target) if new else ())
+        return [known or next(started) for known in found]
+
+    def _upload(self, job: Job) -> str:
+        name, content = make_srpm(job)
+        return f"{self.hub.upload({name: content})}/{name}"
+
+    def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
+        return self._builds.statuses(task_ids)
+
+    def cancel(self, task_ids: Sequence[int]) -> None:
+        self._builds.cancel(task_ids)
+
+    def recover(self, task_ids: Sequence[int]) -> None:
+        """Nothing to send again: the hub keeps its own queue."""
+
+    # -- tags and repositories ---------------------------------------------------------------------------
+
+    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> None:
+        tagging.tag(self.hub, module, nvrs, final=final)
+
+    def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
+        return tagging.tagged(self.hub, module, nvrs)
+
+    def request_repo(self, module: Module) -> int:
+        return repos.request(self.hub, module)
+
+    def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
+        return repos.status(self.hub, module, request, nvrs)
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
+        base_stream = self._of_base(module, "stream")
+        documents, tag = importing.finish(self.hub, module, nvrs, self.options.imports, base_stream)
+        return Result(f"{self.options.repository_url.rstrip('/')}/{quote(module.tag)}", documents, tag)
+
+    def abandon(self, module: Module) -> None:
+        self._builds.cancel_all(module)
+
+    def prepared(self) -> list[str]:
+        return list(tags.ended_targets(self.hub, self.options.tag_prefixes))
+
+    def retire(self, module_tags: Iterable[str]) -> None:
+        wanted = set(module_tags)
+        targets = tags.ended_targets(self.hub, self.options.tag_prefixes)
+        tags.delete_targets(self.hub, [target for tag, target in targets.items() if tag in wanted])
+
+    def discard(self, module: Module) -> None:
+        tagging.untag_all(self.hub, module)

@@ -1,0 +1,125 @@
+"""Which builds are in a module's tags. Contract: ``koji.md``, "Facts: builds and tasks"."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import koji
+
+from buildsys.base import BuildSystemError, Module, Tagged
+from buildsys.koji.session import Hub
+from buildsys.koji.tags import build_tag
+from mbs.macros import PACKAGE as MACROS
+
+OPEN_TASKS = [koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")]
+_FAILED = koji.TASK_STATES["FAILED"]
+#: failed tries to tag one build into one tag, within a day, after which the hub is believed
+MAX_TRIES = 3
+_DAY = 24 * 3600
+#: the build groups of a module's buildroot
+GROUPS = ("build", "srpm-build")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a hub knows of some builds and tags.
+
+    :param missing: (name of a tag, NVR) -> (number of the tag, of the build), for what is not tagged.
+    :param tasks: of this user, that tag: those that are open, and those that failed lately.
+    """
+
+    missing: dict[tuple[str, str], tuple[int, int]]
+    tasks: Sequence[dict[str, Any]]
+
+    def count(self, *, failed: bool) -> Counter[tuple[int, int]]:
+        """(tag, build) -> tasks that are open, or that failed."""
+        tasks = [task for task in self.tasks if (task["state"] == _FAILED) is failed]
+        return Counter((task["request"][0], task["request"][1]) for task in tasks)
+
+
+def put(hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, packages: str = "") -> None:
+    """Ask that builds be tagged, unless they are or are being so: a multicall that reads, one that asks.
+
+    :param packages: owner as whom their packages are listed in the tags first; empty: they are listed.
+    :raises BuildSystemError: ``koji_tag_refused`` when the hub's tasks for it failed several times.
+    """
+    if not nvrs:
+        return
+    known = _read(hub, tags, nvrs)
+    open_, failed = known.count(failed=False), known.count(failed=True)
+    wanted = {names: ids for names, ids in known.missing.items() if not open_[ids]}
+    if refused := [names for names, ids in wanted.items() if failed[ids] >= MAX_TRIES]:
+        raise BuildSystemError(
+            "Koji failed to tag " + ", ".join(f"{nvr} into {tag}" for tag, nvr in refused) + ".",
+            code="koji_tag_refused",
+            hint="Look at the failed tagBuild tasks of the service's user in Koji; resubmit when mended.",
+        )
+    if not wanted:
+        return
+    with hub.multicall() as calls:
+        for name, nvr in wanted:
+            if packages:
+                calls.packageListAdd(name, nvr.rsplit("-", 2)[0], packages)
+            calls.tagBuild(name, nvr)
+
+
+def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str]) -> _Known:
+    with hub.multicall() as calls:
+        tag_infos = {name: calls.getTag(name, strict=True) for name in tags}
+        listed = {name: calls.listTagged(name) for name in tags}
+        builds = {nvr: calls.getBuild(nvr, strict=True) for nvr in nvrs}
+        tasks = calls.listTasks(
+            {
+                "owner": hub.user["id"],
+                "method": "tagBuild",
+                "state": [*OPEN_TASKS, _FAILED],
+                "createdAfter": time.time() - _DAY,
+                "decode": True,
+            }
+        )
+    there = {(name, build["nvr"]) for name, builds in listed.items() for build in builds.result}
+    missing = {
+        (name, nvr): (tag.result["id"], builds[nvr].result["id"])
+        for name, tag in tag_infos.items()
+        for nvr in nvrs
+        if (name, nvr) not in there
+    }
+    return _Known(missing, tasks.result)
+
+
+def tag(hub: Hub, module: Module, nvrs: Sequence[str], *, final: bool) -> None:
+    """Ask that builds be put into a module's tags, as ``put`` does.
+
+    The macros package is added to the build groups: it must be in every buildroot from now on.
+    """
+    tags = [build_tag(module), module.tag] if final else [build_tag(module)]
+    put(hub, tags, nvrs)
+    if any(nvr.rsplit("-", 2)[0] == MACROS for nvr in nvrs):
+        with hub.multicall() as calls:
+            for group in GROUPS:
+                calls.groupListAdd(build_tag(module), group)
+                calls.groupPackageListAdd(build_tag(module), group, MACROS)
+
+
+def tagged(hub: Hub, module: Module, nvrs: Sequence[str]) -> Tagged:
+    """Which of these builds are in a module's tags by now. One round trip."""
+    asked = frozenset(nvrs)
+    with hub.multicall() as calls:
+        listed = [calls.listTagged(name) for name in (build_tag(module), module.tag)]
+    buildroot, final = (frozenset(build["nvr"] for build in builds.result) for builds in listed)
+    return Tagged(asked & buildroot, asked & final)
+
+
+def untag_all(hub: Hub, module: Module) -> None:
+    """Take all builds out of a module's tags, so that Koji may clean them up."""
+    names = build_tag(module), module.tag
+    with hub.multicall(strict=False) as calls:
+        listed = {name: calls.listTagged(name, strict=False) for name in names}
+    with hub.multicall() as calls:
+        for name, builds in listed.items():
+            for build in builds.result:
+                calls.untagBuild(name, build["nvr"], strict=False)

@@ -1,0 +1,258 @@
+"""What a module needs before it can build: two tags, inheritance, packages, groups, a target.
+
+Contract: ``koji.md``, "What a module build leaves in Koji", point 1, and "Facts: tags".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from buildsys.base import BuildSystemError, Module
+from buildsys.koji.session import Hub, outcome, succeeded
+from mbs.macros import PACKAGE as MACROS
+from mbs.modulemd import StreamV2, parse_stream
+from mbs.nsvc import BUILD_SUFFIX, MAX_TARGET, NSVC
+
+#: a call to be made in a multicall
+Change = Callable[[Any], object]
+#: what ``xmd.mbs_options`` may set of a build tag's extra options
+_FROM_DOCUMENT = ("repo_include_all", "dynamic_buildrequires")
+_WORDS = {"true": True, "false": False}
+
+
+def build_tag(module: Module) -> str:
+    """Name of the tag of a module's buildroot."""
+    return f"{module.tag}{BUILD_SUFFIX}"
+
+
+def target(module: Module) -> str:
+    """Name of a module's build target: that of its tag, unless older hubs would find it too long."""
+    if len(module.tag) <= MAX_TARGET:
+        return module.tag
+    nsvc = NSVC(module.name, module.stream, module.version, module.context)
+    return nsvc.koji_target(module.id if module.scratch else None)
+
+
+@dataclass(frozen=True)
+class TagOptions:
+    """Of all tags of modules.
+
+    :param permission: needed to tag into them; empty: none.
+    """
+
+    permission: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """How a module's tags are to be."""
+
+    module: Module
+    tags: Mapping[str, Mapping[str, Any]]
+    packages: Mapping[str, Sequence[str]]
+    blocked: Sequence[str]
+    parents: Sequence[str]
+
+
+def prepare(hub: Hub, module: Module, packages: Sequence[str], options: TagOptions) -> None:
+    """Make or mend the tags and the target: one multicall that reads, one of what differs.
+
+    :param packages: source packages of the module's components.
+    :raises BuildSystemError: ``koji_tag_missing`` when a buildrequired module has no tag in Koji.
+    """
+    wanted = _wanted(module, packages, options)
+    changes = _differences(hub, wanted)
+    failures = _make(hub, changes)
+    if failures and _differences(hub, wanted):
+        # Not somebody else who did the same at the same moment.
+        for failure in failures:
+            outcome(failure)
+
+
+def _make(hub: Hub, changes: Sequence[Change]) -> list[Any]:
+    """Make changes in one multicall, in order; answers the calls that were refused."""
+    if not changes:
+        return []
+    with hub.multicall(strict=False) as calls:
+        promises = [change(calls) for change in changes]
+    return [promise for promise in promises if not succeeded(promise)]
+
+
+def _wanted(module: Module, packages: Sequence[str], options: TagOptions) -> _Wanted:
+    document = parse_stream(module.modulemd, strict=False)
+    own = document.xmd.get("mbs_options") if isinstance(document.xmd, dict) else None
+    own = own if isinstance(own, dict) else {}
+    extra = dict(options.extra) | {key: _value(own[key]) for key in _FROM_DOCUMENT if key in own}
+    tag = {"arches": " ".join(module.arches), "perm": options.permission or None, "extra": extra}
+    listed = _listed(document, packages)
+    parents = [str(each["koji_tag"]) for each in module.buildrequires.values() if each.get("koji_tag")]
+    blocked = own.get("blocked_packages")
+    return _Wanted(
+        module=module,
+        tags={module.tag: tag, build_tag(module): tag},
+        packages={module.tag: listed, build_tag(module): [MACROS, *listed]},
+        blocked=[str(name) for name in blocked if name not in listed] if isinstance(blocked, list) else [],
+        parents=list(dict.fromkeys(parents)),
+    )
+
+
+def _listed(document: StreamV2, packages: Sequence[str]) -> list[str]:
+    """The packages that may be tagged: the author's list, where there is one, else the components."""
+    return sorted(set(document.buildopts.rpm_whitelist or packages))
+
+
+def _value(text: object) -> object:
+    """A value of ``xmd``, whose scalars are text."""
+    return _WORDS.get(text.lower(), text) if isinstance(text, str) else text
+
+
+def _differences(hub: Hub, wanted: _Wanted) -> list[Change]:
+    """Read how things are; the calls that make them as they are to be, in order."""
+    module, build = wanted.module, build_tag(wanted.module)
+    with hub.multicall(strict=False) as calls:
+        tags = {name: calls.getTag(name) for name in wanted.tags}
+        parents = {name: calls.getTag(name) for name in wanted.parents}
+        listed = {
+            name: calls.listPackages(tagID=name, inherited=False, with_owners=False) for name in wanted.tags
+        }
+        inheritance = calls.getInheritanceData(build)
+        groups = calls.getTagGroups(build, incl_reqs=False)
+        known_target = calls.getBuildTarget(target(module))
+        owner = calls.getUser(module.owner)
+    exists = {name: outcome(tag) for name, tag in tags.items()}
+    links = _links({name: outcome(parent) for name, parent in parents.items()})
+    there = exists[build] is not None
+    owner_name = module.owner if outcome(owner) else str(hub.user["name"])
+    return [
+        *_tag_changes(exists, wanted),
+        *_inheritance_changes(build, outcome(inheritance) if there else [], links),
+        *_package_changes(
+            {name: outcome(packages) if exists[name] else [] for name, packages in listed.items()},
+            wanted,
+            owner_name,
+        ),
+        *_group_changes(build, outcome(groups) if there else [], module.groups),
+        *_target_changes(module, outcome(known_target)),
+    ]
+
+
+def _tag_changes(exists: Mapping[str, dict[str, Any] | None], wanted: _Wanted) -> Iterator[Change]:
+    for name, values in wanted.tags.items():
+        tag = exists[name]
+        if tag is None:
+            yield partial(_call, "createTag", name, **values)
+            continue
+        extra = {key: value for key, value in values["extra"].items() if tag["extra"].get(key) != value}
+        changed = {
+            key: values[key] for key in ("arches", "perm") if (tag[key] or None) != (values[key] or None)
+        }
+        if extra or changed:
+            yield partial(_call, "editTag2", name, **changed, **({"extra": extra} if extra else {}))
+
+
+def _links(parents: Mapping[str, dict[str, Any] | None]) -> list[dict[str, Any]]:
+    """Inheritance as ``setInheritanceData`` takes it: earlier parents first."""
+    missing = [name for name, tag in parents.items() if tag is None]
+    if missing:
+        raise BuildSystemError(
+            f"Koji has no tag {', '.join(missing)}, which a buildrequired module is said to have.",
+            code="koji_tag_missing",
+            hint="Import that module with the tag that it has in Koji, or make the tag.",
+        )
+    return [
+        {
+            "parent_id": tag["id"],
+            "priority": place * 10,
+            "maxdepth": None,
+            "intransitive": False,
+            "noconfig": False,
+            "pkg_filter": "",
+        }
+        for place, tag in enumerate(tag for tag in parents.values() if tag)
+    ]
+
+
+def _inheritance_changes(
+    tag: str, current: Sequence[Mapping[str, Any]], links: list[dict[str, Any]]
+) -> Iterator[Change]:
+    seen = [{key: link[key] for key in links[0]} for link in current] if links else list(current)
+    if sorted(seen, key=lambda link: link["priority"]) != links:
+        yield partial(_call, "setInheritanceData", tag, links, clear=True)
+
+
+def _package_changes(
+    listed: Mapping[str, Sequence[Mapping[str, Any]]], wanted: _Wanted, owner: str
+) -> Iterator[Change]:
+    for tag, packages in wanted.packages.items():
+        blocked = {each["package_name"]: bool(each["blocked"]) for each in listed[tag]}
+        for name in packages:
+            if blocked.get(name):
+                yield partial(_call, "packageListUnblock", tag, name)
+            elif name not in blocked:
+                yield partial(_call, "packageListAdd", tag, name, owner)
+    tag = build_tag(wanted.module)
+    blocked = {each["package_name"]: bool(each["blocked"]) for each in listed[tag]}
+    for name in wanted.blocked:
+        if name not in blocked:
+            yield partial(_call, "packageListAdd", tag, name, owner)
+        if not blocked.get(name):
+            yield partial(_call, "packageListBlock", tag, name)
+
+
+def _group_changes(
+    tag: str, current: Sequence[Mapping[str, Any]], wanted: Mapping[str, Sequence[str]]
+) -> Iterator[Change]:
+    # Groups that are inherited count: the hub takes adding them again for no change.
+    known = {group["name"]: {each["package"] for each in group["packagelist"]} for group in current}
+    for group, packages in wanted.items():
+        if group not in known:
+            yield partial(_call, "groupListAdd", tag, group)
+        for package in packages:
+            if package not in known.get(group, ()):
+                yield partial(_call, "groupPackageListAdd", tag, group, package)
+
+
+def _target_changes(module: Module, current: Mapping[str, Any] | None) -> Iterator[Change]:
+    names = target(module), build_tag(module), module.tag
+    if current is None:
+        yield partial(_call, "createBuildTarget", *names)
+    elif (current["build_tag_name"], current["dest_tag_name"]) != names[1:]:
+        yield partial(_call, "editBuildTarget", names[0], *names)
+
+
+def _call(method: str, /, *args: Any, **options: Any) -> Any:
+    """``partial(_call, method, ..., )(calls)``: the promise of that call."""
+    *arguments, calls = args
+    return getattr(calls, method)(*arguments, **options)
+
+
+def ended_targets(hub: Hub, prefixes: Sequence[str]) -> dict[str, str]:
+    """Tag of a module -> its target, for all targets of modules that the hub has. One call."""
+    return {
+        each["dest_tag_name"]: each["name"]
+        for each in hub.call("getBuildTargets")
+        if each["name"].startswith(tuple(f"{prefix}-" for prefix in prefixes))
+        and each["build_tag_name"] == f"{each['dest_tag_name']}{BUILD_SUFFIX}"
+    }
+
+
+def delete_targets(hub: Hub, names: Sequence[str]) -> None:
+    """Delete targets; one that is gone already is no error."""
+    with hub.multicall(strict=False) as calls:
+        deleted = {name: calls.deleteBuildTarget(name) for name in names}
+    if failed := [name for name, call in deleted.items() if not succeeded(call)]:
+        with hub.multicall() as calls:
+            left = {name: calls.getBuildTarget(name) for name in failed}
+        for name, call in left.items():
+            if call.result is not None:
+                outcome(deleted[name])
+
+
+def base_arches(hub: Hub, tag: str) -> tuple[str, ...]:
+    """The architectures of a tag."""
+    info = hub.call("getTag", tag)
+    return tuple(str(info["arches"] or "").split()) if info else ()

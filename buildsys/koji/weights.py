@@ -1,0 +1,45 @@
+"""How long builds are expected to take. Contract: ``koji.md``, "Weights"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import koji
+
+from buildsys.koji.session import Hub, outcome
+
+_COMPLETE = koji.BUILD_STATES["COMPLETE"]
+
+
+def expected_seconds(hub: Hub, packages: Sequence[str], marks: Sequence[str]) -> dict[str, float]:
+    """Package -> seconds its last modular build took, else the average of all; unknown ones are left out.
+
+    One round trip.
+
+    :param marks: how dist tags of modular builds begin, e.g. ``module+``.
+    """
+    if not packages:
+        return {}
+    newest = {"order": "-build_id", "limit": 1}
+    with hub.multicall(strict=False) as calls:
+        last = {
+            package: [
+                calls.listBuilds(
+                    packageID=package, state=_COMPLETE, pattern=f"{package}-*.{mark}*", queryOpts=newest
+                )
+                for mark in marks
+            ]
+            for package in packages
+        }
+        average = {package: calls.getAverageBuildDuration(package) for package in packages}
+    seconds = {}
+    for package in packages:
+        builds = [build for found in last[package] for build in outcome(found)]
+        times = [
+            build["completion_ts"] - build["start_ts"]
+            for build in builds
+            if build["completion_ts"] and build["start_ts"] and build["task_id"]
+        ]
+        if times or (times := [each for each in [outcome(average[package])] if each]):
+            seconds[package] = float(times[0])
+    return seconds
