@@ -6,7 +6,7 @@ from importlib import metadata
 
 import click
 
-from mbs.client import builds, documents
+from mbs.client import again, builds, documents, tokens
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.up.command import up
@@ -40,9 +40,12 @@ for command in (
     builds.submit,
     builds.watch,
     builds.cancel,
+    again.retry,
+    again.rebuild,
     builds.list_builds,
     builds.show,
     builds.about,
+    tokens.token,
     *documents.commands,
 ):
     main.add_command(command)

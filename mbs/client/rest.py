@@ -123,6 +123,26 @@ class Client:
         body = self._signed({"state": "failed"})
         return _object(self._request("PATCH", f"module-builds/{build_id}", json=body))
 
+    def retry(self, build_id: int) -> Json:
+        """Start a failed module build again; answers its new form."""
+        return _object(self._request("POST", f"module-builds/{build_id}/retry", json=self._signed({})))
+
+    def rebuild(self, build_id: int, body: Mapping[str, object]) -> list[Json]:
+        """Build the commit of a module build again, as a new version; answers all its builds."""
+        return _objects(self._request("POST", f"module-builds/{build_id}/rebuild", json=self._signed(body)))
+
+    def tokens(self) -> Iterator[Json]:
+        """The API tokens of the user, newest first."""
+        return self._pages("tokens/", {"per_page": 100}, limit=None)
+
+    def create_token(self, body: Mapping[str, object]) -> Json:
+        """Make an API token; the answer holds it under ``token``, once and never again."""
+        return _object(self._request("POST", "tokens/", json=dict(body)))
+
+    def revoke_token(self, token_id: int) -> Json:
+        """Have an API token count no more; answers its new form."""
+        return _object(self._request("DELETE", f"tokens/{token_id}"))
+
     def _signed(self, body: Mapping[str, object]) -> Json:
         return {**body, "owner": self.owner} if self.owner else dict(body)
 

@@ -1,0 +1,89 @@
+"""Commands about API tokens: ``mbs token create``, ``list`` and ``revoke``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+from rich.table import Table
+
+from mbs.client.builds import AS_JSON, print_table
+from mbs.client.options import EXIT_CODES, print_json, with_client
+from mbs.client.rest import Client, Json
+
+SCOPES = ("submit", "cancel", "import", "admin")
+
+
+@click.group(epilog=EXIT_CODES)
+def token() -> None:
+    """Make, list and revoke API tokens, with which programs act in your name.
+
+    Making one needs a login: give the token of your OpenID provider as --token, or MBS_TOKEN.
+    """
+
+
+@token.command(epilog=EXIT_CODES)
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="What it may be used for. Repeatable. [default: submit, cancel]",
+)
+@click.option("--days", type=click.IntRange(min=1), help="How long it is valid. [default: 30]")
+@AS_JSON
+@with_client
+def create(client: Client, name: str, scopes: Sequence[str], days: int | None, as_json: bool) -> None:
+    """Make a token and print it: nobody can show it again.
+
+    NAME says what it is for.
+    """
+    body: Json = {"name": name}
+    if scopes:
+        body["scopes"] = list(scopes)
+    if days:
+        body["days"] = days
+    made = client.create_token(body)
+    if as_json:
+        print_json(made)
+        return
+    click.echo(made["token"])
+    click.echo(f"Token {made['id']}: {_scopes(made)}; until {made['time_expires']}.", err=True)
+
+
+@token.command("list", epilog=EXIT_CODES)
+@AS_JSON
+@with_client
+def list_tokens(client: Client, as_json: bool) -> None:
+    """List your tokens, the newest first."""
+    found = list(client.tokens())
+    if as_json:
+        print_json(found)
+        return
+    table = Table("ID", "name", "token", "scopes", "until", "last used", "", box=None, pad_edge=False)
+    for each in found:
+        revoked = "revoked" if each.get("time_revoked") else ""
+        used = str(each.get("time_last_used") or "never")
+        table.add_row(
+            *(str(each["id"]), str(each["name"]), f"{each['start']}...", _scopes(each)),
+            *(str(each["time_expires"]), used, revoked),
+        )
+    print_table(table)
+
+
+@token.command(epilog=EXIT_CODES)
+@click.argument("token_id", metavar="ID", type=click.IntRange(min=1))
+@AS_JSON
+@with_client
+def revoke(client: Client, token_id: int, as_json: bool) -> None:
+    """Have a token count no more, for good."""
+    answer = client.revoke_token(token_id)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"{answer['id']} {answer['name']} revoked")
+
+
+def _scopes(token: Json) -> str:
+    return ", ".join(map(str, token.get("scopes") or ()))
