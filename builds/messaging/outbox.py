@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from builds.messaging.publishers import BusUnavailable, publisher
@@ -95,3 +95,15 @@ def _publish(build_id: int) -> int:
         published_at=timezone.now()
     )
     return confirmed
+
+
+def resend(messages: QuerySet[OutboxMessage]) -> int:
+    """Publish messages once more, with the ids they had; answers how many.
+
+    Those that are kept after they were published (``builds.workflow.sweeps``) can be sent again.
+    """
+    builds = set(messages.values_list("module_build_id", flat=True))
+    count = messages.update(published_at=None)
+    for build_id in builds:
+        transaction.on_commit(partial(flush, build_id))
+    return count

@@ -1,0 +1,24 @@
+"""Take a module out of service."""
+
+from __future__ import annotations
+
+from builds.models import ModuleBuild
+from builds.services import transitions
+from mbs.errors import Conflict
+from mbs.states import TRANSITIONS, BuildState
+
+
+def retire(build: ModuleBuild, who: str) -> None:
+    """Make garbage of a build that is ready or failed: nothing new is built against it.
+
+    :raises Conflict: its state does not allow it.
+    """
+    if build.state == BuildState.GARBAGE:
+        return
+    if BuildState.GARBAGE not in TRANSITIONS[BuildState(build.state)]:
+        raise Conflict(
+            f"Module build {build.pk} is {build.state_name}: only ready and failed builds can be retired.",
+            code="not_retirable",
+            hint="Cancel it first, if it is on its way.",
+        )
+    transitions.move(build, BuildState.GARBAGE, reason=f"Retired by {who}.")
