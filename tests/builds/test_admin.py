@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.utils import timezone
+
+from builds.models import Arch, ComponentBuild, LogMessage, ModuleBuild, OutboxMessage, Sweep, Wait
+from builds.services.identity import tokens
+from mbs.states import BuildState
+from tests.factories import base_module, component_build, module_build, wait
+
+pytestmark = pytest.mark.django_db
+DESK = "/admin/builds/"
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("operator"))
+    return client
+
+
+def act(client: Client, model: str, action: str, *rows: Any) -> str:
+    """Run an action on rows; answers the page that follows."""
+    form = {"action": action, "_selected_action": [row.pk for row in rows]}
+    return client.post(f"{DESK}{model}/", form, follow=True).content.decode()
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["modulebuild", "componentbuild", "wait", "outboxmessage", "sweep", "apitoken", "arch", "virtualstream"],
+)
+def test_every_list_and_page_opens(operator: Client, model: str) -> None:
+    build = base_module(virtual_streams=("fedora",))
+    component = component_build(build, task_url="https://koji.example.com/taskinfo?taskID=1", task_id=1)
+    wait(build, component_build=component)
+    LogMessage.objects.create(module_build=build, message="It went well.")
+    OutboxMessage.objects.create(module_build=build, topic="t", body={})
+    Sweep.objects.create(name="outbox", started_at=timezone.now())
+    Arch.objects.create(name="x86_64")
+    tokens.create("ann", name="for a script", scopes=["submit"], days=1)
+    page = operator.get(f"{DESK}{model}/")
+    assert page.status_code == 200
+    link = page.content.decode().split(f'href="{DESK}{model}/')[-1].split('"')[0]
+    assert operator.get(f"{DESK}{model}/{link}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "term", ["{pk}", "platform", "platform:f30", "platform:f30:3:00000000", "ann", "tag-1"]
+)
+def test_builds_are_found_by_what_operators_know_of_them(operator: Client, term: str) -> None:
+    build = base_module(koji_tag="tag-1")
+    module_build(owner="bob")
+    page = operator.get(f"{DESK}modulebuild/", {"q": term.format(pk=build.pk)}).content.decode()
+    assert "platform:f30:3:00000000" in page
+    assert "quiet:" not in page
+
+
+def test_a_component_links_to_the_build_system(operator: Client) -> None:
+    component_build(module_build(), package="bash", task_url="https://koji.example.com/taskinfo?taskID=1")
+    page = operator.get(f"{DESK}componentbuild/", {"q": "bash"}).content.decode()
+    assert 'href="https://koji.example.com/taskinfo?taskID=1"' in page
+
+
+def test_an_address_that_is_none_is_no_link_that_runs(operator: Client) -> None:
+    component_build(module_build(), task_url='"><script>alert(1)</script>')
+    assert "<script>alert" not in operator.get(f"{DESK}componentbuild/").content.decode()
+
+
+def test_canceling_is_recorded_with_who_did_it(operator: Client) -> None:
+    build, ready = module_build(), module_build(state=BuildState.READY)
+    page = act(operator, "modulebuild", "cancel", build, ready)
+    build.refresh_from_db()
+    assert (build.state, build.state_reason) == (BuildState.FAILED, "Canceled by operator.")
+    assert "cannot be canceled any more" in page
+    entry = LogEntry.objects.get()
+    assert (entry.user.username, entry.object_id, entry.get_change_message()) == (
+        "operator",
+        str(build.pk),
+        "Canceled",
+    )
+
+
+def test_a_failed_build_is_retried(operator: Client) -> None:
+    build = module_build(state=BuildState.FAILED)
+    act(operator, "modulebuild", "retry", build)
+    assert ModuleBuild.objects.get().state == BuildState.INIT
+
+
+def test_a_ready_build_is_retired_and_one_on_its_way_is_not(operator: Client) -> None:
+    ready, building = module_build(state=BuildState.READY), module_build(state=BuildState.BUILD)
+    page = act(operator, "modulebuild", "retire", ready, building)
+    ready.refresh_from_db()
+    building.refresh_from_db()
+    assert (ready.state, building.state) == (BuildState.GARBAGE, BuildState.BUILD)
+    assert "only ready and failed builds can be retired" in page
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What was sent to the broker."""
+    found: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("builds.dispatch.send_now", lambda *message, **_: found.append(message))
+    return found
+
+
+def test_a_build_is_advanced_at_once(
+    operator: Client, sent: list[tuple[Any, ...]], django_capture_on_commit_callbacks: Any
+) -> None:
+    build = module_build()
+    with django_capture_on_commit_callbacks(execute=True):
+        act(operator, "modulebuild", "advance_now", build)
+    assert sent == [("workflow.advance", build.pk)]
+
+
+def test_a_sweep_is_started_at_once(operator: Client, sent: list[tuple[Any, ...]]) -> None:
+    act(operator, "sweep", "run_now", Sweep.objects.create(name="outbox"))
+    assert sent == [("sweep.outbox",)]
+
+
+def test_a_wait_is_woken(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[Wait] = []
+    monkeypatch.setattr("builds.dispatch.wake_waits", woken.extend)
+    row = wait(module_build())
+    act(operator, "wait", "wake_now", row)
+    assert woken == [row]
+
+
+@pytest.mark.parametrize("model", ["modulebuild", "outboxmessage"])
+def test_messages_are_sent_once_more_with_the_ids_they_had(
+    operator: Client, model: str, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    build = module_build()
+    message = OutboxMessage.objects.create(
+        module_build=build, topic="t", body={}, published_at=timezone.now()
+    )
+    published: list[OutboxMessage] = []
+
+    class Bus:
+        def publish(self, messages: list[OutboxMessage]) -> int:
+            published.extend(messages)
+            return len(messages)
+
+    monkeypatch.setattr("builds.messaging.outbox.publisher", Bus)
+    with django_capture_on_commit_callbacks(execute=True):
+        if model == "modulebuild":
+            act(operator, model, "resend_messages", build)
+        else:
+            act(operator, model, "resend", message)
+    assert [each.message_id for each in published] == [message.message_id]
+
+
+def test_a_token_is_revoked(operator: Client) -> None:
+    row, _ = tokens.create("ann", name="for a script", scopes=["submit"], days=1)
+    act(operator, "apitoken", "revoke", row)
+    row.refresh_from_db()
+    assert row.revoked_at is not None
+
+
+def test_staff_who_may_only_look_cannot_act(client: Client) -> None:
+    user = User.objects.create_user("looker", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_modulebuild"))
+    client.force_login(user)
+    build = module_build()
+    assert "quiet:" in client.get(f"{DESK}modulebuild/").content.decode()
+    act(client, "modulebuild", "cancel", build)
+    assert ModuleBuild.objects.get().state == BuildState.INIT
+
+
+def test_strangers_are_sent_to_the_login(client: Client) -> None:
+    assert client.get(f"{DESK}modulebuild/").status_code == 302
+
+
+def test_nothing_is_edited_by_hand(operator: Client) -> None:
+    component = component_build(module_build())
+    response = operator.post(f"{DESK}componentbuild/{component.pk}/change/", {"package": "other"})
+    assert response.status_code == 403
+    assert ComponentBuild.objects.get().package == component.package
+    assert operator.post(f"{DESK}modulebuild/add/", {}).status_code == 403
