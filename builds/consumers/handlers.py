@@ -5,7 +5,7 @@ from __future__ import annotations
 from builds import dispatch
 from builds.consumers.events import BuildChanged, BuildTagged, Event, RepoDone
 from builds.models import ComponentBuild
-from builds.services import components
+from builds.services import components, tagging
 from buildsys.base import TaskState, TaskStatus
 from mbs.states import ComponentState
 
@@ -27,7 +27,7 @@ def handle(event: Event) -> None:
             _build_changed(event)
         case BuildTagged(tag, nvr):
             final = not tag.endswith(_BUILDROOT)
-            components.record_tagged(tag.removesuffix(_BUILDROOT), nvr, final=final)
+            tagging.record_tagged(tag.removesuffix(_BUILDROOT), nvr, final=final)
         case RepoDone(tag):
             dispatch.wake(f"repo:{tag.removesuffix(_BUILDROOT)}")
 

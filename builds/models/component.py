@@ -22,6 +22,9 @@ class ComponentBuild(models.Model):
     batch = models.PositiveIntegerField()
     #: the packages that must be in the buildroot before this one starts, where the module says so
     build_after = models.JSONField(default=list)
+    #: one of them is not in the buildroot yet
+    blocked = models.BooleanField(default=False)
+    in_buildroot = models.BooleanField(default=False)
     build_time_only = models.BooleanField(default=False)
     #: architectures, where the document limits them
     arches = models.JSONField(default=list)

@@ -101,6 +101,8 @@ class ModuleBuild(models.Model):
     batch = models.PositiveIntegerField(default=0)
     #: number of the last batch; batches are numbered from 1 without gaps
     batches = models.PositiveIntegerField(default=0)
+    #: its components wait for those they name (``buildafter``), not for batches
+    graph = models.BooleanField(default=False)
     phase = models.CharField(max_length=16, choices=Phase.choices, default=Phase.DONE)
     progress_at = models.DateTimeField(default=timezone.now)
     #: until when one publisher has this build's outbox for itself

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 
 from builds import dispatch
@@ -18,7 +17,7 @@ from builds.representations import component_message
 from builds.services import slots
 from builds.services.systems import as_jobs, build_system
 from buildsys.base import Submission, TaskState, TaskStatus
-from mbs.states import BuildState, ComponentState
+from mbs.states import ComponentState
 
 TOPIC = "mbs.component.state.change"
 
@@ -190,38 +189,3 @@ def stop(build: ModuleBuild) -> None:
     for component in components:
         if component.task_id is None and (component.submitting_until or now) <= now:
             fail(build, component.pk, "The module build was stopped before this component was submitted.")
-
-
-def mark_tagged(components: Sequence[ComponentBuild], *, final: bool) -> None:
-    """Record that builds are in the module's tags."""
-    ComponentBuild.objects.filter(pk__in=[component.pk for component in components]).update(
-        tagged=True, **({"tagged_in_final": True} if final else {})
-    )
-
-
-def record_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
-    """Record that one build is in its module's tag, or in the one it is the buildroot of.
-
-    The last of a batch wakes what waits for the tags: asking the build system once for each build of a
-    batch would be a hundred questions where one does.
-
-    :param koji_tag: the module's own tag; that of an unknown module, or an unknown build, is no error.
-    :param final: it is in the module's own tag; else in that of the buildroot.
-    """
-    component = ComponentBuild.objects.filter(
-        nvr=nvr,
-        batch=F("module_build__batch"),
-        module_build__koji_tag=koji_tag,
-        module_build__state=BuildState.BUILD,
-    ).first()
-    if component is None:
-        return
-    field = "tagged_in_final" if final else "tagged"
-    ComponentBuild.objects.filter(pk=component.pk).update(**{field: True})
-    outstanding = ComponentBuild.objects.filter(
-        Q(tagged=False) | Q(tagged_in_final=False, build_time_only=False),
-        module_build=component.module_build_id,
-        batch=component.batch,
-    )
-    if not outstanding.exists():
-        dispatch.wake(f"tag:{koji_tag}")

@@ -129,6 +129,7 @@ def _waiting(owner: str | None = None, most: int | None = None):
     """Components that could build if there were slots; of one owner: numbers, longest first."""
     rows = ComponentBuild.objects.filter(
         state=None,
+        blocked=False,
         module_build__state=BuildState.BUILD,
         module_build__phase__in=(Phase.STARTING, Phase.BUILDING),
         batch=F("module_build__batch"),

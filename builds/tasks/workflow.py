@@ -72,6 +72,11 @@ def regenerate_repo(self: Task, build_id: int, run: int, batch: int) -> None:
     perform(self, steps.regenerate_repo, build_id, run, batch, give_up=_fail_build)
 
 
+@shared_task(bind=True, name="workflow.renew_buildroot")
+def renew_buildroot(self: Task, build_id: int, run: int) -> None:
+    perform(self, steps.renew_buildroot, build_id, run, give_up=_fail_build)
+
+
 @shared_task(bind=True, name="workflow.finalize")
 def finalize(self: Task, build_id: int, run: int) -> None:
     perform(self, steps.finalize, build_id, run, give_up=_fail_build)

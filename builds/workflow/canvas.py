@@ -67,6 +67,11 @@ def finalize(build: ModuleBuild) -> Signature:
     return _step("finalize", build)
 
 
+def renew_buildroot(build: ModuleBuild) -> Signature:
+    """What serves components that wait for others; sent often, it is one task all the same."""
+    return _step("renew_buildroot", build)
+
+
 def _after_building(build: ModuleBuild, *, tagged: bool = False) -> Signature:
     steps = [
         _step("regenerate_repo", build, build.batch),

@@ -14,11 +14,11 @@ from django.utils import timezone
 
 from builds import selectors
 from builds.models import ComponentBuild, ModuleBuild, Phase
-from builds.services import arches, components, documents, slots, transitions
+from builds.services import arches, components, documents, slots, tagging, transitions
 from builds.services.systems import as_module, build_system
-from builds.workflow import canvas
+from builds.workflow import canvas, graph
 from builds.workflow.outcomes import Obsolete, Outcome, Park
-from buildsys.base import BuildSystemError, RepoState
+from buildsys.base import BuildSystemError
 from mbs.states import ACTIVE, BuildState, ComponentState
 
 
@@ -56,7 +56,7 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
     elif build.batch != after + 1 or build.phase != Phase.STARTING:
         raise Obsolete
     members = list(build.component_builds.filter(batch=build.batch).order_by("-weight", "pk"))
-    waiting = [component for component in members if component.state is None]
+    waiting = [component for component in members if component.state is None and not component.blocked]
     components.submit(build, slots.claim(waiting) + slots.lease(members))
     canvas.batch(build, members).apply_async()
     _phase(build, Phase.STARTING, Phase.BUILDING)
@@ -70,7 +70,11 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
     if build.run != run or build.state != BuildState.BUILD:
         raise Obsolete
     if component.settled:
+        if build.graph:
+            graph.ended(build)
         return None
+    if component.blocked:
+        return graph.wait(component)
     if component.state is None:
         mine = slots.claim([component])
         if not mine:
@@ -96,11 +100,11 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
     build = _current(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.BUILDING:
         return _unless_past(build, Phase.TAGGING)
-    members = list(build.component_builds.filter(batch=batch).order_by("package"))
-    failed = [component for component in members if component.state != ComponentState.COMPLETE]
+    unfinished = build.component_builds.filter(batch=batch).exclude(state=ComponentState.COMPLETE)
+    failed = list(unfinished.exclude(state=None).order_by("package")) or list(unfinished)
     if failed:
         raise BuildSystemError(
-            "; ".join(f"{c.package}: {c.state_reason or c.state_name}" for c in failed),
+            "; ".join(f"{c.package}: {c.state_reason or c.state_name or 'never started'}" for c in failed),
             code="component_failed",
             hint="Look at the logs of these components, mend them, and resubmit.",
         )
@@ -113,22 +117,8 @@ def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
     build = _current(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.TAGGING:
         return _unless_past(build, Phase.REGENERATING)
-    module, system = as_module(build), build_system()
-    members = [c for c in build.component_builds.filter(batch=batch) if c.nvr]
-    for final in (True, False):
-        part = [
-            c
-            for c in members
-            if c.build_time_only is not final and not (c.tagged and (c.tagged_in_final or not final))
-        ]
-        if not part:
-            continue
-        nvrs = [str(c.nvr) for c in part]
-        system.tag(module, nvrs, final=final)
-        tagged = system.tagged(module, nvrs)
-        if not set(nvrs) <= (tagged.buildroot & tagged.final if final else tagged.buildroot):
-            return Park(f"tag:{build.koji_tag}", f"batch {batch} is being tagged", "the build system's word")
-        components.mark_tagged(part, final=final)
+    if not tagging.tag(build, list(build.component_builds.filter(batch=batch))):
+        return Park(f"tag:{build.koji_tag}", f"batch {batch} is being tagged", "the build system's word")
     _phase(build, Phase.TAGGING, Phase.REGENERATING, new_repo_task_id=None)
     return None
 
@@ -138,27 +128,39 @@ def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
     build = _current(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.REGENERATING:
         return _unless_past(build, Phase.DONE)
-    changes: dict[str, Any] = {}
     if batch < build.batches:
-        module, system = as_module(build), build_system()
-        request = build.new_repo_task_id
-        if request is None:
-            request = changes["new_repo_task_id"] = system.request_repo(module)
         nvrs = list(build.component_builds.filter(batch=batch).values_list("nvr", flat=True))
-        status = system.repo_status(module, request, nvrs)
-        if status.state is RepoState.FAILED or status.missing:
-            changes["new_repo_task_id"] = request = system.request_repo(module)
-            status = system.repo_status(module, request, nvrs)
-        if status.state is not RepoState.READY:
-            if changes:
-                _phase(build, Phase.REGENERATING, Phase.REGENERATING, **changes)
-            return Park(
-                f"repo:{build.koji_tag}",
-                f"the repository of {build.koji_tag} is being regenerated",
-                "the build system's word that it is done",
-            )
-    _phase(build, Phase.REGENERATING, Phase.DONE, **changes)
+        before = build.new_repo_task_id
+        if set(nvrs) - tagging.in_repo(build, nvrs):
+            if build.new_repo_task_id != before:
+                _phase(build, Phase.REGENERATING, Phase.REGENERATING, new_repo_task_id=build.new_repo_task_id)
+            return _awaiting_repo(build)
+    _phase(build, Phase.REGENERATING, Phase.DONE, new_repo_task_id=build.new_repo_task_id)
     return None
+
+
+def renew_buildroot(build_id: int, run: int) -> Outcome:
+    """Bring what has been built into the buildroot while others wait for it (``buildafter``)."""
+    build = _current(build_id, run, BuildState.BUILD)
+    while fresh := graph.fresh(build):
+        if not tagging.tag(build, fresh):
+            return Park(f"tag:{build.koji_tag}", "new builds are being tagged", "the build system's word")
+        there = tagging.in_repo(build, [str(component.nvr) for component in fresh])
+        ModuleBuild.objects.filter(pk=build.pk, run=run).update(
+            new_repo_task_id=build.new_repo_task_id, progress_at=timezone.now()
+        )
+        if not there:
+            return _awaiting_repo(build)
+        graph.unblock(build, [component for component in fresh if component.nvr in there])
+    return None
+
+
+def _awaiting_repo(build: ModuleBuild) -> Park:
+    return Park(
+        f"repo:{build.koji_tag}",
+        f"the repository of {build.koji_tag} is being regenerated",
+        "the build system's word that it is done",
+    )
 
 
 def finalize(build_id: int, run: int) -> Outcome:

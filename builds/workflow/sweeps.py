@@ -20,6 +20,7 @@ from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, TaskCrash, Wait
 from builds.services import components, slots
 from builds.services.systems import build_system
+from builds.workflow import graph
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,8 @@ def stuck_waits() -> dict[str, int]:
     free = Q(component_build__submitting_until=None) | Q(component_build__submitting_until__lt=timezone.now())
     ended = Q(component_build__state__in=SETTLED)
     unsubmitted = free & Q(component_build__state=ComponentState.BUILDING, component_build__task_id=None)
-    waits = Wait.objects.filter(Q(woken_at__lt=old) | (not_lately & (ended | unsubmitted)))
+    unheard = Q(key__startswith=graph.KEY, created_at__lt=old)
+    waits = Wait.objects.filter(Q(woken_at__lt=old) | (not_lately & (ended | unsubmitted | unheard)))
     woken = _each(waits, lambda wait: dispatch.wake_waits([wait]), "woken")
     slots.wake_next()
     stopping = ModuleBuild.objects.filter(

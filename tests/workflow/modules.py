@@ -60,3 +60,14 @@ def wait_for_state(build: ModuleBuild, state: BuildState, seconds: float = 40) -
 
     wait_for(reached, seconds, f"{build} to become {state.word}")
     return build
+
+
+def make_graph(**after: list[str]) -> ModuleBuild:
+    """A module build whose components (keywords) are built after those they name."""
+    build = make_build(["module-build-macros"], list(after))
+    for component in build.component_builds.filter(batch=2):
+        component.build_after = after[component.package]
+        component.blocked = bool(component.build_after)
+        component.save()
+    ModuleBuild.objects.filter(pk=build.pk).update(graph=True)
+    return build

@@ -14,15 +14,18 @@ from builds.services.components import TOPIC as COMPONENT_TOPIC
 from builds.services.transitions import TOPIC as MODULE_TOPIC
 from mbs.states import BuildState
 from tests.processes import wait_for
-from tests.workflow.modules import make_build, wait_for_state
+from tests.workflow.modules import make_build, make_graph, wait_for_state
 
 SHAPE = ["alpha"], ["beta", "gamma"]
+GRAPH = {"base": [], "tool": ["base"], "app": ["base", "tool"]}
 
 
 def assert_sound(folder) -> None:
     """Nothing was built twice, nothing waits, and the bus was told each fact once, in order."""
     with sqlite3.connect(folder / "simulated.sqlite3") as books:
-        submitted = books.execute("SELECT component, COUNT(*) FROM task WHERE attempt NOTNULL GROUP BY 1").fetchall()
+        submitted = books.execute(
+            "SELECT component, COUNT(*) FROM task WHERE attempt NOTNULL GROUP BY 1"
+        ).fetchall()
     assert submitted
     assert {count for _, count in submitted} == {1}
     assert not Wait.objects.exists()
@@ -30,9 +33,7 @@ def assert_sound(folder) -> None:
         told = [m.body["state"] for m in build.outbox.filter(topic=MODULE_TOPIC)]
         assert told == list(build.state_trace.values_list("state", flat=True))
         assert told == sorted(set(told), key=told.index)
-        told = Counter(
-            (m.body["id"], m.body["state"]) for m in build.outbox.filter(topic=COMPONENT_TOPIC)
-        )
+        told = Counter((m.body["id"], m.body["state"]) for m in build.outbox.filter(topic=COMPONENT_TOPIC))
         traces = ComponentBuildTrace.objects.filter(component_build__module_build=build)
         assert told == Counter(traces.values_list("component_build_id", "state"))
         assert set(told.values()) == {1}
@@ -67,7 +68,7 @@ def test_a_worker_killed_at_any_commit_loses_nothing(workers, tmp_path):
 
 
 def test_whole_workers_killed_again_and_again_lose_nothing(workers, tmp_path):
-    builds = [make_build(*SHAPE) for _ in range(10)]
+    builds = [make_build(*SHAPE) for _ in range(8)] + [make_graph(**GRAPH) for _ in range(4)]
     for build in builds:
         dispatch.advance(build.pk)
     for _ in range(6):
@@ -86,7 +87,10 @@ def test_an_emptied_redis_loses_nothing(workers, tmp_path):
     workers.start(SIMULATED_BUILD_SECONDS=3, beat=True)
     dispatch.advance(build.pk)
     for batch in (1, 2):
-        wait_for(lambda batch=batch: Wait.objects.filter(component_build__batch=batch).exists(), what="a parked batch")
+        wait_for(
+            lambda batch=batch: Wait.objects.filter(component_build__batch=batch).exists(),
+            what="a parked batch",
+        )
         with current_app.connection_for_write() as broker:
             broker.default_channel.client.flushall()
     wait_for_state(build, BuildState.READY)
@@ -96,7 +100,7 @@ def test_an_emptied_redis_loses_nothing(workers, tmp_path):
 def test_doubled_messages_change_nothing(workers, tmp_path):
     workers.environ["FAULT_DOUBLE"] = "1"
     workers.start(app="tests.faults", concurrency=3, beat=True, SIMULATED_BUILD_SECONDS=0.2)
-    builds = [make_build(*SHAPE) for _ in range(4)]
+    builds = [make_build(*SHAPE) for _ in range(3)] + [make_graph(**GRAPH)]
     for build in builds:
         dispatch.advance(build.pk)
         dispatch.advance(build.pk)

@@ -102,6 +102,7 @@ def _create(
         commit=prepared.commit,
         modulemd=modulemd.dump(document),
         owner=request.owner,
+        graph=any(placed.after for placed, _ in prepared.components),
         batches=max((placed.batch for placed, _ in prepared.components), default=0),
         srpms=list(request.srpms),
         rebuild_strategy=request.strategy,
@@ -153,6 +154,7 @@ def _components(
     if not prepared.components:
         return
     yield ComponentBuild(module_build=build, package=macros.PACKAGE, batch=MACROS_BATCH, build_time_only=True)
+    packages = {placed.key: component.package for placed, component in prepared.components}
     for placed, component in prepared.components:
         yield ComponentBuild(
             module_build=build,
@@ -160,7 +162,8 @@ def _components(
             scmurl=component.repository,
             ref=component.commit,
             batch=placed.batch,
-            build_after=sorted(placed.after),
+            build_after=sorted(packages[key] for key in placed.after),
+            blocked=bool(placed.after),
             arches=placed.component.arches,
             weight=seconds.get(component.package, 0.0),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -159,6 +160,13 @@ def _components(
     placed = place(document, partial(_included, options=options))
     overrides = dict(request.rpm_component_ref_overrides)
     names = {each.component.name for each in placed}
+    if len(names) < len(placed):
+        twice = next(n for n, number in Counter(each.component.name for each in placed).items() if number > 1)
+        raise Unprocessable(
+            f"The package {twice} is built by several components of the module.",
+            code="package_twice",
+            hint="A module builds a package once.",
+        )
     if unknown := sorted(set(overrides) - names):
         raise InvalidInput(
             f"rpm_component_ref_overrides names {', '.join(unknown)}: no component of the module.",
