@@ -76,10 +76,11 @@ GROWING = [
 
 @dataclass
 class Server:
-    """The service under test: where it listens, its first process, and PostgreSQL's."""
+    """The service under test: where it listens, its first process, its database and PostgreSQL's process."""
 
     port: int
     pid: int
+    database: str
     postgres_pid: int
 
     def get(self, path: str) -> tuple[bytes, bytes]:
@@ -88,16 +89,16 @@ class Server:
         :raises SystemExit: it is none of status 200.
         """
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
-            connection.sendall(
-                f"GET {ROOT}{path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nConnection: close\r\n\r\n".encode()
-            )
+            host = f"127.0.0.1:{self.port}"
+            head = f"GET {ROOT}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            connection.sendall(head.encode())
             chunks = []
             while chunk := connection.recv(1 << 18):
                 chunks.append(chunk)
-        head, _, body = b"".join(chunks).partition(b"\r\n\r\n")
-        if b" 200 " not in head[:20]:
-            raise SystemExit(f"{path}: {head.decode()}\n{body[:500].decode()}")
-        return head, body
+        answer, _, body = b"".join(chunks).partition(b"\r\n\r\n")
+        if b" 200 " not in answer[:20]:
+            raise SystemExit(f"{path}: {answer.decode()}\n{body[:500].decode()}")
+        return answer, body
 
 
 def settings(database: str, port: int) -> dict[str, str]:
@@ -131,7 +132,7 @@ def service(folder: Path | None, builds: int, components: int) -> Iterator[Serve
         command = [sys.executable, "-m", "gunicorn", "-w2", "-ksync", f"-b127.0.0.1:{port}", "config.wsgi"]
         process = subprocess.Popen([*command, "--log-level=warning"], env=environment)
         try:
-            server = Server(port, process.pid, postgres_pid)
+            server = Server(port, process.pid, database, postgres_pid)
             _wait(lambda: server.get("/about/"))
             yield server
         finally:
@@ -204,10 +205,9 @@ def wait_for_quiet(seconds: float) -> None:
 def measure_rates(arguments: argparse.Namespace) -> None:
     """The table of requests per second."""
     with service(arguments.keep, arguments.builds, arguments.components) as server:
-        statements = Statements(_database_of(server))
-        print(
-            f"{'':72} {'req/s':>7} {'ms':>7} {'p95':>7} {'CPU ms':>14} {'SQL':>4} {'kB':>5} {'other':>5}  reference"
-        )
+        statements = Statements(server.database)
+        head = f"{'req/s':>7} {'ms':>7} {'p95':>7} {'CPU ms':>14} {'SQL':>4} {'kB':>5} {'other':>5}"
+        print(f"{'':72} {head}  reference")
         for path, reference, wanted in ENDPOINTS:
             if re.search(arguments.only, path):
                 print(_rate(server, statements, path, arguments, reference, wanted), flush=True)
@@ -243,17 +243,13 @@ def _rate(
     other = (busy_seconds() - all_busy - front - database - (time.process_time() - own)) / passed
     rate = len(times) / passed
     times.sort()
-    compared = f"{rate / reference:5.1f} x {reference}" + (f" (wanted {wanted})" if wanted else "")
+    middle, slow = statistics.median(times) * 1e3, times[int(len(times) * 0.95)] * 1e3
+    cpu = f"{front / len(times) * 1e3:6.2f} +{database / len(times) * 1e3:6.2f}"
+    size, compared = len(body) / 1e3, f"{rate / reference:5.1f} x {reference}"
     return (
-        f"{path:72} {rate:7.1f} {statistics.median(times) * 1e3:7.2f} {times[int(len(times) * 0.95)] * 1e3:7.2f}"
-        f" {front / len(times) * 1e3:6.2f} +{database / len(times) * 1e3:6.2f} {sql:4.0f} {len(body) / 1e3:5.0f}"
-        f" {max(0.0, other):5.2f}  {compared}"
+        f"{path:72} {rate:7.1f} {middle:7.2f} {slow:7.2f} {cpu} {sql:4.0f} {size:5.0f} {max(0.0, other):5.2f}"
+        f"  {compared}" + (f" (wanted {wanted})" if wanted else "")
     )
-
-
-def _database_of(server: Server) -> str:
-    environment = Path(f"/proc/{server.pid}/environ").read_bytes().decode().split("\0")
-    return next(line.partition("=")[2] for line in environment if line.startswith("MBS_DATABASE_URL="))
 
 
 def measure_growth(arguments: argparse.Namespace) -> None:
@@ -340,7 +336,7 @@ SELECTIVE = {
 
 def _print_plans(server: Server) -> None:
     """Name the filters for which PostgreSQL reads the whole table."""
-    statements = Statements(_database_of(server))
+    statements = Statements(server.database)
     for table, conditions in SELECTIVE.items():
         for condition in conditions:
             query = f"EXPLAIN SELECT * FROM {table} WHERE {condition} ORDER BY id DESC LIMIT 10"

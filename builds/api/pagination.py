@@ -38,14 +38,22 @@ class Pages(BasePagination):
         self.counting_ms = (time.perf_counter() - started) * 1000
         self.pages = -(-self.total // self.per_page)
         self.display_page_controls = self.pages > 1
-        offset = (self.page - 1) * self.per_page
-        if offset >= self.total:
+        return self._rows(queryset, (self.page - 1) * self.per_page)
+
+    def _rows(self, queryset: QuerySet[Any], offset: int) -> Sequence[Any]:
+        count = min(self.per_page, self.total - offset)
+        if count <= 0:
             return []
-        if offset:
-            # The ids of a deep page come from an index alone; only its own rows are read.
-            ids = queryset.values("pk")[offset : offset + self.per_page]
-            return list(queryset.filter(pk__in=ids))
-        return list(queryset[: self.per_page])
+        if not offset:
+            return list(queryset[:count])
+        # The ids of a deep page come from an index alone, counted from the nearer end of the list; only
+        # its own rows are read.
+        rest = self.total - offset - count
+        if rest < offset:
+            ids = queryset.reverse().values("pk")[rest : rest + count]
+        else:
+            ids = queryset.values("pk")[offset : offset + count]
+        return list(queryset.filter(pk__in=ids))
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response(
