@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from django.conf import settings
 from fedora_messaging import api
+from fedora_messaging.config import conf
 from fedora_messaging.exceptions import BaseException as BusError
 from fedora_messaging.message import Message
 from fedora_messaging.twisted.factory import FedoraMessagingFactoryV2
@@ -52,6 +53,8 @@ class FedoraPublisher:
 
     def __init__(self) -> None:
         reconnect_soon()
+        # That port is the consumer's, which has opened it before it publishes anything.
+        conf["monitoring"] = {}
         self._pid = os.getpid()
         self._away_until = 0.0
 

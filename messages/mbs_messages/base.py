@@ -29,7 +29,7 @@ def schema(name: str, description: str, required: dict[str, Any], **optional: An
     """
     return {
         "$id": f"urn:module-build-service:{name}",
-        "$schema": "https://json-schema.org/draft/2019-09/schema",
+        "$schema": "http://json-schema.org/draft-07/schema#",
         "description": description,
         "type": "object",
         "properties": {**required, **optional},

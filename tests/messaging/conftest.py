@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.messaging.rabbitmq import MISSING, RabbitMQ
+from tests.messaging.rabbitmq import MISSING, RabbitMQ, write_config
+from tests.workflow.conftest import workers  # noqa: F401  (a fixture)
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +22,23 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
         yield broker
     finally:
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def bus_config(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file for fedora-messaging that names this broker; this process has read it."""
+    from fedora_messaging.config import conf
+
+    path = write_config(tmp_path_factory.mktemp("bus"), broker.url)
+    conf.load_config(str(path))
+    return path
+
+
+@pytest.fixture
+def queue(broker: RabbitMQ) -> Iterator[str]:
+    """A queue that takes every message of a test."""
+    name = f"test-{uuid.uuid4()}"
+    broker.declare(name, "#")
+    yield name
+    with broker.channel() as channel:
+        channel.queue_delete(name)
