@@ -33,6 +33,7 @@ class Phase(models.TextChoices):
     TAGGING = "tagging", "what was built is being tagged"
     REGENERATING = "regenerating", "the repository is being regenerated"
     DONE = "done", "the next batch may start"
+    FINALIZING = "finalizing", "the finished module is being recorded"
 
 
 class ModuleBuild(models.Model):

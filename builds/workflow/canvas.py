@@ -45,10 +45,10 @@ def remaining(build: ModuleBuild) -> Signature | None:
             return _after_building(build, tagged=build.phase == Phase.REGENERATING)
         case BuildState.BUILD, Phase.STARTING | Phase.BUILDING:
             return _step("start_batch", build, build.batch - 1)
+        case (BuildState.BUILD, Phase.FINALIZING) | (BuildState.DONE, _):
+            return finalize(build)
         case BuildState.BUILD, _:
             return start
-        case BuildState.DONE, _:
-            return _step("finalize", build)
     return None
 
 

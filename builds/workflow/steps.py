@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from builds import selectors
 from builds.models import ComponentBuild, ModuleBuild, Phase
-from builds.services import arches, components, documents, slots, tagging, transitions
+from builds.services import arches, components, documents, reuse, slots, tagging, transitions
 from builds.services.systems import as_module, build_system
 from builds.workflow import canvas, graph
 from builds.workflow.outcomes import Obsolete, Outcome, Park
@@ -23,11 +23,12 @@ from mbs.states import ACTIVE, BuildState, ComponentState
 
 
 def initialize(build_id: int, run: int) -> Outcome:
-    """init -> wait: settle the architectures."""
+    """init -> wait: settle the architectures, and what is reused from a former build."""
     build = _current(build_id, run)
     if build.state == BuildState.INIT:
-        names = arches.settle(build, build_system().arches(as_module(build)))
-        _move(build, BuildState.WAIT, arch_names=names)
+        build.arch_names = arches.settle(build, build_system().arches(as_module(build)))
+        reuse.apply(build)
+        _move(build, BuildState.WAIT, arch_names=build.arch_names)
     elif build.state != BuildState.WAIT:
         raise Obsolete
     return None
@@ -48,10 +49,11 @@ def prepare(build_id: int, run: int) -> Outcome:
 def start_batch(build_id: int, run: int, after: int) -> Outcome:
     """Submit the batch after ``after``, as far as there are slots, and send its chord; or finalize."""
     build = _current(build_id, run, BuildState.BUILD)
+    if build.batch == after == build.batches and build.phase == Phase.DONE:
+        canvas.finalize(build).apply_async()
+        _phase(build, Phase.DONE, Phase.FINALIZING)
+        return None
     if build.batch == after:
-        if after == build.batches:
-            canvas.finalize(build).apply_async()
-            return None
         _phase(build, Phase.DONE, Phase.STARTING, batch=after + 1)
     elif build.batch != after + 1 or build.phase != Phase.STARTING:
         raise Obsolete
@@ -124,12 +126,13 @@ def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
 
 
 def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
-    """Have the buildroot's repository hold the batch, unless it was the last one."""
+    """Have the buildroot's repository hold all batches so far, unless nothing is built in the next one."""
     build = _current(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.REGENERATING:
         return _unless_past(build, Phase.DONE)
-    if batch < build.batches:
-        nvrs = list(build.component_builds.filter(batch=batch).values_list("nvr", flat=True))
+    if build.component_builds.filter(batch=batch + 1).exclude(state=ComponentState.COMPLETE).exists():
+        built = build.component_builds.filter(batch__lte=batch).exclude(nvr=None)
+        nvrs = list(built.values_list("nvr", flat=True))
         before = build.new_repo_task_id
         if set(nvrs) - tagging.in_repo(build, nvrs):
             if build.new_repo_task_id != before:

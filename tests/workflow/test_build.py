@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import pytest
-
 from builds import dispatch
-from builds.models import ComponentBuild, Wait
+from builds.models import Wait
 from mbs.states import BuildState, ComponentState
 from tests.workflow.modules import make_build, wait_for_state
 
