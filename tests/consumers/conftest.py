@@ -9,6 +9,8 @@ from fedora_messaging.message import Message
 from builds.consumers import callback
 from builds.models import ModuleBuild, Wait
 from tests import factories
+from tests.messaging.conftest import broker, bus_config, queue  # noqa: F401  (fixtures)
+from tests.workflow.conftest import workers  # noqa: F401  (a fixture)
 
 
 @pytest.fixture
