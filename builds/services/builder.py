@@ -23,5 +23,4 @@ def run(task_id: int) -> None:
         # It may have ended before its submitter has stored the number of the submission.
         submission = {component.pk: Submission(task_id)}
         components.record(component.module_build, [component.pk], system.statuses([task_id]), submission)
-    else:
-        dispatch.wake(key)
+    dispatch.wake(key)

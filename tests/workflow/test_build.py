@@ -19,3 +19,10 @@ def test_a_module_of_two_batches_becomes_ready(workers):
     ]
     assert {component.state for component in build.component_builds.all()} == {ComponentState.COMPLETE}
     assert not Wait.objects.exists()
+
+
+def test_the_end_of_a_build_wakes_the_workflow_without_a_sweep(workers):
+    build = make_build(["first"], ["second", "third"])
+    workers.start(SIMULATED_BUILD_SECONDS=0.3, SIMULATED_REPO_SECONDS=0.2)
+    dispatch.advance(build.pk)
+    wait_for_state(build, BuildState.READY, seconds=20)
