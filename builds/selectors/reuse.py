@@ -1,0 +1,134 @@
+"""The builds that components may be taken from, and what of them reuse depends on.
+
+Contract: ``modulemd.md``, "Reuse of components".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.db.models import Case, Exists, OuterRef, Value, When
+
+from builds.models import ComponentBuild, ModuleBuild
+from builds.selectors.universe import DatabaseUniverse
+from mbs.contexts import build_context
+from mbs.errors import InvalidInput
+from mbs.expansion import Settings
+from mbs.expansion.rules import compatible
+from mbs.modulemd import parse_stream
+from mbs.reuse import CHANGED_AND_AFTER, STRICT, Part, Parts
+from mbs.states import BuildState
+
+
+def named(reference: str) -> ModuleBuild:
+    """The build that a submission wants components from.
+
+    :param reference: its number or its N:S:V:C.
+    :raises InvalidInput: there is none, or it is not ready.
+    """
+    rows = ModuleBuild.objects.defer("modulemd")
+    nsvc = reference.split(":")
+    if reference.isascii() and reference.isdigit() and len(reference) < 19:
+        build = rows.filter(pk=int(reference)).first()
+    elif len(nsvc) == 4:
+        build = rows.filter(**dict(zip(("name", "stream", "version", "context"), nsvc, strict=True))).first()
+    else:
+        raise InvalidInput(
+            f"reuse_components_from is {reference[:80]!r}, which names no module build.",
+            code="invalid_reuse_components_from",
+            hint="Give the number of a module build, or its name:stream:version:context.",
+        )
+    if build is None:
+        raise InvalidInput(
+            f"reuse_components_from: there is no module build {reference[:80]}.",
+            code="unknown_reuse_components_from",
+        )
+    if build.state != BuildState.READY:
+        raise InvalidInput(
+            f"reuse_components_from: module build {reference[:80]} is {build.state_name}, not ready.",
+            code="reuse_components_from_not_ready",
+            hint="Name a build that is ready, or leave it out.",
+        )
+    return build
+
+
+def former_build(build: ModuleBuild) -> ModuleBuild | None:
+    """The build that components of this one may be taken from.
+
+    The one that its submission names; else the newest ready build from git of the same name and stream
+    that was built against the same streams, where the base module may also be a compatible one: the newest
+    base module that has such a build counts.
+
+    :param build: it need not be recorded yet.
+    """
+    if build.reuse_components_from is not None:
+        return build.reuse_components_from
+    contexts = _contexts(build)
+    own_components = ComponentBuild.objects.filter(module_build=OuterRef("pk"))
+    rows = ModuleBuild.objects.filter(
+        Exists(own_components),
+        name=build.name,
+        stream=build.stream,
+        state=BuildState.READY,
+        scratch=False,
+        scmurl__isnull=False,
+        build_context__in=contexts,
+    ).exclude(pk=build.pk)
+    if build.rebuild_strategy == CHANGED_AND_AFTER:
+        rows = rows.filter(rebuild_strategy__in=STRICT)
+    place = Case(*(When(build_context=each, then=Value(number)) for number, each in enumerate(contexts)))
+    return rows.order_by(place, "-time_completed", "-pk").first()
+
+
+def _contexts(build: ModuleBuild) -> list[str]:
+    """The build contexts of builds that will do, the best first: one for each compatible base module."""
+    options = Settings.from_options(settings.MBS)
+    bases = [
+        (name, build.buildrequires[name]["stream"])
+        for name in options.base_modules
+        if name in build.buildrequires
+    ]
+    found = {}
+    for name, stream in bases:
+        for other in _compatible(name, stream, options):
+            found[build_context({**build.buildrequires, name: {"stream": other}})] = None
+    return list(found) or [build.build_context or ""]
+
+
+def _compatible(name: str, stream: str, options: Settings) -> list[str]:
+    """Streams of the base modules that builds may come from, the newest first."""
+    if not options.only_compatible:
+        # The option widens what is built against; what was built is taken from the very same stream.
+        return [stream]
+    known = DatabaseUniverse().base_modules([name])
+    base = next((each for each in known if each.stream == stream), None)
+    if base is None:
+        return [stream]
+    others = [each for group in compatible(base, known, options) for each in group]
+    return [each.stream for each in sorted(others, key=lambda each: -options.number(each.stream))]
+
+
+def parts(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Parts:
+    """What reuse depends on.
+
+    :param build: it need not be recorded yet; ``arch_names`` must be settled.
+    :param components: of it; its macros package is left out.
+    """
+    macros = parse_stream(build.modulemd, strict=False).buildopts.rpm_macros
+    return Parts(
+        name=build.nsvc,
+        strategy=build.rebuild_strategy,
+        parts=[
+            Part(
+                package=each.package,
+                commit=each.ref or "",
+                batch=each.batch,
+                arches=frozenset(each.arches or build.arch_names),
+                after=frozenset(each.build_after),
+            )
+            for each in components
+            if not each.build_time_only
+        ],
+        macros=macros or "",
+    )

@@ -1,0 +1,113 @@
+"""Take components from a former build of a module instead of building them once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from builds.messaging import outbox
+from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
+from builds.representations import component_message
+from builds.selectors import reuse as selectors
+from builds.services.components import TOPIC
+from builds.services.systems import build_system
+from mbs.reuse import ALL, Decision, decide
+from mbs.states import BuildState, ComponentState
+
+_FIELDS = [
+    "state",
+    "state_reason",
+    "nvr",
+    "task_id",
+    "task_url",
+    "time_completed",
+    "blocked",
+    "reused_component",
+    "reuse_code",
+    "reuse_detail",
+]
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What is reused in a build.
+
+    :param former: the build that its components were compared with.
+    :param decisions: for every component but the macros package.
+    :param taken: package -> the component of the former build that takes its place.
+    """
+
+    former: ModuleBuild | None
+    decisions: Sequence[Decision]
+    taken: dict[str, ComponentBuild]
+
+    @property
+    def everything(self) -> bool:
+        """Nothing at all is left to be built."""
+        return bool(self.decisions) and len(self.taken) == len(self.decisions)
+
+
+def compare(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Reuse:
+    """Decide what of a build is reused. Nothing is changed.
+
+    :param build: with its architectures; it need not be recorded yet, and its components neither.
+    """
+    shared = build_system().capabilities.shares_builds
+    present = selectors.parts(build, components)
+    former = selectors.former_build(build) if shared and build.rebuild_strategy != ALL else None
+    if former is None:
+        return Reuse(None, decide(present, None, shared=shared), {})
+    theirs = {each.package: each for each in former.component_builds.filter(build_time_only=False)}
+    unfinished = [
+        each.package for each in theirs.values() if each.state != ComponentState.COMPLETE or not each.nvr
+    ]
+    decisions = decide(present, selectors.parts(former, list(theirs.values())), unfinished=unfinished)
+    return Reuse(former, decisions, {each.package: theirs[each.package] for each in decisions if each.reused})
+
+
+def apply(build: ModuleBuild) -> None:
+    """Decide once for a build in init what of it is reused, and record it.
+
+    Reused components are COMPLETE at once; the workflow tags them in their batches as it tags what it
+    built. When everything is reused there is nothing to build the macros package for: it is dropped.
+    """
+    with transaction.atomic():
+        locked = ModuleBuild.objects.select_for_update().only("run", "state").get(pk=build.pk)
+        components = list(build.component_builds.filter(build_time_only=False).order_by("pk"))
+        decided = any(component.reuse_code for component in components)
+        if decided or locked.run != build.run or locked.state != BuildState.INIT:
+            return
+        found = compare(build, components)
+        _record(components, found)
+        taken = [component for component in components if component.package in found.taken]
+        history = [
+            ComponentBuildTrace(
+                component_build=each, state=each.state, state_reason=each.state_reason, task_id=each.task_id
+            )
+            for each in taken
+        ]
+        ComponentBuildTrace.objects.bulk_create(history)
+        outbox.add(build.pk, [(TOPIC, component_message(each, build)) for each in taken])
+        if found.everything:
+            build.component_builds.filter(build_time_only=True, state=None).delete()
+        if found.former:
+            build.reused_module = found.former
+            ModuleBuild.objects.filter(pk=build.pk).update(reused_module=found.former)
+
+
+def _record(components: Sequence[ComponentBuild], found: Reuse) -> None:
+    now = timezone.now()
+    for component, decision in zip(components, found.decisions, strict=True):
+        component.reuse_code, component.reuse_detail = decision.code, decision.detail
+        source = found.taken.get(decision.package)
+        if source is None:
+            continue
+        component.reused_component = source
+        component.state, component.state_reason = ComponentState.COMPLETE, f"Reused from {found.former}."
+        component.nvr, component.time_completed = source.nvr, now
+        component.task_id, component.task_url = source.task_id, source.task_url
+        component.blocked = False
+    ComponentBuild.objects.bulk_update(components, _FIELDS)
