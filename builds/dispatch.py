@@ -6,6 +6,7 @@ A broker that is away is no error here: the fact is committed, and a sweep finds
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -15,6 +16,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from builds.models import Wait
+from builds.observing.celery import WOKEN
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,11 @@ def wake_waits(waits: Sequence[Wait]) -> None:
         return
     Wait.objects.filter(pk__in=[wait.pk for wait in waits]).update(woken_at=timezone.now())
     for wait in waits:
+        signature = current_app.signature(wait.signature)
+        # When it was woken, so that the task can tell how long it took to react.
+        headers = {**signature.options.get("headers", {}), WOKEN: time.time()}
         try:
-            current_app.signature(wait.signature).apply_async()
+            signature.set(headers=headers).apply_async()
         except OperationalError as error:
             log.warning("%s stays parked, the broker is away: %s", wait, error)
 

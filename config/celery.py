@@ -18,3 +18,7 @@ app.autodiscover_tasks(["builds"])
 def _drop_broken_connections(**_: object) -> None:
     """As Django does before a request; Celery alone would open a new connection for every task."""
     close_old_connections()
+
+
+# Behind the above: what it connects to asks the database.
+import builds.observing.celery  # noqa: E402, F401

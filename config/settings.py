@@ -9,6 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
+from builds.observing.logs import configuration
 from config.databases import database
 from config.loader import load
 
@@ -37,6 +38,7 @@ INSTALLED_APPS = [
     "builds",
 ]
 MIDDLEWARE = [
+    "builds.observing.requests.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -101,13 +103,4 @@ REST_FRAMEWORK = {
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = MBS.BODY_LIMIT
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {
-        name: {"level": MBS.LOG_LEVEL.upper()} for name in ("mbs", "scm", "buildsys", "builds", "config")
-    },
-}
+LOGGING = configuration(MBS.LOG_LEVEL, MBS.LOG_FORMAT)

@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from builds.api.views.components import ComponentBuildViewSet
 from builds.api.views.documents import FinalModulemdViewSet, ImportViewSet
 from builds.api.views.modules import ModuleBuildViewSet
+from builds.api.views.monitoring import MetricsViewSet
 from builds.api.views.service import AboutViewSet, RebuildStrategyViewSet, RootViewSet
 from builds.api.views.tokens import TokenViewSet
 
@@ -27,6 +28,7 @@ router.register("about", AboutViewSet, basename="about")
 router.register("rebuild-strategies", RebuildStrategyViewSet, basename="rebuild-strategy")
 router.register("import-module", ImportViewSet, basename="import-module")
 router.register("final-modulemd", FinalModulemdViewSet, basename="final-modulemd")
+router.register("monitor/metrics", MetricsViewSet, basename="metrics")
 router.register("tokens", TokenViewSet, basename="token")
 
 urlpatterns = [

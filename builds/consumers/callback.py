@@ -11,6 +11,9 @@ from fedora_messaging.message import Message
 
 from builds.consumers import events, handlers
 from builds.messaging.fedora import reconnect_soon
+from builds.observing import context
+from builds.observing.metrics import shared
+from builds.observing.requests import request_number
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +38,19 @@ class Callback:
         :raises Nack: the database is away: the message comes again, after a growing pause.
         """
         close_old_connections()
+        context.begin(request_id=request_number(message.id))
+        figures = shared()
+        figures.received.inc()
         try:
             event = events.parse(message.topic, message.body)
             if event is not None:
                 log.debug("%s: %s", message.id, event)
                 handlers.handle(event)
             self._outages = 0
+            figures.handled.inc()
         except events.Malformed as error:
             log.warning("Message %s (%s) is dropped: %s", message.id, message.topic, error)
+            figures.refused.inc()
             raise Drop from error
         except (OperationalError, InterfaceError) as error:
             pause = min(2**self._outages, PAUSE_MAX)
@@ -51,9 +59,11 @@ class Callback:
                 "The database is away, message %s is given back in %s s: %s", message.id, pause, error
             )
             time.sleep(pause)
+            figures.refused.inc()
             raise Nack from error
         except Exception as error:
             log.exception("Message %s (%s) is dropped", message.id, message.topic)
+            figures.refused.inc()
             raise Drop from error
         finally:
             close_old_connections()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from builds import dispatch
 from builds.consumers.events import BuildChanged, BuildTagged, Event, RepoDone
 from builds.models import ComponentBuild
+from builds.observing import context
 from builds.services import components, tagging
 from buildsys.base import TaskState, TaskStatus
 from mbs.states import ComponentState
@@ -42,4 +43,5 @@ def _build_changed(event: BuildChanged) -> None:
     )
     if component is not None:
         status = TaskStatus(event.task_id, event.state, nvr=event.nvr, reason=_REASONS.get(event.state, ""))
-        components.record(component.module_build, [component.pk], [status])
+        with context.about(**context.of(component.module_build)):
+            components.record(component.module_build, [component.pk], [status])

@@ -15,6 +15,8 @@ from django.utils import timezone
 
 from builds.messaging.publishers import BusUnavailable, publisher
 from builds.models import ModuleBuild, OutboxMessage
+from builds.observing import context
+from builds.observing.metrics import shared
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +26,10 @@ CHUNK = 100
 
 def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
     """Record messages ``(topic, body)`` of a build in the present transaction; they go out after commit."""
-    OutboxMessage.objects.bulk_create(
+    rows = OutboxMessage.objects.bulk_create(
         [OutboxMessage(module_build_id=build_id, topic=topic, body=body) for topic, body in messages]
     )
+    transaction.on_commit(lambda: shared().to_send.inc(len(rows)), robust=True)
     transaction.on_commit(partial(flush, build_id))
 
 
@@ -45,7 +48,9 @@ def flush(build_id: int) -> int:
                 break
             until = _extend(build_id, until)
     except BusUnavailable as error:
-        log.warning("Messages of module build %s wait for the bus: %s", build_id, error)
+        shared().unsent.inc()
+        with context.about(build=build_id):
+            log.warning("Messages of module build %s wait for the bus: %s", build_id, error)
         ModuleBuild.objects.filter(pk=build_id, publishing_until=until).update(publishing_until=None)
     return published
 
@@ -90,7 +95,9 @@ def _publish(build_id: int) -> int:
     messages = list(pending.order_by("id")[:CHUNK])
     if not messages:
         return 0
-    confirmed = publisher().publish(messages)
+    with context.about(build=build_id):
+        confirmed = publisher().publish(messages)
+    shared().sent.inc(confirmed)
     OutboxMessage.objects.filter(pk__in=[message.pk for message in messages[:confirmed]]).update(
         published_at=timezone.now()
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from builds import dispatch
 from builds.models import ComponentBuild
+from builds.observing import context
 from builds.services import components
 from builds.services.systems import build_system
 from buildsys.base import RunsBuilds, Submission
@@ -22,5 +23,6 @@ def run(task_id: int) -> None:
         component = ComponentBuild.objects.select_related("module_build").get(pk=number)
         # It may have ended before its submitter has stored the number of the submission.
         submission = {component.pk: Submission(task_id)}
-        components.record(component.module_build, [component.pk], system.statuses([task_id]), submission)
+        with context.about(**context.of(component.module_build)):
+            components.record(component.module_build, [component.pk], system.statuses([task_id]), submission)
     dispatch.wake(key)

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, wraps
+from typing import Any, TypeVar
 
 from django.conf import settings
 
 from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild
+from builds.observing import metrics
 from buildsys import registry
 from buildsys.base import BuildSystem, Job, Module
 from mbs import macros
 
 RUN_TASK = "builder.run"
+_System = TypeVar("_System", bound=BuildSystem)
 
 
 @cache
 def build_system() -> BuildSystem:
     """The build system that ``SYSTEM`` names, made once per process."""
-    return registry.create(settings.MBS.SYSTEM, settings.MBS, _send)
+    return measured(registry.create(settings.MBS.SYSTEM, settings.MBS, _send))
+
+
+def measured(system: _System) -> _System:
+    """The same system; how often each method of the Protocol is called, and how long it takes, is counted."""
+    for name, method in vars(BuildSystem).items():
+        if callable(method) and not name.startswith("_"):
+            setattr(system, name, _measured(name, getattr(system, name)))
+    return system
+
+
+def _measured(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with metrics.call(name):
+            return method(*args, **kwargs)
+
+    return call
 
 
 def _send(task_id: int, delay: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -10,11 +12,27 @@ from django.utils import timezone
 from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace, Wait
+from builds.observing import context
+from builds.observing.metrics import shared
 from builds.representations import module_message
 from mbs.errors import MBSError
 from mbs.states import ACTIVE, BuildState, ComponentState, check_transition
 
+log = logging.getLogger(__name__)
+
 TOPIC = "mbs.module.state.change"
+#: codes of errors that the service or something it needs is to blame for; all others are the module's
+_INFRASTRUCTURE = frozenset(
+    {
+        "internal_error",
+        "worker_lost",
+        "build_system_unavailable",
+        "repository_failed",
+        "rpmbuild_missing",
+        "view_failed",
+        "work_folder_taken",
+    }
+)
 
 
 def announce(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) -> None:
@@ -43,6 +61,25 @@ def announce(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) ->
         messages.append((TOPIC, module_message(build, component_ids=component_ids, siblings=siblings)))
     build.state, build.state_reason = last
     outbox.add(build.pk, messages)
+    transaction.on_commit(partial(_report, build, states), robust=True)
+
+
+def _report(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) -> None:
+    """Count and log what was committed."""
+    for state, reason in states:
+        if state == BuildState.DONE:
+            shared().succeeded.inc()
+        elif state == BuildState.FAILED:
+            shared().failed.labels(failure_kind(build.error_code)).inc()
+        with context.about(**context.of(build)):
+            log.info("Module build %s is %s%s", build.pk, state.word, f": {reason}" if reason else "")
+
+
+def failure_kind(code: str) -> str:
+    """Whose fault an error is, in the words of the reference: user, infra, or unspec."""
+    if not code:
+        return "unspec"
+    return "infra" if code in _INFRASTRUCTURE or code.startswith("koji_") else "user"
 
 
 def move(

@@ -18,6 +18,7 @@ from django.utils import timezone
 from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, TaskCrash, Wait
+from builds.observing import context
 from builds.services import components, slots
 from builds.services.systems import build_system
 from builds.workflow import graph
@@ -164,9 +165,21 @@ def _each(items: Iterable[T], work: Callable[[T], object], done: str) -> dict[st
     count = failed = 0
     for item in list(items):
         try:
-            work(item)
+            with context.about(**_facts(item)):
+                work(item)
             count += 1
         except Exception:
             failed += 1
-            log.exception("The sweep failed for %s", item)
+            with context.about(**_facts(item)):
+                log.exception("The sweep failed for %s", item)
     return {done: count} | ({"failed": failed} if failed else {})
+
+
+def _facts(item: object) -> dict[str, object]:
+    """What a sweep works on, for the log: a build, its number, or a wait."""
+    match item:
+        case ModuleBuild():
+            return context.of(item)
+        case Wait():
+            return {"build": item.module_build_id}
+    return {"build": item}

@@ -16,6 +16,7 @@ from builds.api.parameters import Shape
 from builds.api.permissions import acting_for, require_login, require_owner, require_submitter
 from builds.api.views.base import BuildViewSet
 from builds.models import ModuleBuild
+from builds.observing import context
 from builds.representations import DEFAULT_COLUMNS, SHORT_COLUMNS
 from builds.services import cancellation, health, rebuilding
 from builds.services.identity import Identity, Scope
@@ -91,6 +92,7 @@ class ModuleBuildViewSet(BuildViewSet):
         values = self.read()
         who = acting_for(user, values)
         build = self.row(pk)
+        context.note(**context.of(build))
         health.require_broker()
         builds = rebuilding.rebuild(build, who, rebuild_strategy=values.get("rebuild_strategy", ""))
         return self._submitted(request, builds)
@@ -98,6 +100,7 @@ class ModuleBuildViewSet(BuildViewSet):
     def _to_be_changed(self, pk: str, user: Identity, values: Mapping[str, Any]) -> tuple[ModuleBuild, str]:
         """A build that the user may change, and in whose name they do."""
         build = self.row(pk)
+        context.note(**context.of(build))
         who = acting_for(user, values)
         require_owner(user, who, build)
         return build, who

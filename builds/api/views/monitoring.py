@@ -1,0 +1,22 @@
+"""Figures for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from rest_framework.request import Request
+
+from builds.api.views.base import ApiViewSet
+from builds.observing import metrics
+from builds.selectors.figures import Figures
+
+
+class MetricsViewSet(ApiViewSet):
+    """Figures in the text format of Prometheus: what the database knows, and what processes counted."""
+
+    def list(self, request: Request, **kwargs: Any) -> HttpResponse:
+        registry = metrics.of_all_processes()
+        registry.register(Figures())
+        return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,0 +1,76 @@
+"""How a line of the log looks (the option ``LOG_FORMAT``), and which logger says how much.
+
+Every line carries what ``builds.observing.context`` knows at the moment it is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+from builds.observing import context
+
+#: the packages of this service
+OURS = ("mbs", "scm", "buildsys", "builds", "config")
+#: servers that bring handlers of their own: one stream in one format is better
+SERVERS = ("uvicorn", "uvicorn.access", "gunicorn.error", "gunicorn.access")
+
+
+def configuration(level: str, form: str) -> dict[str, Any]:
+    """The setting ``LOGGING``.
+
+    :param level: least important messages of this service's own packages, Celery's and the servers'.
+    :param form: ``plain`` or ``json``.
+    """
+    formatters = {"plain": {"()": PlainFormatter}, "json": {"()": LineFormatter}}
+    said = {"level": level.upper()}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {form: formatters[form]},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {
+            **dict.fromkeys((*OURS, "celery"), said),
+            **{name: {"handlers": [], "propagate": True, "level": "INFO"} for name in SERVERS},
+            # That a task came in is said by the process that does not run it; its end says as much.
+            "celery.worker.strategy": {"level": "WARNING"},
+        },
+    }
+
+
+class PlainFormatter(logging.Formatter):
+    """A line for people: the message, and behind it what it is about."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s%(context)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the name of logging)
+        facts = context.current()
+        # What is in the message already is not said again.
+        told = [f"{name} {fact}" for name, fact in facts.items() if name in ("build", "nsvc", "request_id")]
+        record.context = f"  [{', '.join(told)}]" if told else ""
+        return super().formatMessage(record)
+
+
+class LineFormatter(JsonFormatter):
+    """A JSON object on one line: time (UTC), level, logger, message, context, and what ``extra`` brought."""
+
+    def __init__(self) -> None:
+        super().__init__("%(message)s")
+
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        log_data.update(
+            time=f"{moment}.{int(record.msecs):03}Z",
+            level=record.levelname.lower(),
+            logger=record.name,
+            **context.current(),
+        )
+        super().add_fields(log_data, record, message_dict)
+        log_data.pop("color_message", None)  # uvicorn's, for terminals

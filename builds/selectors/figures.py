@@ -1,0 +1,120 @@
+"""Figures for operators that the database and the broker know: the same whichever process is asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from celery import current_app
+from django.db import DatabaseError, InterfaceError
+from django.db.models import Case, CharField, Count, Min, Value, When
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, Wait
+from mbs.states import ACTIVE, BuildState, ComponentState
+
+log = logging.getLogger(__name__)
+
+#: seconds that the broker has for answering
+PATIENCE = 1.0
+#: what tasks wait for: the beginnings of the keys of waits
+WAITS = ("component", "slot", "tag", "repo")
+
+Family = GaugeMetricFamily
+
+
+class Figures(Collector):
+    """For a registry of prometheus_client; where database or broker are away it says that, and the rest."""
+
+    def collect(self) -> Iterator[Family]:
+        yield from _tried("database", _of_database, (DatabaseError, InterfaceError))
+        yield from _tried("broker", _of_broker, (OperationalError, OSError))
+
+
+def _tried(
+    what: str, read: Callable[[], Iterable[Family]], outages: tuple[type[Exception], ...]
+) -> Iterator[Family]:
+    try:
+        families = list(read())
+    except outages as error:
+        log.warning("Figures lack what the %s knows: %s", what, error)
+        families = []
+    yield Family(f"mbs_{what}_up", f"Whether the {what} answers", value=float(bool(families)))
+    yield from families
+
+
+def _of_database() -> Iterator[Family]:
+    now = timezone.now()
+    yield _by_state("mbs_builds", "Module builds", ModuleBuild, {s.word: int(s) for s in BuildState})
+    states: dict[str, int | None] = {"none": None, **{s.name.lower(): int(s) for s in ComponentState}}
+    yield _by_state("mbs_components", "Component builds", ComponentBuild, states)
+    progress = ModuleBuild.objects.filter(state__in=ACTIVE).aggregate(oldest=Min("progress_at"))["oldest"]
+    yield Family(
+        "mbs_oldest_progress_age_seconds",
+        "Time since the last progress of the active module build that has made none for longest",
+        value=_age(progress, now),
+    )
+    yield _waits(now)
+    pending = OutboxMessage.objects.filter(published_at=None).aggregate(
+        depth=Count("pk"), oldest=Min("created_at")
+    )
+    yield Family("mbs_outbox_depth", "Messages that the bus has not confirmed", value=pending["depth"])
+    yield Family("mbs_outbox_age_seconds", "Age of the oldest of them", value=_age(pending["oldest"], now))
+    yield from _sweeps()
+
+
+def _by_state(
+    name: str, what: str, model: type[ModuleBuild] | type[ComponentBuild], states: dict[str, int | None]
+) -> Family:
+    """How many rows there are in each state, 0 too; counted in the index of the state."""
+    counts = dict(model._default_manager.order_by().values_list("state").annotate(Count("pk")))
+    family = Family(name, f"{what} by state", labels=["state"])
+    for word, number in states.items():
+        family.add_metric([word], counts.get(number, 0))
+    return family
+
+
+def _waits(now: datetime) -> Family:
+    kinds = [When(key__startswith=f"{kind}:", then=Value(kind)) for kind in WAITS]
+    kind = Case(*kinds, default=Value("other"), output_field=CharField())
+    oldest = dict(Wait.objects.order_by().values_list(kind).annotate(Min("created_at")))
+    family = Family("mbs_oldest_wait_age_seconds", "Age of the oldest wait by kind", labels=["kind"])
+    for name in (*WAITS, "other"):
+        family.add_metric([name], _age(oldest.get(name), now))
+    return family
+
+
+def _sweeps() -> Iterator[Family]:
+    begun = Family("mbs_sweep_started_timestamp_seconds", "When a sweep last began", labels=["sweep"])
+    lasted = Family("mbs_sweep_duration_seconds", "How long its last run took", labels=["sweep"])
+    failed = Family("mbs_sweep_failed", "Whether its last run ended by an error", labels=["sweep"])
+    for sweep in Sweep.objects.exclude(started_at=None).order_by("name"):
+        assert sweep.started_at is not None
+        begun.add_metric([sweep.name], sweep.started_at.timestamp())
+        if sweep.finished_at and sweep.finished_at >= sweep.started_at:
+            lasted.add_metric([sweep.name], (sweep.finished_at - sweep.started_at).total_seconds())
+            failed.add_metric([sweep.name], float(bool(sweep.error)))
+    yield from (begun, lasted, failed)
+
+
+def _of_broker() -> Iterator[Family]:
+    depths = Family("mbs_queue_depth", "Tasks that wait for a worker, by queue", labels=["queue"])
+    with current_app.connection_for_write() as broker:
+        broker.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE)
+        channel = broker.default_channel
+        for queue in current_app.conf.task_queues:
+            try:
+                depth = channel.queue_declare(queue.name, passive=True).message_count
+            except broker.channel_errors:  # Redis has no empty lists
+                depth = 0
+            depths.add_metric([queue.name], depth)
+    yield depths
+
+
+def _age(moment: datetime | None, now: datetime) -> float:
+    """Seconds since then; 0 where there is no such moment."""
+    return max(0.0, (now - moment).total_seconds()) if moment else 0.0
