@@ -1,0 +1,203 @@
+"""The suite that any hub must pass: ``pytest tests/integration --koji-config FILE --koji-profile NAME``.
+
+Without ``--koji-config`` it runs against the hub double, so that the double is held to what real hubs do.
+
+The hub needs: a user with what ``mbs-manager doctor`` asks for, a base tag with arches and groups, and
+builders that reach the dist-git.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from buildsys.base import Job, Module, Submission, TaskState, TaskStatus
+from buildsys.koji.importing import ImportOptions
+from buildsys.koji.session import Access
+from buildsys.koji.system import KojiBuildSystem, KojiOptions
+from buildsys.koji.tags import TagOptions
+from mbs import macros
+from mbs.nsvc import NSVC
+from tests.koji.double import HubDouble
+
+_DEFAULTS = {
+    "--koji-config": "",
+    "--koji-profile": "koji",
+    "--koji-user": "",
+    "--koji-password": "",
+    "--koji-base-tag": "platform-build",
+    "--koji-base-stream": "f40",
+    "--koji-permission": "",
+    "--koji-sources": "",
+    "--koji-packages": "mbsalpha,mbsbeta,mbsgamma",
+    "--amqp-url": "",
+}
+MODULEMD = """\
+document: modulemd
+version: 2
+data:
+  name: {name}
+  stream: main
+  version: {version}
+  context: c0ffee00
+  summary: A module
+  description: A module of the integration suite.
+  license: {{module: [MIT]}}
+  xmd:
+    mbs: {{scmurl: 'https://git.example.com/modules/{name}#0123456'}}
+  dependencies:
+  - buildrequires: {{platform: [{base}]}}
+    requires: {{platform: [{base}]}}
+  filter: {{rpms: [{filtered}-devel]}}
+  components:
+    rpms:
+{components}"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    for name, default in _DEFAULTS.items():
+        parser.addoption(name, default=default)
+
+
+@dataclass
+class Setting:
+    """A hub and what the suite may use of it."""
+
+    system: KojiBuildSystem
+    base_tag: str
+    base_stream: str
+    sources: str
+    packages: list[str]
+    double: HubDouble | None
+    #: seconds to wait for a real builder
+    patience: float
+
+    def source(self, package: str) -> str:
+        """Address and newest commit of a package's dist-git."""
+        if self.double:
+            return f"https://git.example.com/rpms/{package}#{'0' * 40}"
+        url = f"{self.sources.rstrip('/')}/{package}"
+        answer = subprocess.run(["git", "ls-remote", url, "HEAD"], capture_output=True, text=True, check=True)
+        return f"{url}#{answer.stdout.split()[0]}"
+
+    def module(self, name: str) -> Module:
+        """A module that nobody has built."""
+        nsvc = NSVC(f"mbstest-{name}", "main", str(int(time.time() * 1000)), "c0ffee00")
+        rows = "".join(
+            f"      {package}: {{rationale: needed, ref: main}}\n" for package in sorted(self.packages)
+        )
+        return Module(
+            id=int(nsvc.version) % 1_000_000_000,
+            name=nsvc.name,
+            stream=nsvc.stream,
+            version=nsvc.version,
+            context=nsvc.context,
+            tag=nsvc.koji_tag(),
+            owner="nobody-that-koji-knows",
+            scratch=False,
+            arches=("x86_64",),
+            modulemd=MODULEMD.format(
+                name=nsvc.name,
+                version=nsvc.version,
+                base=self.base_stream,
+                filtered=self.packages[0],
+                components=rows,
+            ),
+            disttag=nsvc.disttag(int(nsvc.version) % 100_000),
+            buildrequires={"platform": {"stream": self.base_stream, "koji_tag": self.base_tag}},
+            groups={"build": ("bash", "coreutils"), "srpm-build": ("bash",)},
+        )
+
+    def macros_job(self, module: Module) -> Job:
+        content = macros.macros(
+            name=module.name,
+            stream=module.stream,
+            version=module.version,
+            context=module.context,
+            disttag=module.disttag,
+        )
+        spec = macros.spec(
+            content,
+            name=module.name,
+            stream=module.stream,
+            version=module.version,
+            context=module.context,
+            disttag=module.disttag,
+        )
+        return Job(module.id * 10, 1, module, macros.PACKAGE, spec=spec, arches=module.arches)
+
+    def jobs(self, module: Module, packages: list[str]) -> list[Job]:
+        return [
+            Job(module.id * 10 + place, 1, module, package, source=self.source(package), arches=module.arches)
+            for place, package in enumerate(packages, 1)
+        ]
+
+    def wait(self, condition: Callable[[], object], what: str) -> None:
+        end = time.monotonic() + self.patience
+        while not condition():
+            assert time.monotonic() < end, f"waited {self.patience} s in vain for {what}"
+            time.sleep(0.02 if self.double else 1)
+
+    def ended(self, submissions: list[Submission]) -> list[TaskStatus]:
+        """What became of submissions, once all of them ended."""
+        found: list[TaskStatus] = []
+
+        def all_ended() -> bool:
+            found[:] = self.system.statuses([each.task_id for each in submissions])
+            return all(status.state is not TaskState.OPEN for status in found)
+
+        self.wait(all_ended, "builds to end")
+        return found
+
+    def tag(self, module: Module, nvrs: list[str], *, final: bool) -> None:
+        """Tag builds and wait until they are."""
+
+        def done() -> bool:
+            self.system.tag(module, nvrs, final=final)
+            tagged = self.system.tagged(module, nvrs)
+            return set(nvrs) <= (tagged.buildroot & tagged.final if final else tagged.buildroot)
+
+        self.wait(done, f"{nvrs} to be tagged")
+
+
+@pytest.fixture(scope="session")
+def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
+    values = {name: request.config.getoption(name, default) for name, default in _DEFAULTS.items()}
+    double = None
+    if not values["--koji-config"]:
+        double = HubDouble(build_seconds=0.5, repo_seconds=0.05, tag_seconds=0.02).start()
+        config = double.write_profile(tmp_path_factory.mktemp("koji") / "koji.conf")
+        values |= {"--koji-config": str(config), "--koji-user": "mbs", "--koji-password": "mbs"}
+        values |= {"--koji-permission": "module-tags"}
+    options = KojiOptions(
+        access=Access(
+            Path(values["--koji-config"]),
+            values["--koji-profile"],
+            user=values["--koji-user"],
+            password=values["--koji-password"],
+            timeout=60,
+            retry_interval=0.5,
+        ),
+        repository_url="https://repos.example.com",
+        tag_prefixes=("module",),
+        tags=TagOptions(
+            values["--koji-permission"], {"mock.package_manager": "dnf", "repo_include_all": True}
+        ),
+        imports=ImportOptions(),
+    )
+    yield Setting(
+        KojiBuildSystem(options),
+        values["--koji-base-tag"],
+        values["--koji-base-stream"],
+        values["--koji-sources"],
+        values["--koji-packages"].split(","),
+        double,
+        10 if double else 240,
+    )
+    if double:
+        double.stop()

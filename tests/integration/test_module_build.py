@@ -1,0 +1,156 @@
+"""A module build on a hub, from its first tag to its import, every step of it twice."""
+
+from __future__ import annotations
+
+from buildsys.base import Job, Module, RepoState, TaskState
+from mbs import macros
+from mbs.modulemd import parse_stream
+from tests.integration.conftest import Setting
+
+
+def _repo(setting: Setting, module: Module, nvrs: list[str]) -> None:
+    request = setting.system.request_repo(module)
+    setting.wait(
+        lambda: setting.system.repo_status(module, request, nvrs).state is not RepoState.OPEN, "a repository"
+    )
+    status = setting.system.repo_status(module, request, nvrs)
+    assert (status.state, status.missing) == (RepoState.READY, ()), status
+
+
+def _with_macros(setting: Setting, name: str) -> tuple[Module, str]:
+    """A module with its macros package in the buildroot; the package's NVR."""
+    module = setting.module(name)
+    setting.system.prepare(module, setting.packages)
+    (status,) = setting.ended(setting.system.submit([setting.macros_job(module)]))
+    assert status.state is TaskState.COMPLETE, status
+    setting.tag(module, [status.nvr], final=False)
+    _repo(setting, module, [status.nvr])
+    return module, status.nvr
+
+
+def test_a_module_is_built_tagged_and_imported(setting: Setting) -> None:
+    system, hub = setting.system, setting.system.hub
+    module, macros_nvr = _with_macros(setting, "whole")
+    system.prepare(module, setting.packages)
+
+    build_tag = hub.call("getTag", f"{module.tag}-build")
+    assert build_tag["arches"] == "x86_64"
+    assert build_tag["extra"]["repo_include_all"] is True
+    parents = [link["name"] for link in hub.call("getInheritanceData", build_tag["id"])]
+    assert parents == [setting.base_tag]
+    groups = {group["name"]: group for group in hub.call("getTagGroups", build_tag["id"])}
+    assert {each["package"] for each in groups["build"]["packagelist"]} >= {
+        "bash",
+        "coreutils",
+        macros.PACKAGE,
+    }
+    assert macros_nvr == f"{macros.PACKAGE}-0.1-1.{module.disttag}"
+
+    jobs = setting.jobs(module, setting.packages)
+    submissions = system.submit(jobs)
+    assert system.submit(jobs) == submissions, "what is being built is adopted"
+    statuses = setting.ended(submissions)
+    assert [status.state for status in statuses] == [TaskState.COMPLETE] * len(jobs), statuses
+    nvrs = {job.package: status.nvr for job, status in zip(jobs, statuses, strict=True)}
+    assert all(nvr.endswith(f".{module.disttag}") for nvr in nvrs.values()), (
+        "the macros were in the buildroot"
+    )
+    assert all(status.started and status.ended for status in statuses)
+    assert system.submit(jobs) == submissions, "what is built, though not tagged, is adopted"
+
+    setting.tag(module, list(nvrs.values()), final=True)
+    _repo(setting, module, list(nvrs.values()))
+    assert system.submit(jobs) == submissions
+
+    first, second = (system.finalize(module, nvrs) for _ in range(2))
+    assert first == second
+    _check_import(setting, module, nvrs)
+    assert first.topdir.endswith(module.tag)
+    assert first.content_tag.endswith("modular-updates-candidate")
+    setting.wait(lambda: _tags_of(setting, module) == {first.content_tag}, "the module to be tagged")
+    document = parse_stream(first.modulemds["x86_64"], strict=False)
+    names = {nevra.rsplit("-", 2)[0] for nevra in document.artifact_rpms}
+    assert f"{setting.packages[0]}-devel" not in names
+    assert set(setting.packages) <= names
+    assert "MIT" in document.content_licenses
+
+    assert system.expected_seconds(setting.packages[:1])[setting.packages[0]] >= 0
+    assert module.tag in system.prepared()
+    for _ in range(2):
+        system.retire([module.tag])
+    assert module.tag not in system.prepared()
+    for _ in range(2):
+        system.discard(module)
+    assert not system.tagged(module, list(nvrs.values())).final
+
+
+def _nvr(module: Module, suffix: str = "") -> str:
+    return f"{module.name}{suffix}-{module.stream}-{module.version}.{module.context}"
+
+
+def _tags_of(setting: Setting, module: Module) -> set[str]:
+    return {tag["name"] for tag in setting.system.hub.call("listTags", _nvr(module))}
+
+
+def _check_import(setting: Setting, module: Module, nvrs: dict[str, str]) -> None:
+    hub = setting.system.hub
+    build = hub.call("getBuild", _nvr(module))
+    info = build["extra"]["typeinfo"]["module"]
+    assert info["module_build_service_id"] == module.id
+    assert info["content_koji_tag"] == module.tag
+    assert build["source"] == f"https://git.example.com/modules/{module.name}#0123456"
+    files = {each["filename"] for each in hub.call("listArchives", buildID=build["id"])}
+    assert files == {"modulemd.txt", "modulemd.x86_64.txt", "modulemd.src.txt"}
+    devel = hub.call("getBuild", _nvr(module, "-devel"))
+    assert f"{setting.packages[0]}-devel" in devel["extra"]["typeinfo"]["module"]["modulemd_str"] or devel
+
+
+def test_a_build_that_cannot_work_fails_and_says_why(setting: Setting) -> None:
+    module, _ = _with_macros(setting, "failing")
+    good = setting.jobs(module, setting.packages[:1])[0]
+    missing = Job(
+        good.component_id, 1, module, "mbstest-missing", f"{good.source.split('#')[0]}-missing#{'1' * 40}"
+    )
+    (status,) = setting.ended(setting.system.submit([missing]))
+    assert status.state is TaskState.FAILED
+    assert status.reason
+    assert status.url.endswith(str(status.task_id))
+    assert setting.system.find([missing]) == [None], "a failed build is not adopted"
+
+
+def test_a_build_can_be_cancelled_and_built_again(setting: Setting) -> None:
+    module, _ = _with_macros(setting, "cancelled")
+    jobs = setting.jobs(module, setting.packages[:1])
+    submissions = setting.system.submit(jobs)
+    for _ in range(2):
+        setting.system.cancel([each.task_id for each in submissions])
+    (status,) = setting.system.statuses([submissions[0].task_id])
+    assert status.state is TaskState.CANCELED
+    again = setting.system.submit(jobs)
+    assert again != submissions
+    setting.system.abandon(module)
+    (status,) = setting.system.statuses([again[0].task_id])
+    assert status.state is TaskState.CANCELED
+
+
+def test_an_unknown_task_is_lost_and_a_package_without_builds_has_no_history(setting: Setting) -> None:
+    (status,) = setting.system.statuses([2_000_000_000])
+    assert status.state is TaskState.LOST
+    assert setting.system.expected_seconds(["mbstest-never-built"]) == {}
+
+
+def test_a_repository_made_before_the_batch_was_tagged_is_not_believed(setting: Setting) -> None:
+    module, macros_nvr = _with_macros(setting, "stale")
+    old = setting.system.request_repo(module)
+    setting.wait(
+        lambda: setting.system.repo_status(module, old, []).state is not RepoState.OPEN, "a repository"
+    )
+    (status,) = setting.ended(setting.system.submit(setting.jobs(module, setting.packages[:1])))
+    setting.tag(module, [status.nvr], final=True)
+    stale = setting.system.repo_status(module, old, [macros_nvr, status.nvr])
+    assert (stale.state, stale.missing) == (RepoState.FAILED, (status.nvr,))
+    _repo(setting, module, [macros_nvr, status.nvr])
+
+
+def test_the_base_modules_arches_are_those_of_its_tag(setting: Setting) -> None:
+    assert "x86_64" in setting.system.arches(setting.module("arches"))

@@ -1,0 +1,12 @@
+"""A hub double: speaks Koji's protocol over HTTP to the real client, and keeps its books as a hub does.
+
+What it does and does not do is what a real hub was seen to do (contract ``koji.md``, "Facts"); the suite in
+``tests/integration`` runs against both. Builders are simulated: a build takes the time it is told to.
+"""
+
+from __future__ import annotations
+
+from tests.koji.double.faults import Faults
+from tests.koji.double.server import HubDouble
+
+__all__ = ["Faults", "HubDouble"]

@@ -1,0 +1,218 @@
+"""Calls about builds and tasks, and what builders make of them."""
+
+# ruff: noqa: N802, N803  (names are the hub's)
+from __future__ import annotations
+
+import re
+import time
+from fnmatch import fnmatchcase
+from typing import Any
+
+import koji
+from koji.xmlrpcplus import Fault
+
+from tests.koji.double.books import BUILD, TASK, Books, Row, Task
+from tests.koji.double.users import Caller
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_OPEN = (TASK["FREE"], TASK["OPEN"], TASK["ASSIGNED"])
+MACROS = "module-build-macros"
+
+
+class BuildCalls:
+    """Method names are those of the hub; the caller comes first."""
+
+    books: Books
+
+    def build(
+        self, who: Caller, src: str, target: str, opts: Row | None = None, priority: int | None = None
+    ) -> int:
+        """Checks nothing: whatever is wrong is found by the task."""
+        who.needs_login()
+        if priority is not None and priority < 0:
+            who.needs("admin")
+        return self.books.make_task("build", [src, target, opts or {}], who.id, self._finish).id
+
+    def _finish(self, task: Task) -> Row:
+        src, target_name, options = task.request
+        target = self.books.targets.get(target_name)
+        if target is None:
+            raise koji.GenericError(f"invalid build target: {target_name}")
+        package, nvr = self._sources(task, src, target)
+        listed = self.books.tags[target["dest_tag_name"]].packages.get(package)
+        if not options.get("skip_tag") and (listed is None or listed["blocked"]):
+            raise koji.BuildError(f"package {package} not in list for tag {target['dest_tag_name']}")
+        build = self._start(task, nvr, src)
+        if package.startswith("fails-"):
+            self.books.set_state(build, "FAILED")
+            raise koji.BuildError(
+                "error building package (arch x86_64), mock exited with status 1; see build.log"
+            )
+        self._make_rpms(build)
+        self.books.set_state(build, "COMPLETE")
+        if not options.get("skip_tag"):
+            self.put(self.books.tags[target["dest_tag_name"]], build)
+        return {"build_id": build["id"]}
+
+    def _start(self, task: Task, nvr: str, src: str) -> Row:
+        # The hub stores an address without the question mark.
+        source = src.replace("?#", "#")
+        return self.books.new_build(
+            nvr, "BUILDING", task_id=task.id, source=source, start_ts=task.started, creation_ts=task.created
+        )
+
+    def _sources(self, task: Task, src: str, target: Row) -> tuple[str, str]:
+        """Package and NVR. What goes wrong here leaves no build, and no message about one."""
+        if "://" not in src:
+            if "/".join(src.split("/")[:-1]) not in self.books.uploads:
+                raise koji.GenericError(f"No such file: {src}")
+            owner = next(user for user in self.books.users.values() if user["id"] == task.owner)
+            if not owner["srpms"]:
+                raise koji.ActionNotAllowed("policy violation (build_from_srpm)")
+            nvr = src.rsplit("/", 1)[-1].removesuffix(".src.rpm")
+            package = nvr.rsplit("-", 2)[0]
+        else:
+            address, _, commit = src.partition("#")
+            if not address.startswith(("git://", "git+")):
+                raise koji.GenericError(f"Invalid scheme in scmurl: {src}")
+            package = address.rstrip("?").rsplit("/", 1)[-1]
+            if not _COMMIT.fullmatch(commit) or package.endswith("-missing"):
+                # A task that died of something else than a refusal.
+                raise Fault(1, f"Traceback (most recent call last):\nBuildError: no such repository: {src}")
+            nvr = f"{package}-1.0-1.{self._dist(target)}"
+        return package, nvr
+
+    def _dist(self, target: Row) -> str:
+        """The dist tag of the buildroot: of the macros package, if the repository knows it.
+
+        A repository that is there is taken, however old it is; else one is made.
+        """
+        tag = self.books.tags[target["build_tag_name"]]
+        ready = [
+            repo
+            for repo in self.books.repos.values()
+            if repo["tag_id"] == tag.id and repo["state"] == koji.REPO_READY
+        ]
+        event = max((repo["create_event"] for repo in ready), default=len(self.books.events) - 1)
+        macros = [b for b in self.books.listed(tag, event=event, inherit=True) if b["name"] == MACROS]
+        return str(macros[0]["release"]).partition(".")[2] if macros else "platform"
+
+    def _make_rpms(self, build: Row) -> None:
+        names = [(build["name"], "src"), (build["name"], "noarch"), (f"{build['name']}-devel", "noarch")]
+        for name, arch in names:
+            number = next(self.books.ids["rpm"])
+            self.books.rpms[number] = {
+                "id": number,
+                "name": name,
+                "version": build["version"],
+                "release": build["release"],
+                "epoch": None,
+                "arch": arch,
+                "payloadhash": f"{number:032x}",
+                "size": 1,
+                "buildtime": int(time.time()),
+                "build_id": build["id"],
+            }
+
+    # -- what there is -----------------------------------------------------------------------------------
+
+    def getBuild(self, who: Caller, info: Any, strict: bool = False) -> Row | None:
+        build = self.books.build(info)
+        if build is None and strict:
+            raise koji.GenericError(f"No such build: {info!r}")
+        return build
+
+    def listBuilds(
+        self,
+        who: Caller,
+        packageID: Any = None,
+        taskID: int | None = None,
+        state: int | None = None,
+        pattern: str | None = None,
+        queryOpts: Row | None = None,
+    ) -> list[Row]:
+        found = [
+            build
+            for build in self.books.builds.values()
+            if packageID in (None, build["name"])
+            and taskID in (None, build["task_id"])
+            and state in (None, build["state"])
+            and (pattern is None or fnmatchcase(build["nvr"], pattern))
+        ]
+        if queryOpts and queryOpts.get("order") == "-build_id":
+            found.sort(key=lambda build: -build["id"])
+        return found[: queryOpts.get("limit")] if queryOpts else found
+
+    def getAverageBuildDuration(self, who: Caller, package: str) -> float | None:
+        times = [
+            build["completion_ts"] - build["creation_ts"]
+            for build in self.books.builds.values()
+            if build["name"] == package and build["state"] == BUILD["COMPLETE"] and build["task_id"]
+        ]
+        return sum(times) / len(times) if times else None
+
+    def listBuildRPMs(self, who: Caller, info: Any) -> list[Row]:
+        build = self.books.build(info)
+        if build is None:
+            raise koji.GenericError(f"No such build: {info!r}")
+        return [rpm for rpm in self.books.rpms.values() if rpm["build_id"] == build["id"]]
+
+    def getRPMHeaders(self, who: Caller, rpmID: int, headers: list[str]) -> Row:
+        if rpmID not in self.books.rpms:
+            return {}
+        devel = self.books.rpms[rpmID]["name"].endswith("-devel")
+        known = {"license": "GPL-2.0-only" if devel else "MIT", "excludearch": [], "exclusivearch": []}
+        return {name: known[name.lower()] for name in headers}
+
+    # -- tasks -------------------------------------------------------------------------------------------
+
+    def getTaskInfo(self, who: Caller, task_id: Any, request: bool = False) -> Any:
+        if isinstance(task_id, list):
+            return [self.getTaskInfo(who, number, request) for number in task_id]
+        task = self.books.tasks.get(task_id)
+        return self.books.info(task, request=request) if task else None
+
+    def getTaskResult(self, who: Caller, task_id: int, raise_fault: bool = True) -> Any:
+        task = self.books.tasks.get(task_id)
+        if task is None:
+            raise koji.GenericError(f"No such task: {task_id}")
+        if task.state == TASK["CANCELED"]:
+            raise koji.GenericError(f"Task {task_id} is canceled")
+        if task.state in _OPEN:
+            raise koji.GenericError(f"Task {task_id} is not finished")
+        if task.fault is None:
+            return task.result
+        if raise_fault:
+            raise task.fault
+        if isinstance(task.fault, Fault):
+            return {"faultCode": task.fault.faultCode, "faultString": task.fault.faultString}
+        return {"faultCode": task.fault.faultCode, "faultString": str(task.fault)}
+
+    def listTasks(self, who: Caller, opts: Row | None = None, queryOpts: Row | None = None) -> list[Row]:
+        wanted, query = opts or {}, queryOpts or {}
+        found = [
+            task
+            for task in self.books.tasks.values()
+            if task.owner == wanted.get("owner", task.owner)
+            and task.method == wanted.get("method", task.method)
+            and task.state in wanted.get("state", [task.state])
+            and task.created > wanted.get("createdAfter", 0)
+        ]
+        if query.get("order") == "-id":
+            found.sort(key=lambda task: -task.id)
+        # Without "decode" a request is its XML, which nobody here reads.
+        return [self.books.info(task, request=bool(wanted.get("decode"))) for task in found][
+            : query.get("limit")
+        ]
+
+    def cancelTask(self, who: Caller, task_id: int) -> None:
+        task = self.books.tasks.get(task_id)
+        if task is None:
+            raise koji.GenericError(f"No such task: {task_id}")
+        if task.owner != who.id and "admin" not in who.permissions:
+            raise koji.ActionNotAllowed("Cannot cancel task, not owner")
+        if task.state in _OPEN:
+            self.books.close(task, "CANCELED")
+            for build in self.books.builds.values():
+                if build["task_id"] == task_id and build["state"] == BUILD["BUILDING"]:
+                    self.books.set_state(build, "CANCELED")

@@ -1,0 +1,242 @@
+"""The double as a server: HTTP, sessions, multicalls, uploads, and the faults that it was told of."""
+
+# ruff: noqa: N802  (names are the hub's)
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+import zlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import koji
+from koji.xmlrpcplus import Fault, dumps, getparser
+
+from tests.koji.double.books import Books, Row
+from tests.koji.double.builds import BuildCalls
+from tests.koji.double.faults import Faults
+from tests.koji.double.imports import ImportCalls
+from tests.koji.double.repos import RepoCalls
+from tests.koji.double.tags import TagCalls
+from tests.koji.double.users import Caller, Session
+
+
+class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
+    """A hub on a free port of this machine, with a platform and the user ``mbs`` who may build modules.
+
+    ``faults`` may be changed at any moment; ``books`` is what it knows; ``log`` holds the methods of each
+    HTTP request, in order.
+    """
+
+    def __init__(
+        self, *, build_seconds: float = 0, repo_seconds: float = 0, tag_seconds: float = 0, port: int = 0
+    ) -> None:
+        self.faults = Faults()
+        self.books = Books(
+            self.faults, build_seconds=build_seconds, repo_seconds=repo_seconds, tag_seconds=tag_seconds
+        )
+        self.lock = threading.RLock()
+        self.sessions: dict[int, Session] = {}
+        self.callers: dict[str, Caller] = {}
+        self.log: list[list[str]] = []
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.hub = self
+        self._stopped = threading.Event()
+        self._furnish()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/kojihub"
+
+    def start(self) -> HubDouble:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._work, daemon=True).start()
+        return self
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _work(self) -> None:
+        """The builders: without them nothing ends, and no message is sent, before somebody asks."""
+        while not self._stopped.wait(0.005):
+            with self.lock:
+                self.books.tick()
+
+    def write_profile(self, path: Path, *, authtype: str = "password") -> Path:
+        """A configuration file of the Koji client with the profile ``koji``."""
+        web = self.url.replace("kojihub", "koji")
+        path.write_text(f"[koji]\nserver = {self.url}\nweburl = {web}\nauthtype = {authtype}\n")
+        return path
+
+    def add_user(self, name: str, *permissions: str, srpms: bool = True) -> Caller:
+        caller = Caller(next(self.books.ids["user"]), name, name, set(permissions))
+        self.callers[name] = caller
+        self.books.users[name] = {"id": caller.id, "name": name, "srpms": srpms}
+        return caller
+
+    def _furnish(self) -> None:
+        admin = self.add_user("kojiadmin", "admin")
+        self.add_user("mbs", "tag", "target", "module-tags", "repo")
+        for name in ("platform-build", "f40-modular-updates-candidate", "modular-updates-candidate"):
+            self.createTag(admin, name, arches="x86_64")
+        for group in ("build", "srpm-build"):
+            self.groupListAdd(admin, "platform-build", group)
+            self.groupPackageListAdd(admin, "platform-build", group, "bash")
+        self.books.btypes.add("module")
+        self.books.generators["module-build-service"] = {"mbs"}
+
+    # -- calls -------------------------------------------------------------------------------------------
+
+    def dispatch(self, who: Caller, method: str, params: Any) -> Any:
+        args, options = koji.decode_args(*params)
+        if self.faults.watch:
+            self.faults.watch(method, args)
+        if self.faults.refuse.get(method):
+            raise self.faults.refuse[method].pop(0)
+        known = getattr(self, method.replace(".", "_"), None) if method in self.methods() else None
+        if known is None:
+            raise koji.GenericError(f"Invalid method: {method}")
+        return known(who, *args, **options)
+
+    def methods(self) -> list[str]:
+        parts = (TagCalls, BuildCalls, RepoCalls, ImportCalls)
+        names = [name for part in parts for name in vars(part) if not name.startswith(("_", "find_", "put"))]
+        names = [name.replace("repo_", "repo.", 1) for name in names if name != "books"]
+        if self.faults.old:
+            names = [name for name in names if not name.startswith("repo.")]
+        return [*names, "checkUpload", "system.listMethods"]
+
+    def system_listMethods(self, who: Caller) -> list[str]:
+        return self.methods()
+
+    def answer(self, session: Session | None, method: str, params: Any) -> Any:
+        """The answer to one HTTP request."""
+        if method == "login":
+            return self._login(*params)
+        who = session.user if session else Caller()
+        self.books.tick()
+        if method != "multiCall":
+            self.log.append([method])
+            return self.dispatch(who, method, params)
+        self.log.append([call["methodName"] for call in params[0]])
+        results: list[Any] = []
+        for call in params[0]:
+            try:
+                results.append([self.dispatch(who, call["methodName"], call["params"])])
+            except Fault as fault:
+                results.append({"faultCode": fault.faultCode, "faultString": fault.faultString})
+            except Exception as error:  # noqa: BLE001  (each call has a savepoint of its own)
+                code = getattr(error, "faultCode", 1)
+                results.append({"faultCode": code, "faultString": str(error), "traceback": []})
+        return results
+
+    def _login(self, user: str, password: str, options: Row | None = None) -> Row:
+        caller = self.callers.get(user)
+        if caller is None or caller.password != password:
+            raise koji.AuthError("invalid username or password")
+        number = next(self.books.ids["session"])
+        self.sessions[number] = Session(caller, secrets.token_hex(8))
+        return {"session-id": number, "session-key": self.sessions[number].key, "header-auth": True}
+
+    def session(self, headers: Any) -> Session | None:
+        """The session of a request.
+
+        :raises koji.AuthError: when it is unknown, expired, or the request has been made before.
+        """
+        if "Koji-Session-Id" not in headers:
+            return None
+        session = self.sessions.get(int(headers["Koji-Session-Id"]))
+        if session is None or session.key != headers["Koji-Session-Key"]:
+            raise koji.AuthError("Invalid session or bad credentials")
+        if session.expired:
+            raise koji.AuthExpired(f'session "{headers["Koji-Session-Id"]}" has expired')
+        number = int(headers["Koji-Session-Callnum"])
+        if number == session.last_call:
+            raise koji.RetryError(f"unable to retry call {number}")
+        if number < session.last_call:
+            raise koji.SequenceError(f"{session.last_call} > {number} (session)")
+        session.last_call = number
+        return session
+
+    def upload(self, session: Session | None, query: dict[str, list[str]], content: bytes) -> Row:
+        who = session.user if session else Caller()
+        who.needs_login()
+        folder, name = query["filepath"][0], query["filename"][0]
+        if self.books.uploaders.setdefault(folder, who.id) != who.id:
+            raise koji.ActionNotAllowed(f"Directory {folder} belongs to another user")
+        files = self.books.uploads.setdefault(folder, {})
+        offset = int(query["offset"][0])
+        files[name] = files.get(name, b"")[:offset] + content
+        self.log.append(["rawUpload"])
+        return {"size": len(content), "hexdigest": f"{zlib.adler32(content) & 0xFFFFFFFF:08x}"}
+
+    def checkUpload(self, who: Caller, folder: str, name: str, verify: str | None = None) -> Row:
+        content = self.books.uploads[folder][name]
+        return {"size": len(content), "hexdigest": f"{zlib.adler32(content) & 0xFFFFFFFF:08x}"}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    hub: HubDouble
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, *_: object) -> None:
+        """Requests are kept in ``HubDouble.log``."""
+
+    def do_POST(self) -> None:
+        hub, faults = self.server.hub, self.server.hub.faults
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(faults.delay)
+        drop = faults.drop.pop(0) if faults.drop else ""
+        if drop == "before":
+            self._hang_up()
+        elif faults.status != 200:
+            self.send_error(faults.status)
+        else:
+            with hub.lock:
+                answer = self._answer(hub, body)
+            self._send(answer, drop)
+
+    def _answer(self, hub: HubDouble, body: bytes) -> bytes:
+        try:
+            if hub.faults.offline:
+                raise koji.ServerOffline("database outage")
+            session = hub.session(self.headers)
+            query = parse_qs(urlsplit(self.path).query)
+            if "filename" in query:
+                result: Any = hub.upload(session, query, body)
+            else:
+                parser, reader = getparser()
+                parser.feed(body)
+                parser.close()
+                result = hub.answer(session, reader.getmethodname(), reader.close())
+            return dumps((result,), methodresponse=True, allow_none=True).encode()
+        except Fault as fault:
+            return dumps(fault).encode()
+        except Exception as error:  # noqa: BLE001  (a hub answers whatever goes wrong in it)
+            return dumps(Fault(getattr(error, "faultCode", 1), str(error))).encode()
+
+    def _send(self, answer: bytes, drop: str) -> None:
+        if drop == "after":
+            return self._hang_up()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer[: len(answer) // 2] if drop == "half" else answer)
+        if drop == "half":
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self.wfile.flush()
+        self.close_connection = True
+        self.connection.shutdown(2)
