@@ -30,6 +30,8 @@ from mbs.states import BUILD_STATES, COMPONENT_STATES, parse_build_state
 
 #: stream versions below it belong to no platform, such as "10.0.0" -> 100000
 LEAST_STREAM_VERSION = 10000
+#: beyond it, modules that builds may require are left to a subquery
+MOST_BASE_MODULES = 100
 
 
 class ModuleStatesField(ManyField):
@@ -147,8 +149,12 @@ class ModuleBuildFilterSet(BuildFilterSet):
                 wanted[self.filters[name].field_name] = value
         if not wanted:
             return queryset
-        base_modules = ModuleBuild.objects.filter(**wanted).values("pk")
-        links = BuildRequirement.objects.filter(required__in=base_modules)
+        # Their numbers rather than a subquery: the database then knows how many builds to expect.
+        base_modules = ModuleBuild.objects.filter(**wanted).values_list("pk", flat=True)[:MOST_BASE_MODULES]
+        found = list(base_modules)
+        if len(found) == MOST_BASE_MODULES:
+            found = ModuleBuild.objects.filter(**wanted).values("pk")
+        links = BuildRequirement.objects.filter(required__in=found)
         return queryset.filter(pk__in=links.values("module_build_id"))
 
     def filter_nsvc(self, queryset: QuerySet[ModuleBuild], name: str, value: str) -> QuerySet[ModuleBuild]:

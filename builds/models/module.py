@@ -117,9 +117,17 @@ class ModuleBuild(models.Model):
         ]
         indexes = [
             models.Index("name", "stream", Length("version"), "version", name="module_nsv"),
-            models.Index(Length("version"), "version", name="module_version"),
+            models.Index(Length("version"), "version", "id", name="module_version"),
             models.Index(fields=["version", "id"], name="module_version_text"),
             models.Index(fields=["state", "progress_at"], name="module_progress"),
+            # Deep pages of lists with any of these filters are found in it alone, in their order.
+            models.Index(
+                fields=[
+                    *("id", "state", "owner", "scratch", "batch", "stream_version"),
+                    *("time_submitted", "time_modified", "time_completed"),
+                ],
+                name="module_list",
+            ),
             *(
                 models.Index(fields=[column, "id"], name=f"module_{column}")
                 for column in (
@@ -170,6 +178,7 @@ class BuildRequirement(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["module_build", "required"], name="one_link_per_requirement")
         ]
+        indexes = [models.Index(fields=["required", "module_build"], name="requirement_required")]
 
 
 class ModuleBuildTrace(models.Model):
