@@ -1,0 +1,7 @@
+"""All benchmarks that need nothing but this machine, one after the other: ``python -m benchmarks``."""
+
+from benchmarks import demo, expansion, rest, scheduling
+
+for benchmark in (expansion, scheduling, rest, demo):
+    print(f"\n== {benchmark.__name__}: {(benchmark.__doc__ or '').splitlines()[0]}", flush=True)
+    benchmark.main()
