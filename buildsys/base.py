@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
-from mbs.errors import MBSError, Unavailable
+from mbs.errors import MBSError, Problem, Unavailable
 
 
 class BuildSystemError(MBSError):
@@ -231,6 +231,12 @@ class BuildSystem(Protocol):
 
     def abandon(self, module: Module) -> None:
         """The module failed or was cancelled: stop what was prepared for it. What was built stays."""
+
+    def examine(self, tags: Sequence[str]) -> list[Problem]:
+        """What it lacks before it can build, for operators; empty when all is well.
+
+        :param tags: of base modules, which it must know.
+        """
 
     def prepared(self) -> list[str]:
         """The tags of modules for which something is kept that only building needs (``retire``)."""

@@ -25,6 +25,7 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from mbs.errors import Problem
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -213,6 +214,9 @@ class SimulatedBuildSystem:
 
     def abandon(self, module: Module) -> None:
         pass
+
+    def examine(self, tags: Sequence[str]) -> list[Problem]:
+        return []
 
     def prepared(self) -> list[str]:
         return []

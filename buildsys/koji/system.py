@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from buildsys.base import Capabilities, Job, Module, RepoStatus, Result, Submission, Tagged, TaskStatus
-from buildsys.koji import importing, repos, tagging, tags, weights
+from buildsys.koji import doctor, importing, repos, tagging, tags, weights
 from buildsys.koji.builds import Builds
-from buildsys.koji.importing import ImportOptions
 from buildsys.koji.macros import make_srpm
-from buildsys.koji.session import Access, Hub
-from buildsys.koji.tags import TagOptions
-
-
-@dataclass(frozen=True)
-class KojiOptions:
-    """How this service uses a hub. See ``config.schema.Koji`` for the meaning of each."""
-
-    access: Access
-    priority: int = 0
-    macros_target: str = ""
-    repository_url: str = ""
-    tag_prefixes: tuple[str, ...] = ("module", "scrmod")
-    tags: TagOptions = field(default_factory=TagOptions)
-    imports: ImportOptions = field(default_factory=ImportOptions)
-    base_modules: tuple[str, ...] = ("platform",)
-    disttag_prefixes: tuple[str, ...] = ("module+",)
+from buildsys.koji.options import KojiOptions
+from buildsys.koji.session import Hub
+from mbs.errors import Problem
 
 
 class KojiBuildSystem:
@@ -104,6 +88,9 @@ class KojiBuildSystem:
 
     def abandon(self, module: Module) -> None:
         self._builds.cancel_all(module)
+
+    def examine(self, module_tags: Sequence[str]) -> list[Problem]:
+        return doctor.examine(self.hub, self.options, module_tags)
 
     def prepared(self) -> list[str]:
         return list(tags.ended_targets(self.hub, self.options.tag_prefixes))

@@ -25,6 +25,7 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from buildsys.local.check import check
 from buildsys.local.folders import ATTEMPTS, Outcome, TaskFolder, lock, task_number
 from buildsys.local.modules import ModuleFolder, installable
 from buildsys.local.repos import DnfCommands, dnf_commands, finish
@@ -32,7 +33,7 @@ from buildsys.local.runner import BuildFailed, Run, clean
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
 from buildsys.local.sources import inputs
 from buildsys.local.views import make_view
-from mbs.errors import MBSError
+from mbs.errors import MBSError, Problem
 from scm.options import ScmOptions
 
 logger = logging.getLogger(__name__)
@@ -158,6 +159,9 @@ class LocalBuildSystem:
 
     def abandon(self, module: Module) -> None:
         self.cancel(ModuleFolder.of(self.root, module).tasks())
+
+    def examine(self, tags: Sequence[str]) -> list[Problem]:
+        return check(self.root)
 
     def prepared(self) -> list[str]:
         return []

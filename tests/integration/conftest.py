@@ -18,8 +18,9 @@ import pytest
 
 from buildsys.base import Job, Module, Submission, TaskState, TaskStatus
 from buildsys.koji.importing import ImportOptions
+from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Access
-from buildsys.koji.system import KojiBuildSystem, KojiOptions
+from buildsys.koji.system import KojiBuildSystem
 from buildsys.koji.tags import TagOptions
 from mbs import macros
 from mbs.nsvc import NSVC

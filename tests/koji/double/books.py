@@ -76,6 +76,7 @@ class Books:
         self.archives: dict[int, list[Row]] = {}
         self.uploads: dict[str, dict[str, bytes]] = {}
         self.uploaders: dict[str, int] = {}
+        self.permissions: set[str] = set()
         self.btypes = {"rpm", "maven", "win", "image"}
         self.generators: dict[str, set[str]] = {}
         self.messages: list[tuple[str, Row]] = []

@@ -78,6 +78,10 @@ class ImportCalls:
     def listCGs(self, who: Caller) -> Row:
         return {name: {"id": 1, "users": sorted(users)} for name, users in self.books.generators.items()}
 
+    def getAllPerms(self, who: Caller) -> list[Row]:
+        names = {"admin", "tag", "target", "repo", "regen-repo", "cg"} | self.books.permissions
+        return [{"id": place, "name": name} for place, name in enumerate(sorted(names))]
+
     def getPerms(self, who: Caller) -> list[str]:
         return sorted(who.permissions)
 

@@ -76,6 +76,7 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
     def add_user(self, name: str, *permissions: str, srpms: bool = True) -> Caller:
         caller = Caller(next(self.books.ids["user"]), name, name, set(permissions))
         self.callers[name] = caller
+        self.books.permissions |= caller.permissions
         self.books.users[name] = {"id": caller.id, "name": name, "srpms": srpms}
         return caller
 

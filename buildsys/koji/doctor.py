@@ -1,0 +1,114 @@
+"""What a hub lacks before this service can build on it, with the koji command that mends it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from buildsys.base import BuildSystemError, BuildSystemUnavailable
+from buildsys.koji.metadata import GENERATOR
+from buildsys.koji.options import KojiOptions
+from buildsys.koji.session import Hub, outcome
+from mbs.errors import Problem
+
+
+def examine(hub: Hub, options: KojiOptions, tags: Sequence[str]) -> list[Problem]:
+    """Log in and look; empty when all is well.
+
+    :param tags: of the modules that others are built on; they must exist and name architectures.
+    """
+    problems = []
+    if shutil.which("rpmbuild") is None:
+        hint = "Install rpm-build (Fedora) or rpm (Debian) where the workers run."
+        problems.append(Problem("rpmbuild_missing", "There is no rpmbuild on this machine.", hint=hint))
+    try:
+        user = hub.user
+        if not user:
+            return [
+                *problems,
+                Problem("koji_anonymous", "The profile logs nobody in.", hint="Set its authtype."),
+            ]
+        return [*problems, *_on_hub(hub, options, str(user["name"]), tags)]
+    except (BuildSystemUnavailable, BuildSystemError) as error:
+        return [*problems, Problem(error.code, error.message, hint=error.hint)]
+
+
+def _on_hub(hub: Hub, options: KojiOptions, user: str, tags: Sequence[str]) -> Iterator[Problem]:
+    wanted_tags = dict.fromkeys(tags)
+    if options.imports.enabled and options.imports.tag:
+        wanted_tags[options.imports.default] = None
+    with hub.multicall(strict=False) as calls:
+        held = calls.getPerms()
+        known = calls.getAllPerms()
+        types = calls.listBTypes()
+        generators = calls.listCGs()
+        found = {name: calls.getTag(name) for name in wanted_tags}
+        macros_target = calls.getBuildTarget(options.macros_target) if options.macros_target else None
+    existing = {each["name"] for each in outcome(known)}
+    yield from _permissions(_needed(hub, options), set(outcome(held)), existing, user)
+    if options.imports.enabled:
+        yield from _import(outcome(types), outcome(generators), user)
+    for name, tag in found.items():
+        yield from _tag(name, outcome(tag), needs_arches=name in tags)
+    if macros_target is not None and outcome(macros_target) is None:
+        hint = f"Run: koji add-target {options.macros_target} BUILD-TAG, or unset KOJI_BUILD_MACROS_TARGET."
+        yield Problem("koji_target_missing", f"There is no target {options.macros_target}.", hint=hint)
+
+
+def _needed(hub: Hub, options: KojiOptions) -> dict[str, str]:
+    """Permission -> what it is needed for."""
+    needed = {"tag": "tags, their packages, groups and inheritance", "target": "build targets"}
+    if options.tags.permission:
+        needed[options.tags.permission] = "tagging into the tags of modules (KOJI_TAG_PERMISSION)"
+    if not hub.has("repo.request"):
+        needed["repo"] = "regenerating repositories, which this hub has no requests for"
+    if options.priority < 0:
+        needed["admin"] = "KOJI_BUILD_PRIORITY below 0"
+    return needed
+
+
+def _permissions(needed: dict[str, str], held: set[str], existing: set[str], user: str) -> Iterator[Problem]:
+    for name, purpose in needed.items():
+        if not held & {name, "admin"}:
+            new = "" if name in existing else "--new "
+            yield Problem(
+                "koji_permission_missing",
+                f"{user} lacks the permission {name}, for {purpose}.",
+                key=name,
+                hint=f"Run as an admin: koji grant-permission {new}{name} {user}",
+            )
+
+
+def _import(types: Sequence[dict[str, Any]], generators: dict[str, Any], user: str) -> Iterator[Problem]:
+    if "module" not in {each["name"] for each in types}:
+        yield Problem(
+            "koji_type_missing",
+            "The hub has no build type module, which finished modules are imported as.",
+            hint="Run as an admin: koji call addBType module",
+        )
+    if user not in generators.get(GENERATOR, {}).get("users", ()):
+        new = "" if GENERATOR in generators else " --new"
+        yield Problem(
+            "koji_generator_missing",
+            f"{user} may not import as the content generator {GENERATOR}.",
+            hint=f"Run as an admin: koji grant-cg-access{new} {user} {GENERATOR}",
+        )
+
+
+def _tag(name: str, tag: dict[str, Any] | None, *, needs_arches: bool) -> Iterator[Problem]:
+    if tag is None:
+        arches = "--arches=x86_64 " if needs_arches else ""
+        yield Problem(
+            "koji_tag_missing",
+            f"There is no tag {name}.",
+            key=name,
+            hint=f"Run as an admin: koji add-tag {arches}{name}",
+        )
+    elif needs_arches and not tag["arches"]:
+        yield Problem(
+            "koji_tag_without_arches",
+            f"The tag {name} names no architectures.",
+            key=name,
+            hint=f"Run as an admin: koji edit-tag --arches=x86_64 {name}",
+        )
