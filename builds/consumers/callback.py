@@ -37,11 +37,12 @@ class Callback:
         :raises Drop: the message is malformed, or cannot be handled; sweeps find what it was about.
         :raises Nack: the database is away: the message comes again, after a growing pause.
         """
-        close_old_connections()
-        context.begin(request_id=request_number(message.id))
         figures = shared()
         figures.received.inc()
+        # Nothing else may come out of here: it would stop the consumer, and come again with the message.
         try:
+            close_old_connections()
+            context.begin(request_id=request_number(message.id or ""))
             event = events.parse(message.topic, message.body)
             if event is not None:
                 log.debug("%s: %s", message.id, event)

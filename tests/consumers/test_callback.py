@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import InterfaceError, OperationalError
 from fedora_messaging.exceptions import Drop, Nack
+from fedora_messaging.message import Message
 
 from builds.consumers import callback, handlers
 from builds.messaging.publishers import MemoryPublisher
@@ -142,6 +143,16 @@ def test_what_is_unknown_costs_one_query_at_the_most(
 def test_what_is_none_of_its_business_costs_no_query(receive, django_assert_num_queries):
     with django_assert_num_queries(0):
         receive("org.fedoraproject.prod.mbs.module.state.change", {"id": 1, "state": 5})
+
+
+def test_a_message_needs_no_id(component, pauses, monkeypatch, django_capture_on_commit_callbacks):
+    monkeypatch.setattr(callback, "close_old_connections", lambda: None)
+    message = Message(topic=BUILD, body=build_changed(7, 1, NVR))
+    message.id = None
+    with django_capture_on_commit_callbacks(execute=True):
+        callback.Callback()(message)
+    component.refresh_from_db()
+    assert component.state == ComponentState.COMPLETE
 
 
 def test_malformed_messages_are_dropped(receive, pauses):
