@@ -12,7 +12,16 @@ from mbs.modulemd import parse_stream
 
 
 def settle(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
-    """Decide on the architectures of a build, link them to it, and answer their names.
+    """Decide on the architectures of a build, link them to it, and answer their names: see ``choose``."""
+    chosen = choose(build, of_base_module)
+    through = ModuleBuild.arches.through
+    links = [through(modulebuild=build, arch_id=pk) for pk in _numbers(chosen)]
+    through.objects.bulk_create(links, ignore_conflicts=True)
+    return chosen
+
+
+def choose(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
+    """The architectures of a build. Nothing is changed.
 
     :param of_base_module: what the build system would build for; it counts where nothing is configured.
     :raises Unprocessable: when the module limits itself to architectures that there are none of.
@@ -41,9 +50,6 @@ def settle(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
             code="no_arch",
             hint="Name at least one of the base module's architectures in buildopts.arches.",
         )
-    through = ModuleBuild.arches.through
-    links = [through(modulebuild=build, arch_id=pk) for pk in _numbers(chosen)]
-    through.objects.bulk_create(links, ignore_conflicts=True)
     return chosen
 
 

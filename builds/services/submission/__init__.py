@@ -1,7 +1,8 @@
 """From a request to module builds.
 
 ``request`` is what a user asks for and what of it is allowed; ``sources`` reads the document and what it
-names; ``recording`` writes the builds down. ``submit`` is the whole of it.
+names; ``drafting`` makes builds of it, and ``recording`` writes them down. ``submit`` is the whole of it;
+``builds.services.planning`` goes all the way but the last step.
 """
 
 from __future__ import annotations

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from itertools import count
-from typing import Any
-
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Min
 
 from builds import dispatch
 from builds.models import BuildRequirement, ComponentBuild, ModuleBuild, Submission
-from builds.selectors.history import expected_seconds
 from builds.selectors.universe import Stored
 from builds.services import cancellation, transitions
+from builds.services.submission.drafting import Draft, drafts
 from builds.services.submission.request import SubmissionRequest
 from builds.services.submission.sources import Prepared
-from mbs import macros, modulemd
-from mbs.batches import MACROS_BATCH
-from mbs.contexts import prefixed_version
 from mbs.errors import Conflict, Unavailable
-from mbs.expansion import ExpandedBuild
-from mbs.nsvc import NSVC
 from mbs.states import BuildState
 
 
@@ -44,126 +34,49 @@ def record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]:
 
 
 def _record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]:
-    builds, begun = [], 0
-    seconds = expected_seconds(component.package for _, component in prepared.components)
-    for expanded in prepared.expansion.builds:
-        nsvc = _nsvc(request, prepared, expanded)
-        build = ModuleBuild.objects.filter(
-            name=nsvc.name, stream=nsvc.stream, version=nsvc.version, context=nsvc.context
-        ).first()
-        if build is None:
-            build = _create(request, prepared, expanded, nsvc, seconds)
-            begun += 1
-        elif build.state == BuildState.FAILED:
-            cancellation.resume(build, request.owner)
-            begun += 1
-        builds.append(build)
-    if not begun:
+    found = drafts(request, prepared)
+    builds = [draft.build for draft in found]
+    if not any(draft.begins for draft in found):
         raise Conflict(
             f"Nothing to build: {'; '.join(f'{b.nsvc} is {b.state_name}' for b in builds[:10])}.",
             code="exists_already",
             hint="Commit a change to the module, or make a scratch build, to build it again.",
         )
+    for draft in found:
+        if not draft.exists:
+            _create(request, draft)
+        elif draft.begins:
+            cancellation.resume(draft.build, request.owner)
     return builds
 
 
-def _nsvc(request: SubmissionRequest, prepared: Prepared, expanded: ExpandedBuild) -> NSVC:
-    """Name of a build; a scratch build gets the first suffix of its context that is free."""
-    version = str(prefixed_version(prepared.version, expanded.base.stream if expanded.base else None))
-    nsvc = NSVC(expanded.document.name, expanded.document.stream, version, expanded.context)
-    if not request.scratch:
-        return nsvc
-    taken = set(
-        ModuleBuild.objects.filter(name=nsvc.name, stream=nsvc.stream, version=version).values_list(
-            "context", flat=True
-        )
-    )
-    contexts = (f"{nsvc.context}_{number}" for number in count(1))
-    return replace(nsvc, context=next(context for context in contexts if context not in taken))
-
-
-def _create(
-    request: SubmissionRequest,
-    prepared: Prepared,
-    expanded: ExpandedBuild,
-    nsvc: NSVC,
-    seconds: dict[str, float],
-) -> ModuleBuild:
-    document = _document(prepared, expanded, nsvc)
-    required = [each for each in expanded.buildrequires.values() if isinstance(each, Stored)]
-    build = ModuleBuild.objects.create(
-        name=nsvc.name,
-        stream=nsvc.stream,
-        version=nsvc.version,
-        context=nsvc.context,
-        state=BuildState.INIT,
-        scratch=request.scratch,
-        scmurl=prepared.scmurl,
-        commit=prepared.commit,
-        modulemd=modulemd.dump(document),
-        owner=request.owner,
-        graph=any(placed.after for placed, _ in prepared.components),
-        batches=max((placed.batch for placed, _ in prepared.components), default=0),
-        srpms=list(request.srpms),
-        rebuild_strategy=request.strategy,
-        buildrequires=document.mbs["buildrequires"],
-        requires=[each.requires for each in document.dependencies],
-        build_context=expanded.contexts.build_context,
-        build_context_no_bms=expanded.contexts.build_context_no_bms,
-        runtime_context=expanded.contexts.runtime_context,
-    )
+def _create(request: SubmissionRequest, draft: Draft) -> None:
+    build = draft.build
+    build.save()
     Submission.objects.create(module_build=build, request=request.repeatable())
-    _name_tags(build, nsvc, expanded)
+    _name_tags(draft)
     BuildRequirement.objects.bulk_create(
-        [BuildRequirement(module_build=build, required_id=each.pk) for each in required]
+        [
+            BuildRequirement(module_build=build, required_id=each.pk)
+            for each in draft.expanded.buildrequires.values()
+            if isinstance(each, Stored)
+        ]
     )
-    ComponentBuild.objects.bulk_create(_components(build, prepared, seconds))
+    ComponentBuild.objects.bulk_create(draft.components)
     transitions.announce(build, [(BuildState.INIT, None)])
     dispatch.advance(build.pk)
-    return build
 
 
-def _document(prepared: Prepared, expanded: ExpandedBuild, nsvc: NSVC) -> modulemd.StreamV2:
-    """The document as it is built: named, with the service's notes."""
-    notes: dict[str, Any] = {**expanded.document.mbs, "commit": prepared.commit}
-    notes["rpms"] = {component.package: {"ref": component.commit} for _, component in prepared.components}
-    if prepared.scmurl:
-        notes["scmurl"] = prepared.scmurl
-    xmd = {**expanded.document.xmd, "mbs": notes}
-    return replace(expanded.document, version=int(nsvc.version), context=nsvc.context, xmd=xmd)
-
-
-def _name_tags(build: ModuleBuild, nsvc: NSVC, expanded: ExpandedBuild) -> None:
+def _name_tags(draft: Draft) -> None:
     """Set the names that hold the number of the build, or of its oldest sibling."""
+    build, nsvc = draft.build, draft.nsvc
     siblings = ModuleBuild.objects.filter(name=nsvc.name, stream=nsvc.stream, version=nsvc.version)
     oldest = siblings.aggregate(Min("pk"))["pk__min"]
     build.koji_tag = nsvc.koji_tag(build.pk if build.scratch else None)
     build.disttag = nsvc.disttag(
         oldest,
-        marking=expanded.marking,
+        marking=draft.expanded.marking,
         scratch=build.scratch,
         prefix=settings.MBS.DEFAULT_DIST_TAG_PREFIX,
     )
     build.save(update_fields=["koji_tag", "disttag"])
-
-
-def _components(
-    build: ModuleBuild, prepared: Prepared, seconds: dict[str, float]
-) -> Iterable[ComponentBuild]:
-    """The macros, when there is anything to build with them, and the components in their batches."""
-    if not prepared.components:
-        return
-    yield ComponentBuild(module_build=build, package=macros.PACKAGE, batch=MACROS_BATCH, build_time_only=True)
-    packages = {placed.key: component.package for placed, component in prepared.components}
-    for placed, component in prepared.components:
-        yield ComponentBuild(
-            module_build=build,
-            package=component.package,
-            scmurl=component.repository,
-            ref=component.commit,
-            batch=placed.batch,
-            build_after=sorted(packages[key] for key in placed.after),
-            blocked=bool(placed.after),
-            arches=placed.component.arches,
-            weight=seconds.get(component.package, 0.0),
-        )

@@ -11,6 +11,8 @@ from functools import partial
 from django.conf import settings
 from django.utils import timezone
 
+from builds.models import ModuleBuild
+from builds.selectors import reuse
 from builds.selectors.universe import DatabaseUniverse
 from builds.services.submission.request import SubmissionRequest
 from mbs import expansion
@@ -30,6 +32,7 @@ class Prepared:
     :param scmurl: of exactly the revision that was read; None for a document that was sent.
     :param version: the document's, or made from the time of the commit, without the base module's prefix.
     :param components: in the order of their batches, each with what git says of it.
+    :param reuse_from: the build that the request wants components from.
     """
 
     documents: Sequence[StreamV2]
@@ -38,6 +41,7 @@ class Prepared:
     version: int
     components: Sequence[tuple[Placed, VerifiedComponent]]
     expansion: expansion.Expansion
+    reuse_from: ModuleBuild | None = None
 
 
 def prepare(request: SubmissionRequest) -> Prepared:
@@ -46,6 +50,7 @@ def prepare(request: SubmissionRequest) -> Prepared:
     :raises MBSError: the first step that finds faults names all that it found.
     """
     options = scm_options()
+    reuse_from = reuse.named(request.reuse_components_from) if request.reuse_components_from else None
     scmurl, commit, moment = None, "", timezone.now()
     if request.modulemd:
         text, name, stream = request.modulemd, request.module_name, request.module_stream
@@ -65,6 +70,7 @@ def prepare(request: SubmissionRequest) -> Prepared:
         version=_version(request, document, moment),
         components=_components(document, request, options),
         expansion=expanded,
+        reuse_from=reuse_from,
     )
 
 

@@ -1,0 +1,141 @@
+"""What the builds of a submission are, before they are recorded: planning and recording share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from builds.models import ComponentBuild, ModuleBuild
+from builds.selectors.history import expected_seconds
+from builds.services.submission.request import SubmissionRequest
+from builds.services.submission.sources import Prepared
+from mbs import macros, modulemd
+from mbs.batches import MACROS_BATCH
+from mbs.contexts import prefixed_version
+from mbs.expansion import ExpandedBuild
+from mbs.nsvc import NSVC
+from mbs.states import BuildState
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One build of an expansion.
+
+    :param build: not saved, unless it ``exists`` already.
+    :param components: not saved either; of a build that exists those that it has.
+    """
+
+    expanded: ExpandedBuild
+    nsvc: NSVC
+    exists: bool
+    build: ModuleBuild
+    components: list[ComponentBuild]
+
+    @property
+    def begins(self) -> bool:
+        """Whether submitting it sets it in motion: it is new, or failed."""
+        return not self.exists or self.build.state == BuildState.FAILED
+
+
+def drafts(request: SubmissionRequest, prepared: Prepared) -> list[Draft]:
+    """All builds of an expansion, in its order."""
+    packages = [component.package for _, component in prepared.components]
+    seconds = expected_seconds([macros.PACKAGE, *packages])
+    return [_draft(request, prepared, expanded, seconds) for expanded in prepared.expansion.builds]
+
+
+def _draft(
+    request: SubmissionRequest, prepared: Prepared, expanded: ExpandedBuild, seconds: Mapping[str, float]
+) -> Draft:
+    nsvc = _nsvc(request, prepared, expanded)
+    known = ModuleBuild.objects.filter(
+        name=nsvc.name, stream=nsvc.stream, version=nsvc.version, context=nsvc.context
+    ).first()
+    if known is not None:
+        return Draft(expanded, nsvc, True, known, list(known.component_builds.order_by("batch", "pk")))
+    build = _build(request, prepared, expanded, nsvc)
+    return Draft(expanded, nsvc, False, build, list(_components(build, prepared, seconds)))
+
+
+def _nsvc(request: SubmissionRequest, prepared: Prepared, expanded: ExpandedBuild) -> NSVC:
+    """Name of a build; a scratch build gets the first suffix of its context that is free."""
+    version = str(prefixed_version(prepared.version, expanded.base.stream if expanded.base else None))
+    nsvc = NSVC(expanded.document.name, expanded.document.stream, version, expanded.context)
+    if not request.scratch:
+        return nsvc
+    taken = set(
+        ModuleBuild.objects.filter(name=nsvc.name, stream=nsvc.stream, version=version).values_list(
+            "context", flat=True
+        )
+    )
+    contexts = (f"{nsvc.context}_{number}" for number in count(1))
+    return replace(nsvc, context=next(context for context in contexts if context not in taken))
+
+
+def _build(
+    request: SubmissionRequest, prepared: Prepared, expanded: ExpandedBuild, nsvc: NSVC
+) -> ModuleBuild:
+    """All of it that does not depend on its number."""
+    document = _document(prepared, expanded, nsvc)
+    return ModuleBuild(
+        name=nsvc.name,
+        stream=nsvc.stream,
+        version=nsvc.version,
+        context=nsvc.context,
+        state=BuildState.INIT,
+        scratch=request.scratch,
+        scmurl=prepared.scmurl,
+        commit=prepared.commit,
+        modulemd=modulemd.dump(document),
+        owner=request.owner,
+        graph=any(placed.after for placed, _ in prepared.components),
+        batches=max((placed.batch for placed, _ in prepared.components), default=0),
+        srpms=list(request.srpms),
+        rebuild_strategy=request.strategy,
+        reuse_components_from=prepared.reuse_from,
+        buildrequires=document.mbs["buildrequires"],
+        requires=[each.requires for each in document.dependencies],
+        build_context=expanded.contexts.build_context,
+        build_context_no_bms=expanded.contexts.build_context_no_bms,
+        runtime_context=expanded.contexts.runtime_context,
+    )
+
+
+def _document(prepared: Prepared, expanded: ExpandedBuild, nsvc: NSVC) -> modulemd.StreamV2:
+    """The document as it is built: named, with the service's notes."""
+    notes: dict[str, Any] = {**expanded.document.mbs, "commit": prepared.commit}
+    notes["rpms"] = {component.package: {"ref": component.commit} for _, component in prepared.components}
+    if prepared.scmurl:
+        notes["scmurl"] = prepared.scmurl
+    xmd = {**expanded.document.xmd, "mbs": notes}
+    return replace(expanded.document, version=int(nsvc.version), context=nsvc.context, xmd=xmd)
+
+
+def _components(
+    build: ModuleBuild, prepared: Prepared, seconds: Mapping[str, float]
+) -> Iterator[ComponentBuild]:
+    """The macros, when there is anything to build with them, and the components in their batches."""
+    if not prepared.components:
+        return
+    yield ComponentBuild(
+        module_build=build,
+        package=macros.PACKAGE,
+        batch=MACROS_BATCH,
+        build_time_only=True,
+        weight=seconds.get(macros.PACKAGE, 0.0),
+    )
+    packages = {placed.key: component.package for placed, component in prepared.components}
+    for placed, component in prepared.components:
+        yield ComponentBuild(
+            module_build=build,
+            package=component.package,
+            scmurl=component.repository,
+            ref=component.commit,
+            batch=placed.batch,
+            build_after=sorted(packages[key] for key in placed.after),
+            blocked=bool(placed.after),
+            arches=placed.component.arches,
+            weight=seconds.get(component.package, 0.0),
+        )
