@@ -9,6 +9,7 @@ from builds.api.views.components import ComponentBuildViewSet
 from builds.api.views.documents import FinalModulemdViewSet, ImportViewSet
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.monitoring import MetricsViewSet
+from builds.api.views.plan import PlanViewSet
 from builds.api.views.service import AboutViewSet, RebuildStrategyViewSet, RootViewSet
 from builds.api.views.tokens import TokenViewSet
 
@@ -22,6 +23,7 @@ class Router(SimpleRouter):
 
 
 router = Router()
+router.register("module-builds/plan", PlanViewSet, basename="plan")
 router.register("module-builds", ModuleBuildViewSet, basename="module-build")
 router.register("component-builds", ComponentBuildViewSet, basename="component-build")
 router.register("about", AboutViewSet, basename="about")

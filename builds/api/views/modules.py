@@ -14,13 +14,14 @@ from builds.api import filtersets, serializers
 from builds.api.pagination import Messages
 from builds.api.parameters import Shape
 from builds.api.permissions import acting_for, require_login, require_owner, require_submitter
+from builds.api.submissions import submission_request
 from builds.api.views.base import BuildViewSet
 from builds.models import ModuleBuild
 from builds.observing import context
 from builds.representations import DEFAULT_COLUMNS, SHORT_COLUMNS
 from builds.services import cancellation, health, rebuilding
 from builds.services.identity import Identity, Scope
-from builds.services.submission import SubmissionRequest, submit
+from builds.services.submission import submit
 from mbs.errors import InvalidInput
 from mbs.states import BuildState
 
@@ -54,13 +55,9 @@ class ModuleBuildViewSet(BuildViewSet):
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Submit a module."""
         user = require_submitter(request.user)
-        values = self.read()
-        values["owner"] = acting_for(user, values)
-        if values.get("modulemd"):
-            # rpkg names the checkout that the file lies in as well: the file is what counts.
-            values.pop("scmurl", None)
+        wanted = submission_request(user, self.read())
         health.require_broker()
-        return self._submitted(request, submit(SubmissionRequest(**values)))
+        return self._submitted(request, submit(wanted))
 
     def partial_update(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Cancel a module build that is on its way."""

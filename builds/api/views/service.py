@@ -16,15 +16,10 @@ from builds.api import urls_of
 from builds.api.views.base import ApiViewSet
 from mbs import __version__
 from mbs.errors import NotFound
+from mbs.reuse import STRATEGIES
 
 API_VERSION = 2
 RESOURCES = ("module-builds", "component-builds", "rebuild-strategies", "about")
-
-STRATEGIES = {
-    "all": "Every component is built anew.",
-    "changed-and-after": "What has changed is built anew, and everything in the batches after it.",
-    "only-changed": "Only what has changed is built anew.",
-}
 
 
 class AboutViewSet(ApiViewSet):
