@@ -30,7 +30,8 @@ def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
         [OutboxMessage(module_build_id=build_id, topic=topic, body=body) for topic, body in messages]
     )
     transaction.on_commit(lambda: shared().to_send.inc(len(rows)), robust=True)
-    transaction.on_commit(partial(flush, build_id))
+    # Whatever becomes of them, it is no fault of who recorded the fact, nor of what is to be done next.
+    transaction.on_commit(partial(flush, build_id), robust=True)
 
 
 def flush(build_id: int) -> int:
@@ -112,5 +113,6 @@ def resend(messages: QuerySet[OutboxMessage]) -> int:
     builds = set(messages.values_list("module_build_id", flat=True))
     count = messages.update(published_at=None)
     for build_id in builds:
-        transaction.on_commit(partial(flush, build_id))
+        # Whatever becomes of them, it is no fault of who recorded the fact, nor of what is to be done next.
+    transaction.on_commit(partial(flush, build_id), robust=True)
     return count

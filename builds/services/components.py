@@ -108,13 +108,14 @@ def record(
             return
         ComponentBuild.objects.bulk_update(changed, _FIELDS)
         ComponentBuildTrace.objects.bulk_create(history)
-        if history:
-            outbox.add(build.pk, [(TOPIC, component_message(_as_of(step), build)) for step in history])
         wanting = [c for c in changed if c.settled or c.task_id is None]
         # Whoever submits a component looks at it again by itself.
         dispatch.wake(c.wait_key for c in wanting if c.pk not in (submissions or {}))
         if wanting:
             transaction.on_commit(slots.wake_next)
+        if history:
+            # Behind the wakes, which must not wait for the bus.
+            outbox.add(build.pk, [(TOPIC, component_message(_as_of(step), build)) for step in history])
 
 
 def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
@@ -169,9 +170,9 @@ def fail(build: ModuleBuild, component_id: int, reason: str) -> None:
         component.time_completed = timezone.now()
         component.save(update_fields=["state", "state_reason", "time_completed"])
         _trace(component).save()
-        outbox.add(build.pk, [(TOPIC, component_message(component, build))])
         dispatch.wake(component.wait_key)
         transaction.on_commit(slots.wake_next)
+        outbox.add(build.pk, [(TOPIC, component_message(component, build))])
 
 
 def stop(build: ModuleBuild) -> None:
