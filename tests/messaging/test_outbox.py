@@ -54,6 +54,17 @@ def test_messages_go_out_after_commit_and_not_before(build, bus):
     assert bus.taken == ["a"]
 
 
+def test_a_publisher_that_is_broken_is_no_fault_of_who_records(build, bus, monkeypatch, caplog):
+    done = []
+    monkeypatch.setattr(bus, "publish", lambda messages: 1 / 0)
+    with transaction.atomic():
+        outbox.add(build.pk, [("a", {})])
+        transaction.on_commit(lambda: done.append("next"))
+    assert done == ["next"]
+    assert "ZeroDivisionError" in caplog.text
+    assert OutboxMessage.objects.filter(published_at=None).count() == 1
+
+
 def test_a_transaction_that_is_rolled_back_tells_nothing(build, bus):
     with transaction.atomic():
         outbox.add(build.pk, [("a", {})])
