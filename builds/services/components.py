@@ -39,6 +39,17 @@ _FIELDS = [
 ]
 
 
+def estimate(build: ModuleBuild) -> None:
+    """Ask the build system how long components take that this service has never built."""
+    unknown = {
+        component.package: component for component in build.component_builds.filter(weight=0, state=None)
+    }
+    seconds = build_system().expected_seconds(sorted(unknown))
+    for package, weight in seconds.items():
+        unknown[package].weight = weight
+    ComponentBuild.objects.bulk_update([unknown[package] for package in seconds], ["weight"])
+
+
 def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> None:
     """Have the build system build components whose slot and submission lease the caller holds.
 

@@ -28,6 +28,7 @@ def initialize(build_id: int, run: int) -> Outcome:
     if build.state == BuildState.INIT:
         build.arch_names = arches.settle(build, build_system().arches(as_module(build)))
         reuse.apply(build)
+        components.estimate(build)
         _move(build, BuildState.WAIT, arch_names=build.arch_names)
     elif build.state != BuildState.WAIT:
         raise Obsolete

@@ -11,7 +11,7 @@ from typing import Any
 import koji
 
 from buildsys.base import Job, Module, Submission, TaskState, TaskStatus
-from buildsys.koji.errors import describe
+from buildsys.koji.errors import last_line
 from buildsys.koji.session import Hub, outcome, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.koji.tags import build_tag, target
@@ -206,8 +206,8 @@ def _by_artifact(tasks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], in
 def _reason(detail: Any) -> str:
     """Why a task failed, in a line. The hub answers a result, a fault, or an error about asking."""
     if not succeeded(detail):
-        return str(detail._result.get("faultString", ""))[:1000]
+        return last_line(str(detail._result.get("faultString", "")))
     result = detail.result
-    if isinstance(result, dict) and "faultString" in result:
-        return describe(koji.GenericError(str(result["faultString"])))
-    return str(result)[:1000]
+    return last_line(
+        str(result["faultString"] if isinstance(result, dict) and "faultString" in result else result)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ _PASSING = (
 )
 #: what the hub says when it has forgotten the session, as after its database was restored
 _NO_SESSION = ("Invalid session", "Invalid callnum", "Not logged in")
+_CLASS = re.compile(r"^[\w.]+(Error|NotAllowed|Expired|Offline|Fault): ")
 _DOCTOR = "Run `mbs-manager doctor`: it says which permission is missing and how to grant it."
 
 
@@ -70,7 +72,12 @@ def translate(error: Exception) -> BuildSystemError | BuildSystemUnavailable:
 
 
 def describe(error: Exception) -> str:
-    """The last line of what happened: faults of the hub may carry a whole traceback."""
+    """What happened, in a line: hubs may be set to answer whole tracebacks."""
     text = error.faultString if isinstance(error, Fault) else str(error)
+    return last_line(text) or type(error).__name__
+
+
+def last_line(text: str) -> str:
+    """The last line of a traceback, without the name of the error's class; of other texts, the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:1000]
+    return _CLASS.sub("", lines[-1])[:1000] if lines else ""

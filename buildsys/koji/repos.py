@@ -15,7 +15,7 @@ from typing import Any
 import koji
 
 from buildsys.base import BuildSystemError, Module, RepoState, RepoStatus
-from buildsys.koji.errors import describe
+from buildsys.koji.errors import last_line
 from buildsys.koji.session import Hub
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.koji.tags import build_tag
@@ -142,14 +142,16 @@ def _ask_request(hub: Hub, module: Module, number: int) -> _Answer:
 def _ask_task(hub: Hub, module: Module, number: int) -> _Answer:
     with hub.multicall(strict=False) as calls:
         info = calls.getTaskInfo(number)
-        result = calls.getTaskResult(number, raise_fault=False)
+        result = calls.getTaskResult(number)
     task = info.result
     if task is None:
         return _Answer(failed=f"Koji does not know task {number}")
     if task["state"] in OPEN_TASKS:
         return _Answer()
     if task["state"] in _ENDED:
-        text = describe(koji.GenericError(str(result._result)))
+        text = last_line(
+            str(result._result.get("faultString", "") if isinstance(result._result, dict) else "")
+        )
         return _Answer(failed=f"task {number} {koji.TASK_STATES[task['state']]}: {text}")
     return _checked(module, hub.call("repoInfo", result.result[0]))
 

@@ -15,7 +15,7 @@ from typing import Any
 import koji
 
 from buildsys.base import BuildSystemUnavailable
-from buildsys.koji.errors import mapped
+from buildsys.koji.errors import describe, mapped
 from mbs.errors import ConfigurationError
 
 #: calls in one HTTP request: the hub's bound is 4 MB for a request, and a call takes about half a KB
@@ -167,7 +167,8 @@ class Hub:
             login(**arguments)
         except (koji.GenericError, koji.PythonImportError) as error:
             raise BuildSystemUnavailable(
-                f"The login at {self.profile['server']} by {self.profile['authtype']} failed: {error}",
+                f"The login at {self.profile['server']} by {self.profile['authtype']} failed: "
+                f"{describe(error)}",
                 code="koji_login_failed",
                 hint="Check KOJI_PROFILE, the credentials, and `mbs-manager doctor`.",
             ) from error

@@ -1,0 +1,76 @@
+"""For sweeps: builds that ended some time ago, builds that are stuck, and tags that somebody changed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from builds.models import ComponentBuild, ModuleBuild, Wait
+from builds.services import transitions
+from builds.services.systems import as_module, build_system
+from mbs.errors import MBSError
+from mbs.states import ACTIVE, BuildState, parse_build_state
+
+
+def ended_long_ago() -> list[str]:
+    """Tags of builds that ended, where the build system still keeps what only building needs."""
+    kept = build_system().prepared()
+    before = timezone.now() - timedelta(seconds=settings.MBS.KOJI_TARGET_DELETE_TIME)
+    ended = ModuleBuild.objects.exclude(state__in=ACTIVE).filter(time_completed__lt=before)
+    return sorted(set(ended.filter(koji_tag__in=kept).values_list("koji_tag", flat=True)))
+
+
+def failed_long_ago() -> QuerySet[ModuleBuild]:
+    """Builds that failed so long ago that nobody will resume them."""
+    before = timezone.now() - timedelta(days=settings.MBS.CLEANUP_FAILED_BUILDS_TIME)
+    return ModuleBuild.objects.filter(state=BuildState.FAILED, time_completed__lt=before)
+
+
+def discard(build: ModuleBuild) -> None:
+    """failed -> garbage: what was built for it may be cleaned up."""
+    build_system().discard(as_module(build))
+    transitions.move(build, BuildState.GARBAGE, reason=build.state_reason)
+
+
+def stuck() -> QuerySet[ModuleBuild]:
+    """Builds in which nothing has happened for days."""
+    before = timezone.now() - timedelta(days=settings.MBS.CLEANUP_STUCK_BUILDS_TIME)
+    states = [parse_build_state(word) for word in settings.MBS.CLEANUP_STUCK_BUILDS_STATES]
+    return ModuleBuild.objects.filter(state__in=states, progress_at__lt=before)
+
+
+def give_up(build: ModuleBuild) -> None:
+    """Fail a stuck build, and say where it got stuck."""
+    wait = Wait.objects.filter(module_build=build).order_by("pk").first()
+    where = f"{wait.what}, since {wait.created_at:%Y-%m-%d %H:%M} UTC" if wait else "nothing works on it"
+    transitions.fail(
+        build.pk,
+        MBSError(
+            f"Nothing has happened for {settings.MBS.CLEANUP_STUCK_BUILDS_TIME} days in {build.state_name}, "
+            f"batch {build.batch} ({build.phase}): {where}.",
+            code="stuck",
+            hint="Look at what it waited for, and resubmit.",
+        ),
+    )
+
+
+def building() -> QuerySet[ModuleBuild]:
+    """Builds of which something is in the build system's tags."""
+    tagged = ComponentBuild.objects.filter(tagged=True).exclude(nvr=None)
+    return ModuleBuild.objects.filter(state=BuildState.BUILD, pk__in=tagged.values("module_build"))
+
+
+def mend_tags(build: ModuleBuild) -> None:
+    """Tag again what somebody has untagged."""
+    system, module = build_system(), as_module(build)
+    components = list(build.component_builds.filter(tagged=True).exclude(nvr=None))
+    nvrs = {str(c.nvr): c.tagged_in_final for c in components}
+    tagged = system.tagged(module, list(nvrs))
+    for final in (True, False):
+        there = tagged.buildroot & tagged.final if final else tagged.buildroot
+        missing = [nvr for nvr, in_final in nvrs.items() if in_final is final and nvr not in there]
+        if missing:
+            system.tag(module, missing, final=final)
