@@ -113,6 +113,5 @@ def resend(messages: QuerySet[OutboxMessage]) -> int:
     builds = set(messages.values_list("module_build_id", flat=True))
     count = messages.update(published_at=None)
     for build_id in builds:
-        # Whatever becomes of them, it is no fault of who recorded the fact, nor of what is to be done next.
-    transaction.on_commit(partial(flush, build_id), robust=True)
+        transaction.on_commit(partial(flush, build_id))
     return count
