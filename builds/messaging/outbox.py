@@ -31,7 +31,7 @@ def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
     )
     transaction.on_commit(lambda: shared().to_send.inc(len(rows)), robust=True)
     # Whatever becomes of them, it is no fault of who recorded the fact, nor of what is to be done next.
-    transaction.on_commit(partial(flush, build_id), robust=True)
+    transaction.on_commit(lambda: flush(build_id), robust=True)
 
 
 def flush(build_id: int) -> int:
