@@ -1,6 +1,7 @@
 """Set work in motion: send tasks by name, and send parked tasks again. Always after commit.
 
-A broker that is away is no error here: the fact is committed, and a sweep finds what was not started.
+A broker that is away is no error here: the fact is committed, and a sweep finds what was not started. For
+the same reason what runs after commit is ``robust``: a fault of one must not keep the others from running.
 """
 
 from __future__ import annotations
@@ -8,29 +9,32 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 from celery import current_app
 from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from builds.models import Wait
 from builds.observing.celery import WOKEN
 
 log = logging.getLogger(__name__)
 
+#: what sending a task raises while the broker is away; a chord talks to Redis directly
+BROKER_AWAY = (OperationalError, RedisError)
+
 
 def send(task: str, *args: int | float | str, countdown: float = 0) -> None:
     """Send a task by name after commit."""
-    transaction.on_commit(partial(send_now, task, *args, countdown=countdown))
+    transaction.on_commit(lambda: send_now(task, *args, countdown=countdown), robust=True)
 
 
 def send_now(task: str, *args: int | float | str, countdown: float = 0) -> None:
     """Send a task by name at once."""
     try:
         current_app.send_task(task, args=args, countdown=countdown or None)
-    except OperationalError as error:
+    except BROKER_AWAY as error:
         log.warning("Task %s%s was not sent, the broker is away: %s", task, args, error)
 
 
@@ -43,7 +47,7 @@ def wake(keys: str | Iterable[str]) -> None:
     """Send again what is parked under these keys. Harmless when nothing is, or when nothing changed."""
     keys = [keys] if isinstance(keys, str) else list(keys)
     if keys:
-        transaction.on_commit(partial(_wake, keys))
+        transaction.on_commit(lambda: _wake(keys), robust=True)
 
 
 def wake_waits(waits: Sequence[Wait]) -> None:
@@ -57,7 +61,7 @@ def wake_waits(waits: Sequence[Wait]) -> None:
         headers = {**signature.options.get("headers", {}), WOKEN: time.time()}
         try:
             signature.set(headers=headers).apply_async()
-        except OperationalError as error:
+        except BROKER_AWAY as error:
             log.warning("%s stays parked, the broker is away: %s", wait, error)
 
 

@@ -50,7 +50,7 @@ def flush(build_id: int) -> int:
             until = _extend(build_id, until)
     except BusUnavailable as error:
         shared().unsent.inc()
-        with context.about(build=build_id):
+        with context.about(**context.of_number(build_id)):
             log.warning("Messages of module build %s wait for the bus: %s", build_id, error)
         ModuleBuild.objects.filter(pk=build_id, publishing_until=until).update(publishing_until=None)
     return published
@@ -96,7 +96,7 @@ def _publish(build_id: int) -> int:
     messages = list(pending.order_by("id")[:CHUNK])
     if not messages:
         return 0
-    with context.about(build=build_id):
+    with context.about(**context.of_number(build_id)):
         confirmed = publisher().publish(messages)
     shared().sent.inc(confirmed)
     OutboxMessage.objects.filter(pk__in=[message.pk for message in messages[:confirmed]]).update(

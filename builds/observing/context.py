@@ -12,8 +12,15 @@ from contextvars import ContextVar, Token
 from types import MappingProxyType
 from typing import Any
 
+from django.apps import apps
+from django.db import Error
+
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _facts: ContextVar[Mapping[str, object]] = ContextVar("mbs_facts", default=_NOTHING)
+
+#: number -> NSVC, which never changes; more than one process has builds in hand
+_names: dict[int, str] = {}
+_REMEMBERED = 1000
 
 Mark = Token[Mapping[str, object]]
 
@@ -51,3 +58,19 @@ def about(**facts: object) -> Iterator[None]:
 def of(build: Any) -> dict[str, object]:
     """The facts about a row of ``ModuleBuild``."""
     return {"build": build.pk, "nsvc": build.nsvc}
+
+
+def of_number(build_id: int) -> dict[str, object]:
+    """The facts about a module build that is known by its number; its name is asked for once per process."""
+    if build_id not in _names:
+        rows = apps.get_model("builds", "ModuleBuild").objects.filter(pk=build_id)
+        try:
+            found = rows.values_list("name", "stream", "version", "context").first()
+        except Error:  # whoever works on the build is about to find the database away, and handles it
+            found = None
+        if found is None:
+            return {"build": build_id}
+        if len(_names) >= _REMEMBERED:
+            _names.clear()
+        _names[build_id] = ":".join(found)
+    return {"build": build_id, "nsvc": _names[build_id]}

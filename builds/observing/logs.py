@@ -9,6 +9,7 @@ import logging
 import time
 from typing import Any
 
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from builds.observing import context
@@ -16,7 +17,10 @@ from builds.observing import context
 #: the packages of this service
 OURS = ("mbs", "scm", "buildsys", "builds", "config")
 #: servers that bring handlers of their own: one stream in one format is better
-SERVERS = ("uvicorn", "uvicorn.access", "gunicorn.error", "gunicorn.access")
+SERVERS = ("uvicorn", "gunicorn.error")
+
+#: what libraries attach to their lines: a task said twice, a request as Python sees it, colours
+_NOISE = ("data", "request", "color_message")
 
 
 def configuration(level: str, form: str) -> dict[str, Any]:
@@ -36,6 +40,8 @@ def configuration(level: str, form: str) -> dict[str, Any]:
         "loggers": {
             **dict.fromkeys((*OURS, "celery"), said),
             **{name: {"handlers": [], "propagate": True, "level": "INFO"} for name in SERVERS},
+            # Of requests ``builds.observing.requests`` says what matters, with their context.
+            "uvicorn.access": {"level": "WARNING"},
             # That a task came in is said by the process that does not run it; its end says as much.
             "celery.worker.strategy": {"level": "WARNING"},
         },
@@ -60,7 +66,7 @@ class LineFormatter(JsonFormatter):
     """A JSON object on one line: time (UTC), level, logger, message, context, and what ``extra`` brought."""
 
     def __init__(self) -> None:
-        super().__init__("%(message)s")
+        super().__init__("%(message)s", reserved_attrs=[*RESERVED_ATTRS, *_NOISE])
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
@@ -73,4 +79,3 @@ class LineFormatter(JsonFormatter):
             **context.current(),
         )
         super().add_fields(log_data, record, message_dict)
-        log_data.pop("color_message", None)  # uvicorn's, for terminals

@@ -42,8 +42,8 @@ class RequestMiddleware:
         response = self.get_response(request)
         seconds = time.perf_counter() - started
         count(request.method or "", route_of(request), response.status_code, seconds)
-        if request.method not in _READING:
-            log.info("%s %s: %s", request.method, request.path, response.status_code)
+        level = logging.DEBUG if request.method in _READING else logging.INFO
+        log.log(level, "%s %s: %s in %.3f s", request.method, request.path, response.status_code, seconds)
         response[HEADER] = number
         return response
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -61,7 +60,8 @@ def announce(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) ->
         messages.append((TOPIC, module_message(build, component_ids=component_ids, siblings=siblings)))
     build.state, build.state_reason = last
     outbox.add(build.pk, messages)
-    transaction.on_commit(partial(_report, build, states), robust=True)
+    # Not a partial, which has no name that Django could tell if it failed.
+    transaction.on_commit(lambda: _report(build, states), robust=True)
 
 
 def _report(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) -> None:

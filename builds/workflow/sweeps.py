@@ -21,7 +21,7 @@ from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, Tas
 from builds.observing import context
 from builds.services import components, slots
 from builds.services.systems import build_system
-from builds.workflow import graph
+from builds.workflow import cleaning, graph
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 
 log = logging.getLogger(__name__)
@@ -111,6 +111,29 @@ def publish_outbox() -> dict[str, int]:
     return _each(outbox.pending_builds(), outbox.flush, "builds")
 
 
+def lost_tags() -> dict[str, int]:
+    """Compare the build system's tags with what was built."""
+    return _each(cleaning.building(), cleaning.mend_tags, "builds")
+
+
+def old_targets() -> dict[str, int]:
+    """Remove what only building needed, some time after the end."""
+    tags = cleaning.ended_long_ago()
+    if tags:
+        build_system().retire(tags)
+    return {"retired": len(tags)}
+
+
+def old_failures() -> dict[str, int]:
+    """Builds that failed long ago become garbage."""
+    return _each(cleaning.failed_long_ago(), cleaning.discard, "discarded")
+
+
+def stuck_builds() -> dict[str, int]:
+    """Builds in which nothing happens any more fail, saying where."""
+    return _each(cleaning.stuck(), cleaning.give_up, "failed_as_stuck")
+
+
 def clean_up() -> dict[str, int]:
     """Forget messages that were published, and crashes, some time ago."""
     before = timezone.now() - KEEP
@@ -126,6 +149,10 @@ SWEEPS: dict[str, Callable[[], dict[str, int]]] = {
     "open_builds": open_builds,
     "open_repos": open_repos,
     "outbox": publish_outbox,
+    "lost_tags": lost_tags,
+    "old_targets": old_targets,
+    "old_failures": old_failures,
+    "stuck_builds": stuck_builds,
     "clean_up": clean_up,
 }
 
@@ -181,5 +208,7 @@ def _facts(item: object) -> dict[str, object]:
         case ModuleBuild():
             return context.of(item)
         case Wait():
-            return {"build": item.module_build_id}
-    return {"build": item}
+            return context.of_number(item.module_build_id)
+        case int():
+            return context.of_number(item)
+    return {}
