@@ -1,0 +1,148 @@
+"""Every build system as the contract suite drives it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from buildsys.base import BuildSystem, Job, Module, RepoState, Submission, TaskState, TaskStatus
+from buildsys.koji.options import KojiOptions
+from buildsys.koji.session import Access
+from buildsys.koji.system import KojiBuildSystem
+from buildsys.koji.tags import TagOptions
+from buildsys.local.system import LocalBuildSystem
+from buildsys.simulated import SimulatedBuildSystem
+from mbs.macros import PACKAGE
+from tests.buildsys.packages import module, spec
+from tests.koji.double import HubDouble
+
+COMMIT = "0123456789012345678901234567890123456789"
+
+
+@dataclass
+class Rig:
+    """A build system, and how its builds come to an end. The package ``fails-always`` never builds."""
+
+    system: Any
+    arches: tuple[str, ...]
+    base_tag: str = "platform-build"
+
+    def module(self, version: str = "1", **changes: object) -> Module:
+        """A module that is prepared to build ``one``, ``two`` and ``fails-always``."""
+        made = module(
+            id=int(version),
+            version=version,
+            tag=f"module-tiny-1-{version}-c0ffee12",
+            disttag=f"module+el9+{version}+0a1b2c3d",
+            arches=self.arches,
+            buildrequires={"platform": {"stream": "el9", "koji_tag": self.base_tag}},
+        )
+        made = replace(made, **changes)  # type: ignore[arg-type]
+        self.system.prepare(made, ["one", "two", "fails-always"])
+        return made
+
+    def job(self, of: Module, component: int, package: str, *, attempt: int = 1) -> Job:
+        source = f"https://git.example.org/rpms/{package}#{COMMIT}"
+        return Job(component, attempt, of, package, source=source)
+
+    def end(self, submissions: Sequence[Submission]) -> list[TaskStatus]:
+        """What became of submissions, once all have ended."""
+        end = time.monotonic() + 10
+        while True:
+            statuses: list[TaskStatus] = self.system.statuses([each.task_id for each in submissions])
+            if all(status.state is not TaskState.OPEN for status in statuses):
+                return statuses
+            assert time.monotonic() < end, statuses
+            time.sleep(0.01)
+
+    def build(self, job: Job) -> str:
+        """The NVR of a job that must succeed."""
+        (status,) = self.end(self.system.submit([job]))
+        assert status.state is TaskState.COMPLETE, status
+        return status.nvr
+
+    def tag(self, of: Module, nvrs: list[str], *, final: bool = True) -> None:
+        """Tag builds and wait until they are tagged."""
+        end = time.monotonic() + 10
+        while True:
+            self.system.tag(of, nvrs, final=final)
+            tagged = self.system.tagged(of, nvrs)
+            if set(nvrs) <= (tagged.buildroot & tagged.final if final else tagged.buildroot):
+                return
+            assert time.monotonic() < end, tagged
+            time.sleep(0.01)
+
+    def repo(self, of: Module, nvrs: list[str]) -> Any:
+        """What became of a request for a repository, once it is known."""
+        request = self.system.request_repo(of)
+        end = time.monotonic() + 10
+        while (status := self.system.repo_status(of, request, nvrs)).state is RepoState.OPEN:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        return status
+
+
+@dataclass
+class KojiRig(Rig):
+    """Its modules have their macros package in the buildroot, as in all batches but the first."""
+
+    double: HubDouble = field(default_factory=HubDouble)
+
+    def module(self, version: str = "1", **changes: object) -> Module:
+        made = super().module(version, **changes)
+        with self.double.lock:
+            macros = self.double.books.new_build(f"{PACKAGE}-0.1-1.{made.disttag}", "COMPLETE")
+            self.double.put(self.double.books.tags[f"{made.tag}-build"], macros)
+        return made
+
+
+class LocalRig(Rig):
+    """Its builds are run by whoever asks, and their spec files come with the jobs."""
+
+    def job(self, of: Module, component: int, package: str, *, attempt: int = 1) -> Job:
+        text = spec(package, build="false" if package.startswith("fails-") else "")
+        return Job(component, attempt, of, package, spec=text)
+
+    def end(self, submissions: Sequence[Submission]) -> list[TaskStatus]:
+        for submission in submissions:
+            self.system.run(submission.task_id)
+        return super().end(submissions)
+
+
+def simulated(folder: Path) -> Iterator[Rig]:
+    system = SimulatedBuildSystem(
+        folder / "books.sqlite3", send=lambda number, delay: None, build_seconds=0.2, repo_seconds=0.02
+    )
+    yield Rig(system, ("x86_64",))
+
+
+def local(folder: Path) -> Iterator[Rig]:
+    system = LocalBuildSystem(folder / "local", send=lambda number, delay: None)
+    rig = LocalRig(system, ())
+    rig.arches = system.arches(module())
+    yield rig
+
+
+def koji(folder: Path) -> Iterator[Rig]:
+    double = HubDouble(build_seconds=0.2, repo_seconds=0.02, tag_seconds=0.02).start()
+    yield KojiRig(koji_system(double, folder), ("x86_64",), double=double)
+    double.stop()
+
+
+def koji_system(double: HubDouble, folder: Path, **options: Any) -> KojiBuildSystem:
+    """A build system that uses a hub double."""
+    config = double.write_profile(folder / "koji.conf")
+    access = Access(config, "koji", user="mbs", password="mbs", timeout=5, retry_interval=0.01)
+    values: dict[str, Any] = {"access": access, "tags": TagOptions("module-tags"), **options}
+    return KojiBuildSystem(KojiOptions(**values))
+
+
+RIGS = {"simulated": simulated, "local": local, "koji": koji}
+
+
+def check_protocol(system: BuildSystem) -> BuildSystem:
+    """For the type checker: every system is one."""
+    return system

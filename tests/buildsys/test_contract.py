@@ -1,0 +1,130 @@
+"""What every build system promises (``buildsys.base``), asked of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from buildsys.base import RepoState, TaskState
+from tests.buildsys.rigs import RIGS, Rig
+
+
+@pytest.fixture(params=list(RIGS))
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    yield from RIGS[request.param](tmp_path)
+
+
+def test_a_build_is_submitted_once_and_adopted_for_ever(rig: Rig) -> None:
+    jobs = [rig.job(rig.module(), 1, "one")]
+    assert rig.system.find(jobs) == [None]
+    submissions = rig.system.submit(jobs)
+    assert rig.system.submit(jobs) == rig.system.find(jobs) == submissions
+    (status,) = rig.end(submissions)
+    assert (status.task_id, status.state) == (submissions[0].task_id, TaskState.COMPLETE)
+    assert status.nvr.startswith("one-")
+    assert rig.system.submit(jobs) == rig.system.find(jobs) == submissions
+    again = [rig.job(jobs[0].module, 1, "one", attempt=2)]
+    assert rig.system.submit(again) == submissions, "what is complete is adopted by later attempts"
+
+
+def test_a_failed_build_says_why_and_is_built_anew_by_the_next_attempt(rig: Rig) -> None:
+    module = rig.module()
+    first = rig.system.submit([rig.job(module, 1, "fails-always")])
+    (status,) = rig.end(first)
+    assert status.state is TaskState.FAILED
+    assert status.reason
+    assert rig.system.find([rig.job(module, 1, "fails-always")]) == [None]
+    second = rig.system.submit([rig.job(module, 1, "fails-always", attempt=2)])
+    assert second[0].task_id != first[0].task_id
+    assert rig.system.statuses([first[0].task_id]) == [status], "an end is final"
+
+
+def test_answers_come_in_the_order_of_the_questions(rig: Rig) -> None:
+    module, other = rig.module("1"), rig.module("2")
+    jobs = [rig.job(module, 1, "one"), rig.job(other, 2, "one"), rig.job(module, 3, "fails-always")]
+    before = rig.system.submit(jobs[1:2])
+    submissions = rig.system.submit(jobs)
+    assert submissions[1] == before[0]
+    assert len({each.task_id for each in submissions}) == 3
+    statuses = rig.end(submissions)
+    assert [status.state.value for status in statuses] == ["complete", "complete", "failed"]
+    back = rig.system.statuses([each.task_id for each in reversed(submissions)])
+    assert back == statuses[::-1]
+
+
+def test_an_open_build_can_be_cancelled_and_an_ended_one_is_let_be(rig: Rig) -> None:
+    module = rig.module()
+    done = rig.system.submit([rig.job(module, 1, "one")])
+    rig.end(done)
+    open_ = rig.system.submit([rig.job(module, 2, "two")])
+    numbers = [done[0].task_id, open_[0].task_id]
+    for _ in range(2):
+        rig.system.cancel([*numbers, 999_999_999])
+    states = [status.state for status in rig.system.statuses(numbers)]
+    assert states == [TaskState.COMPLETE, TaskState.CANCELED]
+    assert rig.system.find([rig.job(module, 2, "two")]) == [None]
+
+
+def test_an_unknown_submission_is_lost(rig: Rig) -> None:
+    (status,) = rig.system.statuses([999_999_999])
+    assert (status.task_id, status.state) == (999_999_999, TaskState.LOST)
+
+
+def test_builds_are_tagged_into_the_buildroot_or_into_both(rig: Rig) -> None:
+    module = rig.module()
+    one, two = rig.build(rig.job(module, 1, "one")), rig.build(rig.job(module, 2, "two"))
+    assert not rig.system.tagged(module, [one, two]).buildroot
+    rig.tag(module, [one], final=False)
+    rig.tag(module, [two], final=True)
+    rig.system.tag(module, [one], final=False)
+    tagged = rig.system.tagged(module, [one, two])
+    assert (tagged.buildroot, tagged.final) == ({one, two}, {two})
+    assert rig.system.tagged(module, [one]).final == frozenset()
+
+
+def test_a_repository_is_ready_when_it_holds_what_was_asked_for(rig: Rig) -> None:
+    module = rig.module()
+    one, two = rig.build(rig.job(module, 1, "one")), rig.build(rig.job(module, 2, "two"))
+    rig.tag(module, [one])
+    assert rig.repo(module, [one]).state is RepoState.READY
+    lacking = rig.repo(module, [one, two])
+    assert (lacking.state, lacking.missing) == (RepoState.FAILED, (two,))
+    rig.tag(module, [two])
+    assert rig.repo(module, [one, two]).state is RepoState.READY
+
+
+def test_a_module_is_finished_once(rig: Rig) -> None:
+    module = rig.module()
+    nvr = rig.build(rig.job(module, 1, "one"))
+    rig.tag(module, [nvr])
+    first = rig.system.finalize(module, {"one": nvr})
+    assert first.topdir
+    assert rig.system.finalize(module, {"one": nvr}) == first
+
+
+def test_nothing_is_asked_of_a_build_system_for_empty_lists(rig: Rig) -> None:
+    module = rig.module()
+    assert rig.system.submit([]) == rig.system.find([]) == rig.system.statuses([]) == []
+    assert rig.system.expected_seconds([]) == {}
+    rig.system.cancel([])
+    rig.system.recover([])
+    rig.system.retire([])
+    rig.system.tag(module, [])
+    assert not rig.system.tagged(module, []).buildroot
+
+
+def test_what_ended_is_cleaned_up_and_can_be_prepared_again(rig: Rig) -> None:
+    module = rig.module()
+    nvr = rig.build(rig.job(module, 1, "one"))
+    rig.tag(module, [nvr])
+    for _ in range(2):
+        rig.system.abandon(module)
+        rig.system.retire([module.tag])
+    assert module.tag not in rig.system.prepared()
+    rig.system.prepare(module, ["one", "two", "fails-always"])
+    assert rig.system.find([rig.job(module, 1, "one")]) != [None], "what was built stays built"
+    rig.build(rig.job(module, 2, "two"))
+    for _ in range(2):
+        rig.system.discard(module)
