@@ -201,8 +201,8 @@ class OrderBackend(BaseFilterBackend):
                     hint=f"Columns are {', '.join(sorted(columns))}.",
                 )
             order += columns[column]
-        ordered = queryset.order_by(*order, "id")
-        return ordered if upwards else ordered.reverse()
+        order.append("id")
+        return queryset.order_by(*(order if upwards else map(_downwards, order)))
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         """For the OpenAPI document."""
@@ -214,6 +214,10 @@ class OrderBackend(BaseFilterBackend):
             }
             for name in self.parameters
         ]
+
+
+def _downwards(column: Any) -> Any:
+    return f"-{column}" if isinstance(column, str) else column.desc()
 
 
 def _asked(request: Request, filters: Iterable[str]) -> list[str]:

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from builds.api.parameters import positive
 from builds.api.urls_of import list_url
+from builds.selectors import deep
 
 PER_PAGE = 10
 PARAMETERS = ("page", "per_page")
@@ -38,22 +39,11 @@ class Pages(BasePagination):
         self.counting_ms = (time.perf_counter() - started) * 1000
         self.pages = -(-self.total // self.per_page)
         self.display_page_controls = self.pages > 1
-        return self._rows(queryset, (self.page - 1) * self.per_page)
-
-    def _rows(self, queryset: QuerySet[Any], offset: int) -> Sequence[Any]:
+        offset = (self.page - 1) * self.per_page
         count = min(self.per_page, self.total - offset)
         if count <= 0:
             return []
-        if not offset:
-            return list(queryset[:count])
-        # The ids of a deep page come from an index alone, counted from the nearer end of the list; only
-        # its own rows are read.
-        rest = self.total - offset - count
-        if rest < offset:
-            ids = queryset.reverse().values("pk")[rest : rest + count]
-        else:
-            ids = queryset.values("pk")[offset : offset + count]
-        return list(queryset.filter(pk__in=ids))
+        return deep.rows_at(queryset, offset, count, self.total) if offset else list(queryset[:count])
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response(
