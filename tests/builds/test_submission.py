@@ -1,0 +1,231 @@
+"""What a submission from git records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from builds.models import ModuleBuild
+from mbs.errors import Conflict, InvalidInput, Unprocessable
+from mbs.modulemd import parse_stream
+from mbs.states import BuildState, ComponentState
+from tests.builds.conftest import Forge, document, everything, submitted
+from tests.factories import base_module, module_build
+
+TWO = {"alpha": "buildorder: 1", "beta": "buildorder: 2"}
+ONE = document({"alpha": ""})
+
+
+@pytest.fixture
+def later(option: Callable[..., None]) -> None:
+    """Scratch builds are allowed."""
+    option(MODULES_ALLOW_SCRATCH=True)
+
+
+def test_a_module_is_recorded_with_its_batches(forge: Forge, sent: list[int]) -> None:
+    scmurl = forge.module("tiny", document(TWO))
+    (build,) = submitted(scmurl=scmurl)
+    assert build.nsvc.startswith("tiny:1:4020180205135154:")
+    assert (build.state, build.owner, build.scmurl) == (BuildState.INIT, "anna", scmurl)
+    assert sent == [build.pk]
+    assert list(build.component_builds.order_by("batch").values_list("batch", "package", "ref")) == [
+        (1, "module-build-macros", None),
+        (2, "alpha", forge.head("alpha")),
+        (3, "beta", forge.head("beta")),
+    ]
+    assert build.batches == 3
+    assert [(trace.state, trace.state_reason) for trace in build.state_trace.all()] == [(0, None)]
+    (message,) = build.outbox.all()
+    assert (message.topic, message.body["state_name"]) == ("mbs.module.state.change", "init")
+    assert build.required_modules.get().name == "platform"
+
+
+def test_the_document_names_what_was_found(forge: Forge, sent: list[int]) -> None:
+    (build,) = submitted(scmurl=forge.module("tiny", ONE))
+    found = parse_stream(build.modulemd, strict=False)
+    assert (found.name, found.stream, str(found.version), found.context) == (
+        build.name,
+        build.stream,
+        build.version,
+        build.context,
+    )
+    assert found.mbs["rpms"] == {"alpha": {"ref": forge.head("alpha")}}
+    assert found.mbs["scmurl"] == build.scmurl
+    assert found.mbs["buildrequires"]["platform"]["stream"] == "f40"
+    assert build.koji_tag == f"module-tiny-1-{build.version}-{build.context}"
+    assert build.disttag.startswith(f"module+f40+{build.pk}+")
+
+
+def test_a_graph_is_recorded_as_such(forge: Forge, sent: list[int]) -> None:
+    (build,) = submitted(scmurl=forge.module("tiny", document({"alpha": "", "beta": "buildafter: [alpha]"})))
+    assert build.graph
+    rows = build.component_builds.filter(batch=2).order_by("package")
+    assert list(rows.values_list("package", "build_after", "blocked")) == [
+        ("alpha", [], False),
+        ("beta", ["alpha"], True),
+    ]
+
+
+def test_one_build_for_each_stream_of_the_base_module(forge: Forge, sent: list[int]) -> None:
+    base_module("f41")
+    builds = submitted(scmurl=forge.module("tiny", document(TWO, "[f40, f41]")))
+    assert {build.version[:2] for build in builds} == {"40", "41"}
+    assert len(sent) == 2
+
+
+def test_what_exists_is_kept_and_what_failed_goes_on(forge: Forge, sent: list[int]) -> None:
+    base_module("f41")
+    scmurl = forge.module("tiny", document(TWO, "[f40, f41]"))
+    kept, failed = submitted(scmurl=scmurl)
+    ModuleBuild.objects.filter(pk=kept.pk).update(state=BuildState.READY)
+    ModuleBuild.objects.filter(pk=failed.pk).update(state=BuildState.FAILED)
+    failed.component_builds.filter(package="alpha").update(state=ComponentState.COMPLETE, nvr="alpha-1-1")
+    failed.component_builds.filter(package="beta").update(state=ComponentState.FAILED)
+    sent.clear()
+    again = submitted(scmurl=scmurl)
+    assert [build.pk for build in again] == [kept.pk, failed.pk]
+    assert sent == [failed.pk]
+    kept.refresh_from_db()
+    failed.refresh_from_db()
+    assert (kept.state, failed.state) == (BuildState.READY, BuildState.INIT)
+    assert failed.component_builds.get(package="alpha").state == ComponentState.COMPLETE
+    assert failed.component_builds.get(package="beta").state is None
+
+
+@pytest.mark.parametrize("state", [state for state in BuildState if state != BuildState.FAILED])
+def test_what_exists_in_any_other_state_is_a_conflict(
+    forge: Forge, sent: list[int], state: BuildState
+) -> None:
+    scmurl = forge.module("tiny", ONE)
+    (build,) = submitted(scmurl=scmurl)
+    ModuleBuild.objects.filter(pk=build.pk).update(state=state)
+    before = everything()
+    with pytest.raises(Conflict) as caught:
+        submitted(scmurl=scmurl)
+    assert caught.value.code == "exists_already"
+    assert build.nsvc in caught.value.message
+    assert everything() == before
+
+
+def test_scratch_builds_are_numbered(forge: Forge, sent: list[int], later: None) -> None:
+    scmurl = forge.module("tiny", ONE)
+    (real,) = submitted(scmurl=scmurl)
+    names = [submitted(scmurl=scmurl, scratch=True)[0] for _ in range(3)]
+    assert [build.context for build in names] == [f"{real.context}_{number}" for number in (1, 2, 3)]
+    assert {build.scratch for build in names} == {True}
+    first = names[0]
+    assert first.koji_tag == f"scrmod-tiny-1-{first.version}-{first.context}+{first.pk}"
+    assert first.disttag.startswith("scrmod+f40+")
+
+
+def test_a_new_commit_is_a_new_version(forge: Forge, sent: list[int]) -> None:
+    (first,) = submitted(scmurl=forge.module("tiny", ONE))
+    (second,) = submitted(scmurl=forge.module("tiny", document(TWO)))
+    assert int(second.version) > int(first.version)
+
+
+class TestOverrides:
+    def test_a_buildrequire_is_replaced(self, forge: Forge, sent: list[int]) -> None:
+        base_module("f41")
+        (build,) = submitted(scmurl=forge.module("tiny", ONE), buildrequire_overrides={"platform": ["f41"]})
+        assert build.buildrequires["platform"]["stream"] == "f41"
+        assert build.requires == [{"platform": ["f40"]}]
+
+    def test_a_require_is_replaced(self, forge: Forge, sent: list[int]) -> None:
+        (build,) = submitted(scmurl=forge.module("tiny", ONE), require_overrides={"platform": ["f40", "f41"]})
+        assert build.requires == [{"platform": ["f40", "f41"]}]
+
+    @pytest.mark.parametrize("key", ["buildrequire_overrides", "require_overrides"])
+    def test_one_that_names_no_dependency_is_refused(self, forge: Forge, sent: list[int], key: str) -> None:
+        before = everything()
+        with pytest.raises(InvalidInput) as caught:
+            submitted(scmurl=forge.module("tiny", ONE), **{key: {"perl": ["5.30"]}})
+        assert "perl" in caught.value.message
+        assert everything() == before
+
+    def test_the_commit_of_a_component_is_replaced(self, forge: Forge, sent: list[int]) -> None:
+        old = forge.head("alpha")
+        assert forge.change("alpha") != old
+        (build,) = submitted(
+            scmurl=forge.module("tiny", document(TWO)), rpm_component_ref_overrides={"alpha": old}
+        )
+        assert build.component_builds.get(package="alpha").ref == old
+        assert build.component_builds.get(package="beta").ref == forge.head("beta")
+
+    def test_a_component_that_there_is_none_of_is_refused(self, forge: Forge, sent: list[int]) -> None:
+        before = everything()
+        with pytest.raises(InvalidInput) as caught:
+            submitted(scmurl=forge.module("tiny", ONE), rpm_component_ref_overrides={"gamma": "main"})
+        assert caught.value.code == "unknown_component"
+        assert everything() == before
+
+
+class TestYaml:
+    def test_a_document_may_be_sent(self, forge: Forge, sent: list[int]) -> None:
+        (build,) = submitted(modulemd=ONE, module_name="tiny", module_stream="1")
+        assert (build.name, build.stream, build.scmurl) == ("tiny", "1", None)
+
+    @pytest.mark.parametrize(
+        ("values", "code"),
+        [({"module_stream": "1"}, "no_name"), ({"module_name": "tiny"}, "no_stream")],
+    )
+    def test_it_needs_a_name_and_a_stream(
+        self, forge: Forge, sent: list[int], values: dict[str, str], code: str
+    ) -> None:
+        with pytest.raises(Unprocessable) as caught:
+            submitted(modulemd=ONE, **values)
+        assert caught.value.code == code
+
+    def test_its_own_name_and_stream_count_more(self, forge: Forge, sent: list[int]) -> None:
+        text = ONE.replace("data:\n", "data:\n  name: own\n  stream: '2'\n")
+        (build,) = submitted(modulemd=text, module_name="tiny", module_stream="1")
+        assert (build.name, build.stream) == ("own", "2")
+
+
+class TestReuseComponentsFrom:
+    @pytest.fixture
+    def source(self, forge: Forge) -> ModuleBuild:
+        return module_build(state=BuildState.READY, name="tiny", version="1", context="c")
+
+    def test_a_number_and_a_name_name_a_build(
+        self, forge: Forge, sent: list[int], later: None, source: ModuleBuild
+    ) -> None:
+        scmurl = forge.module("tiny", ONE)
+        for reference in (str(source.pk), source.nsvc):
+            (build,) = submitted(scmurl=scmurl, scratch=True, reuse_components_from=reference)
+            build.refresh_from_db()
+            assert build.reuse_components_from == source
+
+    @pytest.mark.parametrize(
+        ("reference", "code"),
+        [
+            ("999999", "unknown_reuse_components_from"),
+            ("tiny:1:2:c", "unknown_reuse_components_from"),
+            ("tiny:1", "invalid_reuse_components_from"),
+            ("9" * 30, "invalid_reuse_components_from"),
+            ("-1", "invalid_reuse_components_from"),
+        ],
+    )
+    def test_there_must_be_such_a_build(
+        self, forge: Forge, sent: list[int], source: ModuleBuild, reference: str, code: str
+    ) -> None:
+        before = everything()
+        with pytest.raises(InvalidInput) as caught:
+            submitted(scmurl=forge.module("tiny", ONE), reuse_components_from=reference)
+        assert caught.value.code == code
+        assert everything() == before
+
+    def test_it_must_be_ready(self, forge: Forge, sent: list[int], source: ModuleBuild) -> None:
+        ModuleBuild.objects.filter(pk=source.pk).update(state=BuildState.FAILED)
+        with pytest.raises(InvalidInput) as caught:
+            submitted(scmurl=forge.module("tiny", ONE), reuse_components_from=str(source.pk))
+        assert caught.value.code == "reuse_components_from_not_ready"
+
+    def test_it_contradicts_building_everything(
+        self, forge: Forge, sent: list[int], source: ModuleBuild, option: Callable[..., None]
+    ) -> None:
+        option(REBUILD_STRATEGY="all")
+        with pytest.raises(InvalidInput) as caught:
+            submitted(scmurl=forge.module("tiny", ONE), reuse_components_from=str(source.pk))
+        assert caught.value.code == "reuse_with_all"

@@ -1,0 +1,250 @@
+"""Bad input: each kind has its code, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builds.services import submission
+from mbs.errors import Forbidden, InvalidInput, MBSError, NotSupported, Unprocessable
+from tests.builds.conftest import Forge, document, everything, submitted
+from tests.factories import module_build
+from tests.gitrepos import commit, git, make_repo, package_files
+
+ONE = document({"alpha": ""})
+Options = Callable[..., None]
+
+
+def refused(**values: Any) -> MBSError:
+    """The error that a submission ends in; nothing may have been recorded."""
+    before = everything()
+    with pytest.raises(MBSError) as caught:
+        submitted(**values)
+    assert everything() == before
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("a: [1", "not_yaml"),
+        ("\tdocument: modulemd", "not_yaml"),
+        ("document: modulemd\nversion: 2\n", "no_data"),
+        ("- a list", "invalid_type"),
+        (ONE.replace("rationale", "rational"), "unknown_key"),
+        (ONE + "  summary: twice\n", "duplicate_key"),
+        ("a: &a [x]\nb: *a\n", "alias"),
+        ("x" * (2 * 1024 * 1024), "too_large"),
+        (document({"alpha": "buildafter: [gamma]"}), "unknown_component"),
+        (document({"alpha": "buildafter: [beta]", "beta": "buildafter: [alpha]"}), "buildafter_cycle"),
+    ],
+)
+def test_a_document_that_is_none(forge: Forge, sent: list[int], text: str, code: str) -> None:
+    error = refused(modulemd=text, module_name="tiny", module_stream="1")
+    assert isinstance(error, Unprocessable)
+    assert error.code == code
+    assert not sent
+
+
+def test_a_bomb_of_aliases_takes_no_time(forge: Forge) -> None:
+    lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
+    assert refused(modulemd="\n".join(lines), module_name="tiny", module_stream="1").code == "alias"
+
+
+class TestComponents:
+    """All faults of all components at once, each under its own code."""
+
+    def problems(self, forge: Forge, *components: str) -> dict[str, set[str]]:
+        error = refused(scmurl=forge.module("tiny", document(dict.fromkeys(components, ""))))
+        assert isinstance(error, Unprocessable)
+        assert error.code == "components_unavailable"
+        found: dict[str, set[str]] = {}
+        for problem in error.problems:
+            assert problem.message
+            found.setdefault(problem.component, set()).add(problem.code)
+        return found
+
+    def test_all_faults_are_told_together(self, forge: Forge) -> None:
+        rpms = forge.folder / "rpms"
+        make_repo(rpms / "twospecs", package_files("twospecs", **{"other.spec": "Name: x\n"}), branch="main")
+        make_repo(rpms / "nospec", {"README": "none\n"}, branch="main")
+        make_repo(rpms / "broken", {"broken.spec": "%if\nName: x\n"}, branch="main")
+        make_repo(rpms / "nosource", {**package_files("nosource"), "sources": ""}, branch="main")
+        assert self.problems(forge, "alpha", "twospecs", "nospec", "broken", "nosource", "missing") == {
+            "twospecs": {"two_specs"},
+            "nospec": {"no_spec"},
+            "broken": {"spec_invalid"},
+            "nosource": {"source_missing"},
+            "missing": {"repository_unreachable"},
+        }
+
+    def test_an_unknown_ref(self, forge: Forge) -> None:
+        error = refused(scmurl=forge.module("tiny", document({"alpha": "ref: nowhere"})))
+        assert [(problem.component, problem.code) for problem in error.problems] == [("alpha", "ref_unknown")]
+
+    @pytest.mark.parametrize("ref", ["--upload-pack=touch /tmp/owned", "-x", "a..b"])
+    def test_a_ref_that_is_an_option_reaches_no_git(self, forge: Forge, ref: str) -> None:
+        error = refused(scmurl=forge.module("tiny", document({"alpha": f"ref: '{ref}'"})))
+        assert error.code in {"components_unavailable", "ref_invalid"}
+
+    @pytest.mark.parametrize("kind", ["repository", "cache"])
+    def test_a_place_of_its_own_needs_leave(self, forge: Forge, kind: str) -> None:
+        error = refused(scmurl=forge.module("tiny", document({"alpha": f"{kind}: 'https://example.com/x'"})))
+        assert isinstance(error, Forbidden)
+        assert error.code == f"custom_{kind}"
+
+    def test_an_ext_transport_is_refused_even_with_leave(
+        self, forge: Forge, option: Options, tmp_path: Path
+    ) -> None:
+        option(RPMS_ALLOW_REPOSITORY=True)
+        target = tmp_path / "owned"
+        error = refused(
+            scmurl=forge.module("tiny", document({"alpha": f"repository: 'ext::sh -c touch% {target}'"}))
+        )
+        assert error.code == "components_unavailable"
+        assert not target.exists()
+
+    def test_a_package_is_built_once(self, forge: Forge) -> None:
+        text = document({"alpha": "", "again": "name: alpha"})
+        assert refused(scmurl=forge.module("tiny", text)).code == "package_twice"
+
+
+class TestScmUrl:
+    @pytest.mark.parametrize(
+        ("scmurl", "code"),
+        [
+            ("https://example.com/modules/tiny?#main", "scmurl_not_allowed"),
+            ("file:///etc/passwd?#main", "scmurl_not_allowed"),
+            ("ext::sh -c touch% /tmp/owned?#main", "scmurl_invalid"),
+            ("--upload-pack=touch /tmp/owned", "scmurl_invalid"),
+            ("not a url", "scmurl_invalid"),
+        ],
+    )
+    def test_a_place_outside_the_allow_list(self, forge: Forge, scmurl: str, code: str) -> None:
+        error = refused(scmurl=scmurl)
+        assert error.code == code
+        assert isinstance(error, Forbidden if code == "scmurl_not_allowed" else InvalidInput)
+
+    def test_a_way_out_of_an_allowed_place(self, forge: Forge) -> None:
+        allowed = (forge.folder / "modules").as_uri()
+        (forge.folder / "secret").mkdir()
+        assert isinstance(refused(scmurl=f"{allowed}/../secret?#main"), Forbidden | InvalidInput)
+
+    def test_a_repository_that_is_not_there(self, forge: Forge) -> None:
+        missing = (forge.folder / "modules" / "none").as_uri()
+        assert refused(scmurl=f"{missing}?#main").code == "repository_unreachable"
+
+    def test_a_commit_that_is_not_there(self, forge: Forge) -> None:
+        scmurl = forge.module("tiny", ONE).partition("#")[0]
+        assert refused(scmurl=f"{scmurl}#{'1' * 40}").code == "ref_unknown"
+
+    def test_a_commit_of_another_branch(self, forge: Forge) -> None:
+        forge.module("tiny", ONE)
+        folder = forge.folder / "modules" / "tiny"
+        git(folder, "checkout", "-q", "-b", "other")
+        foreign = commit(folder, {"tiny.yaml": ONE})
+        assert refused(scmurl=f"{folder.as_uri()}?#{foreign}").code == "commit_not_on_branch"
+
+    def test_a_repository_without_a_document(self, forge: Forge) -> None:
+        make_repo(forge.folder / "modules" / "empty", {"README": ""}, branch="1")
+        url = (forge.folder / "modules" / "empty").as_uri()
+        assert refused(scmurl=f"{url}?#1").code == "no_modulemd"
+
+
+class TestNames:
+    @pytest.mark.parametrize(("key", "code"), [("name", "other_name"), ("stream", "other_stream")])
+    def test_another_name_than_that_in_git(self, forge: Forge, key: str, code: str) -> None:
+        text = ONE.replace("data:\n", f"data:\n  {key}: other\n")
+        assert refused(scmurl=forge.module("tiny", text)).code == code
+
+    def test_a_base_module(self, forge: Forge) -> None:
+        assert refused(modulemd=ONE, module_name="platform", module_stream="f41").code == "base_module"
+
+    @pytest.mark.parametrize(
+        ("name", "stream", "code"),
+        [("tiny", "a-b", "invalid_stream"), ("tiny", "a:b", "invalid_stream"), ("t:y", "1", "invalid_name")],
+    )
+    def test_characters_that_names_may_not_hold(
+        self, forge: Forge, name: str, stream: str, code: str
+    ) -> None:
+        assert refused(modulemd=ONE, module_name=name, module_stream=stream).code == code
+
+    def test_the_notes_of_the_service_are_no_authors_to_write(self, forge: Forge) -> None:
+        text = ONE + "  xmd: {mbs: {commit: abc}}\n"
+        assert refused(scmurl=forge.module("tiny", text)).code == "reserved_xmd"
+
+    def test_a_dependency_that_is_not_there(self, forge: Forge) -> None:
+        text = document({"alpha": ""}, "[f99]")
+        assert refused(scmurl=forge.module("tiny", text)).code == "unknown_base_module"
+
+
+class TestRequest:
+    """What contradicts itself, or is switched off."""
+
+    @pytest.mark.parametrize(
+        ("values", "error", "code"),
+        [
+            ({}, InvalidInput, "missing_scmurl"),
+            ({"scmurl": "u", "branch": ""}, InvalidInput, "missing_branch"),
+            ({"scmurl": "u", "module_name": "n"}, InvalidInput, "name_with_scmurl"),
+            ({"scmurl": "u", "module_stream": "n"}, InvalidInput, "name_with_scmurl"),
+            ({"scmurl": "u", "modulemd": "d"}, InvalidInput, "scmurl_with_yaml"),
+            ({"scmurl": "u", "srpms": ["cli-build/1/a.src.rpm"]}, InvalidInput, "srpms_without_scratch"),
+            (
+                {"scmurl": "u", "scratch": True, "srpms": ["cli-build/1/a.src.rpm"]},
+                NotSupported,
+                "srpms_not_supported",
+            ),
+            ({"scmurl": "u", "side_tag": "s"}, NotSupported, "side_tag_not_supported"),
+            ({"scmurl": "u", "rebuild_strategy": "all"}, InvalidInput, "strategy_not_overridable"),
+        ],
+    )
+    def test_what_does_not_go_together(
+        self, forge: Forge, values: dict[str, Any], error: type[MBSError], code: str
+    ) -> None:
+        found = refused(**values)
+        assert (type(found), found.code) == (error, code)
+
+    def test_scratch_builds_may_be_switched_off(self, forge: Forge, option: Options) -> None:
+        option(MODULES_ALLOW_SCRATCH=False)
+        assert refused(scmurl="u", scratch=True).code == "scratch_not_allowed"
+
+    @pytest.mark.parametrize("scratch", [False, True])
+    def test_documents_need_leave_or_an_allowed_scratch_build(
+        self, forge: Forge, sent: list[int], option: Options, scratch: bool
+    ) -> None:
+        option(YAML_SUBMIT_ALLOWED=False, MODULES_ALLOW_SCRATCH=True)
+        values = {"modulemd": ONE, "module_name": "tiny", "module_stream": "1", "scratch": scratch}
+        if scratch:
+            assert submitted(**values)
+        else:
+            assert refused(**values).code == "yaml_not_allowed"
+
+    def test_branches_for_scratch_builds_only(self, forge: Forge, option: Options) -> None:
+        option(SCRATCH_BUILD_ONLY_BRANCHES=("^private-",), MODULES_ALLOW_SCRATCH=True)
+        assert refused(scmurl="u", branch="private-x").code == "scratch_only_branch"
+
+    def test_a_strategy_that_is_not_allowed(self, forge: Forge, option: Options) -> None:
+        option(REBUILD_STRATEGY_ALLOW_OVERRIDE=True, REBUILD_STRATEGIES_ALLOWED=("only-changed",))
+        assert refused(scmurl="u", rebuild_strategy="all").code == "strategy_not_allowed"
+        assert refused(scmurl="u", rebuild_strategy="sometimes").code == "strategy_not_allowed"
+
+
+def test_a_fault_while_recording_leaves_nothing_behind(
+    forge: Forge, sent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module_build(name="other")
+    monkeypatch.setattr(
+        "builds.services.submission.recording.dispatch.advance",
+        lambda _: os.path.join(None),  # type: ignore
+    )
+    before = everything()
+    with pytest.raises(TypeError):
+        submission.submit(
+            submission.SubmissionRequest(owner="anna", branch="1", scmurl=forge.module("tiny", ONE))
+        )
+    assert everything() == before
