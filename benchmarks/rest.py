@@ -1,12 +1,13 @@
 """How fast the REST API answers, and whether it stays so when the tables grow.
 
     python -m benchmarks.rest                 5,000 module builds of 10 components: requests per second
-    python -m benchmarks.rest --grow          10,000 and 100,000 module builds: time of each page, plans
+    python -m benchmarks.rest --grow          10,000 and 100,000 module builds: time of their pages, plans
 
 It starts a PostgreSQL and a gunicorn with two workers of its own, fills the database, asks from one
 connection, and stops everything. Columns: ``ms`` is the median; ``CPU ms`` what a request costs in the
 server's workers and in PostgreSQL; ``SQL`` its statements, counted in PostgreSQL; ``other`` the cores that
-unrelated processes used meanwhile (above 0.3 only CPU and SQL are worth keeping).
+unrelated processes used meanwhile (above 0.3 only CPU and SQL are worth keeping). With --grow, ``first`` is
+a page that nobody asked for before, and the others are medians of asking again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ ENDPOINTS: list[tuple[str, float, float]] = [
     ("/component-builds/{id}", 202.5, 0),
     ("/about/", 1390.2, 0),
 ]
-#: lists whose pages must not become slow; {last} is the number of their last page
+#: lists whose pages must not become slow
 GROWING = [
     "/module-builds/?page={page}",
     "/module-builds/?short=1&page={page}",
@@ -253,43 +254,57 @@ def _rate(
 
 
 def measure_growth(arguments: argparse.Namespace) -> None:
-    """The time of pages of a small and of a large database, side by side."""
-    found: list[dict[tuple[str, str], tuple[float, float]]] = []
-    for builds in (10_000, 100_000):
-        folder = arguments.keep / str(builds) if arguments.keep else None
-        with service(folder, builds, arguments.components) as server:
-            found.append(dict(_pages(server, arguments.only)))
-            if builds == 100_000:
-                _print_plans(server)
-    small, large = found
-    print(f"{'page':80} {'10,000':>9} {'100,000':>9} {'ratio':>6} {'count ms':>9}   (ms without counting)")
-    for (path, name), (time_, counting) in large.items():
-        then = small[path, name][0]
-        print(
-            f"{path.replace('{page}', name):80} {then:9.2f} {time_:9.2f} {time_ / then:6.2f} {counting:9.2f}"
+    """The time of pages of a small and of a large database, asked in turns."""
+    with ExitStack() as stack:
+        small, large = (
+            stack.enter_context(service(folder_of(arguments, builds), builds, arguments.components))
+            for builds in (10_000, 100_000)
         )
+        _print_plans(large)
+        print(
+            f"{'ms without counting the total':80} {'10,000':>7} {'100,000':>7} {'ratio':>5} {'first':>7} {'count':>7}"
+        )
+        for path in GROWING:
+            if not re.search(arguments.only, path):
+                continue
+            ends = [_pages(server, path) for server in (small, large)]
+            for name, page in (("1", 1), ("middle", ends[1] // 2), ("5000", 5000), ("last", ends[1])):
+                paths = [path.replace("{page}", str(max(1, min(page, end)))) for end in ends]
+                if name == "middle":
+                    paths[0] = path.replace("{page}", str(max(1, ends[0] // 2)))
+                first, then, now, counting = _page_times(small, large, paths)
+                label = path.replace("{page}", name)
+                print(
+                    f"{label:80} {then:7.2f} {now:7.2f} {now / then:5.2f} {first:7.2f} {counting:7.2f}",
+                    flush=True,
+                )
 
 
-def _pages(server: Server, only: str) -> Iterator[tuple[tuple[str, str], tuple[float, float]]]:
-    for path in GROWING:
-        if not re.search(only, path):
-            continue
-        body = server.get(path.replace("{page}", "1"))[1]
-        pages = int(re.search(rb'"pages":(\d+)', body)[1])  # type: ignore[index]
-        for name, page in (("1", 1), ("middle", pages // 2), ("5000", 5000), ("last", pages)):
-            yield (path, name), _page_time(server, path.replace("{page}", str(max(1, min(page, pages)))))
+def folder_of(arguments: argparse.Namespace, builds: int) -> Path | None:
+    """Where the database of so many builds is kept, if it is."""
+    return arguments.keep / str(builds) if arguments.keep else None
 
 
-def _page_time(server: Server, path: str) -> tuple[float, float]:
-    """Medians in ms: of a page without counting its total, and of the counting."""
-    times, counting = [], []
-    for _ in range(9):
-        started = time.perf_counter()
-        head, _ = server.get(path)
-        counted = float(re.search(rb"total;dur=([\d.]+)", head)[1])  # type: ignore[index]
-        times.append((time.perf_counter() - started) * 1e3 - counted)
-        counting.append(counted)
-    return statistics.median(times), statistics.median(counting)
+def _pages(server: Server, path: str) -> int:
+    """The number of the last page."""
+    body = server.get(path.replace("{page}", "1"))[1]
+    return int(re.search(rb'"pages":(\d+)', body)[1])  # type: ignore[index]
+
+
+def _page_times(small: Server, large: Server, paths: list[str], times: int = 15) -> tuple[float, ...]:
+    """Of the large one the first time; medians of both without counting; median of the large one's counting."""
+    rows = []
+    for _ in range(times):
+        row: list[float] = []
+        for server, path in zip((small, large), paths, strict=True):
+            started = time.perf_counter()
+            head, _ = server.get(path)
+            passed = (time.perf_counter() - started) * 1e3
+            counted = float(re.search(rb"total;dur=([\d.]+)", head)[1])  # type: ignore[index]
+            row += [passed - counted, counted]
+        rows.append(row)
+    then, _, now, counting = (statistics.median(column) for column in zip(*rows, strict=True))
+    return rows[0][2], then, now, counting
 
 
 #: filters that select less than a hundredth of 100,000 builds or their components
