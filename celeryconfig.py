@@ -70,5 +70,9 @@ beat_schedule = {
     "open builds": _every("open_builds", _mbs.POLLING_INTERVAL),
     "open repos": _every("open_repos", _mbs.POLLING_INTERVAL),
     "outbox": _every("outbox", _mbs.OUTBOX_INTERVAL),
+    "lost tags": _every("lost_tags", _mbs.POLLING_INTERVAL),
+    "old targets": _every("old_targets", 3600.0),
+    "old failures": _every("old_failures", 3600.0),
+    "stuck builds": _every("stuck_builds", 3600.0),
     "clean up": _every("clean_up", 3600.0),
 }
