@@ -261,9 +261,8 @@ def measure_growth(arguments: argparse.Namespace) -> None:
             for builds in (10_000, 100_000)
         )
         _print_plans(large)
-        print(
-            f"{'ms without counting the total':80} {'10,000':>7} {'100,000':>7} {'ratio':>5} {'first':>7} {'count':>7}"
-        )
+        columns = f"{'10,000':>7} {'100,000':>7} {'ratio':>5} {'first':>7} {'count':>7}"
+        print(f"{'ms without counting the total':80} {columns}")
         for path in GROWING:
             if not re.search(arguments.only, path):
                 continue
@@ -292,7 +291,7 @@ def _pages(server: Server, path: str) -> int:
 
 
 def _page_times(small: Server, large: Server, paths: list[str], times: int = 15) -> tuple[float, ...]:
-    """Of the large one the first time; medians of both without counting; median of the large one's counting."""
+    """First time of the large one; medians of both without counting; median of the large one's counting."""
     rows = []
     for _ in range(times):
         row: list[float] = []
