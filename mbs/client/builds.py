@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TextIO
 
 import click
@@ -16,9 +15,9 @@ from mbs.client.display import duration, follow, state_word
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.snapshot import Build, read_build
+from mbs.client.submission import wishes
 from mbs.client.watching import look
 from mbs.client.watching import watch as snapshots
-from mbs.errors import InvalidInput
 from mbs.states import BUILD_STATES
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, as the server sent it.")
@@ -33,73 +32,16 @@ INTERVAL = click.option(
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("source")
-@click.option("--branch", help="Branch that the commit is on; required for an scm url.")
-@click.option("--scratch", is_flag=True, help="A test build that no other module can use.")
-@click.option(
-    "--buildrequire-override",
-    "buildrequire_overrides",
-    multiple=True,
-    metavar="NAME:STREAM",
-    help="Build against this stream. Repeatable.",
-)
-@click.option(
-    "--require-override",
-    "require_overrides",
-    multiple=True,
-    metavar="NAME:STREAM",
-    help="Require this stream at run time. Repeatable.",
-)
-@click.option(
-    "--ref-override",
-    "ref_overrides",
-    multiple=True,
-    metavar="COMPONENT:REF",
-    help="Take a component from this branch or commit. Repeatable.",
-)
-@click.option("--rebuild-strategy", help="Which components may be reused.")
-@click.option(
-    "--reuse-components-from", metavar="ID|N:S:V:C", help="Take unchanged components from this build."
-)
-@click.option("--module-name", help="Name of the module; only with a YAML file.")
-@click.option("--module-stream", help="Stream of the module; only with a YAML file.")
-@click.option("--side-tag", help="Side tag to build in.")
-@click.option("--srpm", "srpms", multiple=True, help="Uploaded source RPM (cli-build/...). Repeatable.")
+@wishes
 @click.option("--watch", "watching", is_flag=True, help="Follow the builds to their end.")
 @INTERVAL
 @AS_JSON
 @with_client
-def submit(
-    client: Client,
-    source: str,
-    buildrequire_overrides: Sequence[str],
-    require_overrides: Sequence[str],
-    ref_overrides: Sequence[str],
-    srpms: Sequence[str],
-    scratch: bool,
-    watching: bool,
-    interval: float,
-    as_json: bool,
-    **texts: str | None,
-) -> None:
+def submit(client: Client, body: Json, watching: bool, interval: float, as_json: bool) -> None:
     """Submit a module build.
 
     SOURCE is an scm url (https://host/path?#COMMIT), a modulemd file, or - for standard input.
     """
-    body: Json = {key: value for key, value in texts.items() if value}
-    body |= read_source(source)
-    for key, pairs in (
-        ("buildrequire_overrides", buildrequire_overrides),
-        ("require_overrides", require_overrides),
-    ):
-        if pairs:
-            body[key] = streams(pairs)
-    if ref_overrides:
-        body["rpm_component_ref_overrides"] = dict(pair(text, "COMPONENT:REF") for text in ref_overrides)
-    if srpms:
-        body["srpms"] = list(srpms)
-    if scratch:
-        body["scratch"] = True
     answer = client.submit(body)
     if not as_json:
         for build in map(read_build, answer):
@@ -235,49 +177,3 @@ def print_table(table: Table) -> None:
     """Print a table; into a file or a pipe as wide as it is, so that no line is cut."""
     wide = None if sys.stdout.isatty() else 1000
     Console(highlight=False, width=wide, markup=False).print(table)
-
-
-def read_source(source: str) -> Json:
-    """The keys of a submission that say where the modulemd is.
-
-    :raises InvalidInput: when the argument is neither a file nor an scm url.
-    """
-    if source == "-":
-        return {"modulemd": _decode(sys.stdin.buffer.read(), "standard input")}
-    path = Path(source)
-    if path.is_file():
-        return {"modulemd": _decode(path.read_bytes(), source)}
-    if "://" in source:
-        return {"scmurl": source}
-    raise InvalidInput(
-        f"{source!r} is neither a file nor an scm url.",
-        code="bad_source",
-        hint="An scm url looks like https://host/path?#COMMIT.",
-    )
-
-
-def _decode(content: bytes, name: str) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{name} is not UTF-8 text: {error}.", code="bad_source") from error
-
-
-def pair(text: str, form: str) -> tuple[str, str]:
-    """Both halves of ``left:right``.
-
-    :raises InvalidInput: when there is no colon, or nothing on one side of it.
-    """
-    left, _, right = text.partition(":")
-    if not left or not right:
-        raise InvalidInput(f"{text!r} is not of the form {form}.", code="bad_override")
-    return left, right
-
-
-def streams(pairs: Sequence[str]) -> dict[str, list[str]]:
-    """``platform:f28``, ``platform:f29`` -> ``{"platform": ["f28", "f29"]}``."""
-    found: dict[str, list[str]] = {}
-    for text in pairs:
-        name, stream = pair(text, "NAME:STREAM")
-        found.setdefault(name, []).append(stream)
-    return found

@@ -9,6 +9,7 @@ import click
 from mbs.client import again, builds, documents, tokens
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
+from mbs.client.plan import plan
 from mbs.client.up.command import up
 
 
@@ -38,6 +39,7 @@ for command in (
     up,
     demo,
     builds.submit,
+    plan,
     builds.watch,
     builds.cancel,
     again.retry,

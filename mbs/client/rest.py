@@ -105,6 +105,10 @@ class Client:
         """
         return _objects(self._request("POST", "module-builds/", json=self._signed(body)))
 
+    def plan(self, body: Mapping[str, object]) -> Json:
+        """What submitting a module would do, and why; nothing is recorded."""
+        return _object(self._request("POST", "module-builds/plan/", json=self._signed(body)))
+
     def build(self, build_id: int, *, verbose: bool = False) -> Json:
         """One module build."""
         return _object(self._request("GET", f"module-builds/{build_id}", params=_verbose(verbose)))

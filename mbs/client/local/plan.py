@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mbs.client.builds import pair
 from mbs.client.rest import Json
+from mbs.client.submission import pair
 from mbs.errors import InvalidInput
 from mbs.modulemd import StreamV2, dump
 from mbs.modulemd.parsing import parse_streams

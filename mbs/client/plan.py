@@ -1,0 +1,121 @@
+"""``mbs plan``: what a submission would do, as a tree."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from mbs.client.builds import AS_JSON
+from mbs.client.display import duration
+from mbs.client.options import EXIT_CODES, print_json, with_client
+from mbs.client.rest import Client, Json
+from mbs.client.submission import wishes
+
+#: What would become of a build, for people.
+ACTIONS = {
+    "build": "would be built",
+    "resume": "has failed: would be resumed",
+    "keep": "exists: would be left as it is",
+}
+#: So many characters of a commit tell it from others.
+SHORT = 12
+
+
+@click.command(epilog=EXIT_CODES)
+@wishes
+@click.option("--trace", is_flag=True, help="Tell every decision of the expansion.")
+@AS_JSON
+@with_client
+def plan(client: Client, body: Json, trace: bool, as_json: bool) -> None:
+    """Show what a submission would do, and why. Nothing is recorded, nothing is built.
+
+    SOURCE is an scm url (https://host/path?#COMMIT), a modulemd file, or - for standard input.
+    """
+    answer = client.plan(body)
+    if as_json:
+        print_json(answer)
+        return
+    # A pipe or a file gets every line whole.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000, markup=False)
+    for tree in trees(answer, trace=trace):
+        console.print(tree)
+
+
+def trees(answer: Mapping[str, Json], *, trace: bool = False) -> Iterator[Tree]:
+    """A tree for each build, one of what was left out, and, with ``trace``, one of all decisions."""
+    for build in _list(answer, "builds"):
+        yield _build(build)
+    if warnings := [f"{each['component']}: {each['message']}" for each in _list(answer, "warnings")]:
+        yield _branch("Warnings", warnings)
+    if rejected := _list(answer, "rejected"):
+        yield _branch("Left out", list(dict.fromkeys(_rejected(each) for each in rejected)))
+    if trace:
+        yield _branch("Decisions", [f"{step['code']}: {step['message']}" for step in _list(answer, "trace")])
+
+
+def _build(build: Json) -> Tree:
+    number = f"  #{build['id']}" if build.get("id") else ""
+    action = str(build["action"])
+    tree = Tree(Text.assemble((str(build["nsvc"]), "bold"), number, "  ", ACTIONS.get(action, action)))
+    against = build.get("buildrequires") or {}
+    tree.add(_branch("built against", [f"{name}:{rest}" for name, rest in against.items()]))
+    if action == "keep":
+        tree.add(Text(f"its state is {build['state_name']}"))
+        return tree
+    if build.get("reused_module"):
+        tree.add(Text(f"compared with {build['reused_module']['nsvc']}"))
+    for batch in build["batches"]:
+        branch = tree.add(Text(f"batch {batch['batch']}"))
+        for component in batch["components"]:
+            _component(branch, component)
+    tree.add(_critical(build["critical_path"]))
+    return tree
+
+
+def _component(branch: Tree, component: Json) -> None:
+    text = Text(component["package"])
+    if component.get("ref"):
+        text.append(f" {component['ref'][:SHORT]}", "dim")
+    reuse = component.get("reuse") or {}
+    if reuse.get("reused"):
+        text.append(f"  reused: {reuse['nvr']}", "green")
+    elif component.get("state_name") == "COMPLETE":
+        text.append("  built already", "green")
+    elif component.get("seconds"):
+        text.append(f"  about {duration(component['seconds'])}")
+    if component.get("build_after"):
+        text.append(f"  after {', '.join(component['build_after'])}")
+    node = branch.add(text)
+    if reuse and not reuse["reused"]:
+        node.add(Text(f"{reuse['code']}: {reuse['detail']}", "yellow"))
+
+
+def _critical(path: Json) -> Text:
+    if not path["packages"]:
+        return Text("nothing is built", "green")
+    text = f"at least {duration(path['seconds'])}: {' -> '.join(path['packages'])}"
+    if path["unknown"]:
+        text += f" (nobody knows how long: {', '.join(path['unknown'])})"
+    return Text(text)
+
+
+def _rejected(each: Json) -> str:
+    streams = ", ".join(f"{name}:{stream}" for name, stream in each.get("streams", {}).items())
+    return f"{streams}: {each['message']}" if streams else str(each["message"])
+
+
+def _branch(title: str, lines: Sequence[str]) -> Tree:
+    tree = Tree(Text(title))
+    for line in lines:
+        tree.add(Text(line))
+    return tree
+
+
+def _list(answer: Mapping[str, object], key: str) -> list[Json]:
+    found = answer.get(key)
+    return found if isinstance(found, list) else []
