@@ -144,8 +144,8 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
         self.sessions[number] = Session(caller, secrets.token_hex(8))
         return {"session-id": number, "session-key": self.sessions[number].key, "header-auth": True}
 
-    def session(self, headers: Any) -> Session | None:
-        """The session of a request.
+    def session(self, headers: Any, *, logs_in: bool = False) -> Session | None:
+        """The session of a request; one that has expired may still log in again.
 
         :raises koji.AuthError: when it is unknown, expired, or the request has been made before.
         """
@@ -154,7 +154,7 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
         session = self.sessions.get(int(headers["Koji-Session-Id"]))
         if session is None or session.key != headers["Koji-Session-Key"]:
             raise koji.AuthError("Invalid session or bad credentials")
-        if session.expired:
+        if session.expired and not logs_in:
             raise koji.AuthExpired(f'session "{headers["Koji-Session-Id"]}" has expired')
         number = int(headers["Koji-Session-Callnum"])
         if number == session.last_call:
@@ -211,15 +211,16 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if hub.faults.offline:
                 raise koji.ServerOffline("database outage")
-            session = hub.session(self.headers)
             query = parse_qs(urlsplit(self.path).query)
             if "filename" in query:
-                result: Any = hub.upload(session, query, body)
+                result: Any = hub.upload(hub.session(self.headers), query, body)
             else:
                 parser, reader = getparser()
                 parser.feed(body)
                 parser.close()
-                result = hub.answer(session, reader.getmethodname(), reader.close())
+                params, method = reader.close(), reader.getmethodname()
+                session = hub.session(self.headers, logs_in=method == "login")
+                result = hub.answer(session, method, params)
             return dumps((result,), methodresponse=True, allow_none=True).encode()
         except Fault as fault:
             return dumps(fault).encode()
