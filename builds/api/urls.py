@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
+from builds.api.views.base import NUMBER
 from builds.api.views.components import ComponentBuildViewSet
 from builds.api.views.documents import FinalModulemdViewSet, ImportViewSet
+from builds.api.views.events import EventViewSet
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.monitoring import MetricsViewSet
 from builds.api.views.plan import PlanViewSet
@@ -24,6 +26,7 @@ class Router(SimpleRouter):
 
 router = Router()
 router.register("module-builds/plan", PlanViewSet, basename="plan")
+router.register(f"module-builds/(?P<pk>{NUMBER})/events", EventViewSet, basename="event")
 router.register("module-builds", ModuleBuildViewSet, basename="module-build")
 router.register("component-builds", ComponentBuildViewSet, basename="component-build")
 router.register("about", AboutViewSet, basename="about")

@@ -1,0 +1,178 @@
+"""One reader of the database for all watchers of this process, and what it has read of each build."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import AsyncIterator, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import orjson
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+
+from builds.api.events.cursor import SETTLE, Cursor
+from builds.selectors import events
+from builds.selectors.events import Event, Kind, Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Feed:
+    """What has happened to one build.
+
+    :param events: in the order in which they are told; it only grows.
+    :param progress: where the build stands; None: not read yet, or there is no such build.
+    :param loaded: it was read.
+    """
+
+    build_id: int
+    events: list[Event] = field(default_factory=list)
+    progress: Progress | None = None
+    loaded: bool = False
+    numbers: set[tuple[Kind, int]] = field(default_factory=set)
+
+    def grow(self, found: Collection[Event], progress: Progress | None) -> bool:
+        """Take in what was read; whether there is anything to tell."""
+        changed = bool(found) or progress != self.progress or not self.loaded
+        by_kind = (
+            sorted((event for event in found if event.kind is kind), key=lambda event: event.number)
+            for kind in Kind
+        )
+        # Each kind stays in the order of its numbers, which cursors rely on.
+        self.events += heapq.merge(*by_kind, key=lambda event: event.time)
+        self.numbers.update((event.kind, event.number) for event in found)
+        self.progress, self.loaded = progress, True
+        return changed
+
+    def tell(self, cursor: Cursor, start: int, stop: int | None = None) -> bytes:
+        """Events from the place ``start`` on that the cursor has not seen, as a watcher gets them.
+
+        Moves the cursor; at the end of the list the batch at hand and the end of the build follow.
+        """
+        now, texts = datetime.now(UTC), []
+        for event in self.events[start:stop]:
+            if not cursor.has(event):
+                cursor.add(event, now)
+                texts.append(message(event.kind, event.data, cursor))
+        if self.progress is not None and (stop is None or stop >= len(self.events)):
+            cursor.settle(now)
+            at = f"{self.progress.batch}-{self.progress.phase}"
+            if self.progress.batch and at != cursor.batch:
+                cursor.batch = at
+                data = {
+                    "module_build": self.build_id,
+                    "batch": self.progress.batch,
+                    "phase": self.progress.phase,
+                }
+                texts.append(message("batch", orjson.dumps(data), cursor))
+        return b"".join(texts)
+
+    @property
+    def over(self) -> bool:
+        """Nothing will be added."""
+        return self.loaded and (self.progress is None or self.progress.over)
+
+
+def message(name: str, data: bytes, cursor: Cursor) -> bytes:
+    """One server-sent event."""
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (name.encode(), str(cursor).encode(), data)
+
+
+def read(
+    feeds: Collection[Feed], above: Mapping[Kind, int]
+) -> tuple[dict[int, list[Event]], dict[int, Progress]]:
+    """What is new for some feeds, by build: one statement, and one for each kind of news.
+
+    :param above: what is looked at of feeds that were read before: rows with numbers above these.
+    """
+    numbers = {feed.build_id: feed.numbers for feed in feeds}
+    fresh = [feed.build_id for feed in feeds if not feed.loaded]
+    known = [feed.build_id for feed in feeds if feed.loaded]
+    rows, progress = events.rows(fresh, known, above)
+    news = [row for row in rows if (row.kind, row.number) not in numbers[row.build_id]]
+    loaded = events.load(news)
+    found: dict[int, list[Event]] = {}
+    for row in news:
+        found.setdefault(row.build_id, []).append(loaded[row.kind, row.number])
+    return found, progress
+
+
+class Hub:
+    """All feeds of a process, kept up to date while somebody watches.
+
+    :param interval: seconds between two looks at the database, however many watch.
+    """
+
+    def __init__(self, interval: float = 1.0) -> None:
+        self.interval = interval
+        self.rounds = 0
+        self._feeds: dict[int, Feed] = {}
+        self._watchers: dict[int, int] = {}
+        self._above: dict[Kind, int] = {}
+        self._next = 0.0
+        self._news: asyncio.Future[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def feed(self, build_id: int) -> AsyncIterator[Feed]:
+        """The feed of a build, which is looked after until the caller is done with it."""
+        feed = self._feeds.setdefault(build_id, Feed(build_id))
+        self._watchers[build_id] = self._watchers.get(build_id, 0) + 1
+        if self._reader is None or self._reader.done():
+            self._reader = asyncio.create_task(self._read_while_watched())
+        try:
+            yield feed
+        finally:
+            self._watchers[build_id] -= 1
+            if not self._watchers[build_id]:
+                del self._watchers[build_id], self._feeds[build_id]
+
+    def news(self) -> asyncio.Future[None]:
+        """Done as soon as any feed has grown."""
+        if self._news is None or self._news.done():
+            self._news = asyncio.get_running_loop().create_future()
+        return self._news
+
+    async def _read_while_watched(self) -> None:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix="events") as thread:
+            try:
+                while self._feeds:
+                    await asyncio.sleep(max(0.0, self._next - loop.time()))
+                    self._next = loop.time() + self.interval
+                    await self._round(thread)
+            finally:
+                thread.submit(connections.close_all)
+
+    async def _round(self, thread: ThreadPoolExecutor) -> None:
+        feeds = list(self._feeds.values())
+        self.rounds += 1
+        try:
+            found, progress = await asyncio.get_running_loop().run_in_executor(
+                thread, self._read, feeds, dict(self._above)
+            )
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("Events are not told, the database is away: %s", error)
+            return
+        except Exception:
+            log.exception("Events are not told")
+            return
+        grown = [feed.grow(found.get(feed.build_id, ()), progress.get(feed.build_id)) for feed in feeds]
+        settled = datetime.now(UTC) - SETTLE
+        for event in (event for some in found.values() for event in some if event.time < settled):
+            self._above[event.kind] = max(event.number, self._above.get(event.kind, 0))
+        if any(grown):
+            news = self.news()
+            self._news = None
+            news.set_result(None)
+
+    def _read(
+        self, feeds: Collection[Feed], above: Mapping[Kind, int]
+    ) -> tuple[dict[int, list[Event]], dict[int, Progress]]:
+        close_old_connections()
+        return read(feeds, above)

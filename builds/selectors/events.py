@@ -1,0 +1,190 @@
+"""What happened to module builds, row by row: states, components, log messages, and the batch at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import orjson
+from django.db.models import BooleanField, CharField, Exists, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
+
+from builds.models import (
+    ComponentBuild,
+    ComponentBuildTrace,
+    LogMessage,
+    ModuleBuild,
+    ModuleBuildTrace,
+)
+from builds.representations import timestamp
+from mbs.states import BuildState, ComponentState
+
+_FINAL = Q(state__in=(BuildState.FAILED, BuildState.READY, BuildState.GARBAGE)) | Q(
+    state=BuildState.DONE, scratch=True
+)
+
+
+class Kind(StrEnum):
+    """Of an event; each has a table of its own, in which its rows are numbered."""
+
+    STATE = "state"
+    COMPONENT = "component"
+    LOG = "log"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened.
+
+    :param number: of its row.
+    :param data: a JSON object, in UTF-8.
+    """
+
+    kind: Kind
+    number: int
+    time: datetime
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row that is, or will become, an event."""
+
+    kind: Kind
+    build_id: int
+    number: int
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a build stands.
+
+    :param over: it has ended, and so have its components: nothing more will happen to it by itself.
+    """
+
+    batch: int
+    phase: str
+    over: bool
+
+
+def rows(
+    fresh: Collection[int], known: Collection[int], above: Mapping[Kind, int]
+) -> tuple[list[Row], dict[int, Progress]]:
+    """The rows about some builds, in one statement, and where the builds stand; unknown ones are left out.
+
+    :param fresh: numbers of builds of which all rows are wanted.
+    :param known: of builds of which only rows with numbers above ``above`` are wanted.
+    """
+
+    def wanted(kind: Kind, path: str) -> Q:
+        return Q(**{f"{path}__in": fresh}) | Q(**{f"{path}__in": known, "pk__gt": above.get(kind, 0)})
+
+    def part(kind: str, query: QuerySet[Any], *columns: Any) -> QuerySet[Any, Any]:
+        word = Value(kind, CharField())
+        no = (Value("", CharField()), Value(False, BooleanField()))
+        return query.order_by().values_list(word, *columns, *(no if len(columns) == 3 else ()))
+
+    of_component = "component_build__module_build"
+    building = ComponentBuild.objects.filter(module_build=OuterRef("pk"), state=ComponentState.BUILDING)
+    over = ModuleBuild.objects.filter(_FINAL, ~Exists(building), pk=OuterRef("pk"))
+    of_log = Coalesce("module_build_id", "component_build__module_build_id")
+    statement = part(
+        "",
+        ModuleBuild.objects.filter(pk__in={*fresh, *known}),
+        "pk",
+        "batch",
+        "time_modified",
+        "phase",
+        Exists(over),
+    ).union(
+        part(
+            Kind.STATE,
+            ModuleBuildTrace.objects.filter(wanted(Kind.STATE, "module_build")),
+            "module_build_id",
+            "pk",
+            "time",
+        ),
+        part(
+            Kind.COMPONENT,
+            ComponentBuildTrace.objects.filter(wanted(Kind.COMPONENT, of_component)),
+            f"{of_component}_id",
+            "pk",
+            "time",
+        ),
+        part(
+            Kind.LOG,
+            LogMessage.objects.filter(wanted(Kind.LOG, "module_build") | wanted(Kind.LOG, of_component)),
+            of_log,
+            "pk",
+            "time_created",
+        ),
+        all=True,
+    )
+    found, progress = [], {}
+    for kind, build_id, number, time, phase, is_over in statement:
+        if kind:
+            found.append(Row(Kind(kind), build_id, number, time))
+        else:
+            progress[build_id] = Progress(number, phase, bool(is_over))
+    return found, progress
+
+
+def load(wanted: Iterable[Row]) -> dict[tuple[Kind, int], Event]:
+    """The events of rows, by kind and number: one statement for each kind that there is."""
+    numbers: dict[Kind, list[int]] = {}
+    for row in wanted:
+        numbers.setdefault(row.kind, []).append(row.number)
+    readers = {Kind.STATE: _states, Kind.COMPONENT: _components, Kind.LOG: _logs}
+    events = (event for kind, some in numbers.items() for event in readers[kind](some))
+    return {(event.kind, event.number): event for event in events}
+
+
+def _states(numbers: list[int]) -> Iterable[Event]:
+    for step in ModuleBuildTrace.objects.filter(pk__in=numbers):
+        yield _event(
+            Kind.STATE,
+            step.pk,
+            step.time,
+            module_build=step.module_build_id,
+            state=step.state,
+            state_name=BuildState(step.state).word,
+            reason=step.state_reason,
+        )
+
+
+def _components(numbers: list[int]) -> Iterable[Event]:
+    for step in ComponentBuildTrace.objects.filter(pk__in=numbers).select_related("component_build"):
+        component = step.component_build
+        yield _event(
+            Kind.COMPONENT,
+            step.pk,
+            step.time,
+            module_build=component.module_build_id,
+            component_build=component.pk,
+            package=component.package,
+            batch=component.batch,
+            state=step.state,
+            state_name=None if step.state is None else ComponentState(step.state).name,
+            reason=step.state_reason,
+            task_id=step.task_id,
+            nvr=component.nvr,
+        )
+
+
+def _logs(numbers: list[int]) -> Iterable[Event]:
+    for line in LogMessage.objects.filter(pk__in=numbers):
+        yield _event(
+            Kind.LOG,
+            line.pk,
+            line.time_created,
+            message=line.message,
+            component_build=line.component_build_id,
+        )
+
+
+def _event(kind: Kind, number: int, time: datetime, **data: object) -> Event:
+    return Event(kind, number, time, orjson.dumps({**data, "time": timestamp(time)}))
