@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.db.models import Model, Q, QuerySet
@@ -34,7 +36,7 @@ from builds.models import (
     Wait,
 )
 from builds.services import cancellation, retirement
-from builds.services.identity import tokens
+from builds.services.identity import Scope, tokens
 from mbs.errors import MBSError
 
 admin.site.site_header = admin.site.site_title = "Module Build Service"
@@ -317,6 +319,35 @@ class SweepDesk(Desk):
         self.carry_out(request, rows, "Started", lambda sweep, who: dispatch.send_now(f"sweep.{sweep.name}"))
 
 
+class NewToken(forms.ModelForm):
+    """A token that an operator makes for somebody."""
+
+    groups = forms.CharField(
+        required=False,
+        help_text="Of the owner, with blanks between them. With LDAP they are looked up there.",
+    )
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, scope) for scope in Scope],
+        initial=tokens.DEFAULT_SCOPES,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What the token may be used for.",
+    )
+    days = forms.IntegerField(min_value=1, initial=tokens.DEFAULT_DAYS, help_text="How long it is valid.")
+
+    class Meta:
+        model = ApiToken
+        fields = ("owner", "name", "groups", "scopes", "days")
+
+    def clean_groups(self) -> list[str]:
+        return self.cleaned_data["groups"].split()
+
+    def clean_days(self) -> int:
+        days, longest = self.cleaned_data["days"], settings.MBS.API_TOKEN_DAYS_MAX
+        if days > longest:
+            raise forms.ValidationError(f"At most {longest}.")
+        return days
+
+
 @admin.register(ApiToken)
 class ApiTokenDesk(Desk):
     list_display = (
@@ -333,6 +364,22 @@ class ApiTokenDesk(Desk):
     ordering = ("-id",)
     exclude = ("digest",)
     actions = ("revoke",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_operate_permission(request)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, **kwargs, **({} if obj else {"form": NewToken}))
+
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
+        return super().get_exclude(request, obj) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
+        given = form.cleaned_data
+        wanted = {key: given[key] for key in ("groups", "scopes", "days")}
+        row, token = tokens.create(given["owner"], given["name"], **wanted)
+        obj.pk, obj.start = row.pk, row.start
+        self.message_user(request, f"The token, which is shown only now: {token}", messages.WARNING)
 
     @admin.action(description="Revoke", permissions=["operate"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
