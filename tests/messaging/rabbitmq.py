@@ -117,11 +117,13 @@ class RabbitMQ:
         with self.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).method.message_count)
 
-    def publish(self, topic: str, body: Any, headers: dict[str, Any] | None = None) -> None:
+    def publish(
+        self, topic: str, body: Any, headers: dict[str, Any] | None = None, encoding: str | None = "utf-8"
+    ) -> None:
         """Publish one message as other programs do; a body of bytes goes out as it is."""
         properties = pika.BasicProperties(
             content_type="application/json",
-            content_encoding="utf-8",
+            content_encoding=encoding,
             delivery_mode=2,
             headers={"fedora_messaging_severity": 20, "fedora_messaging_schema": "base.message"}
             | (headers or {}),
