@@ -1,14 +1,16 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from builds.api.views.service import failure
-from builds.web import health, results
+from builds.web import health, pages, results
+from builds.web.errors import failure
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("health/live", health.live),
     path("health/ready", health.ready),
+    path("", pages.front),
+    re_path(r"^builds/(?P<pk>[0-9]{1,18})/?$", pages.build),
     re_path("^results/(?P<path>.*)$", results.results),
     path("", include("builds.api.urls")),
 ]

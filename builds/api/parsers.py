@@ -18,7 +18,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
 from builds.api import errors
-from builds.api.renderers import JSONRenderer
+from builds.api.renderers import JSONRenderer, wants_page
 from mbs.errors import InvalidInput
 
 #: levels of nesting that a body may have: twice what any key of ours needs
@@ -65,9 +65,7 @@ class Negotiation(BaseContentNegotiation):
     def select_renderer(
         self, request: Request, renderers: Sequence[Any], format_suffix: str | None = None
     ) -> tuple[Any, str]:
-        accept = request.META.get("HTTP_ACCEPT", "")
-        wants_page = "text/html" in accept and "application/json" not in accept
-        renderer = renderers[-1 if wants_page else 0]
+        renderer = renderers[-1 if wants_page(request.META.get("HTTP_ACCEPT", "")) else 0]
         return renderer, renderer.media_type
 
 

@@ -9,6 +9,11 @@ import orjson
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 
 
+def wants_page(accept: str) -> bool:
+    """Whether a request with this ``Accept`` header comes from a browser, and not from a program."""
+    return "text/html" in accept and "application/json" not in accept
+
+
 class JSONRenderer(BaseRenderer):
     """JSON; indented where people read it."""
 

@@ -126,11 +126,10 @@ ORDER BY sibling.id
 def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> ModuleSurroundings:
     """Read what the default (at most 3 statements) or the verbose representation (6) adds to the rows."""
     ids = [build.pk for build in builds]
-    active = [build.pk for build in builds if build.state in ACTIVE]
     found = ModuleSurroundings(
         components=_group(_components(ids)),
         siblings=_siblings(ids),
-        waiting={key: Waiting(*values) for key, *values in _module_waits(active)},
+        waiting=module_waits(builds),
     )
     if verbose:
         found.traces.update(_group(_module_traces(ids)))
@@ -139,6 +138,12 @@ def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> M
         )
         found.base_modules.update(_group(_base_modules(ids)))
     return found
+
+
+def module_waits(builds: Iterable[ModuleBuild]) -> dict[int, Waiting]:
+    """What each build waits for that is on its way."""
+    active = [build.pk for build in builds if build.state in ACTIVE]
+    return {key: Waiting(*values) for key, *values in _module_waits(active)}
 
 
 def component_waits(components: Iterable[ComponentBuild]) -> dict[int, Waiting]:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from builds.api import urls_of
 from builds.api.views.base import ApiViewSet
 from mbs import __version__
-from mbs.errors import NotFound
 from mbs.reuse import STRATEGIES
 
 API_VERSION = 2
@@ -54,26 +49,3 @@ class RootViewSet(ApiViewSet):
 
     def list(self, request: Request, **kwargs: Any) -> Response:
         return Response({name: f"{urls_of.api(request)}{name}/" for name in RESOURCES})
-
-
-class FailureView(APIView):
-    """Answers with one error, where no other view serves."""
-
-    versioning_class = None
-    error: Exception | None = None
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        raise self.error or sys.exc_info()[1] or NotFound("There is nothing at this address.")
-
-
-def failure(error: Exception | None = None) -> Callable[..., HttpResponseBase]:
-    """A handler of Django's (``handler404`` and so on) that answers as the API does.
-
-    :param error: to answer with; None: the one that is being handled.
-    """
-
-    def handler(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        return FailureView.as_view(error=error)(request)
-
-    return handler

@@ -1,0 +1,114 @@
+"""How far builds are, for the pages that people look at; the number of statements is fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from django.db.models import Count, Q
+
+from builds.models import ComponentBuild, LogMessage, ModuleBuild, ModuleBuildTrace, Wait
+from builds.selectors import related
+from builds.selectors.prepared import ByIds
+from builds.selectors.related import Waiting
+from mbs.states import ACTIVE, ComponentState
+
+#: what a list of builds shows of each
+COLUMNS = (
+    *("id", "name", "stream", "version", "context", "state", "owner", "scratch"),
+    *("state_reason", "time_submitted", "time_modified", "time_completed"),
+)
+#: waits and log messages that the page of a build shows at most
+MOST_WAITS = 20
+MOST_MESSAGES = 50
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of a build's components: all of them, and those that are complete, that build, and that failed."""
+
+    total: int = 0
+    complete: int = 0
+    building: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """One build in a list."""
+
+    build: ModuleBuild
+    counts: Counts
+    waiting: Waiting | None
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All that the page of one build shows."""
+
+    build: ModuleBuild
+    traces: Sequence[ModuleBuildTrace]
+    components: Sequence[ComponentBuild]
+    waits: Sequence[Wait]
+    messages: Sequence[LogMessage]
+
+
+_counts = ByIds(
+    lambda ids: (
+        ComponentBuild.objects.filter(module_build__in=ids)
+        .values("module_build_id")
+        .annotate(
+            total=Count("id"),
+            complete=Count("id", filter=Q(state=ComponentState.COMPLETE)),
+            building=Count("id", filter=Q(state=ComponentState.BUILDING)),
+            failed=Count("id", filter=Q(state__in=(ComponentState.FAILED, ComponentState.CANCELED))),
+        )
+        .values_list("module_build_id", "total", "complete", "building", "failed")
+    )
+)
+
+
+def latest(
+    count: int, *, states: Iterable[int] = (), owner: str = "", before: int | None = None
+) -> list[Line]:
+    """The newest builds, in three statements.
+
+    :param count: how many at most.
+    :param states: only builds in one of them; empty: in any.
+    :param before: only builds with a smaller number.
+    """
+    rows = ModuleBuild.objects.only(*COLUMNS).order_by("-id")
+    if states:
+        rows = rows.filter(state__in=states)
+    if owner:
+        rows = rows.filter(owner=owner)
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    builds = list(rows[:count])
+    counts = {key: Counts(*values) for key, *values in _counts([build.pk for build in builds])}
+    waits = related.module_waits(builds)
+    return [Line(build, counts.get(build.pk, Counts()), waits.get(build.pk)) for build in builds]
+
+
+def whole(number: int) -> Whole | None:
+    """One build with all that belongs to it, in six statements; None: there is no such build."""
+    build = ModuleBuild.objects.defer("modulemd").filter(pk=number).first()
+    if build is None:
+        return None
+    components = list(build.component_builds.order_by("batch", "id"))
+    of_module = build.log_messages.select_related("component_build").order_by("-id")
+    of_components = (
+        LogMessage.objects.filter(component_build__in=[component.pk for component in components])
+        .select_related("component_build")
+        .order_by("-id")
+    )
+    messages = {row.pk: row for row in chain(of_module[:MOST_MESSAGES], of_components[:MOST_MESSAGES])}
+    waits = build.waits.select_related("component_build").order_by("id") if build.state in ACTIVE else ()
+    return Whole(
+        build,
+        traces=list(build.state_trace.order_by("id")),
+        components=components,
+        waits=list(waits[:MOST_WAITS]),
+        messages=[messages[pk] for pk in sorted(messages, reverse=True)[:MOST_MESSAGES]],
+    )

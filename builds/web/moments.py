@@ -1,0 +1,56 @@
+"""Times and durations as people read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+_DAY = timedelta(days=1)
+
+
+def duration(length: timedelta) -> str:
+    """As "42 s", "2 min 05 s", "3 h 20 min" or "4 d 02 h"; less than nothing is nothing."""
+    seconds = max(0, round(length.total_seconds()))
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if days:
+        return f"{days} d {hours % 24:02} h"
+    if hours:
+        return f"{hours} h {minutes % 60:02} min"
+    if minutes:
+        return f"{minutes} min {seconds % 60:02} s"
+    return f"{seconds} s"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point in time, seen from another."""
+
+    time: datetime
+    now: datetime
+
+    @property
+    def iso(self) -> str:
+        """For programs, to the second."""
+        return self.time.astimezone(UTC).isoformat()[:19] + "Z"
+
+    @property
+    def full(self) -> str:
+        """Date and time in UTC."""
+        return f"{self.time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+    @property
+    def clock(self) -> str:
+        """The time of the day; of another day, the day as well."""
+        time = self.time.astimezone(UTC)
+        return f"{time:%H:%M:%S}" if time.date() == self.now.astimezone(UTC).date() else f"{time:%F %H:%M}"
+
+    @property
+    def ago(self) -> str:
+        """How long ago; after some days, the date."""
+        age = self.now - self.time
+        return f"{duration(age)} ago" if age < 3 * _DAY else f"{self.time.astimezone(UTC):%F}"
+
+
+def moment(time: datetime | None, now: datetime) -> Moment | None:
+    """A moment, or None."""
+    return None if time is None else Moment(time, now)

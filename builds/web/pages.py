@@ -1,0 +1,196 @@
+"""Pages for people: the latest builds, and one build from its submission to its end.
+
+Programs that ask for the same addresses get JSON. The pages need no script; with it they refresh
+themselves (``static/web/live.js``) by asking for the same page again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from itertools import groupby
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import Resolver404, resolve
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from builds.api import urls_of
+from builds.api.renderers import wants_page
+from builds.api.views.modules import ModuleBuildViewSet
+from builds.api.views.service import RootViewSet
+from builds.models import ComponentBuild
+from builds.selectors import progress
+from builds.services.systems import build_system
+from builds.web.bars import Axis, Bar, state_word, steps
+from builds.web.errors import POLICY, failure
+from builds.web.moments import Moment, moment
+from mbs.errors import InvalidInput, MBSError, NotFound
+from mbs.states import ACTIVE, BUILD_STATES, BuildState
+
+LINES = 25
+#: seconds between two looks at the server
+REFRESH_LIST, REFRESH_BUILD = 5, 3
+#: what the list may be narrowed to: by the parameter ``state``
+CHOICES: Mapping[str, Iterable[int]] = {"active": ACTIVE} | {
+    word: (number,) for word, number in BUILD_STATES.items()
+}
+API = f"{urls_of.ROOT}2/"
+
+View = Callable[..., HttpResponseBase]
+
+
+def page(answer: View) -> Callable[[Callable[..., HttpResponse]], View]:
+    """For views that give browsers a page, and programs what ``answer``, a view of the API, gives them."""
+
+    def decorate(view: Callable[..., HttpResponse]) -> View:
+        @csrf_exempt
+        @wraps(view)
+        def serve(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+            reading = request.method in ("GET", "HEAD")
+            if not reading or not wants_page(request.META.get("HTTP_ACCEPT", "")):
+                return answer(request, version="2", **kwargs)
+            try:
+                response = view(request, **kwargs)
+            except MBSError as error:
+                return failure(error)(request)
+            response["Content-Security-Policy"] = POLICY
+            response["Cache-Control"] = "no-cache"
+            response["Vary"] = "Accept"
+            return response
+
+        return serve
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the list of builds."""
+
+    line: progress.Line
+    submitted: Moment
+    took: str
+    active: bool
+
+
+@page(RootViewSet.as_view({"get": "list"}))
+def front(request: HttpRequest) -> HttpResponse:
+    """The latest builds; ``?state=``, ``?owner=`` and ``?before=<number>`` narrow them."""
+    now = timezone.now()
+    state, owner = (request.GET.get(name, "") for name in ("state", "owner"))
+    if state and state not in CHOICES:
+        raise InvalidInput(f"There is no state {state[:40]!r}.", hint=f"States are {', '.join(CHOICES)}.")
+    lines = progress.latest(
+        LINES + 1, states=CHOICES.get(state, ()), owner=owner.replace("\0", ""), before=_before(request)
+    )
+    older = request.GET.copy()
+    if len(lines) > LINES:
+        older["before"] = str(lines[LINES - 1].build.pk)
+    return render(
+        request,
+        "web/front.html",
+        {
+            **_everywhere(REFRESH_LIST),
+            "entries": [_entry(line, now) for line in lines[:LINES]],
+            "choices": list(CHOICES),
+            "state": state,
+            "owner": owner,
+            "before": request.GET.get("before"),
+            "older": older.urlencode() if len(lines) > LINES else None,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Component:
+    """A line of the table of components."""
+
+    row: ComponentBuild
+    state: str
+    bar: Bar | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Components that are built at the same time; ``name`` is empty where they wait for each other."""
+
+    name: str
+    components: Sequence[Component]
+
+
+@page(ModuleBuildViewSet.as_view({"get": "retrieve"}))
+def build(request: HttpRequest, pk: str) -> HttpResponse:
+    """One build: its states and components on an axis of time, what it waits for, and what was said."""
+    whole = progress.whole(int(pk))
+    if whole is None:
+        raise NotFound(f"There is no module build {pk}.", hint="The latest builds are on the front page.")
+    row, now = whole.build, timezone.now()
+    axis = Axis.of(row, whole.components, now)
+    return render(
+        request,
+        "web/build.html",
+        {
+            **_everywhere(REFRESH_BUILD),
+            "build": row,
+            "active": row.state in ACTIVE,
+            "failed": row.state == BuildState.FAILED,
+            "submitted": moment(row.time_submitted, now),
+            "completed": moment(row.time_completed, now),
+            "took": axis.bar(axis.start, axis.end, "").took,
+            "marks": axis.marks(),
+            "steps": [(step, moment(step.time, now)) for step in steps(whole.traces, axis)],
+            "batches": list(_batches(whole, axis)),
+            "waits": [(wait, moment(wait.created_at, now)) for wait in whole.waits],
+            "messages": [(message, moment(message.time_created, now)) for message in whole.messages],
+            "address": f"{API}module-builds/{row.pk}",
+            "events": _events(row.pk),
+            "watch": f"mbs watch {row.pk} --server {urls_of.site(request)}",
+        },
+    )
+
+
+def _everywhere(seconds: int) -> dict[str, Any]:
+    """What all pages that refresh themselves show."""
+    return {"seconds": seconds, "simulated": build_system().capabilities.simulated, "api": API}
+
+
+def _before(request: HttpRequest) -> int | None:
+    text = request.GET.get("before")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise InvalidInput("The value of the parameter 'before' is not valid.", hint="Write a whole number.")
+    return int(text)
+
+
+def _entry(line: progress.Line, now: Any) -> Entry:
+    row = line.build
+    active = row.state in ACTIVE
+    took = Axis(row.time_submitted, now if active else row.time_completed or row.time_modified)
+    return Entry(
+        line,
+        submitted=Moment(row.time_submitted, now),
+        took=took.bar(took.start, took.end, "").took,
+        active=active,
+    )
+
+
+def _batches(whole: progress.Whole, axis: Axis) -> Iterator[Batch]:
+    graph = whole.build.graph
+    for number, rows in groupby(whole.components, key=lambda row: 0 if graph else row.batch):
+        components = [Component(row, state_word(row), axis.component(row)) for row in rows]
+        yield Batch(f"Batch {number}" if number else "", components)
+
+
+def _events(number: int) -> str:
+    """Where the server tells what happens to a build, if it does."""
+    address = f"{API}module-builds/{number}/events"
+    try:
+        resolve(address)
+    except Resolver404:
+        return ""
+    return address
