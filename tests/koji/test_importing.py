@@ -1,0 +1,167 @@
+"""The end of a module build: what is imported, once, and where it is tagged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from koji.xmlrpcplus import Fault
+
+from buildsys.base import BuildSystemError, BuildSystemUnavailable, Module
+from buildsys.koji import metadata
+from buildsys.koji.importing import ImportOptions, read
+from mbs.modulemd import parse_stream
+from tests.buildsys.rigs import KojiRig, koji_system
+
+NVR = "tiny-1-1.c0ffee12"
+
+
+@pytest.fixture
+def built(rig: KojiRig) -> tuple[Module, dict[str, str]]:
+    """A module all of whose components are built, and their NVRs."""
+    rig.arches = ("x86_64",)
+    module = rig.module()
+    nvrs = {name: rig.build(rig.job(module, n, name)) for n, name in enumerate(("one", "two"), 1)}
+    rig.tag(module, list(nvrs.values()))
+    rig.double.log.clear()
+    return module, nvrs
+
+
+def _imports(rig: KojiRig) -> int:
+    return [method for request in rig.double.log for method in request].count("CGImport")
+
+
+def _tags(rig: KojiRig, nvr: str) -> list[str]:
+    rig.end([])
+    with rig.double.lock:
+        rig.double.books.tick()
+    return [tag["name"] for tag in rig.double.listTags(rig.double.callers["mbs"], nvr)]
+
+
+def test_a_module_and_its_devel_module_are_imported_once(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    results = [rig.system.finalize(module, nvrs) for _ in range(3)]
+    assert _imports(rig) == 2
+    assert results[0] == results[1] == results[2]
+    info = rig.double.books.build(NVR)["extra"]["typeinfo"]["module"]
+    assert info["name"] == module.name
+    assert (info["module_build_service_id"], info["content_koji_tag"]) == (module.id, module.tag)
+    assert rig.double.books.build("tiny-devel-1-1.c0ffee12")
+    assert _tags(rig, NVR) == _tags(rig, "tiny-devel-1-1.c0ffee12") == ["modular-updates-candidate"]
+    assert results[0].content_tag == "modular-updates-candidate"
+
+
+def test_the_tag_of_the_base_modules_stream_is_preferred(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    rig.double.createTag(rig.double.callers["kojiadmin"], "el9-modular-updates-candidate")
+    assert rig.system.finalize(module, nvrs).content_tag == "el9-modular-updates-candidate"
+    assert _tags(rig, NVR) == ["el9-modular-updates-candidate"]
+
+
+@pytest.mark.parametrize("method", ["rawUpload", "CGImport", "packageListAdd", "tagBuild"])
+def test_an_end_that_broke_off_anywhere_is_brought_to_its_end(rig: KojiRig, built: Any, method: str) -> None:
+    module, nvrs = built
+    rig.double.faults.refuse[method] = [Fault(1014, "server is offline")]
+    if method != "rawUpload":
+        with pytest.raises(BuildSystemUnavailable):
+            rig.system.finalize(module, nvrs)
+    rig.system.finalize(module, nvrs)
+    assert _tags(rig, NVR) == ["modular-updates-candidate"]
+
+
+def test_an_import_whose_answer_was_lost_is_not_made_again(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+
+    def lose(method: str, args: tuple[object, ...]) -> None:
+        if method == "getBuild" and args[0] == NVR:
+            rig.double.faults.watch = lose_import
+
+    def lose_import(method: str, args: tuple[object, ...]) -> None:
+        if method == "checkUpload":
+            rig.double.faults.drop = [""] * 0
+        if method == "CGImport":
+            rig.double.faults.watch = None
+            rig.double.sessions.clear()
+
+    rig.double.faults.watch = lose
+    with pytest.raises(BuildSystemUnavailable):
+        rig.system.finalize(module, nvrs)
+    rig.system.finalize(module, nvrs)
+    assert _imports(rig) == 2
+
+
+def test_a_build_of_this_name_by_somebody_else_is_an_error(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    with rig.double.lock:
+        rig.double.books.new_build(NVR, "COMPLETE", extra={"typeinfo": {"module": {}}})
+    with pytest.raises(BuildSystemError, match="not of this module build") as caught:
+        rig.system.finalize(module, nvrs)
+    assert caught.value.code == "koji_build_taken"
+
+
+def test_without_the_grant_nothing_is_imported_and_the_remedy_is_named(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    rig.double.books.generators.clear()
+    with pytest.raises(BuildSystemError, match="module-build-service"):
+        rig.system.finalize(module, nvrs)
+    rig.double.books.generators["module-build-service"] = set()
+    with pytest.raises(BuildSystemError, match="Access Required") as caught:
+        rig.system.finalize(module, nvrs)
+    assert "doctor" in caught.value.hint
+
+
+def test_an_import_that_is_switched_off_still_gives_the_documents(
+    rig: KojiRig, built: Any, tmp_path: Path
+) -> None:
+    module, nvrs = built
+    system = koji_system(rig.double, tmp_path, imports=ImportOptions(enabled=False))
+    result = system.finalize(module, nvrs)
+    assert set(result.modulemds) == {"x86_64", "src"}
+    assert (result.content_tag, _imports(rig)) == ("", 0)
+
+
+def test_the_documents_hold_what_was_built_for_them(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    documents = rig.system.finalize(module, nvrs).modulemds
+    final = parse_stream(documents["x86_64"], strict=False)
+    assert {nevra.rsplit("-", 2)[0] for nevra in final.artifact_rpms} == {
+        "one",
+        "one-devel",
+        "two",
+        "two-devel",
+    }
+    assert final.content_licenses == ["GPL-2.0-only", "MIT"]
+    assert final.arch == "x86_64"
+
+
+def test_what_is_filtered_goes_into_the_devel_module(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    text = module.modulemd.replace("    - hidden", "").replace("rpms: [hidden]", "rpms: [one-devel]")
+    text = text.replace("  filter:\n    rpms:\n", "  filter:\n    rpms: [one-devel]\n")
+    module = replace(module, modulemd=text)
+    material = read(rig.system.hub, module, sorted(nvrs.values()))
+    main = parse_stream(metadata.main_import(module, material).document("x86_64"), strict=False)
+    devel = parse_stream(metadata.devel_import(module, material).document("x86_64"), strict=False)
+    assert "one-devel" not in {nevra.rsplit("-", 2)[0] for nevra in main.artifact_rpms}
+    assert {nevra.rsplit("-", 2)[0] for nevra in devel.artifact_rpms} == {"one-devel"}
+    assert devel.dependencies[0].requires["tiny"] == ["1"]
+    assert devel.content_licenses == ["GPL-2.0-only"]
+
+
+def test_metadata_that_a_hub_would_choke_on_is_caught_here(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    material = read(rig.system.hub, module, sorted(nvrs.values()))
+    good = json.loads(json.dumps(metadata.main_import(module, material).metadata))
+    metadata.check(good)
+    for part, key in (("build", "source"), ("build", "release"), ("build", "extra")):
+        bad = json.loads(json.dumps(good))
+        del bad[part][key]
+        with pytest.raises(BuildSystemError, match=key):
+            metadata.check(bad)
+    bad = json.loads(json.dumps(good))
+    bad["output"][0]["checksum"] = "0"
+    with pytest.raises(BuildSystemError, match="output/0"):
+        metadata.check(bad)
