@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from django.db.models import F, Q, QuerySet, Window
 from django.db.models.functions import Length, Rank
@@ -35,7 +37,7 @@ class Stored(Available):
 
 
 class DatabaseUniverse:
-    """See ``mbs.expansion.Universe``. A call takes one query, and one for virtual streams."""
+    """See ``mbs.expansion.Universe``. A call takes one query; that of base modules one more."""
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
         builds = _builds().filter(name__in=names, state__in=(BuildState.READY, BuildState.GARBAGE))
@@ -44,7 +46,8 @@ class DatabaseUniverse:
             known = newest.get((build.name, build.stream))
             if known is None or _precedence(build) > _precedence(known):
                 newest[build.name, build.stream] = build
-        return _as_available(newest.values())
+        virtual = _virtual_streams(build.pk for build in newest.values())
+        return [_as_available(build, virtual[build.pk]) for build in newest.values()]
 
     def streams(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
         found: dict[str, list[str]] = defaultdict(list)
@@ -68,7 +71,7 @@ class DatabaseUniverse:
             )
         ).filter(rank=1)
         unique = {build.pk: build for build in newest if (build.name, build.stream) in wanted}
-        return _as_available(unique.values())
+        return [_as_available(build) for build in unique.values()]
 
 
 def _builds() -> QuerySet[ModuleBuild]:
@@ -76,41 +79,45 @@ def _builds() -> QuerySet[ModuleBuild]:
 
 
 def _any_of(relation: str, pairs: Iterable[NameStream]) -> Q:
-    """Name and stream of a relation are one of these pairs; streams of one name share a condition."""
+    """Name and stream of a relation are one of these pairs (there are some); those of one name share a
+    condition."""
     streams: dict[str, list[str]] = defaultdict(list)
     for name, stream in pairs:
         streams[name].append(stream)
-    condition = Q(pk=None)
-    for name, of_name in streams.items():
-        condition |= Q(**{f"{relation}__name": name, f"{relation}__stream__in": of_name})
-    return condition
+    conditions = [
+        Q(**{f"{relation}__name": name, f"{relation}__stream__in": of_name})
+        for name, of_name in streams.items()
+    ]
+    return reduce(or_, conditions)
 
 
 def _precedence(build: ModuleBuild) -> tuple[bool, int]:
     return build.state == BuildState.READY, int(build.version)
 
 
-def _as_available(builds: Collection[ModuleBuild]) -> list[Available]:
-    virtual: dict[int, list[str]] = defaultdict(list)
-    through = ModuleBuild.virtual_streams.through.objects.filter(modulebuild__in=[b.pk for b in builds])
+def _virtual_streams(pks: Iterable[int]) -> Mapping[int, Sequence[str]]:
+    """Number of a base module -> the streams that it provides besides its own."""
+    found: dict[int, list[str]] = defaultdict(list)
+    through = ModuleBuild.virtual_streams.through.objects.filter(modulebuild__in=list(pks))
     for pk, name in through.values_list("modulebuild_id", "virtualstream__name").order_by(
         "virtualstream__name"
     ):
-        virtual[pk].append(name)
-    return [
-        Stored(
-            name=build.name,
-            stream=build.stream,
-            version=int(build.version),
-            context=build.context,
-            requires=tuple(build.requires),
-            built_against={name: info["stream"] for name, info in build.buildrequires.items()},
-            virtual_streams=tuple(virtual[build.pk]),
-            koji_tag=build.koji_tag or "",
-            ref=build.commit,
-            retired=build.state == BuildState.GARBAGE,
-            disttag_marking=build.disttag_marking,
-            pk=build.pk,
-        )
-        for build in builds
-    ]
+        found[pk].append(name)
+    return found
+
+
+def _as_available(build: ModuleBuild, virtual_streams: Sequence[str] = ()) -> Stored:
+    return Stored(
+        name=build.name,
+        stream=build.stream,
+        version=int(build.version),
+        context=build.context,
+        requires=tuple(build.requires),
+        built_against={name: info["stream"] for name, info in build.buildrequires.items()},
+        virtual_streams=tuple(virtual_streams),
+        koji_tag=build.koji_tag or "",
+        ref=build.commit,
+        retired=build.state == BuildState.GARBAGE,
+        disttag_marking=build.disttag_marking,
+        pk=build.pk,
+    )
