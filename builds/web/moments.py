@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-_DAY = timedelta(days=1)
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 def duration(length: timedelta) -> str:
@@ -48,7 +48,10 @@ class Moment:
     def ago(self) -> str:
         """How long ago; after some days, the date."""
         age = self.now - self.time
-        return f"{duration(age)} ago" if age < 3 * _DAY else f"{self.time.astimezone(UTC):%F}"
+        if age >= 3 * _DAY:
+            return f"{self.time.astimezone(UTC):%F}"
+        hours = age // _HOUR
+        return f"{hours} h ago" if hours >= 3 else f"{duration(age)} ago"
 
 
 def moment(time: datetime | None, now: datetime) -> Moment | None:

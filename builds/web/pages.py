@@ -14,7 +14,6 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.urls import Resolver404, resolve
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
@@ -147,7 +146,7 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             "waits": [(wait, moment(wait.created_at, now)) for wait in whole.waits],
             "messages": [(message, moment(message.time_created, now)) for message in whole.messages],
             "address": f"{API}module-builds/{row.pk}",
-            "events": _events(row.pk),
+            "events": f"{API}module-builds/{row.pk}/events",
             "watch": f"mbs watch {row.pk} --server {urls_of.site(request)}",
         },
     )
@@ -184,13 +183,3 @@ def _batches(whole: progress.Whole, axis: Axis) -> Iterator[Batch]:
     for number, rows in groupby(whole.components, key=lambda row: 0 if graph else row.batch):
         components = [Component(row, state_word(row), axis.component(row)) for row in rows]
         yield Batch(f"Batch {number}" if number else "", components)
-
-
-def _events(number: int) -> str:
-    """Where the server tells what happens to a build, if it does."""
-    address = f"{API}module-builds/{number}/events"
-    try:
-        resolve(address)
-    except Resolver404:
-        return ""
-    return address

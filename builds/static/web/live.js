@@ -26,7 +26,8 @@
 
   function show(message) {
     const every = Number(status.dataset.refresh);
-    const said = message || (status.dataset.events && stream ? "Live." : `Refreshes every ${every} s.`);
+    const live = stream && stream.readyState === EventSource.OPEN;
+    const said = message || (live ? "Live." : `Refreshes every ${every} s.`);
     if (text.textContent !== said) text.textContent = said;
     button.textContent = paused ? "Go on" : "Pause";
   }
@@ -55,7 +56,8 @@
 
   function plan() {
     clearTimeout(timer);
-    timer = setTimeout(refresh, 1000 * Number(status.dataset.refresh));
+    const live = stream && stream.readyState === EventSource.OPEN;
+    timer = setTimeout(refresh, 1000 * Number(status.dataset.refresh) * (live ? 5 : 1));
   }
 
   // A build that is over is looked at less often, and no longer listened to.
@@ -81,10 +83,9 @@
       clearTimeout(soon);
       soon = setTimeout(refresh, 200);
     };
-    for (const kind of ["message", "state", "batch", "component", "log"]) stream.addEventListener(kind, heard);
-    stream.addEventListener("error", () => {
-      if (stream && stream.readyState === EventSource.CLOSED) stream = null;
-    });
+    for (const kind of ["state", "batch", "component", "log", "end"]) stream.addEventListener(kind, heard);
+    stream.addEventListener("open", () => show(""));
+    stream.addEventListener("error", () => show(""));
   }
 
   // Make one tree like another and touch only what differs, so that focus and selection stay.
