@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from builds.api.events.asgi import Events
+from builds.models import (
+    ComponentBuild,
+    ComponentBuildTrace,
+    LogMessage,
+    ModuleBuild,
+    ModuleBuildTrace,
+    Phase,
+)
+from mbs.states import BuildState, ComponentState
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def django(scope: Any, receive: Any, send: Any) -> None:
+    """What the stream hands on."""
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+class Watcher:
+    """One connection."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.text = ""
+        self.ended = False
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], dict(message["headers"])
+        else:
+            self.text += message["body"].decode()
+            self.ended = not message.get("more_body")
+
+    @property
+    def events(self) -> list[dict[str, str]]:
+        blocks = [block for block in self.text.split("\n\n") if block.startswith("event:")]
+        return [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
+
+    @property
+    def names(self) -> list[str]:
+        return [event["event"] for event in self.events]
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+
+def scope(build_id: object, **headers: str) -> dict[str, Any]:
+    pairs = {"host": "testserver", **headers}
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": f"/module-build-service/2/module-builds/{build_id}/events",
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in pairs.items()],
+    }
+
+
+@asynccontextmanager
+async def watching(application: Events, build_id: object, **headers: str) -> AsyncIterator[Watcher]:
+    watcher = Watcher()
+    task = asyncio.create_task(application(scope(build_id, **headers), watcher.receive, watcher.send))
+    try:
+        yield watcher
+    finally:
+        watcher.gone.set()
+        async with asyncio.timeout(5):
+            await task
+
+
+async def in_database(work: Callable[[], Any]) -> Any:
+    """Do something as another process would: in a connection of its own."""
+
+    def do() -> Any:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(do)
+
+
+def application(**options: float) -> Events:
+    return Events(django, **{"interval": 0.05, **options})
+
+
+@pytest.fixture
+def building() -> ModuleBuild:
+    """A build with two components, one of which builds."""
+    build = factories.module_build(state=BuildState.BUILD, batch=2, phase=Phase.BUILDING)
+    factories.component_build(build, package="alpha", state=ComponentState.BUILDING, task_id=7)
+    factories.component_build(build, package="beta", state=None)
+    return build
+
+
+def finish(build: ModuleBuild, state: BuildState = BuildState.FAILED) -> None:
+    ComponentBuild.objects.filter(module_build=build).update(state=ComponentState.COMPLETE)
+    for component in build.component_builds.all():
+        ComponentBuildTrace.objects.create(component_build=component, state=ComponentState.COMPLETE)
+    ModuleBuild.objects.filter(pk=build.pk).update(state=state)
+    ModuleBuildTrace.objects.create(module_build=build, state=state, state_reason="It is over.")
+
+
+def test_a_watcher_gets_what_was_what_comes_and_the_end(building: ModuleBuild) -> None:
+    async def watch() -> Watcher:
+        async with watching(application(), building.pk) as watcher:
+            await watcher.until(lambda: "batch" in watcher.names)
+            assert (
+                watcher.names == ["state"] * 3 + ["component"] * 2 + ["batch"] or watcher.names[-1] == "batch"
+            )
+            message = "Look at this\nand that"
+            await in_database(lambda: LogMessage.objects.create(module_build=building, message=message))
+            await watcher.until(lambda: "log" in watcher.names)
+            await in_database(lambda: finish(building))
+            await watcher.until(lambda: watcher.ended)
+        return watcher
+
+    watcher = asyncio.run(watch())
+    assert watcher.status == 200
+    assert watcher.headers[b"content-type"].startswith(b"text/event-stream")
+    assert watcher.headers[b"access-control-allow-origin"] == b"*"
+    assert watcher.names[-1] == "end"
+    told = [(event["event"], json.loads(event["data"])) for event in watcher.events]
+    states = [data["state_name"] for name, data in told if name == "state"]
+    assert states == ["init", "wait", "build", "failed"]
+    log = next(data for name, data in told if name == "log")
+    assert log["message"] == "Look at this\nand that"
+    components = [(data["package"], data["state_name"]) for name, data in told if name == "component"]
+    assert components == [
+        ("alpha", "BUILDING"),
+        ("beta", None),
+        ("alpha", "COMPLETE"),
+        ("beta", "COMPLETE"),
+    ]
+    (batch,) = [data for name, data in told if name == "batch"]
+    assert (batch["batch"], batch["phase"]) == (2, "building")
+
+
+def test_from_each_id_a_stream_goes_on_without_gap_or_double(building: ModuleBuild) -> None:
+    finish(building)
+
+    async def whole(**headers: str) -> list[dict[str, str]]:
+        async with watching(application(), building.pk, **headers) as watcher:
+            await watcher.until(lambda: watcher.ended)
+        return watcher.events
+
+    async def compare() -> None:
+        everything = await whole()
+        assert len(everything) == 10
+        for place, event in enumerate(everything[:-2]):
+            rest = await whole(last_event_id=event["id"])
+            assert [e["data"] for e in rest] == [e["data"] for e in everything[place + 1 :]]
+
+    asyncio.run(compare())
+
+
+def test_who_has_seen_the_end_is_told_to_stay_away(building: ModuleBuild, client: Client) -> None:
+    finish(building)
+
+    async def end() -> tuple[str, int]:
+        hub = application()
+        async with watching(hub, building.pk) as watcher:
+            await watcher.until(lambda: watcher.ended)
+        last = watcher.events[-1]["id"]
+        async with watching(hub, building.pk, last_event_id=last) as watcher:
+            await watcher.until(lambda: watcher.ended)
+        return last, watcher.status
+
+    last, status = asyncio.run(end())
+    assert status == 204
+    answer = client.get(
+        f"/module-build-service/2/module-builds/{building.pk}/events", headers={"Last-Event-ID": last}
+    )
+    assert answer.status_code == 204
+
+
+def test_a_row_that_becomes_visible_after_a_later_one_is_told(building: ModuleBuild) -> None:
+    alpha = building.component_builds.get(package="alpha")
+    late = ComponentBuildTrace.objects.latest("pk").pk + 1
+
+    async def watch() -> list[dict[str, str]]:
+        async with watching(application(), building.pk) as watcher:
+            await watcher.until(lambda: "batch" in watcher.names)
+            for number in (late + 1, late):
+                row = ComponentBuildTrace(pk=number, component_build=alpha, state=1, state_reason=str(number))
+                await in_database(lambda row=row: row.save(force_insert=True))
+                await watcher.until(lambda number=number: f'"reason":"{number}"' in watcher.text)
+            resume = watcher.events[-2]["id"]
+        async with watching(application(), building.pk, last_event_id=resume) as watcher:
+            await watcher.until(lambda: watcher.names)
+            return watcher.events
+
+    (again,) = asyncio.run(watch())
+    assert json.loads(again["data"])["reason"] == str(late)
+
+
+def test_a_failed_build_is_over_when_its_components_are(building: ModuleBuild) -> None:
+    ModuleBuild.objects.filter(pk=building.pk).update(state=BuildState.FAILED)
+
+    async def watch() -> None:
+        async with watching(application(), building.pk) as watcher:
+            await watcher.until(lambda: "batch" in watcher.names)
+            await asyncio.sleep(0.2)
+            assert not watcher.ended
+            await in_database(lambda: finish(building))
+            await watcher.until(lambda: watcher.ended)
+
+    asyncio.run(watch())
+
+
+def test_silence_is_broken_so_that_no_proxy_hangs_up(building: ModuleBuild) -> None:
+    async def watch() -> None:
+        async with watching(application(heartbeat=0.05), building.pk) as watcher:
+            await watcher.until(lambda: watcher.text.count(": still here") >= 3)
+
+    asyncio.run(watch())
+
+
+@pytest.mark.parametrize(
+    ("build_id", "headers"),
+    [
+        (10**9, {}),
+        (10**17, {}),
+        ("1", {"last_event_id": "forged"}),
+        ("1", {"host": "evil.example.com"}),
+        ("1x", {}),
+    ],
+)
+def test_what_cannot_be_streamed_is_left_to_django(build_id: object, headers: dict[str, str]) -> None:
+    async def ask() -> int:
+        async with watching(application(), build_id, **headers) as watcher:
+            await watcher.until(lambda: watcher.ended)
+        return watcher.status
+
+    assert asyncio.run(ask()) == 418
+
+
+def test_many_watchers_cost_one_statement_at_a_time_and_no_threads(building: ModuleBuild) -> None:
+    others = [factories.module_build(state=BuildState.BUILD) for _ in range(20)]
+    numbers = [building.pk, *(other.pk for other in others)] * 24
+    statements: list[str] = []
+
+    def count(execute: Any, sql: str, *rest: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, *rest)
+
+    async def watch() -> tuple[int, int]:
+        app = application(interval=0.3)
+        watchers = [Watcher() for _ in numbers]
+        tasks = [
+            asyncio.create_task(app(scope(number), watcher.receive, watcher.send))
+            for number, watcher in zip(numbers, watchers, strict=True)
+        ]
+        for watcher in watchers:
+            await watcher.until(lambda watcher=watcher: watcher.events)
+        threads = threading.active_count()
+        rounds = app.hub.rounds
+        await asyncio.sleep(1)
+        rounds = app.hub.rounds - rounds
+        await in_database(lambda: finish(building))
+        for number, watcher in zip(numbers, watchers, strict=True):
+            if number == building.pk:
+                await watcher.until(lambda watcher=watcher: watcher.ended)
+            watcher.gone.set()
+        await asyncio.gather(*tasks)
+        return threads, rounds
+
+    before = threading.active_count()
+    threads, rounds = asyncio.run(watch())
+    assert threads <= before + 1
+    assert rounds <= 4
+
+
+def test_a_look_at_the_database_without_news_is_one_statement(building: ModuleBuild) -> None:
+    from builds.api.events.feed import Feed, read
+
+    feed = Feed(building.pk)
+    found, progress = read([feed], {})
+    feed.grow(found[building.pk], progress[building.pk])
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        found, _ = read([feed], {})
+    assert not found
+    assert len(queries) == 1
+
+
+def test_an_outage_of_the_database_is_survived(
+    building: ModuleBuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import OperationalError
+
+    from builds.api.events import feed
+
+    real, away = feed.read, threading.Event()
+
+    def read(*args: Any) -> Any:
+        if away.is_set():
+            raise OperationalError("gone")
+        return real(*args)
+
+    monkeypatch.setattr(feed, "read", read)
+
+    async def watch() -> None:
+        async with watching(application(patience=0.3), building.pk) as watcher:
+            await watcher.until(lambda: "batch" in watcher.names)
+            away.set()
+            await in_database(lambda: LogMessage.objects.create(module_build=building, message="missed"))
+            await asyncio.sleep(0.2)
+            assert "missed" not in watcher.text
+            async with watching(application(patience=0.3), building.pk) as newcomer:
+                await newcomer.until(lambda: newcomer.ended)
+                assert newcomer.status == 418
+            away.clear()
+            await watcher.until(lambda: "missed" in watcher.text)
+
+    asyncio.run(watch())
+
+
+def test_a_server_that_cannot_stream_tells_what_there_is(building: ModuleBuild, client: Client) -> None:
+    path = f"/module-build-service/2/module-builds/{building.pk}/events"
+    answer = client.get(path)
+    assert answer["Content-Type"].startswith("text/event-stream")
+    assert answer.content.startswith(b"retry: 5000\n\n")
+    assert b"event: end" not in answer.content
+    last = answer.content.decode().split("\nid: ")[-1].split("\n")[0]
+    assert client.get(path, headers={"Last-Event-ID": last}).content == b"retry: 5000\n\n"
+    ModuleBuildTrace.objects.create(module_build=building, state=2, state_reason="more", time=timezone.now())
+    more = client.get(f"{path}/", headers={"Last-Event-ID": last}).content
+    assert more.count(b"event: ") == 1
+    assert b'"reason":"more"' in more
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_an_unknown_build_has_no_events(client: Client, version: str) -> None:
+    answer = client.get(f"/module-build-service/{version}/module-builds/999999/events")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "no_such_module_build"
+
+
+def test_a_forged_id_is_refused(building: ModuleBuild, client: Client) -> None:
+    path = f"/module-build-service/2/module-builds/{building.pk}/events"
+    answer = client.get(path, headers={"Last-Event-ID": "forged"})
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "invalid_event_id"
