@@ -72,7 +72,8 @@ def throughput(folder: Path, modules: int, options: argparse.Namespace) -> str:
         print("\n".join(f"  {value / modules:8.1f} per module  {name}" for name, value in kinds))
     return (
         f"{modules:5} modules  {number / seconds:7.1f} components/s  {seconds:7.1f} s  "
-        f"{counts['statements'] / number:5.2f} SQL/component  {counts['messages'] / number:5.2f} messages/component  "
+        f"{counts['statements'] / number:5.2f} SQL/component  "
+        f"{counts['messages'] / number:5.2f} messages/component  "
         f"{1000 * counts['cpu_s'] / number:5.1f} ms CPU/component  {counts['peak_kib'] / 1024:5.0f} MiB peak"
     )
 

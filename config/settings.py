@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from pathlib import Path
 
 from builds.observing.logs import configuration
 from config.databases import database
@@ -66,7 +65,6 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
-STATIC_ROOT = Path(MBS.DATA_DIR) / "static"
 WHITENOISE_USE_FINDERS = True
 
 DATABASES = {"default": database(MBS.DATABASE_URL)}

@@ -21,9 +21,9 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
         connections["default"].settings_dict["TEST"]["NAME"] = str(path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def redis_url() -> Iterator[str]:
-    """A Redis of the test run's own, used by this process as well."""
+    """A Redis of the test run's own; this process must not meet another broker before it."""
     with redis_server() as url:
         current_app.conf.update(broker_url=url, result_backend=url)
         yield url
