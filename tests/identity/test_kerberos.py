@@ -142,6 +142,19 @@ def test_a_front_that_knows_the_secret_names_users_in_a_header(
         assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
 
 
+def test_a_header_of_the_clients_added_to_the_fronts_makes_no_user(
+    caller: Caller, build: ModuleBuild, front: Callable[..., None]
+) -> None:
+    front(REMOTE_USER_FROM="header", FRONT_SECRET=SECRET, ALLOWED_USERS=frozenset({"ann"}))
+    for joined in (
+        f"ann@E,{SECRET} (null)",
+        f"{SECRET} (null),ann@E",
+        f"{SECRET} bob@E,ann@E",
+        f"{SECRET} ,ann@E",
+    ):
+        assert caller.cancel(build, HTTP_X_REMOTE_USER=joined).status_code == 401
+
+
 def test_an_empty_secret_is_none(caller: Caller, build: ModuleBuild, front: Callable[..., None]) -> None:
     front(REMOTE_USER_FROM="header", FRONT_SECRET="")
     assert caller.cancel(build, HTTP_X_REMOTE_USER=" ann@EXAMPLE.COM").status_code == 401

@@ -24,8 +24,8 @@ from builds.services.identity import ldap
 from builds.services.identity.identity import Identity
 from mbs.errors import NotAuthenticated
 
-#: LDAP takes no notice of blanks, so none may make one name look like another.
-NAME = re.compile(r"[^@\s\0]+@[^@\s\0]+")
+#: No blanks: LDAP takes no notice of them. No commas: servers join headers of the same name by them.
+NAME = re.compile(r"[^@,\s\0]+@[^@,\s\0]+")
 
 
 def identify(environ: Mapping[str, Any]) -> Identity | None:
