@@ -173,7 +173,8 @@ class _Draft:
             place = f"{self.chosen.path or DEFAULT_FILE} or as {PREFIX}{name} in the environment"
             hint = f"set it in {place}: {_FIELDS[name].description}"
             return Problem("missing_option", f"{name} is not set", key=name, hint=hint)
-        given = self.values[name]
+        # A default may be wrong too, where another option asks for more.
+        given = self.values.get(name) or Given(fault["input"], "default")
         at = "".join(f"[{part!r}]" for part in inner if part != "[key]")
         message = f"{name}{at} = {shown(name, fault['input'])} ({given.source}): {_expected(fault['msg'])}"
         return Problem("wrong_value", message, key=name)

@@ -20,7 +20,7 @@ def test_a_test_run_is_simulated_and_never_waits(load_with):
     options = load_with(argv=("/usr/bin/pytest",)).options
     assert (options.SYSTEM, options.MESSAGING) == ("simulated", "memory")
     waits = [value for name, value in options if name.endswith(("_INTERVAL", "_AFTER", "_LEASE", "_SECONDS"))]
-    assert len(waits) == 10
+    assert len(waits) == 11
     assert max(waits) <= 1
 
 
@@ -128,6 +128,27 @@ class TestFaults:
         for part in (*said.split("|"), f"{tmp_path}/config.py ProdConfiguration"):
             assert part in str(caught.value)
         assert [problem.code for problem in caught.value.problems] == ["wrong_value"]
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            (
+                "OIDC_ISSUER = 'https://id.example.com'",
+                "OIDC_AUDIENCE = '' (default): it must be set with OIDC_ISSUER",
+            ),
+            ("REMOTE_USER_FROM = 'header'", "FRONT_SECRET = '' (default): it must be at least 16 characters"),
+        ],
+    )
+    def test_a_default_that_another_option_makes_wrong_is_named(self, load_with, line, said):
+        with pytest.raises(ConfigurationError) as caught:
+            load_with(line)
+        assert said in str(caught.value)
+
+    def test_a_secret_of_the_front_is_not_shown(self, load_with):
+        with pytest.raises(ConfigurationError) as caught:
+            load_with("REMOTE_USER_FROM = 'header'\nFRONT_SECRET = 'too short'")
+        assert "at least 16" in str(caught.value)
+        assert "too short" not in str(caught.value)
 
     @pytest.mark.parametrize(
         ("name", "near"),
