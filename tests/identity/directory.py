@@ -7,9 +7,13 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.processes import free_port, wait_for
 
@@ -64,19 +68,23 @@ memberUid: ann
 
 
 @contextmanager
-def directory(folder: Path) -> Iterator[str]:
-    """An LDAP server with the groups above; answers its url. Skips the test where there is no slapd."""
+def directory(folder: Path, certificate: Path | None = None) -> Iterator[str]:
+    """An LDAP server with the groups above; answers its url. Skips the test where there is no slapd.
+
+    :param certificate: file with a certificate and its key; the server then speaks TLS only.
+    """
     program = shutil.which("slapd", path="/usr/sbin:/usr/bin:/usr/libexec")
     if program is None or not Path("/usr/lib/ldap/back_mdb.so").exists():
         pytest.skip("there is no slapd here (Debian: apt install slapd)")
     database = folder / "slapd"
     database.mkdir()
     configuration = folder / "slapd.conf"
-    configuration.write_text(CONFIGURATION.format(folder=database))
+    tls = f"TLSCertificateFile {certificate}\nTLSCertificateKeyFile {certificate}\n" if certificate else ""
+    configuration.write_text(tls + CONFIGURATION.format(folder=database))
     add = ("slapadd", "-f", str(configuration))
     subprocess.run(add, executable=program, input=ENTRIES, text=True, check=True, capture_output=True)
     port = free_port()
-    url = f"ldap://127.0.0.1:{port}"
+    url = f"{'ldaps' if certificate else 'ldap'}://localhost:{port}"
     server = subprocess.Popen(
         (program, "-h", url, "-f", str(configuration), "-d", "0"),
         stdout=subprocess.DEVNULL,
@@ -93,3 +101,23 @@ def directory(folder: Path) -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
+
+
+def make_certificate(path: Path, host: str) -> Path:
+    """Write a certificate for a host, signed by itself, and its key into one file."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
+    return path

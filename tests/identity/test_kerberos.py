@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.core.cache import cache
@@ -11,7 +12,7 @@ from builds.models import ModuleBuild
 from builds.services.identity import ldap
 from mbs.errors import Unavailable
 from tests.identity.conftest import Caller
-from tests.identity.directory import GROUPS_DN, directory
+from tests.identity.directory import GROUPS_DN, directory, make_certificate
 from tests.processes import free_port
 
 SECRET = "0123456789abcdef"
@@ -170,3 +171,26 @@ def test_reads_do_not_ask_ldap(caller: Caller, build: ModuleBuild, front: Callab
     front(LDAP_URI=f"ldap://127.0.0.1:{free_port()}")
     path = f"/module-build-service/2/module-builds/{build.pk}"
     assert caller.client.get(path, REMOTE_USER="ann@EXAMPLE.COM", HTTP_ACCEPT="text/html").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "known"),
+    [("localhost", True, True), ("localhost", False, False), ("evil", True, False)],
+)
+def test_a_server_whose_certificate_does_not_fit_is_not_believed(
+    option: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    trusted: bool,
+    known: bool,
+) -> None:
+    certificate = make_certificate(tmp_path / "server.pem", host)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate if trusted else tmp_path / "none.pem"))
+    with directory(tmp_path, certificate) as url:
+        option(LDAP_URI=url, LDAP_GROUPS_DN=GROUPS_DN)
+        if known:
+            assert ldap.groups_of("ann") == {"packager", "gardener"}
+        else:
+            with pytest.raises(Unavailable):
+                ldap.groups_of("ann")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -48,6 +49,12 @@ def rpkg_python(request: pytest.FixtureRequest) -> Path:
     if request.config.cache is None:
         pytest.skip("rpkg is installed into pytest's cache, which is off")
     folder = Path(request.config.cache.mkdir("rpkg-1.70"))
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test runs share it
+        return _installed(folder)
+
+
+def _installed(folder: Path) -> Path:
     python = folder / "bin" / "python"
     if _works(python):
         return python
