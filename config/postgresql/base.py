@@ -23,7 +23,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.trusted_until = 0.0
 
     def close_if_health_check_failed(self) -> None:
-        if time.monotonic() < self.trusted_until:
+        if self.health_check_done:
             return
-        super().close_if_health_check_failed()
-        self.trusted_until = time.monotonic() + TRUSTED
+        if time.monotonic() >= self.trusted_until:
+            super().close_if_health_check_failed()
+            self.trusted_until = time.monotonic() + TRUSTED
+        # Not once more in this request: at the end of a transaction the question would begin another.
+        self.health_check_done = True
