@@ -277,9 +277,11 @@ class Expansion(Group):
     """Modules and stream expansion"""
 
     RESOLVER: Literal["db", "mbs", "local", "koji"] = "db"
-    """Where modules that others depend on are looked up."""
+    """Where modules that others depend on are looked up; `mbs` and `local` stand behind the service's own."""
     MBS_URL: WebUrl = "https://mbs.fedoraproject.org/module-build-service/1/module-builds/"
     """The service that is asked when RESOLVER is `mbs`."""
+    MODULE_REPOSITORIES: tuple[File, ...] = (Path("/var/cache/dnf"), Path("/var/cache/libdnf5"))
+    """Folders with modulemd documents, or with metadata of repositories, when RESOLVER is `local`."""
     BASE_MODULE_NAMES: Names = ("platform",)
     """Modules that stand for a distribution; the first one wins where it matters."""
     BASE_MODULE_ARCHES: Mapping[NameStream, tuple[str, ...]] = {}

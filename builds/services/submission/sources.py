@@ -11,9 +11,9 @@ from functools import partial
 from django.conf import settings
 from django.utils import timezone
 
+from builds import resolvers
 from builds.models import ModuleBuild
 from builds.selectors import reuse
-from builds.selectors.universe import DatabaseUniverse
 from builds.services.submission.request import SubmissionRequest
 from mbs import expansion
 from mbs.batches import Included, Placed, place
@@ -75,10 +75,10 @@ def prepare(request: SubmissionRequest) -> Prepared:
 
 
 def expand(documents: Sequence[StreamV2], request: SubmissionRequest) -> expansion.Expansion:
-    """The builds that documents stand for, against the modules in the database."""
+    """The builds that documents stand for, against the modules that ``RESOLVER`` knows."""
     return expansion.expand(
         documents,
-        DatabaseUniverse(),
+        resolvers.universe(settings.MBS),
         expansion.Settings.from_options(settings.MBS),
         expansion.Request(
             buildrequire_overrides=request.buildrequire_overrides,

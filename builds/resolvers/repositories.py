@@ -1,0 +1,135 @@
+"""The modules in repositories of this machine: what dnf knows of them, and folders of documents."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import logging
+import lzma
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+from mbs.expansion import Available, NameStream, available
+from mbs.modulemd import examine, upgrade
+from mbs.modulemd.documents import Document
+
+log = logging.getLogger(__name__)
+
+#: What one repository's documents may take when they are unpacked: Fedora's largest took 10 MiB.
+MAX_BYTES = 128 * 1024 * 1024
+#: Files of modulemd in a folder: a repository's metadata (``<checksum>-modules.yaml.gz``), or loose ones.
+_MODULES = re.compile(r"(.*-)?modules\.yaml(\.(gz|xz|bz2|zst))?|[^.].*\.ya?ml")
+_SEPARATOR = re.compile(rb"^---(?=\s)", re.MULTILINE)
+
+
+class RepositoryUniverse:
+    """See ``mbs.expansion.Universe``: a machine has one base, hence every module here goes with any base
+    module that is asked about, and there are no base modules.
+
+    :param folders: searched with all that lies below them; one that does not exist is empty.
+    """
+
+    def __init__(self, folders: Iterable[str]) -> None:
+        self._folders = [Path(folder) for folder in folders]
+        self._known: dict[str, Sequence[Available]] = {}
+
+    def base_modules(self, names: Collection[str]) -> Sequence[Available]:
+        return ()
+
+    def streams(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
+        return {name: sorted({build.stream for build in self._builds(name)}) for name in names}
+
+    def candidates(
+        self, wanted: Collection[NameStream], bases: Collection[NameStream]
+    ) -> Sequence[Available]:
+        found = []
+        for name, stream in wanted:
+            builds = [build for build in self._builds(name) if build.stream == stream]
+            newest = max((build.version for build in builds), default=0)
+            found += [build for build in builds if build.version == newest]
+        return [
+            replace(build, built_against={**build.built_against, name: stream})
+            for build in found
+            for name, stream in bases
+        ]
+
+    def _builds(self, name: str) -> Sequence[Available]:
+        if name not in self._known:
+            # The same module may be in several repositories.
+            unique = {build.nsvc: build for folder in self._folders for build in _in_folder(folder, name)}
+            self._known[name] = [unique[nsvc] for nsvc in sorted(unique)]
+        return self._known[name]
+
+
+def _in_folder(folder: Path, name: str) -> Iterator[Available]:
+    """The modules of this name; what is none, or wrong, is passed over."""
+    # Reading all that a repository holds takes seconds; what cannot be the module is not looked at.
+    named = re.compile(rb"\bname\b[\"']?\s*:\s*[\"']?%b\b" % re.escape(name.encode()))
+    for path in sorted(folder.rglob("*")):
+        if _MODULES.fullmatch(path.name) and path.is_file():
+            state = path.stat()
+            for part in _parts(path, state.st_mtime_ns, state.st_size):
+                if named.search(part):
+                    for document in _documents(path, part):
+                        streams = upgrade(document)
+                        yield from (available(each) for each in streams if each.name == name and each.version)
+
+
+@lru_cache(maxsize=16)
+def _parts(path: Path, _changed: int, _size: int) -> tuple[bytes, ...]:
+    """The single documents of a file, as text."""
+    try:
+        return tuple(filter(bytes.strip, _SEPARATOR.split(_unpacked(path))))
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        log.warning("Modules of %s are passed over: %s", path, error)
+        return ()
+
+
+def _documents(path: Path, text: bytes) -> Iterator[Document]:
+    # One at a time: a repository's file may be larger than any file that a stranger may send.
+    for verdict in examine(text, strict=False):
+        if verdict.document is not None:
+            yield verdict.document
+        else:
+            log.warning("A document of %s is passed over: %s", path, verdict.problems[0].message)
+
+
+def _unpacked(path: Path) -> bytes:
+    """The content of a file, unpacked by what its name ends with.
+
+    :raises OSError: it cannot be read, or takes more than ``MAX_BYTES``.
+    """
+    if path.suffix == ".zst":
+        return _unzstd(path)
+    openers: Mapping[str, Callable[[Path], IO[bytes]]] = {
+        ".gz": gzip.open,
+        ".xz": lzma.open,
+        ".bz2": bz2.open,
+    }
+    with openers.get(path.suffix, lambda file: file.open("rb"))(path) as file:
+        return _bounded(file)
+
+
+def _unzstd(path: Path) -> bytes:
+    program = shutil.which("zstd")
+    if program is None:
+        raise OSError("the program zstd is needed to unpack it")
+    with subprocess.Popen([program, "-dcq", "--", str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            return _bounded(process.stdout)
+        finally:
+            process.kill()
+
+
+def _bounded(file: IO[bytes]) -> bytes:
+    content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise OSError(f"it takes more than {MAX_BYTES} bytes unpacked")
+    return content
