@@ -104,10 +104,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Submission:
-    """The answer to a job: the build system's number for it, and where a person can look at it."""
+    """The answer to a job: the build system's number for it, and where a person can look at it.
+
+    :param new: it was started by this very call and cannot have ended; no need to ask for its status.
+    """
 
     task_id: int
     url: str = ""
+    new: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -211,10 +215,11 @@ class BuildSystem(Protocol):
     def recover(self, task_ids: Sequence[int]) -> None:
         """For open submissions: send again whatever a broker may have lost. Called by a sweep."""
 
-    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> None:
+    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> Tagged:
         """Ask that builds be put into the buildroot tag and, with ``final``, into the module's tag.
 
-        Builds of earlier modules may be named where ``capabilities.shares_builds``.
+        Builds of earlier modules may be named where ``capabilities.shares_builds``. Answers which of them
+        are known to be there; where tagging takes time, a later call tells more.
         """
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:

@@ -1,7 +1,8 @@
 """A build system in which nothing is built: for tests, load and demonstrations. It says so.
 
 It keeps its books as a hub does, in a file of its own that all processes share, and takes the time it is
-told to. A package whose name begins with ``fails-`` fails.
+told to. A package whose name begins with ``fails-`` fails, and one that begins with ``refused-`` is not even
+taken. While there is a file ``simulated.away`` beside the books, the build system is away.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from buildsys.base import (
+    BuildSystemError,
+    BuildSystemUnavailable,
     Capabilities,
     Job,
     Module,
@@ -61,6 +64,8 @@ class SimulatedBuildSystem:
     @contextmanager
     def _books(self) -> Iterator[sqlite3.Connection]:
         """The books, in a transaction that has the write lock from the start."""
+        if self._path.with_suffix(".away").exists():
+            raise BuildSystemUnavailable("The simulated build system is away.")
         books = sqlite3.connect(self._path, timeout=30, isolation_level=None)
         books.execute("PRAGMA synchronous = OFF")
         try:
@@ -101,6 +106,8 @@ class SimulatedBuildSystem:
                 if known:
                     submissions.append(known)
                     continue
+                if job.package.startswith("refused-"):
+                    raise BuildSystemError(f"The simulated build system refuses {job.package}.")
                 books.execute(
                     "INSERT INTO task (component, attempt, wakes, nvr, state, started, ends)"
                     " VALUES (?, ?, ?, ?, 'open', ?, ?) ON CONFLICT DO NOTHING",
@@ -164,13 +171,14 @@ class SimulatedBuildSystem:
             return None
         return str(wakes)
 
-    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> None:
+    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> Tagged:
         tags = [f"{module.tag}-build", module.tag] if final else [f"{module.tag}-build"]
         with self._books() as books:
             books.executemany(
                 "INSERT INTO tagged VALUES (?, ?) ON CONFLICT DO NOTHING",
                 [(tag, nvr) for tag in tags for nvr in nvrs],
             )
+        return self.tagged(module, nvrs)
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
         with self._books() as books:

@@ -29,8 +29,7 @@ def tag(build: ModuleBuild, components: Sequence[ComponentBuild]) -> bool:
         if not part:
             continue
         nvrs = {str(component.nvr) for component in part}
-        system.tag(module, sorted(nvrs), final=final)
-        tagged = system.tagged(module, sorted(nvrs))
+        tagged = system.tag(module, sorted(nvrs), final=final)
         if nvrs <= (tagged.buildroot & tagged.final if final else tagged.buildroot):
             _mark(part, final=final)
         else:

@@ -67,10 +67,7 @@ def mend_tags(build: ModuleBuild) -> None:
     """Tag again what somebody has untagged."""
     system, module = build_system(), as_module(build)
     components = list(build.component_builds.filter(tagged=True).exclude(nvr=None))
-    nvrs = {str(c.nvr): c.tagged_in_final for c in components}
-    tagged = system.tagged(module, list(nvrs))
     for final in (True, False):
-        there = tagged.buildroot & tagged.final if final else tagged.buildroot
-        missing = [nvr for nvr, in_final in nvrs.items() if in_final is final and nvr not in there]
-        if missing:
-            system.tag(module, missing, final=final)
+        nvrs = [str(component.nvr) for component in components if component.tagged_in_final is final]
+        if nvrs:
+            system.tag(module, nvrs, final=final)

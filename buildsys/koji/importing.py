@@ -57,26 +57,28 @@ def finish(
     documents = {arch: imports[0].document(arch) for arch in (*module.arches, SOURCE)}
     if not options.enabled:
         return documents, ""
-    _import_missing(hub, module, imports)
+    name = options.template.format(base_stream)
+    exists = _import_missing(hub, module, imports, name)
     if not options.tag:
         return documents, ""
-    name = options.template.format(base_stream)
-    if not base_stream or hub.call("getTag", name) is None:
-        name = options.default
+    name = name if exists and base_stream else options.default
     tagging.put(hub, [name], [each.nvr for each in imports], packages=material.owner)
     return documents, name
 
 
-def _import_missing(hub: Hub, module: Module, imports: Sequence[Import]) -> None:
+def _import_missing(hub: Hub, module: Module, imports: Sequence[Import], tag: str) -> bool:
+    """Import what is not imported yet; answers whether there is a tag of this name."""
     with hub.multicall() as calls:
         known = {each.nvr: calls.getBuild(each.nvr) for each in imports}
+        found = calls.getTag(tag)
     for each in imports:
         build = known[each.nvr].result
         if build and build["state"] not in _REPLACEABLE:
             _check_ours(each.nvr, build, module)
             continue
-        # Uploads cannot be in a multicall, and an import stands alone: it is a minute's work for the hub.
+        # Not in a multicall: each is a long piece of work for the hub, to be committed by itself.
         hub.call("CGImport", dict(each.metadata), hub.upload(each.files))
+    return found.result is not None
 
 
 def _check_ours(nvr: str, build: Mapping[str, Any], module: Module) -> None:

@@ -67,8 +67,8 @@ class KojiBuildSystem:
 
     # -- tags and repositories ---------------------------------------------------------------------------
 
-    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> None:
-        tagging.tag(self.hub, module, nvrs, final=final)
+    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> Tagged:
+        return tagging.tag(self.hub, module, nvrs, final=final)
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
         return tagging.tagged(self.hub, module, nvrs)

@@ -41,14 +41,18 @@ class _Known:
         return Counter((task["request"][0], task["request"][1]) for task in tasks)
 
 
-def put(hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, packages: str = "") -> None:
+def put(
+    hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, packages: str = "", groups: Sequence[str] = ()
+) -> set[tuple[str, str]]:
     """Ask that builds be tagged, unless they are or are being so: a multicall that reads, one that asks.
 
     :param packages: owner as whom their packages are listed in the tags first; empty: they are listed.
+    :param groups: build groups of the tags that get the builds' packages as well.
+    :return: (tag, NVR) of what was tagged already.
     :raises BuildSystemError: ``koji_tag_refused`` when the hub's tasks for it failed several times.
     """
     if not nvrs:
-        return
+        return set()
     known = _read(hub, tags, nvrs)
     open_, failed = known.count(failed=False), known.count(failed=True)
     wanted = {names: ids for names, ids in known.missing.items() if not open_[ids]}
@@ -58,13 +62,16 @@ def put(hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, packages: str = "
             code="koji_tag_refused",
             hint="Look at the failed tagBuild tasks of the service's user in Koji; resubmit when mended.",
         )
-    if not wanted:
-        return
     with hub.multicall() as calls:
         for name, nvr in wanted:
+            package = nvr.rsplit("-", 2)[0]
+            for group in groups:
+                calls.groupListAdd(name, group)
+                calls.groupPackageListAdd(name, group, package)
             if packages:
-                calls.packageListAdd(name, nvr.rsplit("-", 2)[0], packages)
+                calls.packageListAdd(name, package, packages)
             calls.tagBuild(name, nvr)
+    return {(name, nvr) for name in tags for nvr in nvrs} - known.missing.keys()
 
 
 def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str]) -> _Known:
@@ -91,18 +98,18 @@ def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str]) -> _Known:
     return _Known(missing, tasks.result)
 
 
-def tag(hub: Hub, module: Module, nvrs: Sequence[str], *, final: bool) -> None:
+def tag(hub: Hub, module: Module, nvrs: Sequence[str], *, final: bool) -> Tagged:
     """Ask that builds be put into a module's tags, as ``put`` does.
 
-    The macros package is added to the build groups: it must be in every buildroot from now on.
+    The macros package, a batch of its own, is added to the build groups: it must be in every buildroot.
     """
     tags = [build_tag(module), module.tag] if final else [build_tag(module)]
-    put(hub, tags, nvrs)
-    if any(nvr.rsplit("-", 2)[0] == MACROS for nvr in nvrs):
-        with hub.multicall() as calls:
-            for group in GROUPS:
-                calls.groupListAdd(build_tag(module), group)
-                calls.groupPackageListAdd(build_tag(module), group, MACROS)
+    is_macros = any(nvr.rsplit("-", 2)[0] == MACROS for nvr in nvrs)
+    there = put(hub, tags, nvrs, groups=GROUPS if is_macros else ())
+    buildroot, in_final = (
+        frozenset(nvr for nvr in nvrs if (name, nvr) in there) for name in (build_tag(module), module.tag)
+    )
+    return Tagged(buildroot, in_final)
 
 
 def tagged(hub: Hub, module: Module, nvrs: Sequence[str]) -> Tagged:

@@ -123,11 +123,12 @@ class LocalBuildSystem:
             if task.path.exists() and not task.outcome() and task.started()[0] is None:
                 self._send(task.number, 0)
 
-    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> None:
+    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> Tagged:
         folder = ModuleFolder.of(self.root, module)
         folder.prepare()
         for nvr in nvrs:
             folder.tag_build(nvr, final=final)
+        return folder.tagged(nvrs)
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
         return ModuleFolder.of(self.root, module).tagged(nvrs)

@@ -182,6 +182,8 @@ def test_a_package_that_is_not_listed_is_refused_at_once(rig: KojiRig) -> None:
 
 def test_the_macros_package_is_in_every_buildroot_once_it_is_tagged(rig: KojiRig) -> None:
     module = rig.module()
+    with rig.double.lock:
+        rig.double.books.tags[f"{module.tag}-build"].listing.clear()
     for _ in range(2):
         rig.system.tag(module, [f"{PACKAGE}-0.1-1.{module.disttag}"], final=False)
     groups = rig.double.books.tags[f"{module.tag}-build"].groups

@@ -1,0 +1,213 @@
+"""What module builds cost a Koji hub, and what they cost the service: real workers, the hub double.
+
+    python -m benchmarks.koji [--components 100 200] [--batches 5] [--modules 100] [--size 20] [--workers 2]
+
+PostgreSQL and Redis are started for the run. The messages of the double are handed to the consumer's own
+code, as the bus would. First: HTTP round trips from submission to ready of one module, without uploads and
+polls (how far a repository is), which are counted apart. Then: many modules at once with builds of 0 to 2 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import random
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests import postgresql
+from tests.koji.double import HubDouble
+from tests.processes import Worker, redis_server
+
+_UPLOADS = {"rawUpload", "checkUpload"}
+_POLLS = {"repo.checkRequest", "repoInfo", "getTaskInfo"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--components", type=int, nargs="*", default=[100, 200])
+    parser.add_argument("--batches", type=int, default=5, help="besides that of the macros package")
+    parser.add_argument("--modules", type=int, default=100)
+    parser.add_argument("--size", type=int, default=20, help="components of each of many modules")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--verbose", action="store_true", help="the calls of each round trip")
+    options = parser.parse_args()
+    with postgresql.server() as database, redis_server() as broker, tempfile.TemporaryDirectory() as folder:
+        double = HubDouble(build_seconds=0.5, repo_seconds=0.2, tag_seconds=0.05).start()
+        profile = double.write_profile(Path(folder) / "koji.conf")
+        os.environ |= {
+            "MBS_CONFIG_FILE": "",
+            "MBS_CONFIG_SECTION": "test",
+            "MBS_SYSTEM": "koji",
+            "MBS_KOJI_CONFIG": str(profile),
+            "MBS_KOJI_PROFILE": "koji",
+            "MBS_KOJI_USER": "mbs",
+            "MBS_KOJI_PASSWORD": "mbs",
+            "MBS_KOJI_TAG_PERMISSION": "module-tags",
+            "MBS_NET_TIMEOUT": "120",
+            "MBS_NET_RETRY_INTERVAL": "1",
+            "MBS_DATABASE_URL": database,
+            "MBS_BROKER_URL": broker,
+            "MBS_DATA_DIR": folder,
+            "MBS_MESSAGING": "log",
+            "MBS_NUM_CONCURRENT_BUILDS": "0",
+            "MBS_LOG_LEVEL": "warning",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+        }
+        _set_up()
+        _listen(double)
+        try:
+            for number in options.components:
+                print(round_trips(Path(folder), double, number, options), flush=True)
+            if options.modules:
+                print(load(Path(folder), double, options), flush=True)
+        finally:
+            double.stop()
+
+
+def round_trips(folder: Path, double: HubDouble, components: int, options: argparse.Namespace) -> str:
+    """One module: every HTTP request that the hub got for it, but for uploads."""
+    with _Workers(folder, options.workers, environ={}):
+        double.log.clear()
+        begun = time.perf_counter()
+        _run([_make(components, options.batches)])
+        seconds = time.perf_counter() - begun
+    polls = [request for request in double.log if _POLLS & set(request)]
+    requests = [request for request in double.log if not (_UPLOADS | _POLLS) & set(request)]
+    if options.verbose:
+        for request in requests:
+            print("  ", dict(Counter(request)))
+    return (
+        f"{components:4} components in {options.batches} batches: {len(requests)} round trips, "
+        f"{sum(map(len, requests))} calls; besides them {len(polls)} polls; {seconds:.1f} s"
+    )
+
+
+def load(folder: Path, double: HubDouble, options: argparse.Namespace) -> str:
+    """Many modules at once; builds take 0 to 2 s, and sweeps run as they do in production."""
+    _random_seconds(double)
+    number = options.modules * options.size
+    with _Workers(folder, options.workers, environ={}, beat=True) as workers:
+        double.log.clear()
+        builds = [_make(options.size, 4) for _ in range(options.modules)]
+        begun = time.perf_counter()
+        _run(builds)
+        seconds = time.perf_counter() - begun
+    kinds = Counter(method for request in double.log for method in set(request) if len(set(request)) == 1)
+    if options.verbose:
+        print("  ", dict(kinds))
+    return (
+        f"{options.modules} modules of {options.size}: {seconds:.0f} s, {number / seconds:.1f} components/s, "
+        f"{1000 * workers.cpu / number:.1f} ms CPU of the workers per component, "
+        f"{len(double.log) / options.modules:.0f} round trips per module; {_latest_wait()}"
+    )
+
+
+def _latest_wait() -> str:
+    from builds.models import Wait
+
+    return f"{Wait.objects.count()} waits left"
+
+
+def _random_seconds(double: HubDouble) -> None:
+    """Builds of 0 to 2 s, the same in each run."""
+    dice = random.Random(1)
+    make_task = double.books.make_task
+
+    def making(method: str, request: list[Any], owner: int, work: Any, seconds: float | None = None) -> Any:
+        drawn = dice.uniform(0, 2) if method == "build" else seconds
+        return make_task(method, request, owner, work, drawn)
+
+    double.books.make_task = making  # type: ignore[method-assign]
+
+
+def _set_up() -> None:
+    import django
+    from django.core.management import call_command
+
+    import config.celery  # noqa: F401
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+def _listen(double: HubDouble) -> None:
+    """Hand the hub's messages to the consumer's code, in a thread of its own as the bus would."""
+    from builds.consumers import events, handlers
+
+    waiting: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
+    double.books.listeners.append(lambda topic, body: waiting.put((topic, body)))
+
+    def consume() -> None:
+        while True:
+            topic, body = waiting.get()
+            event = events.parse(f"org.fedoraproject.prod.{topic}", body)
+            if event:
+                handlers.handle(event)
+
+    threading.Thread(target=consume, daemon=True).start()
+
+
+def _make(components: int, batches: int) -> int:
+    """A module with its macros package and so many components, spread over batches."""
+    from mbs.macros import PACKAGE
+    from tests.workflow.modules import make_build
+
+    shape = [[f"package{number}" for number in range(batch, components, batches)] for batch in range(batches)]
+    build = make_build(
+        [PACKAGE],
+        *shape,
+        buildrequires={"platform": {"stream": "f40", "koji_tag": "platform-build"}},
+    )
+    build.component_builds.filter(package=PACKAGE).update(scmurl=None, ref=None, build_time_only=True)
+    build.disttag += f".{build.pk}"
+    build.save()
+    return int(build.pk)
+
+
+def _run(builds: list[int]) -> None:
+    from builds import dispatch
+    from builds.models import ModuleBuild
+    from mbs.states import BuildState
+
+    for build in builds:
+        dispatch.advance(build)
+    waiting = ModuleBuild.objects.filter(pk__in=builds).exclude(state=BuildState.READY)
+    while waiting.exists():
+        failed = waiting.filter(state=BuildState.FAILED).first()
+        if failed:
+            sys.exit(f"{failed} failed: {failed.state_reason}")
+        time.sleep(0.05)
+
+
+class _Workers:
+    """One worker with so many processes; ``cpu`` holds their seconds when the block has ended."""
+
+    def __init__(self, folder: Path, number: int, *, environ: dict[str, str], beat: bool = False) -> None:
+        self.worker = Worker(environ, folder / f"worker{time.time()}.log", concurrency=number, beat=beat)
+        self.cpu = 0.0
+
+    def __enter__(self) -> _Workers:
+        self.worker.wait_until_ready()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.worker.process.terminate()
+        self.worker.process.wait(30)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        self.worker.kill()
+
+
+if __name__ == "__main__":
+    main()
