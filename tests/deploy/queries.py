@@ -1,0 +1,45 @@
+"""The queries of the alert rules and of the dashboard in ``deploy``, and the metrics that they name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+RULES = DEPLOY / "prometheus-rules.yml"
+DASHBOARD = DEPLOY / "grafana-dashboard.json"
+#: Prometheus makes it itself
+OWN = {"up"}
+
+
+def of_rules() -> list[str]:
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule["expr"] for group in groups for rule in group["rules"]]
+
+
+def of_dashboard() -> list[str]:
+    return list(_expressions(json.loads(DASHBOARD.read_text())))
+
+
+def _expressions(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if "expr" in part:
+            yield part["expr"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from _expressions(each)
+
+
+def metrics(query: str) -> set[str]:
+    """Names of metrics in a query: every word that is no function, keyword, label, text or duration."""
+    query = re.sub(r'"[^"]*"', "", query)
+    query = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", query)
+    query = re.sub(r"\b(by|without|on|ignoring)\s*\([^)]*\)", "", query)
+    words = re.findall(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()", query)
+    return set(words) - {"and", "or", "unless", "sum", "max", "min", "topk"} - OWN
