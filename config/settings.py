@@ -11,6 +11,7 @@ import sys
 from builds.observing.logs import configuration
 from config.databases import database
 from config.loader import load
+from mbs import __version__
 
 _loaded = load()
 #: the typed configuration, for everything in the service
@@ -34,6 +35,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "builds",
 ]
 MIDDLEWARE = [
@@ -95,8 +98,18 @@ REST_FRAMEWORK = {
     "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.URLPathVersioning",
     "ALLOWED_VERSIONS": ["1", "2"],
     "EXCEPTION_HANDLER": "builds.api.errors.handle",
+    "DEFAULT_SCHEMA_CLASS": "builds.api.schema.Schema",
     # "format" is a column of component builds, and filters them.
     "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Module Build Service",
+    "DESCRIPTION": "Coordinates builds of modules of RPM packages.",
+    "VERSION": __version__,
+    "OAS_VERSION": "3.1.0",
+    "PREPROCESSING_HOOKS": ["builds.api.schema.endpoints"],
+    "POSTPROCESSING_HOOKS": ["builds.api.schema.complete"],
 }
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = MBS.BODY_LIMIT

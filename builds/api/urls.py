@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
+from builds.api.schema_views import DocsViewSet, SchemaViewSet
 from builds.api.views.base import NUMBER
 from builds.api.views.components import ComponentBuildViewSet
 from builds.api.views.documents import FinalModulemdViewSet, ImportViewSet
@@ -35,6 +36,8 @@ router.register("import-module", ImportViewSet, basename="import-module")
 router.register("final-modulemd", FinalModulemdViewSet, basename="final-modulemd")
 router.register("monitor/metrics", MetricsViewSet, basename="metrics")
 router.register("tokens", TokenViewSet, basename="token")
+router.register("schema", SchemaViewSet, basename="schema")
+router.register("docs", DocsViewSet, basename="docs")
 
 urlpatterns = [
     re_path(r"^module-build-service/(?P<version>[^/]+)/?$", RootViewSet.as_view({"get": "list"})),

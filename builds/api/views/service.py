@@ -14,7 +14,7 @@ from mbs import __version__
 from mbs.reuse import STRATEGIES
 
 API_VERSION = 2
-RESOURCES = ("module-builds", "component-builds", "rebuild-strategies", "about")
+RESOURCES = ("module-builds", "component-builds", "rebuild-strategies", "about", "docs", "schema")
 
 
 class AboutViewSet(ApiViewSet):

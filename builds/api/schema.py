@@ -1,0 +1,183 @@
+"""The OpenAPI document: drf-spectacular finds the operations, ``schema_operations`` says what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.drainage import warn
+from drf_spectacular.extensions import OpenApiFilterExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRequest, OpenApiResponse
+
+from builds.api import filters, filtersets, schema_examples, schema_shapes
+from builds.api.authentication import SAFE
+from builds.api.schema_operations import JSON, MEANINGS, OPERATIONS, Operation
+from mbs.states import BUILD_STATES, COMPONENT_STATES
+
+Parameter = dict[str, Any]
+
+#: text in a parameter: not empty, and without NUL
+TEXT = {"type": "string", "pattern": "^[^\\u0000]+$"}
+YES_OR_NO = {"type": "string", "enum": ["true", "false", "1", "0"]}
+PARAMETERS = {
+    "verbose": ("Show more of each build; wins over short.", YES_OR_NO),
+    "short": ("Show less of each build.", YES_OR_NO),
+    "page": ("Number of the page; one past the end is empty.", {"type": "integer", "minimum": 1}),
+    "per_page": ("Items on a page; large ones are cut.", {"type": "integer", "minimum": 1}),
+}
+#: groups of operations, by the names of their views; what is in none belongs to the service
+TAGS = {
+    "module builds": ("module-build", "plan", "event", "final-modulemd", "import-module"),
+    "component builds": ("component-build",),
+    "API tokens": ("token",),
+}
+SERVICE = "service"
+_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00(:?00)?)?$"
+_FILTERS: dict[type[Any], dict[str, Any]] = {
+    filtersets.ModuleStatesFilter: {"enum": [*BUILD_STATES, *map(str, BUILD_STATES.values())]},
+    filtersets.ComponentStatesFilter: {"enum": [*COMPONENT_STATES, *map(str, COMPONENT_STATES.values())]},
+    filters.ManyFilter: TEXT,
+    filters.WholeFilter: {"type": "integer", "minimum": 0, "maximum": filters.LARGEST},
+    filters.FloatFilter: {"type": "number"},
+    filters.FlagFilter: YES_OR_NO,
+    filters.JSONFilter: {"type": "string", "description": "A JSON list"},
+    filters.AfterFilter: {"type": "string", "pattern": _TIME},
+    filters.BeforeFilter: {"type": "string", "pattern": _TIME},
+    filtersets.BaseModuleFloat: {"type": "number"},
+}
+
+
+class Schema(AutoSchema):
+    """Describes one operation; the setting ``DEFAULT_SCHEMA_CLASS`` names it."""
+
+    @property
+    def operation(self) -> Operation:
+        key = f"{self.view.basename or 'root'}.{self.view.action}"
+        if key not in OPERATIONS:
+            warn(f"the operation {key} is not described in builds.api.schema_operations")
+        return OPERATIONS.get(key, Operation(key.replace(".", "_"), key))
+
+    def get_operation_id(self) -> str:
+        return self.operation.id
+
+    def get_summary(self) -> str:
+        return self.operation.summary
+
+    def get_tags(self) -> list[str]:
+        return [next((tag for tag, names in TAGS.items() if self.view.basename in names), SERVICE)]
+
+    def get_auth(self) -> list[dict[str, list[str]]]:
+        private = getattr(self.view, "private", False)
+        needed = not settings.MBS.NO_AUTH and (private or self.method not in SAFE)
+        return [{name: []} for name in security_schemes()] if needed else []
+
+    def get_override_parameters(self) -> list[OpenApiParameter]:
+        known = [*self.operation.parameters]
+        if getattr(self.view, "pagination_class", None) and self.view.action in ("list", "messages"):
+            known += ["page", "per_page"]
+        found = [
+            OpenApiParameter(name, PARAMETERS[name][1], description=PARAMETERS[name][0]) for name in known
+        ]
+        if "{id}" in self.path:
+            number = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
+            found.append(OpenApiParameter("id", number, OpenApiParameter.PATH))
+        return found
+
+    def _get_pagination_parameters(self) -> list[Parameter]:
+        return []
+
+    def get_filter_backends(self) -> list[Any]:
+        return [*self.view.filter_backends] if self.view.action == "list" else []
+
+    def get_request_serializer(self) -> Any:
+        serializer = self.view.get_serializer_class()
+        return {
+            media_type: OpenApiRequest(
+                shape, examples=_examples(self.operation.bodies if media_type == JSON else {})
+            )
+            for media_type, shape in schema_shapes.body(serializer).items()
+        }
+
+    def get_response_serializers(self) -> Any:
+        operation = self.operation
+        shape = operation.answer.get(self.path.split("/")[2], operation.answer)
+        answers: dict[Any, Any] = {
+            (operation.status, operation.media_type): OpenApiResponse(
+                shape, operation.summary, _examples(operation.examples)
+            )
+        }
+        for status, meaning in operation.empty.items():
+            answers[status] = OpenApiResponse(None, meaning)
+        for status in sorted(operation.errors):
+            shown = _examples({"error": schema_examples.ERROR}) if status == 404 else []
+            answers[status, JSON] = OpenApiResponse(schema_shapes.ref("Error"), MEANINGS[status], shown)
+        return answers
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        """Lists are described as they are, not made from the form of their items."""
+        return False
+
+
+def _examples(values: Mapping[str, Any]) -> list[OpenApiExample]:
+    return [OpenApiExample(name, value) for name, value in values.items()]
+
+
+class Filters(OpenApiFilterExtension):
+    """Parameters of the filters of a view."""
+
+    target_class = "builds.api.filters.FilterBackend"
+    priority = 1
+
+    def get_schema_operation_parameters(self, auto_schema: AutoSchema, *args: Any, **kwargs: Any) -> Any:
+        known = auto_schema.view.filterset_class.base_filters
+        return [_parameter(name, filter_) for name, filter_ in known.items()]
+
+
+def _parameter(name: str, filter_: Any) -> Parameter:
+    shape = next((shape for cls, shape in _FILTERS.items() if isinstance(filter_, cls)), TEXT)
+    if isinstance(filter_, filters.ManyFilter):
+        shape = {"type": "array", "items": shape}
+    return {"name": name, "in": "query", "schema": shape}
+
+
+def endpoints(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Addresses in the spelling of the contract: lists end in a slash, everything else does not."""
+    found = []
+    for path, regex, method, callback in endpoints:
+        path = path.rstrip("/").replace("{pk}", "{id}")
+        slash = "/" if {"list", "create"} & {*callback.actions.values()} and "{id}" not in path else ""
+        found.append((path + slash, regex, method, callback))
+    return found
+
+
+def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Add what the operations refer to."""
+    result["servers"] = [{"url": "/"}]
+    result["tags"] = [{"name": name} for name in (*TAGS, SERVICE)]
+    result["components"] = {"schemas": dict(sorted(schema_shapes.SHAPES.items()))}
+    if not settings.MBS.NO_AUTH:
+        result["components"]["securitySchemes"] = security_schemes()
+    return result
+
+
+def security_schemes() -> dict[str, dict[str, str]]:
+    """How to log in here: by an API token, or as the setting AUTH_METHOD says."""
+    schemes = {"token": {"type": "http", "scheme": "bearer", "description": "An API token"}}
+    if settings.MBS.AUTH_METHOD == "kerberos":
+        return schemes | {"kerberos": {"type": "http", "scheme": "negotiate"}}
+    return schemes | {"oidc": {"type": "http", "scheme": "bearer", "description": "Of the OpenID provider"}}
+
+
+def document(version: str) -> dict[str, Any]:
+    """The OpenAPI document of a version of the API, for the logins of this service."""
+    options = settings.MBS
+    return _document(version, options.NO_AUTH, options.AUTH_METHOD)
+
+
+@lru_cache(maxsize=8)
+def _document(version: str, *configured: object) -> dict[str, Any]:
+    return SchemaGenerator(api_version=version).get_schema(public=True)

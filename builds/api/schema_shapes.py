@@ -1,0 +1,277 @@
+"""What answers and bodies look like, as JSON Schema (OpenAPI 3.1 uses it as it is).
+
+Objects name all their keys, and all of them are always there: an answer with a key more or less is not as
+described, which tests find.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers as drf
+
+from builds.api import serializers
+from mbs.states import BUILD_STATES, COMPONENT_STATES
+
+Shape = dict[str, Any]
+
+TEXT: Shape = {"type": "string"}
+NUMBER: Shape = {"type": "integer"}
+FLAG: Shape = {"type": "boolean"}
+ID: Shape = {"type": "integer", "minimum": 1}
+URL: Shape = {"type": "string", "format": "uri"}
+TIME: Shape = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", "description": "In UTC"}
+STATE: Shape = {"enum": [*BUILD_STATES.values()]}
+STATE_NAME: Shape = {"enum": [*BUILD_STATES]}
+COMPONENT_STATE: Shape = {"enum": [*COMPONENT_STATES.values(), None]}
+COMPONENT_STATE_NAME: Shape = {"enum": [*COMPONENT_STATES, None]}
+
+
+def ref(name: str) -> Shape:
+    """A shape by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def optional(shape: Shape) -> Shape:
+    """Or null."""
+    return {"anyOf": [shape, {"type": "null"}]}
+
+
+def array(items: Shape) -> Shape:
+    return {"type": "array", "items": items}
+
+
+def mapping(values: Shape) -> Shape:
+    """An object with any keys."""
+    return {"type": "object", "additionalProperties": values}
+
+
+def record(**properties: Shape) -> Shape:
+    """An object with exactly these keys."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [*properties],
+        "additionalProperties": False,
+    }
+
+
+def extended(shape: Shape, **properties: Shape) -> Shape:
+    """The same object with more keys."""
+    return record(**shape["properties"], **properties)
+
+
+def page_of(items: Shape, key: str = "items") -> Shape:
+    """One page of a list."""
+    return record(**{key: array(items), "meta": ref("Meta")})
+
+
+MODULE_SHORT = record(
+    id=ID,
+    state=STATE,
+    state_name=STATE_NAME,
+    stream=TEXT,
+    version=TEXT,
+    name=TEXT,
+    context=TEXT,
+    scratch=FLAG,
+)
+_TASK = record(
+    task_id=optional(NUMBER), state=COMPONENT_STATE, state_reason=optional(TEXT), nvr=optional(TEXT)
+)
+MODULE = extended(
+    MODULE_SHORT,
+    batch=NUMBER,
+    component_builds=array(ID),
+    koji_tag=optional(TEXT),
+    owner=TEXT,
+    new_repo_task_id=optional(NUMBER),
+    rebuild_strategy=TEXT,
+    scmurl=optional(TEXT),
+    srpms=array(TEXT),
+    siblings=array(ID) | {"description": "Builds of the same name, stream, version and scratch flag"},
+    state_reason=optional(TEXT),
+    time_completed=optional(TIME),
+    time_modified=TIME,
+    time_submitted=TIME,
+    buildrequires=mapping({"type": "object"}),
+    error=optional(record(code=TEXT, message=TEXT, hint=TEXT)),
+    tasks=mapping(mapping(_TASK)) | {"description": 'Components by format ("rpms") and package'},
+    waiting_for=optional(ref("Waiting")),
+)
+MODULE_VERBOSE = extended(
+    MODULE,
+    base_module_buildrequires=array(
+        record(
+            id=ID,
+            state=STATE,
+            state_name=STATE_NAME,
+            stream=TEXT,
+            version=TEXT,
+            name=TEXT,
+            context=TEXT,
+            stream_version=optional({"type": "number"}),
+        )
+    ),
+    build_context=optional(TEXT),
+    build_context_no_bms=optional(TEXT),
+    modulemd=TEXT | {"description": "The document as it was expanded"},
+    reused_module_id=optional(ID),
+    runtime_context=optional(TEXT),
+    state_trace=array(record(time=TIME, state=STATE, state_name=STATE_NAME, reason=optional(TEXT))),
+    state_url=URL,
+    stream_version=optional({"type": "number"}),
+    virtual_streams=array(TEXT),
+    arches=array(TEXT),
+)
+COMPONENT = record(
+    id=ID,
+    package=TEXT,
+    format=TEXT,
+    task_id=optional(NUMBER),
+    state=COMPONENT_STATE,
+    state_reason=optional(TEXT),
+    nvr=optional(TEXT),
+    state_name=COMPONENT_STATE_NAME,
+    module_build=ID,
+    task_url=optional(TEXT),
+    weight={"type": "number", "description": "Expected seconds"},
+    reuse=optional(record(reused=FLAG, code=TEXT, detail=TEXT)),
+    time_started=optional(TIME),
+    time_completed=optional(TIME),
+    waiting_for=optional(ref("Waiting")),
+)
+COMPONENT_VERBOSE = extended(
+    COMPONENT,
+    batch=NUMBER,
+    state_trace=array(
+        record(time=TIME, state=COMPONENT_STATE, state_name=COMPONENT_STATE_NAME, reason=optional(TEXT))
+    ),
+    state_url=URL,
+)
+_PROBLEM = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("code", "message", "component", "key", "tried", "hint"), TEXT),
+        "line": NUMBER,
+    },
+    "required": ["code", "message"],
+    "additionalProperties": False,
+}
+ERROR = record(
+    status=NUMBER | {"description": "The HTTP status"},
+    error=TEXT | {"description": "Its name"},
+    message=TEXT | {"description": "For people: what is wrong with what"},
+    code=TEXT | {"description": "For programs; it stays the same when messages change"},
+    hint=TEXT | {"description": "What to do about it"},
+)
+ERROR["properties"]["problems"] = array(_PROBLEM) | {
+    "description": "The single faults, where there are several"
+}
+
+TOKEN = record(
+    id=ID,
+    name=TEXT,
+    owner=TEXT,
+    start=TEXT | {"description": "Its first characters, by which one knows it"},
+    scopes=array(TEXT),
+    time_created=TIME,
+    time_expires=TIME,
+    time_revoked=optional(TIME),
+    time_last_used=optional(TIME),
+)
+#: of a plan: what programs may rely on; it tells more about the reasons
+PLAN = {
+    "type": "object",
+    "properties": {
+        "scmurl": TEXT,
+        "commit": optional(TEXT),
+        "scratch": FLAG,
+        "builds": array(
+            {
+                "type": "object",
+                "properties": {
+                    "action": {"enum": ["build", "resume", "keep"]},
+                    "id": optional(ID),
+                    "nsvc": TEXT,
+                    "batches": array({"type": "object"}),
+                    "critical_path": {"type": "object"},
+                },
+                "required": ["action", "id", "nsvc", "batches", "critical_path"],
+            }
+        ),
+        "rejected": array({"type": "object"}),
+        "warnings": array(record(component=TEXT, message=TEXT)),
+    },
+    "required": ["scmurl", "commit", "scratch", "builds", "rejected", "warnings"],
+}
+
+SHAPES: dict[str, Shape] = {
+    "Error": ERROR,
+    "Meta": record(
+        page=ID,
+        pages=NUMBER,
+        per_page=ID,
+        total=NUMBER,
+        first=URL,
+        last=URL,
+        prev=optional(URL),
+        next=optional(URL),
+    ),
+    "Waiting": record(what=TEXT, since=TIME, wakes_on=TEXT),
+    "ModuleBuildShort": MODULE_SHORT,
+    "ModuleBuild": MODULE,
+    "ModuleBuildVerbose": MODULE_VERBOSE,
+    "ComponentBuild": COMPONENT,
+    "ComponentBuildVerbose": COMPONENT_VERBOSE,
+    "LogMessage": record(id=ID, time_created=TIME, message=TEXT),
+    "Token": TOKEN,
+    "NewToken": extended(TOKEN, token=TEXT | {"description": "The token itself, which is shown only now"}),
+    "Plan": PLAN,
+}
+
+# Bodies
+
+_NO_NUL: Shape = {"type": ["string", "null"], "pattern": "^[^\\u0000]*$"}
+#: truth values as DRF reads them; forms have no others than texts
+_YES_OR_NO: Shape = {"type": ["boolean", "null"]}
+_TEXTS: Shape = {"type": ["array", "null"], "items": {"type": "string", "pattern": "^[^\\u0000]*$"}}
+_FIELDS: dict[type[drf.Field], Shape] = {
+    serializers.Identifier: {"anyOf": [_NO_NUL, NUMBER]},
+    serializers.Text: _NO_NUL,
+    serializers.Streams: {"type": ["object", "null"], "additionalProperties": array(TEXT)},
+    serializers.Refs: {"type": ["object", "null"], "additionalProperties": TEXT},
+    serializers.Structured: _TEXTS,
+    drf.BooleanField: _YES_OR_NO,
+    drf.IntegerField: {"type": ["integer", "null"]},
+}
+
+
+def body(serializer: type[serializers.StrictSerializer]) -> dict[str, Shape]:
+    """The bodies that a serializer reads, by media type: JSON and, where it takes a file, a form."""
+    fields = serializer().fields.items()
+    bodies = {"application/json": {name: _field(field) for name, field in fields if not _is_file(field)}}
+    if any(_is_file(field) for _, field in fields):
+        bodies["multipart/form-data"] = {name: _part(field) for name, field in fields}
+    return {
+        kind: {"type": "object", "properties": properties, "additionalProperties": False}
+        for kind, properties in bodies.items()
+    }
+
+
+def _is_file(field: drf.Field) -> bool:
+    return isinstance(field, drf.FileField)
+
+
+def _field(field: drf.Field) -> Shape:
+    return _described(field, next(shape for cls, shape in _FIELDS.items() if isinstance(field, cls)))
+
+
+def _part(field: drf.Field) -> Shape:
+    """A part of a form: a file, or text, which for objects and lists is JSON."""
+    return _described(field, {"type": "string", "format": "binary"} if _is_file(field) else TEXT)
+
+
+def _described(field: drf.Field, shape: Shape) -> Shape:
+    text = field.help_text or (f"It is {field.form}" if isinstance(field, serializers.Structured) else "")
+    return shape | ({"description": str(text)} if text else {})
