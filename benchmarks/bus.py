@@ -115,7 +115,10 @@ def _measure(folder: Path, broker: RabbitMQ, shape: list[list[str]], unknown: in
     build = make_build(*shape)
     dispatch.advance(build.pk)
     published: dict[int, float] = {}
-    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+    parameters = pika.URLParameters(broker.url)
+    # This connection is silent while a component is waited for.
+    parameters.heartbeat = 0
+    with pika.BlockingConnection(parameters) as connection:
         channel = connection.channel()
         for number in range(sum(map(len, shape))):
             open_ = build.component_builds.filter(state=ComponentState.BUILDING, task_id__gt=0)
