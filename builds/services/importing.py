@@ -36,10 +36,13 @@ def import_module(text: str, *, scmurl: str = "", commit: str = "") -> tuple[Mod
     document = streams[0]
     document.context = document.context or DEFAULT_CONTEXT
     _check(document)
-    required = _required(document)
-    notes = _notes(document, required, commit)
-    document = replace(document, xmd={**_mapping(document.xmd), "mbs": notes})
+    recorded = _recorded(document)
     messages: list[str] = []
+    required = _required(recorded, messages)
+    notes = _notes(document, recorded, required, commit)
+    document = replace(document, xmd={**_mapping(document.xmd), "mbs": notes})
+    if not notes.get("koji_tag"):
+        messages.append("Its document sets no koji_tag in data.xmd.mbs: it brings no packages along.")
     with transaction.atomic():
         build = _record(document, notes, scmurl, commit, messages)
         build.virtual_streams.set(_virtual_streams(notes))
@@ -63,61 +66,96 @@ def _check(document: StreamV2) -> None:
         raise Unprocessable(
             f"data.xmd.mbs.disttag_marking is {str(marking)[:80]!r}: it must be text without a dash.",
             code="invalid_disttag_marking",
+            hint="It becomes part of the release of RPMs, which holds no dash.",
+        )
+    if document.name in settings.MBS.BASE_MODULE_NAMES and not marking and "-" in document.stream:
+        raise Unprocessable(
+            f"The stream of a base module becomes part of the release of RPMs: {document.stream[:80]!r} "
+            "holds a dash.",
+            code="dash_in_base_stream",
+            hint="Set data.xmd.mbs.disttag_marking to what is to stand there instead.",
         )
     streams = document.mbs.get("virtual_streams", [])
     if not isinstance(streams, list) or not all(isinstance(each, str) and each for each in streams):
         raise Unprocessable(
             "data.xmd.mbs.virtual_streams must be a list of stream names.", code="invalid_virtual_streams"
         )
+    if len(document.dependencies) > 1:
+        raise Unprocessable(
+            f"A module that is built has one dependency list; the document has {len(document.dependencies)}.",
+            code="several_dependencies",
+            hint="Import what was built, not what it was built from.",
+        )
 
 
-def _required(document: StreamV2) -> dict[str, ModuleBuild]:
-    """The ready builds that it was built against: as its notes say, else as its dependencies do."""
-    recorded = _mapping(document.mbs.get("buildrequires"))
-    written = {
-        name: streams for each in document.dependencies for name, streams in each.buildrequires.items()
-    }
+def _recorded(document: StreamV2) -> dict[str, dict[str, Any]]:
+    """What the module was built against, as its notes say: name -> stream, version, context and more."""
+    notes = document.mbs.get("buildrequires", {})
+    if not isinstance(notes, dict) or not all(
+        isinstance(info, dict) and isinstance(info.get("stream"), str) for info in notes.values()
+    ):
+        raise Unprocessable(
+            "data.xmd.mbs.buildrequires must map names of modules to their stream, version and context.",
+            code="invalid_buildrequires",
+        )
+    written = {name for each in document.dependencies for name in each.buildrequires}
+    if missing := sorted(written - notes.keys()):
+        raise Unprocessable(
+            f"data.xmd.mbs.buildrequires does not say what build of {', '.join(missing)} the module was "
+            "built against.",
+            code="missing_buildrequires",
+            hint="Import the document of the finished build: the service that built it notes this.",
+        )
+    return notes
+
+
+def _required(recorded: Mapping[str, Mapping[str, Any]], messages: list[str]) -> dict[str, ModuleBuild]:
+    """Those builds of what it was built against that are here; without its base module nothing finds it.
+
+    :raises Unprocessable: the base module is not here.
+    """
     found = {}
-    for name in recorded or written:
-        rows = ModuleBuild.objects.filter(name=name, state=BuildState.READY, scratch=False)
-        if recorded:
-            info = _mapping(recorded[name])
-            rows = rows.filter(
-                **{key: str(info[key]) for key in ("stream", "version", "context") if key in info}
-            )
-        elif len(written[name]) == 1 and not written[name][0].startswith("-"):
-            rows = rows.filter(stream=written[name][0])
-        else:
-            raise Unprocessable(
-                f"The buildrequires of {name} do not name one stream.",
-                code="unresolved_buildrequires",
-                hint="Say in data.xmd.mbs.buildrequires what the module was built against.",
-            )
+    for name, info in recorded.items():
+        key = {part: str(info[part]) for part in ("stream", "version", "context") if part in info}
+        states = (BuildState.READY, BuildState.GARBAGE)
+        rows = ModuleBuild.objects.filter(name=name, state__in=states, scratch=False, **key)
         build = max(rows.defer("modulemd"), key=lambda row: int(row.version), default=None)
-        if build is None:
+        if build is not None:
+            found[name] = build
+            continue
+        nsvc = ":".join([name, *key.values()])
+        if name in settings.MBS.BASE_MODULE_NAMES:
             raise Unprocessable(
-                f"The module was built against {name}, and no such build of it is ready here.",
+                f"The module was built against {nsvc}, which is not here.",
                 code="unknown_buildrequire",
                 hint=f"Import {name} first.",
             )
-        found[name] = build
+        messages.append(f"It was built against {nsvc}, which is not here.")
     return found
 
 
-def _notes(document: StreamV2, required: Mapping[str, ModuleBuild], commit: str) -> dict[str, Any]:
+def _notes(
+    document: StreamV2,
+    recorded: Mapping[str, Mapping[str, Any]],
+    required: Mapping[str, ModuleBuild],
+    commit: str,
+) -> dict[str, Any]:
     """``xmd.mbs`` with everything that later builds look for."""
-    recorded = _mapping(document.mbs.get("buildrequires"))
-    buildrequires = {
-        name: {
-            "ref": build.commit,
-            "stream": build.stream,
-            "version": build.version,
-            "context": build.context,
-            "koji_tag": build.koji_tag or "",
-            **_mapping(recorded.get(name)),
-        }
-        for name, build in required.items()
-    }
+    buildrequires: dict[str, dict[str, Any]] = {}
+    for name, info in recorded.items():
+        build = required.get(name)
+        known = (
+            {
+                "ref": build.commit,
+                "stream": build.stream,
+                "version": build.version,
+                "context": build.context,
+                "koji_tag": build.koji_tag or "",
+            }
+            if build
+            else {}
+        )
+        buildrequires[name] = {**known, **info}
     return {"mse": "true", "commit": commit, **document.mbs, "buildrequires": buildrequires}
 
 
@@ -138,6 +176,8 @@ def _record(
         "modulemd": modulemd.dump(document),
         "state": BuildState.READY,
         "state_reason": None,
+        "error_code": "",
+        "error_hint": "",
         "owner": OWNER,
         "scmurl": scmurl or None,
         "commit": str(notes.get("commit") or commit),
