@@ -20,7 +20,9 @@ def run(task_id: int) -> None:
         return
     kind, _, number = key.partition(":")
     if kind == "component":
-        component = ComponentBuild.objects.select_related("module_build").get(pk=number)
+        component = ComponentBuild.objects.select_related("module_build").filter(pk=number).first()
+        if component is None:
+            return
         # It may have ended before its submitter has stored the number of the submission.
         submission = {component.pk: Submission(task_id)}
         with context.about(**context.of(component.module_build)):

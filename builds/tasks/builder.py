@@ -6,7 +6,10 @@ from celery import shared_task
 
 from builds.services import builder
 
+#: seconds: longer than any build. None would mean the limits of the steps of the workflow.
+NO_LIMIT = 30 * 24 * 3600
 
-@shared_task(name="builder.run", soft_time_limit=None, time_limit=None)
+
+@shared_task(name="builder.run", soft_time_limit=NO_LIMIT - 1, time_limit=NO_LIMIT)
 def run(task_id: int) -> None:
     builder.run(task_id)

@@ -17,8 +17,8 @@ def advance(build_id: int) -> None:
     broker was emptied. Tasks of earlier runs end when they notice.
     """
     with transaction.atomic():
-        build = ModuleBuild.objects.select_for_update().get(pk=build_id)
-        if build.state not in ACTIVE | {BuildState.DONE}:
+        build = ModuleBuild.objects.select_for_update().filter(pk=build_id).first()
+        if build is None or build.state not in ACTIVE | {BuildState.DONE}:
             return
         build.run += 1
         build.progress_at = timezone.now()
