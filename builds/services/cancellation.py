@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from builds import dispatch
 from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
 from builds.services import transitions
+from builds.services.systems import as_module, build_system
 from mbs.errors import Conflict, InvalidInput, MBSError
 from mbs.states import ACTIVE, BuildState, ComponentState
+
+_FORGOTTEN = [
+    "state",
+    "task_id",
+    "submitting_until",
+    "state_reason",
+    "nvr",
+    "time_completed",
+    "attempt",
+    "blocked",
+]
 
 
 def cancel(build: ModuleBuild, who: str) -> None:
@@ -51,7 +64,7 @@ def resume(build: ModuleBuild, who: str) -> None:
                 code="still_stopping",
                 hint="Try again in a minute.",
             )
-        _forget_failures(components)
+        _start_over(components)
         # It goes on where it stopped: behind the first step unless that one was never done.
         began = BuildState.WAIT if locked.arch_names else BuildState.INIT
         transitions.move(locked, began, reason=f"Resumed by {who}.", batch=0, phase="done")
@@ -59,14 +72,25 @@ def resume(build: ModuleBuild, who: str) -> None:
     build.refresh_from_db()
 
 
-def _forget_failures(components) -> None:
-    failed = list(components.exclude(state=ComponentState.COMPLETE).exclude(state=None))
+def abandon(build_id: int) -> None:
+    """Have the build system let go of a build that failed, unless it was resumed meanwhile."""
+    build = ModuleBuild.objects.filter(pk=build_id).exclude(state__in=ACTIVE).first()
+    if build is not None:
+        build_system().abandon(as_module(build))
+
+
+def _start_over(components: QuerySet[ComponentBuild]) -> None:
+    """Forget failures, and what is in tags and buildroot: those may have been removed since."""
+    components.update(tagged=False, tagged_in_final=False, in_buildroot=False)
+    unfinished = list(components.exclude(state=ComponentState.COMPLETE))
+    failed = [component for component in unfinished if component.settled]
+    for component in unfinished:
+        component.blocked = bool(component.build_after)
     for component in failed:
         component.state = component.task_id = component.submitting_until = None
         component.state_reason = component.nvr = component.time_completed = None
         component.attempt += 1
-    fields = ["state", "task_id", "submitting_until", "state_reason", "nvr", "time_completed", "attempt"]
-    ComponentBuild.objects.bulk_update(failed, fields)
+    ComponentBuild.objects.bulk_update(unfinished, _FORGOTTEN)
     now = timezone.now()
     ComponentBuildTrace.objects.bulk_create(
         [

@@ -17,7 +17,7 @@ from builds.representations import component_message
 from builds.services import slots
 from builds.services.systems import as_jobs, build_system
 from buildsys.base import Submission, TaskState, TaskStatus
-from mbs.states import ComponentState
+from mbs.states import ACTIVE, ComponentState
 
 TOPIC = "mbs.component.state.change"
 
@@ -79,7 +79,8 @@ def _submit(
     submissions = {
         job.component_id: submission for job, submission in zip(jobs, system.submit(jobs), strict=True)
     }
-    return submissions, system.statuses([submission.task_id for submission in submissions.values()])
+    known = [submission.task_id for submission in submissions.values() if not submission.new]
+    return submissions, system.statuses(known)
 
 
 def record(
@@ -123,7 +124,7 @@ def record(
         # Whoever submits a component looks at it again by itself.
         dispatch.wake(c.wait_key for c in wanting if c.pk not in (submissions or {}))
         if wanting:
-            transaction.on_commit(slots.wake_next)
+            transaction.on_commit(slots.wake_next, robust=True)
         if history:
             # Behind the wakes, which must not wait for the bus.
             outbox.add(build.pk, [(TOPIC, component_message(_as_of(step), build)) for step in history])
@@ -171,33 +172,45 @@ def _as_of(step: ComponentBuildTrace) -> ComponentBuild:
     return component
 
 
-def fail(build: ModuleBuild, component_id: int, reason: str) -> None:
+def fail(component_id: int, reason: str) -> None:
     """Fail a component for a reason of the service's own."""
     with transaction.atomic():
-        component = ComponentBuild.objects.select_for_update().get(pk=component_id)
-        if component.settled:
+        rows = ComponentBuild.objects.select_for_update(of=("self",)).select_related("module_build")
+        component = rows.filter(pk=component_id).first()
+        if component is None or component.settled:
             return
         component.state, component.state_reason = ComponentState.FAILED, reason
         component.time_completed = timezone.now()
         component.save(update_fields=["state", "state_reason", "time_completed"])
         _trace(component).save()
         dispatch.wake(component.wait_key)
-        transaction.on_commit(slots.wake_next)
+        transaction.on_commit(slots.wake_next, robust=True)
+        build = component.module_build
         outbox.add(build.pk, [(TOPIC, component_message(component, build))])
 
 
-def stop(build: ModuleBuild) -> None:
-    """Cancel what still builds for a module build that has failed.
+def stop(build_id: int) -> None:
+    """Cancel what still builds for a module build that is not on its way any more.
 
-    A component stays BUILDING, and keeps its slot, until the build system says that it ended.
+    A component stays BUILDING, and keeps its slot, until the build system says that it ended. One whose
+    submitter died may be known to the build system all the same: that is looked for and cancelled too.
     """
-    rows = ComponentBuild.objects.filter(module_build=build, state=ComponentState.BUILDING)
-    components = list(rows)
-    system = build_system()
-    submitted = [component.task_id for component in components if component.task_id]
-    system.cancel(submitted)
-    record(build, [component.pk for component in components], system.statuses(submitted))
-    now = timezone.now()
-    for component in components:
-        if component.task_id is None and (component.submitting_until or now) <= now:
-            fail(build, component.pk, "The module build was stopped before this component was submitted.")
+    # With the state of the build in one query: it may be resumed now, and what builds then must go on.
+    rows = ComponentBuild.objects.filter(module_build=build_id, state=ComponentState.BUILDING)
+    components = list(rows.exclude(module_build__state__in=ACTIVE).select_related("module_build"))
+    if not components:
+        return
+    build, system, now = components[0].module_build, build_system(), timezone.now()
+    unknown = [c for c in components if c.task_id is None and (c.submitting_until or now) <= now]
+    found = {
+        component.pk: submission
+        for component, submission in zip(unknown, system.find(as_jobs(build, unknown)), strict=True)
+        if submission
+    }
+    numbers = [component.task_id for component in components if component.task_id]
+    numbers += [submission.task_id for submission in found.values()]
+    system.cancel(numbers)
+    record(build, [component.pk for component in components], system.statuses(numbers), found)
+    for component in unknown:
+        if component.pk not in found:
+            fail(component.pk, "The module build was stopped before this component was submitted.")

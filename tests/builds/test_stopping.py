@@ -1,0 +1,147 @@
+"""Cancel and resume: what builds is stopped, what is built is kept, and nothing stops what was resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from builds.models import ComponentBuild, ModuleBuild
+from builds.services import cancellation, components
+from builds.services.systems import as_jobs, build_system
+from buildsys.base import BuildSystem, TaskState
+from mbs.errors import Conflict
+from mbs.states import BuildState, ComponentState
+from tests.factories import component_build, module_build
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def system(tmp_path: Path, option: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> BuildSystem:
+    """A simulated build system whose builds take an hour."""
+    monkeypatch.setattr("builds.dispatch.send_now", lambda *_, countdown=0: None)
+    option(DATA_DIR=tmp_path, SIMULATED_BUILD_SECONDS=3600)
+    build_system.cache_clear()
+    yield build_system()
+    build_system.cache_clear()
+
+
+def started(build: ModuleBuild, **fields) -> ComponentBuild:
+    """A component that the build system builds; it is up to the fields whether that is known here."""
+    component = component_build(
+        build, state=ComponentState.BUILDING, scmurl="https://git.example.com/rpms/a", **fields
+    )
+    [submission] = build_system().submit(as_jobs(build, [component]))
+    component.number = submission.task_id
+    return component
+
+
+def known(component: ComponentBuild) -> None:
+    ComponentBuild.objects.filter(pk=component.pk).update(task_id=component.number)
+
+
+def state_of(system: BuildSystem, component: ComponentBuild) -> TaskState:
+    return system.statuses([component.number])[0].state
+
+
+def test_what_builds_for_a_failed_build_is_cancelled(system: BuildSystem) -> None:
+    build = module_build(state=BuildState.FAILED)
+    component = started(build)
+    known(component)
+    components.stop(build.pk)
+    assert state_of(system, component) is TaskState.CANCELED
+    component.refresh_from_db()
+    assert component.state == ComponentState.CANCELED
+
+
+def test_a_submission_whose_submitter_died_is_cancelled_too(system: BuildSystem) -> None:
+    build = module_build(state=BuildState.FAILED)
+    component = started(build, submitting_until=timezone.now() - timedelta(seconds=1))
+    components.stop(build.pk)
+    assert state_of(system, component) is TaskState.CANCELED
+    component.refresh_from_db()
+    assert (component.state, component.task_id) == (ComponentState.CANCELED, component.number)
+
+
+def test_while_it_is_being_submitted_a_component_is_not_ended(system: BuildSystem) -> None:
+    build = module_build(state=BuildState.FAILED)
+    component = started(build, submitting_until=timezone.now() + timedelta(seconds=60))
+    components.stop(build.pk)
+    component.refresh_from_db()
+    assert component.state == ComponentState.BUILDING
+
+
+def test_what_was_never_submitted_ends(system: BuildSystem) -> None:
+    build = module_build(state=BuildState.FAILED)
+    component = component_build(build, state=ComponentState.BUILDING, scmurl="https://git.example.com/a")
+    components.stop(component.module_build_id)
+    component.refresh_from_db()
+    assert component.state == ComponentState.FAILED
+
+
+def test_a_late_stop_does_not_touch_a_build_that_was_resumed(system: BuildSystem) -> None:
+    build = module_build(state=BuildState.BUILD)
+    component = started(build)
+    known(component)
+    components.stop(build.pk)
+    assert state_of(system, component) is TaskState.OPEN
+
+
+@pytest.mark.parametrize("state", BuildState)
+def test_only_an_ended_build_is_abandoned(
+    system: BuildSystem, monkeypatch: pytest.MonkeyPatch, state: BuildState
+) -> None:
+    abandoned = []
+    monkeypatch.setattr(system, "abandon", lambda module: abandoned.append(module.id))
+    build = module_build(state=state)
+    cancellation.abandon(build.pk)
+    on_its_way = state in (BuildState.INIT, BuildState.WAIT, BuildState.BUILD)
+    assert abandoned == ([] if on_its_way else [build.pk])
+
+
+def test_nobody_minds_a_build_that_is_no_more(system: BuildSystem) -> None:
+    components.stop(77)
+    components.fail(77, "because")
+    cancellation.abandon(77)
+
+
+def test_while_something_is_being_stopped_nothing_is_resumed(system: BuildSystem) -> None:
+    build = module_build(state=BuildState.FAILED)
+    known(started(build))
+    with pytest.raises(Conflict) as caught:
+        cancellation.resume(build, "ann")
+    assert caught.value.code == "still_stopping"
+
+
+def test_resuming_keeps_what_is_built_and_has_it_tagged_again(system: BuildSystem) -> None:
+    """What was in tags and buildroot may have been removed since: the targets of ended builds are."""
+    build = module_build(state=BuildState.FAILED, arch_names=["x86_64"], batch=2, graph=True)
+    done = {"state": ComponentState.COMPLETE, "nvr": "a-1-1", "task_id": 5}
+    built = component_build(
+        build, package="built", in_buildroot=True, tagged=True, tagged_in_final=True, **done
+    )
+    after = {"build_after": ["built"], "blocked": False}
+    failed = component_build(build, package="broken", state=ComponentState.FAILED, task_id=6, **after)
+    unstarted = component_build(build, package="unstarted", **after)
+    cancellation.resume(build, "ann")
+    for component in (built, failed, unstarted):
+        component.refresh_from_db()
+        assert not any((component.tagged, component.tagged_in_final, component.in_buildroot))
+    assert (built.state, built.nvr, built.task_id) == (ComponentState.COMPLETE, "a-1-1", 5)
+    assert (failed.state, failed.task_id, failed.attempt, failed.blocked) == (None, None, 2, True)
+    assert (unstarted.attempt, unstarted.blocked) == (1, True)
+    assert (build.state, build.batch, build.phase) == (BuildState.WAIT, 0, "done")
+
+
+def test_resuming_twice_is_resuming_once(system: BuildSystem) -> None:
+    build = module_build(state=BuildState.FAILED)
+    failed = component_build(build, state=ComponentState.FAILED)
+    cancellation.resume(build, "ann")
+    cancellation.resume(ModuleBuild.objects.get(pk=build.pk), "ann")
+    failed.refresh_from_db()
+    assert failed.attempt == 2
+    assert build.state_trace.filter(state=BuildState.INIT).count() == 2
