@@ -22,6 +22,8 @@ from builds.models import ComponentBuild, Lock, Phase, Wait
 from mbs.states import BuildState, ComponentState
 
 LOCK = "slots"
+#: what the keys of waits for a slot begin with
+KEY = "slot:"
 
 
 def claim(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
@@ -36,14 +38,14 @@ def claim(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
         _lock()
         chosen = _choose(components)
         granted = _grant([component for component in components if component.pk in chosen])
-        dispatch.wake(f"slot:{pk}" for pk in chosen - {component.pk for component in components})
+        dispatch.wake(f"{KEY}{pk}" for pk in chosen - {component.pk for component in components})
     return granted
 
 
 def wake_next() -> None:
     """Wake the components that the free slots belong to. Call it when one was freed."""
     if settings.MBS.NUM_CONCURRENT_BUILDS and _somebody_waits():
-        dispatch.wake(f"slot:{pk}" for pk in _choose(()))
+        dispatch.wake(f"{KEY}{pk}" for pk in _choose(()))
 
 
 def lease(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
@@ -69,7 +71,7 @@ def _lease() -> timedelta:
 
 
 def _somebody_waits() -> bool:
-    return Wait.objects.filter(key__startswith="slot:").exists()
+    return Wait.objects.filter(key__startswith=KEY).exists()
 
 
 def _grant(components: list[ComponentBuild]) -> list[ComponentBuild]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from celery import Task, shared_task
-from django.db import InterfaceError, OperationalError
 
-from builds.models import ModuleBuild
-from builds.services import components, transitions
-from builds.services.systems import as_module, build_system
+from builds.services import cancellation, components, transitions
 from builds.workflow import advance as advancing
 from builds.workflow import steps, sweeps
-from builds.workflow.parking import perform
-from mbs.errors import MBSError, Unavailable
+from builds.workflow.parking import OUTAGES, perform
+from mbs.errors import MBSError
 
 #: an outage ends some time; until then tasks come back at growing intervals
 _PATIENT = {
-    "autoretry_for": (Unavailable, OperationalError, InterfaceError),
+    "autoretry_for": OUTAGES,
     "retry_backoff": True,
     "retry_backoff_max": 60,
     "max_retries": None,
@@ -28,7 +25,7 @@ def _fail_build(error: MBSError, build_id: int, run: int, *_: int) -> bool:
 
 
 def _fail_component(error: MBSError, build_id: int, run: int, component_id: int) -> bool:
-    components.fail(ModuleBuild.objects.get(pk=build_id), component_id, error.message)
+    components.fail(component_id, error.message)
     return True
 
 
@@ -54,7 +51,15 @@ def start_batch(self: Task, build_id: int, run: int, after: int) -> None:
 
 @shared_task(bind=True, name="workflow.build_component")
 def build_component(self: Task, build_id: int, run: int, component_id: int) -> None:
-    perform(self, steps.build_component, build_id, run, component_id, give_up=_fail_component)
+    perform(
+        self,
+        steps.build_component,
+        build_id,
+        run,
+        component_id,
+        give_up=_fail_component,
+        component_id=component_id,
+    )
 
 
 @shared_task(bind=True, name="workflow.finish_batch")
@@ -82,14 +87,15 @@ def finalize(self: Task, build_id: int, run: int) -> None:
     perform(self, steps.finalize, build_id, run, give_up=_fail_build)
 
 
-@shared_task(name="workflow.stop_components", **_PATIENT)
+# A sweep asks for it until nothing builds any more: tries of its own would pile up during an outage.
+@shared_task(name="workflow.stop_components", throws=OUTAGES)
 def stop_components(build_id: int) -> None:
-    components.stop(ModuleBuild.objects.get(pk=build_id))
+    components.stop(build_id)
 
 
 @shared_task(name="workflow.abandon", **_PATIENT)
 def abandon(build_id: int) -> None:
-    build_system().abandon(as_module(ModuleBuild.objects.get(pk=build_id)))
+    cancellation.abandon(build_id)
 
 
 @shared_task(name="workflow.recover_lost", ignore_result=True)

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
+from builds.dispatch import BROKER_AWAY
 from builds.models import TaskCrash, Wait
 from builds.workflow.outcomes import Obsolete, Outcome, Park
 from mbs.errors import MBSError, Unavailable
 
 log = logging.getLogger(__name__)
 
+#: what ends some time: the database, the broker, or the build system is away
+OUTAGES = (Unavailable, OperationalError, InterfaceError, *BROKER_AWAY)
 #: header of a task that was parked before it was sent this time
 PARKED = "mbs_parked"
 
@@ -31,20 +36,21 @@ def perform(
     step: Callable[..., Outcome],
     *args: int,
     give_up: Callable[..., bool],
+    component_id: int | None = None,
 ) -> None:
     """Run ``step(*args)`` in a task; returning continues the canvas, ``Ignore`` ends or parks it.
 
     :param give_up: ``give_up(error, *args)`` records an error that nobody can wait for; when it
         answers True the canvas goes on.
     :param args: build, run and, for some steps, a batch; for ``build_component`` the component.
+    :param component_id: the component that the step is about, if it is about one.
     """
     try:
-        _count_crash(task)
         if _done(task, step, args):
             return
         failure = None
-    except (Unavailable, OperationalError, InterfaceError) as error:
-        _retry(task, error)
+    except OUTAGES as error:
+        _retry(task, error, component_id)
     except MBSError as error:
         failure = error
     except Exception as error:
@@ -55,14 +61,18 @@ def perform(
         )
     try:
         goes_on = failure is not None and give_up(failure, *args)
-    except (OperationalError, InterfaceError) as error:
-        _retry(task, error)
+        if failure:
+            _forget(task)
+    except OUTAGES as error:
+        _retry(task, error, component_id)
     if not goes_on:
         raise Ignore
 
 
 def _done(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bool:
     """Run the step; False: it is parked, or obsolete, and the canvas does not go on from here."""
+    if (task.request.delivery_info or {}).get("redelivered"):
+        _count_crash(task, "took its worker with it")
     parked = bool((task.request.headers or {}).get(PARKED))
     try:
         outcome = step(*args)
@@ -75,22 +85,38 @@ def _done(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bo
         done = True
     except Obsolete:
         done = False
+    except SoftTimeLimitExceeded as error:
+        _count_crash(task, "hung")
+        raise Unavailable(f"{task.name} took too long.") from error
     if parked:
-        Wait.objects.filter(celery_task_id=task.request.id).delete()
+        _forget(task)
     return done
 
 
-def _retry(task: Task, error: Exception) -> None:
-    delay = min(2 ** min(task.request.retries, 10), settings.MBS.RETRY_BACKOFF_MAX)
+def _forget(task: Task) -> None:
+    Wait.objects.filter(celery_task_id=task.request.id).delete()
+
+
+def _retry(task: Task, error: Exception, component_id: int | None) -> None:
+    """Try again later. A row tells people so, and has a sweep do it should the broker lose the message."""
+    retries = task.request.retries
+    delay = min(2 ** min(retries, 10), settings.MBS.RETRY_BACKOFF_MAX)
     log.warning("%s%s tries again in %s s: %s", task.name, task.request.args, delay, error)
-    raise task.retry(exc=error, countdown=delay, max_retries=None)
+    again = timezone.now() + timedelta(seconds=delay)
+    park = Park(f"retry:{task.request.id}", f"an outage: {error}", "another try", component_id)
+    with suppress(DatabaseError, InterfaceError):
+        _store(task, park, retries + 1, again)
+    raise task.retry(exc=error, countdown=delay, max_retries=None, headers=_headers(task))
 
 
-def _store(task: Task, park: Park) -> None:
+def _headers(task: Task) -> dict[str, Any]:
+    return {**(task.request.headers or {}), PARKED: True}
+
+
+def _store(task: Task, park: Park, retries: int = 0, woken_at: datetime | None = None) -> None:
     """Commit the row that sends this very task again: same id, group, chord and chain."""
     build_id, run, *_ = task.request.args
-    headers = {**(task.request.headers or {}), PARKED: True}
-    signature: dict[str, Any] = dict(task.signature_from_request(headers=headers, retries=0))
+    signature: dict[str, Any] = dict(task.signature_from_request(headers=_headers(task), retries=retries))
     Wait.objects.update_or_create(
         celery_task_id=task.request.id,
         defaults={
@@ -102,25 +128,23 @@ def _store(task: Task, park: Park) -> None:
             "what": park.what[:500],
             "wakes_on": park.wakes_on[:200],
             "created_at": timezone.now(),
-            "woken_at": None,
+            "woken_at": woken_at,
         },
     )
 
 
-def _count_crash(task: Task) -> None:
-    """Count a delivery that is a second one because the worker died.
+def _count_crash(task: Task, what: str) -> None:
+    """Count that a task did not come to an end, because its worker died or its time was over.
 
-    :raises MBSError: when this task took ``MAX_ATTEMPTS`` workers with it.
+    :raises MBSError: when that happened ``MAX_ATTEMPTS`` times.
     """
-    if not (task.request.delivery_info or {}).get("redelivered"):
-        return
     with transaction.atomic():
         crash, _ = TaskCrash.objects.select_for_update().get_or_create(celery_task_id=task.request.id)
         crash.count, crash.last_at = crash.count + 1, timezone.now()
         crash.save()
     if crash.count >= settings.MBS.MAX_ATTEMPTS:
         raise MBSError(
-            f"{task.name} took its worker with it {crash.count} times.",
+            f"{task.name} {what}; it was tried {crash.count} times.",
             code="worker_lost",
             hint="Look at the log of the workers (out of memory?); resubmit when the cause is mended.",
         )

@@ -7,6 +7,7 @@ canvas, and is Obsolete once the step after it has ended as well.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from builds.workflow import canvas, graph
 from builds.workflow.outcomes import Obsolete, Outcome, Park
 from buildsys.base import BuildSystemError
 from mbs.states import ACTIVE, BuildState, ComponentState
+
+log = logging.getLogger(__name__)
 
 
 def initialize(build_id: int, run: int) -> Outcome:
@@ -60,7 +63,11 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
         raise Obsolete
     members = list(build.component_builds.filter(batch=build.batch).order_by("-weight", "pk"))
     waiting = [component for component in members if component.state is None and not component.blocked]
-    components.submit(build, slots.claim(waiting) + slots.lease(members))
+    try:
+        components.submit(build, slots.claim(waiting) + slots.lease(members))
+    except BuildSystemError as refusal:
+        # Each submits itself, so that those fail that are refused, and for their own reasons.
+        log.warning("Batch %s of %s was refused as a whole: %s", build.batch, build, refusal)
     canvas.batch(build, members).apply_async()
     _phase(build, Phase.STARTING, Phase.BUILDING)
     return None
@@ -68,7 +75,9 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
 
 def build_component(build_id: int, run: int, component_id: int) -> Outcome:
     """One component, from a slot to its end. What became of it is recorded by whoever learns it."""
-    component = ComponentBuild.objects.select_related("module_build").get(pk=component_id)
+    component = ComponentBuild.objects.select_related("module_build").filter(pk=component_id).first()
+    if component is None:
+        raise Obsolete
     build = component.module_build
     if build.run != run or build.state != BuildState.BUILD:
         raise Obsolete
@@ -82,7 +91,7 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
         mine = slots.claim([component])
         if not mine:
             return Park(
-                f"slot:{component.pk}",
+                f"{slots.KEY}{component.pk}",
                 f"{component.package} waits for one of the places to build",
                 "the end of another component",
                 component.pk,
@@ -191,11 +200,11 @@ def _current(
 ) -> ModuleBuild:
     """The build, when the step still has a place in it.
 
-    :raises Obsolete: a newer run has taken over, or the build has left this state or batch.
+    :raises Obsolete: a newer run has taken over, or the build has left this state or batch, or is no more.
     """
-    build = ModuleBuild.objects.get(pk=build_id)
+    build = ModuleBuild.objects.filter(pk=build_id).first()
     allowed = ACTIVE | {BuildState.DONE} if state is None else {state}
-    if build.run != run or build.state not in allowed or batch not in (None, build.batch):
+    if build is None or build.run != run or build.state not in allowed or batch not in (None, build.batch):
         raise Obsolete
     return build
 

@@ -8,16 +8,17 @@ import logging
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, TaskCrash, Wait
+from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Sweep, TaskCrash, Wait
 from builds.observing import context
 from builds.services import components, slots
 from builds.services.systems import build_system
@@ -42,42 +43,64 @@ def lost_work() -> dict[str, int]:
 
 
 def recover_lost(sent_at: float) -> dict[str, int]:
-    """Advance builds that nothing works on: no task of theirs is parked, and none has run lately.
+    """Advance builds that nothing works on, and wake again what was woken in vain.
 
     :param sent_at: when this was put on the queue of the workflow (seconds since the epoch). What it
         waited there, each step of a build waits too, and a build takes up to three steps between two
-        marks of progress: a long queue is no loss.
+        marks of progress: a long queue is no loss, and must not be made longer.
     """
     now = timezone.now()
     queued = timedelta(seconds=max(0.0, now.timestamp() - sent_at))
     before = now - timedelta(seconds=settings.MBS.LOST_AFTER) - 3 * queued
-    lost = ModuleBuild.objects.filter(
-        Q(state__in=ACTIVE) | Q(state=BuildState.DONE, scratch=False), progress_at__lt=before, waits=None
+    lost = _lost().filter(progress_at__lt=before)
+    woken_before = now - timedelta(seconds=settings.MBS.WAKE_AGAIN_AFTER) - queued
+    return _each(lost.values_list("pk", flat=True), dispatch.advance, "advanced") | _each(
+        _stuck(woken_before), lambda wait: dispatch.wake_waits([wait]), "woken"
     )
-    return _each(lost.values_list("pk", flat=True), dispatch.advance, "advanced")
 
 
-def stuck_waits() -> dict[str, int]:
-    """Wake what was woken in vain, or should have been; forget what belongs to builds that moved on."""
-    old = timezone.now() - timedelta(seconds=settings.MBS.WAKE_AGAIN_AFTER)
-    gone = Wait.objects.filter(~Q(module_build__state__in=ACTIVE) | ~Q(run=F("module_build__run")))
-    forgotten, _ = gone.delete()
-    not_lately = Q(woken_at=None) | Q(woken_at__lt=old)
+def _lost() -> QuerySet[ModuleBuild]:
+    """Builds of which no task is parked, or one is missing: that of a component which is not done.
+
+    Such a one would keep others of its batch waiting: for its end, or for the place that it is to have.
+    """
+    under_way = Q(state__in=ACTIVE) | Q(state=BuildState.DONE, scratch=False)
+    forgotten = ComponentBuild.objects.filter(
+        Q(state=None, blocked=False) | Q(state=ComponentState.BUILDING),
+        module_build=OuterRef("pk"),
+        batch=OuterRef("batch"),
+        waits=None,
+    )
+    return ModuleBuild.objects.filter(
+        under_way & ~Exists(Wait.objects.filter(module_build=OuterRef("pk")))
+        | Q(state=BuildState.BUILD, phase=Phase.BUILDING) & Exists(forgotten)
+    )
+
+
+def _stuck(woken_before: datetime) -> QuerySet[Wait]:
+    """Waits that were woken and are still there, or that something should have woken."""
+    not_lately = Q(woken_at=None) | Q(woken_at__lt=woken_before)
     free = Q(component_build__submitting_until=None) | Q(component_build__submitting_until__lt=timezone.now())
     ended = Q(component_build__state__in=SETTLED)
     unsubmitted = free & Q(component_build__state=ComponentState.BUILDING, component_build__task_id=None)
-    unheard = Q(key__startswith=graph.KEY, created_at__lt=old)
-    waits = Wait.objects.filter(Q(woken_at__lt=old) | (not_lately & (ended | unsubmitted | unheard)))
-    woken = _each(waits, lambda wait: dispatch.wake_waits([wait]), "woken")
+    unheard = Q(key__startswith=graph.KEY)
+    if not settings.MBS.NUM_CONCURRENT_BUILDS:
+        # There was a limit when they began to wait.
+        unheard |= Q(key__startswith=slots.KEY)
+    unheard &= Q(created_at__lt=woken_before)
+    return Wait.objects.filter(Q(woken_at__lt=woken_before) | (not_lately & (ended | unsubmitted | unheard)))
+
+
+def stuck_waits() -> dict[str, int]:
+    """Forget waits of builds that moved on; give away free slots; stop what builds for ended builds."""
+    gone = Wait.objects.filter(~Q(module_build__state__in=ACTIVE) | ~Q(run=F("module_build__run")))
+    forgotten, _ = gone.delete()
     slots.wake_next()
     stopping = ModuleBuild.objects.filter(
         ~Q(state__in=ACTIVE), component_builds__state=ComponentState.BUILDING
     ).distinct()
-    return (
-        woken
-        | {"forgotten": forgotten}
-        | _each(stopping.values_list("pk", flat=True), _stop_components, "stopped")
-    )
+    stopped = _each(stopping.values_list("pk", flat=True), _stop_components, "stopped")
+    return {"forgotten": forgotten} | stopped
 
 
 def open_builds() -> dict[str, int]:
@@ -195,6 +218,8 @@ def _each(items: Iterable[T], work: Callable[[T], object], done: str) -> dict[st
             with context.about(**_facts(item)):
                 work(item)
             count += 1
+        except SoftTimeLimitExceeded:
+            raise
         except Exception:
             failed += 1
             with context.about(**_facts(item)):

@@ -1,0 +1,215 @@
+"""Sweeps: what is lost is found, what is not is left alone, and one runs at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from django.utils import timezone
+
+from builds import dispatch
+from builds.models import ModuleBuild, Phase, Sweep, Wait
+from builds.workflow import sweeps
+from mbs.states import BuildState, ComponentState
+from tests.factories import component_build, module_build, wait
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LONG_AGO = timezone.now() - timedelta(hours=1)
+
+
+@pytest.fixture
+def advanced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    numbers: list[int] = []
+    monkeypatch.setattr(dispatch, "advance", numbers.append)
+    return numbers
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    keys: list[str] = []
+    monkeypatch.setattr(dispatch, "wake_waits", lambda waits: keys.extend(wait.key for wait in waits))
+    return keys
+
+
+def recover(queued: float = 0) -> dict[str, int]:
+    """The sweep after it has waited ``queued`` seconds in the queue."""
+    return sweeps.recover_lost(timezone.now().timestamp() - queued)
+
+
+def building(**fields) -> ModuleBuild:
+    values = {"state": BuildState.BUILD, "batch": 2, "phase": Phase.BUILDING, "progress_at": LONG_AGO}
+    return module_build(**{**values, **fields})
+
+
+@pytest.mark.parametrize("state", BuildState)
+def test_a_build_that_nothing_works_on_is_advanced(state: BuildState, advanced: list[int]) -> None:
+    build = module_build(state=state, progress_at=LONG_AGO)
+    recover()
+    active = state in (BuildState.INIT, BuildState.WAIT, BuildState.BUILD, BuildState.DONE)
+    assert advanced == ([build.pk] if active else [])
+
+
+def test_a_scratch_build_ends_in_done(advanced: list[int]) -> None:
+    module_build(state=BuildState.DONE, scratch=True, progress_at=LONG_AGO)
+    recover()
+    assert advanced == []
+
+
+def test_what_waits_or_has_just_moved_is_left_alone(advanced: list[int]) -> None:
+    wait(module_build(state=BuildState.BUILD, progress_at=LONG_AGO))
+    module_build(state=BuildState.BUILD, progress_at=timezone.now())
+    recover()
+    assert advanced == []
+
+
+def test_behind_a_long_queue_nothing_is_taken_for_lost(
+    advanced: list[int], woken: list[str], option: Callable[..., None]
+) -> None:
+    option(LOST_AFTER=60, WAKE_AGAIN_AFTER=60)
+    build = module_build(state=BuildState.BUILD, progress_at=timezone.now() - timedelta(seconds=200))
+    wait(module_build(state=BuildState.BUILD), woken_at=timezone.now() - timedelta(seconds=100))
+    recover(queued=50)
+    assert (advanced, woken) == ([], [])
+    recover()
+    assert (advanced, len(woken)) == ([build.pk], 1)
+
+
+@pytest.mark.parametrize("state", [None, ComponentState.BUILDING])
+def test_a_component_without_a_task_is_found_although_others_wait(
+    state: ComponentState | None, advanced: list[int]
+) -> None:
+    """The others may wait for just its end, or for the slot that is kept for it: for ever."""
+    build = building()
+    wait(build, component_build=component_build(build), key="slot:1")
+    component_build(build, state=state)
+    recover()
+    assert advanced == [build.pk]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"state": ComponentState.COMPLETE}, {"blocked": True}, {"batch": 3}, {"batch": 1}]
+)
+def test_a_component_that_needs_no_task_is_not_missed(fields: dict, advanced: list[int]) -> None:
+    build = building()
+    wait(build, component_build=component_build(build), key="slot:1")
+    component_build(build, **fields)
+    recover()
+    assert advanced == []
+
+
+def test_a_wait_that_was_woken_in_vain_is_woken_again(woken: list[str]) -> None:
+    build = building()
+    wait(build, key="never")
+    wait(build, key="lately", woken_at=timezone.now())
+    wait(build, key="in vain", woken_at=LONG_AGO)
+    wait(build, key="tries again soon", woken_at=timezone.now() + timedelta(seconds=60))
+    recover()
+    assert woken == ["in vain"]
+
+
+def test_a_wait_that_nobody_woke_is_woken(woken: list[str]) -> None:
+    build = building()
+    states = {"open": ComponentState.BUILDING, "ended": ComponentState.FAILED}
+    for key, state in states.items():
+        component = component_build(build, state=state, task_id=7)
+        wait(build, component_build=component, key=key)
+    unsubmitted = component_build(build, state=ComponentState.BUILDING)
+    wait(build, component_build=unsubmitted, key="unsubmitted")
+    leased = component_build(
+        build, state=ComponentState.BUILDING, submitting_until=timezone.now() + timedelta(seconds=60)
+    )
+    wait(build, component_build=leased, key="is being submitted")
+    recover()
+    assert sorted(woken) == ["ended", "unsubmitted"]
+
+
+@pytest.mark.parametrize("limit", [0, 3])
+def test_when_the_limit_is_lifted_nobody_waits_for_a_slot(
+    limit: int, woken: list[str], option: Callable[..., None]
+) -> None:
+    option(NUM_CONCURRENT_BUILDS=limit)
+    build = building()
+    wait(build, component_build=component_build(build), key="slot:1")
+    recover()
+    assert woken == ([] if limit else ["slot:1"])
+
+
+def test_waits_of_builds_that_moved_on_are_forgotten() -> None:
+    kept = wait(building(run=2), run=2)
+    wait(building(run=2), run=1)
+    wait(module_build(state=BuildState.READY))
+    assert sweeps.stuck_waits()["forgotten"] == 2
+    assert list(Wait.objects.all()) == [kept]
+
+
+def test_what_builds_for_an_ended_build_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple] = []
+    monkeypatch.setattr(dispatch, "send_now", lambda *task, countdown=0: sent.append(task))
+    failed = module_build(state=BuildState.FAILED)
+    for build in (failed, building()):
+        for _ in range(2):
+            component_build(build, state=ComponentState.BUILDING)
+    sweeps.stuck_waits()
+    assert sent == [("workflow.stop_components", failed.pk)]
+
+
+def test_one_of_a_kind_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two beats, or a slow sweep: the second one leaves it to the first."""
+    runs: list[bool] = []
+
+    def nested() -> dict[str, int]:
+        runs.append(sweeps.run("outbox"))
+        return {"builds": 3}
+
+    monkeypatch.setitem(sweeps.SWEEPS, "outbox", nested)
+    assert sweeps.run("outbox")
+    assert runs == [False]
+    row = Sweep.objects.get(name="outbox")
+    assert (row.leased_until, row.result, row.error) == (None, {"builds": 3}, "")
+
+
+def test_the_lease_of_a_killed_sweep_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sweeps.SWEEPS, "outbox", dict)
+    Sweep.objects.create(name="outbox", leased_until=timezone.now() + timedelta(seconds=5))
+    assert not sweeps.run("outbox")
+    Sweep.objects.update(leased_until=timezone.now() - timedelta(seconds=5))
+    assert sweeps.run("outbox")
+
+
+def test_what_went_wrong_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> dict[str, int]:
+        raise ValueError("it broke")
+
+    monkeypatch.setitem(sweeps.SWEEPS, "outbox", broken)
+    with pytest.raises(ValueError, match="it broke"):
+        sweeps.run("outbox")
+    row = Sweep.objects.get(name="outbox")
+    assert (row.leased_until, row.error) == (None, "ValueError: it broke")
+
+
+def test_one_failing_item_does_not_stop_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    builds = [module_build(state=BuildState.INIT, progress_at=LONG_AGO) for _ in range(3)]
+    advanced: list[int] = []
+
+    def advance(number: int) -> None:
+        if number == builds[1].pk:
+            raise RuntimeError("this one is broken")
+        advanced.append(number)
+
+    monkeypatch.setattr(dispatch, "advance", advance)
+    assert recover() == {"advanced": 2, "failed": 1, "woken": 0}
+    assert advanced == [builds[0].pk, builds[2].pk]
+
+
+def test_a_sweep_whose_time_is_over_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        module_build(state=BuildState.INIT, progress_at=LONG_AGO)
+
+    def slow(number: int) -> None:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(dispatch, "advance", slow)
+    with pytest.raises(SoftTimeLimitExceeded):
+        recover()
