@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connections
 
 import config.celery  # noqa: F401
-from tests.processes import redis_server
+from tests.processes import Redis
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +22,16 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 
 
 @pytest.fixture(scope="session", autouse=True)
-def redis_url() -> Iterator[str]:
+def redis() -> Iterator[Redis]:
     """A Redis of the test run's own; this process must not meet another broker before it."""
-    with redis_server() as url:
-        current_app.conf.update(broker_url=url, result_backend=url)
-        yield url
+    with Redis() as server:
+        current_app.conf.update(broker_url=server.url, result_backend=server.url)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis: Redis) -> str:
+    return redis.url
 
 
 @pytest.fixture(autouse=True)

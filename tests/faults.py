@@ -4,7 +4,8 @@ What goes wrong is named by the environment:
 
 ``FAULT_KILL``    a folder; the process is killed at the n-th commit point of the build whose file there
                   holds n (points lie before and after each commit of a task of that build)
-``FAULT_DOUBLE``  every message of the workflow is sent twice
+``FAULT_DOUBLE``  every message of the workflow is sent twice, but for those that copies send: they would
+                  double with each step
 ``FAULT_SLOW_STORE``  seconds that pass before the row of a parked task is written
 """
 
@@ -33,6 +34,8 @@ from builds.workflow import parking  # noqa: E402  (models need the apps)
 
 __all__ = ["app"]
 
+#: header of a message that is the copy of another
+_COPY = "fault_copy"
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
@@ -77,8 +80,10 @@ def _double() -> None:
     publish = kombu.Producer.publish
 
     def publishing(self: kombu.Producer, *args: Any, **kwargs: Any) -> Any:
-        if (kwargs.get("headers") or {}).get("task", "").startswith("workflow."):
-            publish(self, *args, **kwargs)
+        headers = kwargs.get("headers") or {}
+        by_copy = bool(current_task) and current_task.request.get(_COPY)
+        if headers.get("task", "").startswith("workflow.") and not by_copy:
+            publish(self, *args, **{**kwargs, "headers": {**headers, _COPY: True}})
         return publish(self, *args, **kwargs)
 
     kombu.Producer.publish = publishing
