@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import click
 from rich.console import Console
@@ -48,6 +49,7 @@ def plan(client: Client, body: Json, trace: bool, as_json: bool) -> None:
 
 def trees(answer: Mapping[str, Json], *, trace: bool = False) -> Iterator[Tree]:
     """A tree for each build, one of what was left out, and, with ``trace``, one of all decisions."""
+    answer = _harmless(answer)
     for build in _list(answer, "builds"):
         yield _build(build)
     if warnings := [f"{each['component']}: {each['message']}" for each in _list(answer, "warnings")]:
@@ -119,3 +121,12 @@ def _branch(title: str, lines: Sequence[str]) -> Tree:
 def _list(answer: Mapping[str, object], key: str) -> list[Json]:
     found = answer.get(key)
     return found if isinstance(found, list) else []
+
+
+def _harmless(value: Any) -> Any:
+    """The same without control characters in texts: strangers wrote them, and a terminal will show them."""
+    if isinstance(value, str):
+        return "".join(char if char.isprintable() else " " for char in value)
+    if isinstance(value, Mapping):
+        return {key: _harmless(item) for key, item in value.items()}
+    return [_harmless(item) for item in value] if isinstance(value, list) else value
