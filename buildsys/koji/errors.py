@@ -78,6 +78,6 @@ def describe(error: Exception) -> str:
 
 
 def last_line(text: str) -> str:
-    """The last line of a traceback, without the name of the error's class; of other texts, the last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """The last line with words, without the name of an error's class before it, as in a traceback."""
+    lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
     return _CLASS.sub("", lines[-1])[:1000] if lines else ""

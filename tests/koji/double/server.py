@@ -18,6 +18,7 @@ from koji.xmlrpcplus import Fault, dumps, getparser
 from tests.koji.double.books import Books, Row
 from tests.koji.double.builds import BuildCalls
 from tests.koji.double.faults import Faults
+from tests.koji.double.front import Front
 from tests.koji.double.imports import ImportCalls
 from tests.koji.double.repos import RepoCalls
 from tests.koji.double.tags import TagCalls
@@ -32,7 +33,13 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
     """
 
     def __init__(
-        self, *, build_seconds: float = 0, repo_seconds: float = 0, tag_seconds: float = 0, port: int = 0
+        self,
+        *,
+        build_seconds: float = 0,
+        repo_seconds: float = 0,
+        tag_seconds: float = 0,
+        port: int = 0,
+        front: Front | None = None,
     ) -> None:
         self.faults = Faults()
         self.books = Books(
@@ -44,12 +51,17 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
         self.log: list[list[str]] = []
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.hub = self
+        self.front = front
+        if front:
+            self._server.socket = front.wrap(self._server.socket)
         self._stopped = threading.Event()
         self._furnish()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/kojihub"
+        port = self._server.server_address[1]
+        # Certificates and tickets are for a name.
+        return f"https://localhost:{port}/kojihub" if self.front else f"http://127.0.0.1:{port}/kojihub"
 
     def start(self) -> HubDouble:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -67,10 +79,11 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
             with self.lock:
                 self.books.tick()
 
-    def write_profile(self, path: Path, *, authtype: str = "password") -> Path:
+    def write_profile(self, path: Path, *, authtype: str = "password", **options: object) -> Path:
         """A configuration file of the Koji client with the profile ``koji``."""
         web = self.url.replace("kojihub", "koji")
-        path.write_text(f"[koji]\nserver = {self.url}\nweburl = {web}\nauthtype = {authtype}\n")
+        values = {"server": self.url, "weburl": web, "authtype": authtype, **options}
+        path.write_text("[koji]\n" + "".join(f"{name} = {value}\n" for name, value in values.items()))
         return path
 
     def add_user(self, name: str, *permissions: str, srpms: bool = True) -> Caller:
@@ -140,6 +153,15 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
         caller = self.callers.get(user)
         if caller is None or caller.password != password:
             raise koji.AuthError("invalid username or password")
+        return self._new_session(caller)
+
+    def login_by_front(self, user: str) -> Row:
+        """The session of a user whom the front knows."""
+        if user not in self.callers:
+            raise koji.AuthError(f"Unknown user: {user}")
+        return self._new_session(self.callers[user])
+
+    def _new_session(self, caller: Caller) -> Row:
         number = next(self.books.ids["session"])
         self.sessions[number] = Session(caller, secrets.token_hex(8))
         return {"session-id": number, "session-key": self.sessions[number].key, "header-auth": True}
@@ -188,6 +210,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    user = ""
     server: _Server
 
     def log_message(self, *_: object) -> None:
@@ -200,12 +223,24 @@ class _Handler(BaseHTTPRequestHandler):
         drop = faults.drop.pop(0) if faults.drop else ""
         if drop == "before":
             self._hang_up()
+        elif self._must_prove():
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", "Negotiate")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         elif faults.status != 200:
             self.send_error(faults.status)
         else:
             with hub.lock:
                 answer = self._answer(hub, body)
             self._send(answer, drop)
+
+    def _must_prove(self) -> bool:
+        """Whether this is a login of somebody who has not proved who he is."""
+        front = self.server.hub.front
+        logs_in = self.path.partition("?")[0].endswith("/ssllogin")
+        self.user = front.who(self.connection, self.headers) if front and logs_in else ""
+        return logs_in and not self.user
 
     def _answer(self, hub: HubDouble, body: bytes) -> bytes:
         try:
@@ -219,8 +254,8 @@ class _Handler(BaseHTTPRequestHandler):
                 parser.feed(body)
                 parser.close()
                 params, method = reader.close(), reader.getmethodname()
-                session = hub.session(self.headers, logs_in=method == "login")
-                result = hub.answer(session, method, params)
+                session = hub.session(self.headers, logs_in=method in ("login", "sslLogin"))
+                result = hub.login_by_front(self.user) if self.user else hub.answer(session, method, params)
             return dumps((result,), methodresponse=True, allow_none=True).encode()
         except Fault as fault:
             return dumps(fault).encode()
