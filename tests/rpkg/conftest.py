@@ -117,7 +117,7 @@ class Rpkg:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=150,
+            timeout=300,  # local builds start a service of their own
         )
         assert (done.returncode != 0) == fails, done.stdout
         return done.stdout
