@@ -99,6 +99,7 @@ REST_FRAMEWORK = {
     "ALLOWED_VERSIONS": ["1", "2"],
     "EXCEPTION_HANDLER": "builds.api.errors.handle",
     "DEFAULT_SCHEMA_CLASS": "builds.api.schema.Schema",
+    "DEFAULT_METADATA_CLASS": "builds.api.metadata.Metadata",
     # "format" is a column of component builds, and filters them.
     "URL_FORMAT_OVERRIDE": None,
 }

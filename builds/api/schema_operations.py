@@ -136,7 +136,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "event.list": Operation(
         "follow",
         "Server-sent events of a module build",
-        {"type": "string"},
+        ref("Event"),
         media_type=SSE,
         errors=(*READING, 404),
         empty={204: "The build is over and everything was told: do not come back."},

@@ -184,7 +184,7 @@ TOKEN = record(
 PLAN = {
     "type": "object",
     "properties": {
-        "scmurl": TEXT,
+        "scmurl": optional(TEXT),
         "commit": optional(TEXT),
         "scratch": FLAG,
         "builds": array(
@@ -206,6 +206,13 @@ PLAN = {
     "required": ["scmurl", "commit", "scratch", "builds", "rejected", "warnings"],
 }
 
+#: one server-sent event
+EVENT = record(
+    event={"enum": ["state", "batch", "component", "log", "end"]},
+    id=TEXT | {"description": "To be sent in Last-Event-ID by who comes back for the rest"},
+    data={"type": "string", "contentMediaType": "application/json"},
+)
+
 SHAPES: dict[str, Shape] = {
     "Error": ERROR,
     "Meta": record(
@@ -224,6 +231,7 @@ SHAPES: dict[str, Shape] = {
     "ModuleBuildVerbose": MODULE_VERBOSE,
     "ComponentBuild": COMPONENT,
     "ComponentBuildVerbose": COMPONENT_VERBOSE,
+    "Event": EVENT,
     "LogMessage": record(id=ID, time_created=TIME, message=TEXT),
     "Token": TOKEN,
     "NewToken": extended(TOKEN, token=TEXT | {"description": "The token itself, which is shown only now"}),
@@ -233,8 +241,10 @@ SHAPES: dict[str, Shape] = {
 # Bodies
 
 _NO_NUL: Shape = {"type": ["string", "null"], "pattern": "^[^\\u0000]*$"}
-#: truth values as DRF reads them; forms have no others than texts
-_YES_OR_NO: Shape = {"type": ["boolean", "null"]}
+_YES_OR_NO: Shape = {
+    "type": ["boolean", "null", "string", "integer"],
+    "description": "true or false; forms write it as text",
+}
 _TEXTS: Shape = {"type": ["array", "null"], "items": {"type": "string", "pattern": "^[^\\u0000]*$"}}
 _FIELDS: dict[type[drf.Field], Shape] = {
     serializers.Identifier: {"anyOf": [_NO_NUL, NUMBER]},
