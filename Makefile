@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= .data
 
-.PHONY: demo up test lint bench clean
+.PHONY: demo up flower test lint bench clean
 
 demo: .venv/base
 	$(BIN)/mbs demo --data $(DATA)
 
 up: .venv/base
 	$(BIN)/mbs up --data $(DATA)
+
+# The workers and their tasks, on the loopback interface; FLOWER_ADDRESS and FLOWER_BASIC_AUTH say otherwise.
+flower: .venv/base
+	$(BIN)/python -m celery -A config.celery flower --conf=config/flower.py
 
 test: .venv/dev
 	$(BIN)/python -m pytest

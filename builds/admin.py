@@ -41,6 +41,7 @@ from mbs.errors import MBSError
 
 admin.site.site_header = admin.site.site_title = "Module Build Service"
 admin.site.index_title = "Operators' desk"
+admin.site.index_template = "builds/desk.html"
 
 #: ids are 64-bit numbers
 _LONGEST_ID = 18
@@ -240,7 +241,7 @@ class ComponentBuildDesk(Desk):
 class WaitDesk(Desk):
     """What hangs, and on what: the oldest first."""
 
-    list_display = ("what", "wakes_on", "waiting", "module", "component", "last_woken", "key")
+    list_display = ("what", "wakes_on", "waiting", "module", "component", "last_woken", "in_flower", "key")
     list_select_related = ("module_build", "component_build")
     search_fields = ("=key", "=module_build__name")
     ordering = ("created_at",)
@@ -259,6 +260,12 @@ class WaitDesk(Desk):
 
     def component(self, wait: Wait) -> str:
         return link(wait.component_build, wait.component_build.package if wait.component_build else "")
+
+    def in_flower(self, wait: Wait) -> str:
+        if not settings.MBS.FLOWER_URL:
+            return "-"
+        address = f"{settings.MBS.FLOWER_URL}/task/{wait.celery_task_id}"
+        return format_html('<a href="{}">task</a>', address)
 
     @admin.action(description="Wake now: have them look at the facts again", permissions=["operate"])
     def wake_now(self, request: HttpRequest, rows: QuerySet[Wait]) -> None:

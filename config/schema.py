@@ -70,6 +70,8 @@ class Server(Group):
     """The least important messages that are logged."""
     LOG_FORMAT: Literal["plain", "json"] = "plain"
     """How a line of the log looks: for people or for programs."""
+    FLOWER_URL: WebUrl | None = None
+    """Where Flower shows the workers and their tasks; the admin links to it."""
 
     @field_validator("BASE_URL")
     @classmethod

@@ -41,7 +41,8 @@ DATA = click.option(
     type=click.IntRange(1, 65535),
     help="Port of the web server. [default: the last one, else 8080 or the next that is free]",
 )
-def up(data: str | None, port: int | None) -> None:
+@click.option("--flower", is_flag=True, help="Run Flower too, which shows the workers and their tasks.")
+def up(data: str | None, port: int | None, flower: bool) -> None:
     """Run the whole service on this machine, until Ctrl-C.
 
     Web server, workers, timer and an embedded Redis, with an SQLite database in the data folder, and
@@ -50,12 +51,13 @@ def up(data: str | None, port: int | None) -> None:
     Exit codes: 0 stopped by request, 2 it runs already or the port is taken, 3 something is missing or
     could not be kept running.
     """
-    sys.exit(SUCCESS if run(data_dir(data), port) else TROUBLE)
+    sys.exit(SUCCESS if run(data_dir(data), port, flower=flower) else TROUBLE)
 
 
-def run(data: Path, port: int | None) -> bool:
+def run(data: Path, port: int | None, *, flower: bool = False) -> bool:
     """Run the service on a data folder; answers whether it ended by request.
 
+    :param flower: with Flower.
     :raises MBSError: when it cannot start.
     """
     redis = find_redis()
@@ -64,22 +66,29 @@ def run(data: Path, port: int | None) -> bool:
         check_machine(os.environ.get("MBS_SYSTEM", "local"), data)
         web = stack.enter_context(web_socket(data, port))
         service = Running(f"http://{LOOPBACK}:{web.getsockname()[1]}", os.getpid(), str(data))
-        redis_port = free_port()
+        redis_port, flower_port = free_port(), free_port() if flower else 0
         configure_redis(data, redis_port)
-        children = programs(data, redis=redis, redis_port=redis_port, web=web, build_jobs=cores(os.environ))
+        children = programs(
+            data,
+            redis=redis,
+            redis_port=redis_port,
+            web=web,
+            build_jobs=cores(os.environ),
+            flower_port=flower_port,
+        )
         log = Log(sys.stdout, [program.name for program in children])
         stack.callback(withdraw, service)
         return Supervisor(
             children,
             log,
-            environment=environment(data, service.base_url),
+            environment=environment(data, service.base_url, flower_port),
             folder=HOME,
             descriptors=(web.fileno(),),
-            on_ready=announcement(service, log),
+            on_ready=announcement(service, log, flower_port),
         ).run()
 
 
-def announcement(service: Running, log: Log) -> Callable[[], None]:
+def announcement(service: Running, log: Log, flower_port: int = 0) -> Callable[[], None]:
     """What is done once the service is ready: say so, to people and to the other commands."""
 
     def announce() -> None:
@@ -88,6 +97,7 @@ def announcement(service: Running, log: Log) -> Callable[[], None]:
             "",
             f"Module Build Service is ready at {service.base_url}",
             f"  data folder  {service.data}",
+            *([f"  Flower       http://{LOOPBACK}:{flower_port}"] if flower_port else ()),
             "  submit       mbs submit --branch BRANCH 'https://HOST/PATH?#COMMIT' --watch",
             "               mbs submit MODULE.yaml --watch",
             "  stop         Ctrl-C",

@@ -33,7 +33,7 @@ EXPECTED = ("ignore:You're running the worker with superuser", "ignore:No direct
 CLIENT_ONLY = ("MBS_SERVER", "MBS_TOKEN", "MBS_OWNER")
 
 
-def environment(data: Path, base_url: str) -> dict[str, str]:
+def environment(data: Path, base_url: str, flower_port: int = 0) -> dict[str, str]:
     """The environment of everything that belongs to the service on a data folder.
 
     A section or file of the configuration that the user chose is kept.
@@ -50,6 +50,8 @@ def environment(data: Path, base_url: str) -> dict[str, str]:
         # Programs installed beside this Python (celery's children, git hooks) are found first.
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
     }
+    if flower_port:
+        ours["MBS_FLOWER_URL"] = f"http://{LOOPBACK}:{flower_port}"
     return chosen | inherited | ours
 
 
@@ -105,20 +107,23 @@ def free_port() -> int:
 
 
 def programs(
-    data: Path, *, redis: Path, redis_port: int, web: socket.socket, build_jobs: int
+    data: Path, *, redis: Path, redis_port: int, web: socket.socket, build_jobs: int, flower_port: int = 0
 ) -> list[Program]:
-    """Broker, migration, web, workers and beat.
+    """Broker, migration, web, workers and beat, and Flower.
 
     :param redis: the server's program.
     :param build_jobs: local builds that run at once.
+    :param flower_port: of Flower; 0: without it.
     """
     python = sys.executable
     celery = (python, "-m", "celery", "--quiet", "-A", "config.celery")
     # Gossip and mingle are talk between workers that changes nothing here and costs a second.
     worker = (*celery, "worker", "--loglevel=info", "--without-gossip", "--without-mingle")
-    uvicorn = (f"--fd={web.fileno()}", "--lifespan=off", "--no-access-log")
+    # Those who watch builds stay connected: they are not waited for.
+    uvicorn = (f"--fd={web.fileno()}", "--lifespan=off", "--no-access-log", "--timeout-graceful-shutdown=2")
     port = web.getsockname()[1]
     ready = ("redis", "migrate")
+    flower = (*celery, "flower", f"--conf={HOME / 'config' / 'flower.py'}", f"--port={flower_port}")
     return [
         Program("redis", (str(redis), str(data / REDIS_CONFIGURATION)), ready=lambda: answers(redis_port)),
         Program("migrate", (python, "manage.py", "migrate", "--no-input", "--verbosity=0"), once=True),
@@ -144,6 +149,11 @@ def programs(
             "beat",
             (*celery, "beat", "--loglevel=warning", "--pidfile=", f"--schedule={data / 'beat-schedule'}"),
             needs=ready,
+        ),
+        *(
+            [Program("flower", flower, needs=ready, ready=lambda: answers(flower_port))]
+            if flower_port
+            else ()
         ),
     ]
 
