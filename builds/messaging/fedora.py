@@ -54,7 +54,7 @@ class FedoraPublisher:
     def __init__(self) -> None:
         reconnect_soon()
         # That port is the consumer's, which has opened it before it publishes anything.
-        conf["monitoring"] = {}
+        conf.update({"monitoring": {}})
         self._pid = os.getpid()
         self._away_until = 0.0
 

@@ -26,10 +26,14 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
 
 @pytest.fixture(scope="session")
 def bus_config(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file for fedora-messaging that names this broker; this process has read it."""
+    """A file for fedora-messaging that names this broker; this process has read it.
+
+    As consumers' files do, it names a port for their figures, which those who publish cannot have.
+    """
     from fedora_messaging.config import conf
 
-    path = write_config(tmp_path_factory.mktemp("bus"), broker.url)
+    taken = f'[monitoring]\naddress = "127.0.0.1"\nport = {broker.port}'
+    path = write_config(tmp_path_factory.mktemp("bus"), broker.url, more=taken)
     conf.load_config(str(path))
     return path
 
