@@ -8,12 +8,14 @@ builders that reach the dist-git.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pika
 import pytest
 
 from buildsys.base import Job, Module, Submission, TaskState, TaskStatus
@@ -25,6 +27,7 @@ from buildsys.koji.tags import TagOptions
 from mbs import macros
 from mbs.nsvc import NSVC
 from tests.koji.double import HubDouble
+from tests.koji.double.books import Row
 
 _DEFAULTS = {
     "--koji-config": "",
@@ -166,6 +169,16 @@ class Setting:
         self.wait(done, f"{nvrs} to be tagged")
 
 
+def _publisher(url: str) -> Callable[[str, Row], None]:
+    """Puts what the double tells on a bus, as a hub's plugin does; called under the double's lock."""
+    channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
+
+    def publish(topic: str, body: Row) -> None:
+        channel.basic_publish("amq.topic", f"org.fedoraproject.prod.{topic}", json.dumps(body))
+
+    return publish
+
+
 @pytest.fixture(scope="session")
 def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
     values = {name: request.config.getoption(name, default) for name, default in _DEFAULTS.items()}
@@ -175,6 +188,8 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         config = double.write_profile(tmp_path_factory.mktemp("koji") / "koji.conf")
         values |= {"--koji-config": str(config), "--koji-user": "mbs", "--koji-password": "mbs"}
         values |= {"--koji-permission": "module-tags"}
+        if values["--amqp-url"]:
+            double.books.listeners.append(_publisher(values["--amqp-url"]))
     options = KojiOptions(
         access=Access(
             Path(values["--koji-config"]),
