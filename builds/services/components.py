@@ -41,13 +41,19 @@ _FIELDS = [
 
 def estimate(build: ModuleBuild) -> None:
     """Ask the build system how long components take that this service has never built."""
-    unknown = {
-        component.package: component for component in build.component_builds.filter(weight=0, state=None)
-    }
+    ComponentBuild.objects.bulk_update(guess(build.component_builds.filter(state=None)), ["weight"])
+
+
+def guess(components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
+    """Set what the build system expects where this service has no history; nothing is saved.
+
+    :return: the components that got another weight.
+    """
+    unknown = {component.package: component for component in components if not component.weight}
     seconds = build_system().expected_seconds(sorted(unknown))
     for package, weight in seconds.items():
         unknown[package].weight = weight
-    ComponentBuild.objects.bulk_update([unknown[package] for package in seconds], ["weight"])
+    return [unknown[package] for package in seconds]
 
 
 def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> None:

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from builds.models import ComponentBuild
-from builds.services import arches, reuse
+from builds.services import arches, components, reuse
 from builds.services.submission.drafting import Draft, drafts
 from builds.services.submission.request import SubmissionRequest, check
 from builds.services.submission.sources import Prepared, prepare
@@ -156,4 +156,5 @@ def _planned(draft: Draft) -> PlannedBuild:
     build.arch_names = arches.choose(build, build_system().arches(as_module(build)))
     found = reuse.compare(build, [each for each in draft.components if not each.build_time_only])
     kept = [each for each in draft.components if not (found.everything and each.build_time_only)]
+    components.guess(each for each in kept if each.package not in found.taken)
     return PlannedBuild(draft, kept, found)

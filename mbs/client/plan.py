@@ -100,9 +100,11 @@ def _component(branch: Tree, component: Json) -> None:
 def _critical(path: Json) -> Text:
     if not path["packages"]:
         return Text("nothing is built", "green")
-    text = f"at least {duration(path['seconds'])}: {' -> '.join(path['packages'])}"
+    text = f"longest way: {' -> '.join(path['packages'])}"
+    if path["seconds"]:
+        text += f", at least {duration(path['seconds'])}"
     if path["unknown"]:
-        text += f" (nobody knows how long: {', '.join(path['unknown'])})"
+        text += f" (never built before: {', '.join(path['unknown'])})"
     return Text(text)
 
 

@@ -79,7 +79,7 @@ def test_a_plan_can_be_read_without_a_terminal(server: FakeServer) -> None:
         "alpha 0123456789ab  reused: alpha-1-1",
         "beta 0123456789ab  after alpha",
         "commit_changed: was aaa, is bbb",
-        "at least 1 min 5 s: module-build-macros -> beta (nobody knows how long: beta)",
+        "longest way: module-build-macros -> beta, at least 1 min 5 s (never built before: beta)",
         "quiet:1:41:c2  #7  exists: would be left as it is",
         "built against",
         "platform:f40:3:00000000",
