@@ -6,14 +6,13 @@ Plain functions over rows that were read already: none of them queries the datab
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors.prepared import Row
 from builds.selectors.related import BASE_MODULE_COLUMNS, ModuleSurroundings, Trace, Waiting
+from mbs.moments import timestamp
 from mbs.states import BuildState, ComponentState
-
 
 #: columns that the short representation shows, and what the default one adds to them
 SHORT_COLUMNS = ("id", "state", "stream", "version", "name", "context", "scratch")
@@ -24,12 +23,6 @@ DEFAULT_COLUMNS = (
     *("error_code", "error_hint"),
 )
 _WORDS: dict[int | None, str] = {int(state): state.word for state in BuildState}
-
-
-def timestamp(moment: datetime | None) -> str | None:
-    """``YYYY-MM-DDTHH:MM:SSZ``, or None."""
-    # Four times as fast as strftime, and a page of a hundred builds has thousands of times.
-    return None if moment is None else moment.astimezone(UTC).isoformat()[:19] + "Z"
 
 
 def module_short_row(values: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from builds.models import (
     ModuleBuild,
     ModuleBuildTrace,
 )
-from builds.representations import timestamp
+from mbs.moments import timestamp
 from mbs.states import BuildState, ComponentState
 
 _FINAL = Q(state__in=(BuildState.FAILED, BuildState.READY, BuildState.GARBAGE)) | Q(
