@@ -37,15 +37,6 @@ NAMES = [
     *("messaging_rx", "messaging_rx_processed_ok", "messaging_rx_failed"),
     *("messaging_tx_to_send", "messaging_tx_sent_ok", "messaging_tx_failed", "builds_success"),
 ]
-    "messaging_rx",
-    "messaging_rx_processed_ok",
-    "messaging_rx_failed",
-    "messaging_tx_to_send",
-    "messaging_tx_sent_ok",
-    "messaging_tx_failed",
-    "builds_success",
-    "builds_failed",
-]
 
 
 @pytest.fixture
