@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="the calls of each round trip")
     options = parser.parse_args()
     with postgresql.server() as database, redis_server() as broker, tempfile.TemporaryDirectory() as folder:
-        double = HubDouble(build_seconds=0.5, repo_seconds=0.2, tag_seconds=0.05).start()
+        double = HubDouble(build_seconds=4, repo_seconds=1, tag_seconds=0.5).start()
         profile = double.write_profile(Path(folder) / "koji.conf")
         os.environ |= {
             "MBS_CONFIG_FILE": "",
@@ -60,6 +60,14 @@ def main() -> None:
             "MBS_DATA_DIR": folder,
             "MBS_MESSAGING": "log",
             "MBS_NUM_CONCURRENT_BUILDS": "0",
+            # As in production, not as in tests.
+            "MBS_SWEEP_INTERVAL": "30",
+            "MBS_POLLING_INTERVAL": "60",
+            "MBS_OUTBOX_INTERVAL": "10",
+            "MBS_OUTBOX_LEASE": "60",
+            "MBS_LOST_AFTER": "60",
+            "MBS_WAKE_AGAIN_AFTER": "60",
+            "MBS_SUBMIT_LEASE": "300",
             "MBS_LOG_LEVEL": "warning",
             "DJANGO_SETTINGS_MODULE": "config.settings",
         }

@@ -23,7 +23,10 @@ def channel(request: pytest.FixtureRequest) -> Iterator[pika.adapters.blocking_c
     url = request.config.getoption("--amqp-url", "")
     if not url:
         pytest.skip("no --amqp-url: the bus of the hub is not tested")
-    connection = pika.BlockingConnection(pika.URLParameters(url))
+    parameters = pika.URLParameters(url)
+    # Nobody beats while the test waits for builders.
+    parameters.heartbeat = 0
+    connection = pika.BlockingConnection(parameters)
     channel = connection.channel()
     channel.exchange_declare("amq.topic", "topic", passive=True)
     channel.queue_declare("mbs-integration", exclusive=True)
