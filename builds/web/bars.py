@@ -49,17 +49,17 @@ class Axis:
 
     @property
     def length(self) -> timedelta:
-        return max(self.end - self.start, timedelta(seconds=1))
+        return max(self.end - self.start, timedelta(seconds=0.1))
 
     def marks(self) -> list[str]:
         """What stands along the axis: times since its start."""
-        return [duration(self.length * part / PARTS) for part in range(PARTS + 1)]
+        return [took(self.length * part / PARTS) for part in range(PARTS + 1)]
 
     def bar(self, start: datetime, end: datetime, kind: str) -> Bar:
         """A bar; what lies beyond the axis is cut off."""
         low, high = (min(max((time - self.start) / self.length, 0.0), 1.0) for time in (start, end))
         width = max((high - low) * 100, LEAST)
-        return Bar(f"{min(low * 100, 100 - width):.2f}", f"{width:.2f}", kind, duration(end - start))
+        return Bar(f"{min(low * 100, 100 - width):.2f}", f"{width:.2f}", kind, took(end - start))
 
     def component(self, component: ComponentBuild) -> Bar | None:
         """When a component was built, if it was or is; a reused one was built long ago."""
@@ -87,6 +87,12 @@ def steps(traces: Sequence[ModuleBuildTrace], axis: Axis) -> Iterator[Step]:
         end = axis.end if last else traces[place + 1].time
         word = BuildState(trace.state).word
         yield Step(word, trace.time, trace.state_reason or "", axis.bar(trace.time, end, word), last)
+
+
+def took(length: timedelta) -> str:
+    """A duration; a short one to tenths of a second."""
+    seconds = max(0.0, length.total_seconds())
+    return f"{seconds:.1f} s" if seconds < 9.95 else duration(length)
 
 
 def state_word(component: ComponentBuild) -> str:

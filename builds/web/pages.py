@@ -24,7 +24,7 @@ from builds.api.views.service import RootViewSet
 from builds.models import ComponentBuild
 from builds.selectors import progress
 from builds.services.systems import build_system
-from builds.web.bars import Axis, Bar, state_word, steps
+from builds.web.bars import Axis, Bar, state_word, steps, took
 from builds.web.errors import POLICY, failure
 from builds.web.moments import Moment, moment
 from mbs.errors import InvalidInput, MBSError, NotFound
@@ -139,7 +139,7 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             "failed": row.state == BuildState.FAILED,
             "submitted": moment(row.time_submitted, now),
             "completed": moment(row.time_completed, now),
-            "took": axis.bar(axis.start, axis.end, "").took,
+            "took": took(axis.end - axis.start),
             "marks": axis.marks(),
             "steps": [(step, moment(step.time, now)) for step in steps(whole.traces, axis)],
             "batches": list(_batches(whole, axis)),
@@ -169,11 +169,11 @@ def _before(request: HttpRequest) -> int | None:
 def _entry(line: progress.Line, now: Any) -> Entry:
     row = line.build
     active = row.state in ACTIVE
-    took = Axis(row.time_submitted, now if active else row.time_completed or row.time_modified)
+    end = now if active else row.time_completed or row.time_modified
     return Entry(
         line,
         submitted=Moment(row.time_submitted, now),
-        took=took.bar(took.start, took.end, "").took,
+        took=took(end - row.time_submitted),
         active=active,
     )
 
