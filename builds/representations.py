@@ -22,12 +22,19 @@ DEFAULT_COLUMNS = (
     *("state_reason", "time_completed", "time_modified", "time_submitted", "buildrequires"),
     *("error_code", "error_hint"),
 )
+VERBOSE_COLUMNS = (
+    *DEFAULT_COLUMNS,
+    *("build_context", "build_context_no_bms", "modulemd", "reused_module_id", "runtime_context"),
+    *("stream_version", "arch_names"),
+)
+COMPONENT_COLUMNS = (
+    *("id", "package", "format", "task_id", "state", "state_reason", "module_build_id", "nvr", "batch"),
+    *("task_url", "weight", "reuse_code", "reuse_detail", "reused_component_id"),
+    *("time_started", "time_completed"),
+)
+LOG_COLUMNS = ("id", "time_created", "message")
+_COMPONENT_WORDS: dict[int | None, str] = {int(state): state.name for state in ComponentState}
 _WORDS: dict[int | None, str] = {int(state): state.word for state in BuildState}
-
-
-def module_short_row(values: dict[str, Any]) -> dict[str, Any]:
-    """The short representation from a row of ``SHORT_COLUMNS``."""
-    return values | {"state_name": _WORDS[values["state"]]}
 
 
 def module_short(build: ModuleBuild) -> dict[str, Any]:
@@ -182,7 +189,7 @@ def component_default(component: ComponentBuild) -> dict[str, Any]:
         "package": component.package,
         "format": component.format,
         **component_task(component),
-        "state_name": component.state_name,
+        "state_name": _COMPONENT_WORDS.get(component.state),
         "module_build": component.module_build_id,
         "task_url": component.task_url or None,
         "weight": component.weight,
@@ -217,7 +224,7 @@ def _component_step(step: Trace) -> dict[str, Any]:
     return {
         "time": timestamp(time),
         "state": state,
-        "state_name": None if state is None else ComponentState(state).name,
+        "state_name": _COMPONENT_WORDS.get(state),
         "reason": reason,
     }
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db.models import QuerySet
 from django.template.loader import render_to_string
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -16,7 +14,7 @@ from rest_framework.response import Response
 
 from builds.api.parameters import positive
 from builds.api.urls_of import list_url
-from builds.selectors import deep
+from builds.selectors.prepared import Listing, Record
 
 PER_PAGE = 10
 PARAMETERS = ("page", "per_page")
@@ -30,12 +28,12 @@ class Pages(BasePagination):
 
     items_key = "items"
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> Sequence[Any]:
+    def paginate_queryset(self, listing: Listing, request: Request, view: Any = None) -> list[Record]:
         self.request = request
         self.page = positive(request, "page", 1)
         self.per_page = min(positive(request, "per_page", PER_PAGE), settings.MBS.PER_PAGE_MAX)
         started = time.perf_counter()
-        self.total = queryset.order_by().count()
+        self.total = listing.count()
         self.counting_ms = (time.perf_counter() - started) * 1000
         self.pages = -(-self.total // self.per_page)
         self.display_page_controls = self.pages > 1
@@ -43,7 +41,7 @@ class Pages(BasePagination):
         count = min(self.per_page, self.total - offset)
         if count <= 0:
             return []
-        return deep.rows_at(queryset, offset, count, self.total) if offset else list(queryset[:count])
+        return listing.page(offset, count, self.total)
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response(

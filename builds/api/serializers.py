@@ -31,7 +31,7 @@ class ModuleBuildSerializer(serializers.BaseSerializer):
     def page(rows: Sequence[ModuleBuild], shape: Shape, request: Request) -> list[dict[str, Any]]:
         """Representations of these rows, with what stands around them read for all at once."""
         if shape is Shape.SHORT:
-            return [representations.module_short_row(row) for row in rows]
+            return [representations.module_short(row) for row in rows]
         around = related.around_modules(rows, verbose=shape is Shape.VERBOSE)
         if shape is Shape.DEFAULT:
             return [representations.module_answer(row, around) for row in rows]

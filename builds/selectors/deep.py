@@ -64,7 +64,7 @@ PLACES_OF_LISTS = Places()
 def rows_at(queryset: QuerySet[Any, Any], offset: int, count: int, total: int) -> Sequence[Any]:
     """``queryset[offset:offset + count]``, with ``0 < offset`` and ``offset + count <= total``.
 
-    :param queryset: ordered; its model's primary key decides between equals.
+    :param queryset: a ``values_list`` that begins with the id, ordered; ids decide between equals.
     :param total: how many rows it has.
     """
     rest = total - offset - count
@@ -90,6 +90,5 @@ def _in_order_of_ids(queryset: QuerySet[Any, Any], first: int, count: int, total
     skipped, start = min(ways, key=itemgetter(0))
     rows = list(queryset.filter(pk__in=start[skipped : skipped + count]))
     if rows:
-        lowest = min(row["id"] if isinstance(row, dict) else row.pk for row in rows)
-        PLACES_OF_LISTS.remember(key, first, lowest)
+        PLACES_OF_LISTS.remember(key, first, min(row[0] for row in rows))
     return rows

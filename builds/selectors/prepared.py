@@ -1,23 +1,52 @@
 """Queries that are asked all the time, translated into SQL once.
 
-Django builds the SQL of a query anew each time, which for small answers takes longer than the database
-does. What differs between two calls is only the ids that are looked for.
+Django builds the SQL of a query anew each time, and makes an object with all the abilities of a model of
+every row, which together take longer than the database does for a page of a list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
-from django.db.models.sql.compiler import SQLCompiler
+
+from builds.selectors import deep
 
 Row = tuple[Any, ...]
 
 #: stands for the first id, one below it for the second, and so on; no id and no other parameter is so small
 _FIRST = -(10**12)
+
+
+class Record(SimpleNamespace):
+    """Some columns of a row of a model, by the names that the model gives them; ``id`` is one of them."""
+
+    @property
+    def pk(self) -> int:
+        return int(self.id)
+
+
+class Compiled:
+    """A query that ends in ``values_list``, as SQL for the database that is in use."""
+
+    def __init__(self, queryset: QuerySet[Any, Any]) -> None:
+        compiler = queryset.query.get_compiler(connection=connection)
+        self.sql, self.params = compiler.as_sql()
+        # SQLite keeps times and truth values as text and numbers; both keep JSON as text.
+        columns = [column for column, _, _ in compiler.select[: compiler.col_count]]
+        self._converters = compiler.get_converters(columns)
+        self._convert = compiler.apply_converters
+
+    def rows(self, params: Sequence[Any]) -> Iterable[Row]:
+        """The rows for these parameters in place of ``params``."""
+        with connection.cursor() as cursor:
+            cursor.execute(self.sql, params)
+            rows: list[Row] = cursor.fetchall()
+        return map(tuple, self._convert(rows, self._converters)) if self._converters else rows
 
 
 class ByIds:
@@ -34,18 +63,46 @@ class ByIds:
         """The rows for these ids, as ``values_list`` gives them."""
         if not ids:
             return ()
-        compiler, sql, params = self._compiled(connection.vendor, len(ids))
-        values = [
-            ids[_FIRST - param] if type(param) is int and param <= _FIRST else param for param in params
-        ]
-        with connection.cursor() as cursor:
-            cursor.execute(sql, values)
-            rows = cursor.fetchall()
-        # The converters are Django's own: SQLite keeps times and truth values as text and numbers.
-        return compiler.results_iter([rows], tuple_expected=True)
+        compiled = self._compiled(connection.vendor, len(ids))
+        return compiled.rows(
+            [ids[_FIRST - each] if type(each) is int and each <= _FIRST else each for each in compiled.params]
+        )
 
-    def _compile(self, vendor: str, count: int) -> tuple[SQLCompiler, str, Sequence[Any]]:
-        query = self.query([_FIRST - place for place in range(count)]).query
-        compiler = query.get_compiler(connection=connection)
-        sql, params = compiler.as_sql()
-        return compiler, sql, params
+    def _compile(self, vendor: str, count: int) -> Compiled:
+        return Compiled(self.query([_FIRST - place for place in range(count)]))
+
+
+class Listing:
+    """A list whose rows are shown as Records of some columns.
+
+    One without filters is kept and asked again and again (``kept``).
+
+    :param queryset: what is in it, in its order.
+    :param columns: names of columns; the first is ``id``.
+    """
+
+    def __init__(self, queryset: QuerySet[Any, Any], columns: Sequence[str]) -> None:
+        self.queryset = queryset.values_list(*columns)
+        self.columns = columns
+        self._pages: dict[tuple[str, int], Compiled] = {}
+
+    def count(self) -> int:
+        """How many rows it has."""
+        query = self.queryset.query
+        if query.where or query.distinct:
+            return self.queryset.order_by().count()
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM {connection.ops.quote_name(query.get_meta().db_table)}")
+            return int(cursor.fetchone()[0])
+
+    def page(self, offset: int, count: int, total: int) -> list[Record]:
+        """``count`` rows from ``offset`` on, of ``total``."""
+        if offset:
+            return self._records(deep.rows_at(self.queryset, offset, count, total))
+        key = connection.vendor, count
+        if key not in self._pages:
+            self._pages[key] = Compiled(self.queryset[:count])
+        return self._records(self._pages[key].rows(self._pages[key].params))
+
+    def _records(self, rows: Iterable[Row]) -> list[Record]:
+        return [Record(**dict(zip(self.columns, row, strict=True))) for row in rows]

@@ -20,7 +20,7 @@ from builds.models import (
     Wait,
 )
 from builds.selectors.prepared import ByIds, Row
-from mbs.states import ACTIVE
+from mbs.states import ACTIVE, ComponentState
 
 #: (time, state, reason)
 Trace = tuple[datetime, int | None, str | None]
@@ -52,6 +52,8 @@ class ModuleSurroundings:
     base_modules: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
 
 
+#: states of components that have not ended
+OPEN = (None, ComponentState.BUILDING)
 COMPONENT_COLUMNS = ("id", "format", "package", "task_id", "state", "state_reason", "nvr")
 BASE_MODULE_COLUMNS = ("id", "state", "stream", "version", "name", "context", "stream_version")
 
@@ -148,7 +150,7 @@ def module_waits(builds: Iterable[ModuleBuild]) -> dict[int, Waiting]:
 
 def component_waits(components: Iterable[ComponentBuild]) -> dict[int, Waiting]:
     """What each component waits for that has not ended."""
-    open_ = [component.pk for component in components if not component.settled]
+    open_ = [component.pk for component in components if component.state in OPEN]
     return {key: Waiting(*values) for key, *values in _component_waits(open_)}
 
 

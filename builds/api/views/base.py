@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,15 +13,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from builds import representations
 from builds.api import pagination, parameters
 from builds.api.errors import LengthRequired, body_too_large
 from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
 from builds.api.serializers import StrictSerializer
+from builds.selectors.prepared import ByIds, Listing, Record
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
 #: an id in an address; a longer one is none, and no column could hold it
 NUMBER = "[0-9]{1,18}"
+#: lists without filters that are kept: three shapes of each, in some orders
+MOST_LISTINGS = 200
+_LISTINGS: dict[tuple[Any, ...], Listing] = {}
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -55,12 +60,16 @@ class BuildViewSet(ApiViewSet):
     """A list and the single items of it, in the shape that the request asks for.
 
     :cvar noun: of one item, in messages.
+    :cvar columns: shape -> columns that it shows, the first of them ``id``.
+    :cvar by_id: shape -> the query for these columns of single rows.
     :cvar order_columns: column that a request names -> what to order by.
     :cvar input_serializers: action -> the form of the body that it takes.
     """
 
     filter_backends = (FilterBackend, OrderBackend)
     filterset_class: type[BuildFilterSet]
+    columns: Mapping[Shape, Sequence[str]] = {}
+    by_id: Mapping[Shape, ByIds] = {}
     order_columns: Mapping[str, tuple[Any, ...]] = {}
     input_serializers: Mapping[str, type[StrictSerializer]] = {}
 
@@ -90,33 +99,50 @@ class BuildViewSet(ApiViewSet):
                 hint=f"Did you mean to go to {where[:200]}?",
             )
         shape = parameters.shape(request)
-        page = self.paginate_queryset(self.filter_queryset(self.rows(shape)))
+        page = self.paginate_queryset(self.listing(shape))
         return self.get_paginated_response(self.represent(page, shape))
+
+    def listing(self, shape: Shape) -> Listing:
+        """The list that the request asks for. One without filters is the same for everybody, and kept."""
+        query = self.request.query_params
+        if not query.keys().isdisjoint(self.filterset_class.names()):
+            return Listing(self.filter_queryset(self.queryset), self.columns[shape])
+        order = tuple(tuple(query.getlist(name)) for name in OrderBackend.parameters)
+        key = type(self), shape, order
+        if key not in _LISTINGS:
+            if len(_LISTINGS) > MOST_LISTINGS:
+                _LISTINGS.clear()
+            _LISTINGS[key] = Listing(self.filter_queryset(self.queryset), self.columns[shape])
+        return _LISTINGS[key]
 
     def retrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """One item."""
         shape = parameters.shape(request)
-        return Response(self.represent([self.row(pk, shape)], shape)[0])
+        rows = [
+            Record(**dict(zip(self.columns[shape], row, strict=True))) for row in self.by_id[shape]([int(pk)])
+        ]
+        if not rows:
+            raise self.not_found(pk)
+        return Response(self.represent(rows, shape)[0])
 
-    def row(self, pk: str, shape: Shape = Shape.VERBOSE) -> Any:
-        """The row of this number.
+    def row(self, pk: str) -> Any:
+        """The row of this number, with everything that it can do.
 
         :raises NotFound: when there is none.
         """
-        row = self.rows(shape).filter(pk=int(pk)).first()
+        row = self.queryset.filter(pk=int(pk)).first()
         if row is None:
-            raise NotFound(
-                f"There is no {self.noun} {pk[:30]}.", code=f"no_such_{self.noun.replace(' ', '_')}"
-            )
+            raise self.not_found(pk)
         return row
 
-    def rows(self, shape: Shape) -> QuerySet[Any]:
-        """All rows, with the columns that this shape shows."""
-        raise NotImplementedError
+    def not_found(self, pk: str) -> NotFound:
+        """The error of a number that no row has."""
+        return NotFound(f"There is no {self.noun} {pk}.", code=f"no_such_{self.noun.replace(' ', '_')}")
 
     def messages_of(self, build: Any) -> Response:
         """One page of the log messages of a build, newest first."""
-        page = self.paginate_queryset(build.log_messages.order_by("-id"))
+        messages = build.log_messages.order_by("-id")
+        page = self.paginate_queryset(Listing(messages, representations.LOG_COLUMNS))
         return self.get_paginated_response(self.represent(page, Shape.DEFAULT))
 
     def get_serializer_class(self) -> type[Any]:
@@ -132,6 +158,14 @@ class BuildViewSet(ApiViewSet):
     def represent(self, rows: Any, shape: Shape) -> Any:
         """Rows as they are answered."""
         return self.serializer_class.page(rows, shape, self.request)
+
+
+def by_id(queryset: QuerySet[Any, Any], columns: Mapping[Shape, Sequence[str]]) -> dict[Shape, ByIds]:
+    """Queries for single rows, by shape."""
+    return {
+        shape: ByIds(lambda ids, names=names: queryset.filter(pk__in=ids).values_list(*names))
+        for shape, names in columns.items()
+    }
 
 
 def _check_origin(request: Request) -> None:

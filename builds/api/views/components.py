@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,8 +11,9 @@ from rest_framework.response import Response
 from builds.api import filtersets, serializers
 from builds.api.pagination import Messages
 from builds.api.parameters import Shape
-from builds.api.views.base import BuildViewSet
+from builds.api.views.base import BuildViewSet, by_id
 from builds.models import ComponentBuild
+from builds.representations import COMPONENT_COLUMNS
 
 
 class ComponentBuildViewSet(BuildViewSet):
@@ -22,11 +22,10 @@ class ComponentBuildViewSet(BuildViewSet):
     noun = "component build"
     queryset = ComponentBuild.objects.all()
     serializer_class = serializers.ComponentBuildSerializer
+    columns = dict.fromkeys(Shape, COMPONENT_COLUMNS)
+    by_id = by_id(queryset, columns)
     filterset_class = filtersets.ComponentBuildFilterSet
     order_columns = filtersets.COMPONENT_ORDER
-
-    def rows(self, shape: Shape) -> QuerySet[ComponentBuild]:
-        return self.queryset
 
     @action(
         detail=True,

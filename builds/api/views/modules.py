@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db.models import QuerySet
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,10 +14,10 @@ from builds.api.pagination import Messages
 from builds.api.parameters import Shape
 from builds.api.permissions import acting_for, require_login, require_owner, require_submitter
 from builds.api.submissions import submission_request
-from builds.api.views.base import BuildViewSet
+from builds.api.views.base import BuildViewSet, by_id
 from builds.models import ModuleBuild
 from builds.observing import context
-from builds.representations import DEFAULT_COLUMNS, SHORT_COLUMNS
+from builds.representations import DEFAULT_COLUMNS, SHORT_COLUMNS, VERBOSE_COLUMNS
 from builds.services import cancellation, health, rebuilding
 from builds.services.identity import Identity, Scope
 from builds.services.submission import submit
@@ -35,6 +34,12 @@ class ModuleBuildViewSet(BuildViewSet):
     noun = "module build"
     queryset = ModuleBuild.objects.all()
     serializer_class = serializers.ModuleBuildSerializer
+    columns = {
+        Shape.SHORT: SHORT_COLUMNS,
+        Shape.DEFAULT: DEFAULT_COLUMNS,
+        Shape.VERBOSE: VERBOSE_COLUMNS,
+    }
+    by_id = by_id(queryset, columns)
     filterset_class = filtersets.ModuleBuildFilterSet
     order_columns = filtersets.MODULE_ORDER
     input_serializers = {
@@ -43,14 +48,6 @@ class ModuleBuildViewSet(BuildViewSet):
         "retry": serializers.OwnerSerializer,
         "rebuild": serializers.RebuildSerializer,
     }
-
-    def rows(self, shape: Shape) -> QuerySet[Any, Any]:
-        match shape:
-            case Shape.SHORT:
-                return self.queryset.values(*SHORT_COLUMNS)
-            case Shape.DEFAULT:
-                return self.queryset.only(*DEFAULT_COLUMNS)
-        return self.queryset
 
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Submit a module."""
@@ -115,4 +112,4 @@ class ModuleBuildViewSet(BuildViewSet):
     )
     def messages(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Log messages of a module build, newest first."""
-        return self.messages_of(self.row(pk, Shape.DEFAULT))
+        return self.messages_of(self.row(pk))
