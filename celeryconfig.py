@@ -34,7 +34,8 @@ task_soft_time_limit = 240
 task_time_limit = 300
 # Redis gives a message that was not acknowledged to another worker after this time (seconds). It must be
 # longer than any countdown and any local build, or a build would be delivered twice while it runs.
-broker_transport_options = {"visibility_timeout": 24 * 3600}
+# A Redis that says nothing is away: without the second one a request to the web server would hang with it.
+broker_transport_options = {"visibility_timeout": 24 * 3600, "socket_timeout": 10}
 result_backend_transport_options = {"retry_policy": {"timeout": 5.0}}
 
 # Nobody reads results; a chord is counted all the same. It may be open for as long as its slowest build.

@@ -33,7 +33,8 @@ def send(task: str, *args: int | float | str, countdown: float = 0) -> None:
 def send_now(task: str, *args: int | float | str, countdown: float = 0) -> None:
     """Send a task by name at once."""
     try:
-        current_app.send_task(task, args=args, countdown=countdown or None)
+        # Else Celery would subscribe to the result of each, in processes that are no workers.
+        current_app.send_task(task, args=args, countdown=countdown or None, ignore_result=True)
     except BROKER_AWAY as error:
         log.warning("Task %s%s was not sent, the broker is away: %s", task, args, error)
 

@@ -128,8 +128,8 @@ def fail(build_id: int, error: MBSError, *, run: int | None = None) -> bool:
     :return: whether this call did it.
     """
     with transaction.atomic():
-        build = ModuleBuild.objects.select_for_update().get(pk=build_id)
-        if build.state not in ACTIVE or run not in (None, build.run):
+        build = ModuleBuild.objects.select_for_update().filter(pk=build_id).first()
+        if build is None or build.state not in ACTIVE or run not in (None, build.run):
             return False
         move(build, BuildState.FAILED, reason=error.message, error_code=error.code, error_hint=error.hint)
         Wait.objects.filter(module_build=build).delete()

@@ -70,7 +70,7 @@ def test_without_a_broker_a_build_is_kept_and_starts_when_it_is_back(workers: Wo
     redis.kill()
     try:
         build = make_build(["alpha"])
-        dispatch.advance(build.pk)
+        dispatch.send_now("workflow.advance", build.pk)
     finally:
         redis.start()
     wait_for_state(build, BuildState.READY)
