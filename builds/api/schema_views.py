@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.template.loader import render_to_string
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,6 +13,7 @@ from builds.api import urls_of
 from builds.api.renderers import JSONRenderer
 from builds.api.schema import document
 from builds.api.views.base import ApiViewSet
+from builds.web.errors import ErrorPageRenderer
 
 #: Swagger UI writes styles into its page, and draws with images from it
 POLICY = (
@@ -29,12 +29,8 @@ class SchemaViewSet(ApiViewSet):
         return Response(document(request.version))
 
 
-class DocsRenderer(BaseRenderer):
+class DocsRenderer(ErrorPageRenderer):
     """The page in which people read the document and try operations."""
-
-    media_type = "text/html"
-    format = "html"
-    charset = "utf-8"
 
     def render(
         self,
@@ -42,10 +38,11 @@ class DocsRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> str:
-        if renderer_context and not renderer_context["response"].exception:
-            renderer_context["response"]["Content-Security-Policy"] = POLICY
-            return render_to_string("web/docs.html", data)
-        return render_to_string("web/error.html", {"failure": data})
+        response = (renderer_context or {})["response"]
+        if response.exception:
+            return super().render(data, accepted_media_type, renderer_context)
+        response["Content-Security-Policy"] = POLICY
+        return render_to_string("web/docs.html", data)
 
 
 class DocsViewSet(ApiViewSet):

@@ -163,6 +163,19 @@ def test_programs_get_the_document_and_people_a_page(api: Api) -> None:
     assert "'unsafe-inline'" not in page["Content-Security-Policy"].split("script-src")[1].split(";")[0]
 
 
+def test_people_get_a_page_where_there_is_no_document(api: Api) -> None:
+    page = api.client.get("/module-build-service/3/docs/", headers={"Accept": "text/html"})
+    assert page.status_code == 404
+    assert "There is no such version" in page.content.decode()
+    assert page["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_options_say_what_an_address_is_for(api: Api) -> None:
+    answer = api.client.options("/module-build-service/2/module-builds/")
+    assert answer.status_code == 200
+    assert {"GET", "POST"} <= {*answer["Allow"].split(", ")}
+
+
 def test_logins_are_described_where_there_are_any(option: Callable[..., None]) -> None:
     def security(method: str) -> Any:
         return document("2")["paths"]["/module-build-service/2/module-builds/"][method].get("security")
