@@ -1,3 +1,4 @@
+import gc
 import os
 
 from django.conf import settings
@@ -15,3 +16,7 @@ from builds.api.events.asgi import Events  # noqa: E402  (what it imports needs 
 from builds.api.limits import BodyLimit  # noqa: E402
 
 application = Events(BodyLimit(application, settings.MBS.BODY_LIMIT))
+
+# What is there now stays: the collector need not look at it again after every few requests.
+gc.collect()
+gc.freeze()
