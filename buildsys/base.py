@@ -104,14 +104,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Submission:
-    """The answer to a job: the build system's number for it, and where a person can look at it.
-
-    :param new: it was started by this very call and cannot have ended; no need to ask for its status.
-    """
+    """The answer to a job: the build system's number for it, and where a person can look at it."""
 
     task_id: int
     url: str = ""
-    new: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -68,25 +68,22 @@ def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> None:
     if not components:
         return
     try:
-        submissions, statuses = _submit(build, components)
+        submissions = _submit(build, components)
     except Exception:
         # Nobody submits these now; what the build system did take is found by the next try.
         rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
         rows.update(submitting_until=None)
         raise
-    record(build, submissions.keys(), statuses, submissions)
+    record(build, submissions.keys(), (), submissions)
+    # Word of a build that ended before its number was recorded was for nobody.
+    task_ids = [submission.task_id for submission in submissions.values()]
+    record(build, submissions.keys(), build_system().statuses(task_ids), submissions)
 
 
-def _submit(
-    build: ModuleBuild, components: Sequence[ComponentBuild]
-) -> tuple[dict[int, Submission], list[TaskStatus]]:
-    system = build_system()
+def _submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> dict[int, Submission]:
     jobs = as_jobs(build, components)
-    submissions = {
-        job.component_id: submission for job, submission in zip(jobs, system.submit(jobs), strict=True)
-    }
-    known = [submission.task_id for submission in submissions.values() if not submission.new]
-    return submissions, system.statuses(known)
+    submissions = build_system().submit(jobs)
+    return {job.component_id: submission for job, submission in zip(jobs, submissions, strict=True)}
 
 
 def record(

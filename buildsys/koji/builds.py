@@ -90,7 +90,7 @@ class Builds:
                 )
                 for job in jobs
             ]
-        return [self._submission(task.result, new=True) for task in tasks]
+        return [self._submission(task.result) for task in tasks]
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         """What became of tasks: one round trip for all, and one more for those that ended."""
@@ -162,8 +162,8 @@ class Builds:
         ours = [number for (name, _), number in _by_artifact(tasks).items() if name == target(module)]
         self.cancel(ours)
 
-    def _submission(self, number: int, *, new: bool = False) -> Submission:
-        return Submission(number, self._url(number), new)
+    def _submission(self, number: int) -> Submission:
+        return Submission(number, self._url(number))
 
     def _url(self, number: int) -> str:
         return f"{self._weburl}/taskinfo?taskID={number}"
