@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 #: seconds that the broker has for answering
 PATIENCE = 1.0
 #: what tasks wait for: the beginnings of the keys of waits
-WAITS = ("component", "slot", "tag", "repo")
+WAITS = ("after", "component", "repo", "retry", "slot", "tag")
 
 Family = GaugeMetricFamily
 
