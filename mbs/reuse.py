@@ -19,6 +19,12 @@ STRATEGIES: Mapping[str, str] = {
     CHANGED_AND_AFTER: "What has changed is built anew, and everything in the batches after it.",
     ONLY_CHANGED: "Only what has changed is built anew.",
 }
+#: Codes of decisions for which no component is looked at.
+_NOTHING_COMPARED = {
+    "strategy_all": "the rebuild strategy is all",
+    "not_shared": "the build system cannot use a build in several modules",
+    "no_former_build": "no other build of this stream, built against the same streams, is ready",
+}
 #: Builds made with these are good enough to be reused with "changed-and-after".
 STRICT = (ALL, CHANGED_AND_AFTER)
 
@@ -103,7 +109,9 @@ class Decision:
 
     @property
     def detail(self) -> str:
-        """Both values, for people."""
+        """Both values, for people; or why there is nothing to compare."""
+        if self.code in _NOTHING_COMPARED:
+            return _NOTHING_COMPARED[self.code]
         if self.former == self.present:
             return f"was and is {self.present or 'none'}"
         return f"was {self.former or 'none'}, is {self.present or 'none'}"

@@ -109,6 +109,7 @@ def test_there_may_be_nothing_to_take_from() -> None:
     assert set(codes(FORMER, None).values()) == {"no_former_build"}
     assert set(codes(FORMER, FORMER, shared=False).values()) == {"not_shared"}
     assert codes(FORMER, replace(FORMER, parts=[]))["early"] == "new_component"
+    assert "no other build" in decide(FORMER, None)[0].detail
     assert codes(FORMER, FORMER, unfinished=["early"])["early"] == "former_unfinished"
 
 
