@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= .data
+# What asks the database; the rest of the tests does not notice which one it is.
+ON_POSTGRESQL := tests/api tests/builds tests/events tests/identity tests/web tests/workflow
 
 .PHONY: demo up flower test lint bench clean
 
@@ -16,8 +18,8 @@ flower: .venv/base
 	$(BIN)/python -m celery -A config.celery flower --conf=config/flower.py
 
 test: .venv/dev
-	$(BIN)/python -m pytest
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/workflow tests/api tests/builds
+	$(BIN)/python -m pytest tests messages
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest $(ON_POSTGRESQL)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
