@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
-from builds.selectors.prepared import Row
+from builds.selectors.prepared import Record, Row
 from builds.selectors.related import BASE_MODULE_COLUMNS, ModuleSurroundings, Trace, Waiting
 from mbs.moments import timestamp
 from mbs.states import BuildState, ComponentState
@@ -255,10 +255,16 @@ def component_message(component: ComponentBuild, module: ModuleBuild) -> dict[st
     }
 
 
-def api_token(token: ApiToken) -> dict[str, Any]:
-    """An API token as its owner sees it; the token itself is not known."""
+TOKEN_COLUMNS = (
+    *("id", "name", "owner", "start", "scopes"),
+    *("created_at", "expires_at", "revoked_at", "last_used_at"),
+)
+
+
+def api_token(token: ApiToken | Record) -> dict[str, Any]:
+    """An API token as its owner sees it; the token itself is not known. A record has ``TOKEN_COLUMNS``."""
     return {
-        "id": token.pk,
+        "id": token.id,
         "name": token.name,
         "owner": token.owner,
         "start": token.start,

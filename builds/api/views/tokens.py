@@ -16,6 +16,7 @@ from builds.api.permissions import require_login, require_person
 from builds.api.serializers import StrictSerializer, Text, Texts
 from builds.api.views.base import NUMBER, ApiViewSet
 from builds.models import ApiToken
+from builds.selectors.prepared import Listing
 from builds.services.identity import Identity, Scope, tokens
 from mbs.errors import InvalidInput, NotFound
 
@@ -50,7 +51,8 @@ class TokenViewSet(ApiViewSet):
         return response
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        page = self.paginate_queryset(self._own(require_login(request.user)))
+        own = self._own(require_login(request.user))
+        page = self.paginate_queryset(Listing(own, representations.TOKEN_COLUMNS))
         return self.get_paginated_response([representations.api_token(row) for row in page])
 
     def create(self, request: Request, **kwargs: Any) -> Response:
