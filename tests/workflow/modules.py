@@ -53,7 +53,7 @@ def make_build(*batches: list[str], owner: str = "anna", **fields) -> ModuleBuil
     return build
 
 
-def wait_for_state(build: ModuleBuild, state: BuildState, seconds: float = 40) -> ModuleBuild:
+def wait_for_state(build: ModuleBuild, state: BuildState, seconds: float = 120) -> ModuleBuild:
     def reached() -> bool:
         build.refresh_from_db()
         return build.state == state
