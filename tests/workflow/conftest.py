@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -27,6 +28,7 @@ class Workers:
         self.environ = environ
         self.folder = folder
         self.started: list[Worker] = []
+        self.begun: list[tuple[Worker, dict[str, str], dict[str, Any]]] = []
 
     def start(self, **options) -> Worker:
         """Start a worker; keywords in capitals are options of the service, the others are ``Worker``'s."""
@@ -34,8 +36,23 @@ class Workers:
         log = self.folder / f"worker{len(self.started)}.log"
         worker = Worker(self.environ | environ, log, **options)
         self.started.append(worker)
+        self.begun.append((worker, environ, options))
         worker.wait_until_ready()
         return worker
+
+    def revive(self) -> None:
+        """Start again what has died, as a service manager does.
+
+        A Celery worker that loses Redis at an unlucky moment dies of the attempt to give back its
+        messages (kombu 5.7: ``conninfo`` is None when the channel closes).
+        """
+        for place, (worker, environ, options) in enumerate(self.begun):
+            if worker.process.poll() is not None:
+                log = self.folder / f"worker{len(self.started)}.log"
+                again = Worker(self.environ | environ, log, **options)
+                self.started.append(again)
+                self.begun[place] = again, environ, options
+                again.wait_until_ready()
 
     def logs(self) -> str:
         return "\n".join(worker.log.read_text() for worker in self.started)
