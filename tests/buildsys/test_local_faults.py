@@ -107,10 +107,19 @@ def test_a_killed_worker_takes_its_build_along_and_the_next_attempt_starts_clean
 
 def test_an_older_attempt_does_nothing(bench: Bench) -> None:
     old = bench.submit(bench.job(2, "one", spec("one")))
+    folder = bench.root / "tasks" / str(old)
+    (folder / "started").write_text('{"host": "elsewhere", "time": 1}')
     new = bench.submit(bench.job(2, "one", spec("one"), attempt=99))
+    (folder / "started").unlink()
+    assert new != old
     assert bench.system.run(old) is None
-    assert not (bench.root / "tasks" / str(old) / "started").exists()
+    assert not (folder / "started").exists()
     assert bench.system.run(new) == "component:2"
+
+
+def test_an_attempt_that_waits_is_adopted(bench: Bench) -> None:
+    old = bench.submit(bench.job(2, "one", spec("one")))
+    assert bench.submit(bench.job(2, "one", spec("one"), attempt=2)) == old
 
 
 def test_a_running_build_is_cancelled_from_another_process(bench: Bench) -> None:
