@@ -35,7 +35,7 @@ def cancel(build: ModuleBuild, who: str) -> None:
         MBSError(f"Canceled by {who}.", code="canceled", hint="Submit it again, or retry it, to resume."),
     )
     build.refresh_from_db()
-    if not stopped:
+    if not stopped and build.error_code != "canceled":
         raise InvalidInput(
             f"Module build {build.pk} is {build.state_name} and cannot be canceled any more.",
             code="not_cancelable",
