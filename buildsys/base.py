@@ -104,10 +104,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Submission:
-    """The answer to a job: the build system's number for it, and where a person can look at it."""
+    """The answer to a job: the build system's number for it, and where a person can look at it.
+
+    :param status: what became of it, where the build system knows that at once (it was built before).
+    """
 
     task_id: int
     url: str = ""
+    status: TaskStatus | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -86,24 +86,26 @@ class SimulatedBuildSystem:
         pass
 
     def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
-        found: list[Submission | None] = []
         with self._books() as books:
-            for job in jobs:
-                row = books.execute(
-                    "SELECT id FROM task WHERE component = ? AND state IN ('open', 'complete')"
-                    " ORDER BY id DESC",
-                    (job.component_id,),
-                ).fetchone()
-                found.append(Submission(row[0]) if row else None)
-        return found
+            return [self._find(books, job) for job in jobs]
+
+    def _find(self, books: sqlite3.Connection, job: Job) -> Submission | None:
+        row = books.execute(
+            "SELECT id FROM task WHERE component = ? AND state IN ('open', 'complete') ORDER BY id DESC",
+            (job.component_id,),
+        ).fetchone()
+        return self._submission(books, row[0]) if row else None
+
+    def _submission(self, books: sqlite3.Connection, task_id: int) -> Submission:
+        status = self._status(books, task_id)
+        return Submission(task_id, status=None if status.state is TaskState.OPEN else status)
 
     def submit(self, jobs: Sequence[Job]) -> list[Submission]:
         now = time.time()
         submissions = []
-        found = self.find(jobs)
         with self._books() as books:
-            for job, known in zip(jobs, found, strict=True):
-                if known:
+            for job in jobs:
+                if known := self._find(books, job):
                     submissions.append(known)
                     continue
                 if job.package.startswith("refused-"):
@@ -123,7 +125,7 @@ class SimulatedBuildSystem:
                 row = books.execute(
                     "SELECT id FROM task WHERE component = ? AND attempt = ?", (job.component_id, job.attempt)
                 )
-                submissions.append(Submission(row.fetchone()[0]))
+                submissions.append(self._submission(books, row.fetchone()[0]))
         if self._build_seconds:
             for submission in submissions:
                 self._send(submission.task_id, self._build_seconds)

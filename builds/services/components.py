@@ -74,10 +74,13 @@ def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> None:
         rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
         rows.update(submitting_until=None)
         raise
-    record(build, submissions.keys(), (), submissions)
+    known = [submission.status for submission in submissions.values() if submission.status]
+    record(build, submissions.keys(), known, submissions)
     # Word of a build that ended before its number was recorded was for nobody.
-    task_ids = [submission.task_id for submission in submissions.values()]
-    record(build, submissions.keys(), build_system().statuses(task_ids), submissions)
+    rest = {pk: submission for pk, submission in submissions.items() if not submission.status}
+    if rest:
+        statuses = build_system().statuses([submission.task_id for submission in rest.values()])
+        record(build, rest.keys(), statuses, rest)
 
 
 def _submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> dict[int, Submission]:
