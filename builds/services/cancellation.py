@@ -25,10 +25,11 @@ _FORGOTTEN = [
 ]
 
 
-def cancel(build: ModuleBuild, who: str) -> None:
+def cancel(build: ModuleBuild, who: str) -> bool:
     """Fail a build because somebody wants it to stop; what builds for it is stopped too.
 
-    :raises InvalidInput: when it is not in init, wait or build.
+    :return: whether this call did it. False: it was canceled before, and nothing changes.
+    :raises InvalidInput: when it ended otherwise.
     """
     stopped = transitions.fail(
         build.pk,
@@ -36,11 +37,18 @@ def cancel(build: ModuleBuild, who: str) -> None:
     )
     build.refresh_from_db()
     if not stopped and build.error_code != "canceled":
-        raise InvalidInput(
-            f"Module build {build.pk} is {build.state_name} and cannot be canceled any more.",
-            code="not_cancelable",
-            hint="Only builds in init, wait or build can be canceled.",
-        )
+        raise not_cancelable(build)
+    return stopped
+
+
+def not_cancelable(build: ModuleBuild) -> InvalidInput:
+    """The error of canceling a build that is not on its way."""
+    how = " (it was canceled)" if build.error_code == "canceled" else ""
+    return InvalidInput(
+        f"Module build {build.pk} is {build.state_name}{how} and cannot be canceled any more.",
+        code="not_cancelable",
+        hint="Only builds in init, wait or build can be canceled.",
+    )
 
 
 def resume(build: ModuleBuild, who: str) -> None:

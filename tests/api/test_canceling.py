@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from builds.models import ModuleBuild, OutboxMessage
+from builds.services import cancellation
 from mbs.states import BuildState
 from tests.api.conftest import Api
 from tests.factories import module_build
@@ -27,7 +28,25 @@ def test_the_owner_cancels(api: Api, state: Any, before: BuildState) -> None:
 @pytest.mark.parametrize("before", [BuildState.DONE, BuildState.READY, BuildState.FAILED, BuildState.GARBAGE])
 def test_what_has_ended_cannot_be_canceled(api: Api, before: BuildState) -> None:
     build = module_build(state=before, owner="ann")
-    api.patch(f"module-builds/{build.pk}", {"state": "failed", "owner": "ann"}, status=400)
+    answer = api.patch(f"module-builds/{build.pk}", {"state": "failed", "owner": "ann"}, status=400)
+    assert answer["code"] == "not_cancelable"
+    assert f"Module build {build.pk} is {before.word} and" in answer["message"]
+
+
+def test_what_was_canceled_cannot_be_canceled_again(api: Api) -> None:
+    build = module_build(state=BuildState.BUILD, owner="ann")
+    api.patch(f"module-builds/{build.pk}", {"state": "failed", "owner": "ann"})
+    again = api.patch(f"module-builds/{build.pk}", {"state": "failed", "owner": "ann"}, status=400)
+    assert again["code"] == "not_cancelable"
+    assert "is failed (it was canceled)" in again["message"]
+    assert OutboxMessage.objects.count() == 1
+
+
+def test_the_service_cancels_twice_as_once() -> None:
+    build = module_build(state=BuildState.BUILD, owner="ann")
+    assert cancellation.cancel(build, "ann")
+    assert not cancellation.cancel(build, "bob")
+    assert build.state_reason == "Canceled by ann."
 
 
 @pytest.mark.parametrize("body", [{"state": "failed"}, {"state": "failed", "owner": "bob"}])

@@ -91,7 +91,12 @@ def caller(client: Client) -> Caller:
     return Caller(client)
 
 
+def build_of_ann() -> ModuleBuild:
+    """Another build of Ann's that is on its way: each can be canceled once."""
+    return module_build(owner="ann", state=BuildState.BUILD)
+
+
 @pytest.fixture
 def build(db: None) -> ModuleBuild:
     """A build of Ann's that is on its way."""
-    return module_build(owner="ann", state=BuildState.BUILD)
+    return build_of_ann()

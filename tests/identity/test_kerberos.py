@@ -11,7 +11,7 @@ from django.core.cache import cache
 from builds.models import ModuleBuild
 from builds.services.identity import ldap
 from mbs.errors import Unavailable
-from tests.identity.conftest import Caller
+from tests.identity.conftest import Caller, build_of_ann
 from tests.identity.directory import GROUPS_DN, directory, make_certificate
 from tests.processes import free_port
 
@@ -65,7 +65,7 @@ def test_groups_are_asked_for_once(
 ) -> None:
     caller.cancel(build, REMOTE_USER="ann@EXAMPLE.COM")
     front(LDAP_URI=f"ldap://127.0.0.1:{free_port()}")
-    assert caller.cancel(build, REMOTE_USER="ann@EXAMPLE.COM").status_code == 200
+    assert caller.cancel(build_of_ann(), REMOTE_USER="ann@EXAMPLE.COM").status_code == 200
     cache.clear()
     response = caller.cancel(build, REMOTE_USER="ann@EXAMPLE.COM")
     assert (response.status_code, response.json()["code"]) == (503, "groups_unavailable")

@@ -14,7 +14,7 @@ from joserfc.jwk import RSAKey
 
 from builds.models import ModuleBuild
 from mbs.states import BuildState
-from tests.identity.conftest import ROOT, Caller
+from tests.identity.conftest import ROOT, Caller, build_of_ann
 from tests.identity.issuer import SCOPES, Issuer
 from tests.processes import free_port
 
@@ -52,7 +52,7 @@ def test_the_provider_is_asked_once_about_a_token(
     asked = sum(provider.asked.values())
     provider.status = 500
     for _ in range(3):
-        assert caller.cancel(build, token).status_code == 200
+        assert caller.cancel(build_of_ann(), token).status_code == 200
     assert sum(provider.asked.values()) == asked
 
 
@@ -190,7 +190,7 @@ def _mixing(issuer: Issuer) -> Callable[..., Any]:
 def test_a_new_key_of_the_issuer_is_fetched(caller: Caller, build: ModuleBuild, verifying: Issuer) -> None:
     assert caller.cancel(build, verifying.signed()).status_code == 200
     verifying.new_key("two")
-    assert caller.cancel(build, verifying.signed()).status_code == 200
+    assert caller.cancel(build_of_ann(), verifying.signed()).status_code == 200
     assert verifying.asked["/keys"] == 2
 
 

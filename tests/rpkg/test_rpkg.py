@@ -118,8 +118,9 @@ def test_cancel(rpkg: Rpkg, service: Service, open_port: int, name: str) -> None
     assert service.get(open_port, f"module-builds/{build}")["state_reason"] == "Canceled by anonymous."
     watched = rpkg("module-build-watch", str(build))
     assert "Reason: Canceled by anonymous." in watched
-    again = rpkg("module-build-cancel", str(build), fails=False)
-    assert "was cancelled" in again
+    again = rpkg("module-build-cancel", str(build), fails=True)
+    assert f"The cancellation of module build #{build} failed with:\n" in again
+    assert f"Module build {build} is failed (it was canceled)" in again
 
 
 def test_overrides_and_options(rpkg: Rpkg, service: Service, open_port: int, name: str) -> None:

@@ -67,7 +67,8 @@ class ModuleBuildViewSet(BuildViewSet):
                 code="invalid_state",
                 hint='Send {"state": "failed"} to cancel the build: nothing else can be changed.',
             )
-        cancellation.cancel(build, who)
+        if not cancellation.cancel(build, who):
+            raise cancellation.not_cancelable(build)
         return Response(self.represent([build], Shape.VERBOSE)[0])
 
     @action(detail=True, methods=["post"])
