@@ -243,7 +243,9 @@ SHAPES: dict[str, Shape] = {
 _NO_NUL: Shape = {"type": ["string", "null"], "pattern": "^[^\\u0000]*$"}
 _YES_OR_NO: Shape = {
     "type": ["boolean", "null", "string", "integer"],
-    "description": "true or false; forms write it as text",
+    "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0)$",
+    "minimum": 0,
+    "maximum": 1,
 }
 _TEXTS: Shape = {"type": ["array", "null"], "items": {"type": "string", "pattern": "^[^\\u0000]*$"}}
 _FIELDS: dict[type[drf.Field], Shape] = {
@@ -252,8 +254,8 @@ _FIELDS: dict[type[drf.Field], Shape] = {
     serializers.Streams: {"type": ["object", "null"], "additionalProperties": array(TEXT)},
     serializers.Refs: {"type": ["object", "null"], "additionalProperties": TEXT},
     serializers.Structured: _TEXTS,
-    drf.BooleanField: _YES_OR_NO,
-    drf.IntegerField: {"type": ["integer", "null"]},
+    serializers.Flag: _YES_OR_NO,
+    serializers.Whole: {"type": ["integer", "null"]},
 }
 
 

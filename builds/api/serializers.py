@@ -15,7 +15,7 @@ from rest_framework.request import Request
 
 from builds import representations
 from builds.api import urls_of
-from builds.api.parameters import Shape
+from builds.api.parameters import FLAGS, Shape
 from builds.models import ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors import related
 from mbs.errors import InvalidInput, Problem
@@ -70,7 +70,10 @@ class LogMessageSerializer(serializers.BaseSerializer):
 class Text(serializers.CharField):
     """Text as it is; numbers and truth values are none."""
 
-    default_error_messages = {"invalid": "must be text."}
+    default_error_messages = {
+        "invalid": "must be text.",
+        "max_length": "must have at most {max_length} characters.",
+    }
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(required=False, allow_null=True, allow_blank=True, trim_whitespace=False, **kwargs)
@@ -79,6 +82,35 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return data
+
+
+class Flag(serializers.BooleanField):
+    """true or false; clients of the reference may write 1 and 0, or any of these as text (forms must)."""
+
+    default_error_messages = {"invalid": "must be true or false."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> bool:
+        word = str(data).lower() if isinstance(data, int | str) else ""
+        if word not in FLAGS:
+            self.fail("invalid")
+        return FLAGS[word]
+
+
+class Whole(serializers.IntegerField):
+    """A whole number; in a form it is text."""
+
+    default_error_messages = dict.fromkeys(("invalid", "max_string_length"), "must be a whole number.")
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool | float):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class Structured(serializers.JSONField):
@@ -190,7 +222,12 @@ class SubmissionSerializer(StrictSerializer):
     modulemd = Text(
         help_text="The modulemd file itself, instead of an address", style={"base_template": "textarea.html"}
     )
-    yaml = serializers.FileField(required=False, allow_empty_file=True, help_text="The same as a file")
+    yaml = serializers.FileField(
+        required=False,
+        allow_empty_file=True,
+        help_text="The same as a file",
+        error_messages=dict.fromkeys(("invalid", "no_name"), "must be a file, in multipart/form-data."),
+    )
     module_name = Text(help_text="Name of the module, for a file without one")
     module_stream = Text(help_text="Stream of the module, for a file without one")
     buildrequire_overrides = Streams()
@@ -198,7 +235,7 @@ class SubmissionSerializer(StrictSerializer):
     rpm_component_ref_overrides = Refs()
     rebuild_strategy = Text(help_text="changed-and-after, only-changed or all")
     reuse_components_from = Identifier(help_text="Number or N:S:V:C of a module build")
-    scratch = serializers.BooleanField(required=False, allow_null=True)
+    scratch = Flag(help_text="For a trial: it can be submitted again and again")
     side_tag = Text()
     srpms = Uploads()
     owner = Text(help_text="In whose name; only for a server without logins")

@@ -145,7 +145,7 @@ def test_an_unknown_key_is_named(api: Api, submitted: list[SubmissionRequest]) -
         ("scmurl", 3),
         ("branch", ["f30"]),
         ("modulemd", {}),
-        ("scratch", "perhaps"),
+        *(("scratch", value) for value in ("perhaps", "yes", "on", "t", "", " true", 2, -1, 1.0, [], {})),
         ("buildrequire_overrides", {"platform": "f28"}),
         ("require_overrides", ["platform"]),
         ("rpm_component_ref_overrides", {"bash": 1}),
@@ -162,6 +162,17 @@ def test_a_value_of_the_wrong_type_is_named(
     answer = api.post("module-builds/", {**SCM, key: value}, status=400)
     assert [problem["key"] for problem in answer["problems"]] == [key]
     assert not submitted
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"), [(True, False), (1, 0), ("1", "0"), ("true", "false"), ("True", "False")]
+)
+def test_truth_may_be_written_as_for_the_reference(
+    api: Api, submitted: list[SubmissionRequest], yes: Any, no: Any
+) -> None:
+    for value in (yes, no):
+        api.post("module-builds/", {**SCM, "scratch": value})
+    assert [request.scratch for request in submitted] == [True, False]
 
 
 @pytest.mark.parametrize(

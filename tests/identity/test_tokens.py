@@ -165,7 +165,7 @@ def test_the_tokens_of_others_are_not_there(
         ({"name": "x", "days": -1}, "invalid_days"),
         ({"name": "x", "days": 366}, "invalid_days"),
         ({"name": "x", "days": 10**30}, "invalid_days"),
-        ({"name": "x", "days": "soon"}, "invalid_value"),
+        *(({"name": "x", "days": days}, "invalid_value") for days in ("soon", True, 1.0, "9" * 2000, [1])),
         ({"name": "x", "owner": "bob"}, "unknown_key"),
         ({"name": "x", "groups": ["sysadmin"]}, "unknown_key"),
     ],

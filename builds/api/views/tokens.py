@@ -6,14 +6,13 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds import representations
 from builds.api import pagination
 from builds.api.permissions import require_login, require_person
-from builds.api.serializers import StrictSerializer, Text, Texts
+from builds.api.serializers import StrictSerializer, Text, Texts, Whole
 from builds.api.views.base import NUMBER, ApiViewSet
 from builds.models import ApiToken
 from builds.selectors.prepared import Listing
@@ -26,7 +25,7 @@ class NewTokenSerializer(StrictSerializer):
 
     name = Text(max_length=100, help_text="What the token is for")
     scopes = Texts(help_text=f"What it may be used for: some of {', '.join(Scope)}")
-    days = serializers.IntegerField(required=False, allow_null=True, help_text="How long it is valid")
+    days = Whole(help_text="How long it is valid")
 
 
 class TokenViewSet(ApiViewSet):
