@@ -52,6 +52,7 @@ MIDDLEWARE = [
 ]
 # A redirect to the url with a slash would lose the body of a POST: both spellings are routed instead.
 APPEND_SLASH = False
+CSRF_FAILURE_VIEW = "builds.web.errors.foreign_form"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [

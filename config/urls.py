@@ -2,8 +2,8 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from builds.web import health, pages, results
-from builds.web.errors import failure
-from mbs.errors import Forbidden, InvalidInput, NotFound
+from builds.web.errors import failure, nothing_here
+from mbs.errors import Forbidden
 
 urlpatterns = [
     path("admin/", admin.site.urls),
@@ -15,7 +15,7 @@ urlpatterns = [
     path("", include("builds.api.urls")),
 ]
 
-handler400 = failure(InvalidInput("The request cannot be read.", hint="Look at the address and the host."))
+handler400 = failure()
 handler403 = failure(Forbidden("You may not do this."))
-handler404 = failure(NotFound("There is nothing at this address."))
+handler404 = nothing_here
 handler500 = failure()

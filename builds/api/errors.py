@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
@@ -40,6 +47,7 @@ STATUSES: Mapping[type[errors.MBSError], int] = {
     errors.NotAuthenticated: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
+    MethodNotAllowed: 405,
     errors.Conflict: 409,
     IllegalTransition: 409,
     LengthRequired: 411,
@@ -55,7 +63,7 @@ CHALLENGES = {"oidc": "Bearer", "kerberos": "Negotiate"}
 def handle(exc: Exception, context: Mapping[str, Any]) -> Response:
     """Turn whatever a view raised into an answer; the setting ``EXCEPTION_HANDLER`` names this function."""
     set_rollback()
-    error, status, headers = _known(exc)
+    error, status, headers = _known(exc, context)
     response = Response(body(error or incident(exc), status), status=status, headers=headers)
     response.exception = True
     return response
@@ -75,23 +83,40 @@ def body(error: errors.MBSError, status: int) -> dict[str, Any]:
     return answer
 
 
-def _known(exc: Exception) -> tuple[errors.MBSError | None, int, dict[str, str]]:
+def _known(exc: Exception, context: Mapping[str, Any]) -> tuple[errors.MBSError | None, int, dict[str, str]]:
     """The error as users see it (or None for one that they must not see), its status, and headers."""
     match exc:
         case errors.MBSError():
             status = next((STATUSES[cls] for cls in type(exc).__mro__ if cls in STATUSES), 500)
             return exc, status, _challenge(exc) if status == 401 else {}
         case exceptions.AuthenticationFailed() if isinstance(exc.__cause__, errors.MBSError):
-            return _known(exc.__cause__)
+            return _known(exc.__cause__, context)
         case exceptions.MethodNotAllowed():
-            return MethodNotAllowed(str(exc.detail)), 405, {}
+            view, request = context["view"], context["request"]
+            return method_not_allowed(request.method, request.path, view.allowed_methods), 405, {}
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-            return _known(errors.NotAuthenticated(str(exc.detail)))
+            return _known(errors.NotAuthenticated(str(exc.detail)), context)
         case exceptions.PermissionDenied() | PermissionDenied():
             return errors.Forbidden(str(exc) or "You may not do this."), 403, {}
         case exceptions.NotFound() | Http404():
             # Views raise the service's own error: this is the version in the address.
             return errors.NotFound("There is no such version of the API.", hint="Use 1 or 2."), 404, {}
+        case TooManyFieldsSent():
+            most = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+            return errors.InvalidInput(f"The request has more than {most} parameters or keys."), 400, {}
+        case TooManyFilesSent():
+            most = settings.DATA_UPLOAD_MAX_NUMBER_FILES
+            return errors.InvalidInput(f"The form has more than {most} files."), 400, {}
+        case DisallowedHost():
+            return (
+                errors.InvalidInput(
+                    "The header Host names a host that this service does not answer for.",
+                    code="unknown_host",
+                    hint="Use the service's own address; operators list its names in ALLOWED_HOSTS.",
+                ),
+                400,
+                {},
+            )
         case RequestDataTooBig():
             return body_too_large(), 413, {}
         case exceptions.APIException():
@@ -105,6 +130,13 @@ def _known(exc: Exception) -> tuple[errors.MBSError | None, int, dict[str, str]]
             )
             return away, 503, {"Retry-After": "10"}
     return None, 500, {}
+
+
+def method_not_allowed(method: str, path: str, allowed: Iterable[str]) -> MethodNotAllowed:
+    """The error of a method that an address does not have."""
+    return MethodNotAllowed(
+        f"The method {method[:20]} is not allowed for {path[:200]}.", hint=f"Use {', '.join(allowed)}."
+    )
 
 
 def body_too_large() -> errors.TooLarge:

@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
+from django.utils.http import parse_header_parameters
 from rest_framework import parsers
+from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
@@ -23,6 +25,8 @@ from mbs.errors import InvalidInput
 
 #: levels of nesting that a body may have: twice what any key of ours needs
 MAX_DEPTH = 16
+#: what Django puts where a form is not UTF-8
+_REPLACED = "\ufffd"
 
 
 class JSONParser(parsers.BaseParser):
@@ -44,13 +48,25 @@ class MultiPartParser(parsers.MultiPartParser):
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> parsers.DataAndFiles[QueryDict, MultiValueDict[str, Any]]:
         raw = _read(stream)
-        # Django reads a form that was cut off as far as it goes.
-        if raw.rstrip()[-2:] != b"--" or not raw.startswith(b"--"):
-            raise _invalid("The form is incomplete: its closing boundary is missing.")
-        parsed = super().parse(BytesIO(raw), media_type, parser_context)
+        kind, _, options = (media_type or "").partition(";")
+        boundary = parse_header_parameters(media_type or "")[1].get("boundary", "").encode()
+        if not boundary:
+            raise _invalid_form("The header Content-Type names no boundary of the form.")
+        # Django reads a form that was cut off as far as it goes, and one with another boundary as empty.
+        if not raw.startswith(b"--" + boundary):
+            raise _invalid_form("The form does not begin with the boundary that Content-Type names.")
+        if not raw.rstrip().endswith(b"--" + boundary + b"--"):
+            raise _invalid_form("The form is incomplete: its closing boundary is missing.")
+        try:
+            # Types are the same in capital letters, but not for Django.
+            parsed = super().parse(BytesIO(raw), f"{kind.lower()};{options}", parser_context)
+        except ParseError as error:
+            raise _invalid_form(f"The form cannot be read: {str(error)[:200]}.") from error
         for key, values in [*parsed.data.lists(), *parsed.files.lists()]:
             if len(values) > 1:
-                raise _invalid(f"The key {key[:60]!r} stands there twice.")
+                raise _invalid_form(f"The key {key[:60]!r} stands there twice.")
+            if _REPLACED in f"{key}{values}" and _REPLACED.encode() not in raw:
+                raise _invalid_form(f"The value of {key[:60]!r} is not UTF-8.")
         _check_texts(parsed.data.dict())
         return parsed
 
@@ -113,21 +129,33 @@ def _check_texts(value: Any, key: str = "", depth: int = 0) -> None:
     if depth > MAX_DEPTH:
         raise _too_deep()
     if isinstance(value, str):
-        if "\0" in value:
-            raise _invalid(f"The value of {key!r} holds a NUL character.")
-        if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-            raise _invalid(f"The value of {key!r} is not valid Unicode.")
+        _check_text(value, f"The value of {key!r}")
     elif isinstance(value, dict):
         for name, item in value.items():
-            _check_texts(name, key or "a key", depth)
+            _check_text(name, f"The key {name[:60]!r}")
             _check_texts(item, key or name[:60], depth + 1)
     elif isinstance(value, list):
         for item in value:
             _check_texts(item, key, depth + 1)
 
 
+def _check_text(text: str, what: str) -> None:
+    if "\0" in text:
+        raise _invalid(f"{what} holds a NUL character.")
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise _invalid(f"{what} is not valid Unicode.")
+
+
 def _invalid(message: str) -> InvalidInput:
     return InvalidInput(message, code="invalid_body", hint="Send a JSON object, in UTF-8.")
+
+
+def _invalid_form(message: str) -> InvalidInput:
+    return InvalidInput(
+        message,
+        code="invalid_body",
+        hint="Send multipart/form-data in UTF-8, each key once, or a JSON object.",
+    )
 
 
 def _too_deep() -> InvalidInput:

@@ -22,6 +22,8 @@ from mbs.errors import InvalidInput, Problem
 
 #: which pages with forms add
 CSRF_FIELD = "csrfmiddlewaretoken"
+#: unknown keys that an answer names: who sends thousands has understood after some
+MOST_PROBLEMS = 20
 
 
 class ModuleBuildSerializer(serializers.BaseSerializer):
@@ -187,6 +189,14 @@ class Identifier(Text):
         return super().to_internal_value(str(data) if type(data) is int else data)
 
 
+class Owner(Text):
+    """In whose name a request acts; no longer than the database has room for."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        help_text = "In whose name; only for a server without logins"
+        super().__init__(max_length=255, help_text=help_text, **kwargs)
+
+
 class StrictSerializer(serializers.Serializer):
     """An object in which no unknown key may stand; null is as good as absent."""
 
@@ -195,9 +205,10 @@ class StrictSerializer(serializers.Serializer):
 
         :raises InvalidInput: with a problem for each key that is wrong.
         """
+        unknown = sorted(self.initial_data.keys() - self.fields.keys() - {CSRF_FIELD})
         problems = [
             Problem("unknown_key", f"There is no key {key[:60]!r}.", key=key[:60])
-            for key in sorted(self.initial_data.keys() - self.fields.keys() - {CSRF_FIELD})
+            for key in unknown[:MOST_PROBLEMS]
         ]
         if not self.is_valid():
             problems += [
@@ -224,6 +235,7 @@ class SubmissionSerializer(StrictSerializer):
     )
     yaml = serializers.FileField(
         required=False,
+        allow_null=True,
         allow_empty_file=True,
         help_text="The same as a file",
         error_messages=dict.fromkeys(("invalid", "no_name"), "must be a file, in multipart/form-data."),
@@ -238,7 +250,7 @@ class SubmissionSerializer(StrictSerializer):
     scratch = Flag(help_text="For a trial: it can be submitted again and again")
     side_tag = Text()
     srpms = Uploads()
-    owner = Text(help_text="In whose name; only for a server without logins")
+    owner = Owner()
 
     def read(self) -> dict[str, Any]:
         values = super().read()
@@ -261,7 +273,7 @@ class ChangeSerializer(StrictSerializer):
     """What may be changed of a module build: it can be failed, which cancels it."""
 
     state = Identifier(help_text="failed")
-    owner = Text(help_text="In whose name; only for a server without logins")
+    owner = Owner()
 
 
 class ImportSerializer(StrictSerializer):
@@ -273,7 +285,7 @@ class ImportSerializer(StrictSerializer):
 class OwnerSerializer(StrictSerializer):
     """A request that only says in whose name it is made."""
 
-    owner = Text(help_text="In whose name; only for a server without logins")
+    owner = Owner()
 
 
 class RebuildSerializer(OwnerSerializer):

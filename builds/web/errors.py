@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.template.loader import render_to_string
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from builds.api.errors import method_not_allowed
 from builds.api.renderers import JSONRenderer
-from mbs.errors import NotFound
+from mbs.errors import Forbidden, NotFound
 
 #: of all pages: nothing from elsewhere, no script or style in the page itself, in nobody's frame
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+READING = ("GET", "HEAD")
 
 
 class ErrorPageRenderer(BaseRenderer):
@@ -60,7 +66,39 @@ def failure(error: Exception | None = None) -> Callable[..., HttpResponseBase]:
     :param error: to answer with; None: the one that is being handled.
     """
 
-    def handler(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        return FailureView.as_view(error=error)(request)
+    def handler(request: HttpRequest, exception: Exception | None = None, **kwargs: Any) -> HttpResponseBase:
+        return FailureView.as_view(error=error or exception)(request)
 
     return handler
+
+
+def nothing_here(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """The handler of addresses that lead nowhere."""
+    where = NotFound(f"There is nothing at the address {request.path[:200]}.")
+    return failure(where)(request)
+
+
+def foreign_form(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """What a form that this service did not make is answered; the setting CSRF_FAILURE_VIEW names it."""
+    return failure(
+        Forbidden(
+            f"The form was not accepted: {reason}",
+            code="foreign_form",
+            hint="Load the page again and send its form; programs use the API.",
+        )
+    )(request)
+
+
+def reading_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """For pages that can only be read: other methods are answered as the API answers them."""
+
+    @csrf_exempt
+    @wraps(view)
+    def serve(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        if request.method in READING:
+            return view(request, **kwargs)
+        response = failure(method_not_allowed(request.method or "", request.path, READING))(request)
+        response["Allow"] = ", ".join(READING)
+        return response
+
+    return serve

@@ -17,7 +17,8 @@ from urllib.parse import quote
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+
+from builds.web.errors import reading_only
 
 Response = TypeVar("Response", HttpResponse, FileResponse)
 
@@ -28,7 +29,7 @@ HARMLESS = frozenset({"application/json", "application/x-rpm", "application/gzip
 TEXTS = frozenset({".log", ".txt", ".yaml", ".yml", ".spec", ".xml", ".html", ".repo", ""})
 
 
-@require_safe
+@reading_only
 def results(request: HttpRequest, path: str = "") -> HttpResponse | FileResponse:
     """A file, or a list of what is in a folder."""
     root = Path(os.path.realpath(settings.MBS.DATA_DIR / "local"))
