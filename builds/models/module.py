@@ -119,7 +119,6 @@ class ModuleBuild(models.Model):
             models.Index("name", "stream", Length("version"), "version", name="module_nsv"),
             models.Index(Length("version"), "version", "id", name="module_version"),
             models.Index(fields=["version", "id"], name="module_version_text"),
-            models.Index(fields=["state", "progress_at"], name="module_progress"),
             # Deep pages of lists with any of these filters are found in it alone, in their order.
             models.Index(
                 fields=[

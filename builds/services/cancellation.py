@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from builds import dispatch
 from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
+from builds.models.saving import save_all
 from builds.services import transitions
 from builds.services.systems import as_module, build_system
 from mbs.errors import Conflict, InvalidInput, MBSError
@@ -98,7 +99,7 @@ def _start_over(components: QuerySet[ComponentBuild]) -> None:
         component.state = component.task_id = component.submitting_until = None
         component.state_reason = component.nvr = component.time_completed = None
         component.attempt += 1
-    ComponentBuild.objects.bulk_update(unfinished, _FORGOTTEN)
+    save_all(unfinished, _FORGOTTEN)
     now = timezone.now()
     ComponentBuildTrace.objects.bulk_create(
         [

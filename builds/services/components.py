@@ -13,6 +13,7 @@ from django.utils import timezone
 from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
+from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.services import slots
 from builds.services.systems import as_jobs, build_system
@@ -56,17 +57,18 @@ def guess(components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
     return [unknown[package] for package in seconds]
 
 
-def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> None:
+def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> set[int]:
     """Have the build system build components whose slot and submission lease the caller holds.
 
     What it builds or has built for this very component already is adopted. Submissions and whatever
     is known of them at once are recorded.
 
+    :return: numbers of the components that have ended already.
     :raises BuildSystemUnavailable: it is away; the leases run out by themselves.
     :raises BuildSystemError: it refuses.
     """
     if not components:
-        return
+        return set()
     try:
         submissions = _submit(build, components)
     except Exception:
@@ -75,12 +77,13 @@ def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> None:
         rows.update(submitting_until=None)
         raise
     known = [submission.status for submission in submissions.values() if submission.status]
-    record(build, submissions.keys(), known, submissions)
+    ended = record(build, submissions.keys(), known, submissions)
     # Word of a build that ended before its number was recorded was for nobody.
     rest = {pk: submission for pk, submission in submissions.items() if not submission.status}
     if rest:
         statuses = build_system().statuses([submission.task_id for submission in rest.values()])
-        record(build, rest.keys(), statuses, rest)
+        ended |= record(build, rest.keys(), statuses, rest)
+    return ended
 
 
 def _submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> dict[int, Submission]:
@@ -94,7 +97,7 @@ def record(
     component_ids: Iterable[int],
     statuses: Iterable[TaskStatus],
     submissions: Mapping[int, Submission] | None = None,
-) -> None:
+) -> set[int]:
     """Record what the build system says of components, and wake what waits for them.
 
     Serves an event, a sweep and a submission alike; what is recorded already changes nothing. A
@@ -102,6 +105,7 @@ def record(
 
     :param build: the module build of all these components.
     :param submissions: new ones, by component number.
+    :return: numbers of the components that this call ended.
     """
     known = {status.task_id: status for status in statuses}
     with transaction.atomic():
@@ -123,8 +127,8 @@ def record(
             if _facts(component) != before:
                 changed.append(component)
         if not changed:
-            return
-        ComponentBuild.objects.bulk_update(changed, _FIELDS)
+            return set()
+        save_all(changed, _FIELDS)
         ComponentBuildTrace.objects.bulk_create(history)
         wanting = [c for c in changed if c.settled or c.task_id is None]
         # Whoever submits a component looks at it again by itself.
@@ -134,6 +138,7 @@ def record(
         if history:
             # Behind the wakes, which must not wait for the bus.
             outbox.add(build.pk, [(TOPIC, component_message(_as_of(step), build)) for step in history])
+        return {component.pk for component in changed if component.settled}
 
 
 def _apply(component: ComponentBuild, status: TaskStatus) -> bool:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
+from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.selectors import reuse as selectors
 from builds.services.components import TOPIC
@@ -110,4 +111,4 @@ def _record(components: Sequence[ComponentBuild], found: Reuse) -> None:
         component.nvr, component.time_completed = source.nvr, now
         component.task_id, component.task_url = source.task_id, source.task_url
         component.blocked = False
-    ComponentBuild.objects.bulk_update(components, _FIELDS)
+    save_all(components, _FIELDS)

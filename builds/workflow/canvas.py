@@ -1,7 +1,8 @@
 """The Celery canvas of what remains to be done for a build.
 
 Task ids are made from what the task is about, so that sending a canvas twice is the same canvas: a
-chord counts each part once, and a parked task has one row.
+chord counts each part once, and a parked task has one row. The members of a chord are part of what it and
+its tasks are about: sent again with fewer, it is another chord, or it would end before its parts.
 """
 
 from __future__ import annotations
@@ -53,10 +54,14 @@ def remaining(build: ModuleBuild) -> Signature | None:
 
 
 def batch(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Signature:
-    """The components of the present batch as a chord, and the chain that follows it."""
+    """These components of the present batch as a chord, and the chain that follows it."""
+    chord_id = _id("batch", build.pk, build.run, build.batch, *[component.pk for component in components])
     header = group(
-        [_step("build_component", build, component.pk) for component in components],
-        task_id=_id("batch", build.pk, build.run, build.batch),
+        [
+            _step("build_component", build, component.pk).set(task_id=_id(chord_id, component.pk))
+            for component in components
+        ],
+        task_id=chord_id,
     )
     body = chain(_step("finish_batch", build, build.batch), _after_building(build))
     return chord(header, body) if components else body

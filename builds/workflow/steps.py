@@ -51,7 +51,10 @@ def prepare(build_id: int, run: int) -> Outcome:
 
 
 def start_batch(build_id: int, run: int, after: int) -> Outcome:
-    """Submit the batch after ``after``, as far as there are slots, and send its chord; or finalize."""
+    """Submit the batch after ``after``, as far as there are slots, and send its chord; or finalize.
+
+    What ended when it was submitted, or is reused, has no task in the chord.
+    """
     build = _current(build_id, run, BuildState.BUILD)
     if build.batch == after == build.batches and build.phase == Phase.DONE:
         canvas.finalize(build).apply_async()
@@ -63,12 +66,16 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
         raise Obsolete
     members = list(build.component_builds.filter(batch=build.batch).order_by("-weight", "pk"))
     waiting = [component for component in members if component.state is None and not component.blocked]
+    ended: set[int] = set()
     try:
-        components.submit(build, slots.claim(waiting) + slots.lease(members))
+        # Those that a former delivery left behind first: what is claimed now is leased already.
+        ended = components.submit(build, slots.lease(members) + slots.claim(waiting))
     except BuildSystemError as refusal:
         # Each submits itself, so that those fail that are refused, and for their own reasons.
         log.warning("Batch %s of %s was refused as a whole: %s", build.batch, build, refusal)
-    canvas.batch(build, members).apply_async()
+    # The end of each component counts where others are built after it (``buildafter``).
+    outstanding = [c for c in members if build.graph or not (c.settled or c.pk in ended)]
+    canvas.batch(build, outstanding).apply_async()
     _phase(build, Phase.STARTING, Phase.BUILDING)
     return None
 
@@ -114,9 +121,10 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
     building = (Phase.STARTING, Phase.BUILDING)
     if build.phase not in building:
         return _unless_past(build, Phase.TAGGING)
-    unfinished = build.component_builds.filter(batch=batch).exclude(state=ComponentState.COMPLETE)
-    failed = list(unfinished.exclude(state=None).order_by("package")) or list(unfinished)
-    if failed:
+    members = build.component_builds.filter(batch=batch)
+    unfinished = list(members.exclude(state=ComponentState.COMPLETE).order_by("package"))
+    if unfinished:
+        failed = [c for c in unfinished if c.state is not None] or unfinished
         raise BuildSystemError(
             "; ".join(f"{c.package}: {c.state_reason or c.state_name or 'never started'}" for c in failed),
             code="component_failed",
@@ -142,9 +150,8 @@ def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
     build = _current(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.REGENERATING:
         return _unless_past(build, Phase.DONE)
-    if build.component_builds.filter(batch=batch + 1).exclude(state=ComponentState.COMPLETE).exists():
-        built = build.component_builds.filter(batch__lte=batch).exclude(nvr=None)
-        nvrs = list(built.values_list("nvr", flat=True))
+    nvrs = [] if batch == build.batches else _needed(build)
+    if nvrs:
         before = build.new_repo_task_id
         if set(nvrs) - tagging.in_repo(build, nvrs):
             if build.new_repo_task_id != before:
@@ -152,6 +159,15 @@ def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
             return _awaiting_repo(build)
     _phase(build, Phase.REGENERATING, Phase.DONE, new_repo_task_id=build.new_repo_task_id)
     return None
+
+
+def _needed(build: ModuleBuild) -> list[str]:
+    """What has been built so far, if the next batch builds anything with it."""
+    nearby = build.component_builds.filter(batch__lte=build.batch + 1)
+    rows = list(nearby.values_list("batch", "state", "nvr"))
+    if all(state == ComponentState.COMPLETE for batch, state, _ in rows if batch > build.batch):
+        return []
+    return [nvr for batch, _, nvr in rows if nvr and batch <= build.batch]
 
 
 def renew_buildroot(build_id: int, run: int) -> Outcome:
