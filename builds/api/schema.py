@@ -13,7 +13,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRequest, OpenApiResponse
 
-from builds.api import filters, filtersets, schema_examples, schema_shapes
+from builds.api import filters, filtersets, schema_examples, schema_plan, schema_shapes
 from builds.api.authentication import SAFE
 from builds.api.schema_operations import JSON, MEANINGS, OPERATIONS, Operation
 from mbs.states import BUILD_STATES, COMPONENT_STATES
@@ -158,7 +158,7 @@ def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Add what the operations refer to."""
     result["servers"] = [{"url": "/"}]
     result["tags"] = [{"name": name} for name in (*TAGS, SERVICE)]
-    result["components"] = {"schemas": dict(sorted(schema_shapes.SHAPES.items()))}
+    result["components"] = {"schemas": dict(sorted((schema_shapes.SHAPES | schema_plan.SHAPES).items()))}
     if not settings.MBS.NO_AUTH:
         result["components"]["securitySchemes"] = security_schemes()
     return result

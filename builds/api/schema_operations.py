@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from builds.api import schema_examples as examples
+from builds.api import schema_plan
 from builds.api import schema_shapes as shapes
 from builds.api.schema_shapes import Shape, array, mapping, page_of, record, ref
 
@@ -142,7 +143,12 @@ OPERATIONS: Mapping[str, Operation] = {
         empty={204: "The build is over and everything was told: do not come back."},
     ),
     "plan.create": Operation(
-        "plan", "What a submission would do", ref("Plan"), bodies=SUBMISSIONS, errors=BUILDING
+        "plan",
+        "What a submission would do",
+        ref("Plan"),
+        examples={"plan": schema_plan.EXAMPLE},
+        bodies=SUBMISSIONS,
+        errors=BUILDING,
     ),
     "component-build.list": Operation(
         "list_component_builds",

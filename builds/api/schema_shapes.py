@@ -61,6 +61,11 @@ def extended(shape: Shape, **properties: Shape) -> Shape:
     return record(**shape["properties"], **properties)
 
 
+def with_options(shape: Shape, **properties: Shape) -> Shape:
+    """The same object with keys that may be absent."""
+    return {**shape, "properties": {**shape["properties"], **properties}}
+
+
 def page_of(items: Shape, key: str = "items") -> Shape:
     """One page of a list."""
     return record(**{key: array(items), "meta": ref("Meta")})
@@ -149,26 +154,21 @@ COMPONENT_VERBOSE = extended(
     ),
     state_url=URL,
 )
-_PROBLEM = {
-    "type": "object",
-    "properties": {
-        **dict.fromkeys(("code", "message", "component", "key", "tried", "hint"), TEXT),
-        "line": NUMBER,
-    },
-    "required": ["code", "message"],
-    "additionalProperties": False,
-}
-ERROR = record(
-    status=NUMBER | {"description": "The HTTP status"},
-    error=TEXT | {"description": "Its name"},
-    message=TEXT | {"description": "For people: what is wrong with what"},
-    code=TEXT | {"description": "For programs; it stays the same when messages change"},
-    hint=TEXT | {"description": "What to do about it"},
+_PROBLEM = with_options(
+    record(code=TEXT, message=TEXT),
+    **dict.fromkeys(("component", "key", "tried", "hint"), TEXT),
+    line=NUMBER,
 )
-ERROR["properties"]["problems"] = array(_PROBLEM) | {
-    "description": "The single faults, where there are several"
-}
-
+ERROR = with_options(
+    record(
+        status=NUMBER | {"description": "The HTTP status"},
+        error=TEXT | {"description": "Its name"},
+        message=TEXT | {"description": "For people: what is wrong with what"},
+        code=TEXT | {"description": "For programs; it stays the same when messages change"},
+        hint=TEXT | {"description": "What to do about it"},
+    ),
+    problems=array(_PROBLEM) | {"description": "The single faults, where there are several"},
+)
 TOKEN = record(
     id=ID,
     name=TEXT,
@@ -180,32 +180,6 @@ TOKEN = record(
     time_revoked=optional(TIME),
     time_last_used=optional(TIME),
 )
-#: of a plan: what programs may rely on; it tells more about the reasons
-PLAN = {
-    "type": "object",
-    "properties": {
-        "scmurl": optional(TEXT),
-        "commit": optional(TEXT),
-        "scratch": FLAG,
-        "builds": array(
-            {
-                "type": "object",
-                "properties": {
-                    "action": {"enum": ["build", "resume", "keep"]},
-                    "id": optional(ID),
-                    "nsvc": TEXT,
-                    "batches": array({"type": "object"}),
-                    "critical_path": {"type": "object"},
-                },
-                "required": ["action", "id", "nsvc", "batches", "critical_path"],
-            }
-        ),
-        "rejected": array({"type": "object"}),
-        "warnings": array(record(component=TEXT, message=TEXT)),
-    },
-    "required": ["scmurl", "commit", "scratch", "builds", "rejected", "warnings"],
-}
-
 #: one server-sent event
 EVENT = record(
     event={"enum": ["state", "batch", "component", "log", "end"]},
@@ -235,7 +209,6 @@ SHAPES: dict[str, Shape] = {
     "LogMessage": record(id=ID, time_created=TIME, message=TEXT),
     "Token": TOKEN,
     "NewToken": extended(TOKEN, token=TEXT | {"description": "The token itself, which is shown only now"}),
-    "Plan": PLAN,
 }
 
 # Bodies

@@ -6,10 +6,12 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import jsonschema
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from builds.api import schema
 from builds.models import ModuleBuild
 from builds.services import reuse
 from builds.services.planning import plan
@@ -28,6 +30,8 @@ def planned(**values: Any) -> dict[str, Any]:
     found = plan(SubmissionRequest(**{"owner": "anna", "branch": "1", **values})).as_dict()
     assert everything() == before
     json.dumps(found)
+    shape = {"$ref": "#/components/schemas/Plan", "components": schema.document("2")["components"]}
+    jsonschema.Draft202012Validator(shape).validate(found)
     return found
 
 
