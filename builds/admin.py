@@ -110,9 +110,21 @@ class ComponentTraces(Rows):
     fields = ("time", "state", "state_reason", "task_id")
 
 
-class Waits(Rows):
+class InFlower:
+    """Links a wait to its task in Flower, where an address of Flower is configured."""
+
+    @admin.display(description="in Flower")
+    def in_flower(self, wait: Wait) -> str:
+        if not settings.MBS.FLOWER_URL:
+            return "-"
+        address = f"{settings.MBS.FLOWER_URL}/task/{wait.celery_task_id}"
+        return format_html('<a href="{}">task</a>', address)
+
+
+class Waits(InFlower, Rows):
     model = Wait
-    fields = ("what", "wakes_on", "created_at", "woken_at", "key")
+    fields = ("what", "wakes_on", "created_at", "woken_at", "in_flower", "key")
+    readonly_fields = ("in_flower",)
 
 
 class Logs(Rows):
@@ -164,6 +176,10 @@ class ModuleBuildDesk(Desk):
     @admin.display(description="submitted", ordering="time_submitted")
     def age(self, build: ModuleBuild) -> str:
         return f"{timesince(build.time_submitted)} ago"
+
+    def view_on_site(self, build: ModuleBuild) -> str:
+        """The page that everybody sees."""
+        return reverse("build", args=[build.pk])
 
     def components(self, build: ModuleBuild) -> str:
         address = reverse("admin:builds_componentbuild_changelist")
@@ -226,6 +242,10 @@ class ComponentBuildDesk(Desk):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup == "module_build__id__exact" or super().lookup_allowed(lookup, value, request)
 
+    def view_on_site(self, component: ComponentBuild) -> str:
+        """The page of its module build, which everybody sees."""
+        return reverse("build", args=[component.module_build_id])
+
     @admin.display(ordering="module_build")
     def module(self, component: ComponentBuild) -> str:
         return link(component.module_build)
@@ -238,7 +258,7 @@ class ComponentBuildDesk(Desk):
 
 
 @admin.register(Wait)
-class WaitDesk(Desk):
+class WaitDesk(InFlower, Desk):
     """What hangs, and on what: the oldest first."""
 
     list_display = ("what", "wakes_on", "waiting", "module", "component", "last_woken", "in_flower", "key")
@@ -246,6 +266,7 @@ class WaitDesk(Desk):
     search_fields = ("=key", "=module_build__name")
     ordering = ("created_at",)
     actions = ("wake_now",)
+    readonly_fields = ("in_flower",)
 
     @admin.display(description="since", ordering="created_at")
     def waiting(self, wait: Wait) -> str:
@@ -260,12 +281,6 @@ class WaitDesk(Desk):
 
     def component(self, wait: Wait) -> str:
         return link(wait.component_build, wait.component_build.package if wait.component_build else "")
-
-    def in_flower(self, wait: Wait) -> str:
-        if not settings.MBS.FLOWER_URL:
-            return "-"
-        address = f"{settings.MBS.FLOWER_URL}/task/{wait.celery_task_id}"
-        return format_html('<a href="{}">task</a>', address)
 
     @admin.action(description="Wake now: have them look at the facts again", permissions=["operate"])
     def wake_now(self, request: HttpRequest, rows: QuerySet[Wait]) -> None:

@@ -10,7 +10,7 @@ urlpatterns = [
     path("health/live", health.live),
     path("health/ready", health.ready),
     path("", pages.front),
-    re_path(r"^builds/(?P<pk>[0-9]{1,18})/?$", pages.build),
+    re_path(r"^builds/(?P<pk>[0-9]{1,18})/?$", pages.build, name="build"),
     re_path("^results/(?P<path>.*)$", results.results),
     path("", include("builds.api.urls")),
 ]

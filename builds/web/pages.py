@@ -12,8 +12,11 @@ from functools import wraps
 from itertools import groupby
 from typing import Any
 
+from django.conf import settings
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
@@ -21,7 +24,7 @@ from builds.api import urls_of
 from builds.api.renderers import wants_page
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.service import RootViewSet
-from builds.models import ComponentBuild
+from builds.models import ComponentBuild, ModuleBuild
 from builds.selectors import progress
 from builds.services.systems import build_system
 from builds.web.bars import Axis, Bar, state_word, steps, took
@@ -147,6 +150,7 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             "messages": [(message, moment(message.time_created, now)) for message in whole.messages],
             "address": f"{API}module-builds/{row.pk}",
             "events": f"{API}module-builds/{row.pk}/events",
+            "desk": _desk(request, row),
             "watch": f"mbs watch {row.pk} --server {urls_of.site(request)}",
         },
     )
@@ -155,6 +159,19 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
 def _everywhere(seconds: int) -> dict[str, Any]:
     """What all pages that refresh themselves show."""
     return {"seconds": seconds, "simulated": build_system().capabilities.simulated, "api": API}
+
+
+def _desk(request: HttpRequest, row: ModuleBuild) -> str:
+    """The address of a build on the operators' desk, for who is logged in there and may see it, or nothing.
+
+    Nobody is looked up who has no session, or one that cannot be.
+    """
+    session = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+    if not (session.isascii() and session.isalnum() and admin.site.has_permission(request)):
+        return ""
+    if not request.user.has_perm("builds.view_modulebuild"):
+        return ""
+    return reverse("admin:builds_modulebuild_change", args=[row.pk])
 
 
 def _before(request: HttpRequest) -> int | None:

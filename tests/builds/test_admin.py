@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from builds.models import Arch, ComponentBuild, LogMessage, ModuleBuild, OutboxMessage, Sweep, Wait
@@ -180,3 +182,38 @@ def test_nothing_is_edited_by_hand(operator: Client) -> None:
     assert response.status_code == 403
     assert ComponentBuild.objects.get().package == component.package
     assert operator.post(f"{DESK}modulebuild/add/", {}).status_code == 403
+
+
+def test_a_build_and_its_components_link_to_the_page_for_everybody(operator: Client) -> None:
+    build = module_build(components=1)
+    component = build.component_builds.get()
+    for path in (f"modulebuild/{build.pk}", f"componentbuild/{component.pk}"):
+        page = operator.get(f"{DESK}{path}/change/").content.decode()
+        assert f'href="/builds/{build.pk}"' in page
+
+
+def test_the_page_links_to_the_desk_for_who_may_see_it_there(client: Client) -> None:
+    build = module_build()
+    link = f'href="{DESK}modulebuild/{build.pk}/change/"'
+
+    def linked() -> bool:
+        return link in client.get(f"/builds/{build.pk}", headers={"Accept": "text/html"}).content.decode()
+
+    assert not linked()
+    staff = User.objects.create_user("staff", is_staff=True)
+    client.force_login(staff)
+    assert not linked()
+    staff.user_permissions.add(Permission.objects.get(codename="view_modulebuild"))
+    assert linked()
+    assert client.get(f"{DESK}modulebuild/{build.pk}/change/").status_code == 200
+
+
+@pytest.mark.parametrize("session", ["", "made-up", '"\\000aaaaaaaaaaaa"', "\xff" * 40])
+def test_a_session_that_cannot_be_one_costs_nothing(
+    client: Client, session: str, django_assert_num_queries: Any
+) -> None:
+    address, headers = f"/builds/{module_build().pk}", {"Accept": "text/html"}
+    with CaptureQueriesContext(connection) as without:
+        client.get(address, headers=headers)
+    with django_assert_num_queries(len(without)):
+        assert client.get(address, headers={**headers, "Cookie": f"sessionid={session}"}).status_code == 200

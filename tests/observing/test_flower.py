@@ -91,10 +91,15 @@ def test_the_admin_links_to_flower_and_to_the_task_that_waits(desk: Client, sett
     wait = factories.wait(factories.module_build())
     assert b'href="http://flower.example.com"' in desk.get("/admin/").content
     link = f'href="http://flower.example.com/task/{wait.celery_task_id}"'
-    assert link.encode() in desk.get("/admin/builds/wait/").content
+    build = f"/admin/builds/modulebuild/{wait.module_build_id}/change/"
+    for page in ("/admin/builds/wait/", f"/admin/builds/wait/{wait.pk}/change/", build):
+        assert link.encode() in desk.get(page).content
 
 
 def test_without_flower_the_admin_has_no_link(desk: Client) -> None:
-    factories.wait(factories.module_build())
+    wait = factories.wait(factories.module_build())
     assert b"Flower" not in desk.get("/admin/").content
-    assert desk.get("/admin/builds/wait/").status_code == 200
+    for page in ("/admin/builds/wait/", f"/admin/builds/wait/{wait.pk}/change/"):
+        shown = desk.get(page)
+        assert shown.status_code == 200
+        assert b">task</a>" not in shown.content
