@@ -11,9 +11,10 @@ from buildsys.base import BuildSystem, Send
 from buildsys.local.system import LocalBuildSystem
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.errors import ConfigurationError
+from scm.options import Configured, ScmOptions
 
 
-class SystemOptions(Protocol):
+class SystemOptions(Configured, Protocol):
     """The part of the configuration that build systems are made from: see ``config.schema``."""
 
     DATA_DIR: Path
@@ -58,6 +59,7 @@ def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
                 send=send,
                 base_url=str(options.BASE_URL),
                 jobs=options.LOCAL_BUILD_JOBS or os.cpu_count() or 1,
+                scm=ScmOptions.from_options(options),
             )
         case "simulated":
             return SimulatedBuildSystem(

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, Self
 
 MIB = 1024 * 1024
+
+
+class Configured(Protocol):
+    """The part of the configuration that is about git and spec files: see ``config.schema``."""
+
+    SCMURLS: tuple[str, ...]
+    ALLOW_CUSTOM_SCMURLS: bool
+    DEFAULT_BRANCH: str
+    LOOKASIDE_URLS: Mapping[str, str]
+    SCM_PARALLEL: int
+    SCM_NET_TIMEOUT: float
+    SCM_SIZE_LIMIT: int
+    SPEC_CPU_LIMIT: int
+    SPEC_MEMORY_LIMIT: int
 
 
 @dataclass(frozen=True)
@@ -64,3 +79,18 @@ class ScmOptions:
     spec_timeout: float = 15.0
     spec_deadline: float = 60.0
     macros: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_options(cls, options: Configured) -> Self:
+        """What the configuration says about reading from git."""
+        return cls(
+            allowed_prefixes=options.SCMURLS,
+            allow_custom=options.ALLOW_CUSTOM_SCMURLS,
+            default_branch=options.DEFAULT_BRANCH,
+            lookaside=options.LOOKASIDE_URLS,
+            workers=options.SCM_PARALLEL,
+            timeout=options.SCM_NET_TIMEOUT,
+            max_pack=options.SCM_SIZE_LIMIT,
+            spec_cpu=options.SPEC_CPU_LIMIT,
+            spec_memory=options.SPEC_MEMORY_LIMIT,
+        )

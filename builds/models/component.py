@@ -40,7 +40,10 @@ class ComponentBuild(models.Model):
     nvr = models.CharField(max_length=512, blank=True, null=True)
     tagged = models.BooleanField(default=False)
     tagged_in_final = models.BooleanField(default=False)
+    #: a resumption and a lost build begin a new one
     attempt = models.PositiveSmallIntegerField(default=1)
+    #: builds that were lost since the module build was started or resumed
+    losses = models.PositiveSmallIntegerField(default=0)
     #: until when one process may submit this component and nobody else
     submitting_until = models.DateTimeField(null=True, blank=True)
 

@@ -22,6 +22,7 @@ _FORGOTTEN = [
     "nvr",
     "time_completed",
     "attempt",
+    "losses",
     "blocked",
 ]
 
@@ -94,7 +95,7 @@ def _start_over(components: QuerySet[ComponentBuild]) -> None:
     unfinished = list(components.exclude(state=ComponentState.COMPLETE))
     failed = [component for component in unfinished if component.settled]
     for component in unfinished:
-        component.blocked = bool(component.build_after)
+        component.blocked, component.losses = bool(component.build_after), 0
     for component in failed:
         component.state = component.task_id = component.submitting_until = None
         component.state_reason = component.nvr = component.time_completed = None

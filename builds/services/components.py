@@ -34,6 +34,7 @@ _FIELDS = [
     "task_url",
     "nvr",
     "attempt",
+    "losses",
     "submitting_until",
     "time_started",
     "time_completed",
@@ -149,9 +150,9 @@ def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
         component.time_started = datetime.fromtimestamp(status.started, UTC)
     if status.state is TaskState.OPEN:
         return False
-    if status.state is TaskState.LOST and component.attempt < settings.MBS.MAX_ATTEMPTS:
+    if status.state is TaskState.LOST and component.losses + 1 < settings.MBS.MAX_ATTEMPTS:
         component.state_reason = f"Attempt {component.attempt} was lost: {status.reason}"
-        component.attempt += 1
+        component.attempt, component.losses = component.attempt + 1, component.losses + 1
         component.task_id = component.submitting_until = None
         return True
     component.state = _STATES.get(status.state, ComponentState.FAILED)
@@ -184,7 +185,7 @@ def _as_of(step: ComponentBuildTrace) -> ComponentBuild:
 
 
 def fail(component_id: int, reason: str) -> None:
-    """Fail a component for a reason of the service's own."""
+    """Fail a component for a reason of the service's own; a build of it that is alive is of no use now."""
     with transaction.atomic():
         rows = ComponentBuild.objects.select_for_update(of=("self",)).select_related("module_build")
         component = rows.filter(pk=component_id).first()
@@ -192,6 +193,9 @@ def fail(component_id: int, reason: str) -> None:
             return
         component.state, component.state_reason = ComponentState.FAILED, reason
         component.time_completed = timezone.now()
+        if component.task_id:
+            stale = [component.task_id]
+            transaction.on_commit(lambda: build_system().cancel(stale), robust=True)
         component.save(update_fields=["state", "state_reason", "time_completed"])
         _trace(component).save()
         dispatch.wake(component.wait_key)

@@ -71,24 +71,27 @@ def perform(
 
 def _done(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bool:
     """Run the step; False: it is parked, or obsolete, and the canvas does not go on from here."""
-    if (task.request.delivery_info or {}).get("redelivered"):
+    redelivered = (task.request.delivery_info or {}).get("redelivered")
+    if redelivered:
         _count_crash(task, "took its worker with it")
-    parked = bool((task.request.headers or {}).get(PARKED))
+    parked, waiting = bool((task.request.headers or {}).get(PARKED)), False
     try:
         outcome = step(*args)
-        while isinstance(outcome, Park):
+        while isinstance(outcome, Park) and not waiting:
             _store(task, outcome)
             parked, key = True, outcome.key
             outcome = step(*args)
-            if isinstance(outcome, Park) and outcome.key == key:
-                return False
-        done = True
+            waiting = isinstance(outcome, Park) and outcome.key == key
+        done = not waiting
     except Obsolete:
         done = False
     except SoftTimeLimitExceeded as error:
         _count_crash(task, "hung")
         raise Unavailable(f"{task.name} took too long.") from error
-    if parked:
+    if redelivered or task.request.retries:
+        # A broker that lost its connection gives work back as well, and that harms nobody.
+        TaskCrash.objects.filter(celery_task_id=task.request.id).delete()
+    if parked and not waiting:
         _forget(task)
     return done
 
@@ -136,7 +139,7 @@ def _store(task: Task, park: Park, retries: int = 0, woken_at: datetime | None =
 def _count_crash(task: Task, what: str) -> None:
     """Count that a task did not come to an end, because its worker died or its time was over.
 
-    :raises MBSError: when that happened ``MAX_ATTEMPTS`` times.
+    :raises MBSError: when that happened ``MAX_ATTEMPTS`` times in a row.
     """
     with transaction.atomic():
         crash, _ = TaskCrash.objects.select_for_update().get_or_create(celery_task_id=task.request.id)

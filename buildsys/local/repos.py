@@ -132,8 +132,8 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
         "--releasever=0",
         "--setopt=reposdir=/dev/null",
         f"--setopt=module_platform_id=platform:{platform}",
-        f"--repofrompath=mbs-{name},{folder.repo}",
-        f"--repofrompath=mbs-host,{folder.root / 'host'}",
+        f"--repofrompath=mbs-{name},{folder.repo.as_uri()}",
+        f"--repofrompath=mbs-host,{(folder.root / 'host').as_uri()}",
     )
     profiles = list(document.profiles)
     chosen = profile or ("default" if "default" in profiles else next(iter(profiles), ""))

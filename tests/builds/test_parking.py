@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import ConnectionError as RedisAway
 
-from builds.models import ModuleBuild, Wait
+from builds.models import ModuleBuild, TaskCrash, Wait
 from builds.tasks import workflow
 from builds.workflow.outcomes import Obsolete, Park
 from builds.workflow.parking import PARKED, perform
@@ -148,6 +149,16 @@ def test_a_step_that_hangs_is_tried_three_times(task: Task) -> None:
 def test_a_step_that_kills_its_worker_is_tried_three_times(task: Task) -> None:
     task.request.delivery_info = {"redelivered": True}
     for _ in range(2):
-        assert run(task, lambda *_: None) == []
+        with pytest.raises(SystemExit):
+            run(task, failing(SystemExit()))
     (error,) = run(task, lambda *_: None, goes_on=True)
     assert error.code == "worker_lost"
+
+
+@pytest.mark.parametrize("outcome", [None, PARK])
+def test_a_step_that_comes_to_its_end_has_killed_nobody(task: Task, outcome: Park | None) -> None:
+    task.request.delivery_info = {"redelivered": True}
+    for _ in range(5):
+        with suppress(Ignore):
+            assert run(task, lambda *_: outcome) == []
+    assert not TaskCrash.objects.exists()

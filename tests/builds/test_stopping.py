@@ -12,7 +12,7 @@ from django.utils import timezone
 from builds.models import ComponentBuild, ModuleBuild
 from builds.services import cancellation, components
 from builds.services.systems import as_jobs, build_system
-from buildsys.base import BuildSystem, TaskState
+from buildsys.base import BuildSystem, TaskState, TaskStatus
 from mbs.errors import Conflict
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build
@@ -145,3 +145,32 @@ def test_resuming_twice_is_resuming_once(system: BuildSystem) -> None:
     failed.refresh_from_db()
     assert failed.attempt == 2
     assert build.state_trace.filter(state=BuildState.INIT).count() == 2
+
+
+def test_a_component_that_the_service_gives_up_is_cancelled(system: BuildSystem) -> None:
+    component = started(module_build(state=BuildState.BUILD))
+    known(component)
+    components.fail(component.pk, "The service could not go on.")
+    assert state_of(system, component) is TaskState.CANCELED
+
+
+def lost(component: ComponentBuild) -> None:
+    """Its present build is one that the build system does not know."""
+    ComponentBuild.objects.filter(pk=component.pk).update(state=ComponentState.BUILDING, task_id=4242)
+    status = TaskStatus(4242, TaskState.LOST, reason="its worker died")
+    components.record(component.module_build, [component.pk], [status])
+    component.refresh_from_db()
+
+
+def test_a_build_is_lost_three_times_after_each_start(system: BuildSystem) -> None:
+    build = module_build(state=BuildState.BUILD)
+    component = component_build(build, scmurl="https://git.example.com/rpms/a")
+    for attempt in (2, 3):
+        lost(component)
+        assert (component.state, component.attempt) == (ComponentState.BUILDING, attempt)
+    lost(component)
+    assert component.state == ComponentState.FAILED
+    ModuleBuild.objects.filter(pk=build.pk).update(state=BuildState.FAILED)
+    cancellation.resume(build, "anna")
+    lost(component)
+    assert (component.state, component.losses) == (ComponentState.BUILDING, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,10 +15,10 @@ from builds.api.views.base import NUMBER, ApiViewSet
 from builds.models import FinalModulemd, ModuleBuild
 from builds.selectors import related
 from builds.services.importing import import_module
-from builds.services.submission.sources import scm_options
 from mbs.errors import InvalidInput, NotFound, NotSupported
 from mbs.states import BuildState
 from scm.modules import fetch_modulemd
+from scm.options import ScmOptions
 
 
 class ImportViewSet(ApiViewSet):
@@ -30,7 +31,7 @@ class ImportViewSet(ApiViewSet):
         values = self.get_serializer(data=request.data).read()
         if "scmurl" not in values:
             raise InvalidInput("The key 'scmurl' is missing.", code="missing_scmurl")
-        source = fetch_modulemd(values["scmurl"], "", scm_options())
+        source = fetch_modulemd(values["scmurl"], "", ScmOptions.from_options(settings.MBS))
         build, messages = import_module(source.text, scmurl=source.scmurl, commit=source.commit)
         module = representations.module_answer(build, related.around_modules([build]))
         return Response({"module": module, "messages": messages}, status=201)

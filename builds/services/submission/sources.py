@@ -49,7 +49,7 @@ def prepare(request: SubmissionRequest) -> Prepared:
 
     :raises MBSError: the first step that finds faults names all that it found.
     """
-    options = scm_options()
+    options = ScmOptions.from_options(settings.MBS)
     reuse_from = reuse.named(request.reuse_components_from) if request.reuse_components_from else None
     scmurl, commit, moment = None, "", timezone.now()
     if request.modulemd:
@@ -94,22 +94,6 @@ def _version(request: SubmissionRequest, document: StreamV2, committed: datetime
         return document.version
     moment = timezone.now() if request.anew else committed
     return int(moment.astimezone(UTC).strftime("%Y%m%d%H%M%S"))
-
-
-def scm_options() -> ScmOptions:
-    """What the configuration says about reading from git."""
-    options = settings.MBS
-    return ScmOptions(
-        allowed_prefixes=options.SCMURLS,
-        allow_custom=options.ALLOW_CUSTOM_SCMURLS,
-        default_branch=options.DEFAULT_BRANCH,
-        lookaside=options.LOOKASIDE_URLS,
-        workers=options.SCM_PARALLEL,
-        timeout=options.SCM_NET_TIMEOUT,
-        max_pack=options.SCM_SIZE_LIMIT,
-        spec_cpu=options.SPEC_CPU_LIMIT,
-        spec_memory=options.SPEC_MEMORY_LIMIT,
-    )
 
 
 def _check_names(request: SubmissionRequest, document: StreamV2, name: str, stream: str) -> None:
