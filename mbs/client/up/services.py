@@ -45,6 +45,8 @@ def environment(data: Path, base_url: str, flower_port: int = 0) -> dict[str, st
         "MBS_BASE_URL": base_url,
         "MBS_BROKER_URL": (data / BROKER_FILE).read_text().strip(),
         "PYTHONUNBUFFERED": "1",
+        # Django's checks would have every worker import the web site.
+        "CELERY_SKIP_CHECKS": "1",
         "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), *EXPECTED))),
         "DJANGO_SETTINGS_MODULE": "config.settings",
         # Programs installed beside this Python (celery's children, git hooks) are found first.
@@ -126,7 +128,7 @@ def programs(
     flower = (*celery, "flower", f"--conf={HOME / 'config' / 'flower.py'}", f"--port={flower_port}")
     return [
         Program("redis", (str(redis), str(data / REDIS_CONFIGURATION)), ready=lambda: answers(redis_port)),
-        Program("migrate", (python, "manage.py", "migrate", "--no-input", "--verbosity=0"), once=True),
+        Program("migrate", (python, "manage.py", "migrate", "--no-input", "--skip-checks", "--verbosity=0"), once=True),
         Program(
             "web",
             (python, "-m", "uvicorn", "config.asgi:application", *uvicorn),
