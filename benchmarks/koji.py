@@ -4,7 +4,8 @@
 
 PostgreSQL and Redis are started for the run. The messages of the double are handed to the consumer's own
 code, as the bus would. First: HTTP round trips from submission to ready of one module, without uploads and
-polls (how far a repository is), which are counted apart. Then: many modules at once with builds of 0 to 2 s.
+polls (how far a repository is), which are counted apart. Then: many modules at once with builds of 0 to 2 s,
+and how long waits outlived what they waited for: longer than a sweep's interval is an error.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.lateness import Lateness
 from tests import postgresql
 from tests.koji.double import HubDouble
 from tests.processes import Worker, redis_server
 
 _UPLOADS = {"rawUpload", "checkUpload"}
 _POLLS = {"repo.checkRequest", "repoInfo", "getTaskInfo"}
+_SWEEP_INTERVAL = 30
 
 
 def main() -> None:
@@ -61,7 +64,7 @@ def main() -> None:
             "MBS_MESSAGING": "log",
             "MBS_NUM_CONCURRENT_BUILDS": "0",
             # As in production, not as in tests.
-            "MBS_SWEEP_INTERVAL": "30",
+            "MBS_SWEEP_INTERVAL": str(_SWEEP_INTERVAL),
             "MBS_POLLING_INTERVAL": "60",
             "MBS_OUTBOX_INTERVAL": "10",
             "MBS_OUTBOX_LEASE": "60",
@@ -104,7 +107,7 @@ def load(folder: Path, double: HubDouble, options: argparse.Namespace) -> str:
     """Many modules at once; builds take 0 to 2 s, and sweeps run as they do in production."""
     _random_seconds(double)
     number = options.modules * options.size
-    with _Workers(folder, options.workers, environ={}, beat=True) as workers:
+    with _Workers(folder, options.workers, environ={}, beat=True) as workers, Lateness(double) as lateness:
         double.log.clear()
         builds = [_make(options.size, 4) for _ in range(options.modules)]
         begun = time.perf_counter()
@@ -113,17 +116,14 @@ def load(folder: Path, double: HubDouble, options: argparse.Namespace) -> str:
     kinds = Counter(method for request in double.log for method in set(request) if len(set(request)) == 1)
     if options.verbose:
         print("  ", dict(kinds))
+    if max(lateness.worst.values()) > _SWEEP_INTERVAL:
+        sys.exit(f"Too late: {lateness}")
     return (
         f"{options.modules} modules of {options.size}: {seconds:.0f} s, {number / seconds:.1f} components/s, "
         f"{1000 * workers.cpu / number:.1f} ms CPU of the workers per component, "
-        f"{len(double.log) / options.modules:.0f} round trips per module; {_latest_wait()}"
+        f"{len(double.log) / options.modules:.0f} round trips per module;\n"
+        f"{lateness}"
     )
-
-
-def _latest_wait() -> str:
-    from builds.models import Wait
-
-    return f"{Wait.objects.count()} waits left"
 
 
 def _random_seconds(double: HubDouble) -> None:

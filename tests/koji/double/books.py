@@ -68,8 +68,12 @@ class Books:
         self.tags: dict[str, Tag] = {}
         self.targets: dict[str, Row] = {}
         self.builds: dict[int, Row] = {}
+        self.numbers: dict[str, int] = {}
         self.rpms: dict[int, Row] = {}
+        self.rpms_of: defaultdict[int, list[Row]] = defaultdict(list)
         self.tasks: dict[int, Task] = {}
+        #: all but those that were closed: what is asked for by state, of which there are few
+        self.unclosed: dict[int, Task] = {}
         self.open: set[int] = set()
         self.repos: dict[int, Row] = {}
         self.requests: dict[int, Row] = {}
@@ -126,7 +130,7 @@ class Books:
         now = time.time()
         took = self.seconds[method] if seconds is None else seconds
         task = Task(next(self.ids["task"]), method, request, owner, now, now + took, work)
-        self.tasks[task.id] = task
+        self.tasks[task.id] = self.unclosed[task.id] = task
         self.open.add(task.id)
         return task
 
@@ -159,6 +163,8 @@ class Books:
     def close(self, task: Task, state: str) -> None:
         """Koji sends a message for the end of some tasks only: not of repositories, not of tagging."""
         self.open.discard(task.id)
+        if state == "CLOSED":
+            del self.unclosed[task.id]
         old, task.state, task.ended = task.state, TASK[state], time.time()
         if task.method == "build":
             self.publish(
@@ -204,7 +210,7 @@ class Books:
             nvr = info
         else:
             nvr = "{name}-{version}-{release}".format(**info)
-        return next((build for build in self.builds.values() if build["nvr"] == nvr), None)
+        return self.builds.get(self.numbers.get(nvr, 0))
 
     def new_build(self, nvr: str, state: str, **values: Any) -> Row:
         """A build row; a failed or cancelled build of this NVR is taken up again, under its number.
@@ -236,6 +242,7 @@ class Books:
             "completion_ts": now if state == "COMPLETE" else None,
         }
         self.builds[number] = row | values
+        self.numbers[nvr] = number
         return self.builds[number]
 
     def set_state(self, build: Row, state: str) -> None:

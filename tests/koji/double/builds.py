@@ -101,7 +101,7 @@ class BuildCalls:
         names = [(build["name"], "src"), (build["name"], "noarch"), (f"{build['name']}-devel", "noarch")]
         for name, arch in names:
             number = next(self.books.ids["rpm"])
-            self.books.rpms[number] = {
+            rpm: Row = {
                 "id": number,
                 "name": name,
                 "version": build["version"],
@@ -113,6 +113,8 @@ class BuildCalls:
                 "buildtime": int(time.time()),
                 "build_id": build["id"],
             }
+            self.books.rpms[number] = rpm
+            self.books.rpms_of[build["id"]].append(rpm)
 
     # -- what there is -----------------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ class BuildCalls:
         build = self.books.build(info)
         if build is None:
             raise koji.GenericError(f"No such build: {info!r}")
-        return [rpm for rpm in self.books.rpms.values() if rpm["build_id"] == build["id"]]
+        return list(self.books.rpms_of[build["id"]])
 
     def getRPMHeaders(self, who: Caller, rpmID: int, headers: list[str]) -> Row:
         if rpmID not in self.books.rpms:
@@ -190,9 +192,10 @@ class BuildCalls:
 
     def listTasks(self, who: Caller, opts: Row | None = None, queryOpts: Row | None = None) -> list[Row]:
         wanted, query = opts or {}, queryOpts or {}
+        closed = TASK["CLOSED"] in wanted.get("state", [TASK["CLOSED"]])
         found = [
             task
-            for task in self.books.tasks.values()
+            for task in (self.books.tasks if closed else self.books.unclosed).values()
             if task.owner == wanted.get("owner", task.owner)
             and task.method == wanted.get("method", task.method)
             and task.state in wanted.get("state", [task.state])

@@ -210,6 +210,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes: the second would wait 40 ms for the client to acknowledge the first.
+    disable_nagle_algorithm = True
     user = ""
     server: _Server
 
