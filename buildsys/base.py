@@ -264,5 +264,17 @@ class RunsBuilds(Protocol):
         """
 
 
+@runtime_checkable
+class FindsRpms(Protocol):
+    """A build system that knows of any RPM which modules hold it."""
+
+    def tags_holding(self, rpm: str) -> list[str]:
+        """The tags (``Module.tag``) of modules that hold the build which an RPM comes from.
+
+        :param rpm: ``name-version-release.arch``; that of a source package may lack the ``.arch``.
+        :return: nothing for an RPM that it does not know, or that no module holds.
+        """
+
+
 #: ``send(task_id, delay)`` puts a submission on the queue ``builds`` after ``delay`` seconds.
 Send = Callable[[int, float], None]

@@ -24,7 +24,8 @@ from builds.api.filters import (
 )
 from builds.api.parameters import invalid
 from builds.models import BuildRequirement, ModuleBuild
-from mbs.errors import InvalidInput, NotSupported
+from builds.services.systems import tags_holding
+from mbs.errors import InvalidInput
 from mbs.nsvc import NSVC
 from mbs.states import BUILD_STATES, COMPONENT_STATES, parse_build_state
 
@@ -165,11 +166,10 @@ class ModuleBuildFilterSet(BuildFilterSet):
         return queryset.filter(**dict(zip(("name", "stream", "version", "context"), parts, strict=False)))
 
     def filter_rpm(self, queryset: QuerySet[ModuleBuild], name: str, value: str) -> QuerySet[ModuleBuild]:
-        """By an RPM that a build holds, which only Koji knows.
-
-        :raises NotSupported: the configured build system does not know it.
-        """
-        raise NotSupported("The build system cannot search for modules by their RPMs.", code="no_rpm_search")
+        """By an RPM that a build holds; one that no module holds filters nothing, as in the reference."""
+        # A plus in a query string is a space, and no RPM's name has one.
+        tags = tags_holding(value.replace(" ", "+"))
+        return queryset.filter(koji_tag__in=tags) if tags else queryset
 
     def filter_stream_version_lte(
         self, queryset: QuerySet[ModuleBuild], name: str, value: float

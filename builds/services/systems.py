@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, wraps
 from typing import Any, TypeVar
@@ -12,10 +13,12 @@ from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild
 from builds.observing import metrics
 from buildsys import registry
-from buildsys.base import BuildSystem, Job, Module
+from buildsys.base import BuildSystem, FindsRpms, Job, Module
 from mbs import macros
+from mbs.errors import InvalidInput, NotSupported
 
 RUN_TASK = "builder.run"
+_RPM = re.compile(r"[^\s/@]+-[^\s/@-]+-[^\s/@-]+")
 _System = TypeVar("_System", bound=BuildSystem)
 
 
@@ -23,6 +26,24 @@ _System = TypeVar("_System", bound=BuildSystem)
 def build_system() -> BuildSystem:
     """The build system that ``SYSTEM`` names, made once per process."""
     return measured(registry.create(settings.MBS.SYSTEM, settings.MBS, _send))
+
+
+def tags_holding(rpm: str) -> list[str]:
+    """See ``buildsys.base.FindsRpms``.
+
+    :raises NotSupported: the build system does not know what modules hold.
+    :raises InvalidInput: no RPM has such a name.
+    """
+    system = build_system()
+    if not isinstance(system, FindsRpms):
+        raise NotSupported("The build system cannot search for modules by their RPMs.", code="no_rpm_search")
+    if not _RPM.fullmatch(rpm):
+        raise InvalidInput(
+            f"{rpm[:100]!r} is no name of an RPM.",
+            code="invalid_rpm",
+            hint="Write name-version-release.arch.",
+        )
+    return system.tags_holding(rpm)
 
 
 def measured(system: _System) -> _System:

@@ -15,7 +15,7 @@ from mbs.errors import Problem
 
 
 class KojiBuildSystem:
-    """See ``buildsys.base.BuildSystem``. Makes no call before it is used."""
+    """See ``buildsys.base.BuildSystem`` and ``FindsRpms``. Makes no call before it is used."""
 
     name = "koji"
     capabilities = Capabilities(shares_builds=True)
@@ -72,6 +72,9 @@ class KojiBuildSystem:
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
         return tagging.tagged(self.hub, module, nvrs)
+
+    def tags_holding(self, rpm: str) -> list[str]:
+        return tagging.holding(self.hub, rpm, self.options.tag_prefixes)
 
     def request_repo(self, module: Module) -> int:
         return repos.request(self.hub, module)

@@ -11,9 +11,10 @@ from typing import Any
 import koji
 
 from buildsys.base import BuildSystemError, Module, Tagged
-from buildsys.koji.session import Hub
+from buildsys.koji.session import Hub, succeeded
 from buildsys.koji.tags import build_tag
 from mbs.macros import PACKAGE as MACROS
+from mbs.nsvc import BUILD_SUFFIX
 
 OPEN_TASKS = [koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")]
 _FAILED = koji.TASK_STATES["FAILED"]
@@ -119,6 +120,22 @@ def tagged(hub: Hub, module: Module, nvrs: Sequence[str]) -> Tagged:
         listed = [calls.listTagged(name) for name in (build_tag(module), module.tag)]
     buildroot, final = (frozenset(build["nvr"] for build in builds.result) for builds in listed)
     return Tagged(asked & buildroot, asked & final)
+
+
+def holding(hub: Hub, rpm: str, prefixes: tuple[str, ...]) -> list[str]:
+    """The tags of modules that hold the build of an RPM, given by N-V-R.A, or a build, given by N-V-R.
+
+    :param prefixes: how the names of modules' tags begin.
+    """
+    with hub.multicall(strict=False) as calls:
+        asked = [calls.getRPM(rpm), calls.getBuild(rpm)]
+    # The hub refuses a name that cannot be one of an RPM, or of a build.
+    known = [each.result for each in asked if succeeded(each) and each.result]
+    # An RPM of an external repository has no build.
+    if not known or not known[0]["build_id"]:
+        return []
+    names = [tag["name"] for tag in hub.call("listTags", known[0]["build_id"])]
+    return [name for name in names if name.startswith(prefixes) and not name.endswith(BUILD_SUFFIX)]
 
 
 def untag_all(hub: Hub, module: Module) -> None:

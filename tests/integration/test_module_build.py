@@ -59,6 +59,11 @@ def test_a_module_is_built_tagged_and_imported(setting: Setting) -> None:
     assert system.submit(jobs) == submissions, "what is built, though not tagged, is adopted"
 
     setting.tag(module, list(nvrs.values()), final=True)
+    devel = nvrs[setting.packages[0]].replace("-", "-devel-", 1)
+    for rpm in (f"{devel}.noarch", f"{devel}.noarch.rpm", nvrs[setting.packages[0]]):
+        assert system.tags_holding(rpm) == [module.tag]
+    for unknown in (devel, f"{devel}.s390x", "mbstest-never-built-1-1.noarch"):
+        assert system.tags_holding(unknown) == []
     _repo(setting, module, list(nvrs.values()))
     assert system.submit(jobs) == submissions
 

@@ -16,6 +16,7 @@ from tests.koji.double.users import Caller
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OPEN = (TASK["FREE"], TASK["OPEN"], TASK["ASSIGNED"])
+_NVRA = ("name", "version", "release", "arch")
 MACROS = "module-build-macros"
 
 
@@ -158,6 +159,15 @@ class BuildCalls:
         if build is None:
             raise koji.GenericError(f"No such build: {info!r}")
         return list(self.books.rpms_of[build["id"]])
+
+    def getRPM(self, who: Caller, info: str, strict: bool = False) -> Row | None:
+        wanted = koji.parse_NVRA(info)
+        build = next(
+            (rpm for rpm in self.books.rpms.values() if all(rpm[k] == wanted[k] for k in _NVRA)), None
+        )
+        if build is None and strict:
+            raise koji.GenericError(f"No such rpm: {wanted!r}")
+        return build
 
     def getRPMHeaders(self, who: Caller, rpmID: int, headers: list[str]) -> Row:
         if rpmID not in self.books.rpms:
