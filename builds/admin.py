@@ -18,6 +18,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from django.utils.timesince import timesince
 
 from builds import dispatch
@@ -45,6 +46,8 @@ admin.site.index_template = "builds/desk.html"
 
 #: ids are 64-bit numbers
 _LONGEST_ID = 18
+#: characters
+_SHOWN_OF_REASONS = 100
 
 
 class Desk(admin.ModelAdmin):
@@ -84,6 +87,18 @@ class Desk(admin.ModelAdmin):
             done += 1
         if done:
             self.message_user(request, f"{what} {done}", messages.SUCCESS)
+
+
+class Reasons:
+    """Shortens the reasons of states in a list; a page has them in full."""
+
+    class Media:
+        css = {"all": ("web/desk.css",)}
+
+    @admin.display(ordering="state_reason")
+    def reason(self, build: ModuleBuild | ComponentBuild) -> str:
+        text = build.state_reason or ""
+        return format_html('<span title="{}">{}</span>', text, Truncator(text).chars(_SHOWN_OF_REASONS))
 
 
 class Rows(admin.TabularInline):
@@ -141,8 +156,8 @@ def link(row: Model | None, text: str = "") -> str:
 
 
 @admin.register(ModuleBuild)
-class ModuleBuildDesk(Desk):
-    list_display = ("id", "nsvc", "state", "owner", "scratch", "batch", "phase", "age", "state_reason")
+class ModuleBuildDesk(Reasons, Desk):
+    list_display = ("id", "nsvc", "state", "reason", "owner", "scratch", "batch", "phase", "age")
     list_display_links = ("id", "nsvc")
     list_filter = ("state", "scratch", "rebuild_strategy")
     search_fields = ("name",)
@@ -151,7 +166,21 @@ class ModuleBuildDesk(Desk):
     ordering = ("-id",)
     inlines = (ModuleTraces, Waits, Logs)
     actions = ("cancel", "retry", "retire", "advance_now", "resend_messages")
-    readonly_fields = ("components", "in_the_api")
+    readonly_fields = ("components", "in_the_api", "document")
+    #: what operators look for first
+    first = (
+        *(
+            "state",
+            "state_reason",
+            "error_code",
+            "error_hint",
+            "components",
+            "in_the_api",
+            "owner",
+            "scratch",
+        ),
+        *("batch", "phase", "time_submitted", "time_modified", "time_completed"),
+    )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[ModuleBuild], search_term: str
@@ -172,6 +201,16 @@ class ModuleBuildDesk(Desk):
         listed = request.resolver_match and request.resolver_match.url_name == "builds_modulebuild_changelist"
         rows = super().get_queryset(request)
         return rows.defer("modulemd") if listed else rows
+
+    def get_fields(self, request: HttpRequest, obj: ModuleBuild | None = None) -> list[str]:
+        """All fields, the longest at the end."""
+        placed = {*self.first, "modulemd", "document"}
+        others = [name for name in super().get_fields(request, obj) if name not in placed]
+        return [*self.first, *others, "document"]
+
+    @admin.display(description="modulemd")
+    def document(self, build: ModuleBuild) -> str:
+        return format_html("<pre>{}</pre>", build.modulemd)
 
     @admin.display(description="submitted", ordering="time_submitted")
     def age(self, build: ModuleBuild) -> str:
@@ -213,8 +252,8 @@ class ModuleBuildDesk(Desk):
 
 
 @admin.register(ComponentBuild)
-class ComponentBuildDesk(Desk):
-    list_display = ("id", "package", "module", "state", "batch", "nvr", "task", "attempt", "state_reason")
+class ComponentBuildDesk(Reasons, Desk):
+    list_display = ("id", "package", "module", "state", "reason", "batch", "nvr", "task", "attempt")
     list_display_links = ("id", "package")
     list_filter = ("state", "build_time_only")
     list_select_related = ("module_build",)

@@ -217,3 +217,23 @@ def test_a_session_that_cannot_be_one_costs_nothing(
         client.get(address, headers=headers)
     with django_assert_num_queries(len(without)):
         assert client.get(address, headers={**headers, "Cookie": f"sessionid={session}"}).status_code == 200
+
+
+def test_a_build_is_shown_with_its_state_first_and_its_document_as_it_was_written(operator: Client) -> None:
+    build = module_build(modulemd="document: modulemd\ndata:\n  name: <quiet>\n", state=BuildState.FAILED)
+    page = operator.get(f"{DESK}modulebuild/{build.pk}/change/").content.decode()
+    assert "<pre>document: modulemd\ndata:\n  name: &lt;quiet&gt;\n</pre>" in page
+    places = [page.index(f"field-{name}") for name in ("state", "components", "runtime_context", "document")]
+    assert places == sorted(places)
+    assert page.count("&lt;quiet&gt;") == 1
+
+
+def test_long_reasons_are_short_in_lists_and_whole_on_pages(operator: Client) -> None:
+    long = "It broke. " * 50
+    build = module_build(state=BuildState.FAILED, state_reason=long)
+    component = component_build(build, state_reason=long)
+    for model, row in (("modulebuild", build), ("componentbuild", component)):
+        listed = operator.get(f"{DESK}{model}/").content.decode()
+        assert f'title="{long}"' in listed
+        assert listed.count("It broke.") < 70
+        assert long.strip() in operator.get(f"{DESK}{model}/{row.pk}/change/").content.decode()

@@ -217,7 +217,7 @@ def test_a_build_says_what_it_waits_for_what_was_logged_and_how_to_watch_it(get:
     LogMessage.objects.create(module_build=build, message="found <b>in git</b>")
     LogMessage.objects.create(component_build=build.component_builds.last(), message="waits")
     page = get(f"/builds/{build.pk}")
-    assert "second is being built since 2024-01-01 ; woken by the end of its task" in page.text
+    assert "second is being built (began 2024-01-01 ; woken by the end of its task)" in page.text
     assert "found <b>in git</b>" in page.text
     assert "third : waits" in page.text
     assert f"mbs watch {build.pk} --server http://testserver" in page.text
