@@ -61,7 +61,6 @@ class Operation:
 
 MODULE = {"anyOf": [ref("ModuleBuildVerbose"), ref("ModuleBuild"), ref("ModuleBuildShort")]}
 COMPONENT = {"anyOf": [ref("ComponentBuildVerbose"), ref("ComponentBuild")]}
-MESSAGES = page_of(ref("LogMessage"), "messages")
 MODULES = {
     "default": examples.MODULE,
     "verbose": examples.MODULE_VERBOSE,
@@ -76,6 +75,18 @@ SHAPES = ("verbose", "short")
 
 def _pages(resource: str, items: Mapping[str, Any]) -> dict[str, Any]:
     return {name: examples.page(resource, item) for name, item in items.items()}
+
+
+def _messages(kind: str, number: int) -> Operation:
+    """The log messages of a module or component build, here of the build of the examples."""
+    shown = examples.page(f"{kind}-builds/{number}/messages", examples.MESSAGE, "messages")
+    return Operation(
+        f"list_{kind}_messages",
+        f"Log messages of a {kind} build",
+        page_of(ref("LogMessage"), "messages"),
+        examples={"messages": shown},
+        errors=(*READING, 404),
+    )
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -127,13 +138,7 @@ OPERATIONS: Mapping[str, Operation] = {
         bodies={"everything": {"rebuild_strategy": "all"}},
         errors=BUILDING,
     ),
-    "module-build.messages": Operation(
-        "list_module_messages",
-        "Log messages of a module build",
-        MESSAGES,
-        examples={"messages": examples.page("module-builds/12/messages", examples.MESSAGE, "messages")},
-        errors=(*READING, 404),
-    ),
+    "module-build.messages": _messages("module", 12),
     "event.list": Operation(
         "follow",
         "Server-sent events of a module build",
@@ -165,13 +170,7 @@ OPERATIONS: Mapping[str, Operation] = {
         errors=(*READING, 404),
         parameters=SHAPES,
     ),
-    "component-build.messages": Operation(
-        "list_component_messages",
-        "Log messages of a component build",
-        MESSAGES,
-        examples={"messages": examples.page("component-builds/34/messages", examples.MESSAGE, "messages")},
-        errors=(*READING, 404),
-    ),
+    "component-build.messages": _messages("component", 34),
     "about.list": Operation(
         "about",
         "The version of the service, and how to log in",

@@ -71,7 +71,8 @@ def page_of(items: Shape, key: str = "items") -> Shape:
     return record(**{key: array(items), "meta": ref("Meta")})
 
 
-MODULE_SHORT = record(
+_STREAM_VERSION = optional({"type": "number"})
+_NAMED = record(
     id=ID,
     state=STATE,
     state_name=STATE_NAME,
@@ -79,8 +80,8 @@ MODULE_SHORT = record(
     version=TEXT,
     name=TEXT,
     context=TEXT,
-    scratch=FLAG,
 )
+MODULE_SHORT = extended(_NAMED, scratch=FLAG)
 _TASK = record(
     task_id=optional(NUMBER), state=COMPONENT_STATE, state_reason=optional(TEXT), nvr=optional(TEXT)
 )
@@ -106,18 +107,7 @@ MODULE = extended(
 )
 MODULE_VERBOSE = extended(
     MODULE,
-    base_module_buildrequires=array(
-        record(
-            id=ID,
-            state=STATE,
-            state_name=STATE_NAME,
-            stream=TEXT,
-            version=TEXT,
-            name=TEXT,
-            context=TEXT,
-            stream_version=optional({"type": "number"}),
-        )
-    ),
+    base_module_buildrequires=array(extended(_NAMED, stream_version=_STREAM_VERSION)),
     build_context=optional(TEXT),
     build_context_no_bms=optional(TEXT),
     modulemd=TEXT | {"description": "The document as it was expanded"},
@@ -125,7 +115,7 @@ MODULE_VERBOSE = extended(
     runtime_context=optional(TEXT),
     state_trace=array(record(time=TIME, state=STATE, state_name=STATE_NAME, reason=optional(TEXT))),
     state_url=URL,
-    stream_version=optional({"type": "number"}),
+    stream_version=_STREAM_VERSION,
     virtual_streams=array(TEXT),
     arches=array(TEXT),
 )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -18,7 +19,7 @@ from builds.api import pagination, parameters
 from builds.api.errors import LengthRequired, body_too_large
 from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
-from builds.api.serializers import StrictSerializer
+from builds.api.serializers import LogMessageSerializer, StrictSerializer
 from builds.selectors.prepared import ByIds, Listing, Record
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
@@ -139,9 +140,15 @@ class BuildViewSet(ApiViewSet):
         """The error of a number that no row has."""
         return NotFound(f"There is no {self.noun} {pk}.", code=f"no_such_{self.noun.replace(' ', '_')}")
 
-    def messages_of(self, build: Any) -> Response:
-        """One page of the log messages of a build, newest first."""
-        messages = build.log_messages.order_by("-id")
+    @action(
+        detail=True,
+        methods=["get"],
+        pagination_class=pagination.Messages,
+        serializer_class=LogMessageSerializer,
+    )
+    def messages(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Log messages of a build, newest first."""
+        messages = self.row(pk).log_messages.order_by("-id")
         page = self.paginate_queryset(Listing(messages, representations.LOG_COLUMNS))
         return self.get_paginated_response(self.represent(page, Shape.DEFAULT))
 

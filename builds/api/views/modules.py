@@ -10,7 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds.api import filtersets, serializers
-from builds.api.pagination import Messages
 from builds.api.parameters import Shape
 from builds.api.permissions import acting_for, require_login, require_owner, require_submitter
 from builds.api.submissions import submission_request
@@ -104,13 +103,3 @@ class ModuleBuildViewSet(BuildViewSet):
         """Version 1 answers the first build, version 2 all."""
         answers = self.represent(builds, Shape.VERBOSE)
         return Response(answers[0] if request.version == "1" else answers, status=201)
-
-    @action(
-        detail=True,
-        methods=["get"],
-        pagination_class=Messages,
-        serializer_class=serializers.LogMessageSerializer,
-    )
-    def messages(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """Log messages of a module build, newest first."""
-        return self.messages_of(self.row(pk))
