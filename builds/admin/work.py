@@ -1,0 +1,111 @@
+"""What the service itself does: waits, messages for the bus, sweeps; and what operators did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.timesince import timesince
+
+from builds import dispatch
+from builds.admin.desk import Desk, InFlower, link
+from builds.messaging import outbox
+from builds.models import OutboxMessage, Sweep, Wait
+
+
+@admin.register(Wait)
+class WaitDesk(InFlower, Desk):
+    """What hangs, and on what: the oldest first."""
+
+    list_display = ("what", "wakes_on", "waiting", "module", "component", "last_woken", "in_flower", "key")
+    list_select_related = ("module_build", "component_build")
+    search_fields = ("=key", "=module_build__name")
+    ordering = ("created_at",)
+    actions = ("wake_now",)
+    readonly_fields = ("in_flower",)
+
+    @admin.display(description="since", ordering="created_at")
+    def waiting(self, wait: Wait) -> str:
+        return timesince(wait.created_at)
+
+    @admin.display(ordering="woken_at")
+    def last_woken(self, wait: Wait) -> str:
+        return f"{timesince(wait.woken_at)} ago" if wait.woken_at else "never"
+
+    def module(self, wait: Wait) -> str:
+        return link(wait.module_build)
+
+    def component(self, wait: Wait) -> str:
+        return link(wait.component_build, wait.component_build.package if wait.component_build else "")
+
+    @admin.action(description="Wake now: have them look at the facts again", permissions=["operate"])
+    def wake_now(self, request: HttpRequest, rows: QuerySet[Wait]) -> None:
+        self.carry_out(request, rows, "Woken", lambda wait, who: dispatch.wake_waits([wait]))
+
+
+class Published(admin.SimpleListFilter):
+    """Whether the bus has confirmed a message."""
+
+    title = parameter_name = "published"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", "not yet"), ("yes", "confirmed")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return (
+            queryset if self.value() is None else queryset.filter(published_at__isnull=self.value() == "no")
+        )
+
+
+@admin.register(OutboxMessage)
+class OutboxDesk(Desk):
+    list_display = ("id", "topic", "module", "created_at", "published_at", "message_id")
+    list_filter = (Published, "topic")
+    list_select_related = ("module_build",)
+    ordering = ("-id",)
+    actions = ("resend",)
+
+    def module(self, message: OutboxMessage) -> str:
+        return link(message.module_build)
+
+    @admin.action(description="Resend", permissions=["operate"])
+    def resend(self, request: HttpRequest, rows: QuerySet[OutboxMessage]) -> None:
+        self.carry_out(
+            request,
+            rows,
+            "Resent",
+            lambda message, who: outbox.resend(OutboxMessage.objects.filter(pk=message.pk)),
+        )
+
+
+@admin.register(Sweep)
+class SweepDesk(Desk):
+    list_display = ("name", "started_at", "finished_at", "result", "failed", "running")
+    ordering = ("name",)
+    actions = ("run_now",)
+
+    @admin.display(boolean=True)
+    def failed(self, sweep: Sweep) -> bool:
+        return bool(sweep.error)
+
+    @admin.display(boolean=True)
+    def running(self, sweep: Sweep) -> bool:
+        return sweep.leased_until is not None and sweep.leased_until > timezone.now()
+
+    @admin.action(description="Run now", permissions=["operate"])
+    def run_now(self, request: HttpRequest, rows: QuerySet[Sweep]) -> None:
+        self.carry_out(request, rows, "Started", lambda sweep, who: dispatch.send_now(f"sweep.{sweep.name}"))
+
+
+@admin.register(LogEntry)
+class RecordDesk(Desk):
+    """What operators did, and when."""
+
+    list_display = ("action_time", "user", "content_type", "object_repr", "get_change_message")
+    list_filter = ("content_type",)
+    list_select_related = ("user", "content_type")
+    search_fields = ("=user__username", "object_repr")
