@@ -68,7 +68,7 @@ class Server(Group):
     """Most items on one page of a list."""
     LOG_LEVEL: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = "info"
     """The least important messages that are logged."""
-    LOG_FORMAT: Literal["plain", "json"] = "plain"
+    LOG_FORMAT: Literal["plain", "json"] = "json"
     """How a line of the log looks: for people or for programs."""
     FLOWER_URL: WebUrl | None = None
     """Where Flower shows the workers and their tasks; the admin links to it."""

@@ -43,6 +43,7 @@ class StandaloneConfiguration:
 
     SYSTEM = "local"
     MESSAGING = "log"
+    LOG_FORMAT = "plain"
     NO_AUTH = True
     YAML_SUBMIT_ALLOWED = True
     MODULES_ALLOW_SCRATCH = True

@@ -7,14 +7,17 @@ being worked on, and nothing that a browser would run.
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 import os
 import stat
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import quote
 
 from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -26,6 +29,8 @@ Response = TypeVar("Response", HttpResponse, FileResponse)
 HIDDEN = frozenset({"work", "views", "lock"})
 #: types that a browser shows without running anything; all others are sent as plain text or for saving
 HARMLESS = frozenset({"application/json", "application/x-rpm", "application/gzip", "application/zstd"})
+#: bytes of a file that are in memory at a time
+CHUNK = 1 << 18
 TEXTS = frozenset({".log", ".txt", ".yaml", ".yml", ".spec", ".xml", ".html", ".repo", ""})
 
 
@@ -42,7 +47,11 @@ def results(request: HttpRequest, path: str = "") -> HttpResponse | FileResponse
         raise Http404 from None
     place, mode = Path(os.readlink(f"/proc/self/fd/{handle}")), os.fstat(handle).st_mode
     if stat.S_ISREG(mode) and _shown(place, root):
-        return _file(handle, place.name)
+        response = _file(handle, place.name)
+        if isinstance(request, ASGIRequest):
+            # Django would read all of it into memory first.
+            response.streaming_content = _chunks(response.file_to_stream)
+        return response
     try:
         if not stat.S_ISDIR(mode) or not _shown(place, root):
             raise Http404
@@ -70,6 +79,11 @@ def _file(handle: int, name: str) -> FileResponse:
     elif kind not in HARMLESS:
         kind = "application/octet-stream"
     return _guarded(FileResponse(os.fdopen(handle, "rb"), content_type=kind))
+
+
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, CHUNK):
+        yield chunk
 
 
 def _guarded(response: Response) -> Response:

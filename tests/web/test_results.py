@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import Client
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client
+
+from builds.web.results import CHUNK
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +35,16 @@ def test_a_log_is_shown_as_text(client: Client, folder: Path) -> None:
     assert text(response) == "it was built\n"
     assert response["Content-Type"] == "text/plain; charset=utf-8"
     assert response["Content-Length"] == "13"
+
+
+def test_a_large_file_is_never_in_memory_as_a_whole(folder: Path) -> None:
+    (folder / "large.log").write_bytes(b"x" * (2 * CHUNK + 1))
+
+    async def sizes() -> list[int]:
+        response = await AsyncClient().get("/results/tasks/101/large.log")
+        return [len(piece) async for piece in response.streaming_content]
+
+    assert async_to_sync(sizes)() == [CHUNK, CHUNK, 1]
 
 
 def test_a_folder_is_listed_with_links_that_lead_there(client: Client, folder: Path) -> None:

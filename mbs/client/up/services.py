@@ -128,7 +128,7 @@ def programs(
     flower = (*celery, "flower", f"--conf={HOME / 'config' / 'flower.py'}", f"--port={flower_port}")
     return [
         Program("redis", (str(redis), str(data / REDIS_CONFIGURATION)), ready=lambda: answers(redis_port)),
-        Program("migrate", (python, "manage.py", "migrate", "--no-input", "--skip-checks", "--verbosity=0"), once=True),
+        Program("migrate", (python, "manage.py", "migrate", "--no-input", "--skip-checks", "-v0"), once=True),
         Program(
             "web",
             (python, "-m", "uvicorn", "config.asgi:application", *uvicorn),
