@@ -61,11 +61,13 @@ class MultiPartParser(parsers.MultiPartParser):
             # Types are the same in capital letters, but not for Django.
             parsed = super().parse(BytesIO(raw), f"{kind.lower()};{options}", parser_context)
         except ParseError as error:
-            raise _invalid_form(f"The form cannot be read: {str(error)[:200]}.") from error
+            reason = str(error).removeprefix("Multipart form parse error - ").rstrip(".")
+            raise _invalid_form(f"The form cannot be read: {reason[:200]}.") from error
         for key, values in [*parsed.data.lists(), *parsed.files.lists()]:
             if len(values) > 1:
                 raise _invalid_form(f"The key {key[:60]!r} stands there twice.")
-            if _REPLACED in f"{key}{values}" and _REPLACED.encode() not in raw:
+        for key, value in parsed.data.items():
+            if _REPLACED in value and _REPLACED.encode() not in raw:
                 raise _invalid_form(f"The value of {key[:60]!r} is not UTF-8.")
         _check_texts(parsed.data.dict())
         return parsed

@@ -37,7 +37,7 @@ def part(name: bytes, value: bytes, more: bytes = b"") -> bytes:
         (
             part(b"yaml", b"!!!", b'; filename="f"\r\nContent-Transfer-Encoding: base64') + b"--x--",
             FORM,
-            "base64",
+            "The form cannot be read: Could not decode base64 data.",
         ),
         (b"".join(part(b"k%d" % n, b"v") for n in range(1100)) + b"--x--", FORM, "more than 1000"),
         (
@@ -54,6 +54,8 @@ def test_what_is_wrong_with_a_body_is_named(api: Api, body: bytes, kind: str, sa
 
 
 def test_a_form_may_hold_any_character_and_name_its_type_in_capitals(api: Api) -> None:
+    named = part(b"yaml", "\ufffd \u20ac".encode(), b"; filename*=utf-8''%ff") + b"--x--\r\n"
+    assert api.send("POST", PLAN, named, status=422, content_type=FORM)["code"]
     body = part(b"modulemd", "\ufffd \u20ac".encode()) + b"--x--\r\n"
     answer = api.send("POST", PLAN, body, status=422, content_type="Multipart/Form-Data; boundary=x")
     assert answer["message"].startswith("The modulemd is invalid")
