@@ -25,6 +25,7 @@ from builds.models import (
     Wait,
 )
 from builds.services import cancellation, retirement
+from mbs.states import ACTIVE
 
 
 class ModuleTraces(Rows):
@@ -50,7 +51,7 @@ class Logs(Rows):
 
 @admin.register(ModuleBuild)
 class ModuleBuildDesk(Reasons, Desk):
-    list_display = ("id", "nsvc", "state", "reason", "owner", "scratch", "batch", "phase", "age")
+    list_display = ("id", "nsvc", "state", "reason", "owner", "scratch", "batch", "doing", "age")
     list_display_links = ("id", "nsvc")
     list_filter = ("state", "scratch", "rebuild_strategy")
     search_fields = ("name",)
@@ -59,7 +60,7 @@ class ModuleBuildDesk(Reasons, Desk):
     ordering = ("-id",)
     inlines = (ModuleTraces, Waits, Logs)
     actions = ("cancel", "retry", "retire", "advance_now", "resend_messages")
-    readonly_fields = ("components", "in_the_api", "document")
+    readonly_fields = ("components", "in_the_api", "document", "doing")
     #: what operators look for first
     first = (
         *(
@@ -72,7 +73,7 @@ class ModuleBuildDesk(Reasons, Desk):
             "owner",
             "scratch",
         ),
-        *("batch", "phase", "time_submitted", "time_modified", "time_completed"),
+        *("batch", "doing", "time_submitted", "time_modified", "time_completed"),
     )
 
     def get_search_results(
@@ -97,9 +98,14 @@ class ModuleBuildDesk(Reasons, Desk):
 
     def get_fields(self, request: HttpRequest, obj: ModuleBuild | None = None) -> list[str]:
         """All fields, the longest at the end."""
-        placed = {*self.first, "modulemd", "document"}
+        placed = {*self.first, "modulemd", "document", "phase"}
         others = [name for name in super().get_fields(request, obj) if name not in placed]
         return [*self.first, *others, "document"]
+
+    @admin.display(description="phase", ordering="phase")
+    def doing(self, build: ModuleBuild) -> str:
+        """What is done to the batch at hand; of a build that has ended the phase says nothing."""
+        return build.get_phase_display() if build.state in ACTIVE else "-"
 
     @admin.display(description="modulemd")
     def document(self, build: ModuleBuild) -> str:
@@ -117,6 +123,7 @@ class ModuleBuildDesk(Reasons, Desk):
         address = reverse("admin:builds_componentbuild_changelist")
         return format_html('<a href="{}?module_build__id__exact={}">Its components</a>', address, build.pk)
 
+    @admin.display(description="in the API")
     def in_the_api(self, build: ModuleBuild) -> str:
         address = f"/module-build-service/2/module-builds/{build.pk}?verbose=1"
         return format_html('<a href="{}">{}</a>', address, address)

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from builds.models import Arch, ComponentBuild, LogMessage, ModuleBuild, OutboxMessage, Sweep, Wait
+from builds.models.module import Phase
 from builds.services.identity import tokens
 from mbs.states import BuildState
 from tests.factories import base_module, component_build, module_build, wait
@@ -226,6 +227,15 @@ def test_a_build_is_shown_with_its_state_first_and_its_document_as_it_was_writte
     places = [page.index(f"field-{name}") for name in ("state", "components", "runtime_context", "document")]
     assert places == sorted(places)
     assert page.count("&lt;quiet&gt;") == 1
+
+
+def test_only_a_build_on_its_way_has_a_phase(operator: Client) -> None:
+    said = Phase.BUILDING.label
+    build = module_build(state=BuildState.BUILD, phase=Phase.BUILDING)
+    assert said in operator.get(f"{DESK}modulebuild/").content.decode()
+    ModuleBuild.objects.update(state=BuildState.READY)
+    for path in ("", f"{build.pk}/change/"):
+        assert said not in operator.get(f"{DESK}modulebuild/{path}").content.decode()
 
 
 def test_long_reasons_are_short_in_lists_and_whole_on_pages(operator: Client) -> None:
