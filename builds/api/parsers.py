@@ -25,6 +25,8 @@ from mbs.errors import InvalidInput
 
 #: levels of nesting that a body may have: twice what any key of ours needs
 MAX_DEPTH = 16
+#: of a whole number; no column holds as many
+MAX_DIGITS = 100
 #: what Django puts where a form is not UTF-8
 _REPLACED = "\ufffd"
 
@@ -100,12 +102,14 @@ def read_object(raw: bytes) -> dict[str, Any]:
     :raises InvalidInput: saying what is wrong with it.
     """
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
+        )
     except UnicodeDecodeError as error:
         raise _invalid(f"The body is not UTF-8: byte {error.start} is wrong.") from error
     except RecursionError as error:
         raise _too_deep() from error
-    except ValueError as error:  # JSONDecodeError is one; so is a number of thousands of digits
+    except ValueError as error:  # JSONDecodeError is one
         raise _invalid(f"The body is not JSON: {str(error)[:200]}.") from error
     if not isinstance(value, dict):
         raise _invalid("The body is not a JSON object.")
@@ -120,6 +124,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise _invalid(f"The key {twice[:60]!r} stands there twice.")
     return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
+    return int(digits)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -45,6 +46,7 @@ def part(name: bytes, value: bytes, more: bytes = b"") -> bytes:
             FORM,
             "more than 100 files",
         ),
+        (b'{"owner": %b}' % (b"9" * 101), "", "a number has more than 100 digits"),
         (b'{"a\\u0000": 1}', "", r"The key 'a\x00' holds a NUL"),
         (b'{"a\\ud800": 1}', "", r"The key 'a\ud800' is not valid Unicode"),
     ],
@@ -131,3 +133,12 @@ def test_methods_that_are_there_are_named_where_one_is_not(api: Api) -> None:
     answer = api.send("PUT", "module-builds/", b"{}", status=405)
     assert answer["message"] == "The method PUT is not allowed for /module-build-service/2/module-builds/."
     assert answer["hint"] == "Use GET, POST, HEAD, OPTIONS."
+
+
+@pytest.mark.parametrize("body", [{}, {"scmurl": None}, {"scmurl": ""}])
+def test_an_import_of_nothing_says_which_key_is_missing(
+    api: Api, option: Callable[..., None], body: dict[str, Any]
+) -> None:
+    option(ALLOWED_GROUPS_TO_IMPORT_MODULE=frozenset({"releng"}))
+    answer = api.post("import-module/", body, status=400)
+    assert (answer["code"], "'scmurl'" in answer["message"]) == ("missing_scmurl", True)

@@ -29,8 +29,8 @@ class ImportViewSet(ApiViewSet):
     def create(self, request: Request, **kwargs: Any) -> Response:
         require_importer(request.user)
         values = self.get_serializer(data=request.data).read()
-        if "scmurl" not in values:
-            raise InvalidInput("The key 'scmurl' is missing.", code="missing_scmurl")
+        if not values.get("scmurl"):
+            raise InvalidInput("The key 'scmurl' is missing or empty.", code="missing_scmurl")
         source = fetch_modulemd(values["scmurl"], "", ScmOptions.from_options(settings.MBS))
         build, messages = import_module(source.text, scmurl=source.scmurl, commit=source.commit)
         module = representations.module_answer(build, related.around_modules([build]))
