@@ -24,8 +24,10 @@ from jsonschema import ValidationError
 from mbs_messages import ComponentStateChangeV1, ModuleStateChangeV1
 from mbs_messages.base import URL_HEADER
 
+from builds.messaging import checking
 from builds.messaging.publishers import BusUnavailable
 from builds.models import OutboxMessage
+from mbs.errors import Problem
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,10 @@ class FedoraPublisher:
                     return confirmed
                 raise BusUnavailable(f"{type(error).__name__}: {error}") from error
         return len(messages)
+
+    def examine(self) -> list[Problem]:
+        """See ``builds.messaging.publishers.Publisher``."""
+        return checking.examine()
 
     def _send(self, row: OutboxMessage) -> None:
         if self._pid != os.getpid():

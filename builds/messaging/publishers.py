@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from builds.models import OutboxMessage
-from mbs.errors import ConfigurationError, Unavailable
+from mbs.errors import ConfigurationError, Problem, Unavailable
 
 
 class BusUnavailable(Unavailable):
@@ -28,8 +28,12 @@ class Publisher(Protocol):
         :raises BusUnavailable: when it confirmed none.
         """
 
+    def examine(self) -> list[Problem]:
+        """What the bus lacks before messages can be published there, for operators."""
+        return []
 
-class LogPublisher:
+
+class LogPublisher(Publisher):
     """Messages as lines of the log ``mbs.bus``: the standalone default."""
 
     log = logging.getLogger("mbs.bus")
@@ -44,7 +48,7 @@ class LogPublisher:
         return len(messages)
 
 
-class MemoryPublisher:
+class MemoryPublisher(Publisher):
     """Messages kept in this process, in order: for tests that look at them."""
 
     published: list[OutboxMessage] = []

@@ -1,31 +1,43 @@
-"""``mbs-manager doctor``: what the build system lacks before modules can be built on it."""
+"""``mbs-manager doctor``: what the build system and the bus lack before modules can be built."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from builds.messaging.publishers import publisher
 from builds.models import ModuleBuild
 from builds.services.systems import build_system
+from mbs.errors import Problem
 from mbs.states import BuildState
 
 
 class Command(BaseCommand):
-    help = "Log in to the build system and say what is missing there, and what command mends it."
+    help = "Log in to the build system and the bus; say what is missing there, and what command mends it."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         system = build_system()
-        problems = system.examine(_base_tags())
+        lacking = [
+            self._tell(f"build system {system.name}", system.examine(_base_tags()), "to build modules"),
+            self._tell(f"bus ({settings.MBS.MESSAGING})", publisher().examine(), "for messages"),
+        ]
+        if any(lacking):
+            raise CommandError(" ".join(filter(None, lacking)))
+
+    def _tell(self, name: str, problems: Sequence[Problem], purpose: str) -> str:
+        """Print what is wrong with a thing, or that it is ready; answers a sentence when it is not."""
         for problem in problems:
             self.stdout.write(self.style.ERROR(problem.message))
             if problem.hint:
                 self.stdout.write(f"    {problem.hint}")
         if problems:
-            raise CommandError(f"The build system {system.name} lacks {len(problems)} things.")
-        self.stdout.write(self.style.SUCCESS(f"The build system {system.name} is ready to build modules."))
+            return f"The {name} lacks {len(problems)} things."
+        self.stdout.write(self.style.SUCCESS(f"The {name} is ready {purpose}."))
+        return ""
 
 
 def _base_tags() -> list[str]:
