@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from buildsys.base import BuildSystemError, Module
+from buildsys.koji import tagging
 from buildsys.koji.tags import target
 from mbs.macros import PACKAGE
 from tests.buildsys.packages import DOCUMENT
 from tests.buildsys.rigs import KojiRig
 from tests.koji.double import HubDouble
+from tests.koji.double.books import TASK
 
 WRITES = ("create", "edit", "set", "packageList", "group", "delete")
 
@@ -160,6 +163,24 @@ def test_what_is_being_tagged_is_not_tagged_again(rig: KojiRig) -> None:
         rig.system.tag(module, nvrs)
     tasks = [task for task in rig.double.books.tasks.values() if task.method == "tagBuild"]
     assert len(tasks) == 4
+
+
+def test_two_who_tag_at_the_same_moment_leave_a_failed_task_and_nothing_else(
+    rig: KojiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, nvrs = _built(rig)
+    read = tagging._read(rig.system.hub, [f"{module.tag}-build", module.tag], nvrs)
+    with monkeypatch.context() as patch:
+        # Both have looked before either has asked.
+        patch.setattr(tagging, "_read", lambda *_: read)
+        for _ in range(2):
+            rig.system.tag(module, nvrs)
+    rig.tag(module, nvrs)
+    tasks = [task for task in rig.double.books.tasks.values() if task.method == "tagBuild"]
+    assert Counter(task.state for task in tasks) == {TASK["CLOSED"]: 4, TASK["FAILED"]: 4}
+    assert all("already tagged" in str(task.fault) for task in tasks if task.fault)
+    assert len(rig.double.books.tags[module.tag].listing) == 2
+    assert rig.system.tag(module, nvrs).final == set(nvrs), "they do not count as refusals"
 
 
 def test_a_tagging_that_fails_is_tried_again_but_not_for_ever(rig: KojiRig) -> None:
