@@ -231,6 +231,12 @@ class BuildSystem(Protocol):
     def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
         """What became of the request. READY only when the repository holds all of ``nvrs``."""
 
+    def repos_under_way(self, requests: Sequence[int]) -> set[int]:
+        """Requests of which nothing new is known but that they are OPEN: ``repo_status`` need not be asked.
+
+        An empty answer is always right.
+        """
+
     def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
         """Record the finished module. ``nvrs``: package -> NVR of all components, without the macros."""
 

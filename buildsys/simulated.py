@@ -208,6 +208,9 @@ class SimulatedBuildSystem:
             self._send(task, self._repo_seconds)
         return task
 
+    def repos_under_way(self, requests: Sequence[int]) -> set[int]:
+        return set()
+
     def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
         with self._books() as books:
             row = books.execute("SELECT ends FROM task WHERE id = ?", (request,)).fetchone()

@@ -124,9 +124,16 @@ def open_builds() -> dict[str, int]:
 
 
 def open_repos() -> dict[str, int]:
-    """Have those that wait for a tag or a repository look again: of failures nobody sends word."""
-    waits = Wait.objects.filter(Q(key__startswith="repo:") | Q(key__startswith="tag:"))
-    return _each(waits, lambda wait: dispatch.wake_waits([wait]), "woken")
+    """Have those that wait for a tag or a repository look again: of failures nobody sends word.
+
+    Repositories that are being regenerated are asked about together, and not each by who waits for it.
+    """
+    waits = Wait.objects.select_related("module_build").defer("module_build__modulemd")
+    tags, repos = (list(waits.filter(key__startswith=f"{kind}:")) for kind in ("tag", "repo"))
+    requests = {wait.module_build.new_repo_task_id for wait in repos} - {None}
+    under_way = build_system().repos_under_way(sorted(requests)) if requests else set()
+    due = [wait for wait in repos if wait.module_build.new_repo_task_id not in under_way]
+    return _each(tags + due, lambda wait: dispatch.wake_waits([wait]), "woken")
 
 
 def publish_outbox() -> dict[str, int]:

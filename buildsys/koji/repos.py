@@ -16,7 +16,7 @@ import koji
 
 from buildsys.base import BuildSystemError, Module, RepoState, RepoStatus
 from buildsys.koji.errors import last_line
-from buildsys.koji.session import Hub
+from buildsys.koji.session import Hub, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.koji.tags import build_tag
 
@@ -107,6 +107,23 @@ def status(hub: Hub, module: Module, number: int, nvrs: Sequence[str]) -> RepoSt
         return RepoStatus(RepoState.READY)
     _check_not_hidden(hub, module, missing)
     return RepoStatus(RepoState.FAILED, f"repository {answer.repo['id']} is older than the batch", missing)
+
+
+def under_way(hub: Hub, numbers: Sequence[int]) -> set[int]:
+    """Which of these requests (of old hubs: tasks) are open, in one round trip."""
+    asked = [number for number in numbers if number >= 0]
+    if not asked:
+        return set()
+    requests = hub.has("repo.request")
+    with hub.multicall(strict=False) as calls:
+        answers = {
+            number: calls.repo.checkRequest(number) if requests else calls.getTaskInfo(number)
+            for number in asked
+        }
+    known = {number: answer.result for number, answer in answers.items() if succeeded(answer)}
+    if requests:
+        return {n for n, row in known.items() if not row["repo"] and row["request"]["active"]}
+    return {n for n, task in known.items() if task and task["state"] in OPEN_TASKS}
 
 
 def _ask(hub: Hub, module: Module, number: int) -> _Answer:

@@ -82,6 +82,9 @@ class KojiBuildSystem:
     def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
         return repos.status(self.hub, module, request, nvrs)
 
+    def repos_under_way(self, requests: Sequence[int]) -> set[int]:
+        return repos.under_way(self.hub, requests)
+
     # -- the end -----------------------------------------------------------------------------------------
 
     def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:

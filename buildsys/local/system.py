@@ -145,6 +145,9 @@ class LocalBuildSystem:
             return RepoStatus(RepoState.FAILED, f"Not in the buildroot: {', '.join(missing)}.", missing)
         return RepoStatus(RepoState.READY)
 
+    def repos_under_way(self, requests: Sequence[int]) -> set[int]:
+        return set()
+
     def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
         folder = ModuleFolder.of(self.root, module)
         (arch,) = self.arches(module)

@@ -213,3 +213,20 @@ def test_a_sweep_whose_time_is_over_ends(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(dispatch, "advance", slow)
     with pytest.raises(SoftTimeLimitExceeded):
         recover()
+
+
+def test_those_whose_repositories_are_under_way_are_left_alone(
+    woken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+
+    class Hub:
+        def repos_under_way(self, requests: list[int]) -> set[int]:
+            asked.append(requests)
+            return {7, 8}
+
+    monkeypatch.setattr(sweeps, "build_system", Hub)
+    for number, key in ((7, "repo:a"), (8, "tag:b"), (9, "repo:c"), (None, "repo:d")):
+        wait(building(new_repo_task_id=number, phase=Phase.REGENERATING), key=key)
+    sweeps.open_repos()
+    assert (asked, sorted(woken)) == ([[7, 9]], ["repo:c", "repo:d", "tag:b"])

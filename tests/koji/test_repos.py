@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from buildsys.base import BuildSystemError, Module, RepoState, RepoStatus
@@ -67,6 +69,23 @@ def test_asking_twice_regenerates_once(rig: KojiRig, module: Module) -> None:
     assert len(tasks) == (2 if rig.double.faults.old else 1)
 
 
+def test_many_requests_are_asked_about_in_one_round_trip(rig: KojiRig, module: Module) -> None:
+    ready = rig.system.request_repo(module)
+    while _status(rig, module, ready).state is RepoState.OPEN:
+        pass
+    there = 999 if rig.double.faults.old else rig.system.request_repo(module)
+    rig.double.books.seconds["newRepo"] = 3600
+    others = [rig.module(str(number)) for number in range(2, 12)]
+    numbers = [rig.system.request_repo(other) for other in others]
+    rig.double.log.clear()
+    assert rig.system.repos_under_way([ready, there, 888, *numbers]) == set(numbers)
+    assert len(rig.double.log) == 1
+    assert rig.system.repos_under_way([]) == set()
+    assert all(
+        _status(rig, other, n).state is RepoState.OPEN for other, n in zip(others, numbers, strict=True)
+    )
+
+
 def test_a_failed_regeneration_is_told_and_can_be_asked_for_again(rig: KojiRig, module: Module) -> None:
     one = _tagged(rig, module, "one")
     rig.double.faults.repo_fails = 1 if rig.double.faults.old else TRIES
@@ -78,7 +97,7 @@ def test_a_failed_regeneration_is_told_and_can_be_asked_for_again(rig: KojiRig, 
 
 def test_regenerations_are_not_asked_for_for_ever(rig: KojiRig, module: Module) -> None:
     rig.double.faults.repo_fails = 1000
-    for _ in range(MAX_FAILURES // (1 if rig.double.faults.old else TRIES)):
+    for _ in range(math.ceil(MAX_FAILURES / (1 if rig.double.faults.old else TRIES))):
         assert rig.repo(module, []).state is RepoState.FAILED
     with pytest.raises(BuildSystemError, match="could not be regenerated") as caught:
         rig.system.request_repo(module)

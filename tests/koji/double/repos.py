@@ -10,8 +10,8 @@ import koji
 from tests.koji.double.books import REPO, Books, Row, Task
 from tests.koji.double.users import Caller
 
-#: regenerations that a hub tries for one request
-TRIES = 3
+#: regenerations that a hub tries for one request: the first, and its option RepoRetries
+TRIES = 4
 
 
 class RepoCalls:
