@@ -55,6 +55,8 @@ class Module:
     :param groups: build group name -> packages that are to be installed in every buildroot.
     :param modulemd: the document as it was expanded.
     :param disttag: value of ``%dist`` without the leading dot.
+    :param since: when it was started or, after a failure, resumed last (seconds since the epoch): what
+        failed before does not count any more.
     """
 
     id: int
@@ -70,6 +72,7 @@ class Module:
     disttag: str
     buildrequires: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    since: float = 0.0
 
     @property
     def nsvc(self) -> str:

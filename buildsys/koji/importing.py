@@ -62,7 +62,7 @@ def finish(
     if not options.tag:
         return documents, ""
     name = name if exists and base_stream else options.default
-    tagging.put(hub, [name], [each.nvr for each in imports], packages=material.owner)
+    tagging.put(hub, [name], [each.nvr for each in imports], since=module.since, packages=material.owner)
     return documents, name
 
 

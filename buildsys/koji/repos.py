@@ -20,7 +20,7 @@ from buildsys.koji.session import Hub, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.koji.tags import build_tag
 
-#: failed regenerations of one tag within a day after which a build gives up
+#: failed regenerations of one tag, within a day and since it was resumed, after which a build gives up
 MAX_FAILURES = 9
 _DAY = 24 * 3600
 _GONE = [koji.REPO_STATES["DELETED"], koji.REPO_STATES["PROBLEM"]]
@@ -42,20 +42,21 @@ def request(hub: Hub, module: Module) -> int:
     """
     tag = build_tag(module)
     if not hub.has("repo.request"):
-        return _new_task(hub, tag)
+        return _new_task(hub, module)
     with hub.multicall() as calls:
         answer = calls.repo.request(tag, min_event="last")
-        failures = _failures(calls, tag)
+        failures = _failures(calls, module)
     _check_bound(tag, failures.result)
     if answer.result["repo"]:
         return -int(answer.result["repo"]["id"])
     return int(answer.result["request"]["id"])
 
 
-def _new_task(hub: Hub, tag: str) -> int:
+def _new_task(hub: Hub, module: Module) -> int:
     """The regeneration that is open, if it began after the last change of the tag; else a new one."""
+    tag = build_tag(module)
     with hub.multicall() as calls:
-        failures = _failures(calls, tag)
+        failures = _failures(calls, module)
         tasks = calls.listTasks(
             {
                 "owner": hub.user["id"],
@@ -70,9 +71,10 @@ def _new_task(hub: Hub, tag: str) -> int:
     return int(waiting or hub.call("newRepo", tag))
 
 
-def _failures(calls: Any, tag: str) -> Any:
+def _failures(calls: Any, module: Module) -> Any:
+    after = max(module.since, time.time() - _DAY)
     return calls.listTasks(
-        {"method": "newRepo", "state": _ENDED, "createdAfter": time.time() - _DAY, "decode": True},
+        {"method": "newRepo", "state": _ENDED, "createdAfter": after, "decode": True},
         {"order": "-id", "limit": 1000},
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from mbs.nsvc import BUILD_SUFFIX
 
 OPEN_TASKS = [koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")]
 _FAILED = koji.TASK_STATES["FAILED"]
-#: failed tries to tag one build into one tag, within a day, after which the hub is believed
+#: failed tries to tag one build into one tag, since it was resumed, after which the hub is believed
 MAX_TRIES = 3
 _DAY = 24 * 3600
 #: the build groups of a module's buildroot
@@ -36,17 +36,31 @@ class _Known:
     missing: dict[tuple[str, str], tuple[int, int]]
     tasks: Sequence[dict[str, Any]]
 
-    def count(self, *, failed: bool) -> Counter[tuple[int, int]]:
-        """(tag, build) -> tasks that are open, or that failed."""
-        tasks = [task for task in self.tasks if (task["state"] == _FAILED) is failed]
-        return Counter((task["request"][0], task["request"][1]) for task in tasks)
+    def open(self) -> Counter[tuple[int, int]]:
+        """(tag, build) -> tasks that are open."""
+        return _count(task for task in self.tasks if task["state"] != _FAILED)
+
+    def failed(self, since: float) -> Counter[tuple[int, int]]:
+        """(tag, build) -> tasks that failed and were made after a moment."""
+        return _count(task for task in self.tasks if task["state"] == _FAILED and task["create_ts"] > since)
+
+
+def _count(tasks: Iterable[Mapping[str, Any]]) -> Counter[tuple[int, int]]:
+    return Counter((task["request"][0], task["request"][1]) for task in tasks)
 
 
 def put(
-    hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, packages: str = "", groups: Sequence[str] = ()
+    hub: Hub,
+    tags: Sequence[str],
+    nvrs: Sequence[str],
+    *,
+    since: float,
+    packages: str = "",
+    groups: Sequence[str] = (),
 ) -> set[tuple[str, str]]:
     """Ask that builds be tagged, unless they are or are being so: a multicall that reads, one that asks.
 
+    :param since: when the module was started or resumed; what failed before does not count.
     :param packages: owner as whom their packages are listed in the tags first; empty: they are listed.
     :param groups: build groups of the tags that get the builds' packages as well.
     :return: (tag, NVR) of what was tagged already.
@@ -55,7 +69,7 @@ def put(
     if not nvrs:
         return set()
     known = _read(hub, tags, nvrs)
-    open_, failed = known.count(failed=False), known.count(failed=True)
+    open_, failed = known.open(), known.failed(since)
     wanted = {names: ids for names, ids in known.missing.items() if not open_[ids]}
     if refused := [names for names, ids in wanted.items() if failed[ids] >= MAX_TRIES]:
         raise BuildSystemError(
@@ -106,7 +120,7 @@ def tag(hub: Hub, module: Module, nvrs: Sequence[str], *, final: bool) -> Tagged
     """
     tags = [build_tag(module), module.tag] if final else [build_tag(module)]
     is_macros = any(nvr.rsplit("-", 2)[0] == MACROS for nvr in nvrs)
-    there = put(hub, tags, nvrs, groups=GROUPS if is_macros else ())
+    there = put(hub, tags, nvrs, since=module.since, groups=GROUPS if is_macros else ())
     buildroot, in_final = (
         frozenset(nvr for nvr in nvrs if (name, nvr) in there) for name in (build_tag(module), module.tag)
     )

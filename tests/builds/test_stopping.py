@@ -10,8 +10,8 @@ import pytest
 from django.utils import timezone
 
 from builds.models import ComponentBuild, ModuleBuild
-from builds.services import cancellation, components
-from builds.services.systems import as_jobs, build_system
+from builds.services import cancellation, components, transitions
+from builds.services.systems import as_jobs, as_module, build_system
 from buildsys.base import BuildSystem, TaskState, TaskStatus
 from mbs.errors import Conflict
 from mbs.states import BuildState, ComponentState
@@ -135,6 +135,20 @@ def test_resuming_keeps_what_is_built_and_has_it_tagged_again(system: BuildSyste
     assert (failed.state, failed.task_id, failed.attempt, failed.blocked) == (None, None, 2, True)
     assert (unstarted.attempt, unstarted.blocked) == (1, True)
     assert (build.state, build.batch, build.phase) == (BuildState.WAIT, 0, "done")
+
+
+@pytest.mark.parametrize("arches", [[], ["x86_64"]])
+def test_what_failed_before_a_build_was_resumed_does_not_count(
+    system: BuildSystem, arches: list[str]
+) -> None:
+    build = module_build(state=BuildState.FAILED, arch_names=arches)
+    before = as_module(build).since
+    resumed_at = timezone.now().timestamp()
+    assert before < resumed_at
+    cancellation.resume(build, "ann")
+    assert resumed_at <= as_module(build).since <= timezone.now().timestamp()
+    transitions.move(build, BuildState.FAILED, reason="again")
+    assert resumed_at <= as_module(build).since, "the failure is no start"
 
 
 def test_resuming_twice_is_resuming_once(system: BuildSystem) -> None:

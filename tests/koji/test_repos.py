@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -105,6 +107,10 @@ def test_regenerations_are_not_asked_for_for_ever(rig: KojiRig, module: Module) 
     other = rig.module("2")
     rig.double.faults.repo_fails = 0
     assert rig.repo(other, []).state is RepoState.READY, "another module does not suffer for it"
+    with pytest.raises(BuildSystemError, match="could not be regenerated"):
+        rig.system.request_repo(module)
+    resumed = replace(module, since=time.time())
+    assert rig.repo(resumed, []).state is RepoState.READY, "what failed before it was resumed does not count"
 
 
 def test_a_build_that_another_one_hides_is_named(rig: KojiRig, module: Module) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -191,6 +192,10 @@ def test_a_tagging_that_fails_is_tried_again_but_not_for_ever(rig: KojiRig) -> N
     with pytest.raises(BuildSystemError, match="failed to tag two-1") as caught:
         rig.tag(module, nvrs[1:], final=False)
     assert caught.value.code == "koji_tag_refused"
+    rig.double.faults.tag_fails = 0
+    with pytest.raises(BuildSystemError, match="failed to tag"):
+        rig.system.tag(module, nvrs[1:], final=False)
+    rig.tag(replace(module, since=time.time()), nvrs[1:], final=False)
 
 
 def test_a_package_that_is_not_listed_is_refused_at_once(rig: KojiRig) -> None:
