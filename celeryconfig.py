@@ -54,6 +54,8 @@ CELERY_DB_REUSE_MAX = 10**9
 # Flower shows tasks by these events.
 worker_send_task_events = True
 task_send_sent_event = True
+# A process imports the client of the bus when it begins, which takes some seconds while others do so too.
+worker_proc_alive_timeout = 60
 # A process that leaked is replaced after this many tasks.
 worker_max_tasks_per_child = 10_000
 worker_hijack_root_logger = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from celery import Celery
-from celery.signals import task_prerun
+from celery.signals import task_prerun, worker_process_init
 from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -22,3 +22,12 @@ def _drop_broken_connections(**_: object) -> None:
 
 # Behind the above: what it connects to asks the database.
 import builds.observing.celery  # noqa: E402, F401
+
+
+@worker_process_init.connect
+def _meet_the_bus(**_: object) -> None:
+    """Import what publishes now: it may take seconds for which a build would wait."""
+    # The models that it needs are there now, and were not when this module was imported.
+    from builds.messaging.publishers import publisher
+
+    publisher()

@@ -12,6 +12,9 @@ class Arch(models.Model):
 
     name = models.CharField(max_length=64, unique=True)
 
+    class Meta:
+        verbose_name = "architecture"
+
     def __str__(self) -> str:
         return self.name
 

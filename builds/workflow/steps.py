@@ -205,9 +205,8 @@ def finalize(build_id: int, run: int) -> Outcome:
     result = build_system().finalize(as_module(build), nvrs)
     documents.store(build, result.modulemds)
     states = [BuildState.DONE] if build.scratch else [BuildState.DONE, BuildState.READY]
-    transitions.move(
-        build, *states, run=run, topdir=result.topdir, cg_build_koji_tag=result.content_tag or None
-    )
+    found = {"topdir": result.topdir, "cg_build_koji_tag": result.content_tag or None}
+    transitions.move(build, *states, run=run, phase=Phase.DONE, **found)
     return None
 
 
