@@ -18,18 +18,17 @@ from django.utils import timezone
 
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Sweep, TaskCrash, Wait
+from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, TaskCrash, Wait
 from builds.observing import context
 from builds.services import components, slots
 from builds.services.systems import build_system
 from builds.workflow import cleaning, graph
+from builds.workflow.lease import Lease
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: a sweep that holds its lease longer than this (seconds) was killed
-LEASE = 300
 #: submissions asked about in one call of the build system
 CHUNK = 1000
 #: how long messages that were published are kept for the operators
@@ -192,24 +191,18 @@ def run(name: str) -> bool:
 
     :return: whether it ran.
     """
-    now = timezone.now()
-    Sweep.objects.get_or_create(name=name)
-    free = Q(leased_until=None) | Q(leased_until__lt=now)
-    lease = now + timedelta(seconds=LEASE)
-    row = Sweep.objects.filter(name=name)
-    if not row.filter(free).update(leased_until=lease, started_at=now):
+    lease = Lease(name)
+    if not lease.take():
         return False
     result, error = {}, ""
     try:
-        result = SWEEPS[name]()
+        with lease:
+            result = SWEEPS[name]()
     except Exception as failure:
         error = "".join(traceback.format_exception_only(failure)).strip()
         raise
     finally:
-        # Only the holder of the lease reports: one that was overtaken has nothing to say.
-        row.filter(leased_until=lease).update(
-            leased_until=None, finished_at=timezone.now(), result=result, error=error
-        )
+        lease.end(finished_at=timezone.now(), result=result, error=error)
     return True
 
 

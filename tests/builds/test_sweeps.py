@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -176,6 +177,23 @@ def test_the_lease_of_a_killed_sweep_runs_out(monkeypatch: pytest.MonkeyPatch) -
     assert not sweeps.run("outbox")
     Sweep.objects.update(leased_until=timezone.now() - timedelta(seconds=5))
     assert sweeps.run("outbox")
+
+
+def test_a_slow_sweep_keeps_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builds.workflow.lease.SECONDS", 0.6)
+    runs: list[bool] = []
+
+    def slow() -> dict[str, int]:
+        for _ in range(6):
+            time.sleep(0.2)
+            runs.append(sweeps.run("outbox"))
+        return {"builds": 1}
+
+    monkeypatch.setitem(sweeps.SWEEPS, "outbox", slow)
+    assert sweeps.run("outbox")
+    assert runs == [False] * 6
+    row = Sweep.objects.get(name="outbox")
+    assert (row.leased_until, row.result) == (None, {"builds": 1})
 
 
 def test_what_went_wrong_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,18 @@ def run(base: Path, script: str, view: Path | None = None, **options: object) ->
     return code, log.read_text("utf-8", "replace")
 
 
+def environment(base: Path) -> dict[str, str]:
+    """In which anybody can import the sandbox: the checkout itself may be out of reach."""
+    for name in ("buildsys", "mbs", "scm"):
+        if not (base / "source" / name).exists():
+            shutil.copytree(HERE / name, base / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(base / "source"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
 def run_as_nobody(base: Path, script: str, view: Path | None = None) -> tuple[int, str]:
     """The same without privileges, with the system's Python: the tests' own may be out of reach."""
     if os.geteuid() != 0:
@@ -62,7 +74,7 @@ def run_as_nobody(base: Path, script: str, view: Path | None = None) -> tuple[in
     user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     done = subprocess.run(
         [*user, python, "-c", program, str(base), script, str(view or "")],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=environment(base),
         capture_output=True,
         text=True,
         timeout=60,
@@ -198,8 +210,7 @@ def test_folders_without_permissions_are_removed(base: Path) -> None:
         user = []
     program = f"from buildsys.local.sandbox import *; remove_tree(Path({str(folder)!r}))"
     python = "/usr/bin/python3" if user else sys.executable
-    environment = {"PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run([*user, python, "-c", program], env=environment, check=True, timeout=30, cwd="/")
+    subprocess.run([*user, python, "-c", program], env=environment(base), check=True, timeout=30, cwd="/")
     assert not folder.exists()
     assert base.exists()
 

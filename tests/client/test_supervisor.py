@@ -204,7 +204,10 @@ SCRIPT = """
 def start_supervisor(folder: Path, **more: object) -> tuple[subprocess.Popen[str], list[int]]:
     """A supervisor of its own, and the numbers of its two children."""
     command = (sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder))
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **more)  # type: ignore[call-overload]
+    # The tests themselves may have been started where Ctrl-C is ignored.
+    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    options = {"stdout": subprocess.PIPE, "text": True, **heeding, **more}
+    process = subprocess.Popen(command, **options)  # type: ignore[call-overload]
     files = [folder / "a", folder / "b"]
     wait_for(lambda: all(file.exists() and file.read_text().endswith("\n") for file in files))
     return process, [int(file.read_text()) for file in files]
