@@ -166,10 +166,9 @@ class ModuleBuildFilterSet(BuildFilterSet):
         return queryset.filter(**dict(zip(("name", "stream", "version", "context"), parts, strict=False)))
 
     def filter_rpm(self, queryset: QuerySet[ModuleBuild], name: str, value: str) -> QuerySet[ModuleBuild]:
-        """By an RPM that a build holds; one that no module holds filters nothing, as in the reference."""
+        """By an RPM that a build holds."""
         # A plus in a query string is a space, and no RPM's name has one.
-        tags = tags_holding(value.replace(" ", "+"))
-        return queryset.filter(koji_tag__in=tags) if tags else queryset
+        return queryset.filter(koji_tag__in=tags_holding(value.replace(" ", "+")))
 
     def filter_stream_version_lte(
         self, queryset: QuerySet[ModuleBuild], name: str, value: float
