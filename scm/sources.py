@@ -10,8 +10,6 @@ from posixpath import basename, dirname
 from types import TracebackType
 from urllib.parse import quote, urljoin, urlsplit
 
-import httpx
-
 from scm.errors import ScmError
 from scm.options import ScmOptions
 from scm.specs import SourceFile
@@ -55,6 +53,10 @@ class Lookaside(AbstractContextManager["Lookaside"]):
     """
 
     def __init__(self, options: ScmOptions) -> None:
+        # It takes a fifth of the start of a process, and most never ask a cache.
+        import httpx
+
+        self._away = httpx.HTTPError, httpx.InvalidURL
         self._addresses = dict(options.lookaside)
         self._client = httpx.Client(timeout=options.http_timeout, follow_redirects=False)
 
@@ -87,7 +89,7 @@ class Lookaside(AbstractContextManager["Lookaside"]):
         for _ in range(_REDIRECTS + 1):
             try:
                 status, location = self._head(url)
-            except (httpx.HTTPError, httpx.InvalidURL):
+            except self._away:
                 return None
             if status not in (301, 302, 303, 307, 308):
                 return {200: True, 404: False, 410: False}.get(status)

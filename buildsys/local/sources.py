@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
 from buildsys.base import BuildSystemError, Job
 from buildsys.local.runner import SOURCES, Inputs
 from scm.components import find_spec, read_sources_file
@@ -56,6 +54,8 @@ def _download(
     package: str, name: str, upload: Upload, folder: Path, url: ScmUrl, options: ScmOptions
 ) -> None:
     """Download a source, and keep it only if it has the digest that the repository names."""
+    import httpx
+
     with Lookaside(options) as lookaside:
         template = lookaside.template(url.repository)
     if not template or name.startswith(".") or "/" in name:
@@ -88,6 +88,8 @@ def _download(
 
 def _get(address: str, options: ScmOptions) -> Iterator[bytes]:
     """The content of a file of the cache; where redirects lead does not matter, its digest is checked."""
+    import httpx  # as in scm.sources: most processes never download
+
     size = 0
     with httpx.stream("GET", address, timeout=options.http_timeout, follow_redirects=True) as answer:
         answer.raise_for_status()

@@ -14,6 +14,7 @@ from mbs.errors import MBSError
 
 class Command(BaseCommand):
     help = "Record a module that was built elsewhere, such as a base module, as ready."
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help="its modulemd document, with name, stream and version")
