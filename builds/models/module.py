@@ -101,6 +101,8 @@ class ModuleBuild(models.Model):
     time_modified = models.DateTimeField(default=timezone.now)
     time_completed = models.DateTimeField(null=True, blank=True)
 
+    #: when it was submitted or, after a failure, resumed last
+    started_at = models.DateTimeField(default=timezone.now)
     run = models.PositiveIntegerField(default=0)
     batch = models.PositiveIntegerField(default=0)
     #: number of the last batch; batches are numbered from 1 without gaps

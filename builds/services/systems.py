@@ -16,7 +16,6 @@ from buildsys import registry
 from buildsys.base import BuildSystem, FindsRpms, Job, Module
 from mbs import macros
 from mbs.errors import InvalidInput, NotSupported
-from mbs.states import BuildState
 
 RUN_TASK = "builder.run"
 _RPM = re.compile(r"[^\s/@]+-[^\s/@-]+-[^\s/@-]+")
@@ -84,17 +83,8 @@ def as_module(build: ModuleBuild, *, groups: Mapping[str, tuple[str, ...]] | Non
         disttag=build.disttag,
         buildrequires=build.buildrequires,
         groups=groups or {},
-        since=_since(build),
+        since=build.started_at.timestamp(),
     )
-
-
-def _since(build: ModuleBuild) -> float:
-    """When a build was started, or resumed after a failure; 0 for one that is only planned."""
-    if build.pk is None:
-        return 0.0
-    starts = build.state_trace.filter(state__in=(BuildState.INIT, BuildState.WAIT)).order_by("-pk")
-    moment = starts.values_list("time", flat=True).first()
-    return moment.timestamp() if moment else 0.0
 
 
 def as_jobs(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[Job]:
