@@ -28,6 +28,7 @@ task_routes = {
 task_acks_late = True
 task_reject_on_worker_lost = True
 # With late acknowledgement a prefetched message would wait behind a long task although others are idle.
+# Steps of builds are short: workers that do nothing else are started with --prefetch-multiplier=4.
 worker_prefetch_multiplier = 1
 # No step waits for anything long (it parks): one that runs this long hangs.
 task_soft_time_limit = 240

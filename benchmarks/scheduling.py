@@ -131,7 +131,7 @@ def _run(builds: list[int]) -> None:
     while waiting.exists():
         if waiting.filter(state=BuildState.FAILED).exists():
             sys.exit(f"failed: {waiting.filter(state=BuildState.FAILED).first().state_reason}")
-        time.sleep(0.05)
+        time.sleep(0.25)  # looking costs what is measured
 
 
 @contextmanager
@@ -143,6 +143,7 @@ def _workers(folder: Path, number: int, environ: dict[str, str]) -> Iterator[Cou
             {f"MBS_{name}": value for name, value in environ.items()} | {"BENCH_COUNTS": reports},
             Path(reports) / "worker.log",
             concurrency=number,
+            prefetch=4,
             app="benchmarks.counting",
         )
         try:

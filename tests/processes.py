@@ -99,9 +99,11 @@ class Worker:
         app: str = "config.celery",
         beat: bool = False,
         level: str = "INFO",
+        prefetch: int = 1,
     ) -> None:
         self.log = log
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "-Q", queues, "-c", str(concurrency)]
+        command += [f"--prefetch-multiplier={prefetch}"]
         command += ["--without-gossip", "--without-mingle", "-l", level, "-n", f"{log.stem}@test"]
         if beat:
             command += ["-B", "-s", str(log.with_suffix(".beat"))]

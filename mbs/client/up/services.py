@@ -137,7 +137,10 @@ def programs(
         ),
         Program(
             "workflow",
-            (*worker, "--queues=workflow,sweeps", "--hostname=workflow@%h", "--concurrency=2"),
+            (
+                *(*worker, "--queues=workflow,sweeps", "--hostname=workflow@%h", "--concurrency=2"),
+                "--prefetch-multiplier=4",
+            ),
             needs=ready,
             says=WORKER_IS_READY,
         ),
