@@ -133,6 +133,7 @@ def _times(moment: datetime, modified: datetime, completed: datetime | None) -> 
         "time_modified": modified,
         "time_completed": completed,
         "progress_at": modified,
+        "started_at": moment,
     }
 
 
