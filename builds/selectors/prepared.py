@@ -6,10 +6,10 @@ every row, which together take longer than the database does for a page of a lis
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from types import SimpleNamespace
-from typing import Any
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -22,12 +22,26 @@ Row = tuple[Any, ...]
 _FIRST = -(10**12)
 
 
-class Record(SimpleNamespace):
-    """Some columns of a row of a model, by the names that the model gives them; ``id`` is one of them."""
+class Record:
+    """Some columns of a row of a model, by the names that the model gives them; ``id`` is the first."""
+
+    __slots__ = ()
+    id: int
 
     @property
     def pk(self) -> int:
-        return int(self.id)
+        return self.id
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+@cache
+def records(columns: tuple[str, ...]) -> Callable[[Row], Record]:
+    """Makes records of rows that have these columns."""
+    kind = type("Record", (Record, namedtuple("Columns", columns)), {"__slots__": ()})
+    return kind._make  # type: ignore[attr-defined, no-any-return]
 
 
 class Compiled:
@@ -105,4 +119,4 @@ class Listing:
         return self._records(self._pages[key].rows(self._pages[key].params))
 
     def _records(self, rows: Iterable[Row]) -> list[Record]:
-        return [Record(**dict(zip(self.columns, row, strict=True))) for row in rows]
+        return list(map(records(tuple(self.columns)), rows))

@@ -20,7 +20,7 @@ from builds.api.errors import LengthRequired, body_too_large
 from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
 from builds.api.serializers import LogMessageSerializer, StrictSerializer
-from builds.selectors.prepared import ByIds, Listing, Record
+from builds.selectors.prepared import ByIds, Listing, records
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
 #: an id in an address; a longer one is none, and no column could hold it
@@ -119,9 +119,7 @@ class BuildViewSet(ApiViewSet):
     def retrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """One item."""
         shape = parameters.shape(request)
-        rows = [
-            Record(**dict(zip(self.columns[shape], row, strict=True))) for row in self.by_id[shape]([int(pk)])
-        ]
+        rows = list(map(records(tuple(self.columns[shape])), self.by_id[shape]([int(pk)])))
         if not rows:
             raise self.not_found(pk)
         return Response(self.represent(rows, shape)[0])
