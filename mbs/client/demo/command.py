@@ -14,7 +14,7 @@ import click
 
 from mbs.client.address import Running, data_dir, running
 from mbs.client.builds import components_table, print_table
-from mbs.client.demo.example import EXAMPLES, Example, make_repositories
+from mbs.client.demo.example import EXAMPLES, document_path, make_repositories
 from mbs.client.demo.install import dnf_is_there, finished_module, installed_files, run
 from mbs.client.demo.service import failure, manage, service
 from mbs.client.display import duration, follow
@@ -40,11 +40,11 @@ def demo(keep: bool, data: str | None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # end as by Ctrl-C: the service is stopped first
     folder = data_dir(data)
-    example = make_repositories(folder / "demo")
+    document_path()  # misses the examples before anything is started
     say("Starting the service ...")
     with service(folder, keep=keep) as there:
         say(f"The service is at {there.base_url}; its data is in {folder}.")
-        build = build_example(there, folder, example)
+        build = build_example(there, folder)
         if build.succeeded:
             show_result(build, folder)
     if keep:
@@ -52,9 +52,10 @@ def demo(keep: bool, data: str | None) -> None:
     finish(SUCCESS if build.succeeded else BUILD_FAILED)
 
 
-def build_example(there: Running, folder: Path, example: Example) -> Build:
+def build_example(there: Running, folder: Path) -> Build:
     """Import the base module, submit the example, and show its builds to the end; answers the last state."""
     manage(there, "import_module", str(EXAMPLES / "modules" / "platform.yaml"))
+    example = make_repositories(folder / "demo")
     say(f"Submitting {example.commit.scmurl}")
     with Client(there.base_url, owner=getpass.getuser()) as client:
         body = {"scmurl": example.commit.scmurl, "branch": example.branch}

@@ -25,12 +25,9 @@ class Example:
     branch: str
 
 
-def make_repositories(target: Path) -> Example:
-    """Make or renew a repository for the module and one for each of its components.
+def document_path() -> Path:
+    """The module's document.
 
-    The module gets a new commit, hence a new version, each time; a component only when it changed.
-
-    :param target: folder of the repositories.
     :raises NotFound: when the examples are not there.
     """
     path = EXAMPLES / "modules" / NAME / f"{NAME}.yaml"
@@ -40,6 +37,18 @@ def make_repositories(target: Path) -> Example:
             code="no_examples",
             hint="The examples come with the source of the service: run this in a checkout.",
         )
+    return path
+
+
+def make_repositories(target: Path) -> Example:
+    """Make or renew a repository for the module and one for each of its components.
+
+    The module gets a new commit, hence a new version, each time; a component only when it changed.
+
+    :param target: folder of the repositories.
+    :raises NotFound: when the examples are not there.
+    """
+    path = document_path()
     document = parse_stream(path.read_text(), strict=True, name=NAME)
     for component in document.rpm_components.values():
         repository = target / "rpms" / component.name
