@@ -4,8 +4,10 @@
 
 PostgreSQL and Redis are started for the run. The messages of the double are handed to the consumer's own
 code, as the bus would. First: HTTP round trips from submission to ready of one module, without uploads and
-polls (how far a repository is), which are counted apart. Then: many modules at once with builds of 0 to 2 s,
-and how long waits outlived what they waited for: longer than a sweep's interval is an error.
+polls (how far a repository is), which are counted apart. Then: from the message that a build has ended to the
+hub being asked for the next thing, without the bus itself (``benchmarks.bus`` has that). Then: many modules
+at once with builds of 0 to 2 s, and how long waits outlived what they waited for: longer than a sweep's
+interval is an error.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from statistics import median, quantiles
 from typing import Any
 
 from benchmarks.lateness import Lateness
@@ -39,6 +42,7 @@ def main() -> None:
     )
     parser.add_argument("--components", type=int, nargs="*", default=[100, 200])
     parser.add_argument("--batches", type=int, default=5, help="besides that of the macros package")
+    parser.add_argument("--reactions", type=int, default=20, help="builds that are reacted to, of each kind")
     parser.add_argument("--modules", type=int, default=100)
     parser.add_argument("--size", type=int, default=20, help="components of each of many modules")
     parser.add_argument("--workers", type=int, default=2)
@@ -79,6 +83,8 @@ def main() -> None:
         try:
             for number in options.components:
                 print(round_trips(Path(folder), double, number, options), flush=True)
+            for kind, shape, places in (("build", 1, 1), ("tagBuild", options.reactions, 0)):
+                print(reactions(Path(folder), double, kind, (options.reactions, shape), places), flush=True)
             if options.modules:
                 print(load(Path(folder), double, options), flush=True)
         finally:
@@ -100,6 +106,47 @@ def round_trips(folder: Path, double: HubDouble, components: int, options: argpa
     return (
         f"{components:4} components in {options.batches} batches: {len(requests)} round trips, "
         f"{sum(map(len, requests))} calls; besides them {len(polls)} polls; {seconds:.1f} s"
+    )
+
+
+class _Requests(list[list[str]]):
+    """The log of a double that remembers when each request came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[tuple[float, list[str]]] = []
+
+    def append(self, methods: list[str]) -> None:
+        self.times.append((time.time(), methods))
+        super().append(methods)
+
+
+def reactions(folder: Path, double: HubDouble, method: str, shape: tuple[int, int], places: int) -> str:
+    """One build ends after the other: until the hub is asked for the next one, or to tag it.
+
+    :param shape: components and their batches.
+    :param places: how many components may build at once; 0: all.
+    """
+    from django.conf import settings
+
+    settings.MBS = settings.MBS.model_copy(update={"NUM_CONCURRENT_BUILDS": places})
+    ended: list[float] = []
+
+    def note(topic: str, body: dict[str, Any]) -> None:
+        if topic == "buildsys.build.state.change" and body["new"]:
+            ended.append(time.time())
+
+    double.books.listeners.append(note)
+    double.log = log = _Requests()
+    double.books.seconds["build"] = 1
+    with _Workers(folder, 2, environ={"MBS_NUM_CONCURRENT_BUILDS": str(places)}):
+        _run([_make(*shape)])
+    double.books.listeners.remove(note)
+    asked = [moment for moment, methods in log.times if method in methods]
+    delays = [1000 * (min(later) - begun) for begun in ended if (later := [t for t in asked if t > begun])]
+    return (
+        f"build ended to {method}: median {median(delays):.0f} ms, "
+        f"95 % {quantiles(delays, n=20)[-1]:.0f} ms ({len(delays)} measured)"
     )
 
 
