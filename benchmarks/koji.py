@@ -83,8 +83,9 @@ def main() -> None:
         try:
             for number in options.components:
                 print(round_trips(Path(folder), double, number, options), flush=True)
-            for kind, shape, places in (("build", 1, 1), ("tagBuild", options.reactions, 0)):
-                print(reactions(Path(folder), double, kind, (options.reactions, shape), places), flush=True)
+            number = options.reactions
+            for kind, shape, places in (("build", 1, 1), ("tagBuild", number, 0)) if number else ():
+                print(reactions(Path(folder), double, kind, (number, shape), places), flush=True)
             if options.modules:
                 print(load(Path(folder), double, options), flush=True)
         finally:
