@@ -63,17 +63,8 @@ class ModuleBuildDesk(Reasons, Desk):
     readonly_fields = ("components", "in_the_api", "document", "doing")
     #: what operators look for first
     first = (
-        *(
-            "state",
-            "state_reason",
-            "error_code",
-            "error_hint",
-            "components",
-            "in_the_api",
-            "owner",
-            "scratch",
-        ),
-        *("batch", "doing", "time_submitted", "time_modified", "time_completed"),
+        *("state", "state_reason", "error_code", "error_hint", "components", "in_the_api"),
+        *("owner", "scratch", "batch", "doing", "time_submitted", "time_modified", "time_completed"),
     )
 
     def get_search_results(
@@ -130,7 +121,7 @@ class ModuleBuildDesk(Reasons, Desk):
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, rows: QuerySet[ModuleBuild]) -> None:
-        self.carry_out(request, rows, "Canceled", cancellation.cancel)
+        self.carry_out(request, rows, "Canceled", cancellation.cancel_once)
 
     @admin.action(description="Retry: start failed builds again", permissions=["operate"])
     def retry(self, request: HttpRequest, rows: QuerySet[ModuleBuild]) -> None:

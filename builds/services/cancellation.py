@@ -39,11 +39,20 @@ def cancel(build: ModuleBuild, who: str) -> bool:
     )
     build.refresh_from_db()
     if not stopped and build.error_code != "canceled":
-        raise not_cancelable(build)
+        raise _not_cancelable(build)
     return stopped
 
 
-def not_cancelable(build: ModuleBuild) -> InvalidInput:
+def cancel_once(build: ModuleBuild, who: str) -> None:
+    """The same for somebody who wants to know whether they were the one.
+
+    :raises InvalidInput: when it has ended already, by being canceled too.
+    """
+    if not cancel(build, who):
+        raise _not_cancelable(build)
+
+
+def _not_cancelable(build: ModuleBuild) -> InvalidInput:
     """The error of canceling a build that is not on its way."""
     how = " (it was canceled)" if build.error_code == "canceled" else ""
     return InvalidInput(

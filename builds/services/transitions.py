@@ -105,10 +105,10 @@ def move(
             current = state
     now = timezone.now()
     fields |= {"state": int(current), "state_reason": reason, "time_modified": now, "progress_at": now}
-    if build.state == BuildState.FAILED:
-        fields["started_at"] = now
     if current in ACTIVE:
         fields |= {"error_code": "", "error_hint": "", "time_completed": None}
+        if build.state == BuildState.FAILED:
+            fields["started_at"] = now
     else:
         fields.setdefault("time_completed", now)
     with transaction.atomic():

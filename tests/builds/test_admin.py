@@ -87,6 +87,13 @@ def test_canceling_is_recorded_with_who_did_it(operator: Client) -> None:
     )
 
 
+def test_canceling_again_is_told_and_not_recorded(operator: Client) -> None:
+    build = module_build()
+    act(operator, "modulebuild", "cancel", build)
+    assert "it was canceled" in act(operator, "modulebuild", "cancel", build)
+    assert LogEntry.objects.count() == 1
+
+
 def test_a_failed_build_is_retried(operator: Client) -> None:
     build = module_build(state=BuildState.FAILED)
     act(operator, "modulebuild", "retry", build)

@@ -66,8 +66,7 @@ class ModuleBuildViewSet(BuildViewSet):
                 code="invalid_state",
                 hint='Send {"state": "failed"} to cancel the build: nothing else can be changed.',
             )
-        if not cancellation.cancel(build, who):
-            raise cancellation.not_cancelable(build)
+        cancellation.cancel_once(build, who)
         return Response(self.represent([build], Shape.VERBOSE)[0])
 
     @action(detail=True, methods=["post"])
