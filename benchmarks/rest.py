@@ -3,11 +3,12 @@
     python -m benchmarks.rest                 5,000 module builds of 10 components: requests per second
     python -m benchmarks.rest --grow          10,000 and 100,000 module builds: time of their pages, plans
 
-It starts a PostgreSQL and a gunicorn with two workers of its own, fills the database, asks from one
-connection, and stops everything. Columns: ``ms`` is the median; ``CPU ms`` what a request costs in the
-server's workers and in PostgreSQL; ``SQL`` its statements, counted in PostgreSQL; ``other`` the cores that
-unrelated processes used meanwhile (above 0.3 only CPU and SQL are worth keeping). With --grow, ``first`` is
-a page that nobody asked for before, and the others are medians of asking again.
+It starts a PostgreSQL and a web server with two workers of its own (uvicorn, as in production; with --wsgi
+gunicorn, as the reference was measured), fills the database, asks from one connection, and stops everything.
+Columns: ``ms`` is the median; ``CPU ms`` what a request costs in the server's workers and in PostgreSQL;
+``SQL`` its statements, counted in PostgreSQL; ``other`` the cores that unrelated processes used meanwhile
+(above 0.3 only CPU and SQL are worth keeping). With --grow, ``first`` is a page that nobody asked for
+before, and the others are medians of asking again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,11 +113,17 @@ def settings(database: str, port: int) -> dict[str, str]:
         "MBS_SYSTEM": "simulated",
         "MBS_DATABASE_URL": database,
         "MBS_BASE_URL": f"http://127.0.0.1:{port}",
+        "MBS_LOG_LEVEL": "warning",
     }
 
 
+#: two workers
+ASGI = ["uvicorn", "config.asgi:application", "--workers=2", "--no-access-log", "--port={port}"]
+WSGI = ["gunicorn", "config.wsgi", "--workers=2", "--worker-class=sync", "--bind=127.0.0.1:{port}"]
+
+
 @contextmanager
-def service(folder: Path | None, builds: int, components: int) -> Iterator[Server]:
+def service(folder: Path | None, builds: int, components: int, web: Sequence[str] = ASGI) -> Iterator[Server]:
     """PostgreSQL with a data set, and a server before it."""
     with postgres(folder) as (database, postgres_pid):
         port = free_port()
@@ -130,8 +137,8 @@ def service(folder: Path | None, builds: int, components: int) -> Iterator[Serve
             if folder is not None:
                 (folder / "filled").touch()
             print(f"{builds:,} builds of {components} components loaded in {time.time() - started:.0f} s")
-        command = [sys.executable, "-m", "gunicorn", "-w2", "-ksync", f"-b127.0.0.1:{port}", "config.wsgi"]
-        process = subprocess.Popen([*command, "--log-level=warning"], env=environment)
+        command = [sys.executable, "-m", *(part.format(port=port) for part in web), "--log-level=warning"]
+        process = subprocess.Popen(command, env=environment)
         try:
             server = Server(port, process.pid, database, postgres_pid)
             _wait(lambda: server.get("/about/"))
@@ -205,7 +212,8 @@ def wait_for_quiet(seconds: float) -> None:
 
 def measure_rates(arguments: argparse.Namespace) -> None:
     """The table of requests per second."""
-    with service(arguments.keep, arguments.builds, arguments.components) as server:
+    web = WSGI if arguments.wsgi else ASGI
+    with service(arguments.keep, arguments.builds, arguments.components, web) as server:
         statements = Statements(server.database)
         head = f"{'req/s':>7} {'ms':>7} {'p95':>7} {'CPU ms':>14} {'SQL':>4} {'kB':>5} {'other':>5}"
         print(f"{'':72} {head}  reference")
@@ -377,6 +385,7 @@ def main() -> None:
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep the database there, and use it again"
     )
+    parser.add_argument("--wsgi", action="store_true", help="serve with gunicorn's synchronous workers")
     parser.add_argument("--grow", action="store_true", help="compare a small with a large database")
     arguments = parser.parse_args()
     print("$ python -m benchmarks.rest", *sys.argv[1:], flush=True)

@@ -64,6 +64,8 @@ class Server(Group):
     """Host names under which requests are answered; empty: the one of BASE_URL."""
     BODY_LIMIT: Bytes = 10 * 1024 * 1024
     """Largest body of a request, in bytes."""
+    WEB_THREADS: Positive = 8
+    """Threads of a web process for reading, changing and files each; one may hold a database connection."""
     PER_PAGE_MAX: Positive = 100
     """Most items on one page of a list."""
     LOG_LEVEL: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = "info"

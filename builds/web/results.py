@@ -7,17 +7,14 @@ being worked on, and nothing that a browser would run.
 
 from __future__ import annotations
 
-import asyncio
 import mimetypes
 import os
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 from django.conf import settings
-from django.core.handlers.asgi import ASGIRequest
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -29,9 +26,13 @@ Response = TypeVar("Response", HttpResponse, FileResponse)
 HIDDEN = frozenset({"work", "views", "lock"})
 #: types that a browser shows without running anything; all others are sent as plain text or for saving
 HARMLESS = frozenset({"application/json", "application/x-rpm", "application/gzip", "application/zstd"})
-#: bytes of a file that are in memory at a time
-CHUNK = 1 << 18
 TEXTS = frozenset({".log", ".txt", ".yaml", ".yml", ".spec", ".xml", ".html", ".repo", ""})
+
+
+class File(FileResponse):
+    """Its ``block_size`` is in memory at a time."""
+
+    block_size = 1 << 18
 
 
 @reading_only
@@ -47,11 +48,7 @@ def results(request: HttpRequest, path: str = "") -> HttpResponse | FileResponse
         raise Http404 from None
     place, mode = Path(os.readlink(f"/proc/self/fd/{handle}")), os.fstat(handle).st_mode
     if stat.S_ISREG(mode) and _shown(place, root):
-        response = _file(handle, place.name)
-        if isinstance(request, ASGIRequest):
-            # Django would read all of it into memory first.
-            response.streaming_content = _chunks(response.file_to_stream)
-        return response
+        return _file(handle, place.name)
     try:
         if not stat.S_ISDIR(mode) or not _shown(place, root):
             raise Http404
@@ -72,18 +69,13 @@ def _shown(place: Path, root: Path) -> bool:
     return place.is_relative_to(root) and not any(_hidden(part) for part in place.relative_to(root).parts)
 
 
-def _file(handle: int, name: str) -> FileResponse:
+def _file(handle: int, name: str) -> File:
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     if Path(name).suffix in TEXTS:
         kind = "text/plain; charset=utf-8"
     elif kind not in HARMLESS:
         kind = "application/octet-stream"
-    return _guarded(FileResponse(os.fdopen(handle, "rb"), content_type=kind))
-
-
-async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(file.read, CHUNK):
-        yield chunk
+    return _guarded(File(os.fdopen(handle, "rb"), content_type=kind))
 
 
 def _guarded(response: Response) -> Response:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +7,6 @@ import pytest
 from celery import current_app
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from builds.api.limits import BodyLimit
 from builds.api.views import modules
 from builds.services.submission import SubmissionRequest
 from mbs.errors import Conflict, Forbidden, NotSupported, Problem, Unavailable, Unprocessable
@@ -221,21 +218,6 @@ def test_a_body_that_is_too_large_is_not_read(api: Api, option: Callable[..., No
 def test_a_body_must_say_how_large_it_is(api: Api) -> None:
     url = "/module-build-service/2/module-builds/"
     api.check(api.client.generic("POST", url, b"{}", headers={"Transfer-Encoding": "chunked"}), 411)
-
-
-def test_under_asgi_a_body_that_is_too_large_does_not_even_reach_django() -> None:
-    sent: list[dict[str, Any]] = []
-
-    async def application(*_: Any) -> None:
-        raise AssertionError("this was to be refused")
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "headers": [(b"content-length", b"101")]}
-    asyncio.run(BodyLimit(application, 100)(scope, None, send))
-    assert sent[0]["status"] == 413
-    assert json.loads(sent[1]["body"])["code"] == "body_too_large"
 
 
 @pytest.mark.parametrize(

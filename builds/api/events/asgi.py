@@ -14,9 +14,9 @@ from typing import Any
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from builds.api.asgi import Application, Message, Receive, Send
 from builds.api.events.cursor import Cursor
 from builds.api.events.feed import Feed, Hub
-from builds.api.limits import Application, Message, Receive, Send
 from builds.observing import context
 from builds.observing.requests import count, request_number
 from mbs.errors import InvalidInput
