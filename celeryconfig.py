@@ -52,9 +52,6 @@ result_serializer = "json"
 # Connections to the database are kept between tasks; ``config.celery`` drops the broken ones.
 CELERY_DB_REUSE_MAX = 10**9
 
-# Flower shows tasks by these events.
-worker_send_task_events = True
-task_send_sent_event = True
 # A process imports the client of the bus when it begins, which takes some seconds while others do so too.
 worker_proc_alive_timeout = 60
 # A process that leaked is replaced after this many tasks.
