@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 from django.conf import settings
 from fedora_messaging import api
-from fedora_messaging.config import conf
 from fedora_messaging.exceptions import BaseException as BusError
 from fedora_messaging.message import Message
 from fedora_messaging.twisted.factory import FedoraMessagingFactoryV2
@@ -27,7 +26,7 @@ from mbs_messages.base import URL_HEADER
 from builds.messaging import checking
 from builds.messaging.publishers import BusUnavailable
 from builds.models import OutboxMessage
-from mbs.errors import Problem
+from mbs.errors import ConfigurationError, Problem
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +54,13 @@ class FedoraPublisher:
 
     def __init__(self) -> None:
         reconnect_soon()
-        # That port is the consumer's, which has opened it before it publishes anything.
-        conf.update({"monitoring": {}})
         self._pid = os.getpid()
         self._away_until = 0.0
+        try:
+            checking.configuration()
+        except ConfigurationError as error:
+            # Not the end of whoever starts: messages wait until the file is mended.
+            log.error("%s %s", error.message, error.hint)
 
     def publish(self, messages: Sequence[OutboxMessage]) -> int:
         """See ``builds.messaging.publishers.Publisher``. Leaves off when half of ``OUTBOX_LEASE`` is over."""
@@ -72,7 +74,7 @@ class FedoraPublisher:
                 self._send(message)
             except Exception as error:
                 self._away_until = time.monotonic() + settings.MBS.OUTBOX_INTERVAL
-                told = isinstance(error, BusUnavailable | BusError)
+                told = isinstance(error, BusUnavailable | BusError | ConfigurationError)
                 log.warning("The bus did not take %s: %r", message, error, exc_info=not told)
                 if confirmed:
                     return confirmed
@@ -87,6 +89,7 @@ class FedoraPublisher:
         if self._pid != os.getpid():
             raise BusUnavailable("Messages were published before this process was forked.")
         kind, resource = _KINDS[row.topic]
+        checking.configuration()
         try:
             _publish(row, kind, resource)
         except ValidationError:

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import time
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from fedora_messaging.config import conf
 
-from builds.messaging.publishers import publisher
+from builds.messaging.publishers import BusUnavailable, publisher
 from tests.messaging.rabbitmq import RabbitMQ
+from tests.messaging.test_publisher import changes
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """A file for fedora-messaging that nobody has read; what was read before is back after the test."""
+    before, loaded = dict(conf) if conf.loaded else {}, conf.loaded
+    path = tmp_path / "bus.toml"
+    monkeypatch.setenv("FEDORA_MESSAGING_CONF", str(path))
+    conf.clear()
+    conf.loaded = False
+    yield path
+    conf.clear()
+    conf.loaded = True
+    conf.update(before)
+    conf.loaded = loaded
 
 
 @pytest.fixture
 def fedora(bus_config, settings):
     """The publisher of fedora-messaging."""
-    update = {"MESSAGING": "fedora-messaging", "MESSAGING_TIMEOUT": 2}
+    update = {"MESSAGING": "fedora-messaging", "MESSAGING_TIMEOUT": 2, "OUTBOX_INTERVAL": 0.0}
     settings.MBS = settings.MBS.model_copy(update=update)
     publisher.cache_clear()
     yield publisher()
@@ -72,6 +89,47 @@ def test_certificates_that_are_not_there_are_a_fault_of_the_configuration(fedora
     monkeypatch.setitem(conf, "tls", {"ca_cert": "/nowhere.pem", "certfile": None, "keyfile": None})
     (problem,) = fedora.examine()
     assert problem.code == "bus_configuration"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"amqp_url = ", "Failed to parse"),
+        (b"amqp_url = '\xff'", "codec"),
+        (b"amqp_urls = 'amqp://'", "amqp_urls"),
+        (b"bindings = [3]", "argument of type 'int'"),
+        (b"amqp_url = 3", "int"),
+        (b"amqp_url = 'amqps://127.0.0.1:1'\n[tls]", "certfile"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_a_problem_each_time_it_is_looked_at(
+    fedora, file: Path, content: bytes, said: str
+) -> None:
+    file.write_bytes(content)
+    for _ in range(2):
+        publisher.cache_clear()
+        out = StringIO()
+        with pytest.raises(CommandError, match=r"The bus \(fedora-messaging\) lacks 1 thing"):
+            call_command("doctor", stdout=out)
+        assert "The configuration of the bus cannot be used: " in out.getvalue()
+        assert said in out.getvalue()
+        assert f"Mend the file: {file}." in out.getvalue()
+
+
+def test_who_starts_with_such_a_file_logs_it_and_publishes_once_it_is_mended(
+    bus_config: Path, fedora, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_text("topic_prefix = ")
+    publisher.cache_clear()
+    starting = publisher()
+    (record,) = (each for each in caplog.records if each.levelname == "ERROR")
+    assert record.exc_info is None
+    assert str(file) in record.getMessage()
+    with pytest.raises(BusUnavailable, match="Failed to parse"):
+        starting.publish(changes(1))
+    file.write_text(bus_config.read_text())
+    assert starting.publish(changes(2)) == 2
 
 
 def test_messages_in_the_log_need_nothing() -> None:
