@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -17,13 +18,14 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from builds.services import health
 from mbs import errors
 from mbs.states import IllegalTransition
 
@@ -58,6 +60,8 @@ STATUSES: Mapping[type[errors.MBSError], int] = {
 }
 #: how a client is to prove who it is, by the setting AUTH_METHOD
 CHALLENGES = {"oidc": "Bearer", "kerberos": "Negotiate"}
+#: SQLite's words for a table or column that it lacks; PostgreSQL's error is of a class of its own
+_NO_SUCH_THING = re.compile(r"^no such (?:table|column)|has no column named")
 
 
 def handle(exc: Exception, context: Mapping[str, Any]) -> Response:
@@ -123,13 +127,23 @@ def _known(exc: Exception, context: Mapping[str, Any]) -> tuple[errors.MBSError 
             return errors.InvalidInput(str(exc.detail)), exc.status_code, {}
         case MultiPartParserError() | SuspiciousOperation():
             return errors.InvalidInput(f"The request cannot be read: {exc}"), 400, {}
-        case OperationalError() | InterfaceError():
-            log.error("The database is away: %s", exc)
-            away = errors.Unavailable(
-                "The database is away.", code="database_unavailable", hint="Nothing was recorded: try again."
-            )
-            return away, 503, {"Retry-After": "10"}
+        case ProgrammingError() | OperationalError() | InterfaceError():
+            return _of_database(exc)
     return None, 500, {}
+
+
+def _of_database(exc: Exception) -> tuple[errors.MBSError | None, int, dict[str, str]]:
+    """As ``_known``, of a fault of the database: it is older than the service, or away, or we erred."""
+    if isinstance(exc, ProgrammingError) or _NO_SUCH_THING.search(str(exc)):
+        older = health.outdated()
+        if older:
+            log.error("%s %s", older.message, older.hint)
+        return older, 503 if older else 500, {}
+    log.error("The database is away: %s", exc)
+    away = errors.Unavailable(
+        "The database is away.", code="database_unavailable", hint="Nothing was recorded: try again."
+    )
+    return away, 503, {"Retry-After": "10"}
 
 
 def method_not_allowed(method: str, path: str, allowed: Iterable[str]) -> MethodNotAllowed:

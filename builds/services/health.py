@@ -7,6 +7,7 @@ from datetime import timedelta
 from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -32,6 +33,20 @@ def require_broker() -> None:
         ) from error
 
 
+def outdated() -> Unavailable | None:
+    """The error of a database to which not all migrations of this version of the service were applied."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not plan:
+        return None
+    names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan)
+    return Unavailable(
+        f"The database is older than the service: it lacks the migrations {names}.",
+        code="database_outdated",
+        hint="Operators of the service run: mbs-manager migrate",
+    )
+
+
 def readiness() -> dict[str, str]:
     """What builds need to go on, by name: "ok", or what is wrong with it."""
     return {"database": _database(), "broker": _broker(), "worker": _worker(), "beat": _beat()}
@@ -41,9 +56,10 @@ def _database() -> str:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        older = outdated()
     except (DatabaseError, InterfaceError):
         return "away"
-    return "ok"
+    return f"{older.message} {older.hint}" if older else "ok"
 
 
 def _broker() -> str:
