@@ -179,6 +179,64 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        models.F("name"),
+                        models.F("stream"),
+                        django.db.models.functions.text.Length("version"),
+                        models.F("version"),
+                        name="module_nsv",
+                    ),
+                    models.Index(
+                        django.db.models.functions.text.Length("version"),
+                        models.F("version"),
+                        models.F("id"),
+                        name="module_version",
+                    ),
+                    models.Index(fields=["version", "id"], name="module_version_text"),
+                    models.Index(fields=["state", "progress_at"], name="module_progress"),
+                    models.Index(
+                        fields=[
+                            "id",
+                            "state",
+                            "owner",
+                            "scratch",
+                            "batch",
+                            "stream_version",
+                            "time_submitted",
+                            "time_modified",
+                            "time_completed",
+                        ],
+                        name="module_list",
+                    ),
+                    models.Index(fields=["name", "id"], name="module_name"),
+                    models.Index(fields=["stream", "id"], name="module_stream"),
+                    models.Index(fields=["context", "id"], name="module_context"),
+                    models.Index(fields=["state", "id"], name="module_state"),
+                    models.Index(fields=["owner", "id"], name="module_owner"),
+                    models.Index(fields=["koji_tag", "id"], name="module_koji_tag"),
+                    models.Index(fields=["cg_build_koji_tag", "id"], name="module_cg_build_koji_tag"),
+                    models.Index(fields=["scmurl", "id"], name="module_scmurl"),
+                    models.Index(fields=["new_repo_task_id", "id"], name="module_new_repo_task_id"),
+                    models.Index(fields=["stream_version", "id"], name="module_stream_version"),
+                    models.Index(fields=["build_context", "id"], name="module_build_context"),
+                    models.Index(fields=["build_context_no_bms", "id"], name="module_build_context_no_bms"),
+                    models.Index(fields=["runtime_context", "id"], name="module_runtime_context"),
+                    models.Index(fields=["time_submitted", "id"], name="module_time_submitted"),
+                    models.Index(fields=["time_modified", "id"], name="module_time_modified"),
+                    models.Index(fields=["time_completed", "id"], name="module_time_completed"),
+                    models.Index(fields=["batch", "id"], name="module_batch"),
+                    models.Index(fields=["scratch", "id"], name="module_scratch"),
+                    models.Index(fields=["rebuild_strategy", "id"], name="module_rebuild_strategy"),
+                    models.Index(fields=["error_code", "id"], name="module_error_code"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("name", "stream", "version", "context"), name="one_build_per_nsvc"
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Sweep",
@@ -276,6 +334,28 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["module_build", "batch"], name="component_batch"),
+                    models.Index(fields=["batch", "id"], name="component_batch_number"),
+                    models.Index(fields=["package", "id"], name="component_package"),
+                    models.Index(fields=["state", "id"], name="component_state"),
+                    models.Index(fields=["task_id", "id"], name="component_task_id"),
+                    models.Index(fields=["nvr", "id"], name="component_nvr"),
+                    models.Index(fields=["ref", "id"], name="component_ref"),
+                    models.Index(fields=["scmurl", "id"], name="component_scmurl"),
+                    models.Index(fields=["format", "id"], name="component_format"),
+                    models.Index(fields=["weight", "id"], name="component_weight"),
+                    models.Index(fields=["tagged", "id"], name="component_tagged"),
+                    models.Index(fields=["tagged_in_final", "id"], name="component_tagged_in_final"),
+                    models.Index(fields=["build_time_only", "id"], name="component_build_time_only"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("module_build", "package"), name="one_component_per_package"
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ComponentBuildTrace",
@@ -423,6 +503,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("published_at__isnull", True)),
+                        fields=["module_build", "id"],
+                        name="outbox_unpublished",
+                    ),
+                    models.Index(fields=["published_at"], name="outbox_published"),
+                ],
             },
         ),
         migrations.AddField(
@@ -466,6 +554,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["key"], name="wait_key"),
+                    models.Index(fields=["woken_at"], name="wait_woken"),
+                    models.Index(fields=["created_at"], name="wait_created"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="FinalModulemd",
@@ -494,64 +589,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["module_build", "batch"], name="component_batch"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["batch", "id"], name="component_batch_number"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["package", "id"], name="component_package"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["state", "id"], name="component_state"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["task_id", "id"], name="component_task_id"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["nvr", "id"], name="component_nvr"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["ref", "id"], name="component_ref"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["scmurl", "id"], name="component_scmurl"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["format", "id"], name="component_format"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["weight", "id"], name="component_weight"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["tagged", "id"], name="component_tagged"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["tagged_in_final", "id"], name="component_tagged_in_final"),
-        ),
-        migrations.AddIndex(
-            model_name="componentbuild",
-            index=models.Index(fields=["build_time_only", "id"], name="component_build_time_only"),
-        ),
-        migrations.AddConstraint(
-            model_name="componentbuild",
-            constraint=models.UniqueConstraint(
-                fields=("module_build", "package"), name="one_component_per_package"
-            ),
-        ),
-        migrations.AddIndex(
             model_name="buildrequirement",
             index=models.Index(fields=["required", "module_build"], name="requirement_required"),
         ),
@@ -560,159 +597,5 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("module_build", "required"), name="one_link_per_requirement"
             ),
-        ),
-        migrations.AddIndex(
-            model_name="outboxmessage",
-            index=models.Index(
-                condition=models.Q(("published_at__isnull", True)),
-                fields=["module_build", "id"],
-                name="outbox_unpublished",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="outboxmessage",
-            index=models.Index(fields=["published_at"], name="outbox_published"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(
-                models.F("name"),
-                models.F("stream"),
-                django.db.models.functions.text.Length("version"),
-                models.F("version"),
-                name="module_nsv",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(
-                django.db.models.functions.text.Length("version"),
-                models.F("version"),
-                models.F("id"),
-                name="module_version",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["version", "id"], name="module_version_text"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["state", "progress_at"], name="module_progress"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(
-                fields=[
-                    "id",
-                    "state",
-                    "owner",
-                    "scratch",
-                    "batch",
-                    "stream_version",
-                    "time_submitted",
-                    "time_modified",
-                    "time_completed",
-                ],
-                name="module_list",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["name", "id"], name="module_name"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["stream", "id"], name="module_stream"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["context", "id"], name="module_context"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["state", "id"], name="module_state"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["owner", "id"], name="module_owner"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["koji_tag", "id"], name="module_koji_tag"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["cg_build_koji_tag", "id"], name="module_cg_build_koji_tag"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["scmurl", "id"], name="module_scmurl"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["new_repo_task_id", "id"], name="module_new_repo_task_id"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["stream_version", "id"], name="module_stream_version"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["build_context", "id"], name="module_build_context"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["build_context_no_bms", "id"], name="module_build_context_no_bms"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["runtime_context", "id"], name="module_runtime_context"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["time_submitted", "id"], name="module_time_submitted"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["time_modified", "id"], name="module_time_modified"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["time_completed", "id"], name="module_time_completed"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["batch", "id"], name="module_batch"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["scratch", "id"], name="module_scratch"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["rebuild_strategy", "id"], name="module_rebuild_strategy"),
-        ),
-        migrations.AddIndex(
-            model_name="modulebuild",
-            index=models.Index(fields=["error_code", "id"], name="module_error_code"),
-        ),
-        migrations.AddConstraint(
-            model_name="modulebuild",
-            constraint=models.UniqueConstraint(
-                fields=("name", "stream", "version", "context"), name="one_build_per_nsvc"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="wait",
-            index=models.Index(fields=["key"], name="wait_key"),
-        ),
-        migrations.AddIndex(
-            model_name="wait",
-            index=models.Index(fields=["woken_at"], name="wait_woken"),
-        ),
-        migrations.AddIndex(
-            model_name="wait",
-            index=models.Index(fields=["created_at"], name="wait_created"),
         ),
     ]
