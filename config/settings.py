@@ -26,8 +26,9 @@ DEBUG = False
 ALLOWED_HOSTS = MBS.ALLOWED_HOSTS
 TESTING = "pytest" in sys.modules
 
+# The operators' desk is imported where the web site is (``config.urls``): nobody else needs it.
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -5,6 +5,8 @@ from builds.web import health, pages, results
 from builds.web.errors import failure, nothing_here
 from mbs.errors import Forbidden
 
+admin.autodiscover()
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("health/live", health.live),
