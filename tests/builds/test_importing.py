@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from builds.models import ModuleBuild
 from builds.selectors.universe import DatabaseUniverse
@@ -186,3 +189,21 @@ def test_other_modules_may_have_dashes_in_their_streams() -> None:
 def test_suffixes_of_streams_count_in_their_versions(option: Callable[..., Any]) -> None:
     option(STREAM_SUFFIXES={r".*\.z$": 0.1})
     assert import_module(base("el8.2.0.z"))[0].stream_version == pytest.approx(80200.1)
+
+
+def test_one_process_makes_the_tables_and_imports_files_in_their_order(tmp_path: Path) -> None:
+    files = tmp_path / "platform.yaml", tmp_path / "perl.yaml"
+    files[0].write_text(base().replace("version: 5", "version: 3"))
+    files[1].write_text(document())
+    said = StringIO()
+    call_command("prepare", *map(str, files), verbosity=0, stdout=said)
+    assert [build.name for build in ModuleBuild.objects.order_by("id")] == ["platform", "perl"]
+    assert "Module perl:5.30:5:c0ffee00 imported." in said.getvalue()
+
+
+def test_file_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
+    (tmp_path / "perl.yaml").write_text(document())
+    with pytest.raises(CommandError, match=r"perl\.yaml: .* not here. Import platform first"):
+        call_command("import_module", str(tmp_path / "perl.yaml"))
+    with pytest.raises(CommandError, match=r"nothing\.yaml cannot be read"):
+        call_command("import_module", str(tmp_path / "nothing.yaml"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from mbs.client.demo.command import while_it_runs
 from mbs.client.demo.example import make_repositories
 from mbs.client.demo.install import DnfFailed, finished_module, installed_files, run
 from mbs.client.demo.repositories import commit_tree
-from mbs.client.demo.service import ServiceFailed, service
+from mbs.client.demo.service import Service, ServiceFailed, service
 from mbs.client.watching import Snapshot
 from mbs.errors import NotFound
 from mbs.modulemd import parse_stream
@@ -92,8 +93,8 @@ def test_running_service_is_used_and_left_alone(server: FakeServer, tmp_path: Pa
     held = lock(tmp_path)
     there = Running(server.url, os.getpid(), str(tmp_path))
     publish(there)
-    with service(tmp_path, keep=False) as found:
-        assert found == there
+    with service(tmp_path, keep=False) as mine:
+        assert mine.ready() == there
     os.close(held)
 
 
@@ -102,8 +103,25 @@ def test_service_that_cannot_start_tells_the_end_of_its_log(
 ) -> None:
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(ServiceFailed, match="rpmbuild is not here"), service(tmp_path / "data", keep=False):
-        pytest.fail("it did start")
+    with (
+        service(tmp_path / "data", keep=False) as mine,
+        pytest.raises(ServiceFailed, match="rpmbuild is not here"),
+    ):
+        mine.ready()
+
+
+def test_released_service_is_not_asked_to_stop_twice(tmp_path: Path) -> None:
+    script = "trap 'echo asked; sleep 0.5 & wait; exit' TERM; echo runs; while :; do sleep 0.02; done"
+    with subprocess.Popen(("sh", "-c", script), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        mine = Service(tmp_path, [], process)
+        mine.release()
+        assert process.stdout.readline() == "asked\n"
+        assert process.poll() is None
+        mine.stop()
+        assert process.stdout.read() == ""
+        assert process.returncode == 0
 
 
 def finished(data: Path, dnf: str) -> Path:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from mbs.client.address import running
 from mbs.client.cli import main
+from mbs.client.demo.example import PLATFORM
 from mbs.client.demo.service import service
 
 
@@ -41,9 +42,14 @@ def test_it_serves_heals_and_leaves_nothing_running(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("MBS_SYSTEM", "simulated")
     data = tmp_path / "data folder"
     monkeypatch.setenv("MBS_DATA_DIR", str(data))
-    with service(data, keep=False) as there:
+    with service(data, keep=False, modules=[PLATFORM]) as mine:
+        there = mine.ready()
         answer = CliRunner().invoke(main, ["list"])
-        assert answer.exit_code == 0, answer.output
+        assert "platform:el9:1:00000000" in answer.output, answer.output
+        with service(data, keep=False, modules=[PLATFORM]) as same:
+            assert same.ready() == there
+            same.release()
+        assert running(data) == there
         words = ["redis-server", "uvicorn", "--queues=workflow,sweeps", "--queues=builds", "beat"]
         assert all(the_one(there.pid, word) for word in words)
         for word in ("redis-server", "uvicorn"):

@@ -30,6 +30,11 @@ def stop_me() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def stop_when(path: Path, text: str) -> None:
+    wait_for(lambda: text in path.read_text())
+    stop_me()
+
+
 def run(folder: Path, *programs: Program, on_ready: Callable[[], None] = stop_me) -> tuple[bool, list[str]]:
     """Run programs until ``on_ready`` has them stopped; answers the result and the log."""
     stream = io.StringIO()
@@ -84,6 +89,19 @@ def test_programs_start_when_what_they_need_is_ready_and_stop_before_it(tmp_path
         "worker ends",
         "broker ends",
     ]
+
+
+def test_program_that_starts_after_another_may_stop_after_it_too(tmp_path: Path) -> None:
+    trap = "trap '{1} echo {0} ends >>log; exit' TERM; echo {0} starts >>log; while :; do sleep 0.02; done"
+    web = shell(
+        "web", trap.format("web", "touch web;"), ready=lambda: "web" in (tmp_path / "log").read_text()
+    )
+    slow = "while [ ! -e web ]; do sleep 0.02; done;"
+    beat = shell("beat", trap.format("beat", slow), after=("web",), grace=30)
+    (tmp_path / "log").touch()
+    assert run(tmp_path, beat, web, on_ready=lambda: stop_when(tmp_path / "log", "beat starts"))[0]
+    log = (tmp_path / "log").read_text().splitlines()
+    assert log == ["web starts", "beat starts", "web ends", "beat ends"]
 
 
 def test_program_is_ready_when_it_says_so(tmp_path: Path) -> None:

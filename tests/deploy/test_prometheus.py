@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from mbs.client.address import Running
-from mbs.client.demo.example import EXAMPLES
-from mbs.client.demo.service import manage, service
+from mbs.client.demo.example import PLATFORM
+from mbs.client.demo.service import service
 from tests.deploy import queries
 from tests.gitrepos import git
 from tests.processes import free_port, wait_for
@@ -74,7 +74,6 @@ def ask(client: httpx.Client, query: str) -> list[Any]:
 
 def build(service: Running, folder: Path) -> None:
     """Let the service build a module of one package."""
-    manage(service, "import_module", str(EXAMPLES / "modules" / "platform.yaml"))
     repository = folder / "alpha"
     repository.mkdir()
     (repository / "alpha.spec").write_text("Name: alpha\nVersion: 1\nRelease: 1\nSummary: x\nLicense: MIT\n")
@@ -101,9 +100,12 @@ def test_every_query_is_answered_and_every_rule_is_evaluated(
     data = tmp_path / "data"
     for name, value in {"MBS_SYSTEM": "simulated", "MBS_DATA_DIR": str(data)}.items():
         monkeypatch.setenv(name, value)
-    with service(data, keep=False) as there, prometheus(tmp_path, there.base_url.split("/")[2]) as client:
+    with (
+        service(data, keep=False, modules=[PLATFORM]) as mine,
+        prometheus(tmp_path, mine.ready().base_url.split("/")[2]) as client,
+    ):
         wait_for(lambda: ask(client, 'up{job="mbs"} == 1'), 30, "the first scrape")
-        build(there, tmp_path)
+        build(mine.ready(), tmp_path)
         wait_for(
             lambda: ask(client, "sum(rate(mbs_reaction_seconds_count[5m])) > 0"), 30, "figures of the build"
         )

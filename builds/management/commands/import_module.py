@@ -1,8 +1,9 @@
-"""``mbs-manager import_module FILE``: record a module that was built elsewhere as ready."""
+"""``mbs-manager import_module FILE ...``: record modules that were built elsewhere as ready."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,26 @@ from mbs.errors import MBSError
 
 
 class Command(BaseCommand):
-    help = "Record a module that was built elsewhere, such as a base module, as ready."
+    help = "Record modules that were built elsewhere, such as a base module, as ready."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="its modulemd document, with name, stream and version")
+        parser.add_argument(
+            "files",
+            type=Path,
+            nargs="+",
+            metavar="file",
+            help="a modulemd document, with name, stream and version; base modules come first",
+        )
 
-    def handle(self, *_: Any, file: Path, **__: Any) -> None:
-        try:
-            _, messages = import_module(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file} cannot be read: {error}") from error
-        except MBSError as error:
-            raise CommandError(" ".join(filter(None, (f"{file}: {error.message}", error.hint)))) from error
-        for message in messages:
-            self.stdout.write(message)
+    def handle(self, *_: Any, files: Sequence[Path], **__: Any) -> None:
+        for file in files:
+            try:
+                _, messages = import_module(file.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError) as error:
+                raise CommandError(f"{file} cannot be read: {error}") from error
+            except MBSError as error:
+                said = " ".join(filter(None, (f"{file}: {error.message}", error.hint)))
+                raise CommandError(said) from error
+            for message in messages:
+                self.stdout.write(message)

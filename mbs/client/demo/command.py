@@ -14,9 +14,9 @@ import click
 
 from mbs.client.address import Running, data_dir, running
 from mbs.client.builds import components_table, print_table
-from mbs.client.demo.example import EXAMPLES, document_path, make_repositories
+from mbs.client.demo.example import PLATFORM, Example, document_path, make_repositories
 from mbs.client.demo.install import dnf_is_there, finished_module, installed_files, run
-from mbs.client.demo.service import failure, manage, service
+from mbs.client.demo.service import failure, service
 from mbs.client.display import duration, follow
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish
 from mbs.client.rest import Client
@@ -25,7 +25,7 @@ from mbs.client.up.command import DATA
 from mbs.client.watching import Snapshot, watch
 
 #: A demo is short: look often.
-INTERVAL = 0.5
+INTERVAL = 0.2
 
 
 @click.command(epilog=EXIT_CODES)
@@ -42,9 +42,13 @@ def demo(keep: bool, data: str | None) -> None:
     folder = data_dir(data)
     document_path()  # misses the examples before anything is started
     say("Starting the service ...")
-    with service(folder, keep=keep) as there:
+    with service(folder, keep=keep, modules=[PLATFORM]) as mine:
+        example = make_repositories(folder / "demo")
+        there = mine.ready()
         say(f"The service is at {there.base_url}; its data is in {folder}.")
-        build = build_example(there, folder)
+        build = build_example(there, folder, example)
+        if not keep:
+            mine.release()  # what was built is there, and dnf needs nothing else
         if build.succeeded:
             show_result(build, folder)
     if keep:
@@ -52,10 +56,8 @@ def demo(keep: bool, data: str | None) -> None:
     finish(SUCCESS if build.succeeded else BUILD_FAILED)
 
 
-def build_example(there: Running, folder: Path) -> Build:
-    """Import the base module, submit the example, and show its builds to the end; answers the last state."""
-    manage(there, "import_module", str(EXAMPLES / "modules" / "platform.yaml"))
-    example = make_repositories(folder / "demo")
+def build_example(there: Running, folder: Path, example: Example) -> Build:
+    """Submit the example, and show its builds to the end; answers the last state."""
     say(f"Submitting {example.commit.scmurl}")
     with Client(there.base_url, owner=getpass.getuser()) as client:
         body = {"scmurl": example.commit.scmurl, "branch": example.branch}

@@ -13,6 +13,8 @@ from mbs.modulemd import dump, parse_stream
 
 #: In a checkout; an installed package has none.
 EXAMPLES = HOME / "examples"
+#: The base module that it is built on.
+PLATFORM = EXAMPLES / "modules" / "platform.yaml"
 NAME = "greetings"
 RPM_BRANCH = "main"
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,23 +30,75 @@ class ServiceFailed(MBSError):
     code = "service_failed"
 
 
+class Service:
+    """The service on a data folder: the one that ran there, or one that was started.
+
+    :param modules: documents of modules that it is to know as ready.
+    :param process: the one that was started; None when it ran.
+    """
+
+    def __init__(self, data: Path, modules: Sequence[Path], process: subprocess.Popen[bytes] | None) -> None:
+        self._data = data
+        self._modules = modules
+        self._process = process
+        self._released = False
+
+    def ready(self) -> Running:
+        """Wait until it can be used.
+
+        :raises ServiceFailed: when it cannot be.
+        """
+        if self._process:
+            return _wait_until_ready(self._process, self._data)
+        found = running(self._data)
+        if found is None:
+            raise failure("ended", self._data)
+        if self._modules:
+            manage(found, "import_module", *map(str, self._modules))
+        return found
+
+    def release(self) -> None:
+        """Have it stop, if it was started here, while what does not need it goes on."""
+        if self._process and not self._released:
+            self._released = True  # asked twice it would end its programs in the middle of their work
+            self._process.terminate()
+
+    def stop(self) -> None:
+        """See it stopped, if it was started here."""
+        self.release()
+        if self._process:
+            try:
+                self._process.wait(STOP_TIME)
+            except subprocess.TimeoutExpired:
+                self._process.kill()  # its children die with it
+                self._process.wait()
+
+
 @contextmanager
-def service(data: Path, *, keep: bool) -> Iterator[Running]:
-    """The service on a data folder: the one that runs there, or a new one.
+def service(data: Path, *, keep: bool, modules: Sequence[Path] = ()) -> Iterator[Service]:
+    """The service on a data folder: the one that runs there, or a new one, which starts while the block runs.
 
     A new one writes its log to ``up.log`` and ends with this block, or with this process.
 
-    :param keep: leave it running.
-    :raises ServiceFailed: when it does not start.
+    :param keep: leave it running, unless the block fails.
+    :param modules: documents of modules that it is to know as ready.
     """
-    found = running(data)
-    if found:
-        yield found
-        return
+    mine = Service(data, modules, None if running(data) else _start(data, modules, keep=keep))
+    kept = False
+    try:
+        yield mine
+        kept = keep
+    finally:
+        if not kept:
+            mine.stop()
+
+
+def _start(data: Path, modules: Sequence[Path], *, keep: bool) -> subprocess.Popen[bytes]:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    options = [option for path in modules for option in ("--import", str(path))]
     with (data / LOG_FILE).open("wb") as log:
-        process = subprocess.Popen(
-            (sys.executable, "-m", "mbs.client", "up", "--data", str(data)),
+        return subprocess.Popen(
+            (sys.executable, "-m", "mbs.client", "up", "--data", str(data), *options),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -54,13 +106,6 @@ def service(data: Path, *, keep: bool) -> Iterator[Running]:
             start_new_session=True,  # Ctrl-C is for this process, which then stops the service
             preexec_fn=None if keep else die_with_parent(signal.SIGTERM),
         )
-    kept = False
-    try:
-        yield _wait_until_ready(process, data)
-        kept = keep
-    finally:
-        if not kept:
-            _stop(process)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], data: Path) -> Running:
@@ -69,7 +114,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data: Path) -> Running:
         found = running(data)
         if found and found.pid == process.pid:
             return found
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise failure("did not become ready" if process.returncode is None else "ended", data)
 
 
@@ -80,15 +125,6 @@ def failure(what: str, data: Path) -> ServiceFailed:
         "\n  ".join([f"The service {what}; the end of its log:", *lines[-LINES:]]),
         hint=f"The whole log is in {data / LOG_FILE}.",
     )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_TIME)
-    except subprocess.TimeoutExpired:
-        process.kill()  # its children die with it
-        process.wait()
 
 
 def manage(service: Running, *arguments: str) -> None:

@@ -7,13 +7,12 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from mbs.client.address import Running
 from mbs.client.demo.command import while_it_runs
-from mbs.client.demo.service import LOG_FILE, manage, service
+from mbs.client.demo.service import LOG_FILE, service
 from mbs.client.display import follow
 from mbs.client.local import earlier
 from mbs.client.local.plan import PLATFORM, Plan, Wish, host_platform, make_plan
@@ -67,25 +66,27 @@ def build_locally(wish: Wish, *, say: Say, progress: TextIO, root: Path = ROOT) 
     data = Path(tempfile.mkdtemp(prefix=f"{plan.name}-{stream}-", dir=root))
     os.environ.update({**OWN, "MBS_DATA_DIR": str(data), "MBS_SYSTEM": os.environ.get("MBS_SYSTEM", "local")})
     say(f"Everything about this build is in {data}; the log of the service is {LOG_FILE}.")
-    with service(data, keep=False) as there:
-        _make_known(there, data, plan, former)
-        with Client(there.base_url, owner=getpass.getuser()) as client:
-            ids = [int(build["id"]) for build in client.submit(plan.body)]
-            last = follow(while_it_runs(data, watch(client, ids, interval=INTERVAL)), progress)
-            for build in last.builds:
-                _tell(client, build, data, say)
+    known = list(_known(data, plan, former))
+    with (
+        service(data, keep=False, modules=known) as mine,
+        Client(mine.ready().base_url, owner=getpass.getuser()) as client,
+    ):
+        ids = [int(build["id"]) for build in client.submit(plan.body)]
+        last = follow(while_it_runs(data, watch(client, ids, interval=INTERVAL)), progress)
+        for build in last.builds:
+            _tell(client, build, data, say)
     return last.succeeded
 
 
-def _make_known(there: Running, data: Path, plan: Plan, former: Sequence[earlier.Earlier]) -> None:
-    """Import what the module is built on: base modules, and former builds with their RPMs."""
+def _known(data: Path, plan: Plan, former: Sequence[earlier.Earlier]) -> Iterator[Path]:
+    """The documents of what the module is built on: base modules, and former builds with their RPMs."""
     for number, stream in enumerate(plan.platforms):
         path = data / f"{PLATFORM}{number}.yaml"
         path.write_text(_BASE_MODULE.format(name=PLATFORM, stream=json.dumps(stream)))
-        manage(there, "import_module", str(path))
+        yield path
     for each in former:
         earlier.take_up(each, data)
-        manage(there, "import_module", str(each.document))
+        yield each.document
 
 
 def _tell(client: Client, build: Build, data: Path, say: Say) -> None:

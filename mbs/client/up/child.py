@@ -37,6 +37,7 @@ class Program:
     """What is to be run.
 
     :param needs: names of the programs that must be ready before it starts, and stop after it.
+    :param after: names of the programs that must be ready before it starts.
     :param once: it ends by itself, and is ready when it has ended well.
     :param ready: asked until it says yes.
     :param says: it is ready when it has written a line with this. Without both it is when it runs.
@@ -46,6 +47,7 @@ class Program:
     name: str
     argv: Sequence[str]
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     once: bool = False
     ready: Callable[[], bool] | None = None
     says: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -41,8 +41,16 @@ DATA = click.option(
     type=click.IntRange(1, 65535),
     help="Port of the web server. [default: the last one, else 8080 or the next that is free]",
 )
+@click.option(
+    "--import",
+    "modules",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+    help="Record a module that was built elsewhere, such as a base module, as ready; may be repeated.",
+)
 @click.option("--flower", is_flag=True, help="Run Flower too, which shows the workers and their tasks.")
-def up(data: str | None, port: int | None, flower: bool) -> None:
+def up(data: str | None, port: int | None, modules: tuple[Path, ...], flower: bool) -> None:
     """Run the whole service on this machine, until Ctrl-C.
 
     Web server, workers, timer and an embedded Redis, with an SQLite database in the data folder, and
@@ -51,12 +59,13 @@ def up(data: str | None, port: int | None, flower: bool) -> None:
     Exit codes: 0 stopped by request, 2 it runs already or the port is taken, 3 something is missing or
     could not be kept running.
     """
-    sys.exit(SUCCESS if run(data_dir(data), port, flower=flower) else TROUBLE)
+    sys.exit(SUCCESS if run(data_dir(data), port, modules=modules, flower=flower) else TROUBLE)
 
 
-def run(data: Path, port: int | None, *, flower: bool = False) -> bool:
+def run(data: Path, port: int | None, *, modules: Sequence[Path] = (), flower: bool = False) -> bool:
     """Run the service on a data folder; answers whether it ended by request.
 
+    :param modules: documents of modules to be recorded as ready.
     :param flower: with Flower.
     :raises MBSError: when it cannot start.
     """
@@ -74,6 +83,7 @@ def run(data: Path, port: int | None, *, flower: bool = False) -> bool:
             redis_port=redis_port,
             web=web,
             build_jobs=cores(os.environ),
+            modules=modules,
             flower_port=flower_port,
         )
         log = Log(sys.stdout, [program.name for program in children])

@@ -8,7 +8,7 @@ import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import mbs
@@ -109,12 +109,20 @@ def free_port() -> int:
 
 
 def programs(
-    data: Path, *, redis: Path, redis_port: int, web: socket.socket, build_jobs: int, flower_port: int = 0
+    data: Path,
+    *,
+    redis: Path,
+    redis_port: int,
+    web: socket.socket,
+    build_jobs: int,
+    modules: Sequence[Path] = (),
+    flower_port: int = 0,
 ) -> list[Program]:
-    """Broker, migration, web, workers and beat, and Flower.
+    """Broker, database, web, workers and beat, and Flower.
 
     :param redis: the server's program.
     :param build_jobs: local builds that run at once.
+    :param modules: documents of modules to be recorded as ready before anything else happens.
     :param flower_port: of Flower; 0: without it.
     """
     python = sys.executable
@@ -124,11 +132,11 @@ def programs(
     # Those who watch builds stay connected: they are not waited for.
     uvicorn = (f"--fd={web.fileno()}", "--lifespan=off", "--no-access-log", "--timeout-graceful-shutdown=2")
     port = web.getsockname()[1]
-    ready = ("redis", "migrate")
+    ready = ("redis", "prepare")
     flower = (*celery, "flower", f"--conf={HOME / 'config' / 'flower.py'}", f"--port={flower_port}")
     return [
         Program("redis", (str(redis), str(data / REDIS_CONFIGURATION)), ready=lambda: answers(redis_port)),
-        Program("migrate", (python, "manage.py", "migrate", "--no-input", "--skip-checks", "-v0"), once=True),
+        Program("prepare", (python, "manage.py", "prepare", "-v0", *map(str, modules)), once=True),
         Program(
             "web",
             (python, "-m", "uvicorn", "config.asgi:application", *uvicorn),
@@ -154,6 +162,7 @@ def programs(
             "beat",
             (*celery, "beat", "--loglevel=warning", "--pidfile=", f"--schedule={data / 'beat-schedule'}"),
             needs=ready,
+            after=("web", "workflow", "builds"),  # first those who are waited for
         ),
         *(
             [Program("flower", flower, needs=ready, ready=lambda: answers(flower_port))]

@@ -108,7 +108,6 @@ class Supervisor:
             self._stop("Nobody reads the log any more.")
 
     def _step(self) -> None:
-        self._relay()
         for slot in self._slots.values():
             self._look_after(slot)
         if self._asked and not self._stopping:
@@ -117,6 +116,7 @@ class Supervisor:
             self._stop_next()
         else:
             self._start_next()
+        self._relay()
 
     def _relay(self) -> None:
         for key, _ in self._selector.select(ROUND):
@@ -169,14 +169,14 @@ class Supervisor:
     def _start_next(self) -> None:
         for slot in self._slots.values():
             idle = slot.child is None and not (slot.program.once and slot.ready)
-            if idle and time.monotonic() >= slot.start_at and self._has_what_it_needs(slot):
+            if idle and time.monotonic() >= slot.start_at and self._may_start(slot):
                 self._start(slot)
         if not self._announced and all(slot.ready for slot in self._slots.values()):
             self._announced = True
             self._on_ready()
 
-    def _has_what_it_needs(self, slot: Slot) -> bool:
-        return all(self._slots[name].ready for name in slot.program.needs)
+    def _may_start(self, slot: Slot) -> bool:
+        return all(self._slots[name].ready for name in (*slot.program.needs, *slot.program.after))
 
     def _start(self, slot: Slot) -> None:
         slot.started = time.monotonic()
