@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from builds.selectors import deep
 
 Row = tuple[Any, ...]
+M = TypeVar("M", bound=Model)
 
 #: stands for the first id, one below it for the second, and so on; no id and no other parameter is so small
 _FIRST = -(10**12)
@@ -84,6 +85,18 @@ class ByIds:
 
     def _compile(self, vendor: str, count: int) -> Compiled:
         return Compiled(self.query([_FIRST - place for place in range(count)]))
+
+
+class Instances(Generic[M]):
+    """Objects of a model by their ids."""
+
+    def __init__(self, model: type[M]) -> None:
+        self._model = model
+        self._columns = [field.attname for field in model._meta.concrete_fields]
+        self._rows = ByIds(lambda ids: model._default_manager.filter(pk__in=ids).values_list(*self._columns))
+
+    def __call__(self, ids: Sequence[int]) -> list[M]:
+        return [self._model.from_db(connection.alias, self._columns, row) for row in self._rows(ids)]
 
 
 class Listing:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from builds import selectors
 from builds.models import ComponentBuild, ModuleBuild, Phase
+from builds.selectors.prepared import Instances
 from builds.services import arches, components, documents, reuse, slots, tagging, transitions
 from builds.services.systems import as_module, build_system
 from builds.workflow import canvas, graph
@@ -23,6 +24,8 @@ from buildsys.base import BuildSystemError
 from mbs.states import ACTIVE, BuildState, ComponentState
 
 log = logging.getLogger(__name__)
+
+_builds = Instances(ModuleBuild)
 
 
 def initialize(build_id: int, run: int) -> Outcome:
@@ -217,7 +220,7 @@ def _current(
 
     :raises Obsolete: a newer run has taken over, or the build has left this state or batch, or is no more.
     """
-    build = ModuleBuild.objects.filter(pk=build_id).first()
+    (build,) = _builds([build_id]) or [None]
     allowed = ACTIVE | {BuildState.DONE} if state is None else {state}
     if build is None or build.run != run or build.state not in allowed or batch not in (None, build.batch):
         raise Obsolete
