@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import billiard.pool
 from celery import Celery
 from celery.signals import task_prerun, worker_process_init
 from django.db import close_old_connections
@@ -12,6 +13,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("mbs", config_source="celeryconfig", set_as_current=True)
 app.autodiscover_tasks(["builds"])
+
+# A worker that is stopped forgets a task that it has just handed to a process. The process carries it out,
+# and then waits for the worker to read the result, which it never does: for as many tenths of a second.
+billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 30
 
 
 @task_prerun.connect

@@ -50,7 +50,7 @@ def test_every_child_of_a_worker_publishes(workers, bus_config, broker, queue):
         wait_for_state(build, BuildState.READY, 60)
     assert assert_all_told(broker, queue) == 0
     worker.process.terminate()
-    assert worker.process.wait(60) == 0
+    assert worker.process.wait(20) == 0
 
 
 def test_a_bus_that_is_killed_in_the_middle_holds_up_no_build_and_misses_no_message(
