@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from django.db import connections
 
 import config.celery  # noqa: F401
 from tests.processes import Redis
+
+
+def pytest_configure() -> None:
+    """End by SIGTERM as by Ctrl-C: what the tests have started ends too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,7 +61,10 @@ def server() -> Iterator[str]:
 
 def main(command: list[str]) -> int:
     with server() as url:
-        return subprocess.run(command, env={**os.environ, "MBS_DATABASE_URL": url}).returncode
+        process = subprocess.Popen(command, env={**os.environ, "MBS_DATABASE_URL": url})
+        # Whoever ends this program ends the command, and with it the server.
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        return process.wait()
 
 
 if __name__ == "__main__":

@@ -111,7 +111,8 @@ class Worker:
             self.process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, **environ},
+                # What it leaves behind when it is killed lies with its log.
+                env={**os.environ, "TMPDIR": str(log.parent), **environ},
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
