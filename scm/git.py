@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from scm.errors import ScmError
+from scm.folder import LockedFolder
 from scm.options import ScmOptions
 from scm.process import GitFailed, GitOutputTooLarge, GitRunner, GitTimeout
 from scm.urls import is_ref, parse_repository
@@ -87,7 +87,7 @@ class Repository(AbstractContextManager["Repository"]):
         self.url = address.url
         self._options = options
         self._attempts = 1 if address.transport == "file" else options.attempts
-        self._folder = tempfile.TemporaryDirectory(prefix="mbs-scm-", ignore_cleanup_errors=True)
+        self._folder = LockedFolder()
         try:
             self._git = GitRunner(Path(self._folder.name), address.transport, options)
         except GitFailed as error:

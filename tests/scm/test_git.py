@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from scm.git import Repository
 from scm.options import MIB, ScmOptions
 from scm.process import GitFailed
 from tests.gitrepos import commit, git, make_repo, url
+from tests.processes import ROOT
 from tests.scm.servers import git_http, http_answers, silent
 
 
@@ -165,6 +168,28 @@ def test_nothing_stays_on_disk(
         assert list((tmp_path / "temporary").iterdir())
         assert not list((tmp_path / "temporary").rglob("file"))
     assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one_but_not_what_others_use(
+    folder: Path, tmp_path: Path, options: ScmOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    code = "import os; from scm.folder import LockedFolder; f = LockedFolder(); os.kill(os.getpid(), 9)"
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"TMPDIR": str(place)}, check=False
+    )
+    (abandoned,) = place.iterdir()
+    with Repository(url(folder), options):
+        assert abandoned.exists()  # too young to be told from one that is about to be locked
+        for path in place.iterdir():
+            os.utime(path, (0, 0))
+        with Repository(url(folder), options) as repository:
+            assert not abandoned.exists()
+            assert len(list(place.iterdir())) == 2
+            assert repository.resolve("master")
+    assert not list(place.iterdir())
 
 
 def test_a_file_over_its_bound_is_refused(folder: Path, options: ScmOptions) -> None:
