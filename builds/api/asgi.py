@@ -14,13 +14,13 @@ import orjson
 from a2wsgi import WSGIMiddleware
 
 from builds.api import errors
+from builds.api.authentication import SAFE
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-SAFE = ("GET", "HEAD", "OPTIONS")
 _PRINTABLE = bytes(range(0x21, 0x7F)).decode()
 
 

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from builds.services.identity import Identity, identify
 from mbs.errors import MBSError
 
-#: methods that need no login, except in views whose ``private`` is true
+#: methods that change nothing; they need no login, except in views whose ``private`` is true
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 

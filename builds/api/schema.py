@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -175,7 +176,12 @@ def security_schemes() -> dict[str, dict[str, str]]:
 def document(version: str) -> dict[str, Any]:
     """The OpenAPI document of a version of the API, for the logins of this service."""
     options = settings.MBS
-    return _document(version, options.NO_AUTH, options.AUTH_METHOD)
+    with _making:
+        return _document(version, options.NO_AUTH, options.AUTH_METHOD)
+
+
+#: drf-spectacular loads its extensions when it is first used, and fails where two threads are first
+_making = threading.Lock()
 
 
 @lru_cache(maxsize=8)

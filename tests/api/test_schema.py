@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -153,6 +155,26 @@ def test_bodies_in_examples_are_understood(
     # Nobody may import or needs a token in this section.
     refused = {"scmurl_not_allowed", "no_commit", "import_not_allowed", "no_logins"}
     assert answer.status_code in (200, 201) or answer.json()["code"] in refused, answer.content
+
+
+def test_two_who_ask_first_do_not_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    making: list[str] = []
+
+    def make(self: object, **_: object) -> dict[str, Any]:
+        making.append("begun")
+        time.sleep(0.05)  # time enough for the others to begin
+        making.append("ended")
+        return {}
+
+    _document.cache_clear()
+    monkeypatch.setattr("builds.api.schema.SchemaGenerator.get_schema", make)
+    threads = [threading.Thread(target=document, args=["2"]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    _document.cache_clear()
+    assert making == ["begun", "ended"]
 
 
 def test_programs_get_the_document_and_people_a_page(api: Api) -> None:

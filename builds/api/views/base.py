@@ -16,6 +16,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from builds import representations
 from builds.api import pagination, parameters
+from builds.api.authentication import SAFE
 from builds.api.errors import LengthRequired, body_too_large
 from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
@@ -28,7 +29,6 @@ NUMBER = "[0-9]{1,18}"
 #: lists without filters that are kept: three shapes of each, in some orders
 MOST_LISTINGS = 200
 _LISTINGS: dict[tuple[Any, ...], Listing] = {}
-SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class ApiViewSet(GenericViewSet):
