@@ -26,6 +26,12 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def _kept_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between tasks of a worker no transaction is open; a test's own is taken for a broken connection."""
+    monkeypatch.setattr("config.celery.close_old_connections", lambda: None)
+
+
 @pytest.fixture
 def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """What was logged since, as JSON objects."""
