@@ -2,9 +2,10 @@
 
 All processes of a machine write into one folder (``PROMETHEUS_MULTIPROC_DIR``, by default ``metrics`` in
 the data folder), each into files of its own, and whoever is asked for the figures adds them up. So they are
-right whatever process is asked, they survive a process, and counting costs about a microsecond. Files of
-processes that ended stay: a sum that shrinks would look like a restart. What the database knows is not
-counted here: ``builds.selectors.figures`` reads it, the same on every machine.
+right whatever process is asked, they survive a process, and counting costs about a microsecond. What
+processes counted that ended is kept (``builds.observing.merging``): a sum that shrinks would look like a
+restart. What the database knows is not counted here: ``builds.selectors.figures`` reads it, the same on every
+machine.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 
 from django.conf import settings
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
-from prometheus_client.multiprocess import MultiProcessCollector
+
+from builds.observing.merging import AllProcesses
 
 #: whose fault it is that a module build failed (names of the reference)
 REASONS = ("user", "infra", "unspec")
@@ -108,5 +110,5 @@ def of_all_processes() -> CollectorRegistry:
     """A registry with the sums over all processes of this machine."""
     shared()
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    AllProcesses(registry)
     return registry

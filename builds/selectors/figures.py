@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
@@ -15,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, Wait
-from mbs.states import ACTIVE, BuildState, ComponentState
+from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 
 log = logging.getLogger(__name__)
 
@@ -67,14 +68,49 @@ def _of_database() -> Iterator[Family]:
     yield from _sweeps()
 
 
+class Ended:
+    """How many rows are in the states in which they stay, which are nearly all there are.
+
+    Counting a million takes 40 ms, so a count serves for a thousand times as long as it took.
+    """
+
+    def __init__(self, model: type[ModuleBuild] | type[ComponentBuild], states: Iterable[int]) -> None:
+        self.states = frozenset(states)
+        self._rows = model._default_manager.order_by().filter(state__in=self.states)
+        self.forget()
+
+    def forget(self) -> None:
+        """Count anew the next time."""
+        self._counts: dict[int, int] = {}
+        self._until = 0.0
+
+    def counts(self) -> dict[int, int]:
+        """State -> number of rows; without states that have none."""
+        begun = time.monotonic()
+        if begun >= self._until:
+            self._counts = dict(self._rows.values_list("state").annotate(Count("pk")))
+            now = time.monotonic()
+            self._until = now + 1000 * (now - begun)
+        return self._counts
+
+
+ENDED = {
+    ModuleBuild: Ended(ModuleBuild, (BuildState.FAILED, BuildState.READY, BuildState.GARBAGE)),
+    ComponentBuild: Ended(ComponentBuild, SETTLED),
+}
+
+
 def _by_state(
     name: str, what: str, model: type[ModuleBuild] | type[ComponentBuild], states: dict[str, int | None]
 ) -> Family:
     """How many rows there are in each state, 0 too; counted in the index of the state."""
-    counts = dict(model._default_manager.order_by().values_list("state").annotate(Count("pk")))
+    ended = ENDED[model]
+    counts = ended.counts()
     family = Family(name, f"{what} by state", labels=["state"])
     for word, number in states.items():
-        family.add_metric([word], counts.get(number, 0))
+        passing = number not in ended.states
+        count = model._default_manager.filter(state=number).count() if passing else counts.get(number, 0)
+        family.add_metric([word], count)
     return family
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from builds.observing import context, metrics
+from builds.selectors import figures
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +14,8 @@ def _own_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     """Figures that begin at nothing, and no context of an earlier test."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "metrics"))
     metrics.shared.cache_clear()
+    for ended in figures.ENDED.values():
+        ended.forget()
     context.begin()
     context._names.clear()
     yield

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -18,7 +20,7 @@ from django.utils import timezone
 from builds import dispatch
 from builds.messaging import outbox
 from builds.messaging.publishers import BusUnavailable, MemoryPublisher
-from builds.models import OutboxMessage, Sweep
+from builds.models import ComponentBuild, OutboxMessage, Sweep
 from builds.observing import metrics
 from builds.selectors import figures
 from builds.services import transitions
@@ -73,12 +75,25 @@ def test_what_several_processes_count_is_added_up_and_survives_them(ask: Any) ->
         " shared().received.inc(3); shared().requests.labels('GET', 'x', 200).inc(2);"
         " shared().reaction_seconds.labels('s').observe(0.3)"
     )
+    for processes in (2, 4):
+        for _ in range(2):
+            subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+        metrics.shared().received.inc()
+        assert ask("messaging_rx_total") == 3.5 * processes
+        assert ask('mbs_http_requests_total{method="GET",route="x",status="200"}') == 2 * processes
+        assert ask('mbs_reaction_seconds_bucket{le="0.1",step="s"}') == 0
+        assert ask('mbs_reaction_seconds_bucket{le="0.5",step="s"}') == processes
+        assert ask('mbs_reaction_seconds_count{step="s"}') == processes
+
+
+def test_of_processes_that_ended_no_more_files_stay_than_of_one(ask: Any, tmp_path: Path) -> None:
+    code = "import django; django.setup(); from builds.observing.metrics import shared; shared()"
     for _ in range(2):
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-    metrics.shared().received.inc()
-    assert ask("messaging_rx_total") == 7
-    assert ask('mbs_http_requests_total{method="GET",route="x",status="200"}') == 4
-    assert ask('mbs_reaction_seconds_bucket{le="0.5",step="s"}') == 2
+    assert ask("messaging_rx_total") == 0
+    names = {path.name for path in (tmp_path / "metrics").glob("*.db")}
+    mine = {f"{kind}_{os.getpid()}.db" for kind in ("counter", "histogram")}
+    assert names - mine == {"counter_ended.db"}
 
 
 def test_builds_and_components_are_counted_by_state(ask: Any) -> None:
@@ -92,6 +107,21 @@ def test_builds_and_components_are_counted_by_state(ask: Any) -> None:
     assert ask('mbs_components{state="complete"}') == 3
     assert ask('mbs_components{state="failed"}') == 1
     assert ask('mbs_components{state="none"}') == 1
+
+
+def test_what_ended_is_counted_again_only_after_a_while(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 100.5, 300.0, 700.0, 700.5])
+    ended = figures.Ended(ComponentBuild, [ComponentState.COMPLETE])
+    monkeypatch.setattr("builds.selectors.figures.time.monotonic", lambda: next(clock))
+    counts = []
+    for _ in range(3):
+        factories.module_build(state=BuildState.READY, components=1)
+        counts.append(ended.counts())
+    assert counts == [
+        {ComponentState.COMPLETE: 1},
+        {ComponentState.COMPLETE: 1},
+        {ComponentState.COMPLETE: 3},
+    ]
 
 
 def test_the_oldest_wait_of_each_kind_is_told(ask: Any) -> None:

@@ -1,0 +1,68 @@
+"""Figures of processes that ended, added up in one file for each kind.
+
+Else whoever is asked for the figures reads the files of all processes that there ever were.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from prometheus_client import Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_OF_PROCESS = re.compile(r"(counter|histogram)_(\d+)\.db")
+
+
+class AllProcesses(MultiProcessCollector):
+    """The sums over all processes of this machine. They must know each other by their process ids."""
+
+    def collect(self) -> Iterable[Metric]:
+        folder = Path(self._path)
+        # Who reads while files are being merged would count some of them twice.
+        with (folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _merge_ended(folder)
+            return super().collect()
+
+
+def _merge_ended(folder: Path) -> None:
+    ended = defaultdict(list)
+    for path in folder.iterdir():
+        found = _OF_PROCESS.fullmatch(path.name)
+        if found and not _lives(int(found[2])):
+            ended[found[1]].append(path)
+    for kind, paths in ended.items():
+        _merge(folder / f"{kind}_ended.db", paths)
+
+
+def _merge(target: Path, paths: Sequence[Path]) -> None:
+    """Add what is in some files to what is in ``target``, and remove them."""
+    sums: dict[str, float] = defaultdict(float)
+    for path in [target, *paths] if target.exists() else paths:
+        for key, value, _, _ in MmapedDict.read_all_values_from_file(path):
+            sums[key] += value
+    new = target.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    merged = MmapedDict(str(new))
+    for key, value in sums.items():
+        merged.write_value(key, value, 0.0)
+    merged.close()
+    new.replace(target)
+    for path in paths:
+        path.unlink()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
