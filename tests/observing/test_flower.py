@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery import current_app
+from celery.events.state import Task
 from django.contrib.auth.models import User
 from django.test import Client
+from flower import urls
+from flower.app import Flower
+from flower.options import default_options
+from tornado.httpclient import AsyncHTTPClient
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 
 from mbs.client.up import services
 from tests import factories
@@ -41,12 +51,8 @@ def test_others_reach_it_with_a_password_only(address: str, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("name", "args", "shown"),
     [
-        (
-            "workflow.tag_batch",
-            "(12, 1, 3)",
-            "(12, 1, 3) http://testserver/module-build-service/2/module-builds/12",
-        ),
-        ("workflow.prepare", "[12, 1]", "[12, 1] http://testserver/module-build-service/2/module-builds/12"),
+        ("workflow.tag_batch", "(12, 1, 3)", "(12, 1, 3) http://testserver/builds/12"),
+        ("workflow.prepare", "[12, 1]", "[12, 1] http://testserver/builds/12"),
         ("workflow.recover_lost", "(1795.25,)", "(1795.25,)"),
         ("builder.run", "(12,)", "(12,)"),
         ("workflow.prepare", None, None),
@@ -57,6 +63,27 @@ def test_a_step_says_where_its_build_is(
 ) -> None:
     format_task = configured(monkeypatch)["format_task"]
     assert format_task(SimpleNamespace(name=name, args=args)).args == shown
+
+
+def test_the_page_of_a_task_links_to_its_build_and_to_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(default_options.mockable(), "format_task", configured(monkeypatch)["format_task"])
+    foreign = "<b> http://elsewhere.example.com/builds/1"
+    task = Task("abc", name="workflow.tag_batch", args="(12, 1, 3)", kwargs=foreign, state="SUCCESS")
+    events = SimpleNamespace(state=SimpleNamespace(tasks={"abc": task}))
+
+    async def page() -> str:
+        app = Flower(options=default_options, capp=current_app, events=events, **urls.settings)
+        (socket,) = bind_sockets(0, "127.0.0.1")
+        server = HTTPServer(app)
+        server.add_socket(socket)
+        address = f"http://127.0.0.1:{socket.getsockname()[1]}/task/abc"
+        answer = await AsyncHTTPClient().fetch(address)
+        server.stop()
+        return answer.body.decode()
+
+    shown = asyncio.run(page())
+    assert '(12, 1, 3) <a href="http://testserver/builds/12">http://testserver/builds/12</a>' in shown
+    assert f">{escape(foreign)}<" in shown
 
 
 def test_the_names_of_the_configuration_are_options_of_flower(monkeypatch: pytest.MonkeyPatch) -> None:
