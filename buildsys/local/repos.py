@@ -44,11 +44,12 @@ def finish(
 
     :param nvrs: of the components; those that are not tagged into the module stay out.
     :param user: number of the user that rpmbuild becomes when the service runs as root.
-    :raises BuildSystemError: ``not_tagged`` when none of them is; also when a tool fails.
+    :raises BuildSystemError: ``not_tagged`` when there are components and none of them is; also when a tool
+        fails.
     """
     tagged = set(folder.nvrs("final"))
     files = folder.rpms("final", [nvr for nvr in nvrs if nvr in tagged])
-    if not files:
+    if nvrs and not files:
         raise BuildSystemError(
             f"{module.nsvc} holds no build.", code="not_tagged", hint="Tag its components first."
         )

@@ -94,7 +94,15 @@ def test_finishing_twice_leaves_the_repository_alone(bench: Bench) -> None:
     assert (repomd.stat().st_ino, repomd.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_module_without_builds_cannot_be_finished(bench: Bench) -> None:
+def test_a_module_without_components_is_a_repository_of_its_document(bench: Bench) -> None:
+    result = bench.system.finalize(bench.module, {})
+    assert parse_stream(result.modulemds["src"], strict=True).name == bench.module.name
+    folder = bench.root / "modules" / bench.module.tag / "repo"
+    assert list((folder / "repodata").glob("*modules.yaml*"))
+    assert not list(folder.glob("*.rpm"))
+
+
+def test_a_module_whose_builds_are_not_tagged_cannot_be_finished(bench: Bench) -> None:
     with pytest.raises(BuildSystemError) as caught:
         bench.system.finalize(bench.module, {"one": "one-1-1"})
     assert caught.value.code == "not_tagged"
