@@ -92,12 +92,11 @@ def test_programs_start_when_what_they_need_is_ready_and_stop_before_it(tmp_path
 
 
 def test_program_that_starts_after_another_may_stop_after_it_too(tmp_path: Path) -> None:
-    trap = "trap '{1} echo {0} ends >>log; exit' TERM; echo {0} starts >>log; while :; do sleep 0.02; done"
-    web = shell(
-        "web", trap.format("web", "touch web;"), ready=lambda: "web" in (tmp_path / "log").read_text()
-    )
-    slow = "while [ ! -e web ]; do sleep 0.02; done;"
-    beat = shell("beat", trap.format("beat", slow), after=("web",), grace=30)
+    runs = "trap '{1}; exit' TERM; echo {0} starts >>log; while :; do sleep 0.02; done"
+    end = "echo web ends >>log"
+    web = shell("web", runs.format("web", end), ready=lambda: "web" in (tmp_path / "log").read_text())
+    end = "until grep -q web.ends log; do sleep 0.02; done; echo beat ends >>log"
+    beat = shell("beat", runs.format("beat", end), after=("web",), grace=30)
     (tmp_path / "log").touch()
     assert run(tmp_path, beat, web, on_ready=lambda: stop_when(tmp_path / "log", "beat starts"))[0]
     log = (tmp_path / "log").read_text().splitlines()
