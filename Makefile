@@ -17,9 +17,12 @@ up: .venv/base
 flower: .venv/base
 	$(BIN)/python -m celery -A config.celery flower --conf=config/flower.py
 
+# Tests wait more than they compute. Not by file (--dist loadfile): that runs one of several tests of the same id.
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
+
 test: .venv/dev
-	$(BIN)/python -m pytest tests messages
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest $(ON_POSTGRESQL)
+	$(PYTEST) tests messages
+	$(BIN)/python -m tests.postgresql $(PYTEST) $(ON_POSTGRESQL)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def _start(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("MBS_")}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MBS_", "PYTEST_"))}
     return subprocess.run(
         [sys.executable, *command],
         env={**environ, "MBS_CONFIG_FILE": "", "DJANGO_SETTINGS_MODULE": "config.settings", **variables},
