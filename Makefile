@@ -17,12 +17,13 @@ up: .venv/base
 flower: .venv/base
 	$(BIN)/python -m celery -A config.celery flower --conf=config/flower.py
 
-# Tests wait more than they compute. Not by file (--dist loadfile): that runs one of several tests of the same id.
+# Two at a time: tests wait more than they compute. Not by file (--dist loadfile): that runs one of several tests of the same id.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
 test: .venv/dev
 	$(PYTEST) tests messages
-	$(BIN)/python -m tests.postgresql $(PYTEST) $(ON_POSTGRESQL)
+	$(BIN)/python -m tests.postgresql $(PYTEST) -m "not alone" $(ON_POSTGRESQL)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -m alone tests/workflow
 
 lint: .venv/dev
 	$(BIN)/ruff check .

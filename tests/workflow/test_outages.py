@@ -157,6 +157,7 @@ def restart_database() -> None:
     subprocess.run(start, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.alone
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="a file does not go away")
 def test_a_database_that_is_started_again(workers: Workers, tmp_path: Path) -> None:
     builds = several()
