@@ -32,16 +32,17 @@ class Pages(BasePagination):
         self.request = request
         self.page = positive(request, "page", 1)
         self.per_page = min(positive(request, "per_page", PER_PAGE), settings.MBS.PER_PAGE_MAX)
+        first = listing.first(self.per_page) if self.page == 1 and listing.whole else None
         started = time.perf_counter()
-        self.total = listing.count()
+        self.total = listing.count(first)
         self.counting_ms = (time.perf_counter() - started) * 1000
         self.pages = -(-self.total // self.per_page)
         self.display_page_controls = self.pages > 1
+        if first is not None:
+            return first
         offset = (self.page - 1) * self.per_page
         count = min(self.per_page, self.total - offset)
-        if count <= 0:
-            return []
-        return listing.page(offset, count, self.total)
+        return listing.page(offset, count, self.total) if count > 0 else []
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response(

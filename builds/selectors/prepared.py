@@ -6,21 +6,26 @@ every row, which together take longer than the database does for a page of a lis
 
 from __future__ import annotations
 
+import time
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import connection
 from django.db.models import Model, QuerySet
 
 from builds.selectors import deep
+from builds.selectors.statements import Row, Statement
 
-Row = tuple[Any, ...]
 M = TypeVar("M", bound=Model)
 
-#: stands for the first id, one below it for the second, and so on; no id and no other parameter is so small
+#: stands for the first value of lists of numbers, one below it for the second; no other parameter is so small
 _FIRST = -(10**12)
+#: seconds for which the number of rows of a table is kept while its newest row stays the same: one that was
+#: begun before that row and committed after it is counted that much later
+COUNT_KEPT = 1.0
 
 
 class Record:
@@ -45,46 +50,30 @@ def records(columns: tuple[str, ...]) -> Callable[[Row], Record]:
     return kind._make  # type: ignore[attr-defined, no-any-return]
 
 
-class Compiled:
-    """A query that ends in ``values_list``, as SQL for the database that is in use."""
+class ByValues:
+    """A query for the rows that belong to some values, of which only the number changes.
 
-    def __init__(self, queryset: QuerySet[Any, Any]) -> None:
-        compiler = queryset.query.get_compiler(connection=connection)
-        self.sql, self.params = compiler.as_sql()
-        # SQLite keeps times and truth values as text and numbers; both keep JSON as text.
-        columns = [column for column, _, _ in compiler.select[: compiler.col_count]]
-        self._converters = compiler.get_converters(columns)
-        self._convert = compiler.apply_converters
-
-    def rows(self, params: Sequence[Any]) -> Iterable[Row]:
-        """The rows for these parameters in place of ``params``."""
-        with connection.cursor() as cursor:
-            cursor.execute(self.sql, params)
-            rows: list[Row] = cursor.fetchall()
-        return map(tuple, self._convert(rows, self._converters)) if self._converters else rows
-
-
-class ByIds:
-    """A query for the rows that belong to some ids.
-
-    :param query: makes the query for a list of ids; it ends in ``values_list``.
+    :param query: makes the query for lists of values; it ends in ``values_list``.
+    :param kinds: of what the lists are, int or str.
     """
 
-    def __init__(self, query: Callable[[Sequence[int]], QuerySet[Any, Any]]) -> None:
+    def __init__(self, query: Callable[..., QuerySet[Any, Any]], *kinds: type[int | str]) -> None:
         self.query = query
-        self._compiled = lru_cache(maxsize=256)(self._compile)
+        self._kinds = kinds or (int,)
+        self._statement = lru_cache(maxsize=256)(self._translate)
 
-    def __call__(self, ids: Sequence[int]) -> Iterable[Row]:
-        """The rows for these ids, as ``values_list`` gives them."""
-        if not ids:
+    def __call__(self, *lists: Sequence[int | str]) -> Iterable[Row]:
+        """The rows for these lists, all of one length, as ``values_list`` gives them."""
+        if not lists[0]:
             return ()
-        compiled = self._compiled(connection.vendor, len(ids))
-        return compiled.rows(
-            [ids[_FIRST - each] if type(each) is int and each <= _FIRST else each for each in compiled.params]
-        )
+        return self._statement(connection.vendor, len(lists[0])).rows(list(chain(*lists)))
 
-    def _compile(self, vendor: str, count: int) -> Compiled:
-        return Compiled(self.query([_FIRST - place for place in range(count)]))
+    def _translate(self, vendor: str, count: int) -> Statement:
+        lists = [
+            [_FIRST - place if kind is int else f"\0{place}" for place in range(at * count, (at + 1) * count)]
+            for at, kind in enumerate(self._kinds)
+        ]
+        return Statement(self.query(*lists), list(chain(*lists)))
 
 
 class Instances(Generic[M]):
@@ -93,7 +82,9 @@ class Instances(Generic[M]):
     def __init__(self, model: type[M]) -> None:
         self._model = model
         self._columns = [field.attname for field in model._meta.concrete_fields]
-        self._rows = ByIds(lambda ids: model._default_manager.filter(pk__in=ids).values_list(*self._columns))
+        self._rows = ByValues(
+            lambda ids: model._default_manager.filter(pk__in=ids).values_list(*self._columns)
+        )
 
     def __call__(self, ids: Sequence[int]) -> list[M]:
         return [self._model.from_db(connection.alias, self._columns, row) for row in self._rows(ids)]
@@ -102,34 +93,53 @@ class Instances(Generic[M]):
 class Listing:
     """A list whose rows are shown as Records of some columns.
 
-    One without filters is kept and asked again and again (``kept``).
-
     :param queryset: what is in it, in its order.
     :param columns: names of columns; the first is ``id``.
+    :ivar whole: it has no filters, and is kept to be asked again and again.
     """
 
     def __init__(self, queryset: QuerySet[Any, Any], columns: Sequence[str]) -> None:
         self.queryset = queryset.values_list(*columns)
         self.columns = columns
-        self._pages: dict[tuple[str, int], Compiled] = {}
+        query = queryset.query
+        self.whole = not (query.where or query.distinct)
+        self._newest_first = query.order_by == ("-id",) and query.standard_ordering
+        self._counted: tuple[int, float, int] | None = None
+        self._pages: dict[tuple[str, int], Statement] = {}
 
-    def count(self) -> int:
-        """How many rows it has."""
-        query = self.queryset.query
-        if query.where or query.distinct:
-            return self.queryset.order_by().count()
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT COUNT(*) FROM {connection.ops.quote_name(query.get_meta().db_table)}")
-            return int(cursor.fetchone()[0])
+    def first(self, count: int) -> list[Record]:
+        """Its first ``count`` rows."""
+        key = connection.vendor, count
+        if key not in self._pages:
+            self._pages[key] = Statement(self.queryset[:count])
+        return self._records(self._pages[key].rows())
 
     def page(self, offset: int, count: int, total: int) -> list[Record]:
         """``count`` rows from ``offset`` on, of ``total``."""
-        if offset:
-            return self._records(deep.rows_at(self.queryset, offset, count, total))
-        key = connection.vendor, count
-        if key not in self._pages:
-            self._pages[key] = Compiled(self.queryset[:count])
-        return self._records(self._pages[key].rows(self._pages[key].params))
+        return (
+            self._records(deep.rows_at(self.queryset, offset, count, total)) if offset else self.first(count)
+        )
+
+    def count(self, first: Sequence[Record] | None = None) -> int:
+        """How many rows it has.
+
+        :param first: rows that it begins with, just read. Where the first is the newest of a whole table,
+            the number of rows is kept for ``COUNT_KEPT`` seconds while that stays the same.
+        """
+        if not self.whole:
+            return self.queryset.order_by().count()
+        if not (first and self._newest_first):
+            return self._count_table()
+        newest, now = first[0].id, time.monotonic()
+        if self._counted is None or self._counted[0] != newest or self._counted[1] < now:
+            self._counted = newest, now + COUNT_KEPT, self._count_table()
+        return self._counted[2]
+
+    def _count_table(self) -> int:
+        table = connection.ops.quote_name(self.queryset.model._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM {table}")
+            return int(cursor.fetchone()[0])
 
     def _records(self, rows: Iterable[Row]) -> list[Record]:
         return list(map(records(tuple(self.columns)), rows))

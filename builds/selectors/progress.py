@@ -10,7 +10,7 @@ from django.db.models import Count, Q
 
 from builds.models import ComponentBuild, LogMessage, ModuleBuild, ModuleBuildTrace, Wait
 from builds.selectors import related
-from builds.selectors.prepared import ByIds
+from builds.selectors.prepared import ByValues
 from builds.selectors.related import Waiting
 from mbs.states import ACTIVE, ComponentState
 
@@ -54,7 +54,7 @@ class Whole:
     messages: Sequence[LogMessage]
 
 
-_counts = ByIds(
+_counts = ByValues(
     lambda ids: (
         ComponentBuild.objects.filter(module_build__in=ids)
         .values("module_build_id")

@@ -7,9 +7,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
-from django.db.models import Count, F, Window
-from django.db.models.functions import RowNumber
+from django.db.models import (
+    CharField,
+    Count,
+    DateTimeField,
+    F,
+    IntegerField,
+    QuerySet,
+    Value,
+    Window,
+)
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast, RowNumber
 
 from builds.models import (
     BuildRequirement,
@@ -19,7 +28,7 @@ from builds.models import (
     ModuleBuildTrace,
     Wait,
 )
-from builds.selectors.prepared import ByIds, Row
+from builds.selectors.prepared import ByValues, Row
 from mbs.states import ACTIVE, ComponentState
 
 #: (time, state, reason)
@@ -44,9 +53,9 @@ class ModuleSurroundings:
     of ``BASE_MODULE_COLUMNS``.
     """
 
-    components: dict[int, list[tuple[Any, ...]]]
-    siblings: dict[int, list[int]]
-    waiting: dict[int, Waiting]
+    components: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
+    siblings: dict[int, list[int]] = field(default_factory=dict)
+    waiting: dict[int, Waiting] = field(default_factory=dict)
     traces: dict[int, list[Trace]] = field(default_factory=dict)
     virtual_streams: dict[int, list[str]] = field(default_factory=dict)
     base_modules: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
@@ -58,35 +67,28 @@ COMPONENT_COLUMNS = ("id", "format", "package", "task_id", "state", "state_reaso
 BASE_MODULE_COLUMNS = ("id", "state", "stream", "version", "name", "context", "stream_version")
 
 # The first column of each is what the rows are grouped by.
-_components = ByIds(
-    lambda ids: (
-        ComponentBuild.objects.filter(module_build__in=ids)
-        .order_by("module_build_id", "id")
-        .values_list("module_build_id", *COMPONENT_COLUMNS)
-    )
-)
-_module_traces = ByIds(
+_module_traces = ByValues(
     lambda ids: (
         ModuleBuildTrace.objects.filter(module_build__in=ids)
         .order_by("id")
         .values_list("module_build_id", "time", "state", "state_reason")
     )
 )
-_component_traces = ByIds(
+_component_traces = ByValues(
     lambda ids: (
         ComponentBuildTrace.objects.filter(component_build__in=ids)
         .order_by("id")
         .values_list("component_build_id", "time", "state", "state_reason")
     )
 )
-_virtual_streams = ByIds(
+_virtual_streams = ByValues(
     lambda ids: (
         ModuleBuild.virtual_streams.through.objects.filter(modulebuild__in=ids)
         .order_by("id")
         .values_list("modulebuild_id", "virtualstream__name")
     )
 )
-_base_modules = ByIds(
+_base_modules = ByValues(
     lambda ids: (
         BuildRequirement.objects.filter(module_build__in=ids)
         .order_by("id")
@@ -95,39 +97,68 @@ _base_modules = ByIds(
 )
 
 
-def _oldest_waits(column: str) -> ByIds:
-    """The oldest wait of each, and how many there are."""
+def _oldest_waits(column: str, ids: Sequence[int], *columns: str | Combinable) -> QuerySet[Any, Any]:
+    """The oldest wait of each, and how many there are (``count``)."""
     place = Window(RowNumber(), partition_by=F(column), order_by="id")
     count = Window(Count("id"), partition_by=F(column))
-    return ByIds(
-        lambda ids: (
-            Wait.objects.filter(**{f"{column}__in": ids})
-            .annotate(place=place, count=count)
-            .filter(place=1)
-            .values_list(column, "what", "created_at", "wakes_on", "count")
-        )
+    waits = Wait.objects.filter(**{f"{column}__in": ids}).annotate(place=place, count=count)
+    return waits.filter(place=1).values_list(*columns)
+
+
+_WAITING = ("what", "created_at", "wakes_on", "count")
+_module_waits = ByValues(lambda ids: _oldest_waits("module_build_id", ids, "module_build_id", *_WAITING))
+_component_waits = ByValues(
+    lambda ids: _oldest_waits("component_build_id", ids, "component_build_id", *_WAITING)
+)
+
+# What a row of ``_around`` is.
+_COMPONENT, _WAIT, _SAME_VERSION = range(3)
+
+
+def _read_around(ids: Sequence[int], names: Sequence[str], versions: Sequence[str]) -> QuerySet[Any, Any]:
+    """Components, oldest waits, and the builds of these names and versions, in the order of their ids.
+
+    Rows are what it is, the module build that it belongs to, its id, and what is shown of it. Which builds
+    are siblings is seen afterwards: a join of the table with itself would take the database five times as
+    long to plan as to carry out, and two builds of one version are mostly siblings.
+    """
+    no_text, no_number, no_time = (Value(None, field()) for field in (CharField, IntegerField, DateTimeField))
+    components = ComponentBuild.objects.filter(module_build__in=ids).values_list(
+        Value(_COMPONENT), "module_build_id", *COMPONENT_COLUMNS, no_time
     )
+    waits = _oldest_waits(
+        *("module_build_id", ids, Value(_WAIT), "module_build_id", "id"),
+        *("what", "wakes_on", "count", "run", "key", no_text, "created_at"),
+    )
+    builds = ModuleBuild.objects.filter(name__in=names, version__in=versions).values_list(
+        *(Value(_SAME_VERSION), F("id"), "id"),
+        *("name", "stream", no_number, Cast("scratch", IntegerField()), "version", no_text, no_time),
+    )
+    return components.union(waits, builds, all=True).order_by("id")
 
 
-_module_waits = _oldest_waits("module_build_id")
-_component_waits = _oldest_waits("component_build_id")
-
-# Which of them are siblings is seen here: a join of the table with itself would take the database five times
-# as long to plan as to carry out. Two builds of one version are mostly siblings.
-_SAME_VERSION = """
-SELECT id, name, stream, version, scratch FROM builds_modulebuild
-WHERE name IN ({}) AND version IN ({}) ORDER BY id
-"""
+_around = ByValues(_read_around, int, str, str)
 
 
 def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> ModuleSurroundings:
-    """Read what the default (at most 3 statements) or the verbose representation (6) adds to the rows."""
+    """Read what the default (one statement) or the verbose representation (4) adds to the rows."""
     ids = [build.pk for build in builds]
-    found = ModuleSurroundings(
-        components=_group(_components(ids)),
-        siblings=_siblings(builds),
-        waiting=module_waits(builds),
-    )
+    found = ModuleSurroundings()
+    families: dict[Row, list[int]] = {}
+    for row in _around(ids, [build.name for build in builds], [build.version for build in builds]):
+        if row[0] == _COMPONENT:
+            found.components.setdefault(row[1], []).append(row[2:9])
+        elif row[0] == _SAME_VERSION:
+            name, stream, _, scratch, version = row[3:8]
+            families.setdefault((name, stream, version, scratch), []).append(row[1])
+        else:
+            what, wakes_on, count = row[3:6]
+            found.waiting[row[1]] = Waiting(what, row[9], wakes_on, count)
+    for build in builds:
+        family = families.get((build.name, build.stream, build.version, build.scratch), ())
+        found.siblings[build.pk] = [other for other in family if other != build.pk]
+        if build.state not in ACTIVE:
+            found.waiting.pop(build.pk, None)
     if verbose:
         found.traces.update(_group(_module_traces(ids)))
         found.virtual_streams.update(
@@ -160,24 +191,3 @@ def _group(rows: Iterable[Row]) -> dict[int, list[Row]]:
     for row in rows:
         groups.setdefault(row[0], []).append(row[1:])
     return groups
-
-
-def _siblings(builds: Sequence[ModuleBuild]) -> dict[int, list[int]]:
-    """Ids of the builds that share name, stream, version and scratch flag with each."""
-    if not builds:
-        return {}
-    names, versions = (list({getattr(build, column) for build in builds}) for column in ("name", "version"))
-    places = [", ".join(["%s"] * len(values)) for values in (names, versions)]
-    families: dict[Row, list[int]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(_SAME_VERSION.format(*places), names + versions)
-        for build_id, *family in cursor.fetchall():
-            families.setdefault(tuple(family), []).append(build_id)
-    return {
-        build.pk: [other for other in families.get(_family(build), ()) if other != build.pk]
-        for build in builds
-    }
-
-
-def _family(build: ModuleBuild) -> Row:
-    return build.name, build.stream, build.version, build.scratch

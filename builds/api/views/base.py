@@ -21,7 +21,7 @@ from builds.api.errors import LengthRequired, body_too_large
 from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
 from builds.api.serializers import LogMessageSerializer, StrictSerializer
-from builds.selectors.prepared import ByIds, Listing, records
+from builds.selectors.prepared import ByValues, Listing, records
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
 #: an id in an address; a longer one is none, and no column could hold it
@@ -70,7 +70,7 @@ class BuildViewSet(ApiViewSet):
     filter_backends = (FilterBackend, OrderBackend)
     filterset_class: type[BuildFilterSet]
     columns: Mapping[Shape, Sequence[str]] = {}
-    by_id: Mapping[Shape, ByIds] = {}
+    by_id: Mapping[Shape, ByValues] = {}
     order_columns: Mapping[str, tuple[Any, ...]] = {}
     input_serializers: Mapping[str, type[StrictSerializer]] = {}
 
@@ -165,10 +165,10 @@ class BuildViewSet(ApiViewSet):
         return self.serializer_class.page(rows, shape, self.request)
 
 
-def by_id(queryset: QuerySet[Any, Any], columns: Mapping[Shape, Sequence[str]]) -> dict[Shape, ByIds]:
+def by_id(queryset: QuerySet[Any, Any], columns: Mapping[Shape, Sequence[str]]) -> dict[Shape, ByValues]:
     """Queries for single rows, by shape."""
     return {
-        shape: ByIds(lambda ids, names=names: queryset.filter(pk__in=ids).values_list(*names))
+        shape: ByValues(lambda ids, names=names: queryset.filter(pk__in=ids).values_list(*names))
         for shape, names in columns.items()
     }
 
