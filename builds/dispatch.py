@@ -18,11 +18,14 @@ from redis.exceptions import RedisError
 
 from builds.models import Wait
 from builds.observing.celery import WOKEN
+from builds.selectors.prepared import Instances
 
 log = logging.getLogger(__name__)
 
 #: what sending a task raises while the broker is away; a chord talks to Redis directly
 BROKER_AWAY = (OperationalError, RedisError)
+
+_waits = Instances(Wait, "key")
 
 
 def send(task: str, *args: int | float | str, countdown: float = 0) -> None:
@@ -67,4 +70,4 @@ def wake_waits(waits: Sequence[Wait]) -> None:
 
 
 def _wake(keys: list[str]) -> None:
-    wake_waits(list(Wait.objects.filter(key__in=keys)))
+    wake_waits(_waits(keys))

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.db import connection
-from django.db.models import Model, QuerySet
+from django.db.models import CharField, Model, QuerySet
 
 from builds.selectors import deep
 from builds.selectors.statements import Row, Statement
@@ -77,17 +77,43 @@ class ByValues:
 
 
 class Instances(Generic[M]):
-    """Objects of a model by their ids."""
+    """Objects of a model, found by the values of some columns.
 
-    def __init__(self, model: type[M]) -> None:
+    :param columns: what they are found by; its objects are those with one of the values in each.
+    :param parent: a foreign key whose object is read with each.
+    """
+
+    def __init__(self, model: type[M], *columns: str, parent: str = "") -> None:
         self._model = model
-        self._columns = [field.attname for field in model._meta.concrete_fields]
+        self._parent = parent
+        self._own = [field.attname for field in model._meta.concrete_fields]
+        names = list(self._own)
+        if parent:
+            self._parent_model: type[Model] = model._meta.get_field(parent).related_model
+            self._of_parent = [field.attname for field in self._parent_model._meta.concrete_fields]
+            names += [f"{parent}__{name}" for name in self._of_parent]
+        fields = [model._meta.get_field(column) for column in columns] or [model._meta.pk]
+        found_by = [f"{field.name}__in" for field in fields]
         self._rows = ByValues(
-            lambda ids: model._default_manager.filter(pk__in=ids).values_list(*self._columns)
+            lambda *lists: (
+                model._default_manager.filter(**dict(zip(found_by, lists, strict=True)))
+                .order_by("pk")
+                .values_list(*names)
+            ),
+            *(str if isinstance(field, CharField) else int for field in fields),
         )
 
-    def __call__(self, ids: Sequence[int]) -> list[M]:
-        return [self._model.from_db(connection.alias, self._columns, row) for row in self._rows(ids)]
+    def __call__(self, *lists: Sequence[int | str]) -> list[M]:
+        """The objects, in the order of their keys."""
+        return [self._made(row) for row in self._rows(*lists)]
+
+    def _made(self, row: Row) -> M:
+        own = len(self._own)
+        instance = self._model.from_db(connection.alias, self._own, row[:own])
+        if self._parent:
+            parent = self._parent_model.from_db(connection.alias, self._of_parent, row[own:])
+            setattr(instance, self._parent, parent)
+        return instance
 
 
 class Listing:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from django.db import transaction
-
 from builds import dispatch
 from builds.models import ComponentBuild
 from builds.observing import context
+from builds.selectors.prepared import Instances
 from builds.services import components
 from builds.services.systems import build_system
 from buildsys.base import BuildSystem, RunsBuilds, Submission
+from mbs.states import ComponentState
+
+_components = Instances(ComponentBuild, parent="module_build")
 
 
 def run(task_id: int) -> None:
@@ -18,21 +20,22 @@ def run(task_id: int) -> None:
     if not isinstance(system, RunsBuilds):
         raise TypeError(f"The build system {system.name} runs its builds itself.")
     key = system.run(task_id)
-    if key is None:
-        return
-    kind, _, number = key.partition(":")
-    with transaction.atomic():
-        # Before the messages about it go out, which may wait for the bus.
+    kind, _, number = (key or "").partition(":")
+    if kind == "component":
+        _record(system, int(number), task_id)
+    elif key:
         dispatch.wake(key)
-        if kind == "component":
-            _record(system, int(number), task_id)
 
 
 def _record(system: BuildSystem, component_id: int, task_id: int) -> None:
-    component = ComponentBuild.objects.select_related("module_build").filter(pk=component_id).first()
-    if component is None:
+    """Record what became of a component, and of those of its module that have ended meanwhile."""
+    (component,) = _components([component_id]) or [None]
+    if component is None or component.settled:
         return
+    build = component.module_build
+    beside = build.component_builds.filter(state=ComponentState.BUILDING).exclude(task_id=None)
+    tasks = dict(beside.values_list("pk", "task_id")) | {component.pk: task_id}
     # It may have ended before its submitter has stored the number of the submission.
     submission = {component.pk: Submission(task_id)}
-    with context.about(**context.of(component.module_build)):
-        components.record(component.module_build, [component.pk], system.statuses([task_id]), submission)
+    with context.about(**context.of(build)):
+        components.record(build, tasks, system.statuses(list(tasks.values())), submission)

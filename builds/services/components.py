@@ -78,12 +78,12 @@ def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> set[int]
         rows.update(submitting_until=None)
         raise
     known = [submission.status for submission in submissions.values() if submission.status]
-    ended = record(build, submissions.keys(), known, submissions)
+    ended = record(build, submissions.keys(), known, submissions, submitting=True)
     # Word of a build that ended before its number was recorded was for nobody.
     rest = {pk: submission for pk, submission in submissions.items() if not submission.status}
     if rest:
         statuses = build_system().statuses([submission.task_id for submission in rest.values()])
-        ended |= record(build, rest.keys(), statuses, rest)
+        ended |= record(build, rest.keys(), statuses, rest, submitting=True)
     return ended
 
 
@@ -98,6 +98,8 @@ def record(
     component_ids: Iterable[int],
     statuses: Iterable[TaskStatus],
     submissions: Mapping[int, Submission] | None = None,
+    *,
+    submitting: bool = False,
 ) -> set[int]:
     """Record what the build system says of components, and wake what waits for them.
 
@@ -106,6 +108,7 @@ def record(
 
     :param build: the module build of all these components.
     :param submissions: new ones, by component number.
+    :param submitting: the caller submits them, and looks at them again by itself: nothing is woken.
     :return: numbers of the components that this call ended.
     """
     known = {status.task_id: status for status in statuses}
@@ -132,8 +135,8 @@ def record(
         save_all(changed, _FIELDS)
         ComponentBuildTrace.objects.bulk_create(history)
         wanting = [c for c in changed if c.settled or c.task_id is None]
-        # Whoever submits a component looks at it again by itself.
-        dispatch.wake(c.wait_key for c in wanting if c.pk not in (submissions or {}))
+        if not submitting:
+            dispatch.wake(component.wait_key for component in wanting)
         if wanting:
             transaction.on_commit(slots.wake_next, robust=True)
         if history:

@@ -26,6 +26,8 @@ from mbs.states import ACTIVE, BuildState, ComponentState
 log = logging.getLogger(__name__)
 
 _builds = Instances(ModuleBuild)
+_components = Instances(ComponentBuild, parent="module_build")
+_members = Instances(ComponentBuild, "module_build", "batch")
 
 
 def initialize(build_id: int, run: int) -> Outcome:
@@ -67,7 +69,7 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
         _phase(build, Phase.DONE, Phase.STARTING, batch=after + 1)
     elif build.batch != after + 1 or build.phase != Phase.STARTING:
         raise Obsolete
-    members = list(build.component_builds.filter(batch=build.batch).order_by("-weight", "pk"))
+    members = sorted(_batch(build), key=lambda component: (-component.weight, component.pk))
     waiting = [component for component in members if component.state is None and not component.blocked]
     ended: set[int] = set()
     try:
@@ -85,7 +87,7 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
 
 def build_component(build_id: int, run: int, component_id: int) -> Outcome:
     """One component, from a slot to its end. What became of it is recorded by whoever learns it."""
-    component = ComponentBuild.objects.select_related("module_build").filter(pk=component_id).first()
+    (component,) = _components([component_id]) or [None]
     if component is None:
         raise Obsolete
     build = component.module_build
@@ -124,9 +126,9 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
     building = (Phase.STARTING, Phase.BUILDING)
     if build.phase not in building:
         return _unless_past(build, Phase.TAGGING)
-    members = build.component_builds.filter(batch=batch)
-    unfinished = list(members.exclude(state=ComponentState.COMPLETE).order_by("package"))
+    unfinished = [c for c in _batch(build) if c.state != ComponentState.COMPLETE]
     if unfinished:
+        unfinished.sort(key=lambda component: component.package)
         failed = [c for c in unfinished if c.state is not None] or unfinished
         raise BuildSystemError(
             "; ".join(f"{c.package}: {c.state_reason or c.state_name or 'never started'}" for c in failed),
@@ -142,7 +144,7 @@ def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
     build = _current(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.TAGGING:
         return _unless_past(build, Phase.REGENERATING)
-    if not tagging.tag(build, list(build.component_builds.filter(batch=batch))):
+    if not tagging.tag(build, _batch(build)):
         return Park(f"tag:{build.koji_tag}", f"batch {batch} is being tagged", "the build system's word")
     _phase(build, Phase.TAGGING, Phase.REGENERATING, new_repo_task_id=None)
     return None
@@ -225,6 +227,14 @@ def _current(
     if build is None or build.run != run or build.state not in allowed or batch not in (None, build.batch):
         raise Obsolete
     return build
+
+
+def _batch(build: ModuleBuild) -> list[ComponentBuild]:
+    """The components of the present batch."""
+    members = _members([build.pk], [build.batch])
+    for component in members:
+        component.module_build = build
+    return members
 
 
 def _unless_past(build: ModuleBuild, following: Phase) -> None:
