@@ -111,8 +111,8 @@ _component_waits = ByValues(
     lambda ids: _oldest_waits("component_build_id", ids, "component_build_id", *_WAITING)
 )
 
-# What a row of ``_around`` is.
-_COMPONENT, _WAIT, _SAME_VERSION = range(3)
+# What a row of ``_around`` is: words, since Django looks at each number once more.
+_COMPONENT, _WAIT, _SAME_VERSION = "component", "wait", "same version"
 
 
 def _read_around(ids: Sequence[int], names: Sequence[str], versions: Sequence[str]) -> QuerySet[Any, Any]:
