@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from celery import current_app
 from django.db import transaction
@@ -47,18 +48,22 @@ def advance(build_id: int) -> None:
     send("workflow.advance", build_id)
 
 
-def wake(keys: str | Iterable[str]) -> None:
-    """Send again what is parked under these keys. Harmless when nothing is, or when nothing changed."""
+def wake(keys: str | Iterable[str], *, again: bool = True) -> None:
+    """Send again what is parked under these keys. Harmless when nothing is, or when nothing changed.
+
+    :param again: also what was woken before.
+    """
     keys = [keys] if isinstance(keys, str) else list(keys)
     if keys:
-        transaction.on_commit(lambda: _wake(keys), robust=True)
+        transaction.on_commit(lambda: _wake(keys, again), robust=True)
 
 
 def wake_waits(waits: Sequence[Wait]) -> None:
     """Send these parked tasks again and note when."""
     if not waits:
         return
-    Wait.objects.filter(pk__in=[wait.pk for wait in waits]).update(woken_at=timezone.now())
+    _note_woken(waits, timezone.now())
+    unsent = []
     for wait in waits:
         signature = current_app.signature(wait.signature)
         # When it was woken, so that the task can tell how long it took to react.
@@ -67,7 +72,14 @@ def wake_waits(waits: Sequence[Wait]) -> None:
             signature.set(headers=headers).apply_async()
         except BROKER_AWAY as error:
             log.warning("%s stays parked, the broker is away: %s", wait, error)
+            unsent.append(wait)
+    if unsent:
+        _note_woken(unsent, None)
 
 
-def _wake(keys: list[str]) -> None:
-    wake_waits(_waits(keys))
+def _note_woken(waits: Sequence[Wait], moment: datetime | None) -> None:
+    Wait.objects.filter(pk__in=[wait.pk for wait in waits]).update(woken_at=moment)
+
+
+def _wake(keys: list[str], again: bool) -> None:
+    wake_waits([wait for wait in _waits(keys) if again or wait.woken_at is None])

@@ -269,7 +269,8 @@ class RunsBuilds(Protocol):
     def run(self, task_id: int) -> str | None:
         """Run one submission (or regeneration) to its end; answers the key to wake, or None.
 
-        Returns at once when the submission has ended, is running elsewhere, or is of an older attempt.
+        Returns at once when the submission has ended; None when it is unknown, is running elsewhere, or is
+        of an older attempt.
         """
 
 

@@ -34,7 +34,8 @@ class Pages(BasePagination):
         self.per_page = min(positive(request, "per_page", PER_PAGE), settings.MBS.PER_PAGE_MAX)
         first = listing.first(self.per_page) if self.page == 1 and listing.whole else None
         started = time.perf_counter()
-        self.total = listing.count(first)
+        all_read = first is not None and len(first) < self.per_page
+        self.total = len(first or ()) if all_read else listing.count(first or ())
         self.counting_ms = (time.perf_counter() - started) * 1000
         self.pages = -(-self.total // self.per_page)
         self.display_page_controls = self.pages > 1

@@ -11,7 +11,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from django.db import connection
 from django.db.models import CharField, Model, QuerySet
@@ -23,8 +23,10 @@ M = TypeVar("M", bound=Model)
 
 #: stands for the first value of lists of numbers, one below it for the second; no other parameter is so small
 _FIRST = -(10**12)
-#: seconds for which the number of rows of a table is kept while its newest row stays the same: one that was
-#: begun before that row and committed after it is counted that much later
+#: values of a query, and sizes of a list's first page, up to which and of which the SQL is kept
+MOST_VALUES, MOST_SIZES = 100, 8
+#: seconds for which the number of rows of a table is kept while its newest row stays the same: what is
+#: deleted, or was begun before that row and committed after it, is noticed that much later
 COUNT_KEPT = 1.0
 
 
@@ -60,13 +62,14 @@ class ByValues:
     def __init__(self, query: Callable[..., QuerySet[Any, Any]], *kinds: type[int | str]) -> None:
         self.query = query
         self._kinds = kinds or (int,)
-        self._statement = lru_cache(maxsize=256)(self._translate)
+        self._kept = lru_cache(maxsize=MOST_VALUES)(self._translate)
 
     def __call__(self, *lists: Sequence[int | str]) -> Iterable[Row]:
         """The rows for these lists, all of one length, as ``values_list`` gives them."""
         if not lists[0]:
             return ()
-        return self._statement(connection.vendor, len(lists[0])).rows(list(chain(*lists)))
+        statement = self._kept if len(lists[0]) <= MOST_VALUES else self._translate
+        return statement(connection.vendor, len(lists[0])).rows(list(chain(*lists)))
 
     def _translate(self, vendor: str, count: int) -> Statement:
         lists = [
@@ -80,7 +83,7 @@ class Instances(Generic[M]):
     """Objects of a model, found by the values of some columns.
 
     :param columns: what they are found by; its objects are those with one of the values in each.
-    :param parent: a foreign key whose object is read with each.
+    :param parent: a foreign key, never null, whose object is read with each.
     """
 
     def __init__(self, model: type[M], *columns: str, parent: str = "") -> None:
@@ -116,6 +119,14 @@ class Instances(Generic[M]):
         return instance
 
 
+class _Counted(NamedTuple):
+    """The number of rows while the newest of them is the same, until a moment (monotonic)."""
+
+    newest: int
+    until: float
+    number: int
+
+
 class Listing:
     """A list whose rows are shown as Records of some columns.
 
@@ -130,15 +141,15 @@ class Listing:
         query = queryset.query
         self.whole = not (query.where or query.distinct)
         self._newest_first = query.order_by == ("-id",) and query.standard_ordering
-        self._counted: tuple[int, float, int] | None = None
-        self._pages: dict[tuple[str, int], Statement] = {}
+        self._counted: _Counted | None = None
+        self._first = lru_cache(maxsize=MOST_SIZES)(self._translate)
 
     def first(self, count: int) -> list[Record]:
         """Its first ``count`` rows."""
-        key = connection.vendor, count
-        if key not in self._pages:
-            self._pages[key] = Statement(self.queryset[:count])
-        return self._records(self._pages[key].rows())
+        return self._records(self._first(connection.vendor, count).rows())
+
+    def _translate(self, vendor: str, count: int) -> Statement:
+        return Statement(self.queryset[:count])
 
     def page(self, offset: int, count: int, total: int) -> list[Record]:
         """``count`` rows from ``offset`` on, of ``total``."""
@@ -146,22 +157,22 @@ class Listing:
             self._records(deep.rows_at(self.queryset, offset, count, total)) if offset else self.first(count)
         )
 
-    def count(self, first: Sequence[Record] | None = None) -> int:
+    def count(self, first: Sequence[Record] = ()) -> int:
         """How many rows it has.
 
-        :param first: rows that it begins with, just read. Where the first is the newest of a whole table,
-            the number of rows is kept for ``COUNT_KEPT`` seconds while that stays the same.
+        :param first: rows that it begins with, just read. Where they begin with the newest of a whole table,
+            the number is kept for ``COUNT_KEPT`` seconds while that stays the same, unless they are all.
         """
+        if not (first and self.whole and self._newest_first):
+            return max(self._count(), len(first))
+        kept, newest, now = self._counted, first[0].id, time.monotonic()
+        if kept is None or kept.newest != newest or kept.until < now or kept.number <= len(first):
+            kept = self._counted = _Counted(newest, now + COUNT_KEPT, max(self._count(), len(first)))
+        return kept.number
+
+    def _count(self) -> int:
         if not self.whole:
             return self.queryset.order_by().count()
-        if not (first and self._newest_first):
-            return self._count_table()
-        newest, now = first[0].id, time.monotonic()
-        if self._counted is None or self._counted[0] != newest or self._counted[1] < now:
-            self._counted = newest, now + COUNT_KEPT, self._count_table()
-        return self._counted[2]
-
-    def _count_table(self) -> int:
         table = connection.ops.quote_name(self.queryset.model._meta.db_table)
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT COUNT(*) FROM {table}")

@@ -3,12 +3,14 @@
 A statement that is asked all the time is prepared (``PREPARE``): parsing and planning take longer than
 carrying out what most of them ask for. Only outside of transactions, which an error would end, and only as
 long as it works: behind a pooler of connections the next statement may meet another server process, that
-does not know the prepared one.
+does not know the prepared one. And only for a while: a plan is as old as the statistics that it was made of.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,12 +20,14 @@ from django.db.models import QuerySet
 
 Row = tuple[Any, ...]
 
-#: how often a statement is asked in this process before it is worth keeping, and how many a connection keeps
-ASKED_OFTEN, MOST_KEPT = 10, 100
+#: how often a statement is asked in this process before it is prepared
+ASKED_OFTEN = 10
+#: statements that a connection keeps, those that were asked last, and seconds after which one is planned anew
+MOST_KEPT, PLAN_LIFETIME = 50, 30.0
 #: there is no such statement; there is one of this name already; a migration has changed its columns
 _LOST = {"26000", "42P05", "0A000"}
-#: connection of psycopg2 -> names of what it keeps; None: nothing any more
-_KEPT: WeakKeyDictionary[Any, set[str] | None] = WeakKeyDictionary()
+#: connection of psycopg2 -> name of what it keeps -> when that was prepared; None: it keeps nothing any more
+_KEPT: WeakKeyDictionary[Any, OrderedDict[str, float] | None] = WeakKeyDictionary()
 
 
 class Statement:
@@ -61,15 +65,11 @@ class Statement:
         self._asked += 1
         if self._asked < ASKED_OFTEN or connection.vendor != "postgresql" or connection.in_atomic_block:
             return False
-        kept = _KEPT.setdefault(cursor.connection, set())
+        kept = _KEPT.setdefault(cursor.connection, OrderedDict())
         if kept is None:
             return False
         try:
-            if self._name not in kept:
-                if len(kept) >= MOST_KEPT:
-                    return False
-                cursor.execute(self._prepare(cursor))
-                kept.add(self._name)
+            self._keep(cursor, kept)
             cursor.execute(self._execute, values)
         except DatabaseError as error:
             if getattr(error.__cause__, "pgcode", None) not in _LOST:
@@ -77,6 +77,22 @@ class Statement:
             _KEPT[cursor.connection] = None
             return False
         return True
+
+    def _keep(self, cursor: Any, kept: OrderedDict[str, float]) -> None:
+        """Have the connection know this statement, by a plan that is not too old."""
+        now = time.monotonic()
+        prepared_at = kept.get(self._name)
+        if prepared_at is not None and prepared_at + PLAN_LIFETIME > now:
+            kept.move_to_end(self._name)
+            return
+        given_up = (
+            self._name if prepared_at is not None else next(iter(kept)) if len(kept) >= MOST_KEPT else None
+        )
+        if given_up:
+            del kept[given_up]
+            cursor.execute(f"DEALLOCATE {given_up}")
+        cursor.execute(self._prepare(cursor))
+        kept[self._name] = now
 
     def _prepare(self, cursor: Any) -> str:
         places = (

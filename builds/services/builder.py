@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+
 from builds import dispatch
 from builds.models import ComponentBuild
 from builds.observing import context
 from builds.selectors.prepared import Instances
 from builds.services import components
 from builds.services.systems import build_system
-from buildsys.base import BuildSystem, RunsBuilds, Submission
+from buildsys.base import BuildSystem, RunsBuilds, Submission, TaskState
 from mbs.states import ComponentState
 
+log = logging.getLogger(__name__)
+
 _components = Instances(ComponentBuild, parent="module_build")
+#: builds of the same module that are asked about beside one that has ended, those that began first
+MOST_BESIDE = 10
 
 
 def run(task_id: int) -> None:
@@ -30,12 +36,27 @@ def run(task_id: int) -> None:
 def _record(system: BuildSystem, component_id: int, task_id: int) -> None:
     """Record what became of a component, and of those of its module that have ended meanwhile."""
     (component,) = _components([component_id]) or [None]
-    if component is None or component.settled:
+    if component is None:
         return
+    with context.about(**context.of(component.module_build)):
+        if component.settled or component.pk not in _record_ended(system, component, task_id):
+            # Whoever recorded it may have died, or found no broker, before anything was woken.
+            dispatch.wake(component.wait_key, again=False)
+
+
+def _record_ended(system: BuildSystem, component: ComponentBuild, task_id: int) -> set[int]:
     build = component.module_build
     beside = build.component_builds.filter(state=ComponentState.BUILDING).exclude(task_id=None)
-    tasks = dict(beside.values_list("pk", "task_id")) | {component.pk: task_id}
-    # It may have ended before its submitter has stored the number of the submission.
-    submission = {component.pk: Submission(task_id)}
-    with context.about(**context.of(build)):
-        components.record(build, tasks, system.statuses(list(tasks.values())), submission)
+    begun = beside.order_by("time_started", "pk").values_list("task_id", "pk")[:MOST_BESIDE]
+    components_of = dict(begun) | {task_id: component.pk}
+    try:
+        statuses = system.statuses(list(components_of))
+    except Exception:
+        log.warning("Only build %s is asked about", task_id, exc_info=True)
+        statuses = system.statuses([task_id])
+    ended = [status for status in statuses if status.state is not TaskState.OPEN]
+    # A build may be complete before its submitter has stored its number. That of another attempt, which
+    # failed or was cancelled, must not be taken for it.
+    complete = {status.task_id for status in ended if status.state is TaskState.COMPLETE}
+    submission = {component.pk: Submission(task_id)} if task_id in complete else {}
+    return components.record(build, [components_of[status.task_id] for status in ended], ended, submission)

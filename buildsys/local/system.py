@@ -179,16 +179,17 @@ class LocalBuildSystem:
     # What a worker on the queue of builds asks: see ``buildsys.base.RunsBuilds``.
 
     def run(self, task_id: int) -> str | None:
-        """Run a submission to its end, unless it ended, runs elsewhere, was started before or is outdated."""
+        """Run a submission to its end, unless it runs elsewhere, was started before or is outdated."""
         task = self._task(task_id)
         job = task.job()
-        if job is None or task.outcome():
+        if job is None:
             return None
         with lock(task.lock_file) as mine:
-            if not mine or task.outcome() or task.started()[0] is not None or self._outdated(job):
-                return None
-            task.start()
-            self._run(task, job)
+            if not task.outcome():
+                if not mine or task.started()[0] is not None or self._outdated(job):
+                    return None
+                task.start()
+                self._run(task, job)
         return job.wake_key
 
     def _run(self, task: TaskFolder, job: Job) -> None:

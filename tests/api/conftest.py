@@ -49,6 +49,12 @@ class Api:
         return answer
 
 
+@pytest.fixture(autouse=True)
+def _no_kept_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of rows are kept by the newest id, and rows of another test may have the same."""
+    monkeypatch.setattr("builds.api.views.base._LISTINGS", {})
+
+
 @pytest.fixture
 def api(db: None, client: Client) -> Api:
     client.raise_request_exception = False

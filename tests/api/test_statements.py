@@ -8,7 +8,6 @@ from django.db import connection, transaction
 from builds.models import ModuleBuild
 from builds.selectors import statements
 from builds.selectors.prepared import ByValues
-from tests.api.conftest import Api
 from tests.factories import module_build
 
 
@@ -86,33 +85,32 @@ class TestOnPostgreSQL:
             finally:
                 cursor.execute(kind, [length])
 
-    def test_a_connection_keeps_a_limited_number(
+    def test_a_connection_keeps_those_that_were_asked_last(
         self, names: ByValues, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(statements, "MOST_KEPT", 1)
+        monkeypatch.setattr(statements, "MOST_KEPT", 2)
+        for ids in ([1], [1, 2], [1], [1, 2, 3]):
+            often(names, ids)
+        assert sorted(text.count("$") for text in kept()) == [1, 3]
+
+    def test_a_plan_is_made_anew_after_some_time(
+        self, names: ByValues, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def made() -> str:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT prepare_time FROM pg_prepared_statements WHERE name LIKE 'mbs_%'")
+                [(moment,)] = cursor.fetchall()
+            return str(moment)
+
         often(names, [1])
-        often(names, [1, 2])
-        assert len(kept()) == 1
+        first = made()
+        names([1])
+        assert made() == first
+        monkeypatch.setattr(statements, "PLAN_LIFETIME", 0.0)
+        names([1])
+        assert made() > first
 
     def test_errors_of_the_database_stay_errors(self, names: ByValues) -> None:
         often(names, [1])
         with pytest.raises(Exception, match="out of range"):
             names([2**70])
-
-
-@pytest.mark.django_db
-def test_the_total_is_right_as_soon_as_there_is_a_new_build(api: Api) -> None:
-    for number in range(1, 4):
-        module_build()
-        assert api.get("module-builds/?per_page=1")["meta"]["total"] == number
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_total_is_right_soon_after_an_older_number_is_committed(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("builds.selectors.prepared.COUNT_KEPT", 0.0)
-    module_build(id=2)
-    assert api.get("module-builds/?per_page=1")["meta"]["total"] == 1
-    module_build(id=1)
-    assert api.get("module-builds/?per_page=1")["meta"]["total"] == 2

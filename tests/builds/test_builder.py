@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from celery.canvas import Signature
+from django.db import OperationalError
+from kombu.exceptions import OperationalError as BrokerAway
 
+from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild
 from builds.services import builder
 from builds.services.systems import as_jobs, build_system
+from buildsys.base import TaskStatus
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
 
@@ -67,6 +73,97 @@ def test_what_has_ended_beside_it_is_recorded_with_it(seconds: Callable[..., Non
     assert sorted(woken) == ["fails-two", "one"]
     builder.run(two.number)
     assert sorted(woken) == ["fails-two", "one"]
+
+
+class Killed(BaseException):
+    """Of a process that ends at this line."""
+
+
+@pytest.mark.parametrize("fault", [Killed, OperationalError])
+def test_what_was_recorded_but_not_woken_is_woken_by_the_next(
+    seconds: Callable[..., None],
+    woken: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: type[BaseException],
+) -> None:
+    build = module_build(state=BuildState.BUILD)
+    seconds(0.001)
+    one, two = submitted(build, "one"), submitted(build, "two")
+
+    def failing(*_: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch, suppress(Killed):
+        patch.setattr(dispatch, "_wake", failing)
+        builder.run(one.number)
+    assert states(build) == [ComponentState.COMPLETE] * 2
+    builder.run(two.number)
+    builder.run(one.number)
+    assert sorted(woken) == ["one", "two"]
+
+
+def test_what_no_broker_took_is_woken_by_the_next(
+    seconds: Callable[..., None], woken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = module_build(state=BuildState.BUILD)
+    seconds(0.001)
+    one, two = submitted(build, "one"), submitted(build, "two")
+
+    def failing(_: object) -> None:
+        raise BrokerAway("no broker")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Signature, "apply_async", failing)
+        builder.run(one.number)
+    builder.run(two.number)
+    assert woken == ["two"]
+
+
+def test_a_build_that_cannot_be_asked_about_keeps_none_back(
+    seconds: Callable[..., None], woken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = module_build(state=BuildState.BUILD)
+    seconds(0.001)
+    one, two = submitted(build, "one"), submitted(build, "two")
+    system = build_system()
+    ask = system.statuses
+
+    def statuses(numbers: list[int]) -> list[TaskStatus]:
+        if two.number in numbers:
+            raise ValueError("torn")
+        return ask(numbers)
+
+    monkeypatch.setattr(system, "statuses", statuses)
+    builder.run(one.number)
+    assert states(build) == [ComponentState.COMPLETE, ComponentState.BUILDING]
+    assert woken == ["one"]
+
+
+def test_only_some_are_asked_about_beside_one(
+    seconds: Callable[..., None], woken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = module_build(state=BuildState.BUILD)
+    seconds(3600)
+    many = [submitted(build, f"package{number}") for number in range(builder.MOST_BESIDE + 5)]
+    system, asked = build_system(), []
+    ask = system.statuses
+    monkeypatch.setattr(system, "statuses", lambda numbers: asked.extend(numbers) or ask(numbers))
+    monkeypatch.setattr(system, "run", lambda number: f"component:{many[-1].pk}")
+    builder.run(many[-1].number)
+    assert len(asked) == builder.MOST_BESIDE + 1
+
+
+def test_the_late_word_of_an_attempt_that_was_canceled_is_for_nobody(
+    seconds: Callable[..., None], woken: list[str]
+) -> None:
+    build = module_build(state=BuildState.BUILD)
+    seconds(0.2)
+    component = submitted(build, "one")
+    build_system().cancel([component.number])
+    time.sleep(0.2)  # until its time is over
+    ComponentBuild.objects.filter(pk=component.pk).update(attempt=2, task_id=None)
+    builder.run(component.number)
+    assert states(build) == [ComponentState.BUILDING]
 
 
 def test_a_build_may_end_before_its_number_is_recorded(

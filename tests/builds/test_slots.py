@@ -17,7 +17,7 @@ from tests.factories import component_build, module_build, wait
 def woken(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Keys that were woken."""
     keys: list[str] = []
-    monkeypatch.setattr(dispatch, "_wake", keys.extend)
+    monkeypatch.setattr(dispatch, "_wake", lambda woken, again: keys.extend(woken))
     return keys
 
 

@@ -27,7 +27,7 @@ from mbs.errors import Forbidden, InvalidInput, NotFound
 #: an id in an address; a longer one is none, and no column could hold it
 NUMBER = "[0-9]{1,18}"
 #: lists without filters that are kept: three shapes of each, in some orders
-MOST_LISTINGS = 200
+MOST_LISTINGS = 100
 _LISTINGS: dict[tuple[Any, ...], Listing] = {}
 
 
@@ -110,11 +110,12 @@ class BuildViewSet(ApiViewSet):
             return Listing(self.filter_queryset(self.queryset), self.columns[shape])
         order = tuple(tuple(query.getlist(name)) for name in OrderBackend.parameters)
         key = type(self), shape, order
-        if key not in _LISTINGS:
+        listing = _LISTINGS.get(key)
+        if listing is None:
             if len(_LISTINGS) > MOST_LISTINGS:
                 _LISTINGS.clear()
-            _LISTINGS[key] = Listing(self.filter_queryset(self.queryset), self.columns[shape])
-        return _LISTINGS[key]
+            listing = _LISTINGS[key] = Listing(self.filter_queryset(self.queryset), self.columns[shape])
+        return listing
 
     def retrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """One item."""
