@@ -13,7 +13,7 @@ from typing import Any
 
 import koji
 
-from buildsys.base import BuildSystemError, Module
+from buildsys.base import BuildSystemError, BuildSystemUnavailable, Module
 from buildsys.koji import tagging
 from buildsys.koji.metadata import Import, KojiRpm, Material, devel_import, main_import
 from buildsys.koji.session import Hub
@@ -22,6 +22,8 @@ from mbs.final import SOURCE, BuiltRpm
 #: headers of RPMs that Koji does not keep in its database
 _HEADERS = ["license", "excludearch", "exclusivearch"]
 _DEBUG = ("-debuginfo", "-debugsource")
+#: in what the hub says of a build, of its folder, or of its row, while another import of it goes on
+_UNDER_WAY = "already exists"
 _REPLACEABLE = [koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]]
 
 
@@ -72,13 +74,41 @@ def _import_missing(hub: Hub, module: Module, imports: Sequence[Import], tag: st
         known = {each.nvr: calls.getBuild(each.nvr) for each in imports}
         found = calls.getTag(tag)
     for each in imports:
-        build = known[each.nvr].result
-        if build and build["state"] not in _REPLACEABLE:
-            _check_ours(each.nvr, build, module)
-            continue
+        if not _there(each.nvr, known[each.nvr].result, module):
+            _import(hub, module, each)
+    return found.result is not None
+
+
+def _import(hub: Hub, module: Module, each: Import) -> None:
+    """Import one build, or find that another try has imported it meanwhile.
+
+    A try may be under way unseen, in another process or on the hub, after a call that took too long to be
+    waited for. Until it is committed, the hub refuses a second one.
+    """
+    try:
         # Not in a multicall: each is a long piece of work for the hub, to be committed by itself.
         hub.call("CGImport", dict(each.metadata), hub.upload(each.files))
-    return found.result is not None
+    except BuildSystemError as refusal:
+        if _there(each.nvr, hub.call("getBuild", each.nvr), module):
+            return
+        if _UNDER_WAY in refusal.message:
+            raise BuildSystemUnavailable(
+                f"{each.nvr} is being imported already, it seems. {refusal.message}",
+                code="koji_import_under_way",
+                hint="If this lasts, an import broke off: remove the folder that it has left on the hub.",
+            ) from refusal
+        raise
+
+
+def _there(nvr: str, build: Mapping[str, Any] | None, module: Module) -> bool:
+    """Whether Koji has this build and it needs no other import.
+
+    :raises BuildSystemError: it is another module build's.
+    """
+    if build is None or build["state"] in _REPLACEABLE:
+        return False
+    _check_ours(nvr, build, module)
+    return True
 
 
 def _check_ours(nvr: str, build: Mapping[str, Any], module: Module) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from koji import GenericError
 from koji.xmlrpcplus import Fault
 
 from buildsys.base import BuildSystemError, BuildSystemUnavailable, Module
@@ -91,6 +92,55 @@ def test_an_import_whose_answer_was_lost_is_not_made_again(rig: KojiRig, built: 
         rig.system.finalize(module, nvrs)
     rig.system.finalize(module, nvrs)
     assert _imports(rig) == 2
+
+
+TAKEN = [
+    f"Build already exists: {NVR} (id=7)",
+    f"Destination directory already exists: /packages/{NVR}",
+    "Key (pkg_id, version, release)=(1, 1, 1.c0ffee12) already exists.",
+]
+
+
+@pytest.mark.parametrize("text", TAKEN)
+def test_an_import_that_another_try_was_faster_with_is_found(
+    rig: KojiRig, built: Any, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    module, nvrs = built
+    begin = rig.double.CGImport
+
+    def second(*arguments: Any) -> None:
+        begin(*arguments)
+        raise GenericError(text)
+
+    monkeypatch.setattr(rig.double, "CGImport", second)
+    rig.system.finalize(module, nvrs)
+    assert _imports(rig) == 2
+    assert _tags(rig, NVR) == ["modular-updates-candidate"]
+
+
+@pytest.mark.parametrize("text", TAKEN)
+def test_an_import_that_goes_on_unseen_is_waited_for(rig: KojiRig, built: Any, text: str) -> None:
+    module, nvrs = built
+    rig.double.faults.refuse["CGImport"] = [GenericError(text)]
+    with pytest.raises(BuildSystemUnavailable, match=r"imported already.*exists") as caught:
+        rig.system.finalize(module, nvrs)
+    assert caught.value.code == "koji_import_under_way"
+    rig.system.finalize(module, nvrs)
+    assert _tags(rig, NVR) == ["modular-updates-candidate"]
+
+
+def test_what_somebody_else_imports_meanwhile_is_an_error(
+    rig: KojiRig, built: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, nvrs = built
+
+    def other(*_: Any) -> None:
+        rig.double.books.new_build(NVR, "COMPLETE", extra={"typeinfo": {"module": {}}})
+        raise GenericError(TAKEN[0])
+
+    monkeypatch.setattr(rig.double, "CGImport", other)
+    with pytest.raises(BuildSystemError, match="not of this module build"):
+        rig.system.finalize(module, nvrs)
 
 
 def test_a_build_of_this_name_by_somebody_else_is_an_error(rig: KojiRig, built: Any) -> None:
