@@ -24,8 +24,8 @@ Row = tuple[Any, ...]
 ASKED_OFTEN = 10
 #: statements that a connection keeps, those that were asked last, and seconds after which one is planned anew
 MOST_KEPT, PLAN_LIFETIME = 50, 30.0
-#: there is no such statement; there is one of this name already; a migration has changed its columns
-_LOST = {"26000", "42P05", "0A000"}
+#: there is no such statement; there is one of this name; a migration changed its columns; a type is unclear
+_LOST = {"26000", "42P05", "0A000", "42P18"}
 #: connection of psycopg2 -> name of what it keeps -> when that was prepared; None: it keeps nothing any more
 _KEPT: WeakKeyDictionary[Any, OrderedDict[str, float] | None] = WeakKeyDictionary()
 
