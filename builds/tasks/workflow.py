@@ -17,6 +17,8 @@ _PATIENT = {
     "retry_backoff_max": 60,
     "max_retries": None,
 }
+#: ``perform`` has them come back for as long as an outage lasts; Celery's own bound is three times
+_STEP = {"bind": True, "max_retries": None}
 
 
 def _fail_build(error: MBSError, build_id: int, run: int, *_: int) -> bool:
@@ -34,22 +36,22 @@ def advance(build_id: int) -> None:
     advancing.advance(build_id)
 
 
-@shared_task(bind=True, name="workflow.initialize")
+@shared_task(**_STEP, name="workflow.initialize")
 def initialize(self: Task, build_id: int, run: int) -> None:
     perform(self, steps.initialize, build_id, run, give_up=_fail_build)
 
 
-@shared_task(bind=True, name="workflow.prepare")
+@shared_task(**_STEP, name="workflow.prepare")
 def prepare(self: Task, build_id: int, run: int) -> None:
     perform(self, steps.prepare, build_id, run, give_up=_fail_build)
 
 
-@shared_task(bind=True, name="workflow.start_batch")
+@shared_task(**_STEP, name="workflow.start_batch")
 def start_batch(self: Task, build_id: int, run: int, after: int) -> None:
     perform(self, steps.start_batch, build_id, run, after, give_up=_fail_build)
 
 
-@shared_task(bind=True, name="workflow.build_component")
+@shared_task(**_STEP, name="workflow.build_component")
 def build_component(self: Task, build_id: int, run: int, component_id: int) -> None:
     perform(
         self,
@@ -62,27 +64,27 @@ def build_component(self: Task, build_id: int, run: int, component_id: int) -> N
     )
 
 
-@shared_task(bind=True, name="workflow.finish_batch")
+@shared_task(**_STEP, name="workflow.finish_batch")
 def finish_batch(self: Task, build_id: int, run: int, batch: int) -> None:
     perform(self, steps.finish_batch, build_id, run, batch, give_up=_fail_build)
 
 
-@shared_task(bind=True, name="workflow.tag_batch")
+@shared_task(**_STEP, name="workflow.tag_batch")
 def tag_batch(self: Task, build_id: int, run: int, batch: int) -> None:
     perform(self, steps.tag_batch, build_id, run, batch, give_up=_fail_build)
 
 
-@shared_task(bind=True, name="workflow.regenerate_repo")
+@shared_task(**_STEP, name="workflow.regenerate_repo")
 def regenerate_repo(self: Task, build_id: int, run: int, batch: int) -> None:
     perform(self, steps.regenerate_repo, build_id, run, batch, give_up=_fail_build)
 
 
-@shared_task(bind=True, name="workflow.renew_buildroot")
+@shared_task(**_STEP, name="workflow.renew_buildroot")
 def renew_buildroot(self: Task, build_id: int, run: int) -> None:
     perform(self, steps.renew_buildroot, build_id, run, give_up=_fail_build)
 
 
-@shared_task(bind=True, name="workflow.finalize")
+@shared_task(**_STEP, name="workflow.finalize")
 def finalize(self: Task, build_id: int, run: int) -> None:
     perform(self, steps.finalize, build_id, run, give_up=_fail_build)
 

@@ -37,6 +37,8 @@ _PASSING = (
 )
 #: what the hub says when it has forgotten the session, as after its database was restored
 _NO_SESSION = ("Invalid session", "Invalid callnum", "Not logged in")
+#: in what the hub says of what another call has made meanwhile, or is making: of rows, builds and folders
+TAKEN = "already exists"
 _CLASS = re.compile(r"^[\w.]+(Error|NotAllowed|Expired|Offline|Fault): ")
 _DOCTOR = "Run `mbs-manager doctor`: it says which permission is missing and how to grant it."
 

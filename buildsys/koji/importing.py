@@ -15,6 +15,7 @@ import koji
 
 from buildsys.base import BuildSystemError, BuildSystemUnavailable, Module
 from buildsys.koji import tagging
+from buildsys.koji.errors import TAKEN
 from buildsys.koji.metadata import Import, KojiRpm, Material, devel_import, main_import
 from buildsys.koji.session import Hub
 from mbs.final import SOURCE, BuiltRpm
@@ -22,8 +23,6 @@ from mbs.final import SOURCE, BuiltRpm
 #: headers of RPMs that Koji does not keep in its database
 _HEADERS = ["license", "excludearch", "exclusivearch"]
 _DEBUG = ("-debuginfo", "-debugsource")
-#: in what the hub says of a build, of its folder, or of its row, while another import of it goes on
-_UNDER_WAY = "already exists"
 _REPLACEABLE = [koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]]
 
 
@@ -91,9 +90,9 @@ def _import(hub: Hub, module: Module, each: Import) -> None:
     except BuildSystemError as refusal:
         if _there(each.nvr, hub.call("getBuild", each.nvr), module):
             return
-        if _UNDER_WAY in refusal.message:
+        if TAKEN in refusal.message:
             raise BuildSystemUnavailable(
-                f"{each.nvr} is being imported already, it seems. {refusal.message}",
+                f"{each.nvr} is being imported already, it seems. {refusal.message[:200]}",
                 code="koji_import_under_way",
                 hint="If this lasts, an import broke off: remove the folder that it has left on the hub.",
             ) from refusal

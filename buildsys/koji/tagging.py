@@ -11,7 +11,8 @@ from typing import Any
 import koji
 
 from buildsys.base import BuildSystemError, Module, Tagged
-from buildsys.koji.session import Hub, succeeded
+from buildsys.koji.errors import TAKEN
+from buildsys.koji.session import Hub, outcome, succeeded
 from buildsys.koji.tags import build_tag
 from mbs.macros import PACKAGE as MACROS
 from mbs.nsvc import BUILD_SUFFIX
@@ -77,16 +78,30 @@ def put(
             code="koji_tag_refused",
             hint="Look at the failed tagBuild tasks of the service's user in Koji; resubmit when mended.",
         )
-    with hub.multicall() as calls:
+    asked = []
+    with hub.multicall(strict=False) as calls:
         for name, nvr in wanted:
             package = nvr.rsplit("-", 2)[0]
             for group in groups:
-                calls.groupListAdd(name, group)
-                calls.groupPackageListAdd(name, group, package)
+                asked += [
+                    calls.groupListAdd(name, group),
+                    calls.groupPackageListAdd(name, group, package),
+                ]
             if packages:
-                calls.packageListAdd(name, package, packages)
-            calls.tagBuild(name, nvr)
+                asked.append(calls.packageListAdd(name, package, packages))
+            asked.append(calls.tagBuild(name, nvr))
+    for call in asked:
+        _passed(call)
     return {(name, nvr) for name in tags for nvr in nvrs} - known.missing.keys()
+
+
+def _passed(call: Any) -> None:
+    """Nothing, unless the hub refused a call for another reason than that another try was faster."""
+    try:
+        outcome(call)
+    except BuildSystemError as refusal:
+        if TAKEN not in refusal.message:
+            raise
 
 
 def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str]) -> _Known:

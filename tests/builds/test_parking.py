@@ -24,6 +24,10 @@ from tests.factories import module_build
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PARK = Park("tag:x", "what was built is being tagged", "the build system's word")
+#: steps -> how many arguments they have beside build and run
+STEPS = dict.fromkeys(("initialize", "prepare", "renew_buildroot", "finalize"), 0) | dict.fromkeys(
+    ("start_batch", "build_component", "finish_batch", "tag_batch", "regenerate_repo"), 1
+)
 
 
 @pytest.fixture
@@ -162,3 +166,16 @@ def test_a_step_that_comes_to_its_end_has_killed_nobody(task: Task, outcome: Par
         with suppress(Ignore):
             assert run(task, lambda *_: outcome) == []
     assert not TaskCrash.objects.exists()
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_an_outage_may_last_for_longer_than_celery_tries_by_itself(build: ModuleBuild, name: str) -> None:
+    task = getattr(workflow, name)
+    args = [build.pk, 1, *[2] * STEPS[name]]
+    task.push_request(id="one", args=args, kwargs={}, called_directly=False, retries=50)
+    try:
+        with pytest.raises(Retry):
+            run(task, failing(Unavailable("Koji is away.")))
+    finally:
+        task.pop_request()
+    assert Wait.objects.filter(celery_task_id="one").exists()

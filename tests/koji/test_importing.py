@@ -98,7 +98,18 @@ TAKEN = [
     f"Build already exists: {NVR} (id=7)",
     f"Destination directory already exists: /packages/{NVR}",
     "Key (pkg_id, version, release)=(1, 1, 1.c0ffee12) already exists.",
+    "Key (name)=(tiny) already exists.",
 ]
+
+
+def test_a_package_that_another_try_lists_at_the_same_moment_is_listed(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    text = "DETAIL:  Key (package_id, tag_id, active)=(16, 1, t) already exists."
+    rig.double.faults.refuse["packageListAdd"] = [GenericError(text)]
+    with rig.double.lock:
+        rig.double.packageListAdd(rig.double.callers["mbs"], "modular-updates-candidate", "tiny", "mbs")
+    rig.system.finalize(module, nvrs)
+    assert _tags(rig, NVR) == ["modular-updates-candidate"]
 
 
 @pytest.mark.parametrize("text", TAKEN)
