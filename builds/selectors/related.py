@@ -111,28 +111,26 @@ _component_waits = ByValues(
     lambda ids: _oldest_waits("component_build_id", ids, "component_build_id", *_WAITING)
 )
 
-# What a row of ``_around`` is: words, since Django looks at each number once more.
-_COMPONENT, _WAIT, _SAME_VERSION = "component", "wait", "same version"
-
 
 def _read_around(ids: Sequence[int], names: Sequence[str], versions: Sequence[str]) -> QuerySet[Any, Any]:
     """Components, oldest waits, and the builds of these names and versions, in the order of their ids.
 
-    Rows are what it is, the module build that it belongs to, its id, and what is shown of it. Which builds
-    are siblings is seen afterwards: a join of the table with itself would take the database five times as
-    long to plan as to carry out, and two builds of one version are mostly siblings.
+    Rows are the module build that they belong to, their id, and what is shown of them. Only waits have a
+    time in the last column, and only builds belong to none. Which of these are siblings is seen afterwards:
+    a join of the table with itself would take the database five times as long to plan as to carry out, and
+    two builds of one version are mostly siblings.
     """
     no_text, no_number, no_time = (Value(None, field()) for field in (CharField, IntegerField, DateTimeField))
     components = ComponentBuild.objects.filter(module_build__in=ids).values_list(
-        Value(_COMPONENT), "module_build_id", *COMPONENT_COLUMNS, no_time
+        "module_build_id", *COMPONENT_COLUMNS, no_time
     )
     waits = _oldest_waits(
-        *("module_build_id", ids, Value(_WAIT), "module_build_id", "id"),
+        *("module_build_id", ids, "module_build_id", "id"),
         *("what", "wakes_on", "count", "run", "key", no_text, "created_at"),
     )
     builds = ModuleBuild.objects.filter(name__in=names, version__in=versions).values_list(
-        *(Value(_SAME_VERSION), F("id"), "id"),
-        *("name", "stream", no_number, Cast("scratch", IntegerField()), "version", no_text, no_time),
+        *(no_number, "id", "name", "stream"),
+        *(Cast("scratch", IntegerField()), Cast("scratch", IntegerField()), "version", no_text, no_time),
     )
     return components.union(waits, builds, all=True).order_by("id")
 
@@ -146,19 +144,21 @@ def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> M
     found = ModuleSurroundings()
     families: dict[Row, list[int]] = {}
     for row in _around(ids, [build.name for build in builds], [build.version for build in builds]):
-        if row[0] == _COMPONENT:
-            found.components.setdefault(row[1], []).append(row[2:9])
-        elif row[0] == _SAME_VERSION:
-            name, stream, _, scratch, version = row[3:8]
-            families.setdefault((name, stream, version, scratch), []).append(row[1])
+        owner, row_id = row[:2]
+        if owner is None:
+            name, stream, scratch, _, version = row[2:7]
+            families.setdefault((name, stream, version, scratch), []).append(row_id)
+        elif row[8] is None:
+            found.components.setdefault(owner, []).append(row[1:8])
         else:
-            what, wakes_on, count = row[3:6]
-            found.waiting[row[1]] = Waiting(what, row[9], wakes_on, count)
+            what, wakes_on, count = row[2:5]
+            found.waiting[owner] = Waiting(what, row[8], wakes_on, count)
     for build in builds:
         family = families.get((build.name, build.stream, build.version, build.scratch), ())
-        found.siblings[build.pk] = [other for other in family if other != build.pk]
+        own = build.pk
+        found.siblings[own] = [other for other in family if other != own]
         if build.state not in ACTIVE:
-            found.waiting.pop(build.pk, None)
+            found.waiting.pop(own, None)
     if verbose:
         found.traces.update(_group(_module_traces(ids)))
         found.virtual_streams.update(

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import orjson
 from django.db import DatabaseError, connection
-from django.db.models import QuerySet
+from django.db.models import JSONField, QuerySet
 
 Row = tuple[Any, ...]
 
@@ -28,6 +29,16 @@ MOST_KEPT, PLAN_LIFETIME = 50, 30.0
 _LOST = {"26000", "42P05", "0A000", "42P18"}
 #: connection of psycopg2 -> name of what it keeps -> when that was prepared; None: it keeps nothing any more
 _KEPT: WeakKeyDictionary[Any, OrderedDict[str, float] | None] = WeakKeyDictionary()
+
+
+def _is_json(column: Any) -> bool:
+    field = column.output_field
+    return isinstance(field, JSONField) and field.decoder is None
+
+
+def _parsed(value: str | None, *_: Any) -> Any:
+    """What Django's field does with the standard library, in a fifth of the time."""
+    return None if value is None else orjson.loads(value)
 
 
 class Statement:
@@ -48,7 +59,10 @@ class Statement:
         self._asked = 0
         # SQLite keeps times and truth values as text and numbers; both keep JSON as text.
         columns = [column for column, _, _ in compiler.select[: compiler.col_count]]
-        self._converters = compiler.get_converters(columns)
+        self._converters = {
+            place: ([_parsed], column) if _is_json(column) else (converters, column)
+            for place, (converters, column) in compiler.get_converters(columns).items()
+        }
         self._convert = compiler.apply_converters
 
     def rows(self, values: Sequence[int | str] = ()) -> Iterable[Row]:
