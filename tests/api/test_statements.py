@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 
 from builds.models import ModuleBuild
 from builds.selectors import statements
@@ -112,5 +112,5 @@ class TestOnPostgreSQL:
 
     def test_errors_of_the_database_stay_errors(self, names: ByValues) -> None:
         often(names, [1])
-        with pytest.raises(Exception, match="out of range"):
+        with pytest.raises(DataError, match="out of range"):
             names([2**70])
