@@ -1,5 +1,7 @@
 """Builds as programs see them: in REST answers and in bus messages (contract: rest, messages).
 
+Times are datetimes, which ``builds.encoding`` writes.
+
 Plain functions over rows that were read already: none of them queries the database.
 """
 
@@ -8,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
-from builds.selectors.prepared import Record, Row
+from builds.selectors.prepared import Record
 from builds.selectors.related import BASE_MODULE_COLUMNS, ModuleSurroundings, Trace, Waiting
-from mbs.moments import timestamp
+from builds.selectors.statements import Row
 from mbs.states import BuildState, ComponentState
 
 #: columns that the short representation shows, and what the default one adds to them
@@ -67,9 +70,9 @@ def module_default(
         "srpms": build.srpms,
         "siblings": list(siblings),
         "state_reason": build.state_reason,
-        "time_completed": timestamp(build.time_completed),
-        "time_modified": timestamp(build.time_modified),
-        "time_submitted": timestamp(build.time_submitted),
+        "time_completed": build.time_completed,
+        "time_modified": build.time_modified,
+        "time_submitted": build.time_submitted,
         "buildrequires": build.buildrequires,
         "error": module_error(build),
     }
@@ -126,21 +129,21 @@ def _base_module(row: Row) -> dict[str, Any]:
 def _module_step(step: Trace) -> dict[str, Any]:
     time, state, reason = step
     return {
-        "time": timestamp(time),
+        "time": time,
         "state": state,
         "state_name": _WORDS.get(state),
         "reason": reason,
     }
 
 
-def waiting_for(waiting: Waiting | None) -> dict[str, str | None] | None:
+def waiting_for(waiting: Waiting | None) -> dict[str, Any] | None:
     """What a build waits for, since when, and what will wake it."""
     if waiting is None:
         return None
     more = f" (and {waiting.count - 1} more)" if waiting.count > 1 else ""
     return {
         "what": waiting.what + more,
-        "since": timestamp(waiting.since),
+        "since": waiting.since,
         "wakes_on": waiting.wakes_on,
     }
 
@@ -149,7 +152,7 @@ def log_message(message: LogMessage) -> dict[str, Any]:
     """A log message of a build."""
     return {
         "id": message.pk,
-        "time_created": timestamp(message.time_created),
+        "time_created": message.time_created,
         "message": message.message,
     }
 
@@ -194,8 +197,8 @@ def component_default(component: ComponentBuild) -> dict[str, Any]:
         "task_url": component.task_url or None,
         "weight": component.weight,
         "reuse": reuse,
-        "time_started": timestamp(component.time_started),
-        "time_completed": timestamp(component.time_completed),
+        "time_started": component.time_started,
+        "time_completed": component.time_completed,
     }
 
 
@@ -222,7 +225,7 @@ def component_verbose(
 def _component_step(step: Trace) -> dict[str, Any]:
     time, state, reason = step
     return {
-        "time": timestamp(time),
+        "time": time,
         "state": state,
         "state_name": _COMPONENT_WORDS.get(state),
         "reason": reason,
@@ -234,6 +237,7 @@ def module_message(
 ) -> dict[str, Any]:
     """Body of ``mbs.module.state.change``."""
     body = module_default(build, component_ids=component_ids, siblings=siblings)
+    body |= {key: plain(body[key]) for key in ("time_completed", "time_modified", "time_submitted")}
     body["release"] = f"{build.version}.{build.context}"
     if build.state in (BuildState.DONE, BuildState.READY):
         body["topdir"] = build.topdir
@@ -269,8 +273,8 @@ def api_token(token: ApiToken | Record) -> dict[str, Any]:
         "owner": token.owner,
         "start": token.start,
         "scopes": token.scopes,
-        "time_created": timestamp(token.created_at),
-        "time_expires": timestamp(token.expires_at),
-        "time_revoked": timestamp(token.revoked_at),
-        "time_last_used": timestamp(token.last_used_at),
+        "time_created": token.created_at,
+        "time_expires": token.expires_at,
+        "time_revoked": token.revoked_at,
+        "time_last_used": token.last_used_at,
     }

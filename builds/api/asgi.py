@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote_from_bytes
 
-import orjson
 from a2wsgi import WSGIMiddleware
 
 from builds.api import errors
 from builds.api.authentication import SAFE
+from builds.encoding import encode
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -92,7 +92,7 @@ def _announced(headers: list[tuple[bytes, bytes]]) -> int:
 
 
 async def _refuse(send: Send) -> None:
-    body = orjson.dumps(errors.body(errors.body_too_large(), 413))
+    body = encode(errors.body(errors.body_too_large(), 413))
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})

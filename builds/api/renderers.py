@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+
+from builds import encoding
 
 
 def wants_page(accept: str) -> bool:
@@ -29,8 +30,8 @@ class JSONRenderer(BaseRenderer):
     ) -> bytes:
         if data is None:
             return b""
-        indented = renderer_context and renderer_context.get("indent")
-        return orjson.dumps(data, option=orjson.OPT_INDENT_2 if indented else None)
+        for_people = renderer_context and renderer_context.get("indent")
+        return encoding.indented(data) if for_people else encoding.encode(data)
 
 
 class PageRenderer(BrowsableAPIRenderer):

@@ -7,6 +7,7 @@ from typing import Any
 
 from builds import representations
 from builds.api import errors
+from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors.related import COMPONENT_COLUMNS, ModuleSurroundings, Waiting
 from mbs.errors import NotFound
@@ -84,25 +85,31 @@ _AROUND = ModuleSurroundings(
     base_modules={12: [(1, 5, "f43", "3", "platform", "00000000", 430000.0)]},
 )
 
-MODULE = representations.module_answer(_BUILD, _AROUND)
+MODULE = plain(representations.module_answer(_BUILD, _AROUND))
 MODULE_SHORT = representations.module_short(_BUILD)
-MODULE_VERBOSE = representations.module_verbose(_BUILD, _AROUND, f"{_ADDRESS}module-builds/12")
-COMPONENT = representations.component_answer(_COMPONENT, _WAITING)
-COMPONENT_VERBOSE = representations.component_verbose(
-    _COMPONENT, _WAITING, [(_later(90), 0, None)], f"{_ADDRESS}component-builds/34"
+MODULE_VERBOSE = plain(representations.module_verbose(_BUILD, _AROUND, f"{_ADDRESS}module-builds/12"))
+COMPONENT = plain(representations.component_answer(_COMPONENT, _WAITING))
+COMPONENT_VERBOSE = plain(
+    representations.component_verbose(
+        _COMPONENT, _WAITING, [(_later(90), 0, None)], f"{_ADDRESS}component-builds/34"
+    )
 )
-MESSAGE = representations.log_message(
-    LogMessage(id=56, time_created=_later(5), message="The commit is on branch 1.")
+MESSAGE = plain(
+    representations.log_message(
+        LogMessage(id=56, time_created=_later(5), message="The commit is on branch 1.")
+    )
 )
-API_TOKEN = representations.api_token(
-    ApiToken(
-        id=3,
-        name=TOKEN["name"],
-        owner="ann",
-        start="mbs_Qx7t",
-        scopes=["submit"],
-        created_at=_START,
-        expires_at=_START + timedelta(days=30),
+API_TOKEN = plain(
+    representations.api_token(
+        ApiToken(
+            id=3,
+            name=TOKEN["name"],
+            owner="ann",
+            start="mbs_Qx7t",
+            scopes=["submit"],
+            created_at=_START,
+            expires_at=_START + timedelta(days=30),
+        )
     )
 )
 NEW_TOKEN = {**API_TOKEN, "token": "mbs_Qx7t" + "…"}

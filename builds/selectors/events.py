@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-import orjson
 from django.db.models import BooleanField, CharField, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
+from builds.encoding import encode
 from builds.models import (
     ComponentBuild,
     ComponentBuildTrace,
@@ -19,7 +19,6 @@ from builds.models import (
     ModuleBuild,
     ModuleBuildTrace,
 )
-from mbs.moments import timestamp
 from mbs.states import BuildState, ComponentState
 
 _FINAL = Q(state__in=(BuildState.FAILED, BuildState.READY, BuildState.GARBAGE)) | Q(
@@ -187,4 +186,4 @@ def _logs(numbers: list[int]) -> Iterable[Event]:
 
 
 def _event(kind: Kind, number: int, time: datetime, **data: object) -> Event:
-    return Event(kind, number, time, orjson.dumps({**data, "time": timestamp(time)}))
+    return Event(kind, number, time, encode({**data, "time": time}))

@@ -10,21 +10,19 @@ import time
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from django.db import connection
-from django.db.models import CharField, Model, QuerySet
+from django.db.models import Model, QuerySet
 
+from builds.encoding import Ready, decode
 from builds.selectors import deep
-from builds.selectors.statements import Row, Statement
+from builds.selectors.statements import Given, Row, Statement
 
 M = TypeVar("M", bound=Model)
 
-#: stands for the first value of lists of numbers, one below it for the second; no other parameter is so small
-_FIRST = -(10**12)
-#: values of a query, and sizes of a list's first page, up to which and of which the SQL is kept
-MOST_VALUES, MOST_SIZES = 100, 8
+#: sizes of a list's first page of which the SQL is kept
+MOST_SIZES = 8
 #: seconds for which the number of rows of a table is kept while its newest row stays the same: what is
 #: deleted, or was begun before that row and committed after it, is noticed that much later
 COUNT_KEPT = 1.0
@@ -53,30 +51,19 @@ def records(columns: tuple[str, ...]) -> Callable[[Row], Record]:
 
 
 class ByValues:
-    """A query for the rows that belong to some values, of which only the number changes.
+    """A query for the rows that belong to some values.
 
-    :param query: makes the query for lists of values; it ends in ``values_list``.
-    :param kinds: of what the lists are, int or str.
+    :param queryset: it ends in ``values_list``; what is ``Given`` in it stands for the values.
+    :param read_json: makes values of the text of JSON columns.
     """
 
-    def __init__(self, query: Callable[..., QuerySet[Any, Any]], *kinds: type[int | str]) -> None:
-        self.query = query
-        self._kinds = kinds or (int,)
-        self._kept = lru_cache(maxsize=MOST_VALUES)(self._translate)
+    def __init__(self, queryset: QuerySet[Any, Any], read_json: Callable[[str], Any] = decode) -> None:
+        # One process uses one database; only tests would ask another.
+        self._statement = cache(lambda vendor: Statement(queryset, read_json))
 
     def __call__(self, *lists: Sequence[int | str]) -> Iterable[Row]:
-        """The rows for these lists, all of one length, as ``values_list`` gives them."""
-        if not lists[0]:
-            return ()
-        statement = self._kept if len(lists[0]) <= MOST_VALUES else self._translate
-        return statement(connection.vendor, len(lists[0])).rows(list(chain(*lists)))
-
-    def _translate(self, vendor: str, count: int) -> Statement:
-        lists = [
-            [_FIRST - place if kind is int else f"\0{place}" for place in range(at * count, (at + 1) * count)]
-            for at, kind in enumerate(self._kinds)
-        ]
-        return Statement(self.query(*lists), list(chain(*lists)))
+        """The rows for these lists, as ``values_list`` gives them."""
+        return self._statement(connection.vendor).rows(*lists) if lists[0] else ()
 
 
 class Instances(Generic[M]):
@@ -96,15 +83,8 @@ class Instances(Generic[M]):
             self._of_parent = [field.attname for field in self._parent_model._meta.concrete_fields]
             names += [f"{parent}__{name}" for name in self._of_parent]
         fields = [model._meta.get_field(column) for column in columns] or [model._meta.pk]
-        found_by = [f"{field.name}__in" for field in fields]
-        self._rows = ByValues(
-            lambda *lists: (
-                model._default_manager.filter(**dict(zip(found_by, lists, strict=True)))
-                .order_by("pk")
-                .values_list(*names)
-            ),
-            *(str if isinstance(field, CharField) else int for field in fields),
-        )
+        found_by = {f"{field.name}__among": Given(number) for number, field in enumerate(fields)}
+        self._rows = ByValues(model._default_manager.filter(**found_by).order_by("pk").values_list(*names))
 
     def __call__(self, *lists: Sequence[int | str]) -> list[M]:
         """The objects, in the order of their keys."""
@@ -131,7 +111,7 @@ class Listing:
     """A list whose rows are shown as Records of some columns.
 
     :param queryset: what is in it, in its order.
-    :param columns: names of columns; the first is ``id``.
+    :param columns: names of columns; the first is ``id``. Values of JSON columns are only good to be shown.
     :ivar whole: it has no filters, and is kept to be asked again and again.
     """
 
@@ -149,7 +129,7 @@ class Listing:
         return self._records(self._first(connection.vendor, count).rows())
 
     def _translate(self, vendor: str, count: int) -> Statement:
-        return Statement(self.queryset[:count])
+        return Statement(self.queryset[:count], read_json=Ready)
 
     def page(self, offset: int, count: int, total: int) -> list[Record]:
         """``count`` rows from ``offset`` on, of ``total``."""

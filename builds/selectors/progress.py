@@ -12,6 +12,7 @@ from builds.models import ComponentBuild, LogMessage, ModuleBuild, ModuleBuildTr
 from builds.selectors import related
 from builds.selectors.prepared import ByValues
 from builds.selectors.related import Waiting
+from builds.selectors.statements import Given
 from mbs.states import ACTIVE, ComponentState
 
 #: what a list of builds shows of each
@@ -55,17 +56,15 @@ class Whole:
 
 
 _counts = ByValues(
-    lambda ids: (
-        ComponentBuild.objects.filter(module_build__in=ids)
-        .values("module_build_id")
-        .annotate(
-            total=Count("id"),
-            complete=Count("id", filter=Q(state=ComponentState.COMPLETE)),
-            building=Count("id", filter=Q(state=ComponentState.BUILDING)),
-            failed=Count("id", filter=Q(state__in=(ComponentState.FAILED, ComponentState.CANCELED))),
-        )
-        .values_list("module_build_id", "total", "complete", "building", "failed")
+    ComponentBuild.objects.filter(module_build__among=Given())
+    .values("module_build_id")
+    .annotate(
+        total=Count("id"),
+        complete=Count("id", filter=Q(state=ComponentState.COMPLETE)),
+        building=Count("id", filter=Q(state=ComponentState.BUILDING)),
+        failed=Count("id", filter=Q(state__in=(ComponentState.FAILED, ComponentState.CANCELED))),
     )
+    .values_list("module_build_id", "total", "complete", "building", "failed")
 )
 
 

@@ -28,7 +28,8 @@ from builds.models import (
     ModuleBuildTrace,
     Wait,
 )
-from builds.selectors.prepared import ByValues, Row
+from builds.selectors.prepared import ByValues
+from builds.selectors.statements import Given, Row
 from mbs.states import ACTIVE, ComponentState
 
 #: (time, state, reason)
@@ -68,52 +69,42 @@ BASE_MODULE_COLUMNS = ("id", "state", "stream", "version", "name", "context", "s
 
 # The first column of each is what the rows are grouped by.
 _module_traces = ByValues(
-    lambda ids: (
-        ModuleBuildTrace.objects.filter(module_build__in=ids)
-        .order_by("id")
-        .values_list("module_build_id", "time", "state", "state_reason")
-    )
+    ModuleBuildTrace.objects.filter(module_build__among=Given())
+    .order_by("id")
+    .values_list("module_build_id", "time", "state", "state_reason")
 )
 _component_traces = ByValues(
-    lambda ids: (
-        ComponentBuildTrace.objects.filter(component_build__in=ids)
-        .order_by("id")
-        .values_list("component_build_id", "time", "state", "state_reason")
-    )
+    ComponentBuildTrace.objects.filter(component_build__among=Given())
+    .order_by("id")
+    .values_list("component_build_id", "time", "state", "state_reason")
 )
 _virtual_streams = ByValues(
-    lambda ids: (
-        ModuleBuild.virtual_streams.through.objects.filter(modulebuild__in=ids)
-        .order_by("id")
-        .values_list("modulebuild_id", "virtualstream__name")
-    )
+    ModuleBuild.virtual_streams.through.objects.filter(modulebuild__among=Given())
+    .order_by("id")
+    .values_list("modulebuild_id", "virtualstream__name")
 )
 _base_modules = ByValues(
-    lambda ids: (
-        BuildRequirement.objects.filter(module_build__in=ids)
-        .order_by("id")
-        .values_list("module_build_id", *(f"required__{column}" for column in BASE_MODULE_COLUMNS))
-    )
+    BuildRequirement.objects.filter(module_build__among=Given())
+    .order_by("id")
+    .values_list("module_build_id", *(f"required__{column}" for column in BASE_MODULE_COLUMNS))
 )
 
 
-def _oldest_waits(column: str, ids: Sequence[int], *columns: str | Combinable) -> QuerySet[Any, Any]:
+def _oldest_waits(column: str, *columns: str | Combinable) -> QuerySet[Any, Any]:
     """The oldest wait of each, and how many there are (``count``)."""
     place = Window(RowNumber(), partition_by=F(column), order_by="id")
     count = Window(Count("id"), partition_by=F(column))
-    waits = Wait.objects.filter(**{f"{column}__in": ids}).annotate(place=place, count=count)
+    waits = Wait.objects.filter(**{f"{column}__among": Given()}).annotate(place=place, count=count)
     return waits.filter(place=1).values_list(*columns)
 
 
 _WAITING = ("what", "created_at", "wakes_on", "count")
-_module_waits = ByValues(lambda ids: _oldest_waits("module_build_id", ids, "module_build_id", *_WAITING))
-_component_waits = ByValues(
-    lambda ids: _oldest_waits("component_build_id", ids, "component_build_id", *_WAITING)
-)
+_module_waits = ByValues(_oldest_waits("module_build_id", "module_build_id", *_WAITING))
+_component_waits = ByValues(_oldest_waits("component_build_id", "component_build_id", *_WAITING))
 
 
-def _read_around(ids: Sequence[int], names: Sequence[str], versions: Sequence[str]) -> QuerySet[Any, Any]:
-    """Components, oldest waits, and the builds of these names and versions, in the order of their ids.
+def _read_around() -> QuerySet[Any, Any]:
+    """Components, oldest waits, and builds (of given names and versions), in the order of their ids.
 
     Rows are the module build that they belong to, their id, and what is shown of them. Only waits have a
     time in the last column, and only builds belong to none. Which of these are siblings is seen afterwards:
@@ -121,21 +112,21 @@ def _read_around(ids: Sequence[int], names: Sequence[str], versions: Sequence[st
     two builds of one version are mostly siblings.
     """
     no_text, no_number, no_time = (Value(None, field()) for field in (CharField, IntegerField, DateTimeField))
-    components = ComponentBuild.objects.filter(module_build__in=ids).values_list(
+    components = ComponentBuild.objects.filter(module_build__among=Given()).values_list(
         "module_build_id", *COMPONENT_COLUMNS, no_time
     )
     waits = _oldest_waits(
-        *("module_build_id", ids, "module_build_id", "id"),
+        *("module_build_id", "module_build_id", "id"),
         *("what", "wakes_on", "count", "run", "key", no_text, "created_at"),
     )
-    builds = ModuleBuild.objects.filter(name__in=names, version__in=versions).values_list(
+    builds = ModuleBuild.objects.filter(name__among=Given(1), version__among=Given(2)).values_list(
         *(no_number, "id", "name", "stream"),
         *(Cast("scratch", IntegerField()), Cast("scratch", IntegerField()), "version", no_text, no_time),
     )
     return components.union(waits, builds, all=True).order_by("id")
 
 
-_around = ByValues(_read_around, int, str, str)
+_around = ByValues(_read_around())
 
 
 def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> ModuleSurroundings:

@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import orjson
 from django.db import DatabaseError, InterfaceError, close_old_connections, connections
 
 from builds.api.events.cursor import SETTLE, Cursor
+from builds.encoding import encode
 from builds.selectors import events
 from builds.selectors.events import Event, Kind, Progress
 
@@ -69,7 +69,7 @@ class Feed:
                     "batch": self.progress.batch,
                     "phase": self.progress.phase,
                 }
-                texts.append(message("batch", orjson.dumps(data), cursor))
+                texts.append(message("batch", encode(data), cursor))
         return b"".join(texts)
 
     @property

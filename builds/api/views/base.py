@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from builds import representations
+from builds import encoding, representations
 from builds.api import pagination, parameters
 from builds.api.authentication import SAFE
 from builds.api.errors import LengthRequired, body_too_large
@@ -22,6 +22,7 @@ from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
 from builds.api.serializers import LogMessageSerializer, StrictSerializer
 from builds.selectors.prepared import ByValues, Listing, records
+from builds.selectors.statements import Given
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
 #: an id in an address; a longer one is none, and no column could hold it
@@ -167,9 +168,9 @@ class BuildViewSet(ApiViewSet):
 
 
 def by_id(queryset: QuerySet[Any, Any], columns: Mapping[Shape, Sequence[str]]) -> dict[Shape, ByValues]:
-    """Queries for single rows, by shape."""
+    """Queries for single rows, by shape. Values of JSON columns are only good to be shown."""
     return {
-        shape: ByValues(lambda ids, names=names: queryset.filter(pk__in=ids).values_list(*names))
+        shape: ByValues(queryset.filter(pk__among=Given()).values_list(*names), read_json=encoding.Ready)
         for shape, names in columns.items()
     }
 

@@ -1,0 +1,29 @@
+"""How answers, events and messages are written: JSON, with times in UTC to the second (contract: rest)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+#: ``YYYY-MM-DDTHH:MM:SSZ``
+_TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
+
+decode = orjson.loads
+#: a JSON text that becomes part of another as it is
+Ready = orjson.Fragment
+
+
+def encode(data: Any) -> bytes:
+    """JSON of plain values, of times (aware, in UTC) and of what is ``Ready``."""
+    return orjson.dumps(data, option=_TIMES)
+
+
+def plain(data: Any) -> Any:
+    """What a program reads from the JSON."""
+    return decode(encode(data))
+
+
+def indented(data: Any) -> bytes:
+    """JSON for people."""
+    return orjson.dumps(plain(data), option=orjson.OPT_INDENT_2)
