@@ -7,10 +7,12 @@ database, which takes longer to make than most answers.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import copy_context
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 from a2wsgi import WSGIMiddleware
+from a2wsgi.wsgi import Body, WSGIResponder, build_environ
 
 from builds.api import errors
 from builds.api.authentication import SAFE
@@ -22,6 +24,34 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 _PRINTABLE = bytes(range(0x21, 0x7F)).decode()
+
+
+class WholeAnswers(WSGIMiddleware):
+    """Serves a WSGI application whose answers are sent when they are there as a whole.
+
+    Thread and event loop would else wait for each other at each part of an answer.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await _WholeAnswer(self.app, self.executor, self.send_queue_size)(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+class _WholeAnswer(WSGIResponder):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.messages: list[Any] = []
+        environ = build_environ(scope, Body(self.loop, receive))
+        await self.loop.run_in_executor(
+            self.executor, copy_context().run, self.wsgi, environ, self.start_response
+        )
+        start, *parts = self.messages
+        await send(start)
+        await send({"type": "http.response.body", "body": b"".join(part["body"] for part in parts)})
+
+    def send(self, message: Any) -> None:
+        self.messages.append(message)
 
 
 class Pages:
@@ -36,9 +66,8 @@ class Pages:
 
     def __init__(self, application: Any, threads: int, files: tuple[str, ...]) -> None:
         self.files = files
-        self.reading, self.changing, self.loading = (
-            WSGIMiddleware(application, workers=threads) for _ in range(3)
-        )
+        self.reading, self.changing = (WholeAnswers(application, workers=threads) for _ in range(2))
+        self.loading = WSGIMiddleware(application, workers=threads)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._threads(scope)(scope, receive, send)
