@@ -1,6 +1,7 @@
 """How fast the REST API answers, and whether it stays so when the tables grow.
 
     python -m benchmarks.rest                 5,000 module builds of 10 components: requests per second
+    python -m benchmarks.rest --beside PORT   how many times as fast as another service, asked in turns
     python -m benchmarks.rest --grow          10,000 and 100,000 module builds: time of their pages, plans
 
 It starts a PostgreSQL and a web server with two workers of its own (uvicorn, as in production; with --wsgi
@@ -8,7 +9,8 @@ gunicorn, as the reference was measured), fills the database, asks from one conn
 Columns: ``ms`` is the median; ``CPU ms`` what a request costs in the server's workers and in PostgreSQL;
 ``SQL`` its statements, counted in PostgreSQL; ``other`` the cores that unrelated processes used meanwhile
 (above 0.3 only CPU and SQL are worth keeping). With --grow, ``first`` is a page that nobody asked for
-before, and the others are medians of asking again.
+before, and the others are medians of asking again. With --beside, the service at that port of this machine
+must hold the same data; turns see through a machine whose speed changes from minute to minute.
 """
 
 from __future__ import annotations
@@ -77,13 +79,10 @@ GROWING = [
 
 
 @dataclass
-class Server:
-    """The service under test: where it listens, its first process, its database and PostgreSQL's process."""
+class Service:
+    """A service on this machine."""
 
     port: int
-    pid: int
-    database: str
-    postgres_pid: int
 
     def get(self, path: str) -> tuple[bytes, bytes]:
         """Head and body of an answer, from a connection of its own.
@@ -101,6 +100,15 @@ class Server:
         if b" 200 " not in answer[:20]:
             raise SystemExit(f"{path}: {answer.decode()}\n{body[:500].decode()}")
         return answer, body
+
+
+@dataclass
+class Server(Service):
+    """The service under test: its first process, its database and PostgreSQL's process."""
+
+    pid: int
+    database: str
+    postgres_pid: int
 
 
 def settings(database: str, port: int) -> dict[str, str]:
@@ -230,24 +238,15 @@ def _rate(
     reference: float,
     wanted: float,
 ) -> str:
-    numbers = iter(range(BASES + 1, 10**9))
-    highest = arguments.builds
-
-    def ask() -> tuple[bytes, bytes]:
-        return server.get(path.replace("{id}", str(BASES + 1 + next(numbers) * 37 % highest)))
-
+    ask = _asking(server, path, arguments.builds)
     for _ in range(6):
         body = ask()[1]
     wait_for_quiet(arguments.wait)
     sql = statements.count(ask)
     pids = (server.pid, server.postgres_pid)
     before, own, all_busy = [cpu_seconds(pid) for pid in pids], time.process_time(), busy_seconds()
-    times = []
-    started = time.perf_counter()
-    while (now := time.perf_counter()) - started < arguments.seconds:
-        ask()
-        times.append(time.perf_counter() - now)
-    passed = time.perf_counter() - started
+    times = _times(ask, arguments.seconds)
+    passed = sum(times)
     front, database = (cpu_seconds(pid) - spent for pid, spent in zip(pids, before, strict=True))
     other = (busy_seconds() - all_busy - front - database - (time.process_time() - own)) / passed
     rate = len(times) / passed
@@ -259,6 +258,49 @@ def _rate(
         f"{path:72} {rate:7.1f} {middle:7.2f} {slow:7.2f} {cpu} {sql:4.0f} {size:5.0f} {max(0.0, other):5.2f}"
         f"  {compared}" + (f" (wanted {wanted})" if wanted else "")
     )
+
+
+def _asking(service: Service, path: str, builds: int) -> Callable[[], tuple[bytes, bytes]]:
+    """Asks for a path, each time with the number of another build."""
+    numbers = iter(range(BASES + 1, 10**9))
+    return lambda: service.get(path.replace("{id}", str(BASES + 1 + next(numbers) * 37 % builds)))
+
+
+def _times(ask: Callable[[], object], seconds: float) -> list[float]:
+    """Seconds that each of the answers took which came in this time."""
+    times = []
+    started = time.perf_counter()
+    while (now := time.perf_counter()) - started < seconds:
+        ask()
+        times.append(time.perf_counter() - now)
+    return times
+
+
+def measure_beside(arguments: argparse.Namespace) -> None:
+    """The table of how many times the rate of another service ours is."""
+    web = WSGI if arguments.wsgi else ASGI
+    with service(arguments.keep, arguments.builds, arguments.components, web) as server:
+        services = Service(arguments.beside), server
+        print(
+            f"{'medians of ' + str(arguments.turns) + ' turns':44} {'theirs/s':>9} {'ours/s':>9} {'times':>7}"
+        )
+        for path, _, wanted in ENDPOINTS:
+            if not wanted or not re.search(arguments.only, path):
+                continue
+            both = [_asking(each, path, arguments.builds) for each in services]
+            for ask in both:
+                _times(ask, 1)
+            rates = []
+            for _ in range(arguments.turns):
+                turn = [_times(ask, arguments.seconds) for ask in both]
+                rates.append([len(times) / sum(times) for times in turn])
+            theirs, ours = (statistics.median(each) for each in zip(*rates, strict=True))
+            times = sorted(own / other for other, own in rates)
+            print(
+                f"{path:44} {theirs:9.1f} {ours:9.1f} {statistics.median(times):7.1f}  "
+                f"({times[0]:.1f} to {times[-1]:.1f}, wanted {wanted})",
+                flush=True,
+            )
 
 
 def measure_growth(arguments: argparse.Namespace) -> None:
@@ -386,10 +428,13 @@ def main() -> None:
         "--keep", type=Path, metavar="FOLDER", help="keep the database there, and use it again"
     )
     parser.add_argument("--wsgi", action="store_true", help="serve with gunicorn's synchronous workers")
+    parser.add_argument("--beside", type=int, metavar="PORT", help="of another service, asked in turns")
+    parser.add_argument("--turns", type=int, default=12, help="with --beside")
     parser.add_argument("--grow", action="store_true", help="compare a small with a large database")
     arguments = parser.parse_args()
     print("$ python -m benchmarks.rest", *sys.argv[1:], flush=True)
-    (measure_growth if arguments.grow else measure_rates)(arguments)
+    measure = measure_growth if arguments.grow else measure_beside if arguments.beside else measure_rates
+    measure(arguments)
 
 
 if __name__ == "__main__":
