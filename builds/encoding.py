@@ -1,4 +1,7 @@
-"""How answers, events and messages are written: JSON, with times in UTC to the second (contract: rest)."""
+"""How answers, events and messages are written: JSON, with times to the second (contract: rest).
+
+All times of the service are in UTC: what the database gives, and what ``timezone.now()`` says.
+"""
 
 from __future__ import annotations
 

@@ -27,8 +27,11 @@ Row = Sequence[Any]
 ASKED_OFTEN = 10
 #: statements that a connection keeps, those that were asked last, and seconds after which one is planned anew
 MOST_KEPT, PLAN_LIFETIME = 50, 30.0
-#: there is no such statement; there is one of this name; a migration changed its columns; a type is unclear
-_LOST = {"26000", "42P05", "0A000", "42P18"}
+#: there is no such statement; there is one of this name; a migration changed its columns; a type is unclear;
+#: there is no such setting, or it may not be set
+_NOT_KEPT = {"26000", "42P05", "0A000", "42P18", "42704", "42501"}
+#: a plan that suits any list is as good as one for this very list, which would have to be made anew
+_ANY_PLAN = "SET plan_cache_mode = force_generic_plan"
 #: connection of psycopg2 -> name of what it keeps -> when that was prepared; None: it keeps nothing any more
 _KEPT: WeakKeyDictionary[Any, OrderedDict[str, float] | None] = WeakKeyDictionary()
 
@@ -46,7 +49,13 @@ class Among(Lookup):
     """``column__among=Given()``: one of the values. However many there are, the statement is the same."""
 
     lookup_name = "among"
-    prepare_rhs = False
+
+    def get_prep_lookup(self) -> Given:
+        if not isinstance(self.rhs, Given):
+            raise TypeError(
+                "'among' takes Given(), which stands for a list; for a list itself there is 'in'."
+            )
+        return self.rhs
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         column, params = self.process_lhs(compiler, connection)
@@ -121,19 +130,17 @@ class Statement:
         self._asked += 1
         if self._asked < ASKED_OFTEN or connection.vendor != "postgresql" or connection.in_atomic_block:
             return False
-        try:
-            kept = _KEPT[cursor.connection]
-        except KeyError:
-            # A plan that suits any list is as good as one for this list, which would have to be made anew.
-            cursor.execute("SET plan_cache_mode = force_generic_plan")
-            kept = _KEPT[cursor.connection] = OrderedDict()
+        new = cursor.connection not in _KEPT
+        kept = _KEPT.setdefault(cursor.connection, OrderedDict())
         if kept is None:
             return False
         try:
+            if new:
+                cursor.execute(_ANY_PLAN)
             self._keep(cursor, kept)
             cursor.execute(self._execute, given)
         except DatabaseError as error:
-            if getattr(error.__cause__, "pgcode", None) not in _LOST:
+            if getattr(error.__cause__, "pgcode", None) not in _NOT_KEPT:
                 raise
             _KEPT[cursor.connection] = None
             return False

@@ -49,6 +49,10 @@ class TestAmong:
         with django_assert_num_queries(0):
             assert list(names([])) == []
 
+    def test_an_address_cannot_name_it(self) -> None:
+        with pytest.raises(TypeError, match="Given"):
+            ModuleBuild.objects.filter(name__among="x")
+
     def test_many_values(self, names: ByValues) -> None:
         builds = [module_build(name=f"m{number}").pk for number in range(3)]
         assert [row[0] for row in names([*builds, *range(10**6, 10**6 + 5_000)])] == builds
@@ -135,6 +139,22 @@ class TestOnPostgreSQL:
         monkeypatch.setattr(statements, "PLAN_LIFETIME", 0.0)
         names([1])
         assert made() > first
+
+    def test_a_server_without_the_setting_is_no_trouble(
+        self, names: ByValues, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(statements, "_ANY_PLAN", "SET no_such_setting = 1")
+        build = module_build()
+        often(names, [build.pk])
+        assert list(names([build.pk])) == [(build.pk, build.name)]
+        assert kept() == []
+
+    def test_lists_have_one_plan(self, names: ByValues) -> None:
+        for number in range(statements.ASKED_OFTEN + 8):
+            names([*range(number + 1)])
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT custom_plans FROM pg_prepared_statements WHERE name LIKE 'mbs_%'")
+            assert cursor.fetchall() == [(0,)]
 
     def test_errors_of_the_database_stay_errors(self, names: ByValues) -> None:
         often(names, [1])
