@@ -295,10 +295,10 @@ def measure_beside(arguments: argparse.Namespace) -> None:
                 turn = [_times(ask, arguments.seconds) for ask in both]
                 rates.append([len(times) / sum(times) for times in turn])
             theirs, ours = (statistics.median(each) for each in zip(*rates, strict=True))
-            times = sorted(own / other for other, own in rates)
+            ratios = sorted(own / other for other, own in rates)
             print(
-                f"{path:44} {theirs:9.1f} {ours:9.1f} {statistics.median(times):7.1f}  "
-                f"({times[0]:.1f} to {times[-1]:.1f}, wanted {wanted})",
+                f"{path:44} {theirs:9.1f} {ours:9.1f} {statistics.median(ratios):7.1f}  "
+                f"({ratios[0]:.1f} to {ratios[-1]:.1f}, wanted {wanted})",
                 flush=True,
             )
 

@@ -38,7 +38,10 @@ _KEPT: WeakKeyDictionary[Any, OrderedDict[str, float] | None] = WeakKeyDictionar
 
 @dataclass(frozen=True)
 class Given:
-    """Stands in a query for a list of values that is given when it is asked, the first one or a later."""
+    """Stands in a query for a list of values that is given when it is asked.
+
+    :param number: which of the lists, from 0.
+    """
 
     number: int = 0
 

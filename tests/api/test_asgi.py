@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from builds.api.asgi import Pages, WholeRequests
+import pytest
+
+from builds.api.asgi import Pages, WholeAnswers, WholeRequests
 
 LIMIT = 100
 
@@ -89,6 +91,36 @@ def test_headers_that_would_be_taken_for_others_are_left_out() -> None:
 def test_a_query_reaches_wsgi_whatever_its_bytes_are() -> None:
     ((asked, _),) = ask(Exchange(part(b"")), query=b"name=\xff&x=%20")
     assert asked["query_string"] == b"name=%FF&x=%20"
+
+
+def answer(application: Any, exchange: Exchange) -> None:
+    """Have a WSGI application answer."""
+    asyncio.run(WholeAnswers(application, workers=1)(scope(method="GET"), exchange.receive, exchange.send))
+
+
+def test_an_answer_of_several_parts_is_sent_as_a_whole() -> None:
+    def application(environ: Any, start_response: Any) -> Iterable[bytes]:
+        start_response("404 Not Found", [("X-One", "1")])
+        yield from (b"one ", b"two")
+
+    exchange = Exchange(part(b""))
+    answer(application, exchange)
+    assert exchange.sent == [
+        {"type": "http.response.start", "status": 404, "headers": [(b"x-one", b"1")]},
+        {"type": "http.response.body", "body": b"one two"},
+    ]
+
+
+def test_of_an_answer_that_breaks_off_nothing_is_sent() -> None:
+    def application(environ: Any, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        yield b"one "
+        raise LookupError("two")
+
+    exchange = Exchange(part(b""))
+    with pytest.raises(LookupError, match="two"):
+        answer(application, exchange)
+    assert not exchange.sent
 
 
 def test_nobody_who_reads_waits_for_a_submission_or_a_slow_download() -> None:
