@@ -32,7 +32,7 @@ VERBOSE_COLUMNS = (
 )
 COMPONENT_COLUMNS = (
     *("id", "package", "format", "task_id", "state", "state_reason", "module_build_id", "nvr", "batch"),
-    *("task_url", "weight", "reuse_code", "reuse_detail", "reused_component_id"),
+    *("buildonly", "task_url", "weight", "reuse_code", "reuse_detail", "reused_component_id"),
     *("time_started", "time_completed"),
 )
 LOG_COLUMNS = ("id", "time_created", "message")
@@ -103,7 +103,7 @@ def module_answer(build: ModuleBuild, around: ModuleSurroundings) -> dict[str, A
 def module_verbose(build: ModuleBuild, around: ModuleSurroundings, url: str) -> dict[str, Any]:
     """The verbose representation.
 
-    :param url: where the API shows this very build.
+    :param url: path at which the API shows this build: clients put the host before it.
     """
     return {
         **module_answer(build, around),
@@ -194,6 +194,7 @@ def component_default(component: ComponentBuild) -> dict[str, Any]:
         **component_task(component),
         "state_name": _COMPONENT_WORDS.get(component.state),
         "module_build": component.module_build_id,
+        "buildonly": component.buildonly,
         "task_url": component.task_url or None,
         "weight": component.weight,
         "reuse": reuse,
@@ -212,7 +213,7 @@ def component_verbose(
 ) -> dict[str, Any]:
     """The verbose representation of a component build.
 
-    :param url: where the API shows this very component build.
+    :param url: path at which the API shows this component build: clients put the host before it.
     """
     return {
         **component_answer(component, waiting),

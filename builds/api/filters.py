@@ -16,11 +16,11 @@ from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
-from builds.api.parameters import FLAGS, invalid
-from builds.api.renderers import JSONRenderer
+from builds.api.parameters import FLAGS
 from mbs.errors import InvalidInput, Problem
 
 LARGEST = 2**63 - 1
+_LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]00(?::?00)?)?", re.ASCII)
 
 
@@ -53,11 +53,13 @@ class JSONField(forms.CharField):
 
     def clean(self, value: Any) -> list[Any] | None:
         text = super().clean(value)
+        if not text:
+            return None
         try:
-            found = json.loads(text) if text else None
+            found = json.loads(text)
         except (ValueError, RecursionError):
             found = text
-        if found is not None and not isinstance(found, list):
+        if not isinstance(found, list):
             raise forms.ValidationError('Write a JSON list, such as ["a"].')
         return found
 
@@ -114,8 +116,8 @@ class AfterFilter(Filter):
 
     field_class = TimeField
 
-    def __init__(self, field_name: str) -> None:
-        super().__init__(field_name, "gte")
+    def __init__(self, field_name: str, **kwargs: Any) -> None:
+        super().__init__(field_name, "gte", **kwargs)
 
 
 class BeforeFilter(Filter):
@@ -123,14 +125,14 @@ class BeforeFilter(Filter):
 
     field_class = TimeField
 
-    def __init__(self, field_name: str) -> None:
-        super().__init__(field_name, "lt")
+    def __init__(self, field_name: str, **kwargs: Any) -> None:
+        super().__init__(field_name, "lt", **kwargs)
 
     def filter(self, qs: QuerySet[Any], value: datetime | None) -> QuerySet[Any]:
-        try:
-            return super().filter(qs, value and value + timedelta(seconds=1))
-        except OverflowError:
-            return qs
+        if value and value == _LAST_SECOND:
+            # Every time is before the end of the last second that there is, but an empty column is none.
+            return qs.exclude(**{self.field_name: None})
+        return super().filter(qs, value and value + timedelta(seconds=1))
 
 
 class ManyFilter(Filter):
@@ -152,13 +154,20 @@ class BuildFilterSet(FilterSet):
         self, data: Any, queryset: QuerySet[Any], *, request: Request, complete: bool = False
     ) -> None:
         if not complete:
-            self.base_filters = {name: self.base_filters[name] for name in _asked(request, self.base_filters)}
+            self.base_filters = {
+                name: each for name, each in self.base_filters.items() if name in request.query_params
+            }
         super().__init__(data, queryset, request=request)
 
     @classmethod
     def names(cls) -> Iterable[str]:
-        """Names of all filters."""
+        """Return the names of all filters."""
         return cls.base_filters.keys()
+
+    @classmethod
+    def repeatable(cls) -> set[str]:
+        """Return the names of the filters that take several values."""
+        return {name for name, each in cls.base_filters.items() if isinstance(each, ManyFilter)}
 
 
 class FilterBackend(DjangoFilterBackend):
@@ -184,6 +193,10 @@ class OrderBackend(BaseFilterBackend):
     """
 
     parameters = ("order_by", "order_desc_by")
+    descriptions = (
+        "Columns to order by, upwards, the most important first. Not together with order_desc_by.",
+        "Columns to order by, downwards, the most important first. Not together with order_by.",
+    )
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         upwards, downwards = (request.query_params.getlist(name) for name in self.parameters)
@@ -210,26 +223,15 @@ class OrderBackend(BaseFilterBackend):
             {
                 "name": name,
                 "in": "query",
-                "schema": {"type": "array", "items": {"enum": [*view.order_columns]}},
+                "description": text,
+                "schema": {"type": "array", "items": {"enum": [*view.order_columns, ""]}},
             }
-            for name in self.parameters
+            for name, text in zip(self.parameters, self.descriptions, strict=True)
         ]
 
 
 def _downwards(column: Any) -> Any:
     return f"-{column}" if isinstance(column, str) else column.desc()
-
-
-def _asked(request: Request, filters: Iterable[str]) -> list[str]:
-    """Names of the filters that a request gives values. A form on a page sends what is empty as well."""
-    asked = []
-    for name in filters:
-        values = request.query_params.getlist(name)
-        if all(values):
-            asked += [name] if values else []
-        elif request.accepted_renderer.format == JSONRenderer.format:
-            raise invalid(name, "It is empty: leave it away, or give it a value.")
-    return asked
 
 
 def _invalid_filters(faults: Mapping[str, Iterable[str]]) -> InvalidInput:

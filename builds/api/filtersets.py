@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 from django_filters import CharFilter, Filter
@@ -95,50 +96,73 @@ class BaseModuleFloat(BaseModuleFilter):
 class ModuleBuildFilterSet(BuildFilterSet):
     """Filters of module builds."""
 
-    name = CharFilter(strip=False)
-    stream = CharFilter(strip=False)
-    version = CharFilter(strip=False)
-    context = CharFilter(strip=False)
-    state = ModuleStatesFilter("state")
-    state_reason = CharFilter(strip=False)
-    error_code = CharFilter(strip=False)
-    scratch = FlagFilter()
-    owner = CharFilter(strip=False)
-    scmurl = CharFilter(strip=False)
-    modulemd = CharFilter(strip=False)
-    srpms = JSONFilter()
-    rebuild_strategy = CharFilter(strip=False)
-    batch = WholeFilter()
-    build_context = CharFilter(strip=False)
-    build_context_no_bms = CharFilter(strip=False)
-    runtime_context = CharFilter(strip=False)
-    stream_version = FloatFilter()
-    koji_tag = CharFilter(strip=False)
-    cg_build_koji_tag = CharFilter(strip=False)
-    new_repo_task_id = WholeFilter()
-    reuse_components_from = WholeFilter("reuse_components_from_id")
-    reuse_components_from_id = WholeFilter()
-    reused_module_id = WholeFilter()
+    name = CharFilter(strip=False, help_text="Name of the module")
+    stream = CharFilter(strip=False, help_text="Stream of the module")
+    version = CharFilter(strip=False, help_text="Version, in decimal digits")
+    context = CharFilter(strip=False, help_text="Context")
+    state = ModuleStatesFilter(
+        "state", help_text="State as a number or a word; may be given several times, one of them must fit"
+    )
+    state_reason = CharFilter(strip=False, help_text="Reason of the state, as answers show it")
+    error_code = CharFilter(strip=False, help_text="Code of the error that ended the build")
+    scratch = FlagFilter(help_text="Whether it is a scratch build")
+    owner = CharFilter(strip=False, help_text="Who submitted it")
+    scmurl = CharFilter(strip=False, help_text="Address and commit of the modulemd file")
+    modulemd = CharFilter(strip=False, help_text="Text of the expanded document")
+    srpms = JSONFilter(help_text="Uploaded source RPMs, as a JSON list")
+    rebuild_strategy = CharFilter(strip=False, help_text="Rebuild strategy")
+    batch = WholeFilter(help_text="Number of the batch that it builds")
+    build_context = CharFilter(strip=False, help_text="Hash of what it was built against")
+    build_context_no_bms = CharFilter(strip=False, help_text="The same hash without base modules")
+    runtime_context = CharFilter(strip=False, help_text="Hash of what it requires")
+    stream_version = FloatFilter(help_text="Version of the stream as a number, such as 300000 for f30")
+    koji_tag = CharFilter(strip=False, help_text="Tag in Koji")
+    cg_build_koji_tag = CharFilter(strip=False, help_text="Tag into which Koji's import was tagged")
+    new_repo_task_id = WholeFilter(help_text="Number of the task that makes the repository")
+    reuse_components_from = WholeFilter(
+        "reuse_components_from_id", help_text="Number of the build whose components it was to reuse"
+    )
+    reuse_components_from_id = WholeFilter(help_text="The same as reuse_components_from")
+    reused_module_id = WholeFilter(help_text="Number of the build whose components it reused")
 
-    nsvc = CharFilter(method="filter_nsvc")
-    rpm = CharFilter(method="filter_rpm")
-    virtual_stream = VirtualStreamFilter("virtual_streams")
-    stream_version_lte = FloatFilter(method="filter_stream_version_lte", min_value=LEAST_STREAM_VERSION)
-    submitted_after = AfterFilter("time_submitted")
-    submitted_before = BeforeFilter("time_submitted")
-    modified_after = AfterFilter("time_modified")
-    modified_before = BeforeFilter("time_modified")
-    completed_after = AfterFilter("time_completed")
-    completed_before = BeforeFilter("time_completed")
+    nsvc = CharFilter(
+        method="filter_nsvc", help_text="Name, stream, version and context: name[:stream[:version[:context]]]"
+    )
+    rpm = CharFilter(method="filter_rpm", help_text="NEVRA of an RPM that the build holds (Koji only)")
+    virtual_stream = VirtualStreamFilter(
+        "virtual_streams",
+        help_text="Virtual stream of a base module; may be given several times, one of them must fit",
+    )
+    stream_version_lte = FloatFilter(
+        method="filter_stream_version_lte",
+        min_value=LEAST_STREAM_VERSION,
+        help_text="Highest stream version, from the beginning of the same major version; 10000 at least",
+    )
+    submitted_after = AfterFilter("time_submitted", help_text="Earliest time of submission (UTC)")
+    submitted_before = BeforeFilter("time_submitted", help_text="Latest time of submission (UTC)")
+    modified_after = AfterFilter("time_modified", help_text="Earliest time of the last change (UTC)")
+    modified_before = BeforeFilter("time_modified", help_text="Latest time of the last change (UTC)")
+    completed_after = AfterFilter("time_completed", help_text="Earliest time of the end (UTC)")
+    completed_before = BeforeFilter(
+        "time_completed", help_text="Latest time of the end (UTC); unfinished builds are left out"
+    )
 
-    base_module_br = BaseModuleText()
-    base_module_br_name = BaseModuleText("name")
-    base_module_br_stream = BaseModuleText("stream")
-    base_module_br_version = BaseModuleText("version")
-    base_module_br_context = BaseModuleText("context")
-    base_module_br_stream_version = BaseModuleFloat("stream_version")
-    base_module_br_stream_version_lte = BaseModuleFloat("stream_version__lte")
-    base_module_br_stream_version_gte = BaseModuleFloat("stream_version__gte")
+    base_module_br = BaseModuleText(
+        help_text="A base module that it was built against: name:stream:version:context"
+    )
+    base_module_br_name = BaseModuleText("name", help_text="Name of a base module that it was built against")
+    base_module_br_stream = BaseModuleText("stream", help_text="Stream of that base module")
+    base_module_br_version = BaseModuleText("version", help_text="Version of that base module")
+    base_module_br_context = BaseModuleText("context", help_text="Context of that base module")
+    base_module_br_stream_version = BaseModuleFloat(
+        "stream_version", help_text="Stream version of that base module"
+    )
+    base_module_br_stream_version_lte = BaseModuleFloat(
+        "stream_version__lte", help_text="Highest stream version of that base module"
+    )
+    base_module_br_stream_version_gte = BaseModuleFloat(
+        "stream_version__gte", help_text="Lowest stream version of that base module"
+    )
 
     def filter_queryset(self, queryset: QuerySet[ModuleBuild]) -> QuerySet[ModuleBuild]:
         queryset = super().filter_queryset(queryset)
@@ -150,6 +174,7 @@ class ModuleBuildFilterSet(BuildFilterSet):
                 wanted[self.filters[name].field_name] = value
         if not wanted:
             return queryset
+        wanted["name__in"] = settings.MBS.BASE_MODULE_NAMES
         # Their numbers rather than a subquery: the database then knows how many builds to expect.
         base_modules = ModuleBuild.objects.filter(**wanted).values_list("pk", flat=True)[:MOST_BASE_MODULES]
         found = list(base_modules)
@@ -181,22 +206,25 @@ class ModuleBuildFilterSet(BuildFilterSet):
 class ComponentBuildFilterSet(BuildFilterSet):
     """Filters of component builds."""
 
-    package = CharFilter(strip=False)
-    format = CharFilter(strip=False)
-    scmurl = CharFilter(strip=False)
-    ref = CharFilter(strip=False)
-    state = ComponentStatesFilter("state")
-    state_reason = CharFilter(strip=False)
-    task_id = WholeFilter()
-    nvr = CharFilter(strip=False)
-    batch = WholeFilter()
-    weight = FloatFilter()
-    tagged = FlagFilter()
-    tagged_in_final = FlagFilter()
-    build_time_only = FlagFilter()
-    reused_component_id = WholeFilter()
-    module_build = WholeFilter("module_build_id")
-    module_id = WholeFilter("module_build_id")
+    package = CharFilter(strip=False, help_text="Name of the source package")
+    format = CharFilter(strip=False, help_text="Format: rpms")
+    scmurl = CharFilter(strip=False, help_text="Address of the sources")
+    ref = CharFilter(strip=False, help_text="Commit of the sources")
+    state = ComponentStatesFilter(
+        "state", help_text="State as Koji's number or name; may be given several times, one of them must fit"
+    )
+    state_reason = CharFilter(strip=False, help_text="Reason of the state")
+    task_id = WholeFilter(help_text="Number of the task in the build system")
+    nvr = CharFilter(strip=False, help_text="Name-version-release of the build")
+    batch = WholeFilter(help_text="Number of the batch")
+    weight = FloatFilter(help_text="Expected seconds")
+    tagged = FlagFilter(help_text="Whether it is in the tag of the buildroot")
+    tagged_in_final = FlagFilter(help_text="Whether it is in the tag of the module")
+    buildonly = FlagFilter(help_text="Whether the document says that it is for building only")
+    build_time_only = FlagFilter(help_text="Whether it is needed for building only, and not shipped")
+    reused_component_id = WholeFilter(help_text="Number of the component build that it reuses")
+    module_build = WholeFilter("module_build_id", help_text="Number of the module build")
+    module_id = WholeFilter("module_build_id", help_text="The same as module_build")
 
 
 def _nsvc(name: str, value: str) -> NSVC:
@@ -232,7 +260,7 @@ COMPONENT_ORDER = _columns(
         "batch",
         "weight",
     ),
-    *("tagged", "tagged_in_final", "build_time_only", "reused_component_id"),
+    *("tagged", "tagged_in_final", "buildonly", "build_time_only", "reused_component_id"),
     module_build=("module_build_id",),
     module_id=("module_build_id",),
 )

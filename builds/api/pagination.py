@@ -12,7 +12,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from builds.api.parameters import positive
+from builds.api.parameters import number
 from builds.api.urls_of import list_url
 from builds.selectors.prepared import Listing, Record
 
@@ -21,7 +21,7 @@ PARAMETERS = ("page", "per_page")
 
 
 class Pages(BasePagination):
-    """``{"items": [...], "meta": {...}}``; a page past the end has no items.
+    """``{"items": [...], "meta": {...}}``; a page past the end has no items, and neither has ``per_page=0``.
 
     The time of counting all rows is told by itself in the header ``Server-Timing``.
     """
@@ -30,14 +30,14 @@ class Pages(BasePagination):
 
     def paginate_queryset(self, listing: Listing, request: Request, view: Any = None) -> list[Record]:
         self.request = request
-        self.page = positive(request, "page", 1)
-        self.per_page = min(positive(request, "per_page", PER_PAGE), settings.MBS.PER_PAGE_MAX)
-        first = listing.first(self.per_page) if self.page == 1 and listing.whole else None
+        self.page = number(request, "page", least=1, default=1)
+        self.per_page = min(number(request, "per_page", least=0, default=PER_PAGE), settings.MBS.PER_PAGE_MAX)
+        first = listing.first(self.per_page) if self.page == 1 and self.per_page and listing.whole else None
         started = time.perf_counter()
         all_read = first is not None and len(first) < self.per_page
         self.total = len(first or ()) if all_read else listing.count(first or ())
         self.counting_ms = (time.perf_counter() - started) * 1000
-        self.pages = -(-self.total // self.per_page)
+        self.pages = -(-self.total // self.per_page) if self.per_page else 0
         self.display_page_controls = self.pages > 1
         if first is not None:
             return first

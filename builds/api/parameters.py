@@ -1,18 +1,27 @@
-"""Query parameters: each value is checked, and unknown names are told in the ``Warning`` header."""
+"""Query parameters: read them by one set of rules, and report names that mean nothing.
+
+The rules are those of docs/rest.md, "Query parameters".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Collection, Iterable
 from enum import Enum
 from urllib.parse import quote, unquote_to_bytes
 
+from django.http import QueryDict
 from rest_framework.request import Request
 
-from mbs.errors import InvalidInput
+from mbs.errors import InvalidInput, Problem
 
 #: larger numbers are cut to this: no list is as long
 MAX_NUMBER = 10**15
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
+#: Refuse unknown parameters instead of ignoring them with a warning.
+STRICT = "strict"
+#: Unknown names that an answer lists.
+MAX_NAMED = 10
 
 
 class Shape(Enum):
@@ -51,34 +60,68 @@ def check_encoding(request: Request) -> None:
             raise invalid(name, "A value must not hold the character NUL.")
 
 
+def given(query: QueryDict, repeatable: Collection[str]) -> QueryDict:
+    """Return the parameters that a query string gives a value, each with the values that count.
+
+    An empty value counts as not given. Of a parameter that may have one value only, the first counts.
+
+    :param query: the parameters as the client sent them.
+    :param repeatable: names of the parameters that may have several values.
+    :raises InvalidInput: a value consists of white space.
+    """
+    kept = QueryDict(mutable=True)
+    for name, values in query.lists():
+        values = [value for value in values if value]
+        if any(value.isspace() for value in values):
+            raise invalid(name[:60], "It consists of white space: leave it out, or give it a value.")
+        if values:
+            kept.setlist(name, values if name in repeatable else values[:1])
+    return kept
+
+
 def flag(request: Request, name: str) -> bool:
-    """A yes or no, which may stand there several times: one yes is enough (rpkg sends two)."""
-    found = False
-    for value in request.query_params.getlist(name):
-        if value.lower() not in FLAGS:
-            raise invalid(name, "Write true, false, 1 or 0.")
-        found = found or FLAGS[value.lower()]
-    return found
+    """Return whether a parameter is true or 1, in any case of letters; every other value is a no."""
+    return FLAGS.get(request.query_params.get(name, "").lower(), False)
 
 
 def shape(request: Request) -> Shape:
-    """Which representation was asked for; verbose wins."""
+    """Return the representation that was asked for; verbose wins over short."""
     short, verbose = flag(request, "short"), flag(request, "verbose")
     return Shape.VERBOSE if verbose else Shape.SHORT if short else Shape.DEFAULT
 
 
-def positive(request: Request, name: str, default: int) -> int:
-    """A whole number from 1; huge ones are cut to ``MAX_NUMBER``."""
-    text = request.query_params.get(name)
-    if text is None:
+def number(request: Request, name: str, *, least: int, default: int) -> int:
+    """Return a whole number, at most ``MAX_NUMBER``; the default if it is below ``least`` or other text."""
+    text = request.query_params.get(name, "")
+    if not (text.isascii() and text.isdigit()):
         return default
-    if not (text.isascii() and text.isdigit()) or not text.strip("0"):
-        raise invalid(name, "Write a whole number from 1.")
-    digits = text.lstrip("0")
-    return int(digits) if len(digits) <= 15 else MAX_NUMBER
+    digits = text.lstrip("0") or "0"
+    value = int(digits) if len(digits) <= 15 else MAX_NUMBER
+    return value if value >= least else default
+
+
+def check_known(unknown: Iterable[str], known: Collection[str]) -> None:
+    """Refuse unknown parameters, each with the known name that is most like it.
+
+    :raises InvalidInput: there is at least one unknown parameter.
+    """
+    problems = []
+    for name in list(unknown)[:MAX_NAMED]:
+        nearest = difflib.get_close_matches(name[:60], known, 1)
+        hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Parameters are {', '.join(sorted(known))}."
+        problems.append(
+            Problem("unknown_parameter", f"There is no parameter {name[:60]!r}.", key=name[:60], hint=hint)
+        )
+    if problems:
+        raise InvalidInput(
+            " ".join(problem.message for problem in problems),
+            code="unknown_parameter",
+            hint=" ".join(dict.fromkeys(problem.hint for problem in problems)),
+            problems=problems,
+        )
 
 
 def warning(unknown: Iterable[str]) -> str:
     """Value of the ``Warning`` header (RFC 7234, 5.5) for parameters that were ignored."""
-    names = ", ".join(quote(name[:60], safe=" ") for name in list(unknown)[:10])
+    names = ", ".join(quote(name[:60], safe=" ") for name in list(unknown)[:MAX_NAMED])
     return f'299 - "Ignored unknown query parameters: {names}"'

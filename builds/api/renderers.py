@@ -6,13 +6,40 @@ from collections.abc import Mapping
 from typing import Any
 
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+from rest_framework.request import Request
 
 from builds import encoding
 
 
 def wants_page(accept: str) -> bool:
-    """Whether a request with this ``Accept`` header comes from a browser, and not from a program."""
-    return "text/html" in accept and "application/json" not in accept
+    """Return whether a request comes from a browser and not from a program (docs/rest.md, "Pages and JSON").
+
+    A browser names HTML (q > 0), does not prefer JSON to it, and either names XHTML or leaves out ``*/*``:
+    that tells it from Java's ``text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2``.
+
+    :param accept: the header ``Accept``.
+    """
+    if "text/html" not in accept.lower():
+        return False
+    weights = dict(map(_media_range, accept.split(",")))
+    html = weights.get("text/html", 0.0)
+    browser = weights.get("application/xhtml+xml", 0.0) > 0 or "*/*" not in weights
+    return 0 < html >= weights.get("application/json", 0.0) and browser
+
+
+def is_page(request: Request) -> bool:
+    """Return whether the answer to this request is a page."""
+    return getattr(request.accepted_renderer, "format", "") == PageRenderer.format
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    """Return the name of a media range and its weight (RFC 9110, 12.5.1)."""
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    quality = next((part[2:].strip() for part in parameters if part.startswith("q=")), "1")
+    try:
+        return name, min(max(float(quality), 0.0), 1.0)
+    except ValueError:
+        return name, 0.0
 
 
 class JSONRenderer(BaseRenderer):

@@ -16,19 +16,34 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiReque
 
 from builds.api import filters, filtersets, schema_examples, schema_plan, schema_shapes
 from builds.api.authentication import SAFE
+from builds.api.pagination import PER_PAGE
+from builds.api.parameters import STRICT
 from builds.api.schema_operations import JSON, MEANINGS, OPERATIONS, Operation
 from mbs.states import BUILD_STATES, COMPONENT_STATES
 
 Parameter = dict[str, Any]
 
-#: text in a parameter: not empty, and without NUL
-TEXT = {"type": "string", "pattern": "^[^\\u0000]+$"}
-YES_OR_NO = {"type": "string", "enum": ["true", "false", "1", "0"]}
-PARAMETERS = {
-    "verbose": ("Show more of each build; wins over short.", YES_OR_NO),
-    "short": ("Show less of each build.", YES_OR_NO),
-    "page": ("Number of the page; one past the end is empty.", {"type": "integer", "minimum": 1}),
-    "per_page": ("Items on a page; large ones are cut.", {"type": "integer", "minimum": 1}),
+#: Text in a parameter: an empty one counts as not given; white space alone and NUL are refused.
+TEXT = {"type": "string", "pattern": "^[^\\u0000]*$"}
+YES_OR_NO = {"type": "string", "enum": ["true", "false", "1", "0", ""]}
+#: A value that every text is taken for: what is no number is the default.
+_LENIENT_NUMBER = {"type": ["integer", "string"]}
+_LENIENT_FLAG = {"type": "string", "examples": ["true"]}
+PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "verbose": ("Show more of each build: true or 1. It wins over short.", _LENIENT_FLAG),
+    "short": ("Show less of each build: true or 1.", _LENIENT_FLAG),
+    "page": (
+        "Number of the page, from 1. A page past the end is empty; any other text is page 1.",
+        _LENIENT_NUMBER | {"default": 1},
+    ),
+    "per_page": (
+        "Items on a page, cut to a bound that meta.per_page tells. With 0 the answer is the meta alone.",
+        _LENIENT_NUMBER | {"default": PER_PAGE},
+    ),
+    STRICT: (
+        "Refuse unknown parameters (400) instead of naming them in a Warning header: true or 1.",
+        _LENIENT_FLAG,
+    ),
 }
 #: groups of operations, by the names of their views; what is in none belongs to the service
 TAGS = {
@@ -37,18 +52,25 @@ TAGS = {
     "API tokens": ("token",),
 }
 SERVICE = "service"
-_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00(:?00)?)?$"
+_TIME = r"^$|^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00(:?00)?)?$"
+
+
+def _or_empty(shape: dict[str, Any]) -> dict[str, Any]:
+    """Return a shape that takes the empty text too, which counts as not given."""
+    return {"anyOf": [shape, {"type": "string", "maxLength": 0}]}
+
+
 _FILTERS: dict[type[Any], dict[str, Any]] = {
-    filtersets.ModuleStatesFilter: {"enum": [*BUILD_STATES, *map(str, BUILD_STATES.values())]},
-    filtersets.ComponentStatesFilter: {"enum": [*COMPONENT_STATES, *map(str, COMPONENT_STATES.values())]},
+    filtersets.ModuleStatesFilter: {"enum": [*BUILD_STATES, *map(str, BUILD_STATES.values()), ""]},
+    filtersets.ComponentStatesFilter: {"enum": [*COMPONENT_STATES, *map(str, COMPONENT_STATES.values()), ""]},
     filters.ManyFilter: TEXT,
-    filters.WholeFilter: {"type": "integer", "minimum": 0, "maximum": filters.LARGEST},
-    filters.FloatFilter: {"type": "number"},
+    filters.WholeFilter: _or_empty({"type": "integer", "minimum": 0, "maximum": filters.LARGEST}),
+    filters.FloatFilter: _or_empty({"type": "number"}),
     filters.FlagFilter: YES_OR_NO,
     filters.JSONFilter: {"type": "string", "description": "A JSON list"},
     filters.AfterFilter: {"type": "string", "pattern": _TIME},
     filters.BeforeFilter: {"type": "string", "pattern": _TIME},
-    filtersets.BaseModuleFloat: {"type": "number"},
+    filtersets.BaseModuleFloat: _or_empty({"type": "number"}),
 }
 
 
@@ -80,12 +102,16 @@ class Schema(AutoSchema):
         known = [*self.operation.parameters]
         if getattr(self.view, "pagination_class", None) and self.view.action in ("list", "messages"):
             known += ["page", "per_page"]
+        if self.method in SAFE:
+            known.append(STRICT)
         found = [
             OpenApiParameter(name, PARAMETERS[name][1], description=PARAMETERS[name][0]) for name in known
         ]
         if "{id}" in self.path:
             number = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
-            found.append(OpenApiParameter("id", number, OpenApiParameter.PATH))
+            found.append(
+                OpenApiParameter("id", number, OpenApiParameter.PATH, description="Number of the item")
+            )
         return found
 
     def _get_pagination_parameters(self) -> list[Parameter]:
@@ -142,7 +168,7 @@ def _parameter(name: str, filter_: Any) -> Parameter:
     shape = next((shape for cls, shape in _FILTERS.items() if isinstance(filter_, cls)), TEXT)
     if isinstance(filter_, filters.ManyFilter):
         shape = {"type": "array", "items": shape}
-    return {"name": name, "in": "query", "schema": shape}
+    return {"name": name, "in": "query", "description": filter_.extra["help_text"], "schema": shape}
 
 
 def endpoints(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

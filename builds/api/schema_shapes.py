@@ -114,7 +114,7 @@ MODULE_VERBOSE = extended(
     reused_module_id=optional(ID),
     runtime_context=optional(TEXT),
     state_trace=array(record(time=TIME, state=STATE, state_name=STATE_NAME, reason=optional(TEXT))),
-    state_url=URL,
+    state_url=TEXT | {"description": "Path of this build in the API: put the host before it"},
     stream_version=_STREAM_VERSION,
     virtual_streams=array(TEXT),
     arches=array(TEXT),
@@ -129,6 +129,7 @@ COMPONENT = record(
     nvr=optional(TEXT),
     state_name=COMPONENT_STATE_NAME,
     module_build=ID,
+    buildonly=FLAG | {"description": "Needed for building only, and not shipped (modulemd: buildonly)"},
     task_url=optional(TEXT),
     weight={"type": "number", "description": "Expected seconds"},
     reuse=optional(record(reused=FLAG, code=TEXT, detail=TEXT)),
@@ -142,7 +143,7 @@ COMPONENT_VERBOSE = extended(
     state_trace=array(
         record(time=TIME, state=COMPONENT_STATE, state_name=COMPONENT_STATE_NAME, reason=optional(TEXT))
     ),
-    state_url=URL,
+    state_url=TEXT | {"description": "Path of this build in the API: put the host before it"},
 )
 _PROBLEM = with_options(
     record(code=TEXT, message=TEXT),
@@ -182,7 +183,7 @@ SHAPES: dict[str, Shape] = {
     "Meta": record(
         page=ID,
         pages=NUMBER,
-        per_page=ID,
+        per_page=NUMBER,
         total=NUMBER,
         first=URL,
         last=URL,

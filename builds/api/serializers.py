@@ -37,7 +37,7 @@ class ModuleBuildSerializer(serializers.BaseSerializer):
         around = related.around_modules(rows, verbose=shape is Shape.VERBOSE)
         if shape is Shape.DEFAULT:
             return [representations.module_answer(row, around) for row in rows]
-        base = f"{urls_of.api(request)}module-builds/"
+        base = f"{urls_of.path(request)}module-builds/"
         return [representations.module_verbose(row, around, f"{base}{row.pk}") for row in rows]
 
 
@@ -51,7 +51,7 @@ class ComponentBuildSerializer(serializers.BaseSerializer):
         if shape is not Shape.VERBOSE:
             return [representations.component_answer(row, waits.get(row.pk)) for row in rows]
         traces = related.component_traces(rows)
-        base = f"{urls_of.api(request)}component-builds/"
+        base = f"{urls_of.path(request)}component-builds/"
         return [
             representations.component_verbose(
                 row, waits.get(row.pk), traces.get(row.pk, []), f"{base}{row.pk}"

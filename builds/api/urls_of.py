@@ -21,9 +21,14 @@ def site(request: Request) -> str:
     return base if urlsplit(base).netloc == host else f"{request.scheme}://{host}"
 
 
+def path(request: Request) -> str:
+    """Return the path of the API in the version of the request, with a slash at its end."""
+    return f"{ROOT}{request.version}/"
+
+
 def api(request: Request) -> str:
-    """Address of the API in the version of the request, with a slash at its end."""
-    return f"{site(request)}{ROOT}{request.version}/"
+    """Return the address of the API in the version of the request, with a slash at its end."""
+    return f"{site(request)}{path(request)}"
 
 
 def list_url(request: Request) -> str:

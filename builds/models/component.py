@@ -25,6 +25,8 @@ class ComponentBuild(models.Model):
     #: one of them is not in the buildroot yet
     blocked = models.BooleanField(default=False)
     in_buildroot = models.BooleanField(default=False)
+    #: only the buildroot of later batches needs it: it is not shipped (modulemd: buildonly)
+    buildonly = models.BooleanField(default=False)
     build_time_only = models.BooleanField(default=False)
     #: architectures, where the document limits them
     arches = models.JSONField(default=list)
@@ -68,7 +70,7 @@ class ComponentBuild(models.Model):
                 for column in (
                     *("package", "state", "task_id", "nvr", "ref", "scmurl", "format", "weight"),
                     # for filters that find few components
-                    *("tagged", "tagged_in_final", "build_time_only"),
+                    *("tagged", "tagged_in_final", "buildonly", "build_time_only"),
                 )
             ),
         ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db.models import (
     CharField,
     Count,
@@ -51,7 +52,7 @@ class ModuleSurroundings:
     """By id of the module build; what a build has none of is not in it.
 
     ``components`` holds values of ``COMPONENT_COLUMNS``, in the order of their ids; ``base_modules`` those
-    of ``BASE_MODULE_COLUMNS``.
+    of ``BASE_MODULE_COLUMNS``, of required base modules only (``BASE_MODULE_NAMES``).
     """
 
     components: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
@@ -155,7 +156,9 @@ def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> M
         found.virtual_streams.update(
             (key, [name for (name,) in rows]) for key, rows in _group(_virtual_streams(ids)).items()
         )
-        found.base_modules.update(_group(_base_modules(ids)))
+        name = BASE_MODULE_COLUMNS.index("name") + 1
+        required = (row for row in _base_modules(ids) if row[name] in settings.MBS.BASE_MODULE_NAMES)
+        found.base_modules.update(_group(required))
     return found
 
 

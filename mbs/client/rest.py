@@ -151,7 +151,8 @@ class Client:
         return {**body, "owner": self.owner} if self.owner else dict(body)
 
     def _pages(self, path: str, params: Params, limit: int | None) -> Iterator[Json]:
-        page = _object(self._request("GET", path, params=params))
+        # A filter that the server does not know must not be ignored: the list would hold other builds.
+        page = _object(self._request("GET", path, params={**params, "strict": "1"}))
         while True:
             for item in _objects(page.get("items")):
                 yield item

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builds.api.filtersets import ComponentBuildFilterSet, ModuleBuildFilterSet
-from builds.models import ModuleBuild
+from builds.models import BuildRequirement, ModuleBuild
 from builds.selectors.prepared import COUNT_KEPT
 from mbs.states import BuildState, ComponentState
 from tests.api.conftest import Api
@@ -90,6 +90,7 @@ def alphabet(api: Api) -> dict[str, ModuleBuild]:
         ("submitted_before=2024-05-01T12:00:00Z&name=a", "a"),
         ("submitted_before=2024-05-01T11:59:59Z&name=a", ""),
         ("submitted_before=9999-12-31T23:59:59Z&name=a", "a"),
+        ("completed_before=9999-12-31T23:59:59Z&base_module_br_name=platform", ""),
         ("completed_after=2024-01-01T00:00:00.5%2B00:00", ""),
         ("base_module_br=platform:f30:3:00000000", "ba"),
         ("base_module_br_name=platform", "cba"),
@@ -127,6 +128,19 @@ def test_base_modules_are_filtered(
     assert [item["stream"] for item in items] == found
 
 
+def test_only_base_modules_are_found_by_the_filters_of_base_modules(api: Api) -> None:
+    perl = module_build(name="perl", stream="5.30")
+    module_build(name="a", requires=perl)
+    platform = base_module("f43")
+    b = module_build(name="b", requires=platform)
+    BuildRequirement.objects.create(module_build=b, required=perl)
+    assert names(api, "base_module_br_name=perl") == []
+    assert names(api, "base_module_br_stream=5.30") == []
+    assert names(api, f"base_module_br={platform.nsvc}") == ["b"]
+    (item,) = api.get("module-builds/?name=b&verbose=1")["items"]
+    assert [each["name"] for each in item["base_module_buildrequires"]] == ["platform"]
+
+
 def test_module_builds_are_filtered_by_what_they_reuse(api: Api, alphabet: dict[str, ModuleBuild]) -> None:
     assert names(api, f"reuse_components_from={alphabet['a'].pk}") == ["d"]
 
@@ -134,7 +148,11 @@ def test_module_builds_are_filtered_by_what_they_reuse(api: Api, alphabet: dict[
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("name=a&name=b", "b"),
+        ("name=a&name=b", "a"),
+        ("name=&name=b", "b"),
+        ("owner=bob&state=&stream=", "cb"),
+        ("owner=bob&state=&state=build", "b"),
+        ("owner=bob&order_by=&order_desc_by=name&page=&per_page=", "cb"),
         ("order_by=name&owner=bob", "bc"),
         ("order_desc_by=name&owner=bob", "cb"),
         ("order_by=version&order_by=name&base_module_br_name=platform", "abc"),
@@ -155,7 +173,7 @@ def components(api: Api) -> ModuleBuild:
     component_build(
         build, package="bash", state=ComponentState.COMPLETE, task_id=5, tagged=True, nvr="bash-1-1"
     )
-    component_build(build, package="make", state=ComponentState.FAILED, ref="f" * 40, batch=3)
+    component_build(build, package="make", state=ComponentState.FAILED, ref="f" * 40, batch=3, buildonly=True)
     component_build(build, package="gcc", build_time_only=True, weight=1.5)
     component_build(module_build(), package="other")
     return build
@@ -176,6 +194,8 @@ def components(api: Api) -> ModuleBuild:
         ("nvr=bash-1-1", ["bash"]),
         (f"ref={'f' * 40}", ["make"]),
         ("batch=3", ["make"]),
+        ("buildonly=true", ["make"]),
+        ("module_id={}&order_by=buildonly&order_by=package", ["bash", "gcc", "make"]),
         ("weight=1.5", ["gcc"]),
         ("format=rpms&module_id={}&order_by=batch&order_by=id", ["bash", "gcc", "make"]),
     ],
@@ -190,12 +210,11 @@ def test_component_builds_are_filtered_and_ordered(
 @pytest.mark.parametrize(
     "query",
     [
-        *("page=0", "page=-1", "page=x", "page=1.5", "page=", "page=%D9%A1"),
-        *("per_page=0", "per_page=-3", "per_page=x", "short=perhaps", "verbose="),
-        *("state=nonsense", "state=99", "state=-1", "state="),
-        *("batch=x", "batch=-1", "batch=1.5", "batch=99999999999999999999", "batch="),
-        *("order_by=colour", "order_desc_by=", "order_by=", "order_by=id&order_desc_by=id", "id=3"),
-        *("state_reason=%00", "state_reason=%ed%a0%80", "scmurl=%ff", "scmurl="),
+        *("state=nonsense", "state=99", "state=-1"),
+        *("batch=x", "batch=-1", "batch=1.5", "batch=99999999999999999999"),
+        *("order_by=colour", "order_by=id&order_desc_by=id", "id=3"),
+        *("state_reason=%00", "state_reason=%ed%a0%80", "scmurl=%ff"),
+        *("state=%20", "batch=+", "state_reason=%20%20", "page=%C2%A0", "order_by=%09", "verbose=%20"),
     ],
 )
 def test_a_bad_parameter_is_named(api: Api, path: str, query: str) -> None:
@@ -212,15 +231,62 @@ def test_a_bad_parameter_is_named(api: Api, path: str, query: str) -> None:
             "base_module_br=a:b:c:d",
             "srpms={}",
             "srpms=x",
+            "srpms=null",
+            "nsvc=%20",
+            "scratch=%20",
+            "completed_before=%20",
+            "base_module_br_name=%20",
+            "virtual_stream=%20&virtual_stream=el8",
         ),
         *("stream_version_lte=9999", "stream_version_lte=nan", "stream_version=inf", "stream_version=x"),
         *("submitted_after=yesterday", "submitted_before=2024-13-01T00:00:00Z", "scratch=maybe"),
-        *("completed_after=2024-01-01T00:00:00%2B02:00", "new_repo_task_id=x", "virtual_stream="),
+        *("completed_after=2024-01-01T00:00:00%2B02:00", "new_repo_task_id=x"),
         *("base_module_br_stream_version_lte=x", "reuse_components_from=a:b"),
     ],
 )
 def test_a_bad_filter_of_module_builds_is_named(api: Api, query: str) -> None:
     assert query.partition("=")[0] in api.get(f"module-builds/?{query}", status=400)["message"]
+
+
+@pytest.mark.parametrize("query", ["page=0", "page=-1", "page=x", "page=1.5", "page=%D9%A1", "page=1&page=2"])
+def test_a_page_that_is_no_number_from_1_is_the_first(api: Api, query: str) -> None:
+    module_build(name="a")
+    answer = api.get(f"module-builds/?{query}")
+    assert (answer["meta"]["page"], len(answer["items"])) == (1, 1)
+
+
+@pytest.mark.parametrize("query", ["per_page=-3", "per_page=x", "per_page=1.5"])
+def test_a_page_length_that_is_no_number_is_the_default(api: Api, query: str) -> None:
+    assert api.get(f"module-builds/?{query}")["meta"]["per_page"] == 10
+
+
+def test_a_page_length_of_0_answers_the_meta_alone(api: Api) -> None:
+    module_build()
+    answer = api.get("module-builds/?per_page=0")
+    assert answer["items"] == []
+    assert (answer["meta"]["total"], answer["meta"]["pages"], answer["meta"]["next"]) == (1, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "verbose"),
+    [
+        *(("verbose=TRUE", True), ("verbose=1", True), ("verbose=true&verbose=0", True)),
+        *(("verbose=yes", False), ("verbose=0", False), ("verbose=", False), ("short=perhaps", False)),
+    ],
+)
+def test_true_and_1_are_yes_and_all_else_is_no(api: Api, query: str, verbose: bool) -> None:
+    module_build()
+    (item,) = api.get(f"module-builds/?{query}")["items"]
+    assert ("state_trace" in item, "tasks" in item) == (verbose, True)
+
+
+def test_unknown_parameters_are_refused_when_a_client_asks_for_it(api: Api) -> None:
+    error = api.get("module-builds/?strict=1&ownr=ann&colour=", status=400)
+    assert error["code"] == "unknown_parameter"
+    assert "'ownr'" in error["message"]
+    assert "'colour'" in error["message"]
+    assert "Did you mean 'owner'?" in error["hint"]
+    assert api.get("module-builds/?strict=1&owner=ann")["items"] == []
 
 
 def test_only_koji_searches_by_rpm(api: Api) -> None:
@@ -252,7 +318,7 @@ def test_pages_are_walked_by_their_links(api: Api) -> None:
     assert "".join(seen) == "edcba"
     assert (page["meta"]["page"], page["meta"]["pages"], page["meta"]["total"]) == (3, 3, 5)
     kept = parse_qs(urlsplit(page["meta"]["prev"]).query)
-    assert kept["verbose"] == ["true", "True"]
+    assert kept["verbose"] == ["true"]
     assert (kept["page"], kept["owner"]) == (["2"], ["ann"])
     assert page["meta"]["first"].startswith("http://testserver/module-build-service/2/module-builds/?")
     assert parse_qs(urlsplit(page["meta"]["last"]).query)["page"] == ["3"]

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
-MIGRATION = ("builds", "0002_losses")
+(MIGRATION,) = MigrationLoader(None).graph.leaf_nodes("builds")
 
 
 @pytest.fixture

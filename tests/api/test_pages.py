@@ -43,11 +43,31 @@ def test_errors_are_pages_too(browser: Client, path: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "accept", ["*/*", "application/json", "text/plain", "", "application/json, text/html"]
+    "accept",
+    [
+        *("*/*", "application/json", "text/plain", "", "text/html;q=0", "text/html;q=x"),
+        *("text/html;q=0.8, application/json", "text/html, */*"),
+        "text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2",
+    ],
 )
-def test_everybody_else_gets_json(api: Api, accept: str) -> None:
+def test_programs_get_json(api: Api, accept: str) -> None:
     api.get("module-builds/", Accept=accept)
     api.get("nothing", status=404, Accept=accept)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["text/html", "TEXT/HTML; q=0.5", "text/html, application/json;q=0.9", "application/json, text/html"],
+)
+def test_clients_that_prefer_html_get_pages(browser: Client, accept: str) -> None:
+    response = browser.get(ROOT + "module-builds/", headers={"Accept": accept})
+    assert response["Content-Type"].startswith("text/html")
+
+
+def test_the_form_names_an_unknown_parameter(browser: Client) -> None:
+    page = browser.get(ROOT + "module-builds/?ownr=ann", headers=BROWSER)
+    assert page.status_code == 400
+    assert "Did you mean" in page.content.decode()
 
 
 def test_the_list_has_forms_to_submit_and_to_filter_and_links_to_pages(browser: Client) -> None:

@@ -107,6 +107,16 @@ def test_the_document_is_valid_and_describes_every_operation(
     assert capsys.readouterr().err == ""
 
 
+def test_every_parameter_is_described() -> None:
+    undescribed = [
+        (path, parameter["name"])
+        for path, _, operation in OPERATIONS
+        for parameter in operation.get("parameters", ())
+        if not parameter.get("description")
+    ]
+    assert undescribed == []
+
+
 def test_versions_differ_in_what_a_submission_answers() -> None:
     def answer(version: str) -> dict[str, Any]:
         operation = document(version)["paths"][f"/module-build-service/{version}/module-builds/"]["post"]

@@ -43,6 +43,7 @@ def component_build(number: int, build: int, batch: int, **more: Any) -> dict[st
         "state": None,
         "state_reason": None,
         "nvr": None,
+        "buildonly": False,
         "task_url": None,
         "weight": 10.0,
         "reuse": None,

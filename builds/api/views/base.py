@@ -20,6 +20,7 @@ from builds.api.authentication import SAFE
 from builds.api.errors import LengthRequired, body_too_large
 from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
+from builds.api.renderers import is_page
 from builds.api.serializers import LogMessageSerializer, StrictSerializer
 from builds.selectors.prepared import ByValues, Listing, records
 from builds.selectors.statements import Given
@@ -35,16 +36,34 @@ _LISTINGS: dict[tuple[Any, ...], Listing] = {}
 class ApiViewSet(GenericViewSet):
     """Checks that concern every request, and headers of every answer."""
 
+    #: Names of query parameters that this request sent and that mean nothing here.
+    unknown: Sequence[str] = ()
+
     def known_parameters(self) -> set[str]:
-        """Names of the query parameters that mean something in this request."""
+        """Return the names of the query parameters that mean something in this request."""
+        return set()
+
+    def repeatable_parameters(self) -> set[str]:
+        """Return the names of the query parameters that may have several values."""
         return set()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         parameters.check_encoding(request)
+        sent = request.query_params
+        request._request.GET = parameters.given(sent, self.repeatable_parameters())
         if request.method not in SAFE:
             _check_origin(request)
             _check_length(request)
+            return
+        known = {parameters.STRICT, *self.known_parameters()}
+        self.unknown = sorted(sent.keys() - known)
+        if self.strict(request):
+            parameters.check_known(self.unknown, known)
+
+    def strict(self, request: Request) -> bool:
+        """Return whether unknown parameters are refused: as asked for, and always for a person at a page."""
+        return parameters.flag(request, parameters.STRICT) or is_page(request)
 
     def finalize_response(
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
@@ -52,9 +71,8 @@ class ApiViewSet(GenericViewSet):
         response = super().finalize_response(request, response, *args, **kwargs)
         if request.method in SAFE:
             response["Access-Control-Allow-Origin"] = "*"
-            unknown = request.GET.keys() - self.known_parameters()
-            if unknown:
-                response["Warning"] = parameters.warning(sorted(unknown))
+            if self.unknown:
+                response["Warning"] = parameters.warning(self.unknown)
         return response
 
 
@@ -89,6 +107,11 @@ class BuildViewSet(ApiViewSet):
             case "retrieve":
                 return {*parameters.SHAPES}
         return set()
+
+    def repeatable_parameters(self) -> set[str]:
+        return (
+            {*OrderBackend.parameters, *self.filterset_class.repeatable()} if self.action == "list" else set()
+        )
 
     def list(self, request: Request, **kwargs: Any) -> Response:
         """One page of the list."""

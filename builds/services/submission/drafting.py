@@ -137,5 +137,6 @@ def _components(
             build_after=sorted(packages[key] for key in placed.after),
             blocked=bool(placed.after),
             arches=placed.component.arches,
+            buildonly=placed.component.buildonly,
             weight=seconds.get(component.package, 0.0),
         )
