@@ -139,9 +139,6 @@ class Schema(AutoSchema):
         }
         for status, meaning in operation.empty.items():
             answers[status] = OpenApiResponse(None, meaning)
-        for status in sorted(operation.errors):
-            shown = _examples({"error": schema_examples.ERROR}) if status == 404 else []
-            answers[status, JSON] = OpenApiResponse(schema_shapes.ref("Error"), MEANINGS[status], shown)
         return answers
 
     def _is_list_view(self, serializer: Any = None) -> bool:
@@ -182,17 +179,35 @@ def endpoints(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Add what the operations refer to."""
+    """Add the components of the document, and to each operation the errors that it may answer with."""
     result["servers"] = [{"url": "/"}]
     result["tags"] = [{"name": name} for name in (*TAGS, SERVICE)]
-    result["components"] = {"schemas": dict(sorted((schema_shapes.SHAPES | schema_plan.SHAPES).items()))}
-    if not settings.MBS.NO_AUTH:
-        result["components"]["securitySchemes"] = security_schemes()
+    result["components"] = {
+        "schemas": dict(sorted((schema_shapes.SHAPES | schema_plan.SHAPES).items())),
+        "responses": {str(status): _error(status) for status in MEANINGS},
+        "securitySchemes": security_schemes(),
+    }
+    errors = {operation.id: operation.errors for operation in OPERATIONS.values()}
+    for methods in result["paths"].values():
+        for operation in methods.values():
+            for status in sorted(errors.get(operation["operationId"], ())):
+                operation["responses"][str(status)] = {"$ref": f"#/components/responses/{status}"}
     return result
 
 
+def _error(status: int) -> dict[str, Any]:
+    """Return the description of the errors that have an HTTP status."""
+    content: dict[str, Any] = {"schema": schema_shapes.ref("Error")}
+    if status == schema_examples.ERROR["status"]:
+        content["examples"] = {"error": {"value": schema_examples.ERROR}}
+    return {"description": MEANINGS[status], "content": {JSON: content}}
+
+
 def security_schemes() -> dict[str, dict[str, str]]:
-    """How to log in here: by an API token, or as the setting AUTH_METHOD says."""
+    """Return the ways to log in: by an API token, or as the setting AUTH_METHOD says.
+
+    They are described where NO_AUTH is set too; no operation asks for them there.
+    """
     schemes = {"token": {"type": "http", "scheme": "bearer", "description": "An API token"}}
     if settings.MBS.AUTH_METHOD == "kerberos":
         return schemes | {"kerberos": {"type": "http", "scheme": "negotiate"}}
