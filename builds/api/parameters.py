@@ -1,6 +1,6 @@
 """Query parameters: read them by one set of rules, and report names that mean nothing.
 
-The rules are those of docs/rest.md, "Query parameters".
+The rules are those of docs/contract/rest.md, "Query parameters".
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from builds import encoding
 
 
 def wants_page(accept: str) -> bool:
-    """Return whether a request comes from a browser and not from a program (docs/rest.md, "Pages and JSON").
+    """Return whether a request comes from a browser and not from a program (docs/contract/rest.md, "Pages and JSON").
 
     A browser names HTML (q > 0), does not prefer JSON to it, and either names XHTML or leaves out ``*/*``:
     that tells it from Java's ``text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2``.
