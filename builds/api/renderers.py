@@ -12,10 +12,11 @@ from builds import encoding
 
 
 def wants_page(accept: str) -> bool:
-    """Return whether a request comes from a browser and not from a program (docs/contract/rest.md, "Pages and JSON").
+    """Return whether a request comes from a browser and not from a program.
 
-    A browser names HTML (q > 0), does not prefer JSON to it, and either names XHTML or leaves out ``*/*``:
-    that tells it from Java's ``text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2``.
+    A browser names HTML (q > 0), does not prefer JSON to it, and either names XHTML or leaves out ``*/*``.
+    Java's default ``text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2`` does not.
+    Source: docs/contract/rest.md, "Pages and JSON".
 
     :param accept: the header ``Accept``.
     """
