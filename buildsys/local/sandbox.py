@@ -1,31 +1,48 @@
 """Runs a command without network, without privileges and without write access outside its work folder.
 
-What the command sees: the host's ``/usr``, ``/etc`` and ``/opt`` read-only, with a *view* (a folder of
-extracted packages) laid over them; ``/builddir``, its work folder, which holds HOME, ``/tmp`` and TMPDIR; and
-nothing else. ``buildsys.local.jail`` does the work.
+What the command sees: the host's ``/usr`` and of its ``/etc`` what building needs (see
+``buildsys.local.rootfs``), read-only, with a *view* (a folder of extracted packages) laid over them;
+``/builddir``, its work folder, which holds HOME, ``/tmp`` and TMPDIR. It runs as a user of its own (see
+``buildsys.local.identities``), in a control group of its own (``buildsys.local.cgroups``), and may make the
+system calls that ``buildsys.local.syscalls`` leaves it. ``buildsys.local.jail`` does the work.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import selectors
-import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-from buildsys.local import jail
+from buildsys.base import BuildSystemError
+from buildsys.local import cgroups, identities, rootfs, syscalls, trees
+from buildsys.local.identities import Identity
+from buildsys.local.logs import BoundedLog
+
+__all__ = ["BoundedLog", "Limits", "Sandbox", "Stopped", "remove_tree"]
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at whether the build is to be stopped.
 _POLL = 0.3
-#: Seconds for the kernel to kill all processes of a build.
-_PATIENCE = 30.0
-_TAIL = 64 * 1024
+#: Seconds for the kernel to kill all processes of a build, and for its work folder to be given back.
+_PATIENCE = 60.0
+#: Seconds for the launcher to say that it has made its namespaces.
+_START = 30.0
+
+#: Of the memory of this machine, what all builds share that run at once, unless a limit is set.
+_MEMORY_SHARE = 0.9
+_LAUNCHER = "import sys; sys.path.insert(0, sys.argv[1]); from buildsys.local.jail import main; main()"
+_SOURCE = str(Path(__file__).resolve().parents[2])
 
 
 @dataclass(frozen=True)
@@ -35,8 +52,18 @@ class Limits:
     :param seconds: wall-clock time of source RPM and binary RPMs together.
     :param log_bytes: size of the kept log; what is over it is cut out before its last 64 KiB.
     :param file_bytes: size of any single file.
-    :param memory_bytes: address space of any single process; 0: no bound (sanitizers and Go reserve much).
-    :param free_bytes: the build is stopped when the disk has less than this left.
+    :param memory_bytes: memory of all processes together; 0: an equal share of the machine's for each of
+        ``jobs``. Where no control group can be made it is the address space of any single process, and 0 is
+        no bound (sanitizers and Go reserve much).
+    :param processes: processes and threads that there are at once.
+    :param disk_bytes: what all files together take up. No build gets more than its share of what is free.
+    :param files: number of files and folders.
+    :param free_bytes: reserve: no build starts when the disk has less than this left, and those that run are
+        stopped when it has less than half of it.
+    :param free_files: the same for the number of files (inodes).
+    :param jobs: builds that may run at once on this machine.
+    :param users: numbers of users for builds when the service runs as root.
+    :param shows: more files and folders of the host that builds see, read-only.
     """
 
     seconds: float = 6 * 3600
@@ -45,61 +72,51 @@ class Limits:
     memory_bytes: int = 0
     processes: int = 4096
     open_files: int = 4096
-    free_bytes: int = 512 << 20
+    disk_bytes: int = 50 << 30
+    files: int = 1_000_000
+    free_bytes: int = 1 << 30
+    free_files: int = 20_000
+    jobs: int = 1
+    users: range = identities.DEFAULT_USERS
+    shows: tuple[str, ...] = ()
 
-    def rlimits(self) -> dict[str, int]:
+    def rlimits(self, *, grouped: bool = False) -> dict[str, int]:
+        """Return the limits of each process (setrlimit(2)).
+
+        :param grouped: a control group bounds the memory.
+        """
         limits = {
             "RLIMIT_FSIZE": self.file_bytes,
             "RLIMIT_NPROC": self.processes,
             "RLIMIT_NOFILE": self.open_files,
             "RLIMIT_CORE": 0,
         }
-        return limits | ({"RLIMIT_AS": self.memory_bytes} if self.memory_bytes else {})
+        return limits | ({"RLIMIT_AS": self.memory_bytes} if self.memory_bytes and not grouped else {})
+
+    def memory(self) -> int:
+        """Return the bytes of memory that the processes of a build may use together."""
+        return self.memory_bytes or int(cgroups.machine_memory() * _MEMORY_SHARE) // self.jobs
+
+    def short_of(self, folder: Path, *, share: float = 1) -> str:
+        """Say what a folder's disk has less of than a share of the reserve; empty when it has enough."""
+        space = os.statvfs(folder)
+        if space.f_bavail * space.f_frsize < self.free_bytes * share:
+            return "disk space"
+        # A file system without a table of inodes (btrfs) says 0 of 0.
+        return "inodes" if space.f_files and space.f_favail < self.free_files * share else ""
+
+    def allowance(self, folder: Path) -> dict[str, int]:
+        """Return the disk and the number of files that a build which starts now may take up."""
+        space = os.statvfs(folder)
+        free = max(0, space.f_bavail * space.f_frsize - self.free_bytes)
+        allowed = {"disk": min(self.disk_bytes, free // self.jobs), "files": self.files}
+        if space.f_files:
+            allowed["files"] = min(self.files, max(0, space.f_favail - self.free_files) // self.jobs)
+        return allowed
 
 
 class Stopped(Exception):
     """The command was killed before its end; the message says why, for people."""
-
-
-class BoundedLog:
-    """Appends to a file up to a size; of what comes after, close() writes only the end."""
-
-    def __init__(self, path: Path, limit: int) -> None:
-        self._file: BinaryIO = path.open("ab")
-        self._left = limit
-        self._cut = 0
-        self._tail = b""
-        self._recent = b""
-
-    def write(self, data: bytes) -> None:
-        self._recent = (self._recent + data)[-4096:]
-        self._file.write(data[: self._left])
-        self._file.flush()
-        over = data[self._left :]
-        self._left -= len(data) - len(over)
-        self._cut += len(over)
-        self._tail = (self._tail + over)[-_TAIL:]
-
-    def say(self, line: str) -> None:
-        """A line of the service itself."""
-        self.write(f"\n===== {line}\n".encode())
-
-    def recent(self) -> list[str]:
-        """The last few lines."""
-        return self._recent.decode(errors="replace").split("\n")
-
-    def close(self) -> None:
-        missing = self._cut - len(self._tail)
-        if missing:
-            self._file.write(f"\n\n===== log cut: {missing} bytes left out here\n\n".encode())
-        self._file.write(self._tail)
-        self._file.close()
-
-    def __enter__(self) -> BoundedLog:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)
@@ -109,7 +126,8 @@ class Sandbox:
     :param work: the only folder they can write to; seen as ``/builddir``. See :meth:`prepare`.
     :param mountpoint: an empty folder outside ``work``, on which the new root is put together.
     :param readonly: path inside -> folder of the host.
-    :param user: number of the unprivileged user that commands become when the service runs as root.
+    :param user: number of the user that commands become when the service runs as root; 0: one that no other
+        build has.
     """
 
     work: Path
@@ -117,16 +135,19 @@ class Sandbox:
     view: Path | None = None
     readonly: Mapping[str, Path] = field(default_factory=dict)
     limits: Limits = Limits()
-    user: int = 65534
+    user: int = 0
 
     def prepare(self) -> None:
-        """Make the work folder anew, and empty."""
+        """Make the work folder anew, and empty.
+
+        The folder that it lies in is closed to other users: what a build puts into its own folder might act
+        with the rights of its user, which may be the service's.
+        """
         remove_tree(self.work)
         self.mountpoint.mkdir(parents=True, exist_ok=True)
-        for folder in (self.work, self.work / "tmp"):
-            folder.mkdir(parents=True, mode=0o755)
-            if os.geteuid() == 0:
-                os.chown(folder, self.user, self.user)
+        self.work.mkdir(parents=True, mode=0o700)
+        self.work.parent.chmod(0o700)
+        (self.work / "tmp").mkdir(mode=0o700)
 
     def run(
         self,
@@ -139,55 +160,76 @@ class Sandbox:
     ) -> int:
         """Run a command to its end; answers its exit code (128 + signal when it was killed by one).
 
+        What it left in the work folder belongs to the service then: plain files, folders and links.
+
         :param deadline: on the clock of ``time.monotonic``.
         :param stop: asked several times a second; a reason that it answers ends the command.
-        :raises Stopped: with that reason, or when a bound of time or disk space was hit.
+        :raises Stopped: with that reason, or when a bound of time, memory or disk was hit.
+        :raises BuildSystemError: when there is no user for the build, or the service's data would show in it.
         """
-        rootless = os.geteuid() != 0
-        spec = {
+        self._check_place()
+        limits = self.limits
+        with (
+            identities.taken(limits.users, self.user) as identity,
+            cgroups.made(f"module-build-service-{identity.name}", limits.memory(), limits.processes) as group,
+        ):
+            spec = self._spec(argv, env or {}, identity, limits.rlimits(grouped=bool(group.folders)))
+            launcher = _Launcher(spec, identity, group)
+            try:
+                self._follow(launcher.process, log, deadline, stop)
+                code: int = launcher.process.wait()
+            finally:
+                launcher.end()
+            if group.memory_kills() and code:
+                raise Stopped(f"it used more than {limits.memory() >> 20} MiB of memory")
+        if launcher.stopped:
+            raise Stopped(launcher.stopped)
+        return code
+
+    def _check_place(self) -> None:
+        folder = self.mountpoint.resolve()
+        for shown in (*(f"/{name}" for name in rootfs.SHOWN), *self.limits.shows):
+            if folder.is_relative_to(Path(shown).resolve()):
+                raise BuildSystemError(
+                    f"Builds see {shown}, so the data of the service cannot lie below it.",
+                    code="data_visible",
+                    hint="Set DATA_DIR to another folder, or take this one out of LOCAL_BUILD_SHOWS.",
+                )
+
+    def _spec(
+        self, argv: Sequence[str], env: Mapping[str, str], identity: Identity, rlimits: Mapping[str, int]
+    ) -> dict[str, Any]:
+        """What the launcher is sent; see ``buildsys.local.jail``."""
+        return {
             "argv": list(argv),
             "env": {
                 "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "HOME": "/builddir",
                 "TMPDIR": "/builddir/tmp",
                 "LANG": "C.UTF-8",
-                **(env or {}),
+                **env,
             },
             "work": str(self.work),
             "mountpoint": str(self.mountpoint),
             "view": str(self.view) if self.view else "",
             "readonly": {inside: str(outside) for inside, outside in self.readonly.items()},
-            "limits": self.limits.rlimits(),
-            "user": self.user,
-            "rootless": rootless,
-            "parent": os.getpid(),
+            "shows": self.limits.shows,
+            "limits": rlimits,
+            **self.limits.allowance(self.work),
+            "filter": syscalls.program().hex(),
+            "inside": identity.inside,
         }
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", jail.__file__, json.dumps(spec)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            env={},
-            cwd="/",
-            start_new_session=True,
-        )
-        try:
-            self._follow(process, log, time.monotonic() + self.limits.seconds, deadline, stop)
-            return process.wait()
-        finally:
-            _end(process)
 
     def _follow(
         self,
         process: subprocess.Popen[bytes],
         log: BoundedLog,
-        longest: float,
         deadline: float | None,
         stop: Callable[[], str],
     ) -> None:
         """Copy output until its end. The pipe ends when pid 1 of the namespace, hence everything, is dead."""
         assert process.stdout is not None
+        longest = time.monotonic() + self.limits.seconds
         ends = min(longest, deadline or longest)
         looked = 0.0
         with selectors.DefaultSelector() as selector:
@@ -205,36 +247,90 @@ class Sandbox:
                 reason = stop()
                 if now > ends:
                     reason = f"it ran longer than the limit of {self.limits.seconds:.0f} seconds"
-                elif shutil.disk_usage(self.work).free < self.limits.free_bytes:
-                    reason = f"the disk under {self.work} is nearly full"
+                elif not reason and (scarce := self.limits.short_of(self.work, share=0.5)):
+                    reason = f"the builder ran out of {scarce}"
                 if reason:
                     raise Stopped(reason)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Stop what still runs; nothing of it is left afterwards."""
-    process.terminate()
-    try:
-        process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdout:
-        process.stdout.close()
+class _Launcher:
+    """A running ``buildsys.local.jail``.
+
+    :param spec: what it is to do.
+    :param identity: that of the build; None for one that has all subordinate ids.
+    """
+
+    def __init__(self, spec: dict[str, Any], identity: Identity | None, group: cgroups.Group) -> None:
+        self.stopped = ""
+        self._channel, theirs = socket.socketpair()
+        self._channel.settimeout(_START)
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, _SOURCE],
+            stdin=theirs.fileno(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+        theirs.close()
+        mode = identity.mode if identity else "subordinate"
+        try:
+            group.add(self.process.pid)
+            self._send(spec | {"parent": os.getpid(), "mode": mode})
+            if mode == "subordinate" and self._receive().get("wants") == "ids":
+                identities.give_ids(self.process.pid, identity)
+                self._send({})
+        except BaseException:
+            self.end()
+            raise
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has ended, and its exit code says so
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def _receive(self) -> dict[str, str]:
+        """The next message; an empty one when there is none any more."""
+        line = b""
+        with suppress(OSError):
+            while not line.endswith(b"\n"):
+                data = self._channel.recv(1)
+                if not data:
+                    break
+                line += data
+        message: dict[str, str] = json.loads(line) if line.endswith(b"\n") else {}
+        if "error" in message:
+            logger.error("A build could not be shut in: %s", message["error"])
+        return message
+
+    def end(self) -> None:
+        """Stop what still runs; nothing of it is left afterwards."""
+        self.process.terminate()
+        try:
+            self.process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        while message := self._receive():
+            self.stopped = message.get("stopped", self.stopped)
+        self._channel.close()
+        if self.process.stdout:
+            self.process.stdout.close()
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder that a build wrote to, whatever modes it left there. Nothing may run in it."""
-    if not os.path.lexists(path):
-        return
-    if path.is_symlink() or not path.is_dir():
-        path.unlink()
-        return
-    if os.geteuid() != 0:
-        os.chmod(path, 0o700)
-        for folder, names, _ in os.walk(path):
-            for name in names:
-                inner = os.path.join(folder, name)
-                if not os.path.islink(inner):
-                    os.chmod(inner, 0o700)
-    shutil.rmtree(path)
+    """Remove a folder that a build wrote to, whatever it left there. Nothing may run in it.
+
+    :raises OSError: when part of it belongs to somebody who is no build's user.
+    """
+    try:
+        trees.remove(path)
+    except PermissionError:
+        # A worker died before the folder was given back from a subordinate user.
+        if identities.means().mode != "subordinate":
+            raise
+        launcher = _Launcher({"remove": str(path.absolute())}, None, cgroups.Group())
+        launcher.process.wait()
+        launcher.end()
+        trees.remove(path)

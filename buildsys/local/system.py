@@ -47,7 +47,7 @@ class LocalBuildSystem:
     :param base_url: where the web server shows ``root`` as ``<base_url>/results/``; empty: nowhere.
     :param jobs: builds that run at once on one machine; the cores are divided among them.
     :param scm: permissions and bounds for fetching sources.
-    :param user: number of the user that builds become when the service runs as root.
+    :param user: number of the user that builds become when the service runs as root; 0: each its own.
     """
 
     name = "local"
@@ -62,7 +62,7 @@ class LocalBuildSystem:
         jobs: int = os.cpu_count() or 1,
         scm: ScmOptions | None = None,
         limits: Limits | None = None,
-        user: int = 65534,
+        user: int = 0,
     ) -> None:
         self.root = root.absolute()
         self.jobs = jobs

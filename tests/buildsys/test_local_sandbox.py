@@ -118,8 +118,7 @@ def test_nothing_of_the_service_is_visible(base: Path, runner) -> None:
     (base / "secret").write_text("x")
     script = f"cat {base}/secret /etc/shadow /proc/1/environ; ls /root /home /run /var/lib; env; ls /proc"
     _, output = runner(base, script)
-    assert output.count("No such file") == 5
-    assert output.count("Permission denied") == 2
+    assert output.count("No such file") == 7
     assert "PYTHON" not in output
     assert str(os.getpid()) not in output.split()
 
@@ -208,7 +207,9 @@ def test_folders_without_permissions_are_removed(base: Path) -> None:
         user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     else:
         user = []
-    program = f"from buildsys.local.sandbox import *; remove_tree(Path({str(folder)!r}))"
+    program = (
+        f"from pathlib import Path; from buildsys.local.sandbox import *; remove_tree(Path({str(folder)!r}))"
+    )
     python = "/usr/bin/python3" if user else sys.executable
     subprocess.run([*user, python, "-c", program], env=environment(base), check=True, timeout=30, cwd="/")
     assert not folder.exists()

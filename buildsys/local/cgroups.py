@@ -1,0 +1,211 @@
+"""A control group for each build, which bounds the memory and the processes of all it starts together.
+
+Of version 2, and of version 1 where the controllers are mounted so. A group is made beside or below the one
+that this process is in, as root or where the system has delegated it (cgroups(7),
+systemd.resource-control(5)); root may use the top of the hierarchy as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+_CONTROLLERS = ("memory", "pids")
+#: Seconds for the kernel to let go of a group whose processes are dead.
+_PATIENCE = 5.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where groups of builds can be made: a folder for each controller, of version 2 the same for both."""
+
+    version: int
+    folders: tuple[Path, ...]
+
+
+@dataclass
+class Group:
+    """The group of one build; without folders one that bounds nothing."""
+
+    version: int = 0
+    folders: list[Path] = field(default_factory=list)
+
+    def add(self, process: int) -> None:
+        """Move a process into it, whose children will be in it from their start."""
+        for folder in self.folders:
+            (folder / "cgroup.procs").write_text(str(process), "utf-8")
+
+    def memory_kills(self) -> int:
+        """Return how many processes the kernel killed because the group's memory was used up."""
+        name = "memory.events" if self.version == 2 else "memory.oom_control"
+        for folder in self.folders:
+            with suppress(OSError):
+                lines = (folder / name).read_text("utf-8").splitlines()
+                return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+        return 0
+
+    def limit(self, memory: int, processes: int) -> None:
+        """Set what all processes together may use."""
+        for folder in self.folders:
+            if (folder / "pids.max").exists():
+                (folder / "pids.max").write_text(str(processes), "utf-8")
+            if self.version == 2:
+                (folder / "memory.max").write_text(str(memory), "utf-8")
+                with suppress(OSError):  # where the kernel does not count swap there is no such file
+                    (folder / "memory.swap.max").write_text("0", "utf-8")
+            elif (folder / "memory.limit_in_bytes").exists():
+                (folder / "memory.limit_in_bytes").write_text(str(memory), "utf-8")
+                with suppress(OSError):
+                    (folder / "memory.memsw.limit_in_bytes").write_text(str(memory), "utf-8")
+
+    def remove(self) -> None:
+        """Kill what is left in it and remove it.
+
+        :raises OSError: when the kernel does not let go of it.
+        """
+        ends = time.monotonic() + _PATIENCE
+        for folder in self.folders:
+            while folder.exists():
+                try:
+                    folder.rmdir()
+                except OSError as error:
+                    if error.errno not in (errno.EBUSY, errno.ENOTEMPTY) or time.monotonic() > ends:
+                        raise
+                    _kill(folder)
+                    time.sleep(0.01)
+
+
+def _kill(folder: Path) -> None:
+    try:
+        (folder / "cgroup.kill").write_text("1", "utf-8")
+    except OSError:  # version 1, and Linux before 5.14
+        with suppress(OSError):
+            for process in (folder / "cgroup.procs").read_text("utf-8").split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(process), signal.SIGKILL)
+
+
+@contextmanager
+def made(name: str, memory: int, processes: int) -> Iterator[Group]:
+    """Have a group for as long as a build runs; where none can be made, one that bounds nothing.
+
+    :param name: nobody else's. A group of that name that a worker left when it died is made anew.
+    """
+    found = place()
+    group = Group(found.version, [folder / name for folder in found.folders]) if found else Group()
+    group.remove()
+    for folder in group.folders:
+        folder.mkdir()
+    try:
+        group.limit(memory, processes)
+        yield group
+    finally:
+        group.remove()
+
+
+@cache
+def place() -> Place | None:
+    """Find where groups of builds can be made; None where that is not possible."""
+    own = _own_groups()
+    mounts = _mounts()
+    if "" in mounts and (found := _place_of_version_2(mounts[""], own.get("", "/"))):
+        return found
+    if not all(controller in mounts for controller in _CONTROLLERS):
+        return None
+    folders = []
+    for controller in _CONTROLLERS:
+        top = mounts[controller]
+        here = top / own.get(controller, "/").lstrip("/")
+        folders.append(here if here.is_dir() else top)
+    unique = tuple(dict.fromkeys(folders))
+    return Place(1, unique) if _can_make(Place(1, unique)) else None
+
+
+def _place_of_version_2(top: Path, own: str) -> Place | None:
+    here = top / own.lstrip("/")
+    candidates = [here, here.parent] if here != top and here.is_dir() else [top]
+    if os.geteuid() == 0:
+        candidates.append(top)
+    for folder in candidates:
+        if folder != top.parent and _enable(folder) and _can_make(Place(2, (folder,))):
+            return Place(2, (folder,))
+    return None
+
+
+def _enable(folder: Path) -> bool:
+    """Have the groups below a folder bounded, which the kernel refuses where processes are in it itself."""
+    try:
+        control = folder / "cgroup.subtree_control"
+        missing = set(_CONTROLLERS) - set(control.read_text("utf-8").split())
+        if missing:
+            control.write_text(" ".join(f"+{controller}" for controller in missing), "utf-8")
+    except OSError:
+        return False
+    return True
+
+
+def _can_make(candidate: Place) -> bool:
+    """Whether a group can be made, bounded and entered there."""
+    name = f"module-build-service-try-{os.getpid()}"
+    group = Group(candidate.version, [folder / name for folder in candidate.folders])
+    try:
+        for folder in group.folders:
+            folder.mkdir(exist_ok=True)
+        group.limit(1 << 30, 64)
+        with subprocess.Popen(["sleep", "60"]) as member:
+            try:
+                group.add(member.pid)
+            finally:
+                member.kill()
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            group.remove()
+    return True
+
+
+def _own_groups() -> dict[str, str]:
+    """Controller -> group of this process; the controller of version 2 is ``""``."""
+    groups: dict[str, str] = {}
+    for line in Path("/proc/self/cgroup").read_text("utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        groups |= dict.fromkeys(controllers.split(","), path)
+    return groups
+
+
+def _mounts() -> dict[str, Path]:
+    """Controller -> where its hierarchy is mounted; that of version 2 is ``""``."""
+    found: dict[str, Path] = {}
+    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, options = after.split(" ", 2)
+        where = Path(before.split(" ")[4])
+        if kind == "cgroup2":
+            found.setdefault("", where)
+        elif kind == "cgroup":
+            for controller in _CONTROLLERS:
+                if controller in options.split(","):
+                    found.setdefault(controller, where)
+    return found
+
+
+def machine_memory() -> int:
+    """Return the bytes of memory that this process's machine, or the group it is in, has."""
+    text = Path("/proc/meminfo").read_text("utf-8")
+    total = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("MemTotal:"))
+    own, mounts = _own_groups(), _mounts()
+    for controller, name in (("", "memory.max"), ("memory", "memory.limit_in_bytes")):
+        if controller in mounts:
+            with suppress(OSError, ValueError):
+                file = mounts[controller] / own.get(controller, "/").lstrip("/") / name
+                total = min(total, int(file.read_text("utf-8")))
+    return total

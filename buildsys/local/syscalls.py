@@ -1,0 +1,154 @@
+"""The system calls that builds may not make, as a program for seccomp(2).
+
+Everything is allowed but what is named here: a build runs compilers, test suites and interpreters of all
+kinds. What only root could do is refused by the lack of capabilities; this list is for what anybody may ask
+of the kernel and a build has no use for.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+
+from buildsys.local.kernel import CLONE_NEWUSER
+
+#: Name in uname(2) -> AUDIT_ARCH_* of linux/audit.h.
+_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+#: Bit of the numbers of the x32 ABI, which x86_64's kernel takes beside its own.
+_X32 = 0x40000000
+#: Every CLONE_NEW* but CLONE_NEWUSER, which is refused in clone(2) as well.
+_OTHER_NAMESPACES = 0x20000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000 | 0x80
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_NETLINK_ROUTE = 0
+
+#: System call -> its numbers on x86_64 and aarch64 (asm/unistd.h).
+_NUMBERS = {
+    "add_key": (248, 217),
+    "bpf": (321, 280),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "fanotify_init": (300, 262),
+    "fsmount": (432, 432),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "io_uring_setup": (425, 425),
+    "ioctl": (16, 29),
+    "keyctl": (250, 219),
+    "mount": (165, 40),
+    "mount_setattr": (442, 442),
+    "move_mount": (429, 429),
+    "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428),
+    "perf_event_open": (298, 241),
+    "pivot_root": (155, 41),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "request_key": (249, 218),
+    "setns": (308, 268),
+    "socket": (41, 198),
+    "syslog": (103, 116),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+    "userfaultfd": (323, 282),
+}
+# Programs take ENOSYS for an old kernel and do without; glibc starts threads by clone(2) then, whose flags,
+# unlike those of clone3(2), a filter can see. io_uring makes system calls that no filter sees.
+_UNKNOWN = (
+    "add_key", "clone3", "io_uring_enter", "io_uring_register", "io_uring_setup", "keyctl", "request_key",
+)  # fmt: skip
+_FORBIDDEN = (
+    "bpf", "fanotify_init", "fsmount", "fsopen", "fspick", "mount", "mount_setattr", "move_mount",
+    "open_by_handle_at", "open_tree", "perf_event_open", "pivot_root", "quotactl", "quotactl_fd", "setns",
+    "syslog", "umount2", "userfaultfd",
+)  # fmt: skip
+
+# linux/bpf_common.h: loads of a word at an absolute offset, jumps, return.
+_LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+# linux/seccomp.h: struct seccomp_data and what a filter may answer.
+_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
+_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+
+
+def supported(machine: str = "") -> bool:
+    """Whether there is a filter for a machine; for this one when none is named."""
+    return (machine or os.uname().machine) in _ARCHITECTURES
+
+
+def program(machine: str = "") -> bytes:
+    """Return the filter for a machine, empty when there is none for it.
+
+    A program of another ABI (32-bit code on a 64-bit machine, x32) finds that no system call exists: its
+    numbers mean other calls.
+    """
+    machine = machine or os.uname().machine
+    if not supported(machine):
+        return b""
+    column = list(_ARCHITECTURES).index(machine)
+    number = {name: numbers[column] for name, numbers in _NUMBERS.items()}
+    lines = [_load(_ARCH), *_unless(_IF_EQUAL, _ARCHITECTURES[machine], errno.ENOSYS), _load(_NUMBER)]
+    if machine == "x86_64":
+        lines += _when(_IF_AT_LEAST, _X32, [_refuse(errno.ENOSYS)])
+    for name in _UNKNOWN:
+        lines += _when(_IF_EQUAL, number[name], [_refuse(errno.ENOSYS)])
+    for name in _FORBIDDEN:
+        lines += _when(_IF_EQUAL, number[name], [_refuse(errno.EPERM)])
+    lines += _when(_IF_EQUAL, number["clone"], _refuse_bits(CLONE_NEWUSER))
+    lines += _when(_IF_EQUAL, number["unshare"], _refuse_bits(CLONE_NEWUSER | _OTHER_NAMESPACES))
+    lines += _when(_IF_EQUAL, number["socket"], _sockets())
+    lines += _when(_IF_EQUAL, number["ioctl"], _terminals())
+    return b"".join([*lines, _allow()])
+
+
+def _line(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, then, otherwise, value)  # struct sock_filter
+
+
+def _load(offset: int) -> bytes:
+    return _line(_LOAD, offset)
+
+
+def _argument(index: int) -> bytes:
+    """Load the lower half of an argument; both machines are little-endian."""
+    return _load(_ARGUMENTS + 8 * index)
+
+
+def _allow() -> bytes:
+    return _line(_RETURN, _ALLOW)
+
+
+def _refuse(number: int) -> bytes:
+    return _line(_RETURN, _ERRNO | number)
+
+
+def _when(test: int, value: int, lines: list[bytes]) -> list[bytes]:
+    return [_line(test, value, 0, len(lines)), *lines]
+
+
+def _unless(test: int, value: int, error: int) -> list[bytes]:
+    return [_line(test, value, 1, 0), _refuse(error)]
+
+
+def _refuse_bits(bits: int) -> list[bytes]:
+    return [_argument(0), *_when(_IF_ANY_BIT, bits, [_refuse(errno.EPERM)]), _allow()]
+
+
+def _sockets() -> list[bytes]:
+    """Sockets by family: of the build's own network namespace, and between its processes."""
+    lines = [_argument(0)]
+    for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):
+        lines += _when(_IF_EQUAL, family, [_allow()])
+    route = [_argument(2), *_when(_IF_EQUAL, _NETLINK_ROUTE, [_allow()])]
+    lines += _when(_IF_EQUAL, socket.AF_NETLINK, route)
+    return [*lines, _refuse(errno.EAFNOSUPPORT)]
+
+
+def _terminals() -> list[bytes]:
+    """No typing into a terminal on behalf of whoever sits there."""
+    lines = [_argument(1)]
+    for request in (_TIOCSTI, _TIOCLINUX):
+        lines += _when(_IF_EQUAL, request, [_refuse(errno.EPERM)])
+    return [*lines, _allow()]

@@ -1,0 +1,205 @@
+"""Walks folders that a build wrote to: of any depth, with any names and modes, links never followed.
+
+One folder is open at a time, and every system call takes a name relative to it, so neither the length of a
+path nor the number of open files bounds the depth. Standard library only: ``buildsys.local.jail`` imports it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+#: Open files that one measurement looks at, of all processes of a build together.
+_MOST_OPEN_FILES = 50_000
+
+
+class TreeChanged(Exception):
+    """A folder was moved while its tree was walked."""
+
+
+def _walk(
+    top: int,
+    visit: Callable[[int], list[str]],
+    leave: Callable[[int, str], None] | None = None,
+    *,
+    unlock: bool = True,
+) -> None:
+    """Visit an open folder and all below it.
+
+    :param visit: gets an open folder, answers the names of the folders in it to visit.
+    :param leave: gets the folder above and a name when all below that name was visited.
+    :param unlock: give the owner access to folders without it; only where nothing else writes meanwhile.
+    :raises TreeChanged: when ``..`` of a folder is not where it was entered from.
+    """
+    here = os.open(".", FOLDER, dir_fd=top)
+    above: list[tuple[list[str], str, tuple[int, int]]] = []
+    try:
+        names = visit(here)
+        while True:
+            if names:
+                name = names.pop()
+                below = _enter(here, name, unlock)
+                if below is None:
+                    continue
+                above.append((names, name, _identity(here)))
+                os.close(here)
+                here = below
+                names = visit(here)
+            elif above:
+                names, name, identity = above.pop()
+                back = os.open("..", FOLDER, dir_fd=here)
+                os.close(here)
+                here = back
+                if _identity(here) != identity:
+                    raise TreeChanged
+                if leave:
+                    leave(here, name)
+            else:
+                return
+    finally:
+        os.close(here)
+
+
+def _enter(folder: int, name: str, unlock: bool) -> int | None:
+    """Open a folder in a folder; None when something else is there by now, or it is closed to us."""
+    try:
+        return os.open(name, FOLDER, dir_fd=folder)
+    except PermissionError:
+        if not unlock:
+            return None
+        os.chmod(name, 0o700, dir_fd=folder)
+        return os.open(name, FOLDER, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
+
+
+def _identity(folder: int) -> tuple[int, int]:
+    found = os.fstat(folder)
+    return found.st_dev, found.st_ino
+
+
+def remove(path: str | os.PathLike[str]) -> None:
+    """Remove whatever is at a path. Nothing may run in it.
+
+    :raises PermissionError: when part of it belongs to another user.
+    """
+    if not os.path.lexists(path):
+        return
+    if os.path.islink(path) or not os.path.isdir(path):
+        os.unlink(path)
+        return
+    with suppress(PermissionError):
+        os.chmod(path, 0o700)
+    top = os.open(path, FOLDER)
+    try:
+        _walk(top, _unlink_files, lambda folder, name: os.rmdir(name, dir_fd=folder))
+    finally:
+        os.close(top)
+    os.rmdir(path)
+
+
+def _unlink_files(folder: int) -> list[str]:
+    if os.fstat(folder).st_mode & 0o700 != 0o700:
+        os.fchmod(folder, 0o700)
+    names = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                names.append(entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=folder)
+    return names
+
+
+def give(top: int, user: int, group: int) -> None:
+    """Give a tree that nothing runs in to a user, as plain files: what could act on others does not survive.
+
+    Set-user-id and set-group-id bits and file capabilities are taken away; device nodes, sockets and pipes
+    are removed.
+    """
+
+    def visit(folder: int) -> list[str]:
+        os.fchown(folder, user, group)
+        os.fchmod(folder, stat.S_IMODE(os.fstat(folder).st_mode) & 0o777 | 0o700)
+        names = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                mode = entry.stat(follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode):
+                    # Its own turn comes, and it must be possible to open it.
+                    os.chown(entry.name, user, group, dir_fd=folder, follow_symlinks=False)
+                    names.append(entry.name)
+                elif stat.S_ISREG(mode):
+                    # chown(2) takes file capabilities away, and the bits from files that can be run.
+                    os.chown(entry.name, user, group, dir_fd=folder, follow_symlinks=False)
+                    if stat.S_IMODE(mode) & ~0o777:
+                        os.chmod(entry.name, stat.S_IMODE(mode) & 0o777, dir_fd=folder)
+                elif stat.S_ISLNK(mode):
+                    os.chown(entry.name, user, group, dir_fd=folder, follow_symlinks=False)
+                else:
+                    os.unlink(entry.name, dir_fd=folder)
+        return names
+
+    _walk(top, visit)
+
+
+def measure(top: int, most_files: int, processes: int | None = None) -> tuple[int, int]:
+    """Return the bytes and the number of files that a tree takes up, while others write to it.
+
+    :param most_files: the walk ends when there are more, so that its time is bounded too.
+    :param processes: an open /proc, for files that were removed and are still open there.
+    """
+    used = files = 0
+
+    def visit(folder: int) -> list[str]:
+        nonlocal used, files
+        names = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                files += 1
+                used += found.st_blocks * 512 // max(1, found.st_nlink if entry.is_file() else 1)
+                if files > most_files:
+                    raise _Enough
+                if stat.S_ISDIR(found.st_mode):
+                    names.append(entry.name)
+        return names
+
+    with suppress(_Enough, TreeChanged):
+        _walk(top, visit, unlock=False)
+    if processes is not None:
+        used += _removed_but_open(processes, os.fstat(top).st_dev)
+    return used, files
+
+
+class _Enough(Exception):
+    pass
+
+
+def _removed_but_open(processes: int, device: int) -> int:
+    """Return the bytes of a device's files that only open file descriptors still hold."""
+    sizes: dict[int, int] = {}
+    looked = 0
+    for process in filter(str.isdecimal, os.listdir(processes)):
+        with suppress(OSError):
+            folder = os.open(f"{process}/fd", FOLDER, dir_fd=processes)
+            try:
+                names = os.listdir(folder)[: _MOST_OPEN_FILES - looked]
+                looked += len(names)
+                for name in names:
+                    with suppress(OSError):
+                        found = os.stat(name, dir_fd=folder)
+                        if found.st_nlink == 0 and found.st_dev == device and stat.S_ISREG(found.st_mode):
+                            sizes[found.st_ino] = found.st_blocks * 512
+            finally:
+                os.close(folder)
+    return sum(sizes.values())
