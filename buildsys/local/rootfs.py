@@ -32,6 +32,8 @@ ETC = (
 )  # fmt: skip
 #: Java and Python of Debian have a folder for each version.
 ETC_BEGINNINGS = ("java-", "python3.")
+#: Of /proc, what tells of the service's keys or of the kernel's memory.
+_HIDDEN = ("kcore", "key-users", "keys", "timer_list")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -83,6 +85,8 @@ def make(spec: Mapping[str, Any]) -> None:
     # A build sees its own processes only, not the first one, whose command line names folders of the host.
     kernel.mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2")
     _make_devices()
+    for name in filter(os.path.exists, (f"proc/{name}" for name in _HIDDEN)):
+        kernel.mount("/dev/null", name, flags=kernel.MS_BIND)
     kernel.pivot_root()
     for descriptor in (work, temporary, *inputs.values(), *([] if view is None else [view])):
         os.close(descriptor)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.services import Service, service
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder that every user can reach, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="mbs-hostile-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    subprocess.run(["rm", "-rf", "--", str(folder)], check=False)
+
+
+@pytest.fixture(scope="module", params=["root", "subordinate", "bare"])
+def everyone(request: pytest.FixtureRequest) -> Iterator[Service]:
+    """A service of each kind."""
+    with _folder() as folder:
+        yield service(request.param, folder)
+
+
+@pytest.fixture(scope="module", params=["root", "subordinate"])
+def protected(request: pytest.FixtureRequest) -> Iterator[Service]:
+    """A service that gives builds users of their own, as production must."""
+    with _folder() as folder:
+        yield service(request.param, folder)

@@ -1,0 +1,173 @@
+"""Builds that use up what all builds share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from buildsys.local import cgroups, trees
+from buildsys.local.sandbox import Limits, remove_tree
+from tests.hostile.services import Service
+
+DEEP = """
+import os
+for _ in range(3000):
+    os.mkdir("d" * 20)
+    os.chdir("d" * 20)
+open("file", "w").close()
+"""
+
+
+def test_a_folder_of_3000_levels_is_measured_and_removed(everyone: Service) -> None:
+    # It stays for longer than a measurement takes to begin.
+    outcome = everyone.python(DEEP + "import time; time.sleep(1.5)")
+    assert (outcome.code, outcome.stopped) == (0, "")
+    everyone.call(
+        "import sys; from pathlib import Path; from buildsys.local.sandbox import remove_tree\n"
+        "remove_tree(Path(sys.argv[1]))",
+        str(everyone.work),
+    )
+    assert not everyone.work.exists()
+
+
+def test_links_are_never_followed_when_a_folder_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "kept").touch()
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "outside")
+    (tmp_path / "tree" / "below" / "link").symlink_to("../../outside")
+    (tmp_path / "alias").symlink_to(tmp_path / "outside")
+    remove_tree(tmp_path / "tree")
+    remove_tree(tmp_path / "alias")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outside"]
+    assert (tmp_path / "outside" / "kept").exists()
+
+
+def test_a_folder_that_is_moved_while_it_is_measured_leads_nowhere(tmp_path: Path) -> None:
+    inner = tmp_path / "work" / "a" / "b" / "c"
+    inner.mkdir(parents=True)
+    visited = []
+
+    def visit(folder: int) -> list[str]:
+        visited.append(os.readlink(f"/proc/self/fd/{folder}"))
+        if visited[-1].endswith("/c"):
+            (tmp_path / "work" / "a" / "b").rename(tmp_path / "work" / "moved")
+        return [entry.name for entry in os.scandir(folder)]
+
+    top = os.open(tmp_path / "work", trees.FOLDER)
+    with pytest.raises(trees.TreeChanged):
+        trees._walk(top, visit, unlock=False)
+    os.close(top)
+    assert all(path.startswith(str(tmp_path / "work")) for path in visited)
+
+
+def test_a_build_that_fills_the_disk_is_stopped(everyone: Service) -> None:
+    outcome = everyone.run("dd if=/dev/zero of=big bs=1M count=24 2>/dev/null; sleep 50", disk_bytes=8 << 20)
+    assert outcome.stopped == "it took up more than 8 MiB of disk"
+
+
+def test_what_was_removed_but_is_open_counts_as_well(everyone: Service) -> None:
+    program = """
+import os, time
+file = open("big", "wb")
+os.unlink("big")
+file.write(bytes(24 << 20))
+file.flush()
+time.sleep(50)
+"""
+    assert everyone.python(program, disk_bytes=8 << 20).stopped == "it took up more than 8 MiB of disk"
+
+
+def test_a_build_that_makes_many_files_is_stopped(everyone: Service) -> None:
+    script = "mkdir -m 700 d; cd d; seq 3000 | xargs touch; chmod 0 .; sleep 50"
+    assert everyone.run(script, files=500).stopped == "it made more than 500 files"
+
+
+def test_a_build_gets_no_more_than_its_share_of_what_is_free(tmp_path: Path) -> None:
+    space = os.statvfs(tmp_path)
+    free = space.f_bavail * space.f_frsize
+    reserve = free // 2
+    allowed = Limits(disk_bytes=1 << 60, files=1 << 60, free_bytes=reserve, free_files=0, jobs=4)
+    assert allowed.allowance(tmp_path)["disk"] <= free // 4
+    assert Limits(disk_bytes=1 << 20).allowance(tmp_path)["disk"] == 1 << 20
+
+
+def test_a_fork_bomb_takes_only_its_own_processes(everyone: Service) -> None:
+    program = """
+import os, time
+made = 0
+for _ in range(400):
+    try:
+        if os.fork() == 0:
+            time.sleep(3)
+            os._exit(0)
+    except BlockingIOError:
+        break
+    made += 1
+print(made)
+"""
+    neighbour = everyone.start("sleep 1; echo fine", name="neighbour")
+    outcome = everyone.python(program, processes=40)
+    assert int(outcome.output) < 40
+    out, error = neighbour.communicate(timeout=60)
+    assert '"code": 0' in out, (out, error)
+
+
+def test_processes_together_use_no_more_memory_than_the_limit(everyone: Service) -> None:
+    program = "from buildsys.local import cgroups; print(cgroups.place() is not None)"
+    if everyone.call(program).strip() != "True":
+        pytest.skip("no control group can be made here by this user")
+    hog = """
+import os, time
+children = []
+for _ in range(4):
+    child = os.fork()
+    if child == 0:
+        block = bytearray(48 << 20)
+        time.sleep(1)
+        os._exit(0)
+    children.append(child)
+raise SystemExit(max(os.waitpid(child, 0)[1] for child in children) and 1)
+"""
+    outcome = everyone.python(hog, memory_bytes=96 << 20)
+    assert outcome.stopped == "it used more than 96 MiB of memory"
+
+
+def test_without_a_control_group_the_address_space_is_bounded() -> None:
+    assert Limits(memory_bytes=7).rlimits()["RLIMIT_AS"] == 7
+    assert "RLIMIT_AS" not in Limits(memory_bytes=7).rlimits(grouped=True)
+
+
+def test_when_memory_is_short_the_kernel_takes_the_build(everyone: Service) -> None:
+    assert everyone.run("cat /proc/self/oom_score_adj").output.strip() == "1000"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is sure to be able to make control groups")
+def test_a_control_group_that_a_dead_worker_left_is_made_anew(tmp_path: Path) -> None:
+    if cgroups.place() is None:
+        pytest.skip("no control group can be made here")
+    name = f"module-build-service-test-{os.getpid()}"
+    program = (
+        "import os, subprocess, sys; from buildsys.local import cgroups\n"
+        "with cgroups.made(sys.argv[1], 1 << 28, 64) as group:\n"
+        "    group.add(os.getpid())\n"
+        "    orphan = subprocess.Popen(['sleep', '3600'], stdout=subprocess.DEVNULL)\n"
+        "    print(orphan.pid, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    argv = [sys.executable, "-c", program, name]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=30, check=False)
+    orphan = int(done.stdout)
+    assert Path(f"/proc/{orphan}").exists()
+    with cgroups.made(name, 1 << 28, 64) as group:
+        assert group.folders
+        assert not any((folder / "cgroup.procs").read_text() for folder in group.folders)
+    assert not any(folder.exists() for folder in group.folders)
+    ends = time.monotonic() + 10
+    while Path(f"/proc/{orphan}").exists() and "Z" not in Path(f"/proc/{orphan}/stat").read_text():
+        assert time.monotonic() < ends
