@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from buildsys.base import BuildSystem, Send
+from buildsys.local.sandbox import Limits
 from buildsys.local.system import LocalBuildSystem
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.errors import ConfigurationError
@@ -20,6 +21,20 @@ class SystemOptions(Configured, Protocol):
     DATA_DIR: Path
     BASE_URL: str
     LOCAL_BUILD_JOBS: int
+    LOCAL_BUILD_PROTECTION: str
+    LOCAL_BUILD_FIRST_USER: int
+    LOCAL_BUILD_USERS: int
+    LOCAL_BUILD_SHOWS: tuple[str, ...]
+    LOCAL_BUILD_TIMEOUT: int
+    LOCAL_BUILD_LOG_BYTES: int
+    LOCAL_BUILD_MEMORY: int
+    LOCAL_BUILD_PROCESSES: int
+    LOCAL_BUILD_OPEN_FILES: int
+    LOCAL_BUILD_FILE_BYTES: int
+    LOCAL_BUILD_DISK: int
+    LOCAL_BUILD_FILES: int
+    LOCAL_BUILD_FREE_DISK: int
+    LOCAL_BUILD_FREE_FILES: int
     SIMULATED_BUILD_SECONDS: float
     SIMULATED_REPO_SECONDS: float
     NET_TIMEOUT: float
@@ -54,12 +69,15 @@ def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
     """
     match name:
         case "local":
+            limits = build_limits(options)
             return LocalBuildSystem(
                 options.DATA_DIR / "local",
                 send=send,
                 base_url=str(options.BASE_URL),
-                jobs=options.LOCAL_BUILD_JOBS or os.cpu_count() or 1,
+                jobs=limits.jobs,
                 scm=ScmOptions.from_options(options),
+                limits=limits,
+                lenient=options.LOCAL_BUILD_PROTECTION != "full",
             )
         case "simulated":
             return SimulatedBuildSystem(
@@ -72,6 +90,26 @@ def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
             return _koji(options)
     raise ConfigurationError(
         f"SYSTEM is {name!r}, which is no build system.", hint="Use one of: koji, local, simulated."
+    )
+
+
+def build_limits(options: SystemOptions) -> Limits:
+    """Return what one build on this machine may take up."""
+    first = options.LOCAL_BUILD_FIRST_USER
+    return Limits(
+        seconds=options.LOCAL_BUILD_TIMEOUT,
+        log_bytes=options.LOCAL_BUILD_LOG_BYTES,
+        file_bytes=options.LOCAL_BUILD_FILE_BYTES,
+        memory_bytes=options.LOCAL_BUILD_MEMORY,
+        processes=options.LOCAL_BUILD_PROCESSES,
+        open_files=options.LOCAL_BUILD_OPEN_FILES,
+        disk_bytes=options.LOCAL_BUILD_DISK,
+        files=options.LOCAL_BUILD_FILES,
+        free_bytes=options.LOCAL_BUILD_FREE_DISK,
+        free_files=options.LOCAL_BUILD_FREE_FILES,
+        jobs=options.LOCAL_BUILD_JOBS or os.cpu_count() or 1,
+        users=range(first, first + options.LOCAL_BUILD_USERS),
+        shows=options.LOCAL_BUILD_SHOWS,
     )
 
 

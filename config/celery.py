@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import billiard.pool
 from celery import Celery
-from celery.signals import task_prerun, worker_process_init
+from celery.signals import celeryd_after_setup, task_prerun, worker_process_init
 from django.db import close_old_connections
+
+from mbs.errors import ConfigurationError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -27,6 +30,18 @@ def _drop_broken_connections(**_: object) -> None:
 
 # Behind the above: what it connects to asks the database.
 import builds.observing.celery  # noqa: E402, F401
+
+
+@celeryd_after_setup.connect
+def _check_builder(instance: Any, **_: object) -> None:
+    """End a worker that would run builds on a machine that lacks protections of builds."""
+    if "builds" in instance.app.amqp.queues.consume_from:
+        from builds.services import builder
+
+        try:
+            builder.check_start()
+        except ConfigurationError as error:
+            raise SystemExit(f"{error} {error.hint}") from error
 
 
 @worker_process_init.connect

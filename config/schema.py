@@ -378,6 +378,34 @@ class Builders(Group):
 
     LOCAL_BUILD_JOBS: Count = 0
     """Local builds that run at once on one machine; 0: one for each core."""
+    LOCAL_BUILD_PROTECTION: Literal["full", "possible"] = "full"
+    """What a worker that runs local builds does where protections are missing: refuse to start, or say so."""
+    LOCAL_BUILD_FIRST_USER: Positive = 99_000
+    """First of the user and group ids, used by nobody else, that a worker of root gives to builds."""
+    LOCAL_BUILD_USERS: Positive = 1000
+    """How many such ids there are."""
+    LOCAL_BUILD_SHOWS: Names = ()
+    """More files and folders of the machine that builds see, read-only: `/opt`, `/etc/php.d`."""
+    LOCAL_BUILD_TIMEOUT: Positive = 6 * 3600
+    """Seconds that a local build may take."""
+    LOCAL_BUILD_LOG_BYTES: Bytes = 32 << 20
+    """Bytes of the log of a build that are kept, beside the last 64 KiB."""
+    LOCAL_BUILD_MEMORY: Count = 0
+    """Bytes of memory of all processes of a build; 0: an equal share for each of the builds at once."""
+    LOCAL_BUILD_PROCESSES: Positive = 4096
+    """Processes and threads that a build may have at once."""
+    LOCAL_BUILD_OPEN_FILES: Positive = 4096
+    """Files that one process of a build may have open."""
+    LOCAL_BUILD_FILE_BYTES: Bytes = 16 << 30
+    """Bytes that one file of a build may have."""
+    LOCAL_BUILD_DISK: Bytes = 50 << 30
+    """Bytes of disk of a build, which also gets no more than its share of what is free when it starts."""
+    LOCAL_BUILD_FILES: Positive = 1_000_000
+    """Files and folders that a build may make; the share holds for them too."""
+    LOCAL_BUILD_FREE_DISK: Bytes = 1 << 30
+    """Bytes of free disk below which no build starts; at half of that the running ones are stopped."""
+    LOCAL_BUILD_FREE_FILES: Count = 20_000
+    """The same for the number of files (inodes) that the disk has room for."""
     SIMULATED_BUILD_SECONDS: SecondsOrNone = 2
     """How long the simulated build system pretends to build a component."""
     SIMULATED_REPO_SECONDS: SecondsOrNone = 1

@@ -42,6 +42,7 @@ class StandaloneConfiguration:
     """Everything on this machine, for whoever can reach it on the loopback interface."""
 
     SYSTEM = "local"
+    LOCAL_BUILD_PROTECTION = "possible"
     MESSAGING = "log"
     LOG_FORMAT = "plain"
     NO_AUTH = True

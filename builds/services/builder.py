@@ -11,6 +11,8 @@ from builds.selectors.prepared import Instances
 from builds.services import components
 from builds.services.systems import build_system
 from buildsys.base import BuildSystem, RunsBuilds, Submission, TaskState
+from buildsys.local.system import LocalBuildSystem
+from mbs.errors import ConfigurationError
 from mbs.states import ComponentState
 
 log = logging.getLogger(__name__)
@@ -18,6 +20,25 @@ log = logging.getLogger(__name__)
 _components = Instances(ComponentBuild, parent="module_build")
 #: builds of the same module that are asked about beside one that has ended, those that began first
 MOST_BESIDE = 10
+
+
+def check_start() -> None:
+    """Refuse to build where protections of builds are missing; say which where that is allowed.
+
+    :raises ConfigurationError: ``LOCAL_BUILD_PROTECTION`` is ``full`` and something is missing.
+    """
+    system = build_system()
+    if not isinstance(system, LocalBuildSystem):
+        return
+    if problems := system.unprotected():
+        raise ConfigurationError(
+            "This machine may not run builds. " + " ".join(problem.message for problem in problems),
+            hint=" ".join(problem.hint for problem in problems)
+            + " Or set LOCAL_BUILD_PROTECTION to 'possible' where only trusted people submit.",
+        )
+    for lacking in system.protections():
+        if not lacking.in_force:
+            log.warning("%s %s", lacking.text, lacking.remedy)
 
 
 def run(task_id: int) -> None:

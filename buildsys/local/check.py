@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+from buildsys.base import BuildSystemError
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox
 from mbs.errors import Problem
 
@@ -30,10 +32,11 @@ _NAMESPACES = (
 )
 
 
-def check(folder: Path | None = None) -> list[Problem]:
+def check(folder: Path | None = None, limits: Limits | None = None) -> list[Problem]:
     """What this machine lacks; empty when it can build.
 
     :param folder: where builds will lie, because some file systems cannot be part of an overlay.
+    :param limits: of builds.
     :returns: one problem for each missing command, all with the same hint: the one command that brings
         them all. And one when the sandbox does not work, with what the kernel said.
     """
@@ -43,7 +46,10 @@ def check(folder: Path | None = None) -> list[Problem]:
         Problem("command_missing", f"The command {tool} is not here.", hint=f"Run as root: {install}")
         for tool in lacking
     ]
-    said = _try_sandbox(folder)
+    try:
+        said = _try_sandbox(folder, limits or Limits())
+    except BuildSystemError as error:
+        return [*problems, Problem(error.code, str(error), hint=error.hint)]
     if said:
         problems.append(Problem("sandbox_failed", f"A build cannot be shut in: {said}", hint=_NAMESPACES))
     return problems
@@ -56,13 +62,14 @@ def install_command(tools: list[str]) -> str:
     return " ".join(("apt-get install --yes" if debian else "dnf install --assumeyes", *packages))
 
 
-def _try_sandbox(folder: Path | None) -> str:
+def _try_sandbox(folder: Path | None, limits: Limits) -> str:
     """Run a command under a small view; answers what went wrong, or nothing."""
     with tempfile.TemporaryDirectory(prefix=".check-", dir=folder) as name:
         base = Path(name)
         (base / "view" / "usr" / "share" / "mbs-check").mkdir(parents=True)
         (base / "view" / "etc").mkdir()
-        sandbox = Sandbox(base / "work", base / "root", view=base / "view", limits=Limits(seconds=20))
+        limits = replace(limits, seconds=20)
+        sandbox = Sandbox(base / "work", base / "root", view=base / "view", limits=limits)
         sandbox.prepare()
         with BoundedLog(base / "log", 4096) as log:
             code = sandbox.run(["test", "-d", "/usr/share/mbs-check"], log)

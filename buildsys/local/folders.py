@@ -100,7 +100,7 @@ def _load_job(data: dict[str, Any]) -> Job:
 
 @dataclass(frozen=True)
 class TaskFolder:
-    """The folder of one submission.
+    """The folder of one submission, closed to all users but the service's.
 
     ============= ==============================================================
     job.json      what is to be built; there as long as the folder is
@@ -145,7 +145,6 @@ class TaskFolder:
         if self.path.exists():
             return False
         new = Path(tempfile.mkdtemp(prefix=".new-", dir=self.path.parent))
-        new.chmod(0o755)
         write_atomically(new / "job.json", json.dumps(asdict(job), indent=1))
         try:
             new.rename(self.path)

@@ -7,11 +7,13 @@ name that Debian gives it, or a command.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from buildsys.local.rootfs import SHOWN
 from buildsys.local.rpmfile import Dependency
 
 #: Fedora's names of what every build environment has -> Debian's.
@@ -105,6 +107,12 @@ def _from_rpm(name: str) -> tuple[Dependency, ...]:
     return tuple(Dependency(*part) for part in parts if part and part[0] == name and len(part) in (1, 3))
 
 
+def _shows(path: str) -> bool:
+    """Whether builds see a file here; others' existence is not for strangers to know."""
+    top = PurePosixPath(os.path.normpath(path)).parts[1:2]
+    return bool(top) and top[0] in SHOWN and Path(path).exists()
+
+
 def provides(name: str) -> tuple[Dependency, ...]:
     """What the host provides under this name; empty when it does not.
 
@@ -113,7 +121,7 @@ def provides(name: str) -> tuple[Dependency, ...]:
     if not _NAME.fullmatch(name) or name.startswith("-"):
         return ()
     if name.startswith("/"):
-        return (Dependency(name),) if Path(name).exists() else ()
+        return (Dependency(name),) if _shows(name) else ()
     if has_rpm_database():
         return _from_rpm(name)
     if match := _PKGCONFIG.fullmatch(name):

@@ -1,7 +1,7 @@
 """The users that builds run as: one of its own for each build that runs on this machine.
 
-Root takes one of a range of numbers (``LOCAL_BUILD_USERS``). Anybody else takes one of the subordinate ids
-that root has granted (subuid(5)), by way of newuidmap(1). A number is taken by locking a file on this
+Root takes one of a range of numbers (``LOCAL_BUILD_FIRST_USER``). Anybody else takes one of the subordinate
+ids that root has granted (subuid(5)), by way of newuidmap(1). A number is taken by locking a file on this
 machine, so that it is free again when its holder dies.
 """
 
@@ -81,8 +81,8 @@ def means(users: range = DEFAULT_USERS) -> Means:
         text = f"{users.start}-{users.stop - 1}"
         return Means(
             "range",
-            lacking=f"The user ids {text} of LOCAL_BUILD_USERS do not exist in this container",
-            remedy="Set LOCAL_BUILD_USERS to ids that are listed in /proc/self/uid_map.",
+            lacking=f"The user ids {text} of builds do not exist in this container",
+            remedy="Set LOCAL_BUILD_FIRST_USER to an id that /proc/self/uid_map has, with those that follow.",
         )
     absent = [helper for helper in _HELPERS if not shutil.which(helper)]
     if absent:
@@ -113,10 +113,10 @@ def conflicts(users: range) -> str:
     for path in (_SUBUID, _SUBGID):
         for owner, ids in _entries(path):
             if users.start < ids.stop and ids.start < users.stop:
-                return f"{path} gives ids of LOCAL_BUILD_USERS to {owner}"
+                return f"{path} gives some of these to {owner}"
     for number in (users.start, users.stop - 1):
         try:
-            return f"{pwd.getpwuid(number).pw_name} has an id of LOCAL_BUILD_USERS, {number}"
+            return f"{pwd.getpwuid(number).pw_name} is one of these ({number})"
         except KeyError:
             continue
     return ""
@@ -140,7 +140,7 @@ def taken(users: range = DEFAULT_USERS, user: int = 0) -> Iterator[Identity]:
     raise BuildSystemError(
         f"All {count} users that builds may have are in use on this machine.",
         code="no_free_user",
-        hint="Raise LOCAL_BUILD_USERS, or grant more subordinate ids.",
+        hint="Raise LOCAL_BUILD_USERS, or have root grant more subordinate ids.",
     )
 
 

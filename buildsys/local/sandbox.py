@@ -125,7 +125,7 @@ class Sandbox:
 
     :param work: the only folder they can write to; seen as ``/builddir``. See :meth:`prepare`.
     :param mountpoint: an empty folder outside ``work``, on which the new root is put together.
-    :param readonly: path inside -> folder of the host.
+    :param readonly: path inside -> folder of the host, which is made readable for all users.
     :param user: number of the user that commands become when the service runs as root; 0: one that no other
         build has.
     """
@@ -168,6 +168,8 @@ class Sandbox:
         :raises BuildSystemError: when there is no user for the build, or the service's data would show in it.
         """
         self._check_place()
+        for folder in self.readonly.values():
+            _let_read(folder)
         limits = self.limits
         with (
             identities.taken(limits.users, self.user) as identity,
@@ -317,6 +319,16 @@ class _Launcher:
         self._channel.close()
         if self.process.stdout:
             self.process.stdout.close()
+
+
+def _let_read(folder: Path) -> None:
+    """Let builds, whose user is not the service's, read what the service made for them."""
+    if folder.is_dir() and folder.stat().st_mode & 0o005 != 0o005:
+        top = os.open(folder, trees.FOLDER)
+        try:
+            trees.let_read(top)
+        finally:
+            os.close(top)
 
 
 def remove_tree(path: Path) -> None:

@@ -28,6 +28,7 @@ from buildsys.base import (
 from buildsys.local.check import check
 from buildsys.local.folders import ATTEMPTS, Outcome, TaskFolder, lock, task_number
 from buildsys.local.modules import ModuleFolder, installable
+from buildsys.local.protections import Protection, missing, protections
 from buildsys.local.repos import DnfCommands, dnf_commands, finish
 from buildsys.local.runner import BuildFailed, Run, clean
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
@@ -38,6 +39,9 @@ from scm.options import ScmOptions
 
 logger = logging.getLogger(__name__)
 
+#: Seconds between two looks at whether the disk has its reserve again.
+SPACE_POLL = 5.0
+
 
 class LocalBuildSystem:
     """Builds RPMs under one folder, which several machines may share.
@@ -47,6 +51,7 @@ class LocalBuildSystem:
     :param base_url: where the web server shows ``root`` as ``<base_url>/results/``; empty: nowhere.
     :param jobs: builds that run at once on one machine; the cores are divided among them.
     :param scm: permissions and bounds for fetching sources.
+    :param lenient: whether builds may run on a machine that lacks protections.
     :param user: number of the user that builds become when the service runs as root; 0: each its own.
     """
 
@@ -62,6 +67,7 @@ class LocalBuildSystem:
         jobs: int = os.cpu_count() or 1,
         scm: ScmOptions | None = None,
         limits: Limits | None = None,
+        lenient: bool = True,
         user: int = 0,
     ) -> None:
         self.root = root.absolute()
@@ -70,6 +76,7 @@ class LocalBuildSystem:
         self._base_url = base_url.rstrip("/")
         self._scm = scm or ScmOptions()
         self._limits = limits or Limits()
+        self._lenient = lenient
         self._user = user
         self._tasks = self.root / "tasks"
         self._tasks.mkdir(parents=True, exist_ok=True)
@@ -140,9 +147,9 @@ class LocalBuildSystem:
 
     def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
         there = set(ModuleFolder.of(self.root, module).nvrs("buildroot"))
-        missing = tuple(nvr for nvr in nvrs if nvr not in there)
-        if missing:
-            return RepoStatus(RepoState.FAILED, f"Not in the buildroot: {', '.join(missing)}.", missing)
+        absent = tuple(nvr for nvr in nvrs if nvr not in there)
+        if absent:
+            return RepoStatus(RepoState.FAILED, f"Not in the buildroot: {', '.join(absent)}.", absent)
         return RepoStatus(RepoState.READY)
 
     def repos_under_way(self, requests: Sequence[int]) -> set[int]:
@@ -165,7 +172,15 @@ class LocalBuildSystem:
         self.cancel(ModuleFolder.of(self.root, module).tasks())
 
     def examine(self, tags: Sequence[str]) -> list[Problem]:
-        return check(self.root)
+        return [*check(self.root, self._limits), *self.unprotected()]
+
+    def protections(self) -> list[Protection]:
+        """Which protections of builds are in force on this machine, and which are not."""
+        return protections(self._limits)
+
+    def unprotected(self) -> list[Problem]:
+        """What production requires and this machine lacks; nothing where builds may run without."""
+        return [] if self._lenient else [each.problem for each in missing(self._limits)]
 
     def prepared(self) -> list[str]:
         return []
@@ -188,9 +203,21 @@ class LocalBuildSystem:
             if not task.outcome():
                 if not mine or task.started()[0] is not None or self._outdated(job):
                     return None
+                self._wait_for_space(task)
                 task.start()
                 self._run(task, job)
         return job.wake_key
+
+    def _wait_for_space(self, task: TaskFolder) -> None:
+        """Wait until the disk has its reserve, or the build is cancelled."""
+        said = False
+        while not task.cancel_file.exists() and (scarce := self._limits.short_of(self.root)):
+            if not said:
+                logger.warning("Build %s waits for %s below %s.", task.number, scarce, self.root)
+                with BoundedLog(task.log, self._limits.log_bytes) as log:
+                    log.say(f"waits until the builder has enough {scarce}")
+                said = True
+            time.sleep(SPACE_POLL)
 
     def _run(self, task: TaskFolder, job: Job) -> None:
         """Build, and record the end whatever happens: only a worker that dies leaves a build without one."""
@@ -210,11 +237,17 @@ class LocalBuildSystem:
             _record(task, TaskState.FAILED, reason=f"Unexpected error of the build system: {error!r}")
 
     def _build(self, task: TaskFolder, job: Job, folder: ModuleFolder) -> str:
+        def stop() -> str:
+            return "it was cancelled" if task.cancel_file.exists() else ""
+
+        deadline = time.monotonic() + self._limits.seconds
         sandbox = Sandbox(task.path / "work", task.path / "root", limits=self._limits, user=self._user)
         with BoundedLog(task.log, self._limits.log_bytes) as log:
             log.say(f"{job.package} of {job.module.nsvc}, attempt {job.attempt}: {job.source or 'generated'}")
             packages = installable(self._buildroot(job, folder))
-            view = make_view(folder.views, [path for path, _ in packages], sandbox)
+            view = make_view(
+                folder.views, [path for path, _ in packages], sandbox, deadline=deadline, stop=stop
+            )
             run = Run(
                 task=task,
                 job=job,
@@ -222,7 +255,7 @@ class LocalBuildSystem:
                 installed=[package for _, package in packages],
                 cpus=max(1, (os.cpu_count() or 1) // self.jobs),
                 log=log,
-                stop=lambda: "it was cancelled" if task.cancel_file.exists() else "",
+                stop=stop,
             )
             clean(task)
             files = task.path / "inputs"
@@ -258,7 +291,7 @@ class LocalBuildSystem:
     def _check_same(self, task: TaskFolder, job: Job) -> None:
         if not _same(task.job(), job):
             raise BuildSystemError(
-                f"The work folder {task.path} is not of {job.package} of {job.module.nsvc}.",
+                f"The work folder {task.number} is not of {job.package} of {job.module.nsvc}.",
                 code="work_folder_taken",
                 hint="Give each service a folder of its own, and empty it when its database is made anew.",
             )
@@ -302,4 +335,7 @@ def _same(one: Job | None, other: Job) -> bool:
 
 
 def _record(task: TaskFolder, state: TaskState, *, nvr: str = "", reason: str = "") -> None:
+    """Record the end. Anybody may read the reason, so it does not say where the folders of builds lie."""
+    root = task.path.parent.parent
+    reason = reason.replace(f"{root}/", "").replace(str(root), "the data folder")
     task.end(Outcome(state, nvr, reason, started=task.started()[0], ended=time.time()))

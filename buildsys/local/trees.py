@@ -149,6 +149,24 @@ def give(top: int, user: int, group: int) -> None:
     _walk(top, visit)
 
 
+def let_read(top: int) -> None:
+    """Let all users read a tree, which a service with a strict umask has made for builds to read."""
+
+    def visit(folder: int) -> list[str]:
+        os.fchmod(folder, stat.S_IMODE(os.fstat(folder).st_mode) | 0o555)
+        names = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                mode = entry.stat(follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode):
+                    names.append(entry.name)
+                elif stat.S_ISREG(mode):
+                    os.chmod(entry.name, stat.S_IMODE(mode) | 0o444, dir_fd=folder)
+        return names
+
+    _walk(top, visit)
+
+
 def measure(top: int, most_files: int, processes: int | None = None) -> tuple[int, int]:
     """Return the bytes and the number of files that a tree takes up, while others write to it.
 

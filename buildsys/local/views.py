@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from buildsys.base import BuildSystemError
 from buildsys.local.folders import lock
-from buildsys.local.sandbox import BoundedLog, Sandbox, remove_tree
+from buildsys.local.sandbox import BoundedLog, Sandbox, Stopped, remove_tree
 
 # Where the host has /lib64 as a link to usr/lib64, a package that brings /lib64/x must put it there too.
-# Folders without write permission would stop the next package, and whoever removes the view.
+# Folders without write permission would stop the next package; builds run as another user than the owner.
 _EXTRACT = """
 mkdir -p tree/usr tree/etc
 for name in bin sbin lib lib32 lib64 libx32; do
@@ -29,9 +30,11 @@ for name in bin sbin lib lib32 lib64 libx32; do
 done
 for package in /input/*; do
     rpm2archive - < "$package" | tar -xz -C tree --keep-directory-symlink --no-same-owner
-    chmod -R u+rwX,go-w tree
+    chmod -R a+rX,u+w,go-w tree
 done
 """
+#: Seconds between two looks at whether another build has made the view.
+_POLL = 0.3
 #: The dynamic linker of Debian does not search /usr/lib64, where Fedora's packages have their libraries.
 _LINKER_CACHE = "/sbin/ldconfig -X -C ld.so.cache /usr/lib64 /usr/lib"
 
@@ -41,12 +44,21 @@ def _key(rpms: Sequence[Path]) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
 
-def make_view(folder: Path, rpms: Sequence[Path], sandbox: Sandbox) -> Path | None:
+def make_view(
+    folder: Path,
+    rpms: Sequence[Path],
+    sandbox: Sandbox,
+    *,
+    deadline: float | None = None,
+    stop: Callable[[], str] = str,
+) -> Path | None:
     """The view that holds these packages, made now unless it is there; None for no packages.
 
     :param folder: where views lie.
     :param rpms: binary RPMs; of two that bring the same file the later one's is seen.
     :param sandbox: for its limits and user.
+    :param deadline: as in :meth:`Sandbox.run`, as ``stop``.
+    :raises Stopped: when it took too long, or ``stop`` had a reason.
     :raises BuildSystemError: ``view_failed``, when a package cannot be extracted.
     """
     if not rpms:
@@ -56,35 +68,49 @@ def make_view(folder: Path, rpms: Sequence[Path], sandbox: Sandbox) -> Path | No
     if view.exists():
         return view
     folder.mkdir(parents=True, exist_ok=True)
-    with lock(folder / f"{key}.lock", wait=True):
-        if not view.exists():
-            staging = folder / f"{key}.new"
-            remove_tree(staging)
-            _extract(staging, rpms, replace(sandbox, work=staging / "work", mountpoint=staging / "root"))
-            (staging / "work" / "tree").rename(view)
-            remove_tree(staging)
+
+    def run(box: Sandbox, script: str) -> None:
+        _run(staging, box, script, deadline, stop)
+
+    while not view.exists():
+        with lock(folder / f"{key}.lock") as mine:
+            if mine and not view.exists():
+                staging = folder / f"{key}.new"
+                remove_tree(staging)
+                _extract(staging, rpms, replace(sandbox, mountpoint=staging / "root"), run)
+                (staging / "work" / "tree").rename(view)
+                remove_tree(staging)
+        if not view.exists():  # another build is making it
+            if reason := stop():
+                raise Stopped(reason)
+            time.sleep(_POLL)
     return view
 
 
-def _extract(staging: Path, rpms: Sequence[Path], sandbox: Sandbox) -> None:
+def _extract(
+    staging: Path, rpms: Sequence[Path], sandbox: Sandbox, run: Callable[[Sandbox, str], None]
+) -> None:
     source = staging / "input"
     source.mkdir(parents=True)
     for number, rpm in enumerate(rpms):
         os.link(rpm, source / f"{number:06}")
-    sandbox = replace(sandbox, view=None, readonly={"/input": source})
+    sandbox = replace(sandbox, work=staging / "work", view=None, readonly={"/input": source})
     sandbox.prepare()
-    _run(staging, sandbox, _EXTRACT)
+    run(sandbox, _EXTRACT)
     tree = sandbox.work / "tree"
     caching = replace(sandbox, view=tree, work=staging / "cache", readonly={})
     caching.prepare()
-    _run(staging, caching, _LINKER_CACHE)
+    run(caching, _LINKER_CACHE)
     if not (tree / "etc").is_symlink():
         (staging / "cache" / "ld.so.cache").replace(tree / "etc" / "ld.so.cache")
 
 
-def _run(staging: Path, sandbox: Sandbox, script: str) -> None:
+def _run(
+    staging: Path, sandbox: Sandbox, script: str, deadline: float | None, stop: Callable[[], str]
+) -> None:
+    argv = ["/bin/bash", "-e", "-o", "pipefail", "-c", script]
     with BoundedLog(staging / "log", sandbox.limits.log_bytes) as log:
-        code = sandbox.run(["/bin/bash", "-e", "-o", "pipefail", "-c", script], log)
+        code = sandbox.run(argv, log, deadline=deadline, stop=stop)
         if code:
             raise BuildSystemError(
                 "The packages of earlier batches could not be installed in the view of the build: "

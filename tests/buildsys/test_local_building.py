@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -181,11 +183,36 @@ def test_a_log_over_its_bound_keeps_its_beginning_and_its_end(tmp_path: Path) ->
     assert "THE END" in log
 
 
-def test_a_full_disk_stops_the_build(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, Limits(seconds=60, free_bytes=1 << 60))
+def test_a_full_disk_stops_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Limits, "short_of", lambda limits, folder, share=1: "inodes" if share < 1 else "")
+    bench = Bench(tmp_path, Limits(seconds=60))
     status = bench.build(bench.job(2, "one", spec("one", build="sleep 100")))
     assert status.state is TaskState.FAILED
-    assert "nearly full" in status.reason
+    assert "the builder ran out of inodes" in status.reason
+
+
+@pytest.mark.parametrize(
+    ("limits", "scarce"), [({"free_bytes": 1 << 60}, "disk space"), ({"free_files": 1 << 60}, "inodes")]
+)
+def test_without_its_reserve_of_disk_no_build_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], scarce: str
+) -> None:
+    monkeypatch.setattr("buildsys.local.system.SPACE_POLL", 0.01)
+    bench = Bench(tmp_path, Limits(seconds=60, **limits))
+    number = bench.submit(bench.job(2, "one", spec("one")))
+    builder = threading.Thread(target=bench.system.run, args=(number,))
+    builder.start()
+    log = tmp_path / "tasks" / str(number) / "build.log"
+    ends = time.monotonic() + 20
+    while not (log.exists() and f"waits until the builder has enough {scarce}" in log.read_text()):
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+    status = bench.system.statuses([number])[0]
+    assert (status.state, status.started) == (TaskState.OPEN, None)
+    bench.system.cancel([number])
+    builder.join(20)
+    assert bench.system.statuses([number])[0].state is TaskState.CANCELED
+    assert bench.log(number).count("waits") == 1
 
 
 def test_results_are_what_their_headers_say(bench: Bench) -> None:

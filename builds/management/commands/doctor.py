@@ -11,6 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from builds.messaging.publishers import publisher
 from builds.models import ModuleBuild
 from builds.services.systems import build_system
+from buildsys.local.protections import Protection
+from buildsys.local.system import LocalBuildSystem
 from mbs.errors import Problem
 from mbs.states import BuildState
 
@@ -25,8 +27,16 @@ class Command(BaseCommand):
             self._tell(f"build system {system.name}", system.examine(_base_tags()), "to build modules"),
             self._tell(f"bus ({settings.MBS.MESSAGING})", publisher().examine(), "for messages"),
         ]
+        if isinstance(system, LocalBuildSystem):
+            self._tell_protections(system.protections())
         if any(lacking):
             raise CommandError(" ".join(filter(None, lacking)))
+
+    def _tell_protections(self, protections: Sequence[Protection]) -> None:
+        for each in protections:
+            self.stdout.write(f"{'in force:' if each.in_force else 'not in force:':13} {each.text}")
+            if each.remedy and not each.in_force:
+                self.stdout.write(f"    {each.remedy}")
 
     def _tell(self, name: str, problems: Sequence[Problem], purpose: str) -> str:
         """Print what is wrong with a thing, or that it is ready; answers a sentence when it is not."""

@@ -1,0 +1,90 @@
+"""Which protections of builds are in force on this machine, for operators and for the start of a builder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from buildsys.local import cgroups, identities, syscalls
+from buildsys.local.sandbox import Limits
+from mbs.errors import Problem
+
+
+@dataclass(frozen=True)
+class Protection:
+    """One of the things that keep builds from the service and from each other.
+
+    :param text: what it is, or why it is not there; a sentence for people.
+    :param remedy: what to do where it is not in force.
+    :param required: whether a builder in production must have it.
+    """
+
+    in_force: bool
+    text: str
+    remedy: str = ""
+    required: bool = True
+
+    @property
+    def problem(self) -> Problem:
+        return Problem("build_unprotected", self.text, hint=self.remedy)
+
+
+def protections(limits: Limits) -> list[Protection]:
+    """Return all protections, in force or not."""
+    return [
+        Protection(True, "Builds see of this machine its programs and named files of /etc only."),
+        *_users(limits.users),
+        _filter(),
+        _groups(),
+    ]
+
+
+def missing(limits: Limits) -> list[Protection]:
+    """Return the protections that production requires and this machine lacks."""
+    return [each for each in protections(limits) if each.required and not each.in_force]
+
+
+def _users(users: range) -> Iterator[Protection]:
+    found = identities.means(users)
+    if found.lacking:
+        consequence = "so builds run as the service's own user"
+        if os.geteuid() == 0:
+            consequence = "so builds run as one user, nobody"
+        yield Protection(False, f"{found.lacking}, {consequence}.", found.remedy)
+        return
+    span = f"{found.users.start} to {found.users.stop - 1}"
+    taken = identities.conflicts(users) if found.mode == "range" else ""
+    if taken:
+        yield Protection(
+            False,
+            f"Builds run as users {span}, but {taken}.",
+            "Set LOCAL_BUILD_FIRST_USER to the first of as many ids that nobody has.",
+        )
+    else:
+        yield Protection(True, f"Each build runs as a user of its own, of the ids {span}.")
+
+
+def _filter() -> Protection:
+    if syscalls.supported():
+        return Protection(True, "Builds make no user namespaces and only sockets of known families.")
+    machine = os.uname().machine
+    return Protection(
+        False,
+        f"There is no filter of system calls for {machine}, so a build can use up the kernel's namespaces.",
+        "Build on x86_64 or aarch64.",
+    )
+
+
+def _groups() -> Protection:
+    place = cgroups.place()
+    if place:
+        where = " and ".join(map(str, place.folders))
+        text = f"Memory and processes of each build are bounded by a control group (version {place.version})"
+        return Protection(True, f"{text} below {where}.", required=False)
+    return Protection(
+        False,
+        "No control group can be made, so only the processes of each build are bounded, not their memory.",
+        "Run the builder as root, or under systemd with Delegate=memory pids and DelegateSubgroup=builder.",
+        required=False,
+    )

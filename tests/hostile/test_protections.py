@@ -1,0 +1,144 @@
+"""Builders start only where builds are shut in as production requires."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from builds.services import builder
+from buildsys.local import cgroups, identities, syscalls
+from buildsys.local.protections import missing, protections
+from buildsys.local.sandbox import Limits
+from buildsys.local.system import LocalBuildSystem
+from buildsys.simulated import SimulatedBuildSystem
+from mbs.errors import ConfigurationError
+
+HERE = Path(__file__).resolve().parents[2]
+#: Nobody's own number is among these.
+TAKEN = Limits(users=range(65_534, 65_536))
+
+
+@pytest.fixture
+def unprotected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine for whose kernel there is no filter."""
+    monkeypatch.setattr(syscalls, "_ARCHITECTURES", {})
+
+
+def system(folder: Path, *, lenient: bool, limits: Limits | None = None) -> LocalBuildSystem:
+    return LocalBuildSystem(folder, send=lambda number, delay: None, lenient=lenient, limits=limits)
+
+
+def test_a_builder_in_production_refuses_an_unprotected_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprotected: None
+) -> None:
+    monkeypatch.setattr(builder, "build_system", lambda: system(tmp_path, lenient=False))
+    with pytest.raises(ConfigurationError, match="no filter of system calls") as caught:
+        builder.check_start()
+    assert "Build on x86_64 or aarch64" in caught.value.hint
+
+
+def test_a_standalone_builder_says_so_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprotected: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(builder, "build_system", lambda: system(tmp_path, lenient=True))
+    with caplog.at_level(logging.WARNING):
+        builder.check_start()
+    assert caplog.text.count("no filter of system calls") == 1
+
+
+def test_other_build_systems_need_no_protection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprotected: None
+) -> None:
+    other = SimulatedBuildSystem(tmp_path / "x", send=lambda number, delay: None, build_seconds=0)
+    monkeypatch.setattr(builder, "build_system", lambda: other)
+    builder.check_start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses the users of builds")
+def test_a_worker_of_builds_ends_at_its_start_and_others_do_not_ask(tmp_path: Path) -> None:
+    def worker(queue: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "MBS_SYSTEM": "local",
+            "MBS_DATA_DIR": str(tmp_path),
+            "MBS_LOCAL_BUILD_PROTECTION": "full",
+            "MBS_LOCAL_BUILD_FIRST_USER": "65534",
+            "MBS_BROKER_URL": "redis://127.0.0.1:1/0",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+        }
+        argv = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--pool=solo", "-Q", queue]
+        try:
+            return subprocess.run(
+                argv, env=environment, cwd=HERE, capture_output=True, text=True, timeout=20, check=False
+            )
+        except subprocess.TimeoutExpired as late:
+            return subprocess.CompletedProcess(argv, 0, "", (late.stderr or b"").decode())
+
+    refused = worker("builds")
+    assert refused.returncode != 0
+    assert "This machine may not run builds." in refused.stderr
+    assert "LOCAL_BUILD_FIRST_USER" in refused.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses the users of builds")
+def test_ids_that_belong_to_somebody_are_no_protection() -> None:
+    assert missing(Limits()) == []
+    (lacking,) = missing(TAKEN)
+    assert "nobody" in lacking.text or "one of these" in lacking.text
+
+
+def test_the_command_that_grants_ids_takes_none_that_are_granted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "subuid").write_text("# comment\njoe:100000:65536\nann:300000:10\nbroken\n")
+    (tmp_path / "subgid").write_text("joe:100000:65536\n")
+    monkeypatch.setattr(identities, "_SUBUID", tmp_path / "subuid")
+    monkeypatch.setattr(identities, "_SUBGID", tmp_path / "subgid")
+    command = identities.grant_command()
+    assert command.startswith("usermod --add-subuids 300010-365545 --add-subgids 300010-365545 ")
+    assert identities.conflicts(range(99_000, 100_001)) == f"{tmp_path}/subuid gives some of these to joe"
+    assert identities.conflicts(range(99_000, 100_000)) == ""
+
+
+def test_a_user_without_subordinate_ids_is_told_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 64_123)
+    monkeypatch.setattr(identities.shutil, "which", lambda name: f"/usr/bin/{name}")
+    identities._account.cache_clear()
+    (lacking,) = [each for each in missing(Limits()) if "subordinate" in each.text]
+    identities._account.cache_clear()
+    assert lacking.remedy.startswith("Run as root: usermod --add-subuids ")
+    assert lacking.remedy.endswith(" 64123")
+
+
+@pytest.mark.django_db
+def test_doctor_tells_which_protections_are_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprotected: None
+) -> None:
+    monkeypatch.setattr(
+        "builds.management.commands.doctor.build_system", lambda: system(tmp_path / "data", lenient=False)
+    )
+    output = StringIO()
+    with pytest.raises(CommandError, match="build system local lacks"):
+        call_command("doctor", stdout=output)
+    lines = output.getvalue().splitlines()
+    assert any(line.startswith("in force:     Builds see of this machine") for line in lines)
+    assert any(line.startswith("not in force: There is no filter of system calls") for line in lines)
+
+
+def test_a_machine_without_control_groups_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "place", lambda: None)
+    (groups,) = [each for each in protections(Limits()) if "control group" in each.text]
+    assert not groups.in_force
+    assert not groups.required
+
+
+def test_data_below_a_folder_that_builds_see_is_refused(tmp_path: Path) -> None:
+    made = system(tmp_path / "data", lenient=True, limits=Limits(shows=(str(tmp_path),)))
+    assert "data_visible" in {problem.code for problem in made.examine([])}
