@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 
 _CONTROLLERS = ("memory", "pids")
+_TRIES = 10
 #: Seconds for the kernel to let go of a group whose processes are dead.
 _PATIENCE = 5.0
 
@@ -131,13 +132,34 @@ def place() -> Place | None:
 
 def _place_of_version_2(top: Path, own: str) -> Place | None:
     here = top / own.lstrip("/")
-    candidates = [here, here.parent] if here != top and here.is_dir() else [top]
-    if os.geteuid() == 0:
-        candidates.append(top)
+    if here == top or not here.is_dir():
+        here, candidates = top, [top]
+    else:
+        candidates = [here, here.parent, *([top] if os.geteuid() == 0 else [])]
     for folder in candidates:
-        if folder != top.parent and _enable(folder) and _can_make(Place(2, (folder,))):
+        if _enable(folder) and _can_make(Place(2, (folder,))):
             return Place(2, (folder,))
+    if here != top and _settle(here) and _enable(here) and _can_make(Place(2, (here,))):
+        return Place(2, (here,))
     return None
+
+
+def _settle(here: Path) -> bool:
+    """Move a delegated group's processes into one below it: it can bound others only when it has none."""
+    below = here / "module-build-service"
+    try:
+        below.mkdir(exist_ok=True)
+        for _ in range(_TRIES):  # they may start others meanwhile
+            processes = (here / "cgroup.procs").read_text("utf-8").split()
+            if not processes:
+                return True
+            for process in processes:
+                with suppress(ProcessLookupError):
+                    (below / "cgroup.procs").write_text(process, "utf-8")
+    except OSError:
+        with suppress(OSError):
+            below.rmdir()
+    return False
 
 
 def _enable(folder: Path) -> bool:

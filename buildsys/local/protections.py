@@ -85,6 +85,6 @@ def _groups() -> Protection:
     return Protection(
         False,
         "No control group can be made, so only the processes of each build are bounded, not their memory.",
-        "Run the builder as root, or under systemd with Delegate=memory pids and DelegateSubgroup=builder.",
+        "Run the builder as root, or as a service of systemd with Delegate=yes.",
         required=False,
     )

@@ -168,6 +168,9 @@ class Sandbox:
         :raises BuildSystemError: when there is no user for the build, or the service's data would show in it.
         """
         self._check_place()
+        longest = time.monotonic() + self.limits.seconds
+        ends = min(longest, deadline or longest)
+        self._check_going_on(ends, stop)
         for folder in self.readonly.values():
             _let_read(folder)
         limits = self.limits
@@ -178,7 +181,7 @@ class Sandbox:
             spec = self._spec(argv, env or {}, identity, limits.rlimits(grouped=bool(group.folders)))
             launcher = _Launcher(spec, identity, group)
             try:
-                self._follow(launcher.process, log, deadline, stop)
+                self._follow(launcher.process, log, ends, stop)
                 code: int = launcher.process.wait()
             finally:
                 launcher.end()
@@ -226,13 +229,11 @@ class Sandbox:
         self,
         process: subprocess.Popen[bytes],
         log: BoundedLog,
-        deadline: float | None,
+        ends: float,
         stop: Callable[[], str],
     ) -> None:
         """Copy output until its end. The pipe ends when pid 1 of the namespace, hence everything, is dead."""
         assert process.stdout is not None
-        longest = time.monotonic() + self.limits.seconds
-        ends = min(longest, deadline or longest)
         looked = 0.0
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
@@ -242,17 +243,18 @@ class Sandbox:
                     if not data:
                         return
                     log.write(data)
-                now = time.monotonic()
-                if now - looked < _POLL:
-                    continue
-                looked = now
-                reason = stop()
-                if now > ends:
-                    reason = f"it ran longer than the limit of {self.limits.seconds:.0f} seconds"
-                elif not reason and (scarce := self.limits.short_of(self.work, share=0.5)):
-                    reason = f"the builder ran out of {scarce}"
-                if reason:
-                    raise Stopped(reason)
+                if time.monotonic() - looked >= _POLL:
+                    looked = time.monotonic()
+                    self._check_going_on(ends, stop)
+
+    def _check_going_on(self, ends: float, stop: Callable[[], str]) -> None:
+        reason = stop()
+        if time.monotonic() > ends:
+            reason = f"it ran longer than the limit of {self.limits.seconds:.0f} seconds"
+        elif not reason and (scarce := self.limits.short_of(self.work, share=0.5)):
+            reason = f"the builder ran out of {scarce}"
+        if reason:
+            raise Stopped(reason)
 
 
 class _Launcher:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.services import Service, service
+from tests.hostile.services import Service, service, undelegate
 
 
 @contextmanager
@@ -24,11 +24,15 @@ def _folder() -> Iterator[Path]:
 def everyone(request: pytest.FixtureRequest) -> Iterator[Service]:
     """A service of each kind."""
     with _folder() as folder:
-        yield service(request.param, folder)
+        made = service(request.param, folder)
+        yield made
+        undelegate(made)
 
 
 @pytest.fixture(scope="module", params=["root", "subordinate"])
 def protected(request: pytest.FixtureRequest) -> Iterator[Service]:
     """A service that gives builds users of their own, as production must."""
     with _folder() as folder:
-        yield service(request.param, folder)
+        made = service(request.param, folder)
+        yield made
+        undelegate(made)

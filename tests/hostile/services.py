@@ -28,7 +28,8 @@ mount -t tmpfs none /etc/opt
 echo very-secret > /etc/opt/config.py
 chown 0:%d /etc/opt/config.py
 chmod 0640 /etc/opt/config.py
-shift
+for group in $2; do echo $$ > $group/cgroup.procs; done
+shift 2
 exec "$@"
 """
 _DRIVER = """
@@ -78,10 +79,12 @@ class Service:
 
     :param kind: ``root``, ``subordinate`` (a user with subordinate ids) or ``bare`` (one without).
     :param base: a folder of its own.
+    :param groups: control groups that it is in and that are delegated to it.
     """
 
     kind: str
     base: Path
+    groups: tuple[Path, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -151,7 +154,8 @@ class Service:
     def _prefix(self) -> list[str]:
         if os.geteuid():
             return []
-        stage = ["unshare", "--mount", "sh", "-c", _STAGE % GROUP, "stage", str(self.base)]
+        entered = " ".join(map(str, self.groups))
+        stage = ["unshare", "--mount", "sh", "-c", _STAGE % GROUP, "stage", str(self.base), entered]
         groups = [f"--groups={GROUP}"]
         if self.kind != "root":
             groups += [f"--reuid={USER}", f"--regid={USER}"]
@@ -179,7 +183,7 @@ def service(kind: str, base: Path) -> Service:
         (base / name).write_text(granted, "utf-8")
     for name in ("buildsys", "mbs", "scm"):
         shutil.copytree(HERE / name, base / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    made = Service(kind, base)
+    made = Service(kind, base, delegated(base.name) if kind == "subordinate" else ())
     if os.geteuid() == 0 and kind != "root":
         os.chown(base, USER, USER)
     probe = made.run("true")
@@ -187,6 +191,26 @@ def service(kind: str, base: Path) -> Service:
         pytest.skip(f"the kernel gives users no namespaces: {probe.output.strip()}")
     assert probe.code == 0, probe
     return made
+
+
+def delegated(name: str) -> tuple[Path, ...]:
+    """Make control groups that belong to the user of the service, where root can."""
+    from buildsys.local import cgroups
+
+    place = cgroups.place() if os.geteuid() == 0 else None
+    groups = tuple(folder / name for folder in place.folders) if place else ()
+    for group in groups:
+        group.mkdir()
+        for path in (group, *group.glob("cgroup.*")):
+            os.chown(path, USER, USER)
+    return groups
+
+
+def undelegate(service: Service) -> None:
+    """Remove these groups, from which all processes are gone."""
+    for group in service.groups:
+        for folder in (*group.glob("*/"), group):
+            folder.rmdir()
 
 
 def _own_kind() -> str:

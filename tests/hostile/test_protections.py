@@ -8,8 +8,10 @@ import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from celery.signals import celeryd_after_setup
 from django.core.management import CommandError, call_command
 
 from builds.services import builder
@@ -62,29 +64,33 @@ def test_other_build_systems_need_no_protection(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses the users of builds")
-def test_a_worker_of_builds_ends_at_its_start_and_others_do_not_ask(tmp_path: Path) -> None:
-    def worker(queue: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            **os.environ,
-            "MBS_SYSTEM": "local",
-            "MBS_DATA_DIR": str(tmp_path),
-            "MBS_LOCAL_BUILD_PROTECTION": "full",
-            "MBS_LOCAL_BUILD_FIRST_USER": "65534",
-            "MBS_BROKER_URL": "redis://127.0.0.1:1/0",
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-        }
-        argv = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--pool=solo", "-Q", queue]
-        try:
-            return subprocess.run(
-                argv, env=environment, cwd=HERE, capture_output=True, text=True, timeout=20, check=False
-            )
-        except subprocess.TimeoutExpired as late:
-            return subprocess.CompletedProcess(argv, 0, "", (late.stderr or b"").decode())
-
-    refused = worker("builds")
+def test_a_worker_of_builds_ends_at_its_start(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "MBS_SYSTEM": "local",
+        "MBS_DATA_DIR": str(tmp_path),
+        "MBS_LOCAL_BUILD_PROTECTION": "full",
+        "MBS_LOCAL_BUILD_FIRST_USER": "65534",
+        "MBS_BROKER_URL": "redis://127.0.0.1:1/0",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
+    argv = [sys.executable, "-m", "celery", "-A", "config.celery", "worker", "--pool=solo", "-Q", "builds"]
+    refused = subprocess.run(
+        argv, env=environment, cwd=HERE, capture_output=True, text=True, timeout=240, check=False
+    )
     assert refused.returncode != 0
     assert "This machine may not run builds." in refused.stderr
     assert "LOCAL_BUILD_FIRST_USER" in refused.stderr
+
+
+def test_workers_of_other_queues_do_not_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(builder, "check_start", lambda: asked.append(1))
+    for queues in (["workflow", "sweeps"], ["builds"]):
+        consumed = SimpleNamespace(consume_from=dict.fromkeys(queues))
+        instance = SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=consumed)))
+        celeryd_after_setup.send(sender="worker", instance=instance, conf=None)
+    assert asked == [1]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses the users of builds")
