@@ -37,6 +37,7 @@ _HIDDEN = ("kcore", "key-users", "keys", "timer_list")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+_PRIVATE = kernel.MS_REC | kernel.MS_PRIVATE
 _MOST_BYTES = 8 << 20
 
 
@@ -61,8 +62,10 @@ def make(spec: Mapping[str, Any]) -> None:
     :param spec: what ``buildsys.local.sandbox`` sends.
     :raises OSError: when the kernel refuses a step.
     """
-    kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
-    _be_on_a_mount_point()
+    if _is_mount_point("/"):
+        kernel.mount("", "/", flags=_PRIVATE)
+    else:
+        _leave_plain_chroot()
     # Held open before a mount can hide them, and without following what an earlier command left there.
     work = os.open(spec["work"], _FOLDER)
     temporary = os.open("tmp", _FOLDER, dir_fd=work)
@@ -93,11 +96,26 @@ def make(spec: Mapping[str, Any]) -> None:
     os.chdir("/builddir")
 
 
-def _be_on_a_mount_point() -> None:
-    """Where the root folder is no mount point, as after chroot(1), make it one: pivot_root(2) needs that."""
+def _is_mount_point(path: str) -> bool:
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        if any(line.split(" ", 5)[4] == "/" for line in file):
-            return
+        return any(line.split(" ", 5)[4] == path for line in file)
+
+
+def _leave_plain_chroot() -> None:
+    """Make the root folder, which is no mount point after chroot(1), one: pivot_root(2) needs that.
+
+    Before that all mounts must be private, or the host would get what is mounted here. This can only be said
+    of a mount point, and the one that the root folder lies on is above it.
+    """
+    inner = os.open("/", _FOLDER)
+    os.fchdir(inner)
+    os.chroot("/proc")  # so that the working directory is outside of the root, where ".." leads up
+    while not os.path.samefile(".", ".."):
+        os.chdir("..")
+    kernel.mount("", ".", flags=_PRIVATE)
+    os.fchdir(inner)
+    os.chroot(".")
+    os.close(inner)
     kernel.mount("/", "/", flags=kernel.MS_BIND | kernel.MS_REC)
     # "/" is still the folder below the new mount; ".." of it is looked up anew and leads to the mount.
     os.chdir("/..")

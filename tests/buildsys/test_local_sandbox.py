@@ -157,6 +157,45 @@ def test_a_view_is_laid_over_the_host(base: Path, runner) -> None:
     assert code != 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can chroot")
+def test_it_works_in_a_plain_chroot(base: Path) -> None:
+    """Its root is no mount point, which pivot_root(2) needs."""
+    stage = """
+set -e
+mount --make-rprivate /
+mkdir "$1/tree" "$1/tree/tmp"
+cd /
+for name in *; do
+    if [ -L "$name" ]; then
+        cp -P "$name" "$1/tree/$name"
+    elif [ -d "$name" ] && [ "$name" != tmp ]; then
+        mkdir "$1/tree/$name"
+        mount --rbind "/$name" "$1/tree/$name"
+    fi
+done
+exec chroot "$1/tree" "$2" -c "$3"
+"""
+    program = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
+        "from pathlib import Path; from buildsys.local.sandbox import *\n"
+        "base = Path('/tmp/base'); base.mkdir()\n"
+        "box = Sandbox(base / 'work', base / 'root')\n"
+        "box.prepare()\n"
+        "with BoundedLog(base / 'log', 1 << 20) as log: code = box.run(['ls', '-A', '/'], log)\n"
+        "print((base / 'log').read_text()); sys.exit(code)\n"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", stage, "stage", str(base), sys.executable, program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    assert "builddir" in done.stdout
+    assert "root" not in done.stdout.split()
+
+
 def test_a_work_folder_that_was_tampered_with_is_not_followed(base: Path) -> None:
     sandbox = Sandbox(base / "work", base / "root")
     sandbox.prepare()
