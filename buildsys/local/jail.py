@@ -131,7 +131,6 @@ def _execute(spec: dict[str, Any]) -> NoReturn:
     os.setsid()
     _limit(spec["limits"])
     _drop_privileges(spec)
-    os.closerange(3, 1 << 20)
     try:
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
     except OSError as error:

@@ -8,6 +8,8 @@ import stat
 
 import pytest
 
+from tests.buildsys.test_local_faults import wait_for
+from tests.buildsys.test_local_sandbox import processes
 from tests.hostile.services import Service
 
 SYSCALLS = {"x86_64": (56, 435, 250, 425), "aarch64": (220, 435, 219, 425)}
@@ -223,14 +225,14 @@ with BoundedLog(base / "log2", 1 << 20) as log:
 
 
 def test_what_a_killed_worker_left_can_be_removed(everyone: Service) -> None:
-    script = "mkdir -p a/b; touch a/b/c; chmod 0 a/b a; touch /tmp/made; sleep 61.625"
+    script = "mkdir -p a/b; touch a/b/c; chmod 0 a/b a; sleep 61.625"
     process = everyone.start(script)
-    # A message of the build comes through the log, which is written as it comes.
-    process_ready(everyone, "made")
+    wait_for(lambda: any(line.startswith("sleep") for line in processes("61.625")))
     process.kill()
     process.wait()
     assert process.stdout
     assert process.stderr
+    wait_for(lambda: not processes("61.625"))
     process.stdout.close()
     process.stderr.close()
     removing = (
@@ -245,19 +247,3 @@ def test_what_a_killed_worker_left_can_be_removed(everyone: Service) -> None:
     )
     everyone.call(removing, str(everyone.work))
     assert not everyone.work.exists()
-
-
-def process_ready(service: Service, name: str) -> None:
-    """Wait until the build has made a file in its /tmp."""
-    from tests.buildsys.test_local_faults import wait_for
-
-    if os.geteuid() == 0:
-        wait_for((service.work / "tmp" / name).exists)
-    else:
-        wait_for(lambda: any("61.625" in line for line in command_lines()))
-
-
-def command_lines() -> list[str]:
-    from tests.buildsys.test_local_sandbox import processes
-
-    return processes("61.625")
