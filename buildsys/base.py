@@ -218,11 +218,21 @@ class BuildSystem(Protocol):
     def recover(self, task_ids: Sequence[int]) -> None:
         """For open submissions: send again whatever a broker may have lost. Called by a sweep."""
 
-    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> Tagged:
+    def tag(
+        self,
+        module: Module,
+        nvrs: Sequence[str],
+        *,
+        final: bool = True,
+        task_ids: Mapping[str, int] | None = None,
+    ) -> Tagged:
         """Ask that builds be put into the buildroot tag and, with ``final``, into the module's tag.
 
         Builds of earlier modules may be named where ``capabilities.shares_builds``. Answers which of them
         are known to be there; where tagging takes time, a later call tells more.
+
+        :param task_ids: NVR -> number of the submission that built it. An NVR does not identify a build where
+            several modules may build it; without a number only builds of this very module are meant.
         """
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
@@ -283,6 +293,17 @@ class FindsRpms(Protocol):
 
         :param rpm: ``name-version-release.arch``; that of a source package may lack the ``.arch``.
         :return: nothing for an RPM that it does not know, or that no module holds.
+        """
+
+
+@runtime_checkable
+class KeepsBuilds(Protocol):
+    """A build system that keeps the results of builds itself, and can lose them."""
+
+    def kept(self, builds: Mapping[int, str]) -> set[int]:
+        """The submissions whose results are still there and can be used in another module.
+
+        :param builds: number of a submission -> the NVR that it built.
         """
 
 

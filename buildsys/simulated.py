@@ -173,7 +173,14 @@ class SimulatedBuildSystem:
             return None
         return str(wakes)
 
-    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> Tagged:
+    def tag(
+        self,
+        module: Module,
+        nvrs: Sequence[str],
+        *,
+        final: bool = True,
+        task_ids: Mapping[str, int] | None = None,
+    ) -> Tagged:
         tags = [f"{module.tag}-build", module.tag] if final else [f"{module.tag}-build"]
         with self._books() as books:
             books.executemany(

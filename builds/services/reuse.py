@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -15,6 +15,7 @@ from builds.representations import component_message
 from builds.selectors import reuse as selectors
 from builds.services.components import TOPIC
 from builds.services.systems import build_system
+from buildsys.base import KeepsBuilds
 from mbs.reuse import ALL, Decision, decide
 from mbs.states import BuildState, ComponentState
 
@@ -62,11 +63,20 @@ def compare(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Reuse:
     if former is None:
         return Reuse(None, decide(present, None, shared=shared), {})
     theirs = {each.package: each for each in former.component_builds.filter(build_time_only=False)}
-    unfinished = [
-        each.package for each in theirs.values() if each.state != ComponentState.COMPLETE or not each.nvr
-    ]
+    kept = _kept(theirs.values())
+    unfinished = [each.package for each in theirs.values() if each.pk not in kept]
     decisions = decide(present, selectors.parts(former, list(theirs.values())), unfinished=unfinished)
     return Reuse(former, decisions, {each.package: theirs[each.package] for each in decisions if each.reused})
+
+
+def _kept(components: Iterable[ComponentBuild]) -> set[int]:
+    """The components, by number, that were built and whose results are still there."""
+    complete = [each for each in components if each.state == ComponentState.COMPLETE and each.nvr]
+    system = build_system()
+    if not isinstance(system, KeepsBuilds):
+        return {each.pk for each in complete}
+    there = system.kept({each.task_id: str(each.nvr) for each in complete if each.task_id})
+    return {each.pk for each in complete if each.task_id in there}
 
 
 def apply(build: ModuleBuild) -> None:

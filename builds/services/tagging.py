@@ -29,7 +29,9 @@ def tag(build: ModuleBuild, components: Sequence[ComponentBuild]) -> bool:
         if not part:
             continue
         nvrs = {str(component.nvr) for component in part}
-        tagged = system.tag(module, sorted(nvrs), final=final)
+        # A reused component has the number of the submission that built it for the former module.
+        task_ids = {str(component.nvr): component.task_id for component in part if component.task_id}
+        tagged = system.tag(module, sorted(nvrs), final=final, task_ids=task_ids)
         if nvrs <= (tagged.buildroot & tagged.final if final else tagged.buildroot):
             _mark(part, final=final)
         else:

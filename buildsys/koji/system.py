@@ -67,7 +67,14 @@ class KojiBuildSystem:
 
     # -- tags and repositories ---------------------------------------------------------------------------
 
-    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> Tagged:
+    def tag(
+        self,
+        module: Module,
+        nvrs: Sequence[str],
+        *,
+        final: bool = True,
+        task_ids: Mapping[str, int] | None = None,
+    ) -> Tagged:
         return tagging.tag(self.hub, module, nvrs, final=final)
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:

@@ -2,7 +2,8 @@
 
 On a host with an rpm database that database answers. Elsewhere (Debian) a name is provided when it is a
 file, a pkg-config module, a shared library that the linker knows, a Debian package of that name or of the
-name that Debian gives it, or a command.
+name that Debian gives it, or a command. Each tool is asked once, for all that it knows: names come from
+strangers, so no name is an argument of a command, and their number does not matter.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
+from buildsys.local.bounded import Bounds, ChildFailed, run
 from buildsys.local.rootfs import SHOWN
 from buildsys.local.rpmfile import Dependency
 
@@ -38,19 +40,30 @@ ELFDEPS = Path("/usr/lib/rpm/elfdeps")
 _DATABASES = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
 _DATABASE_FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
 
+#: Folders of which a requirement may name a file: those that builds see. Anything else of the host is not
+#: told, not even whether it exists.
+_SHOWN = tuple(f"/{name}/" for name in SHOWN)
+_LONGEST = 1024
+
 _NAME = re.compile(r"[A-Za-z0-9_/.+:~^@=,()*-]+")
 _ISA = re.compile(r"\((x86|aarch|arm|ppc|s390|riscv|mips)[a-z]*-(32|64)\)$")
 _PKGCONFIG = re.compile(r"pkgconfig\(([A-Za-z0-9_][A-Za-z0-9_.+-]*)\)")
 _SONAME = re.compile(r"([A-Za-z0-9_.+-]+\.so(?:\.[A-Za-z0-9_.+-]+)?)\([A-Za-z0-9_.]*\)(\(64bit\))?")
+# rpm wants to write the files beside its database by which readers and writers keep out of each other's way.
+_BOUNDS = Bounds(seconds=60, memory=1 << 30, output=64 << 20, file_bytes=16 << 20)
+
+Provides = Mapping[str, tuple[Dependency, ...]]
 
 
 def _output(*argv: str, stdin: str = "") -> str:
     """What a command of the host prints; nothing when it fails or is not there."""
+    program = shutil.which(argv[0])
+    env = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
     try:
-        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError):
+        said = run([program or argv[0], *argv[1:]], stdin=stdin.encode(), bounds=_BOUNDS, env=env)
+    except ChildFailed:
         return ""
-    return done.stdout
+    return said.decode("utf-8", "replace")
 
 
 def has_rpm_database() -> bool:
@@ -58,76 +71,115 @@ def has_rpm_database() -> bool:
     return any(Path(folder, name).exists() for folder in _DATABASES for name in _DATABASE_FILES)
 
 
-def _libraries() -> dict[tuple[str, bool], str]:
-    """``(soname, 64 bit) -> file`` of the dynamic linker's cache."""
+def provides(names: Iterable[str]) -> Provides:
+    """What the host provides under each of these names; empty when it does not.
+
+    :param names: of requirements without their versions. They come from strangers and are never run.
+    """
+    asked = list(dict.fromkeys(names))
+    sane = [name for name in asked if len(name) <= _LONGEST and _NAME.fullmatch(name)]
+    files = {name: (Dependency(name),) for name in sane if name.startswith("/") and _is_shown(name)}
+    others = [name for name in sane if not name.startswith("/")]
+    found = {**files, **(_from_rpm(others) if has_rpm_database() else _from_debian(others))}
+    return {name: found.get(name, ()) for name in asked}
+
+
+def _is_shown(path: str) -> bool:
+    return path.startswith(_SHOWN) and os.path.normpath(path) == path and os.path.exists(path)
+
+
+def _from_rpm(names: Iterable[str]) -> Provides:
+    asked = {name: dict[Dependency, None]() for name in names}
+    listing = _output("rpm", "-qa", "--qf", "[%{PROVIDENEVRS}\n]") if asked else ""
+    for line in listing.splitlines():
+        part = line.split()
+        if len(part) in (1, 3) and part[0] in asked:
+            asked[part[0]][Dependency(*part)] = None
+    return {name: tuple(found) for name, found in asked.items()}
+
+
+def _from_debian(names: Iterable[str]) -> Provides:
+    found: dict[str, tuple[Dependency, ...]] = {}
+    modules: dict[str, str] = {}
+    libraries: dict[str, tuple[str, bool]] = {}
+    packages: list[str] = []
+    for name in names:
+        if match := _PKGCONFIG.fullmatch(name):
+            modules[name] = match[1]
+        elif match := _SONAME.fullmatch(name):
+            libraries[name] = match[1], match[2] is not None
+        elif name == "rtld(GNU_HASH)":
+            found[name] = (Dependency(name),)  # every dynamic linker since glibc 2.5 reads that hash table
+        elif "(" not in _ISA.sub("", name):
+            packages.append(name)
+    return {**found, **_modules(modules), **_library_provides(libraries), **_packages(packages)}
+
+
+def _modules(asked: Mapping[str, str]) -> Provides:
+    """Versions of pkg-config modules: name of the requirement -> name of the module."""
+    tool = shutil.which("pkg-config") or shutil.which("pkgconf")
+    if not asked or not tool:
+        return {}
+    listed = {line.split(None, 1)[0] for line in _output(tool, "--list-all").splitlines() if line.strip()}
+    known = {name: module for name, module in asked.items() if module in listed}
+    versions = _output(tool, "--modversion", "--", *known.values()).splitlines() if known else []
+    if len(versions) != len(known):
+        # One of them is broken, or this tool tells several in another way.
+        versions = [_output(tool, "--modversion", "--", module).strip() for module in known.values()]
+    pairs = zip(known, versions, strict=True)
+    return {name: (Dependency(name, "=", version),) for name, version in pairs if version}
+
+
+def _library_provides(asked: Mapping[str, tuple[str, bool]]) -> Provides:
+    """What rpm's own generator says that libraries of the host provide: sonames and symbol versions.
+
+    :param asked: name of the requirement -> soname, and whether it is the one of 64 bit.
+    """
+    if not asked:
+        return {}
     listing = _output("/sbin/ldconfig", "-p")
-    found: dict[tuple[str, bool], str] = {}
-    for name, kind, file in re.findall(r"^\s+(\S+) \((.*)\) => (.+)$", listing, re.M):
-        found.setdefault((name, "64" in kind), file)
+    files: dict[tuple[str, bool], str] = {}
+    for soname, kind, file in re.findall(r"^\s+(\S+) \((.*)\) => (.+)$", listing, re.M):
+        files.setdefault((soname, "64" in kind), file)
+    wanted = dict.fromkeys(files[library] for library in asked.values() if library in files)
+    lines = _output(str(ELFDEPS), "--provides", stdin="".join(f"{file}\n" for file in wanted)).split()
+    by_soname: dict[tuple[str, bool], list[Dependency]] = {}
+    for line in lines:
+        if match := _SONAME.fullmatch(line):
+            by_soname.setdefault((match[1], match[2] is not None), []).append(Dependency(line))
+    return {name: tuple(by_soname.get(library, ())) for name, library in asked.items()}
+
+
+def _packages(names: Iterable[str]) -> Provides:
+    """Debian packages that stand for Fedora's names, with their versions; else commands of these names."""
+    names = list(names)
+    versions = _installed() if names else {}
+    found: dict[str, tuple[Dependency, ...]] = {}
+    for name in names:
+        plain = _ISA.sub("", name)
+        version = next((versions[each] for each in _candidates(plain) if each in versions), "")
+        if version:
+            found[name] = (Dependency(name, "=", version),)
+        elif "/" not in name and shutil.which(name):
+            found[name] = (Dependency(name),)
     return found
 
 
-def _library_provides(soname: str, wide: bool) -> tuple[Dependency, ...]:
-    """What rpm's own generator says that a library of the host provides: soname and symbol versions."""
-    file = _libraries().get((soname, wide))
-    lines = _output(str(ELFDEPS), "--provides", stdin=f"{file}\n").split() if file else []
-    return tuple(Dependency(line) for line in lines)
-
-
-def _pkgconfig(name: str, module: str) -> tuple[Dependency, ...]:
-    tool = shutil.which("pkg-config") or shutil.which("pkgconf")
-    version = _output(tool, "--modversion", "--", module).strip() if tool else ""
-    return (Dependency(name, "=", version),) if version else ()
-
-
-def _debian_package(name: str) -> str:
-    """Version of the installed Debian package that stands for a Fedora name, without revision; or nothing."""
+def _candidates(name: str) -> Iterator[str]:
+    """The names that Debian may have given to a package of Fedora."""
+    yield DEBIAN_NAMES.get(name, name)
     base = name.removesuffix("-devel")
-    devel = (f"{base}-dev", f"lib{base}-dev") if base != name else ()
-    for candidate in (DEBIAN_NAMES.get(name, name), *devel):
-        query = ("dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}\n", "--", candidate)
-        for line in _output(*query).splitlines():
-            status, _, version = line.partition(" ")
-            if status == "installed":
-                upstream = version.rpartition(":")[2]
-                return upstream.rpartition("-")[0] or upstream
-    return ""
+    if base != name:
+        yield from (f"{base}-dev", f"lib{base}-dev")
 
 
-def _from_debian(name: str) -> tuple[Dependency, ...]:
-    version = _debian_package(_ISA.sub("", name))
-    if version:
-        return (Dependency(name, "=", version),)
-    return (Dependency(name),) if shutil.which(name) else ()
-
-
-def _from_rpm(name: str) -> tuple[Dependency, ...]:
-    lines = _output("rpm", "-q", "--whatprovides", "--qf", "[%{PROVIDENEVRS}\n]", "--", name).splitlines()
-    parts = [line.split() for line in lines]
-    return tuple(Dependency(*part) for part in parts if part and part[0] == name and len(part) in (1, 3))
-
-
-def _shows(path: str) -> bool:
-    """Whether builds see a file here; others' existence is not for strangers to know."""
-    top = PurePosixPath(os.path.normpath(path)).parts[1:2]
-    return bool(top) and top[0] in SHOWN and Path(path).exists()
-
-
-def provides(name: str) -> tuple[Dependency, ...]:
-    """What the host provides under this name; empty when it does not.
-
-    :param name: of a requirement without its version. It comes from strangers and is never run.
-    """
-    if not _NAME.fullmatch(name) or name.startswith("-"):
-        return ()
-    if name.startswith("/"):
-        return (Dependency(name),) if _shows(name) else ()
-    if has_rpm_database():
-        return _from_rpm(name)
-    if match := _PKGCONFIG.fullmatch(name):
-        return _pkgconfig(name, match[1])
-    if match := _SONAME.fullmatch(name):
-        return _library_provides(match[1], match[2] is not None)
-    if name == "rtld(GNU_HASH)":
-        return (Dependency(name),)  # every dynamic linker since glibc 2.5 reads that hash table
-    return () if "(" in _ISA.sub("", name) else _from_debian(name)
+def _installed() -> dict[str, str]:
+    """Installed Debian package -> version without epoch and revision."""
+    found = {}
+    listing = _output("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n")
+    for line in listing.splitlines():
+        status, name, version = line.split(" ")
+        if status == "installed":
+            upstream = version.rpartition(":")[2]
+            found[name] = upstream.rpartition("-")[0] or upstream
+    return found

@@ -1,140 +1,129 @@
-"""The package ``host``: what this machine itself provides of what finished modules require.
+"""The package ``host-...`` beside a module: what this machine provides of what the module requires.
 
 A module built here runs with this machine's C library, shell and so on. Where those are not RPMs, dnf knows
-nothing of them and could not install the module. This package, in a repository of its own, says it.
+nothing of them and could not install the module. This package, in a repository of its own, says it. Each
+module has its own: nothing that one module requires is in the way of another.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from buildsys.base import BuildSystemError
 from buildsys.local import host
-from buildsys.local.folders import lock
+from buildsys.local.repodata import create_repository, own
 from buildsys.local.requirements import names_in
-from buildsys.local.rpmfile import Dependency, Package, read_package
-from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, remove_tree
+from buildsys.local.rpmfile import Dependency, Package
+from buildsys.local.sandbox import BoundedLog, Sandbox, Stopped, remove_tree
 
-NAME = "host"
-_EVR = re.compile(r"[A-Za-z0-9_.+~^:-]+")
+#: Of one module. 1,000 packages of Fedora require some 5,000 different things.
+_MAX_NEEDS, _MAX_OFFERS = 50_000, 20_000
+_EVR = re.compile(r"[A-Za-z0-9_.+~^:-]{1,255}")
 _SPEC = """\
 Name:           {name}
 Version:        1
-Release:        {release}
-Summary:        What the machine that modules were built on provides
+Release:        1
+Summary:        What the machine that a module was built on provides for it
 License:        MIT
 BuildArch:      noarch
 AutoReqProv:    no
 {provides}
 %description
-Stands for the operating system of the machine that modules were built on. It holds no files.
+Stands for the operating system of the machine that a module was built on. It holds no files.
 
 %files
 """
 
 
-def _offers(packages: Iterable[Package]) -> set[Dependency]:
-    """What the host provides of what the packages require and do not provide themselves."""
-    packages = list(packages)
-    own = {provide.name for package in packages for provide in package.provides}
-    own |= {file for package in packages for file in package.files}
-    offers: set[Dependency] = set()
-    for need in {need for package in packages for need in package.requires}:
-        for name in set(names_in(need)) - own:
-            found = host.provides(name)
-            offers.update(found)
-            if need.operator and any(not offer.operator for offer in found):
-                offers.add(Dependency(name, "=", need.evr))
-    return {offer for offer in offers if not offer.operator or _EVR.fullmatch(offer.evr)}
+def package_name(label: str) -> str:
+    """The name of the package for a module.
+
+    :param label: tells the module from all others.
+    """
+    return "host-" + re.sub(r"[^A-Za-z0-9_.+-]", "-", label)
 
 
-def ensure_host_package(folder: Path, packages: Iterable[Package], user: int) -> Path:
+def make_host_repository(
+    folder: Path, label: str, packages: Callable[[], Iterable[Package]], scratch: Path, sandbox: Sandbox
+) -> None:
     """Make a repository whose one package provides what these packages require of the host.
 
-    What it provided for earlier modules stays in it.
-
-    :param folder: where the repository is to be; its parent is there.
-    :param user: number of the user that rpmbuild becomes when the service runs as root.
-    :returns: ``folder``.
-    :raises BuildSystemError: ``host_package_failed``.
+    :param folder: an empty folder for it.
+    :param label: see :func:`package_name`.
+    :param packages: gives those of one module, one at a time: all that they say would not fit into memory.
+    :param scratch: a folder for intermediate files; it must not exist, and is removed.
+    :param sandbox: for its limits and user.
+    :raises BuildSystemError: ``host_package_failed``, ``repository_failed``.
     """
-    offers = _offers(packages)
-    with lock(folder.with_name(f".{folder.name}.lock"), wait=True):
-        known: set[Dependency] = set()
-        release = 0
-        for rpm in folder.glob("*.rpm"):
-            package = read_package(rpm)
-            known, release = set(package.provides), int(package.release)
-        if offers <= known and release:
-            return folder
-        staging = folder.with_name(f".{folder.name}.new")
-        remove_tree(staging)
-        (staging / "repo").mkdir(parents=True)
-        known = {provide for provide in known if provide.name != NAME}
-        _build(staging, _spec(offers | known, release + 1), user)
-        create_repository(staging / "repo")
-        remove_tree(folder)
-        (staging / "repo").rename(folder)
-        remove_tree(staging)
-    return folder
+    try:
+        _build(folder, _spec(package_name(label), _offers(packages)), scratch, sandbox)
+        create_repository(folder, scratch / "repodata", sandbox)
+    finally:
+        remove_tree(scratch)
 
 
-def _spec(offers: set[Dependency], release: int) -> str:
+def _offers(packages: Callable[[], Iterable[Package]]) -> set[Dependency]:
+    """What the host provides of what the packages require and do not provide themselves."""
+    needs: dict[Dependency, None] = {}
+    for package in packages():
+        needs |= dict.fromkeys(package.requires)
+        if len(needs) > _MAX_NEEDS:
+            raise _failed(f"its packages require more than {_MAX_NEEDS} different things")
+    names = {name for need in needs for name in names_in(need)}
+    for package in packages():
+        names.difference_update(provide.name for provide in package.provides)
+        names.difference_update(package.files)
+    found = host.provides(names)
+    offers = {offer for each in found.values() for offer in each}
+    for need in needs:
+        if need.operator and any(not offer.operator for offer in found.get(need.name, ())):
+            # Of a mere command the host tells no version: any version will have to do.
+            offers.add(Dependency(need.name, "=", need.evr))
+    offers = {offer for offer in offers if not offer.operator or _EVR.fullmatch(offer.evr)}
+    if len(offers) > _MAX_OFFERS:
+        raise _failed(f"it requires more than {_MAX_OFFERS} different things of this machine")
+    return offers
+
+
+def _spec(name: str, offers: set[Dependency]) -> str:
     provides = "".join(
         f"Provides:       {str(offer).replace('%', '%%')}\n" for offer in sorted(offers, key=str)
     )
-    return _SPEC.format(name=NAME, release=release, provides=provides)
+    return _SPEC.format(name=name, provides=provides)
 
 
-def _build(staging: Path, spec: str, user: int) -> None:
-    (staging / "input").mkdir()
-    (staging / "input" / "host.spec").write_text(spec, encoding="utf-8")
-    sandbox = Sandbox(
-        staging / "work",
-        staging / "root",
-        readonly={"/input": staging / "input"},
-        limits=Limits(seconds=300),
-        user=user,
+def _build(folder: Path, spec: str, scratch: Path, sandbox: Sandbox) -> None:
+    (scratch / "spec").mkdir(parents=True)
+    (scratch / "spec" / "host.spec").write_text(spec, encoding="utf-8")
+    inside = replace(
+        sandbox,
+        work=scratch / "work",
+        mountpoint=scratch / "root",
+        view=None,
+        readonly={"/input": scratch / "spec"},
+        limits=replace(sandbox.limits, seconds=60.0, log_bytes=1 << 20),
     )
-    sandbox.prepare()
+    inside.prepare()
     argv = ["rpmbuild", "-bb", "--nodeps", "--define", "_topdir /builddir", "--", "/input/host.spec"]
-    with BoundedLog(staging / "log", 1 << 20) as log:
-        code = sandbox.run(argv, log)
-        built = sorted(sandbox.work.glob("RPMS/noarch/*.rpm"))
-        if code or len(built) != 1:
-            raise BuildSystemError(
-                "The package that stands for this machine could not be built: "
-                + " / ".join(log.recent()[-5:]),
-                code="host_package_failed",
-            )
-    target = staging / "repo" / built[0].name
-    built[0].rename(target)
-    if os.geteuid() == 0:
-        os.chown(target, 0, 0)
-    target.chmod(0o644)
-
-
-def create_repository(folder: Path, modules: str = "") -> None:
-    """Make a folder of RPMs a yum repository.
-
-    :param modules: modulemd documents for its metadata.
-    :raises BuildSystemError: ``repository_failed``.
-    """
-    commands = [["createrepo_c", "--quiet", "--no-database", "--simple-md-filenames", str(folder)]]
-    if modules:
-        (folder / "modules.yaml").write_text(modules, encoding="utf-8")
-        commands.append(
-            ["modifyrepo_c", "--mdtype=modules", str(folder / "modules.yaml"), str(folder / "repodata")]
-        )
-    for command in commands:
+    with BoundedLog(scratch / "log", inside.limits.log_bytes) as log:
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=3600, check=False)
-        except (OSError, subprocess.SubprocessError) as error:
-            raise BuildSystemError(f"{command[0]}: {error}", code="repository_failed") from error
-        if done.returncode:
-            raise BuildSystemError(f"{command[0]}: {done.stderr.strip()[-500:]}", code="repository_failed")
-    (folder / "modules.yaml").unlink(missing_ok=True)
+            code = inside.run(argv, log)
+        except Stopped as error:
+            raise _failed(str(error)) from None
+        built = sorted(inside.work.glob("RPMS/noarch/*.rpm"))
+        if code or len(built) != 1:
+            raise _failed(" / ".join(log.recent()[-5:]))
+    target = folder / built[0].name
+    built[0].rename(target)
+    own(target)
+
+
+def _failed(reason: str) -> BuildSystemError:
+    return BuildSystemError(
+        f"The package that stands for this machine could not be built: {reason}.",
+        code="host_package_failed",
+        hint="Have the module require less of the machine it is built on.",
+    )

@@ -8,7 +8,13 @@ buildroot/NVR/          hard links: what later batches see
 final/NVR/              hard links: what the module holds
 views/                  extracted packages for the sandboxes
 repo/                   the finished yum repository
+source/                 the source RPMs of what is in it
+host/                   a repository with the package that stands for this machine
 ======================= ==========================================================================
+
+A build is known by the submission that made it, never by its NVR alone: a stranger's module may build the
+NVR of another. Beside the RPMs of a tagged build lies what was read of them when they were built, with their
+digests (``.packages.json``).
 """
 
 from __future__ import annotations
@@ -16,16 +22,19 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from buildsys.base import BuildSystemError, Module, Tagged
-from buildsys.local.rpmfile import Package, read_package
+from buildsys.base import BuildSystemError, Module, Tagged, TaskState
+from buildsys.local.folders import TaskFolder
+from buildsys.local.rpmfile import Package, read_facts, read_packages
 from buildsys.local.sandbox import remove_tree
 from mbs.macros import PACKAGE
 
+#: In the folder of a submission, and (not shown to anybody) in that of a tagged build: see ``write_facts``.
+FACTS, _FACTS = "packages.json", ".packages.json"
 _NVR = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_.+~^-]*")
 
 
@@ -53,6 +62,10 @@ class ModuleFolder:
     @property
     def repo(self) -> Path:
         return self.path / "repo"
+
+    @property
+    def host(self) -> Path:
+        return self.path / "host"
 
     @property
     def views(self) -> Path:
@@ -84,24 +97,23 @@ class ModuleFolder:
         except FileNotFoundError:
             return None
 
-    def rpms_of(self, nvr: str) -> Path:
-        """The folder of an NVR's RPMs: built for this module, else taken over from another one.
+    def tag_build(self, nvr: str, number: int | None = None, *, final: bool) -> None:
+        """Put the RPMs of a build into the buildroot, and with ``final`` into the module.
 
-        :raises BuildSystemError: ``unknown_build``.
+        :param number: of the submission that built it; None: the build of this very module.
+        :raises BuildSystemError: ``unknown_build``, when no such submission has built this NVR;
+            ``build_altered``, when its files are not those that were built.
         """
-        for folder in (self.path, *sorted(self.path.parent.iterdir())):
-            rpms = folder / "built" / _checked(nvr)
-            if rpms.is_dir():
-                return rpms
-        raise BuildSystemError(
-            f"There is no finished build {nvr} here.", code="unknown_build", hint="Build it anew."
-        )
-
-    def tag_build(self, nvr: str, *, final: bool) -> None:
-        """Put the RPMs of an NVR into the buildroot, and with ``final`` into the module."""
-        source = self.rpms_of(nvr)
+        number = self.built_by(nvr) if number is None else number
+        build = None if number is None else Built.find(self.root, number, nvr)
+        if build is None:
+            raise BuildSystemError(
+                f"There is no finished build {nvr} here that this module may use.",
+                code="unknown_build",
+                hint="Build it anew: submit the module with the rebuild strategy 'all'.",
+            )
         for kind in ("buildroot", "final") if final else ("buildroot",):
-            _link_folder(source, self.path / kind / nvr)
+            _link_build(build, self.path / kind / nvr)
 
     def tagged(self, nvrs: Iterable[str]) -> Tagged:
         known = {kind: frozenset(self.nvrs(kind)) for kind in ("buildroot", "final")}
@@ -113,10 +125,46 @@ class ModuleFolder:
         folder = self.path / kind
         return sorted(name for name in os.listdir(folder) if name[0] != ".") if folder.exists() else []
 
-    def rpms(self, kind: str, nvrs: Iterable[str] | None = None) -> list[Path]:
-        """All RPM files in ``buildroot`` or ``final``, source RPMs too."""
-        names = self.nvrs(kind) if nvrs is None else sorted(nvrs)
-        return [path for nvr in names for path in sorted((self.path / kind / _checked(nvr)).glob("*.rpm"))]
+    def packages(self, kind: str, nvr: str) -> Iterator[tuple[Path, Package]]:
+        """The RPMs of a build in ``buildroot`` or ``final``, source RPMs too, and what they say."""
+        folder = self.path / kind / _checked(nvr)
+        try:
+            packages = read_facts(folder / _FACTS)
+        except FileNotFoundError:
+            # Tagged by a service that kept no facts.
+            packages = read_packages(sorted(folder.glob("*.rpm")))
+        for package in packages:
+            yield folder / package.filename, package
+
+    def content(self) -> Iterator[tuple[Path, Package]]:
+        """The binary RPMs of the finished module, and what they say."""
+        for nvr in self.nvrs("final"):
+            for _, package in self.packages("final", nvr):
+                path = self.repo / package.filename
+                if path.exists():
+                    yield path, package
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build of the local build system.
+
+    :param rpms: folder of its RPMs.
+    :param facts: what was read of them when they were built, in a file.
+    """
+
+    rpms: Path
+    facts: Path
+
+    @classmethod
+    def find(cls, root: Path, number: int, nvr: str) -> Built | None:
+        """The build that a submission made, when that is this NVR and its digests were recorded."""
+        task = TaskFolder(root / "tasks" / str(number))
+        outcome = task.outcome()
+        if outcome is None or outcome.state is not TaskState.COMPLETE or outcome.nvr != _checked(nvr):
+            return None
+        build = cls(task.rpms, task.path / FACTS)
+        return build if build.facts.exists() and build.rpms.is_dir() else None
 
 
 def _checked(nvr: str) -> str:
@@ -126,36 +174,57 @@ def _checked(nvr: str) -> str:
     return nvr
 
 
-def _link_folder(source: Path, target: Path) -> None:
-    """Make ``target`` a folder of hard links to the files of ``source``, at once or not at all."""
+def altered(path: Path) -> BuildSystemError:
+    """The refusal of a file that is not what was built."""
+    return BuildSystemError(
+        f"{path.name} is not the file that was built: its digest is another one.",
+        code="build_altered",
+        hint="Find out what has changed it, and build the module anew with the rebuild strategy 'all'.",
+    )
+
+
+def _link_build(build: Built, target: Path) -> None:
+    """Make ``target`` a folder of hard links to the RPMs of a build, at once or not at all."""
     if target.exists():
         return
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
     new.chmod(0o755)
-    for path in source.iterdir():
-        os.link(path, new / path.name)
     try:
-        new.rename(target)
-    except OSError:
+        for package in read_facts(build.facts):
+            path = build.rpms / package.filename
+            if not package.is_file(path):
+                raise altered(path)
+            os.link(path, new / path.name)
+        os.link(build.facts, new / _FACTS)
+        try:
+            new.rename(target)
+        except OSError:
+            # Another process got there first.
+            if not target.exists():
+                raise
+    finally:
         remove_tree(new)
-        if not target.exists():
-            raise
 
 
-def installable(paths: Sequence[Path]) -> list[tuple[Path, Package]]:
+def installable(rpms: Iterable[tuple[Path, Package]]) -> list[tuple[Path, Package]]:
     """The RPMs that are installed in the view of a build: without source and debugging packages, and without
-    what the macros package conflicts with (``koji.md``, point 2)."""
-    packages = [(path, read_package(path)) for path in paths]
-    unwanted = {
-        (conflict.name, conflict.evr if ":" in conflict.evr else f"0:{conflict.evr}" * bool(conflict.evr))
-        for _, package in packages
-        if package.name == PACKAGE
-        for conflict in package.conflicts
-    }
+    what the macros package conflicts with (``koji.md``, point 2).
+
+    :param rpms: read once.
+    :returns: the packages without their dependencies and files.
+    """
+    unwanted: set[tuple[str, str]] = set()
+    found = []
+    for path, package in rpms:
+        if package.name == PACKAGE:
+            unwanted |= {
+                (each.name, each.evr if ":" in each.evr else f"0:{each.evr}" * bool(each.evr))
+                for each in package.conflicts
+            }
+        if package.arch != "src" and not package.is_debug:
+            found.append((path, package.slim()))
     return [
         (path, package)
-        for path, package in packages
-        if package.arch != "src"
-        and not package.is_debug
-        and unwanted.isdisjoint({(package.name, ""), (package.name, package.evr)})
+        for path, package in found
+        if unwanted.isdisjoint({(package.name, ""), (package.name, package.evr)})
     ]

@@ -7,18 +7,22 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from buildsys.base import BuildSystemError, Module
 from buildsys.local.folders import lock, write_atomically
-from buildsys.local.hostpackage import create_repository, ensure_host_package
-from buildsys.local.modules import ModuleFolder
-from buildsys.local.rpmfile import Package, read_package
-from buildsys.local.sandbox import remove_tree
+from buildsys.local.hostpackage import make_host_repository
+from buildsys.local.modules import ModuleFolder, altered
+from buildsys.local.repodata import create_repository
+from buildsys.local.rpmfile import Package
+from buildsys.local.sandbox import Sandbox, remove_tree
 from mbs.final import SOURCE, BuiltRpm, content, final_documents
 from mbs.modulemd import StreamV2, dump, parse_stream
+
+_REPOSITORIES = ("repo", "source", "host")
 
 
 @dataclass(frozen=True)
@@ -38,22 +42,27 @@ class DnfCommands:
 
 
 def finish(
-    module: Module, folder: ModuleFolder, nvrs: Sequence[str], arch: str, user: int
+    module: Module, folder: ModuleFolder, nvrs: Sequence[str], arch: str, sandbox: Sandbox
 ) -> Mapping[str, str]:
-    """Make the module's repository, and the host's; answers arch -> final document, and ``src``.
+    """Make the module's repository, and that of its host package.
 
     :param nvrs: of the components; those that are not tagged into the module stay out.
-    :param user: number of the user that rpmbuild becomes when the service runs as root.
-    :raises BuildSystemError: ``not_tagged`` when there are components and none of them is; also when a tool
-        fails.
+    :param sandbox: for its limits and user.
+    :returns: arch -> final document, and ``src``.
+    :raises BuildSystemError: ``not_tagged`` when there are components and none of them is; ``rpm_twice``,
+        ``build_altered``; also when a tool fails.
     """
     tagged = set(folder.nvrs("final"))
-    files = folder.rpms("final", [nvr for nvr in nvrs if nvr in tagged])
-    if nvrs and not files:
+    packages = {
+        path: package.slim()
+        for nvr in nvrs
+        if nvr in tagged
+        for path, package in folder.packages("final", nvr)
+    }
+    if nvrs and not packages:
         raise BuildSystemError(
             f"{module.nsvc} holds no build.", code="not_tagged", hint="Tag its components first."
         )
-    packages = {path: read_package(path) for path in files}
     built = _built(packages)
     document = _document(module)
     documents = {each: dump(final) for each, final in final_documents(document, list(built), [arch]).items()}
@@ -62,9 +71,7 @@ def finish(
     with lock(folder.path / ".final.lock", wait=True):
         if record.exists() and json.loads(record.read_text("utf-8")) == documents:
             return documents
-        _write_repository(folder, held, documents[arch])
-        shipped = [packages[path] for path in held if packages[path].arch != SOURCE]
-        ensure_host_package(folder.root / "host", shipped, user)
+        _write_repositories(module, folder, {path: packages[path] for path in held}, documents[arch], sandbox)
         commands = dnf_commands(module, folder, Path("/tmp") / f"{module.name}-root")
         write_atomically(folder.path / "dnf.txt", str(commands))
         write_atomically(record, json.dumps(documents))
@@ -81,8 +88,16 @@ def _document(module: Module) -> StreamV2:
 
 def _built(packages: Mapping[Path, Package]) -> dict[BuiltRpm, Path]:
     sources = {package.filename: package for package in packages.values() if package.arch == SOURCE}
-    built = {}
+    built: dict[BuiltRpm, Path] = {}
+    names: set[str] = set()
     for path, package in packages.items():
+        if package.filename in names:
+            raise BuildSystemError(
+                f"Two components of the module have built {package.filename}.",
+                code="rpm_twice",
+                hint="Build each package in one component only.",
+            )
+        names.add(package.filename)
         source = sources.get(package.sourcerpm, package)
         rpm = BuiltRpm(
             name=package.name,
@@ -99,20 +114,35 @@ def _built(packages: Mapping[Path, Package]) -> dict[BuiltRpm, Path]:
     return built
 
 
-def _write_repository(folder: ModuleFolder, files: Sequence[Path], document: str) -> None:
-    """Make ``repo`` (binary RPMs and metadata) and ``source`` (source RPMs) anew."""
+def _write_repositories(
+    module: Module, folder: ModuleFolder, held: Mapping[Path, Package], document: str, sandbox: Sandbox
+) -> None:
+    """Make ``repo`` (binary RPMs and metadata), ``source`` (source RPMs) and ``host`` anew."""
     staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.path))
     staging.chmod(0o755)
-    for name in ("repo", "source"):
-        (staging / name).mkdir()
-    for path in files:
-        name = "source" if path.name.endswith(f".{SOURCE}.rpm") else "repo"
-        os.link(path, staging / name / path.name)
-    create_repository(staging / "repo", document)
-    for name in ("repo", "source"):
-        remove_tree(folder.path / name)
-        (staging / name).rename(folder.path / name)
-    remove_tree(staging)
+    try:
+        for name in _REPOSITORIES:
+            (staging / name).mkdir()
+        for path, package in held.items():
+            if not package.is_file(path):
+                raise altered(path)
+            os.link(path, staging / ("source" if package.arch == SOURCE else "repo") / path.name)
+        create_repository(staging / "repo", staging / "repodata", sandbox, document)
+        binary = partial(_binary, folder, held)
+        make_host_repository(staging / "host", module.tag, binary, staging / "hostpackage", sandbox)
+        for name in _REPOSITORIES:
+            remove_tree(folder.path / name)
+            (staging / name).rename(folder.path / name)
+    finally:
+        remove_tree(staging)
+
+
+def _binary(folder: ModuleFolder, held: Mapping[Path, Package]) -> Iterator[Package]:
+    """The binary packages of the module, with all that they say, one component at a time."""
+    for nvr in dict.fromkeys(path.parent.name for path in held):
+        for path, package in folder.packages("final", nvr):
+            if path in held and package.arch != SOURCE:
+                yield package
 
 
 def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profile: str = "") -> DnfCommands:
@@ -134,7 +164,7 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
         "--setopt=reposdir=/dev/null",
         f"--setopt=module_platform_id=platform:{platform}",
         f"--repofrompath=mbs-{name},{folder.repo.as_uri()}",
-        f"--repofrompath=mbs-host,{(folder.root / 'host').as_uri()}",
+        f"--repofrompath=mbs-host-{name},{folder.host.as_uri()}",
     )
     profiles = list(document.profiles)
     chosen = profile or ("default" if "default" in profiles else next(iter(profiles), ""))

@@ -1,95 +1,119 @@
 """Whether the build requirements of a source RPM are met, by earlier batches or by the host.
 
 libsolv judges, so versions and rich dependencies (``(a or b)``, ``(a >= 2 if c)``) mean what dnf means by
-them.
+them. It does so in a bounded child process (``buildsys.local.solving``).
 """
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
-import solv  # type: ignore[import-untyped]
-
+from buildsys.base import BuildSystemError
 from buildsys.local import host
+from buildsys.local.bounded import Bounds, ChildFailed, run
 from buildsys.local.rpmfile import Dependency, Package
 
-_SIGNS = {"<": solv.REL_LT, ">": solv.REL_GT, "=": solv.REL_EQ}
 #: A name inside a rich dependency; its own parentheses belong to it.
 _ATOM = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
-#: libsolv reads rich dependencies recursively; no honest one comes near this length.
-_LONGEST = 2000
 _WORDS = {"and", "or", "if", "else", "unless", "with", "without", "<", ">", "=", "<=", ">="}
+#: libsolv reads rich dependencies recursively, and solves each by itself; no honest one comes near these.
+_LONGEST, _DEEPEST, _MOST_RICH = 2000, 20, 500
+_CHILD = Path(__file__).with_name("solving.py")
+_BOUNDS = Bounds(seconds=60, memory=1 << 30, output=1 << 20)
 
 
 def names_in(dependency: Dependency) -> list[str]:
-    """The names that a dependency is about: one, unless it is a rich one."""
+    """The names that a dependency is about: one, unless it is a rich one; none when it is out of bounds."""
+    if not _usable(dependency):
+        return []
     if not dependency.name.startswith("("):
         return [dependency.name]
     return [atom for atom in _ATOM.findall(dependency.name) if atom not in _WORDS]
 
 
-class _World:
-    """All that is installed in the view of a build, as libsolv sees it."""
-
-    def __init__(self, packages: Iterable[Package]) -> None:
-        self._pool = solv.Pool()
-        self._pool.setdisttype(solv.Pool.DISTTYPE_RPM)
-        self._installed = self._pool.add_repo("installed")
-        self._pool.installed = self._installed
-        for package in packages:
-            files = (Dependency(file) for file in package.files)
-            self.add(package.name, package.evr, (*package.provides, *files))
-
-    def add(self, name: str, evr: str, provides: Iterable[Dependency]) -> None:
-        item = self._installed.add_solvable()
-        item.name, item.evr, item.arch = name, evr, "noarch"
-        for provide in provides:
-            item.add_provides(self._dep(provide))
-
-    def _dep(self, dependency: Dependency) -> solv.Dep:
-        if dependency.name.startswith("("):
-            return self._pool.parserpmrichdep(dependency.name) or self._pool.Dep(dependency.name)
-        dep = self._pool.Dep(dependency.name)
-        if not dependency.operator:
-            return dep
-        flags = sum(_SIGNS[sign] for sign in dependency.operator)
-        return dep.Rel(flags, self._pool.Dep(dependency.evr))
-
-    def meets(self, dependency: Dependency) -> bool:
-        """Whether something that requires it could be installed without changing anything."""
-        if len(dependency.name) > _LONGEST:
-            return False
-        wish = self._pool.add_repo("wish")
-        item = wish.add_solvable()
-        item.name, item.evr, item.arch = "build-requirement", "1-1", "noarch"
-        item.add_requires(self._dep(dependency))
-        self._pool.createwhatprovides()
-        job = self._pool.Job(solv.Job.SOLVER_INSTALL | solv.Job.SOLVER_SOLVABLE, item.id)
-        problems = self._pool.Solver().solve([job])
-        wish.free(True)
-        return not problems
-
-
 def missing(requires: Sequence[Dependency], packages: Iterable[Package]) -> list[str]:
-    """The requirements that neither the packages nor the host meet, as they were written.
+    """Return the requirements that neither the packages nor the host meet, as they were written.
 
-    :param packages: the RPMs of earlier batches that are in the view of the build.
+    :param packages: the RPMs of earlier batches that are in the view of the build; read once.
+    :raises BuildSystemError: ``requirements_refused``, when libsolv cannot judge within its bounds.
     """
-    world = _World(packages)
-    needed = dict.fromkeys(requires)
-    offers = {name: host.provides(name) for dependency in needed for name in names_in(dependency)}
-    provided = [offer for found in offers.values() for offer in found]
+    needed = list(dict.fromkeys(requires))
+    names = {name for need in needed for name in names_in(need)}
+    provided = [offer for found in host.provides(names).values() for offer in found]
     # Of a mere command the host tells no version: then any version will have to do.
     unversioned = {offer.name for offer in provided if not offer.operator}
     provided += [
         Dependency(need.name, "=", need.evr) for need in needed if need.operator and need.name in unversioned
     ]
-    world.add("host", "0-0", provided)
-    return [str(need) for need in needed if not world.meets(need)]
+    items = [*_relevant(packages, names), ["host", "0-0", [_told(offer) for offer in provided]]]
+    met = _judge(items, needed)
+    return [str(need) for need in needed if need not in met]
 
 
-def conflicting(conflicts: Sequence[Dependency], packages: Sequence[Package]) -> list[str]:
-    """The build conflicts that a package of an earlier batch falls under."""
-    world = _World(packages)
-    return [str(conflict) for conflict in dict.fromkeys(conflicts) if world.meets(conflict)]
+def conflicting(conflicts: Sequence[Dependency], packages: Iterable[Package]) -> list[str]:
+    """Return the build conflicts that a package of an earlier batch falls under.
+
+    :param packages: see :func:`missing`.
+    :raises BuildSystemError: ``requirements_refused``.
+    """
+    feared = list(dict.fromkeys(conflicts))
+    if not feared:
+        return []
+    names = {name for conflict in feared for name in names_in(conflict)}
+    met = _judge(list(_relevant(packages, names)), feared)
+    return [str(conflict) for conflict in feared if conflict in met]
+
+
+def _usable(dependency: Dependency) -> bool:
+    """Whether libsolv may see a dependency."""
+    if len(dependency.name) > _LONGEST:
+        return False
+    depth = deepest = 0
+    for letter in dependency.name:
+        depth += (letter == "(") - (letter == ")")
+        deepest = max(deepest, depth)
+    return deepest <= _DEEPEST
+
+
+def _told(dependency: Dependency) -> list[str]:
+    return [dependency.name, dependency.operator, dependency.evr]
+
+
+def _relevant(packages: Iterable[Package], names: Collection[str]) -> Iterable[list[object]]:
+    """The packages that provide one of the names, with those of their provides and files only."""
+    for package in packages:
+        provides = [_told(each) for each in package.provides if each.name in names]
+        provides += [[file, "", ""] for file in package.files if file in names]
+        if provides:
+            yield [package.name, package.evr, provides]
+
+
+def _judge(items: Sequence[object], wishes: Sequence[Dependency]) -> set[Dependency]:
+    """The wishes that the items meet."""
+    usable = [wish for wish in wishes if _usable(wish)]
+    if sum(wish.name.startswith("(") for wish in usable) > _MOST_RICH:
+        raise _refused(f"there are more than {_MOST_RICH} rich ones")
+    found = importlib.util.find_spec("solv")
+    assert found is not None
+    assert found.origin is not None
+    argv = [sys.executable, "-S", "-s", "-P", "-B", str(_CHILD)]
+    question = {"items": items, "wishes": [_told(wish) for wish in usable]}
+    env = {"PYTHONPATH": str(Path(found.origin).parents[1]), "PYTHONUTF8": "1"}
+    try:
+        said = run(argv, stdin=json.dumps(question).encode(), bounds=_BOUNDS, env=env)
+    except ChildFailed as error:
+        raise _refused(f"libsolv did not come to an end: {error}") from None
+    return {wish for wish, met in zip(usable, json.loads(said), strict=True) if met}
+
+
+def _refused(reason: str) -> BuildSystemError:
+    return BuildSystemError(
+        f"The build requirements cannot be judged: {reason}.",
+        code="requirements_refused",
+        hint="Require fewer packages, or simpler combinations of them.",
+    )

@@ -1,35 +1,28 @@
-"""Reads the header of an RPM file without running or trusting anything.
+"""What RPM files say of themselves, read once by a bounded child and kept beside them.
 
-The files come out of builds of strangers, so nothing of rpm's own library touches them in this process.
-Format: the RPM V4 package file format (docs/manual/format of rpm): a lead of 96 bytes, the signature header
-padded to 8 bytes, and the header; each header is a magic, a count, a size, the index and the store.
+Nothing of rpm's own library, and no parser of ours, touches a file of strangers in this process. What was
+read is kept as JSON (``write_facts``) with the digests of the files.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import re
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, Self
 
+from buildsys.local import rpmheader
+from buildsys.local.bounded import Bounds, ChildFailed, run
+from buildsys.local.folders import write_atomically
 from mbs.errors import MBSError
 
-_LEAD, _MAGIC, _HEADER_MAGIC = 96, b"\xed\xab\xee\xdb", b"\x8e\xad\xe8\x01"
-_MAX_ENTRIES, _MAX_STORE = 1 << 16, 64 << 20
-_INT16, _INT32, _STRING, _STRING_ARRAY, _I18N = 3, 4, 6, 8, 9
-
-_NAME, _VERSION, _RELEASE, _EPOCH, _LICENSE, _ARCH, _SOURCERPM = 1000, 1001, 1002, 1003, 1014, 1022, 1044
-_MODULARITYLABEL = 5096
-_PROVIDES, _REQUIRES, _CONFLICTS = (1047, 1112, 1113), (1049, 1048, 1050), (1054, 1053, 1055)
-_EXCLUDEARCH, _EXCLUSIVEARCH = 1059, 1061
-_DIRINDEXES, _BASENAMES, _DIRNAMES = 1116, 1117, 1118
-
-_SAFE = re.compile(r"[A-Za-z0-9_+.~^-]+")
-_LESS, _GREATER, _EQUAL = 2, 4, 8
-_RPMLIB = 1 << 24
+#: Seconds for the headers, and bytes that are read for the digests in a second, on a slow disk.
+_SECONDS, _SPEED = 60, 20 << 20
+_BOUNDS = Bounds(memory=1 << 30, output=96 << 20)
 
 
 class BadPackage(MBSError):
@@ -38,7 +31,7 @@ class BadPackage(MBSError):
     code = "bad_package"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Dependency:
     """``name``, ``name op evr``; ``name`` may be a rich dependency in parentheses."""
 
@@ -56,6 +49,8 @@ class Package:
 
     :param arch: ``src`` for a source RPM, whatever it was built on.
     :param sourcerpm: file name of the source RPM that it was built from; empty for a source RPM.
+    :param files: without those whose names are not printable.
+    :param sha256: digest of the file, of ``size`` bytes.
     """
 
     name: str
@@ -72,6 +67,8 @@ class Package:
     files: tuple[str, ...]
     excludearch: tuple[str, ...]
     exclusivearch: tuple[str, ...]
+    sha256: str = ""
+    size: int = 0
 
     @property
     def nvr(self) -> str:
@@ -89,103 +86,76 @@ class Package:
     def is_debug(self) -> bool:
         return self.name.endswith(("-debuginfo", "-debugsource"))
 
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> Self:
+        dependencies = {
+            kind: tuple(Dependency(*each) for each in facts[kind])
+            for kind in ("provides", "requires", "conflicts")
+        }
+        lists = {kind: tuple(facts[kind]) for kind in ("files", "excludearch", "exclusivearch")}
+        return cls(**facts | dependencies | lists)
 
-def _read(file: BinaryIO, size: int) -> bytes:
-    data = file.read(size)
-    if len(data) != size:
-        raise BadPackage("The RPM file ends early.")
-    return data
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, and for :meth:`from_dict`."""
+        dependencies = {
+            kind: [[each.name, each.operator, each.evr] for each in getattr(self, kind)]
+            for kind in ("provides", "requires", "conflicts")
+        }
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | dependencies
 
+    def slim(self) -> Package:
+        """The same without dependencies and files, which may be many."""
+        return replace(self, provides=(), requires=(), conflicts=(), files=())
 
-class _Header:
-    """One header structure: tag -> values."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        magic, count, size = struct.unpack(">4s4xII", _read(file, 16))
-        if magic != _HEADER_MAGIC or count > _MAX_ENTRIES or size > _MAX_STORE:
-            raise BadPackage("The RPM file has a damaged header.")
-        index = _read(file, 16 * count)
-        self._entries = {tag: rest for tag, *rest in struct.iter_unpack(">IIII", index)}
-        self._store = _read(file, size)
-        self.size = size
-
-    def _strings(self, offset: int, count: int) -> Iterator[str]:
-        for _ in range(count):
-            end = self._store.find(b"\0", offset)
-            if end < 0:
-                raise BadPackage("The RPM file has a string without an end.")
-            yield self._store[offset:end].decode("utf-8", "replace")
-            offset = end + 1
-
-    def strings(self, tag: int) -> tuple[str, ...]:
-        kind, offset, count = self._entries.get(tag, (0, 0, 0))
-        if kind not in (_STRING, _STRING_ARRAY, _I18N):
-            return ()
-        return tuple(self._strings(offset, 1 if kind == _STRING else count))
-
-    def numbers(self, tag: int) -> tuple[int, ...]:
-        kind, offset, count = self._entries.get(tag, (0, 0, 0))
-        if kind not in (_INT16, _INT32):
-            return ()
+    def is_file(self, path: Path) -> bool:
+        """Whether the file at ``path`` is the one that was read, by its digest."""
         try:
-            return struct.unpack_from(f">{count}{'I' if kind == _INT32 else 'H'}", self._store, offset)
-        except struct.error:
-            raise BadPackage("The RPM file has numbers outside its header.") from None
+            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+                # The size first: a file that has grown is not read to its end.
+                if os.fstat(file.fileno()).st_size != self.size:
+                    return False
+                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+        except OSError:
+            return False
 
-    def string(self, tag: int) -> str:
-        return next(iter(self.strings(tag)), "")
 
-    def dependencies(self, tags: tuple[int, int, int]) -> tuple[Dependency, ...]:
-        """Without those on features of rpm itself."""
-        names, flags, versions = self.strings(tags[0]), self.numbers(tags[1]), self.strings(tags[2])
-        found = []
-        for name, flag, version in zip(names, flags, versions, strict=False):
-            if flag & _RPMLIB or name.startswith("rpmlib("):
-                continue
-            signs = "".join(
-                sign for bit, sign in ((_LESS, "<"), (_GREATER, ">"), (_EQUAL, "=")) if flag & bit
-            )
-            found.append(Dependency(name, signs, version) if signs and version else Dependency(name))
-        return tuple(found)
+def read_packages(paths: Sequence[Path]) -> list[Package]:
+    """Read the headers of RPM files, and their digests, in a bounded child process.
 
-    def files(self) -> tuple[str, ...]:
-        folders = self.strings(_DIRNAMES)
-        pairs = zip(self.numbers(_DIRINDEXES), self.strings(_BASENAMES), strict=False)
-        return tuple(folders[number] + name for number, name in pairs if number < len(folders))
+    :returns: in the order of the paths.
+    :raises BadPackage: when a file is no RPM file, a symbolic link, or over a bound; or when the child died.
+    """
+    if not paths:
+        return []
+    size = sum(path.lstat().st_size for path in paths)
+    bounds = Bounds(_SECONDS + size / _SPEED, _BOUNDS.memory, _BOUNDS.output)
+    argv = [sys.executable, "-I", "-S", "-B", rpmheader.__file__]
+    try:
+        said = run(argv, stdin=json.dumps([str(path) for path in paths]).encode(), bounds=bounds)
+    except ChildFailed as error:
+        raise BadPackage(f"The headers of the RPMs cannot be read: {error}.") from None
+    packages = []
+    for path, line in zip(paths, said.splitlines(), strict=True):
+        answer = json.loads(line)
+        if "package" not in answer:
+            raise BadPackage(f"{path.name} cannot be used: {answer['error']}.")
+        packages.append(Package.from_dict(answer["package"]))
+    return packages
 
 
 def read_package(path: Path) -> Package:
-    """Read the header of an RPM file; a symbolic link is refused.
+    """Read one RPM file; see :func:`read_packages`."""
+    return read_packages([path])[0]
 
-    :raises BadPackage: when it is no RPM file, or a name or a version in it could not be part of a file name.
+
+def write_facts(path: Path, packages: Iterable[Package]) -> None:
+    """Keep what was read of the packages of one build."""
+    write_atomically(path, json.dumps([package.as_dict() for package in packages]))
+
+
+def read_facts(path: Path) -> list[Package]:
+    """Return what :func:`write_facts` kept.
+
+    :raises FileNotFoundError: nothing was kept.
     """
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-            if _read(file, _LEAD)[:4] != _MAGIC:
-                raise BadPackage("It is not an RPM file.")
-            signature = _Header(file)
-            _read(file, -signature.size % 8)
-            header = _Header(file)
-    except (OSError, BadPackage) as error:
-        raise BadPackage(f"{path.name} cannot be read: {error}") from None
-    name, version, release = header.string(_NAME), header.string(_VERSION), header.string(_RELEASE)
-    arch = header.string(_ARCH) if header.string(_SOURCERPM) else "src"
-    for text in (name, version, release, arch):
-        if not _SAFE.fullmatch(text) or text.startswith((".", "-")):
-            raise BadPackage(f"{path.name} has {text[:60]!r} as its name, version, release or architecture.")
-    return Package(
-        name=name,
-        epoch=next(iter(header.numbers(_EPOCH)), 0),
-        version=version,
-        release=release,
-        arch=arch,
-        license=header.string(_LICENSE),
-        sourcerpm=header.string(_SOURCERPM),
-        modularitylabel=header.string(_MODULARITYLABEL),
-        provides=header.dependencies(_PROVIDES),
-        requires=header.dependencies(_REQUIRES),
-        conflicts=header.dependencies(_CONFLICTS),
-        files=header.files(),
-        excludearch=header.strings(_EXCLUDEARCH),
-        exclusivearch=header.strings(_EXCLUSIVEARCH),
-    )
+    return [Package.from_dict(facts) for facts in json.loads(path.read_bytes())]

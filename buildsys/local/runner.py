@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildsys.base import Job
+from buildsys.base import BuildSystemError, Job
 from buildsys.local.folders import TaskFolder
+from buildsys.local.modules import FACTS
+from buildsys.local.repodata import check_readable
 from buildsys.local.requirements import conflicting, missing
-from buildsys.local.rpmfile import Package, read_package
+from buildsys.local.results import BuildFailed, check_built, check_source, collect
+from buildsys.local.rpmfile import Package, write_facts
 from buildsys.local.sandbox import BoundedLog, Sandbox, remove_tree
 
-_MAX_RESULTS = 10_000
-#: Of one package; each is looked up on the host.
-_MAX_REQUIREMENTS = 10_000
+#: Requirements that a message names, and characters of each.
+_NAMED, _SHOWN = 20, 200
 #: Where the other layout of dist-git has its sources; its spec file is in SPECS then.
 SOURCES = "SOURCES"
 #: ``$1`` is the spec file, ``$2`` the commit, ``$3`` the folder of sources.
@@ -37,10 +37,6 @@ mkdir -p rpms
 exec rpmbuild --rebuild --nodeps --define "_topdir /builddir/build" --define "_rpmdir /builddir/rpms" \\
     --define "_srcrpmdir /builddir/srpms" --define "_smp_build_ncpus $1" -- /input/srpm/*.src.rpm
 """
-
-
-class BuildFailed(Exception):
-    """The build ended without RPMs; the message says why, for people."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ class Run:
     """One build on its way.
 
     :param sandbox: with the view, limits and user; its folders are set here.
-    :param installed: the packages in the view.
+    :param installed: gives the packages in the view one at a time, since all that they say may be much.
     :param cpus: how many processes ``make`` may run at once.
     :param stop: answers a reason to give up, or nothing.
     """
@@ -76,7 +72,7 @@ class Run:
     task: TaskFolder
     job: Job
     sandbox: Sandbox
-    installed: Sequence[Package]
+    installed: Callable[[], Iterable[Package]]
     cpus: int
     log: BoundedLog
     stop: Callable[[], str]
@@ -92,16 +88,17 @@ class Run:
         if inputs.git:
             readonly["/input/git"] = inputs.git
         made = self._run("source RPM", _SOURCE_RPM, inputs.arguments, readonly, deadline)
-        sources = self._collect(made / "srpms", self.task.path / "srpm")
+        sources = collect(made / "srpms", self.task.path / "srpm")
         if len(sources) != 1 or sources[0].arch != "src":
             raise BuildFailed("The spec file did not make exactly one source RPM.")
         source = sources[0]
-        self._check(source)
+        check_source(self.job, source)
+        self._check_requirements(source)
         readonly = {"/input/srpm": self.task.path / "srpm"}
         made = self._run("binary RPMs", _BINARY_RPMS, (str(self.cpus),), readonly, deadline)
-        built = self._collect(made / "rpms", self.task.path / "built")
-        self._check_results(source, built)
-        self._publish()
+        built = collect(made / "rpms", self.task.path / "built")
+        check_built(self.job, source, built)
+        self._publish(source, built)
         return source.nvr
 
     def _run(
@@ -126,63 +123,36 @@ class Run:
             raise BuildFailed(f"rpmbuild ended with code {code} while making the {what}{because}")
         return work
 
-    def _collect(self, source: Path, target: Path) -> list[Package]:
-        """Move the RPMs that a build left out of its reach; it may have left anything else there too."""
-        remove_tree(target)
-        target.mkdir()
-        packages: list[Package] = []
-        if source.is_symlink():
-            return []
-        for folder, _, names in os.walk(source):
-            for name in names:
-                path = Path(folder, name)
-                if not name.endswith(".rpm") or not stat.S_ISREG(path.lstat().st_mode):
-                    continue
-                package = read_package(path)
-                if len(package.requires) > _MAX_REQUIREMENTS:
-                    raise BuildFailed(f"{package.filename} requires more than {_MAX_REQUIREMENTS} things.")
-                moved = target / package.filename
-                if moved.exists() or len(packages) == _MAX_RESULTS:
-                    raise BuildFailed(f"The build made too many packages, or {moved.name} twice.")
-                path.rename(moved)
-                if os.geteuid() == 0:
-                    os.chown(moved, 0, 0)
-                moved.chmod(0o644)
-                packages.append(package)
-        return packages
-
-    def _check(self, source: Package) -> None:
-        if source.name != self.job.package:
-            raise BuildFailed(
-                f"The spec file is of the package {source.name}, the module says {self.job.package}."
-            )
-        lacking = missing(source.requires, self.installed)
+    def _check_requirements(self, source: Package) -> None:
+        lacking = missing(source.requires, self.installed())
         if lacking:
             raise BuildFailed(
-                f"Build requirements are not met: {', '.join(lacking)}. Neither an earlier batch nor this "
+                f"Build requirements are not met: {_listed(lacking)}. Neither an earlier batch nor this "
                 "machine provides them: put what provides them into an earlier batch, or install it here."
             )
-        against = conflicting(source.conflicts, self.installed)
+        against = conflicting(source.conflicts, self.installed())
         if against:
-            raise BuildFailed(
-                f"An earlier batch has what the spec file conflicts with: {', '.join(against)}."
-            )
+            raise BuildFailed(f"An earlier batch has what the spec file conflicts with: {_listed(against)}.")
 
-    def _check_results(self, source: Package, built: Sequence[Package]) -> None:
-        if not built:
-            raise BuildFailed("The build made no binary RPM.")
-        for package in built:
-            if package.sourcerpm != source.filename:
-                raise BuildFailed(f"{package.filename} was not built from {source.filename}.")
-
-    def _publish(self) -> None:
-        (source,) = (self.task.path / "srpm").iterdir()
-        source.rename(self.task.path / "built" / source.name)
+    def _publish(self, source: Package, built: Sequence[Package]) -> None:
+        """Make the results visible, with what was read of them. The end is recorded after that."""
+        folder = self.task.path / "built"
+        (self.task.path / "srpm" / source.filename).rename(folder / source.filename)
+        try:
+            check_readable(folder, self.task.path / "check", self.sandbox)
+        except BuildSystemError as error:
+            raise BuildFailed(error.message) from None
+        write_facts(self.task.path / FACTS, [*built, source])
         remove_tree(self.task.rpms)
-        (self.task.path / "built").rename(self.task.rpms)
+        folder.rename(self.task.rpms)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(name[:_SHOWN] for name in names[:_NAMED]) + more
 
 
 def clean(task: TaskFolder) -> None:
     """Remove what is not a result. Nothing may be building there."""
-    for name in ("work", "root", "srpm", "built", "inputs"):
+    for name in ("work", "root", "srpm", "built", "check", "inputs"):
         remove_tree(task.path / name)

@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -27,15 +27,19 @@ from buildsys.base import (
 )
 from buildsys.local.check import check
 from buildsys.local.folders import ATTEMPTS, Outcome, TaskFolder, lock, task_number
-from buildsys.local.modules import ModuleFolder, installable
+from buildsys.local.modules import Built, ModuleFolder, installable
 from buildsys.local.protections import Protection, missing, protections
 from buildsys.local.repos import DnfCommands, dnf_commands, finish
-from buildsys.local.runner import BuildFailed, Run, clean
+from buildsys.local.results import BuildFailed
+from buildsys.local.rpmfile import Package
+from buildsys.local.runner import Run, clean
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
 from buildsys.local.sources import inputs
 from buildsys.local.views import make_view
 from mbs.errors import MBSError, Problem
 from scm.options import ScmOptions
+
+_LONGEST_REASON = 4096
 
 logger = logging.getLogger(__name__)
 
@@ -130,12 +134,23 @@ class LocalBuildSystem:
             if task.path.exists() and not task.outcome() and task.started()[0] is None:
                 self._send(task.number, 0)
 
-    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> Tagged:
+    def tag(
+        self,
+        module: Module,
+        nvrs: Sequence[str],
+        *,
+        final: bool = True,
+        task_ids: Mapping[str, int] | None = None,
+    ) -> Tagged:
         folder = ModuleFolder.of(self.root, module)
         folder.prepare()
         for nvr in nvrs:
-            folder.tag_build(nvr, final=final)
+            folder.tag_build(nvr, (task_ids or {}).get(nvr), final=final)
         return folder.tagged(nvrs)
+
+    def kept(self, builds: Mapping[int, str]) -> set[int]:
+        """See ``buildsys.base.KeepsBuilds``."""
+        return {number for number, nvr in builds.items() if Built.find(self.root, number, nvr)}
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
         return ModuleFolder.of(self.root, module).tagged(nvrs)
@@ -158,7 +173,8 @@ class LocalBuildSystem:
     def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
         folder = ModuleFolder.of(self.root, module)
         (arch,) = self.arches(module)
-        documents = finish(module, folder, list(nvrs.values()), arch, self._user)
+        sandbox = self._sandbox(folder.path)
+        documents = finish(module, folder, list(nvrs.values()), arch, sandbox)
         remove_tree(folder.views)
         place = folder.repo.relative_to(self.root)
         topdir = f"{self._base_url}/results/{quote(str(place))}" if self._base_url else str(folder.repo)
@@ -241,18 +257,16 @@ class LocalBuildSystem:
             return "it was cancelled" if task.cancel_file.exists() else ""
 
         deadline = time.monotonic() + self._limits.seconds
-        sandbox = Sandbox(task.path / "work", task.path / "root", limits=self._limits, user=self._user)
+        sandbox = self._sandbox(task.path)
         with BoundedLog(task.log, self._limits.log_bytes) as log:
             log.say(f"{job.package} of {job.module.nsvc}, attempt {job.attempt}: {job.source or 'generated'}")
-            packages = installable(self._buildroot(job, folder))
-            view = make_view(
-                folder.views, [path for path, _ in packages], sandbox, deadline=deadline, stop=stop
-            )
+            shown = {path: None for path, _ in installable(self._buildroot(job, folder))}
+            view = make_view(folder.views, list(shown), sandbox, deadline=deadline, stop=stop)
             run = Run(
                 task=task,
                 job=job,
                 sandbox=replace(sandbox, view=view),
-                installed=[package for _, package in packages],
+                installed=lambda: (each for path, each in self._buildroot(job, folder) if path in shown),
                 cpus=max(1, (os.cpu_count() or 1) // self.jobs),
                 log=log,
                 stop=stop,
@@ -271,6 +285,10 @@ class LocalBuildSystem:
                 clean(task)
             log.say(f"done: {nvr}")
         return nvr
+
+    def _sandbox(self, folder: Path) -> Sandbox:
+        """A sandbox for something that is done in a folder of the service."""
+        return Sandbox(folder / "work", folder / "root", limits=self._limits, user=self._user)
 
     def _task(self, number: int) -> TaskFolder:
         return TaskFolder(self._tasks / str(int(number)))
@@ -309,14 +327,14 @@ class LocalBuildSystem:
                     if dead:
                         clean(task)
 
-    def _buildroot(self, job: Job, folder: ModuleFolder) -> list[Path]:
+    def _buildroot(self, job: Job, folder: ModuleFolder) -> Iterator[tuple[Path, Package]]:
         """RPMs that the build sees: of the modules it needs, in order, then of its own earlier batches."""
-        needed = []
         for entry in job.module.buildrequires.values():
             tag = entry.get("koji_tag")
             if isinstance(tag, str) and tag:
-                needed += sorted(ModuleFolder(self.root, tag).repo.glob("*.rpm"))
-        return needed + folder.rpms("buildroot")
+                yield from ModuleFolder(self.root, tag).content()
+        for nvr in folder.nvrs("buildroot"):
+            yield from folder.packages("buildroot", nvr)
 
     def _publish(self, folder: ModuleFolder, nvr: str, task: TaskFolder) -> None:
         earlier = folder.built_by(nvr)
@@ -335,7 +353,12 @@ def _same(one: Job | None, other: Job) -> bool:
 
 
 def _record(task: TaskFolder, state: TaskState, *, nvr: str = "", reason: str = "") -> None:
-    """Record the end. Anybody may read the reason, so it does not say where the folders of builds lie."""
+    """Record the end.
+
+    A reason may quote what the build said, and anybody may read it: it is kept short and printable, and does
+    not say where the folders of builds are.
+    """
     root = task.path.parent.parent
     reason = reason.replace(f"{root}/", "").replace(str(root), "the data folder")
+    reason = "".join(letter if letter.isprintable() else "?" for letter in reason[:_LONGEST_REASON])
     task.end(Outcome(state, nvr, reason, started=task.started()[0], ended=time.time()))

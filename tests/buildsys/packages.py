@@ -63,18 +63,28 @@ def module(**changes: object) -> Module:
     return Module(**values | changes)  # type: ignore[arg-type]
 
 
+def identity(of: Module) -> str:
+    """The beginning of a spec file that does what the macros package would do, where that is not there."""
+    return (
+        f'%if "%{{?modularitylabel}}" == ""\n'
+        f"%global dist .{of.disttag}\n%global modularitylabel {of.nsvc}\n%endif\n"
+    )
+
+
 def spec(
     name: str,
     *,
     head: str = "",
     build: str = "",
     files: Mapping[str, str] | None = None,
+    of: Module | None = None,
 ) -> str:
     """A noarch package that needs no sources.
 
     :param head: more lines of the preamble.
     :param build: shell script of ``%build``.
     :param files: installed path -> content, each of one line.
+    :param of: the module build; its dist tag and label are set where no macros package sets them.
     """
     files = files if files is not None else {f"/usr/share/{name}/name": name}
     install = "\n".join(
@@ -83,6 +93,7 @@ def spec(
         for path, text in files.items()
     )
     return (
+        f"{identity(of or module())}"
         f"Name: {name}\nVersion: 1\nRelease: 1%{{?dist}}\nSummary: s\nLicense: MIT\n"
         f"BuildArch: noarch\n{head}\n"
         f"%description\nd\n\n%build\n{build}\n\n%install\n{install}\n\n%files\n" + "\n".join(files)

@@ -103,7 +103,7 @@ class LocalRig(Rig):
     """Its builds are run by whoever asks, and their spec files come with the jobs."""
 
     def job(self, of: Module, component: int, package: str, *, attempt: int = 1) -> Job:
-        text = spec(package, build="false" if package.startswith("fails-") else "")
+        text = spec(package, build="false" if package.startswith("fails-") else "", of=of)
         return Job(component, attempt, of, package, spec=text)
 
     def end(self, submissions: Sequence[Submission]) -> list[TaskStatus]:

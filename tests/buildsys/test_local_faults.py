@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from buildsys.base import BuildSystemError, Submission, TaskState
-from tests.buildsys.packages import Bench, spec
+from tests.buildsys.packages import DISTTAG, Bench, spec
 from tests.buildsys.test_local_sandbox import processes
 
 HERE = Path(__file__).resolve().parents[2]
@@ -218,11 +218,12 @@ def test_an_unexpected_error_is_recorded_on_the_build(bench: Bench, monkeypatch:
 def test_a_result_is_there_whole_or_not_at_all(bench: Bench) -> None:
     number = bench.build(bench.job(2, "one", spec("one"))).task_id
     folder = bench.root / "tasks" / str(number)
-    assert json.loads((folder / "result.json").read_text())["nvr"] == "one-1-1"
+    assert json.loads((folder / "result.json").read_text())["nvr"] == f"one-1-1.{DISTTAG}"
     assert sorted(path.name for path in folder.iterdir()) == [
         "build.log",
         "job.json",
         "lock",
+        "packages.json",
         "result.json",
         "rpms",
         "started",

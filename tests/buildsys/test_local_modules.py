@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from buildsys.base import BuildSystemError, RepoState, Tagged
-from buildsys.local.hostpackage import ensure_host_package
+from buildsys.local.hostpackage import make_host_repository
 from buildsys.local.rpmfile import Dependency, Package, read_package
+from buildsys.local.sandbox import Sandbox
 from mbs.modulemd import parse_stream
 from tests.buildsys.packages import DISTTAG, Bench, module, spec
 from tests.gitrepos import make_repo
@@ -43,7 +44,7 @@ def test_a_repository_is_ready_when_it_holds_what_was_asked_for(bench: Bench) ->
 def test_a_build_of_another_module_is_reused(bench: Bench) -> None:
     nvr = bench.complete(bench.job(2, "one", spec("one")))
     other = Bench(bench.root, module=module(tag="module-other-1-1-1"))
-    other.system.tag(other.module, [nvr])
+    other.system.tag(other.module, [nvr], task_ids={nvr: 201})
     assert other.system.tagged(other.module, [nvr]).final == {nvr}
 
 
@@ -57,8 +58,8 @@ def test_what_was_never_built_cannot_be_tagged(bench: Bench, nvr: str) -> None:
 @pytest.mark.parametrize("tag", ["module-a/../../../b:c,d-1-1", "..", "module-%2e%2e"])
 def test_odd_characters_of_a_tag_do_not_leave_the_folder(tmp_path: Path, tag: str) -> None:
     bench = Bench(tmp_path / "local", module=module(tag=tag))
-    assert bench.complete(bench.job(2, "one", spec("one"))) == "one-1-1"
-    assert bench.complete(bench.job(3, "two", spec("two", head="BuildRequires: one"))) == "two-1-1"
+    assert bench.complete(bench.job(2, "one", spec("one"))) == f"one-1-1.{DISTTAG}"
+    assert bench.complete(bench.job(3, "two", spec("two", head="BuildRequires: one"))) == f"two-1-1.{DISTTAG}"
     assert [path.name for path in tmp_path.iterdir()] == ["local"]
     assert sorted(path.name for path in (tmp_path / "local").iterdir()) == ["modules", "tasks"]
 
@@ -112,28 +113,31 @@ def package(*requires: Dependency, provides: tuple[Dependency, ...] = ()) -> Pac
     return Package("p", 0, "1", "1", "noarch", "MIT", "p-1-1.src.rpm", "", provides, requires, (), (), (), ())
 
 
-def test_the_host_package_provides_what_modules_need_of_the_host(tmp_path: Path) -> None:
-    folder = tmp_path / "host"
-    soname = Dependency("libc.so.6()(64bit)")
-    own = Dependency("own")
-    ensure_host_package(
-        folder,
-        [package(Dependency("/bin/sh"), soname, own, Dependency("absent"), provides=(own,))],
-        65534,
-    )
+def host_package(bench: Bench, label: str, *packages: Package) -> Package:
+    """The package that stands for this machine, for a module that holds ``packages``."""
+    folder = bench.root / label
+    folder.mkdir()
+    sandbox = Sandbox(folder / "work", folder / "root", limits=bench.limits)
+    make_host_repository(folder, label, lambda: packages, bench.root / "scratch", sandbox)
     (rpm,) = folder.glob("*.rpm")
-    provided = {str(provide) for provide in read_package(rpm).provides}
-    assert {"/bin/sh", "libc.so.6()(64bit)", "libc.so.6(GLIBC_2.17)(64bit)", "host = 1-1"} <= provided
+    assert (folder / "repodata" / "repomd.xml").is_file()
+    return read_package(rpm)
+
+
+def test_the_host_package_provides_what_a_module_needs_of_the_host(bench: Bench) -> None:
+    soname, own = Dependency("libc.so.6()(64bit)"), Dependency("own")
+    needs = [Dependency("/bin/sh"), soname, own, Dependency("absent"), Dependency("rpmbuild", ">=", "1")]
+    host = host_package(bench, "module-a:1", package(*needs, provides=(own,)))
+    provided = {str(provide) for provide in host.provides}
+    assert host.name == "host-module-a-1"
+    assert {"/bin/sh", "libc.so.6()(64bit)", "libc.so.6(GLIBC_2.17)(64bit)", "rpmbuild = 1"} <= provided
     assert not {"own", "absent"} & provided
 
-    ensure_host_package(folder, [package(Dependency("/bin/sh"))], 65534)
-    assert list(folder.glob("*.rpm")) == [rpm]
 
-    ensure_host_package(folder, [package(Dependency("make", ">=", "1"))], 65534)
-    (newer,) = folder.glob("*.rpm")
-    after = read_package(newer)
-    assert after.release == "2"
-    assert {"/bin/sh", "make"} <= {provide.name for provide in after.provides}
+def test_what_one_module_needs_of_the_host_is_not_in_the_package_of_another(bench: Bench) -> None:
+    host_package(bench, "module-a-1", package(Dependency("make")))
+    other = host_package(bench, "module-b-1", package(Dependency("/bin/sh")))
+    assert "make" not in {provide.name for provide in other.provides}
 
 
 def example(bench: Bench, tmp_path: Path, component: int, name: str) -> str:

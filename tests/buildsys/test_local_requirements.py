@@ -99,9 +99,10 @@ def test_conflicts_with_an_earlier_batch_are_found() -> None:
 
 
 def test_the_host_tells_all_symbol_versions_of_a_library() -> None:
-    names = {provide.name for provide in host.provides("libc.so.6()(64bit)")}
+    found = host.provides(["libc.so.6()(64bit)", "libnosuch.so.1()(64bit)"])
+    names = {provide.name for provide in found["libc.so.6()(64bit)"]}
     assert {"libc.so.6()(64bit)", "libc.so.6(GLIBC_2.17)(64bit)"} <= names
-    assert host.provides("libnosuch.so.1()(64bit)") == ()
+    assert found["libnosuch.so.1()(64bit)"] == ()
 
 
 def test_on_a_host_with_an_rpm_database_that_database_answers(

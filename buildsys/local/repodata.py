@@ -1,0 +1,122 @@
+"""Makes yum repositories of RPMs that strangers' builds made: createrepo_c and modifyrepo_c, in the sandbox.
+
+Both read the RPMs with librpm, which a damaged header can crash or worse. They see the RPMs read-only and
+leave metadata in their work folder; only plain files of sane names and sizes are taken from there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+from buildsys.base import BuildSystemError
+from buildsys.local.sandbox import BoundedLog, Sandbox, Stopped, remove_tree
+
+#: ``$1`` is the number of RPMs. createrepo_c passes over what it cannot read.
+_SCRIPT = """
+createrepo_c --quiet --no-database --simple-md-filenames --workers 2 --outputdir /builddir /input/rpms
+if ! zcat repodata/primary.xml.gz | head -c 4096 | grep -q " packages=\\"$1\\""; then
+    echo "not every RPM could be read"
+    exit 1
+fi
+if [ -e /input/modules/modules.yaml ]; then
+    modifyrepo_c --mdtype=modules /input/modules/modules.yaml repodata
+fi
+"""
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_SECONDS, _MEMORY = 120.0, 3 << 30
+_MAX_FILES, _MAX_BYTES = 20, 512 << 20
+
+
+def create_repository(folder: Path, scratch: Path, sandbox: Sandbox, modules: str = "") -> None:
+    """Make a folder of RPMs a yum repository.
+
+    :param folder: it holds nothing but the RPMs.
+    :param scratch: a folder for intermediate files; it must not exist, and is removed.
+    :param sandbox: for its limits and user.
+    :param modules: modulemd documents for its metadata.
+    :raises BuildSystemError: ``repository_failed``, also when createrepo_c cannot read an RPM.
+    """
+    try:
+        made = _make(folder, scratch, sandbox, modules)
+        _take(made / "repodata", folder / "repodata")
+    finally:
+        remove_tree(scratch)
+
+
+def check_readable(folder: Path, scratch: Path, sandbox: Sandbox) -> None:
+    """Have createrepo_c read all RPMs of a folder; nothing is kept of it.
+
+    :param scratch: see :func:`create_repository`; ``sandbox`` likewise.
+    :raises BuildSystemError: ``repository_failed``.
+    """
+    try:
+        _make(folder, scratch, sandbox)
+    finally:
+        remove_tree(scratch)
+
+
+def _make(folder: Path, scratch: Path, sandbox: Sandbox, modules: str = "") -> Path:
+    """Run the tools, and return the folder in which they left ``repodata``."""
+    documents = scratch / "modules"
+    documents.mkdir(parents=True)
+    if modules:
+        (documents / "modules.yaml").write_text(modules, encoding="utf-8")
+    inside = replace(
+        sandbox,
+        work=scratch / "work",
+        mountpoint=scratch / "root",
+        view=None,
+        readonly={"/input/rpms": folder, "/input/modules": documents},
+        limits=replace(sandbox.limits, seconds=_SECONDS, memory_bytes=_MEMORY, log_bytes=1 << 20),
+    )
+    inside.prepare()
+    _run(inside, scratch / "log", sum(1 for _ in folder.glob("*.rpm")))
+    return inside.work
+
+
+def _run(sandbox: Sandbox, log_path: Path, count: int) -> None:
+    with BoundedLog(log_path, sandbox.limits.log_bytes) as log:
+        try:
+            code = sandbox.run(["/bin/sh", "-e", "-c", _SCRIPT, "createrepo", str(count)], log)
+        except Stopped as error:
+            raise _failed(str(error)) from None
+        if code:
+            said = " / ".join(line.strip() for line in log.recent()[-5:] if line.strip())
+            raise _failed(f"code {code}: {said[-500:]}")
+
+
+def _take(source: Path, target: Path) -> None:
+    """Move the metadata out of the reach of what made it."""
+    if source.is_symlink() or not source.is_dir():
+        raise _failed("it left no metadata")
+    target.mkdir()
+    size = number = 0
+    with os.scandir(source) as entries:
+        for entry in entries:
+            state = entry.stat(follow_symlinks=False)
+            number, size = number + 1, size + state.st_size
+            plain = stat.S_ISREG(state.st_mode) and _NAME.fullmatch(entry.name)
+            if not plain or number > _MAX_FILES or size > _MAX_BYTES:
+                raise _failed("it left metadata that is too large, or no plain file")
+            path = target / entry.name
+            os.rename(entry.path, path)
+            own(path)
+
+
+def own(path: Path) -> None:
+    """Make a file that a build left one of the service, readable for all and without set-uid bits."""
+    if os.geteuid() == 0:
+        os.chown(path, 0, 0)
+    path.chmod(0o644)
+
+
+def _failed(reason: str) -> BuildSystemError:
+    return BuildSystemError(
+        f"The repository could not be made by createrepo_c: {reason}.",
+        code="repository_failed",
+        hint="See whether a component makes RPMs that `rpm -qp` cannot read.",
+    )

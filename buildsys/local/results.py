@@ -1,0 +1,126 @@
+"""Takes over what a build left behind, and refuses RPMs that are not of the module build that made them.
+
+A build may leave anything in its work folder. RPMs are moved out of its reach first, under names of ours, and
+read by a bounded child after that; then createrepo_c has to read them too, in the sandbox, so that a file
+that breaks it fails the component and not the module.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from buildsys.base import Job, Module
+from buildsys.local.repodata import own
+from buildsys.local.rpmfile import Package, read_packages
+from buildsys.local.sandbox import remove_tree
+from mbs.modulemd import parse_stream
+
+_MAX_RESULTS, _MAX_ENTRIES, _DEEPEST = 10_000, 200_000, 8
+#: Apparent size of the RPMs of one component: digests are taken of them.
+_MAX_BYTES = 16 << 30
+
+
+class BuildFailed(Exception):
+    """The build ended without RPMs; the message says why, for people."""
+
+
+def collect(source: Path, target: Path) -> list[Package]:
+    """Move the RPMs that a build left in ``source`` to ``target``, named as their headers say.
+
+    :returns: what they say, in the order of their names.
+    :raises BuildFailed: there are too many, they are too large, or two have the same name.
+    :raises buildsys.local.rpmfile.BadPackage: one of them cannot be read.
+    """
+    remove_tree(target)
+    target.mkdir()
+    found = sorted(_rpms(source))
+    size = sum(path.lstat().st_size for path in found)
+    if len(found) > _MAX_RESULTS or size > _MAX_BYTES:
+        raise BuildFailed(
+            f"The build made too much: {len(found)} packages of {size} bytes. "
+            f"At most {_MAX_RESULTS} packages and {_MAX_BYTES} bytes are kept."
+        )
+    moved = []
+    for number, path in enumerate(found):
+        moved.append(target / f"{number:06}.rpm")
+        path.rename(moved[-1])
+        own(moved[-1])
+    packages = read_packages(moved)
+    names: set[str] = set()
+    for path, package in zip(moved, packages, strict=True):
+        if package.filename in names:
+            raise BuildFailed(f"The build made {package.filename} twice.")
+        names.add(package.filename)
+        path.rename(target / package.filename)
+    return sorted(packages, key=lambda package: package.filename)
+
+
+def _rpms(folder: Path) -> Iterator[Path]:
+    """The files below a folder that may be RPMs. No link is followed."""
+    entries = 0
+    queue = [(folder, 0)] if folder.is_dir() and not folder.is_symlink() else []
+    while queue:
+        place, depth = queue.pop()
+        with os.scandir(place) as listed:
+            for entry in listed:
+                entries += 1
+                if entries > _MAX_ENTRIES or depth > _DEEPEST:
+                    raise BuildFailed(
+                        "The build left too many files, or too deep folders, beside its packages."
+                    )
+                if entry.is_dir(follow_symlinks=False):
+                    queue.append((Path(entry.path), depth + 1))
+                elif entry.name.endswith(".rpm") and stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
+                    yield Path(entry.path)
+
+
+def check_source(job: Job, source: Package) -> None:
+    """Refuse a source RPM that is not of the component, or not of its module build.
+
+    :raises BuildFailed: with what to do.
+    """
+    if source.name not in {job.package, *_whitelist(job.module)}:
+        raise BuildFailed(
+            f"The spec file is of the package {source.name}, the module says {job.package}. "
+            "Name the component after the package, or list the package in buildopts.rpms.whitelist."
+        )
+    _check_identity(job.module, [source])
+
+
+def check_built(job: Job, source: Package, built: Sequence[Package]) -> None:
+    """Refuse binary RPMs that were not built from the source RPM, or are not of the module build.
+
+    :raises BuildFailed: with what to do.
+    """
+    if not built:
+        raise BuildFailed("The build made no binary RPM.")
+    for package in built:
+        if package.sourcerpm != source.filename:
+            raise BuildFailed(f"{package.filename} was not built from {source.filename}.")
+    _check_identity(job.module, built)
+
+
+def _whitelist(module: Module) -> Iterable[str]:
+    return parse_stream(module.modulemd, strict=False).buildopts.rpm_whitelist
+
+
+def _check_identity(module: Module, packages: Iterable[Package]) -> None:
+    """Refuse RPMs whose dist tag or modularity label is not that of the module build."""
+    # Not a part of a longer dist tag: %dist may stand in the middle, as in 1%{?dist}.2.
+    tagged = re.compile(rf"\.{re.escape(module.disttag)}(?![A-Za-z0-9+])")
+    for package in packages:
+        if not tagged.search(package.release):
+            raise BuildFailed(
+                f"{package.filename} has the release {package.release}, without the dist tag "
+                f"{module.disttag} of this module build. Write 'Release: 1%{{?dist}}' in the spec file, with "
+                "the number that is due, and define no %dist there."
+            )
+        if package.modularitylabel != module.nsvc:
+            raise BuildFailed(
+                f"{package.filename} has the modularity label {package.modularitylabel or '(none)'}, this "
+                f"module build is {module.nsvc}. Define no %modularitylabel in the spec file."
+            )

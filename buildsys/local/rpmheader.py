@@ -1,0 +1,229 @@
+"""The program that reads the headers of RPM files; ``buildsys.local.rpmfile`` starts it as a bounded child.
+
+It uses nothing but the standard library. Standard input is a JSON list of paths; standard output has one
+line of JSON for each: ``{"package": ...}`` or ``{"error": reason}``. The files come out of builds of
+strangers, so each number that a header names is compared with a bound before anything is made of it.
+
+Format: the RPM V4 package file format (docs/manual/format of rpm): a lead of 96 bytes, the signature header
+padded to 8 bytes, and the header; each header is a magic, a count, a size, the index and the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import struct
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+_LEAD, _MAGIC, _HEADER_MAGIC = 96, b"\xed\xab\xee\xdb", b"\x8e\xad\xe8\x01"
+_MAX_ENTRIES, _MAX_STORE = 4096, 32 << 20
+#: Of one package. rpm's own limits are far above what any package of Fedora has.
+MAX_DEPENDENCIES, MAX_FILES = 10_000, 200_000
+_MAX_FOLDERS, _MAX_ARCHES = 100_000, 100
+#: Characters of one value.
+MAX_DEPENDENCY, _MAX_PATH, _MAX_LICENSE, _MAX_LABEL = 2000, 4096, 8192, 1024
+_MAX_FILENAME = 255
+#: Of all packages of one request together: the answer is held in memory by the service.
+_MAX_ITEMS, _MAX_TEXT = 400_000, 32 << 20
+
+# RPMTAG_*
+_NAME, _VERSION, _RELEASE, _EPOCH, _LICENSE, _ARCH, _SOURCERPM = 1000, 1001, 1002, 1003, 1014, 1022, 1044
+_MODULARITYLABEL = 5096
+_PROVIDES, _REQUIRES, _CONFLICTS = (1047, 1112, 1113), (1049, 1048, 1050), (1054, 1053, 1055)
+_EXCLUDEARCH, _EXCLUSIVEARCH = 1059, 1061
+_DIRINDEXES, _BASENAMES, _DIRNAMES = 1116, 1117, 1118
+# RPM_*_TYPE
+_INT16, _INT32, _STRING, _STRING_ARRAY, _I18N = 3, 4, 6, 8, 9
+# RPMSENSE_*
+_LESS, _GREATER, _EQUAL, _RPMLIB = 2, 4, 8, 1 << 24
+
+_SAFE = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_+.~^-]*")
+
+
+class Refused(Exception):
+    """The file is no RPM file, or its header is damaged or over a bound."""
+
+
+class Budget:
+    """What may still be kept of the packages of one request."""
+
+    def __init__(self) -> None:
+        self.items, self.text = _MAX_ITEMS, _MAX_TEXT
+
+    def take(self, text: str) -> str:
+        self.items -= 1
+        self.text -= len(text)
+        if self.items < 0 or self.text < 0:
+            raise Refused("the packages of the component have too many dependencies and files together")
+        return text
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    data = file.read(size)
+    if len(data) != size:
+        raise Refused("it ends early")
+    return data
+
+
+class Header:
+    """One header structure: tag -> values."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        magic, count, size = struct.unpack(">4s4xII", _read(file, 16))
+        if magic != _HEADER_MAGIC or count > _MAX_ENTRIES or size > _MAX_STORE:
+            raise Refused(f"its header is damaged, or larger than {_MAX_STORE >> 20} MiB")
+        index = _read(file, 16 * count)
+        self._entries = {tag: rest for tag, *rest in struct.iter_unpack(">IIII", index)}
+        self._store = _read(file, size)
+        self.size = size
+
+    def _entry(self, tag: int, kinds: tuple[int, ...], most: int, what: str) -> tuple[int, int, int]:
+        kind, offset, count = self._entries.get(tag, (0, 0, 0))
+        if kind not in kinds:
+            return 0, 0, 0
+        count = 1 if kind == _STRING else count
+        if count > most:
+            raise Refused(f"it has more than {most} {what}")
+        return kind, offset, count
+
+    def strings(self, tag: int, most: int, what: str) -> Iterator[str]:
+        _, offset, count = self._entry(tag, (_STRING, _STRING_ARRAY, _I18N), most, what)
+        for _ in range(count):
+            end = self._store.find(b"\0", offset)
+            if end < 0:
+                raise Refused("it has a string without an end")
+            yield self._store[offset:end].decode("utf-8", "replace")
+            offset = end + 1
+
+    def numbers(self, tag: int, most: int, what: str) -> tuple[int, ...]:
+        kind, offset, count = self._entry(tag, (_INT16, _INT32), most, what)
+        try:
+            return struct.unpack_from(f">{count}{'I' if kind == _INT32 else 'H'}", self._store, offset)
+        except struct.error:
+            raise Refused("it has numbers outside its header") from None
+
+    def text(self, tag: int, longest: int, what: str) -> str:
+        """A single string, which must be printable."""
+        found = next(self.strings(tag, _MAX_ENTRIES, what), "")
+        if len(found) > longest or not found.isprintable():
+            raise Refused(f"its {what} is longer than {longest} characters, or not printable")
+        return found
+
+    def arches(self, tag: int) -> list[str]:
+        return [_safe(arch) for arch in self.strings(tag, _MAX_ARCHES, "architectures")]
+
+    def dependencies(self, tags: tuple[int, int, int], what: str, budget: Budget) -> list[list[str]]:
+        """``[name, operator, evr]`` of each, without those on features of rpm itself."""
+        names = self.strings(tags[0], MAX_DEPENDENCIES, what)
+        flags = self.numbers(tags[1], MAX_DEPENDENCIES, what)
+        versions = self.strings(tags[2], MAX_DEPENDENCIES, what)
+        found = []
+        for name, flag, version in zip(names, flags, versions, strict=False):
+            if flag & _RPMLIB or name.startswith("rpmlib("):
+                continue
+            signs = "".join(
+                sign for bit, sign in ((_LESS, "<"), (_GREATER, ">"), (_EQUAL, "=")) if flag & bit
+            )
+            dependency = [name, signs, version] if signs and version else [name, "", ""]
+            whole = budget.take("".join(dependency))
+            if len(whole) > MAX_DEPENDENCY or not whole.isprintable():
+                raise Refused(f"one of its {what} is over {MAX_DEPENDENCY} characters, or not printable")
+            found.append(dependency)
+        return found
+
+    def files(self, budget: Budget) -> list[str]:
+        """Paths of its files, without those that no dependency could name."""
+        folders = list(self.strings(_DIRNAMES, _MAX_FOLDERS, "folders"))
+        names = self.strings(_BASENAMES, MAX_FILES, "files")
+        found = []
+        for number, name in zip(self.numbers(_DIRINDEXES, MAX_FILES, "files"), names, strict=False):
+            if number >= len(folders) or len(folders[number]) + len(name) > _MAX_PATH:
+                raise Refused(f"it has a file in no folder, or a path longer than {_MAX_PATH} characters")
+            path = folders[number] + name
+            if path.isprintable():
+                found.append(budget.take(path))
+        return found
+
+
+def _safe(text: str) -> str:
+    if len(text) > _MAX_FILENAME or not _SAFE.fullmatch(text):
+        raise Refused(f"{text[:60]!r} cannot be a name, a version, a release or an architecture")
+    return text
+
+
+def describe(path: str, budget: Budget) -> dict[str, Any]:
+    """What the header of an RPM file says, and its digest; a symbolic link is refused.
+
+    :raises Refused: see there.
+    :raises OSError: it cannot be read.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode) or _read(file, _LEAD)[:4] != _MAGIC:
+            raise Refused("it is no RPM file")
+        signature = Header(file)
+        _read(file, -signature.size % 8)
+        header = Header(file)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = _facts(header, budget)
+    return facts | {"sha256": digest, "size": state.st_size}
+
+
+def _facts(header: Header, budget: Budget) -> dict[str, Any]:
+    sourcerpm = header.text(_SOURCERPM, _MAX_FILENAME, "source RPM")
+    name, version, release, arch = (
+        header.text(tag, _MAX_FILENAME, what)
+        for tag, what in (
+            (_NAME, "name"),
+            (_VERSION, "version"),
+            (_RELEASE, "release"),
+            (_ARCH, "architecture"),
+        )
+    )
+    arch = arch if sourcerpm else "src"
+    for text in (name, version, release, arch):
+        _safe(text)
+    if "-" in version or "-" in release:
+        raise Refused("its version or its release holds a hyphen")
+    if len(f"{name}-{version}-{release}.{arch}.rpm") > _MAX_FILENAME:
+        raise Refused(f"its file name would be longer than {_MAX_FILENAME} characters")
+    return {
+        "name": name,
+        "epoch": next(iter(header.numbers(_EPOCH, 1, "epochs")), 0),
+        "version": version,
+        "release": release,
+        "arch": arch,
+        "license": header.text(_LICENSE, _MAX_LICENSE, "license"),
+        "sourcerpm": sourcerpm,
+        "modularitylabel": header.text(_MODULARITYLABEL, _MAX_LABEL, "modularity label"),
+        "provides": header.dependencies(_PROVIDES, "provides", budget),
+        "requires": header.dependencies(_REQUIRES, "requirements", budget),
+        "conflicts": header.dependencies(_CONFLICTS, "conflicts", budget),
+        "files": header.files(budget),
+        "excludearch": header.arches(_EXCLUDEARCH),
+        "exclusivearch": header.arches(_EXCLUSIVEARCH),
+    }
+
+
+def main() -> None:
+    """Answer for each path of standard input."""
+    budget = Budget()
+    for path in json.load(sys.stdin):
+        answer: dict[str, Any]
+        try:
+            answer = {"package": describe(path, budget)}
+        except Refused as error:
+            answer = {"error": str(error)}
+        except OSError as error:
+            answer = {"error": error.strerror or "it cannot be read"}
+        print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
