@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, TypeAlias
 
 import solv  # type: ignore[import-untyped]  # bindings made by SWIG
@@ -183,7 +184,8 @@ def _any(capabilities: Iterable[Any]) -> Any:
 
 
 def _joined(capabilities: Sequence[Any], operator: int) -> Any:
-    first, *rest = capabilities
-    for each in rest:
-        first = first.Rel(operator, each)
-    return first
+    # As a balanced tree: libsolv follows it recursively, and a chain of 100,000 overflowed its stack.
+    while len(capabilities) > 1:
+        pairs = zip_longest(capabilities[::2], capabilities[1::2])
+        capabilities = [one.Rel(operator, other) if other else one for one, other in pairs]
+    return capabilities[0]
