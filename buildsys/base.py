@@ -175,10 +175,12 @@ class Capabilities:
 
     :param shares_builds: a build made for one module may be tagged into another (reuse).
     :param simulated: nothing is really built; pages and clients say so.
+    :param needs_dist: RPMs whose release lacks the module's dist tag are refused.
     """
 
     shares_builds: bool = False
     simulated: bool = False
+    needs_dist: bool = False
 
 
 class BuildSystem(Protocol):

@@ -73,7 +73,9 @@ def verify_components(requests: Sequence[ComponentRequest], options: ScmOptions)
         )
         # The map answers in order, so spec files are read here while later components are being fetched.
         inspected = [_then(content, lambda one: _inspect(one, reader)) for content in contents]
-        verdicts = list(pool.map(lambda one: _then(one, lambda it: _check(it, lookaside)), inspected))
+        verdicts = list(
+            pool.map(lambda one: _then(one, lambda it: _check(it, lookaside, options)), inspected)
+        )
     problems = [
         problem for verdict in verdicts if isinstance(verdict, _Faulty) for problem in verdict.problems
     ]
@@ -199,7 +201,7 @@ def _inspect(content: _Content, reader: SpecReader) -> _Inspected:
     return _Inspected(content, reader.read(content.spec, content.spec_path))
 
 
-def _check(component: _Inspected, lookaside: Lookaside) -> VerifiedComponent | _Faulty:
+def _check(component: _Inspected, lookaside: Lookaside, options: ScmOptions) -> VerifiedComponent | _Faulty:
     content, spec, request = component.content, component.spec, component.request
     faults, warnings = check_sources(
         spec.sources + spec.patches,
@@ -209,6 +211,12 @@ def _check(component: _Inspected, lookaside: Lookaside) -> VerifiedComponent | _
         template=lookaside.template(request.repository),
         lookaside=lookaside,
     )
+    if not spec.dist:
+        lack = _no_dist(content.spec_path, spec)
+        if options.needs_dist:
+            faults = [*faults, lack]
+        else:
+            warnings = [*warnings, f"{lack.message} {lack.hint}"]
     if faults:
         return _Faulty(request, tuple(fault.problem(request.package) for fault in faults))
     return VerifiedComponent(
@@ -218,6 +226,16 @@ def _check(component: _Inspected, lookaside: Lookaside) -> VerifiedComponent | _
         commit=content.commit,
         spec=spec,
         warnings=(*spec.warnings, *warnings),
+    )
+
+
+def _no_dist(path: str, spec: Spec) -> ScmError:
+    return ScmError(
+        f"The release {spec.release[:100]} in {path} lacks %{{?dist}}: builds for several modules would have "
+        "the same name, version and release.",
+        code="no_dist_tag",
+        tried="reading it with norpm",
+        hint=f"Write 'Release: {spec.release[:100]}%{{?dist}}'.",
     )
 
 

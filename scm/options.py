@@ -53,6 +53,7 @@ class ScmOptions:
     :param spec_memory: address space of the process that reads spec files.
     :param spec_timeout: for one spec file, by the clock.
     :param spec_deadline: for all spec files of one module, by the clock.
+    :param needs_dist: a spec file whose release lacks ``%dist`` is a fault; otherwise a warning.
     :param macros: name -> value, known to spec files besides the built-in ones.
     """
 
@@ -78,6 +79,7 @@ class ScmOptions:
     spec_memory: int = 512 * MIB
     spec_timeout: float = 15.0
     spec_deadline: float = 60.0
+    needs_dist: bool = False
     macros: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod

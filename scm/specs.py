@@ -56,6 +56,7 @@ class Spec:
 
     :param buildrequires: one requirement each: ``name``, ``name >= version`` or a rich one in parentheses.
     :param packages: names of the binary packages it declares, its own first.
+    :param dist: the release holds ``%dist``, as far as can be told without rpm.
     :param warnings: about what is only known where it is built.
     """
 
@@ -68,6 +69,7 @@ class Spec:
     buildrequires: tuple[str, ...] = ()
     buildarches: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    dist: bool = True
     warnings: tuple[str, ...] = ()
 
 
@@ -184,5 +186,6 @@ def _spec(told: dict[str, Any]) -> Spec:
         buildrequires=tuple(told["buildrequires"]),
         buildarches=tuple(told["buildarches"]),
         packages=tuple(told["packages"]),
+        dist=bool(told["dist"]),
         warnings=tuple(told["warnings"]),
     )

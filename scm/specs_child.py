@@ -49,6 +49,10 @@ _BODY = re.compile(
 _CHANGELOG = re.compile(r"^%changelog\b.*", re.MULTILINE | re.DOTALL)
 #: A macro that nobody here knows, alone on its line: it may expand to tags (``%fontpkg``).
 _MAYBE_TAGS = re.compile(r"^%(?:\{(?!lua|load|include)[a-z_]\w*\}|(?!include)[a-z_]\w*)\s*")
+_RELEASE = re.compile(r"^[ \t]*Release[ \t]*:(.*)$", re.MULTILINE | re.IGNORECASE)
+#: %autorelease of rpmautospec brings %dist along.
+_DIST = re.compile(r"%\{?\??(dist|autorelease)\b")
+_MARK = ".mbs0dist0"
 _OPENS = re.compile(r"^\s*%(?:if|ifarch|ifnarch|ifos|ifnos)\b", re.MULTILINE)
 _CLOSES = re.compile(r"^\s*%endif\b", re.MULTILINE)
 _COMPARISONS = frozenset({"<", "<=", "=", "==", ">=", ">"})
@@ -92,8 +96,17 @@ def inspect(text: str, stem: str, macros: dict[str, str]) -> dict[str, object]:
         "buildrequires": [one for text in preamble.buildrequires for one in requirements(text)][:_MAX_VALUES],
         "buildarches": preamble.tags.get("buildarch", preamble.tags.get("buildarchitectures", "")).split(),
         "packages": packages[:_MAX_VALUES],
+        "dist": _has_dist(text, preamble.tags["release"], macros),
         "warnings": warnings,
     }
+
+
+def _has_dist(text: str, release: str, macros: dict[str, str]) -> bool:
+    """Whether the release holds %dist, or may do so where it is built."""
+    if "%" in release or any(_DIST.search(line) for line in _RELEASE.findall(text)):
+        return True
+    # Other macros may bring it in.
+    return _MARK in _expand(_BODY.sub("", text), macros | {"dist": _MARK})[0].tags.get("release", "")
 
 
 class _Preamble(ParserHooks):  # type: ignore[misc]

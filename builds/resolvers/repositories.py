@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import logging
-import lzma
 import re
 import shutil
-import subprocess
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
 
+from buildsys.local import bounded
+from buildsys.local.bounded import Bounds, ChildFailed
 from mbs.expansion import Available, NameStream, available
 from mbs.modulemd import examine, upgrade
 from mbs.modulemd.documents import Document
 
 log = logging.getLogger(__name__)
 
-#: What one repository's documents may take when they are unpacked: Fedora's largest took 10 MiB.
-MAX_BYTES = 128 * 1024 * 1024
+#: What one repository's documents may take when they are unpacked, since several are kept in memory:
+#: Fedora's largest took 10 MiB.
+MAX_BYTES = 32 * 1024 * 1024
+#: Address space of what unpacks it.
+MAX_MEMORY = 512 * 1024 * 1024
+_UNPACK = "import {module}, shutil, sys; shutil.copyfileobj({module}.open(sys.argv[1]), sys.stdout.buffer)"
 #: Files of modulemd in a folder: a repository's metadata (``<checksum>-modules.yaml.gz``), or loose ones.
 _MODULES = re.compile(r"(.*-)?modules\.yaml(\.(gz|xz|bz2|zst))?|[^.].*\.ya?ml")
 _SEPARATOR = re.compile(rb"^---(?=\s)", re.MULTILINE)
@@ -81,12 +83,12 @@ def _in_folder(folder: Path, name: str) -> Iterator[Available]:
                         yield from (available(each) for each in streams if each.name == name and each.version)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _parts(path: Path, _changed: int, _size: int) -> tuple[bytes, ...]:
     """The single documents of a file, as text."""
     try:
         return tuple(filter(bytes.strip, _SEPARATOR.split(_unpacked(path))))
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except OSError as error:
         log.warning("Modules of %s are passed over: %s", path, error)
         return ()
 
@@ -103,33 +105,30 @@ def _documents(path: Path, text: bytes) -> Iterator[Document]:
 def _unpacked(path: Path) -> bytes:
     """The content of a file, unpacked by what its name ends with.
 
-    :raises OSError: it cannot be read, or takes more than ``MAX_BYTES``.
+    Decompressors run as bounded children: a few kilobytes of xz can ask for gigabytes of memory.
+
+    :raises OSError: it cannot be read, or takes more than ``MAX_BYTES`` or too much memory.
     """
+    bounds = Bounds(seconds=60, memory=MAX_MEMORY, output=MAX_BYTES)
     if path.suffix == ".zst":
-        return _unzstd(path)
-    openers: Mapping[str, Callable[[Path], IO[bytes]]] = {
-        ".gz": gzip.open,
-        ".xz": lzma.open,
-        ".bz2": bz2.open,
-    }
-    with openers.get(path.suffix, lambda file: file.open("rb"))(path) as file:
-        return _bounded(file)
+        program = shutil.which("zstd")
+        if program is None:
+            raise OSError("the program zstd is needed to unpack it")
+        argv = [program, "-dcq", "--", str(path.absolute())]
+    elif path.suffix in (".gz", ".xz", ".bz2"):
+        module = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}[path.suffix]
+        argv = [sys.executable, "-I", "-S", "-c", _UNPACK.format(module=module), str(path.absolute())]
+    else:
+        return _plain(path)
+    try:
+        return bounded.run(argv, bounds=bounds)
+    except ChildFailed as error:
+        raise OSError(str(error)) from None
 
 
-def _unzstd(path: Path) -> bytes:
-    program = shutil.which("zstd")
-    if program is None:
-        raise OSError("the program zstd is needed to unpack it")
-    with subprocess.Popen([program, "-dcq", "--", str(path)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        try:
-            return _bounded(process.stdout)
-        finally:
-            process.kill()
-
-
-def _bounded(file: IO[bytes]) -> bytes:
-    content = file.read(MAX_BYTES + 1)
+def _plain(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise OSError(f"it takes more than {MAX_BYTES} bytes unpacked")
+        raise OSError(f"it takes more than {MAX_BYTES} bytes")
     return content

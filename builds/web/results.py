@@ -10,6 +10,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import stat
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -24,6 +25,8 @@ Response = TypeVar("Response", HttpResponse, FileResponse)
 
 #: folders in which builds run, or that the service keeps for itself
 HIDDEN = frozenset({"work", "views", "lock"})
+#: Names on the page of a folder: a build may leave any number of files.
+MOST_NAMES = 2000
 #: types that a browser shows without running anything; all others are sent as plain text or for saving
 HARMLESS = frozenset({"application/json", "application/x-rpm", "application/gzip", "application/zstd"})
 TEXTS = frozenset({".log", ".txt", ".yaml", ".yml", ".spec", ".xml", ".html", ".repo", ""})
@@ -53,11 +56,13 @@ def results(request: HttpRequest, path: str = "") -> HttpResponse | FileResponse
         if not stat.S_ISDIR(mode) or not _shown(place, root):
             raise Http404
         with os.scandir(handle) as entries:
-            names = sorted(f"{e.name}/" if e.is_dir() else e.name for e in entries if not _hidden(e.name))
+            shown = islice((each for each in entries if not _hidden(each.name)), MOST_NAMES + 1)
+            names = sorted(f"{each.name}/" if each.is_dir() else each.name for each in shown)
     finally:
         os.close(handle)
     folder = "/".join(["", "results", *map(quote, parts), ""])
-    return _guarded(render(request, "builds/folder.html", {"folder": folder, "parts": parts, "names": names}))
+    context = {"folder": folder, "parts": parts, "names": names[:MOST_NAMES], "more": len(names) > MOST_NAMES}
+    return _guarded(render(request, "builds/folder.html", context))
 
 
 def _hidden(part: str) -> bool:

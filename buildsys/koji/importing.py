@@ -22,6 +22,8 @@ from mbs.final import SOURCE, BuiltRpm
 
 #: headers of RPMs that Koji does not keep in its database
 _HEADERS = ["license", "excludearch", "exclusivearch"]
+#: What is kept of a header: characters of a license, and architectures.
+_LICENSE, _ARCHES = 8192, 100
 _DEBUG = ("-debuginfo", "-debugsource")
 _REPLACEABLE = [koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]]
 
@@ -154,11 +156,35 @@ def _rpm(
         release=rpm["release"],
         arch=rpm["arch"],
         source=source,
-        license=header.get("license") or "",
-        excludearch=frozenset(source_header.get("excludearch") or ()),
-        exclusivearch=frozenset(source_header.get("exclusivearch") or ()),
+        license=_license(rpm, header),
+        excludearch=_arches(rpm, source_header, "excludearch"),
+        exclusivearch=_arches(rpm, source_header, "exclusivearch"),
     )
     return KojiRpm(built, rpm["payloadhash"])
+
+
+def _license(rpm: Mapping[str, Any], header: Mapping[str, Any]) -> str:
+    """The license, which the build wrote: it goes into the documents of the module."""
+    found = header.get("license") or ""
+    if not isinstance(found, str) or len(found) > _LICENSE or not found.isprintable():
+        raise _refused(rpm, f"its license is longer than {_LICENSE} characters, or not printable")
+    return found
+
+
+def _arches(rpm: Mapping[str, Any], header: Mapping[str, Any], name: str) -> frozenset[str]:
+    found = header.get(name) or ()
+    if len(found) > _ARCHES:
+        raise _refused(rpm, f"{name} of its source package names more than {_ARCHES} architectures")
+    return frozenset(map(str, found))
+
+
+def _refused(rpm: Mapping[str, Any], reason: str) -> BuildSystemError:
+    return BuildSystemError(
+        f"The RPM {rpm['name']}-{rpm['version']}-{rpm['release']}.{rpm['arch']} cannot be part of a module: "
+        f"{reason}.",
+        code="bad_package",
+        hint="Correct the spec file of its component, and submit the module again.",
+    )
 
 
 def _log(module: Module, builds: Iterable[Mapping[str, Any]]) -> str:

@@ -60,7 +60,7 @@ class LocalBuildSystem:
     """
 
     name = "local"
-    capabilities = Capabilities(shares_builds=True)
+    capabilities = Capabilities(shares_builds=True, needs_dist=True)
 
     def __init__(
         self,

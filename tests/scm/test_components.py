@@ -110,6 +110,18 @@ def test_doubts_are_warnings(tmp_path: Path, options: ScmOptions) -> None:
     assert len(verified.warnings) == 2
 
 
+def test_a_release_without_dist_is_a_warning_or_a_fault(tmp_path: Path, options: ScmOptions) -> None:
+    files = package_files("plain")
+    files["plain.spec"] = str(files["plain.spec"]).replace("%{?dist}", "")
+    make_repo(tmp_path / "plain", files)
+    requests = [ComponentRequest("plain", url(tmp_path / "plain"))]
+    (verified,) = verify_components(requests, options)
+    assert "Write 'Release: 1%{?dist}'" in verified.warnings[0]
+    (problem,) = _problems(requests, replace(options, needs_dist=True))
+    assert (problem.component, problem.code) == ("plain", "no_dist_tag")
+    assert "plain.spec" in problem.message
+
+
 def test_the_spec_file_may_lie_in_the_layout_of_centos(tmp_path: Path, options: ScmOptions) -> None:
     files = package_files("foo")
     make_repo(

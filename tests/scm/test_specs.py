@@ -274,3 +274,23 @@ def test_whatever_is_sent_gets_a_verdict(reader: SpecReader, content: bytes) -> 
         verdict = error.code
     assert verdict
     assert reader.read(GOOD, "good.spec").name == "good"
+
+
+@pytest.mark.parametrize(
+    ("release", "dist"),
+    [
+        ("1%{?dist}", True),
+        ("1%{dist}.2", True),
+        ("0.1%dist", True),
+        ("%autorelease", True),
+        ("%{autorelease -b 3}", True),
+        ("%{release_of_ours}", True),
+        ("%{unknown}", True),
+        ("1", False),
+        ("1.el9", False),
+        ("%{plain}", False),
+    ],
+)
+def test_a_release_without_dist_is_noticed(reader: SpecReader, release: str, dist: bool) -> None:
+    head = "%global release_of_ours 3%{?dist}\n%global plain 3\n"
+    assert _read(reader, f"{head}Name: foo\nVersion: 1\nRelease: {release}\n").dist is dist

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from builds.web import results
 from builds.web.results import File
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +41,18 @@ def test_a_large_file_is_never_in_memory_as_a_whole(client: Client, folder: Path
     (folder / "large.log").write_bytes(b"x" * (2 * File.block_size + 1))
     response = client.get("/results/tasks/101/large.log")
     assert [len(piece) for piece in response.streaming_content] == [File.block_size, File.block_size, 1]
+
+
+def test_a_folder_of_very_many_files_is_listed_in_part(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "MOST_NAMES", 10)
+    (folder / "rpms").mkdir()
+    for number in range(30):
+        (folder / "rpms" / f"file{number}").touch()
+    page = client.get("/results/tasks/101/rpms").content.decode()
+    assert page.count('href="/results/tasks/101/rpms/file') == 10
+    assert "only 10 names are shown" in page
 
 
 def test_a_folder_is_listed_with_links_that_lead_there(client: Client, folder: Path) -> None:

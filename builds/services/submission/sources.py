@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -15,6 +15,7 @@ from builds import resolvers
 from builds.models import ModuleBuild
 from builds.selectors import reuse
 from builds.services.submission.request import SubmissionRequest
+from builds.services.systems import build_system
 from mbs import expansion
 from mbs.batches import Included, Placed, place
 from mbs.errors import Forbidden, InvalidInput, Problem, Unprocessable
@@ -49,7 +50,8 @@ def prepare(request: SubmissionRequest) -> Prepared:
 
     :raises MBSError: the first step that finds faults names all that it found.
     """
-    options = ScmOptions.from_options(settings.MBS)
+    needs_dist = build_system().capabilities.needs_dist
+    options = replace(ScmOptions.from_options(settings.MBS), needs_dist=needs_dist)
     reuse_from = reuse.named(request.reuse_components_from) if request.reuse_components_from else None
     scmurl, commit, moment = None, "", timezone.now()
     if request.modulemd:
