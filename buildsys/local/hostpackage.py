@@ -21,6 +21,7 @@ from buildsys.local.sandbox import BoundedLog, Sandbox, Stopped, remove_tree
 
 #: Of one module. 1,000 packages of Fedora require some 5,000 different things.
 _MAX_NEEDS, _MAX_OFFERS = 50_000, 20_000
+_SECONDS = 60.0
 _EVR = re.compile(r"[A-Za-z0-9_.+~^:-]{1,255}")
 _SPEC = """\
 Name:           {name}
@@ -104,7 +105,7 @@ def _build(folder: Path, spec: str, scratch: Path, sandbox: Sandbox) -> None:
         mountpoint=scratch / "root",
         view=None,
         readonly={"/input": scratch / "spec"},
-        limits=replace(sandbox.limits, seconds=60.0, log_bytes=1 << 20),
+        limits=replace(sandbox.limits, seconds=_SECONDS, log_bytes=1 << 20),
     )
     inside.prepare()
     argv = ["rpmbuild", "-bb", "--nodeps", "--define", "_topdir /builddir", "--", "/input/host.spec"]

@@ -29,7 +29,7 @@ from urllib.parse import quote
 
 from buildsys.base import BuildSystemError, Module, Tagged, TaskState
 from buildsys.local.folders import TaskFolder
-from buildsys.local.rpmfile import Package, read_facts, read_packages
+from buildsys.local.rpmfile import Package, read_facts, read_packages, read_slim
 from buildsys.local.sandbox import remove_tree
 from mbs.macros import PACKAGE
 
@@ -125,16 +125,26 @@ class ModuleFolder:
         folder = self.path / kind
         return sorted(name for name in os.listdir(folder) if name[0] != ".") if folder.exists() else []
 
-    def packages(self, kind: str, nvr: str) -> Iterator[tuple[Path, Package]]:
-        """The RPMs of a build in ``buildroot`` or ``final``, source RPMs too, and what they say."""
+    def packages(self, kind: str, nvr: str, *, slim: bool = False) -> Iterator[tuple[Path, Package]]:
+        """The RPMs of a build in ``buildroot`` or ``final``, source RPMs too, and what they say.
+
+        :param slim: without their dependencies and files.
+        """
         folder = self.path / kind / _checked(nvr)
-        try:
-            packages = read_facts(folder / _FACTS)
-        except FileNotFoundError:
+        facts = folder / _FACTS
+        packages: Iterable[Package]
+        if facts.exists():
+            packages = read_slim(facts) if slim else read_facts(facts)
+        else:
             # Tagged by a service that kept no facts.
             packages = read_packages(sorted(folder.glob("*.rpm")))
         for package in packages:
             yield folder / package.filename, package
+
+    def facts_size(self, nvrs: Iterable[str]) -> int:
+        """Bytes that are kept about builds in ``final``."""
+        files = (self.path / "final" / _checked(nvr) / _FACTS for nvr in nvrs)
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def content(self) -> Iterator[tuple[Path, Package]]:
         """The binary RPMs of the finished module, and what they say."""
@@ -190,7 +200,7 @@ def _link_build(build: Built, target: Path) -> None:
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
     new.chmod(0o755)
     try:
-        for package in read_facts(build.facts):
+        for package in read_slim(build.facts):
             path = build.rpms / package.filename
             if not package.is_file(path):
                 raise altered(path)

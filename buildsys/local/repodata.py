@@ -17,7 +17,8 @@ from buildsys.local.sandbox import BoundedLog, Sandbox, Stopped, remove_tree
 
 #: ``$1`` is the number of RPMs. createrepo_c passes over what it cannot read.
 _SCRIPT = """
-createrepo_c --quiet --no-database --simple-md-filenames --workers 2 --outputdir /builddir /input/rpms
+createrepo_c --quiet --no-database --simple-md-filenames --general-compress-type gz --workers 2 \\
+    --outputdir /builddir /input/rpms
 if ! zcat repodata/primary.xml.gz | head -c 4096 | grep -q " packages=\\"$1\\""; then
     echo "not every RPM could be read"
     exit 1
@@ -27,7 +28,8 @@ if [ -e /input/modules/modules.yaml ]; then
 fi
 """
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-_SECONDS, _MEMORY = 120.0, 3 << 30
+#: Less than the time that a step of the workflow may take, with what ``hostpackage`` does besides.
+_SECONDS, _MEMORY = 90.0, 3 << 30
 _MAX_FILES, _MAX_BYTES = 20, 512 << 20
 
 

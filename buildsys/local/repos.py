@@ -22,6 +22,8 @@ from buildsys.local.sandbox import Sandbox, remove_tree
 from mbs.final import SOURCE, BuiltRpm, content, final_documents
 from mbs.modulemd import StreamV2, dump, parse_stream
 
+#: Bytes of what is kept about the packages of one module: they are read while a worker waits.
+_MAX_FACTS = 512 << 20
 _REPOSITORIES = ("repo", "source", "host")
 
 
@@ -50,15 +52,17 @@ def finish(
     :param sandbox: for its limits and user.
     :returns: arch -> final document, and ``src``.
     :raises BuildSystemError: ``not_tagged`` when there are components and none of them is; ``rpm_twice``,
-        ``build_altered``; also when a tool fails.
+        ``build_altered``, ``module_too_large``; also when a tool fails.
     """
     tagged = set(folder.nvrs("final"))
-    packages = {
-        path: package.slim()
-        for nvr in nvrs
-        if nvr in tagged
-        for path, package in folder.packages("final", nvr)
-    }
+    held_nvrs = [nvr for nvr in nvrs if nvr in tagged]
+    if folder.facts_size(held_nvrs) > _MAX_FACTS:
+        raise BuildSystemError(
+            f"The packages of {module.nsvc} have too many dependencies and files together.",
+            code="module_too_large",
+            hint="Spread its components over several modules.",
+        )
+    packages = dict(each for nvr in held_nvrs for each in folder.packages("final", nvr, slim=True))
     if nvrs and not packages:
         raise BuildSystemError(
             f"{module.nsvc} holds no build.", code="not_tagged", hint="Tag its components first."

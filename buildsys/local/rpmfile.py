@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,9 @@ from mbs.errors import MBSError
 #: Seconds for the headers, and bytes that are read for the digests in a second, on a slow disk.
 _SECONDS, _SPEED = 60, 20 << 20
 _BOUNDS = Bounds(memory=1 << 30, output=96 << 20)
+
+#: What a package may have many of.
+_LISTS = ("provides", "requires", "conflicts", "files")
 
 
 class BadPackage(MBSError):
@@ -148,14 +151,24 @@ def read_package(path: Path) -> Package:
     return read_packages([path])[0]
 
 
-def write_facts(path: Path, packages: Iterable[Package]) -> None:
-    """Keep what was read of the packages of one build."""
-    write_atomically(path, json.dumps([package.as_dict() for package in packages]))
+def write_facts(path: Path, packages: Sequence[Package]) -> None:
+    """Keep what was read of the packages of one build.
 
-
-def read_facts(path: Path) -> list[Package]:
-    """Return what :func:`write_facts` kept.
-
-    :raises FileNotFoundError: nothing was kept.
+    The first line holds all of them without dependencies and files; a line for each follows with these.
     """
-    return [Package.from_dict(facts) for facts in json.loads(path.read_bytes())]
+    slim = [package.slim().as_dict() for package in packages]
+    full = ({name: package.as_dict()[name] for name in _LISTS} for package in packages)
+    write_atomically(path, "\n".join(map(json.dumps, (slim, *full))) + "\n")
+
+
+def read_facts(path: Path) -> Iterator[Package]:
+    """Yield what :func:`write_facts` kept: one package is in memory at a time."""
+    with path.open("rb") as file:
+        for facts, line in zip(json.loads(file.readline()), file, strict=True):
+            yield Package.from_dict(facts | json.loads(line))
+
+
+def read_slim(path: Path) -> list[Package]:
+    """Return what :func:`write_facts` kept, without dependencies and files."""
+    with path.open("rb") as file:
+        return [Package.from_dict(facts) for facts in json.loads(file.readline())]
