@@ -43,6 +43,8 @@ def missing(requires: Sequence[Dependency], packages: Iterable[Package]) -> list
     :raises BuildSystemError: ``requirements_refused``, when libsolv cannot judge within its bounds.
     """
     needed = list(dict.fromkeys(requires))
+    if not needed:
+        return []
     names = {name for need in needed for name in names_in(need)}
     provided = [offer for found in host.provides(names).values() for offer in found]
     # Of a mere command the host tells no version: then any version will have to do.

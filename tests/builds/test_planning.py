@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -15,12 +16,14 @@ from builds.api import schema
 from builds.models import ModuleBuild
 from builds.services import reuse
 from builds.services.planning import plan
-from builds.services.submission import SubmissionRequest
+from builds.services.submission import SubmissionRequest, sources
+from buildsys.base import Capabilities
 from mbs.errors import Unprocessable
 from mbs.states import BuildState, ComponentState
 from tests.api.openapi import closed
 from tests.builds.conftest import Forge, document, everything, submitted
 from tests.factories import base_module
+from tests.gitrepos import commit, package_files
 
 TWO = {"alpha": "buildorder: 1", "beta": "buildorder: 2"}
 
@@ -128,6 +131,26 @@ def test_each_component_says_whether_it_is_reused_and_why(forge: Forge, sent: li
         new,
     )
     assert found["builds"][0]["critical_path"]["packages"] == ["module-build-macros", "beta"]
+
+
+def test_a_release_without_dist_is_told_or_refused(
+    forge: Forge, monkeypatch: pytest.MonkeyPatch, sent: list[int]
+) -> None:
+    text = str(package_files("alpha")["alpha.spec"])
+    assert "%{?dist}" in text
+    commit(forge.folder / "rpms" / "alpha", {"alpha.spec": text.replace("%{?dist}", "")})
+    scmurl = forge.module("tiny", document(TWO))
+    (warning,) = planned(scmurl=scmurl)["warnings"]
+    assert warning["component"] == "alpha"
+    assert "Write 'Release: 1%{?dist}'" in warning["message"]
+
+    local = SimpleNamespace(capabilities=Capabilities(needs_dist=True))
+    monkeypatch.setattr(sources, "build_system", lambda: local)
+    with pytest.raises(Unprocessable) as caught:
+        submitted(scmurl=scmurl)
+    (problem,) = caught.value.problems
+    assert (problem.component, problem.code) == ("alpha", "no_dist_tag")
+    assert not ModuleBuild.objects.exclude(name="platform").exists()
 
 
 def test_when_all_is_reused_nothing_is_built(forge: Forge, sent: list[int]) -> None:
