@@ -9,9 +9,12 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
-from mbs.modulemd import RpmComponent, StreamV2
+from mbs.errors import Unprocessable
+from mbs.modulemd import StreamV2
 
 SOURCE = "src"
+#: RPMs that a final document may list, and characters of all different licenses together.
+MAX_RPMS, MAX_LICENSES = 50_000, 1 << 20
 _DEBUG = ("-debuginfo", "-debugsource")
 #: Architecture of a module -> those whose RPMs its systems can install beside their own.
 MULTILIB = {
@@ -61,7 +64,18 @@ def final_documents(
 
     :param document: the expanded one; it is not changed.
     :param rpms: all that the module's components built, of all architectures.
+    :raises Unprocessable: ``module_too_large``, when they are more than any document should list.
     """
+    if (
+        len(rpms) > MAX_RPMS
+        or sum(len(license_) for license_ in {rpm.license for rpm in rpms}) > MAX_LICENSES
+    ):
+        raise Unprocessable(
+            f"The components of the module built {len(rpms)} RPMs. At most {MAX_RPMS} can be listed, with "
+            f"{MAX_LICENSES} characters of different licenses.",
+            code="module_too_large",
+            hint="Spread its components over several modules.",
+        )
     return {arch: _final(document, rpms, arch) for arch in (*arches, SOURCE)}
 
 
@@ -76,7 +90,8 @@ def content(document: StreamV2, rpms: Sequence[BuiltRpm], arch: str) -> list[Bui
         arches = {rpm.arch for rpm in rpms} - {SOURCE, "noarch"} or {"noarch"}
         chosen = {rpm for each in arches for rpm in content(document, rpms, each) if rpm.arch == SOURCE}
         return sorted(chosen, key=lambda rpm: rpm.nevra)
-    binary = [rpm for rpm in rpms if rpm.arch != SOURCE and _belongs(document, rpm, arch)]
+    belongs = _Rules(document, arch).belongs
+    binary = [rpm for rpm in rpms if rpm.arch != SOURCE and belongs(rpm)]
     main = [rpm for rpm in binary if not rpm.debugged]
     names, sources = {rpm.name for rpm in main}, {rpm.source for rpm in main}
     built = {rpm.name for rpm in rpms}
@@ -89,29 +104,35 @@ def content(document: StreamV2, rpms: Sequence[BuiltRpm], arch: str) -> list[Bui
     return sorted({*main, *debugging, *source_rpms}, key=lambda rpm: rpm.nevra)
 
 
-def _belongs(document: StreamV2, rpm: BuiltRpm, arch: str) -> bool:
-    component = _component(document, rpm.source)
-    if rpm.name in document.filter_rpms or not _builds(document, rpm.source):
-        return False
-    if component and (component.buildonly or (component.arches and arch not in component.arches)):
-        return False
-    if arch in rpm.excludearch or (rpm.exclusivearch and not rpm.exclusivearch & {arch, "noarch"}):
-        return False
-    if rpm.arch in MULTILIB.get(arch, ()):
-        return component is not None and arch in component.multilib
-    return rpm.arch in (arch, "noarch")
+class _Rules:
+    """What a document says of RPMs, prepared for many of them.
 
+    :param arch: architecture of the module.
+    """
 
-def _builds(document: StreamV2, source: str) -> bool:
-    """Whether a source package is one of the module's; a whitelist takes the place of the components."""
-    if document.buildopts.rpm_whitelist:
-        return source in document.buildopts.rpm_whitelist
-    included = document.mbs.get("rpms")
-    return _component(document, source) is not None or (isinstance(included, dict) and source in included)
+    def __init__(self, document: StreamV2, arch: str) -> None:
+        self._arch = arch
+        self._filtered = frozenset(document.filter_rpms)
+        # Of two components with the same name the first counts.
+        self._components = {each.name: each for each in reversed(document.rpm_components.values())}
+        included = document.mbs.get("rpms")
+        # A whitelist takes the place of the components.
+        self._sources = frozenset(document.buildopts.rpm_whitelist) or frozenset(
+            (*self._components, *(included if isinstance(included, dict) else ()))
+        )
 
-
-def _component(document: StreamV2, name: str) -> RpmComponent | None:
-    return next((each for each in document.rpm_components.values() if each.name == name), None)
+    def belongs(self, rpm: BuiltRpm) -> bool:
+        """Whether a binary RPM is one of the module's."""
+        arch, component = self._arch, self._components.get(rpm.source)
+        if rpm.name in self._filtered or rpm.source not in self._sources:
+            return False
+        if component and (component.buildonly or (component.arches and arch not in component.arches)):
+            return False
+        if arch in rpm.excludearch or (rpm.exclusivearch and not rpm.exclusivearch & {arch, "noarch"}):
+            return False
+        if rpm.arch in MULTILIB.get(arch, ()):
+            return component is not None and arch in component.multilib
+        return rpm.arch in (arch, "noarch")
 
 
 def _final(document: StreamV2, rpms: Sequence[BuiltRpm], arch: str) -> StreamV2:

@@ -19,7 +19,7 @@ from buildsys.local.requirements import names_in
 from buildsys.local.rpmfile import Dependency, Package
 from buildsys.local.sandbox import BoundedLog, Sandbox, Stopped, remove_tree
 
-#: Of one module. 1,000 packages of Fedora require some 5,000 different things.
+#: Different requirements of one module, and provides of its host package.
 _MAX_NEEDS, _MAX_OFFERS = 50_000, 20_000
 _SECONDS = 60.0
 _EVR = re.compile(r"[A-Za-z0-9_.+~^:-]{1,255}")

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 _LEAD, _MAGIC, _HEADER_MAGIC = 96, b"\xed\xab\xee\xdb", b"\x8e\xad\xe8\x01"
 _MAX_ENTRIES, _MAX_STORE = 4096, 32 << 20
-#: Of one package. rpm's own limits are far above what any package of Fedora has.
+#: Of one package: provides, requirements or conflicts, and files.
 MAX_DEPENDENCIES, MAX_FILES = 10_000, 200_000
 _MAX_FOLDERS, _MAX_ARCHES = 100_000, 100
 #: Characters of one value.
@@ -199,7 +199,7 @@ def _facts(header: Header, budget: Budget) -> dict[str, Any]:
         "version": version,
         "release": release,
         "arch": arch,
-        "license": header.text(_LICENSE, _MAX_LICENSE, "license"),
+        "license": budget.take(header.text(_LICENSE, _MAX_LICENSE, "license")),
         "sourcerpm": sourcerpm,
         "modularitylabel": header.text(_MODULARITYLABEL, _MAX_LABEL, "modularity label"),
         "provides": header.dependencies(_PROVIDES, "provides", budget),

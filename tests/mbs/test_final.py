@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from mbs.errors import Unprocessable
 from mbs.final import BuiltRpm, final_documents
 from mbs.modulemd import Buildopts, Profile, RpmComponent, StreamV2
 
@@ -137,3 +140,17 @@ def test_the_final_document_keeps_what_users_see_and_drops_what_is_internal() ->
     assert (result.artifact_rpms, result.content_licenses) == (["foo-0:1-2.x86_64"], ["of foo"])
     assert doc.mbs == {"commit": "x"}
     assert doc.rpm_components["foo"].repository
+
+
+@pytest.mark.parametrize(
+    "rpms",
+    [
+        [BuiltRpm(f"one-{number}", 0, "1", "1", "noarch", "one") for number in range(50_001)],
+        [BuiltRpm(f"one-{number}", 0, "1", "1", "noarch", "one", f"{number:08000}") for number in range(140)],
+    ],
+    ids=["many", "long licenses"],
+)
+def test_a_module_of_too_many_rpms_is_refused(rpms: list[BuiltRpm]) -> None:
+    with pytest.raises(Unprocessable) as caught:
+        final_documents(StreamV2(), rpms, ["x86_64"])
+    assert caught.value.code == "module_too_large"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from builds import dispatch
 from builds.models import ModuleBuild, Wait
+from builds.services.systems import as_module
 from mbs.states import BuildState, ComponentState
 from tests.buildsys.packages import spec
 from tests.gitrepos import make_repo, url
@@ -22,7 +23,8 @@ def make_local(folder: Path, package: str) -> ModuleBuild:
     """A module build with one component, in a git repository of its own."""
     build = make_build([package])
     repository = folder / package
-    commit = make_repo(repository, {f"{package}.spec": spec(package, build=BUILD)})
+    text = spec(package, build=BUILD, of=as_module(build))
+    commit = make_repo(repository, {f"{package}.spec": text})
     build.component_builds.update(scmurl=url(repository), ref=commit)
     return build
 
