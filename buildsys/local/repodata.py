@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,19 +50,23 @@ def create_repository(folder: Path, scratch: Path, sandbox: Sandbox, modules: st
         remove_tree(scratch)
 
 
-def check_readable(folder: Path, scratch: Path, sandbox: Sandbox) -> None:
+def check_readable(folder: Path, scratch: Path, sandbox: Sandbox, stop: Callable[[], str] = str) -> None:
     """Have createrepo_c read all RPMs of a folder; nothing is kept of it.
 
     :param scratch: see :func:`create_repository`; ``sandbox`` likewise.
+    :param stop: see ``Sandbox.run``.
+    :raises Stopped: with the reason that ``stop`` had.
     :raises BuildSystemError: ``repository_failed``.
     """
     try:
-        _make(folder, scratch, sandbox)
+        _make(folder, scratch, sandbox, stop=stop)
     finally:
         remove_tree(scratch)
 
 
-def _make(folder: Path, scratch: Path, sandbox: Sandbox, modules: str = "") -> Path:
+def _make(
+    folder: Path, scratch: Path, sandbox: Sandbox, modules: str = "", stop: Callable[[], str] = str
+) -> Path:
     """Run the tools, and return the folder in which they left ``repodata``."""
     documents = scratch / "modules"
     documents.mkdir(parents=True)
@@ -76,15 +81,17 @@ def _make(folder: Path, scratch: Path, sandbox: Sandbox, modules: str = "") -> P
         limits=replace(sandbox.limits, seconds=_SECONDS, memory_bytes=_MEMORY, log_bytes=1 << 20),
     )
     inside.prepare()
-    _run(inside, scratch / "log", sum(1 for _ in folder.glob("*.rpm")))
+    _run(inside, scratch / "log", sum(1 for _ in folder.glob("*.rpm")), stop)
     return inside.work
 
 
-def _run(sandbox: Sandbox, log_path: Path, count: int) -> None:
+def _run(sandbox: Sandbox, log_path: Path, count: int, stop: Callable[[], str]) -> None:
     with BoundedLog(log_path, sandbox.limits.log_bytes) as log:
         try:
-            code = sandbox.run(["/bin/sh", "-e", "-c", _SCRIPT, "createrepo", str(count)], log)
+            code = sandbox.run(["/bin/sh", "-e", "-c", _SCRIPT, "createrepo", str(count)], log, stop=stop)
         except Stopped as error:
+            if stop():
+                raise
             raise _failed(str(error)) from None
         if code:
             said = " / ".join(line.strip() for line in log.recent()[-5:] if line.strip())

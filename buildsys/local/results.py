@@ -20,8 +20,10 @@ from buildsys.local.sandbox import remove_tree
 from mbs.modulemd import parse_stream
 
 _MAX_RESULTS, _MAX_ENTRIES, _DEEPEST = 10_000, 200_000, 8
-#: Apparent size of the RPMs of one component: digests are taken of them.
-_MAX_BYTES = 16 << 30
+#: Apparent size of the RPMs of one component: digests are taken of them while a worker waits.
+_MAX_BYTES = 8 << 30
+#: A file of this size or more takes up at least a quarter of it on the disk, compressed by the disk or not.
+_MAY_BE_SPARSE = 64 << 20
 
 
 class BuildFailed(Exception):
@@ -38,12 +40,17 @@ def collect(source: Path, target: Path) -> list[Package]:
     remove_tree(target)
     target.mkdir()
     found = sorted(_rpms(source))
-    size = sum(path.lstat().st_size for path in found)
+    states = [path.lstat() for path in found]
+    size = sum(state.st_size for state in states)
     if len(found) > _MAX_RESULTS or size > _MAX_BYTES:
         raise BuildFailed(
             f"The build made too much: {len(found)} packages of {size} bytes. "
             f"At most {_MAX_RESULTS} packages and {_MAX_BYTES} bytes are kept."
         )
+    if any(
+        state.st_size >= _MAY_BE_SPARSE and state.st_blocks * 512 < state.st_size // 4 for state in states
+    ):
+        raise BuildFailed("The build made a sparse file, which no package is.")
     moved = []
     for number, path in enumerate(found):
         moved.append(target / f"{number:06}.rpm")

@@ -22,8 +22,8 @@ from typing import Any, BinaryIO
 
 _LEAD, _MAGIC, _HEADER_MAGIC = 96, b"\xed\xab\xee\xdb", b"\x8e\xad\xe8\x01"
 _MAX_ENTRIES, _MAX_STORE = 4096, 32 << 20
-#: Of one package: provides, requirements or conflicts, and files.
-MAX_DEPENDENCIES, MAX_FILES = 10_000, 200_000
+#: Of one package. Kernels provide their symbols, which are tens of thousands.
+MAX_PROVIDES, MAX_DEPENDENCIES, MAX_FILES = 50_000, 10_000, 200_000
 _MAX_FOLDERS, _MAX_ARCHES = 100_000, 100
 #: Characters of one value.
 MAX_DEPENDENCY, _MAX_PATH, _MAX_LICENSE, _MAX_LABEL = 2000, 4096, 8192, 1024
@@ -117,11 +117,13 @@ class Header:
     def arches(self, tag: int) -> list[str]:
         return [_safe(arch) for arch in self.strings(tag, _MAX_ARCHES, "architectures")]
 
-    def dependencies(self, tags: tuple[int, int, int], what: str, budget: Budget) -> list[list[str]]:
+    def dependencies(
+        self, tags: tuple[int, int, int], what: str, budget: Budget, most: int = MAX_DEPENDENCIES
+    ) -> list[list[str]]:
         """``[name, operator, evr]`` of each, without those on features of rpm itself."""
-        names = self.strings(tags[0], MAX_DEPENDENCIES, what)
-        flags = self.numbers(tags[1], MAX_DEPENDENCIES, what)
-        versions = self.strings(tags[2], MAX_DEPENDENCIES, what)
+        names = self.strings(tags[0], most, what)
+        flags = self.numbers(tags[1], most, what)
+        versions = self.strings(tags[2], most, what)
         found = []
         for name, flag, version in zip(names, flags, versions, strict=False):
             if flag & _RPMLIB or name.startswith("rpmlib("):
@@ -202,7 +204,7 @@ def _facts(header: Header, budget: Budget) -> dict[str, Any]:
         "license": budget.take(header.text(_LICENSE, _MAX_LICENSE, "license")),
         "sourcerpm": sourcerpm,
         "modularitylabel": header.text(_MODULARITYLABEL, _MAX_LABEL, "modularity label"),
-        "provides": header.dependencies(_PROVIDES, "provides", budget),
+        "provides": header.dependencies(_PROVIDES, "provides", budget, MAX_PROVIDES),
         "requires": header.dependencies(_REQUIRES, "requirements", budget),
         "conflicts": header.dependencies(_CONFLICTS, "conflicts", budget),
         "files": header.files(budget),

@@ -139,7 +139,7 @@ class Run:
         folder = self.task.path / "built"
         (self.task.path / "srpm" / source.filename).rename(folder / source.filename)
         try:
-            check_readable(folder, self.task.path / "check", self.sandbox)
+            check_readable(folder, self.task.path / "check", self.sandbox, self.stop)
         except BuildSystemError as error:
             raise BuildFailed(error.message) from None
         write_facts(self.task.path / FACTS, [*built, source])
