@@ -40,8 +40,8 @@ ELFDEPS = Path("/usr/lib/rpm/elfdeps")
 _DATABASES = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
 _DATABASE_FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
 
-#: Folders of which a requirement may name a file: those that builds see. Anything else of the host is not
-#: told, not even whether it exists.
+#: Folders of which a requirement may name a file: those that builds see. For other files of the host the
+#: answer does not depend on whether they exist.
 _SHOWN = tuple(f"/{name}/" for name in SHOWN)
 _LONGEST = 1024
 

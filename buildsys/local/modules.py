@@ -33,7 +33,7 @@ from buildsys.local.rpmfile import Package, read_facts, read_packages, read_slim
 from buildsys.local.sandbox import remove_tree
 from mbs.macros import PACKAGE
 
-#: In the folder of a submission, and (not shown to anybody) in that of a tagged build: see ``write_facts``.
+#: In the folder of a submission, and (hidden) in that of a tagged build: see ``write_facts``.
 FACTS, _FACTS = "packages.json", ".packages.json"
 _NVR = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_.+~^-]*")
 

@@ -52,7 +52,7 @@ def missing(requires: Sequence[Dependency], packages: Iterable[Package]) -> list
     provided += [
         Dependency(need.name, "=", need.evr) for need in needed if need.operator and need.name in unversioned
     ]
-    items = [*_relevant(packages, names), ["host", "0-0", [_told(offer) for offer in provided]]]
+    items = [*_relevant(packages, names), ["host", "0-0", [_triple(offer) for offer in provided]]]
     met = _judge(items, needed)
     return [str(need) for need in needed if need not in met]
 
@@ -82,14 +82,14 @@ def _usable(dependency: Dependency) -> bool:
     return deepest <= _DEEPEST
 
 
-def _told(dependency: Dependency) -> list[str]:
+def _triple(dependency: Dependency) -> list[str]:
     return [dependency.name, dependency.operator, dependency.evr]
 
 
 def _relevant(packages: Iterable[Package], names: Collection[str]) -> Iterable[list[object]]:
     """The packages that provide one of the names, with those of their provides and files only."""
     for package in packages:
-        provides = [_told(each) for each in package.provides if each.name in names]
+        provides = [_triple(each) for each in package.provides if each.name in names]
         provides += [[file, "", ""] for file in package.files if file in names]
         if provides:
             yield [package.name, package.evr, provides]
@@ -104,7 +104,7 @@ def _judge(items: Sequence[object], wishes: Sequence[Dependency]) -> set[Depende
     assert found is not None
     assert found.origin is not None
     argv = [sys.executable, "-S", "-s", "-P", "-B", str(_CHILD)]
-    question = {"items": items, "wishes": [_told(wish) for wish in usable]}
+    question = {"items": items, "wishes": [_triple(wish) for wish in usable]}
     env = {"PYTHONPATH": str(Path(found.origin).parents[1]), "PYTHONUTF8": "1"}
     try:
         said = run(argv, stdin=json.dumps(question).encode(), bounds=_BOUNDS, env=env)

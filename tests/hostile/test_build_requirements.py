@@ -69,7 +69,7 @@ def test_ten_thousand_requirements_are_judged(started: list[list[str]]) -> None:
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "/root", "/usr/../etc/passwd", "/usr/bin/../../etc/passwd", "/"]
 )
-def test_files_that_builds_do_not_see_are_not_told_of(path: str) -> None:
+def test_files_that_builds_do_not_see_are_never_provided(path: str) -> None:
     assert Path(path).exists()
     assert host.provides([path]) == {path: ()}
 
@@ -90,7 +90,7 @@ def test_a_path_is_no_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     ],
     ids=["requirement", "what a package provides", "unbalanced"],
 )
-def test_nested_rich_dependencies_harm_nobody(program: str) -> None:
+def test_nested_rich_dependencies_do_not_crash_the_service(program: str) -> None:
     setup = (
         "from buildsys.local.requirements import missing\n"
         "from buildsys.local.rpmfile import Dependency as D\n"

@@ -23,7 +23,7 @@ def digests(folder: Path) -> set[str]:
     return {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.rpm")}
 
 
-def test_a_reused_build_is_that_of_its_submission_whoever_else_built_its_nvr(bench: Bench) -> None:
+def test_a_reused_build_is_that_of_its_submission_even_if_another_module_built_its_nvr(bench: Bench) -> None:
     nvr = bench.complete(bench.job(2, "one", spec("one")))
     # Everything that a stranger can choose is the same, and the module's folder comes first by name.
     stranger = Bench(bench.root, module=module(id=8, tag="module-aaa-1-1-1"))

@@ -168,7 +168,7 @@ def test_links_and_pipes_among_the_packages_are_passed_over(bench: Bench) -> Non
     ]
 
 
-def test_results_belong_to_nobody_special(bench: Bench) -> None:
+def test_no_result_keeps_set_uid_bits(bench: Bench) -> None:
     script = "chmod 4755 /builddir/rpms/left.rpm"
     status = bench.build(
         bench.job(2, "one", spec("one", build=leaving(rpm({rpms.NAME: "one-left"})) + script))
