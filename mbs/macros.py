@@ -5,8 +5,11 @@ Contract: ``koji.md``, "What a module build leaves in Koji", point 2.
 
 from __future__ import annotations
 
+import base64
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from typing import Any, Protocol
 
 from mbs.modulemd import parse_stream
@@ -16,30 +19,32 @@ VERSION = "0.1"
 MACROS_FILE = "/etc/rpm/macros.zz-modules"
 
 #: What means nothing more to rpm's spec parser; not all that is in here is a name.
-_PLAIN = re.compile(r"[^\s%]+( = [^\s%]+)?")
+_PLAIN = re.compile(r"[A-Za-z0-9_.+~^:-]+( = [A-Za-z0-9_.+~^:-]+)?")
 _UNWANTED = ("filtered_rpms", "ursine_rpms")
+#: Unicode categories: control characters, line and paragraph separators, surrogates.
+_UNPRINTABLE = frozenset({"Cc", "Zl", "Zp", "Cs"})
 # A version begins with a digit, which tells a build of "perl" from the package "perl-Test-Simple".
 _NEVR = re.compile(r"(?P<name>.+)-(?P<evr>(?:\d+:)?\d[^-:]*-[^-:]+)")
 _ARCH = re.compile(r"\.(noarch|src|x86_64|i[3-6]86|aarch64|armv7hl|ppc64|ppc64le|s390x|riscv64)")
 
-# Each line of the macros file has a bar in front, so that rpm's spec parser never sees a line of the author's
-# that begins with "%if" or "%files".
+# The macros file travels encoded, so that rpm's spec parser sees nothing of what an author wrote. What it does
+# see is expanded once, but for the body of %global: once where it is defined, once where it is used.
 _SPEC = """\
 %global modularitylabel {label}
 Name:           {package}
 Version:        {package_version}
 Release:        1.{disttag}
-Summary:        Macros for building the module {name}:{stream}
+Summary:        Macros for building the module {nsv}
 License:        MIT
 BuildArch:      noarch
 {conflicts}
 %description
 Sets the dist tag, the modularity label and the author's macros while the packages
-of the module {name}:{stream} are built. It belongs into buildroots only.
+of the module {nsv} are built. It belongs into buildroots only.
 
 %install
 mkdir -p %{{buildroot}}/etc/rpm
-sed 's/^|//' > %{{buildroot}}{file} <<'END'
+base64 -d > %{{buildroot}}{file} <<'END'
 {macros}
 END
 
@@ -80,15 +85,17 @@ def macros(
     :param disttag: without leading dot, e.g. ``module+el8+12+0a1b2c3d``.
     :param author_macros: ``buildopts.rpms.macros`` of the document, as written.
     """
-    lines = [
-        f"%dist .{disttag}",
-        f"%modularitylabel {_literal(f'{name}:{stream}:{version}:{context}')}",
-        "%_module_build 1",
-        f"%_module_name {_literal(name)}",
-        f"%_module_stream {_literal(stream)}",
-        f"%_module_version {_literal(version)}",
-        f"%_module_context {_literal(context)}",
-    ]
+    label = f"{name}:{stream}:{version}:{context}"
+    values = {
+        "modularitylabel": label,
+        "_module_build": "1",
+        "_module_name": name,
+        "_module_stream": stream,
+        "_module_version": version,
+        "_module_context": context,
+    }
+    lines = [f"%dist .{disttag}"]
+    lines += [f"%{key} {literal(value, Place.MACRO)}" for key, value in values.items()]
     if author_macros.strip():
         lines += ["", "# The author's macros:", author_macros.strip("\n")]
     return "\n".join(lines)
@@ -108,7 +115,7 @@ def spec(
 
     :param content: of the macros file; it arrives there as it is, whatever it holds.
     :param conflicts: RPMs (NEVRA or name) that must stay out of the buildroot.
-    :raises ValueError: when the dist tag or a conflict could not stand in a spec file.
+    :raises ValueError: when a name, the dist tag or a conflict could not stand in a spec file.
     """
     wanted = sorted({conflict(rpm) for rpm in conflicts})
     for text in (disttag, *wanted):
@@ -118,12 +125,11 @@ def spec(
         package=PACKAGE,
         package_version=VERSION,
         disttag=disttag,
-        label=_literal(f"{name}:{stream}:{version}:{context}"),
-        name=_literal(name),
-        stream=_literal(stream),
+        label=literal(f"{name}:{stream}:{version}:{context}", Place.GLOBAL),
+        nsv=literal(f"{name}:{stream}", Place.LINE),
         conflicts="".join(f"Conflicts:      {rpm}\n" for rpm in wanted),
         file=MACROS_FILE,
-        macros="\n".join("|" + line.replace("%", "%%") for line in content.splitlines()),
+        macros=base64.encodebytes(f"{content}\n".encode()).decode("ascii").rstrip("\n"),
     )
 
 
@@ -165,6 +171,34 @@ def unwanted(notes: Mapping[str, Any]) -> set[str]:
     return {rpm for each in lists if isinstance(each, list) for rpm in each if isinstance(rpm, str)}
 
 
-def _literal(text: str) -> str:
-    """Text that a macro is to expand to as it is."""
-    return " ".join(text.replace("%", "%%").split())
+class Place(Enum):
+    """Where a literal text stands, which decides how often rpm expands it and what a backslash does there."""
+
+    #: a tag or another line of a spec file: expanded once
+    LINE = 1
+    #: the body of a macro in a macros file: expanded once, when it is used; backslashes escape
+    MACRO = 2
+    #: the body of ``%global``: expanded when it is defined, and again when it is used; backslashes escape
+    GLOBAL = 3
+
+
+def literal(text: str, place: Place) -> str:
+    """Return what rpm reads back as ``text``, whatever it holds, without running or expanding any of it.
+
+    :raises ValueError: for control characters and lone surrogates, which no line of rpm's files can hold.
+    """
+    if not text.isprintable() and any(unicodedata.category(letter) in _UNPRINTABLE for letter in text):
+        raise ValueError(f"{text!r:.100} holds a character that cannot stand in a line")
+    doublings = 2 if place is Place.GLOBAL else 1
+    escaped = text.replace("%", "%" * 2**doublings)
+    # A macro that expands to nothing: it ends with the last expansion.
+    nothing = "%" * 2 ** (doublings - 1) + "{nil}"
+    if place is Place.LINE:
+        # A backslash makes rpm overlook the next character when it counts braces, or join two lines.
+        return re.sub(r"\\(?=%|$)", lambda _: "\\" + nothing, escaped)
+    escaped = escaped.replace("\\", "\\\\")
+    # Blanks around a body are trimmed, a brace in front makes a body of another form, no body at all is an
+    # error, and a backslash at the end joins the next line, escaped or not.
+    head = nothing if not text or text[0] in " {" or text[0].isspace() else ""
+    tail = nothing if text and (text[-1].isspace() or text[-1] == "\\") else ""
+    return head + escaped + tail

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from mbs.names import REF
 from scm.errors import ScmError
 from scm.folder import LockedFolder
 from scm.options import ScmOptions
 from scm.process import GitFailed, GitOutputTooLarge, GitRunner, GitTimeout
-from scm.urls import is_ref, parse_repository
+from scm.urls import parse_repository
 
 _FULL = re.compile(r"[0-9a-f]{40}")
 _ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
@@ -114,7 +115,7 @@ class Repository(AbstractContextManager["Repository"]):
 
         :raises ScmError: ``ref_unknown``, ``repository_unreachable``, ``repository_too_large``.
         """
-        if not is_ref(ref):
+        if not REF.fits(ref):
             raise self._unknown(ref, "nothing: it can be no ref")
         if _FULL.fullmatch(ref):
             return self._commit(ref)
@@ -155,7 +156,7 @@ class Repository(AbstractContextManager["Repository"]):
         :raises ScmError: ``ref_unknown`` when there is no such branch.
         """
         name = f"refs/heads/{branch}"
-        head = self._list(name).get(name) if is_ref(branch) else None
+        head = self._list(name).get(name) if REF.fits(branch) else None
         if head is None:
             raise self._unknown(branch, f"branch {name}")
         if head == commit:

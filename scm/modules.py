@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from mbs import names
 from mbs.errors import InvalidInput
 from scm.errors import ScmError
 from scm.git import Repository, Snapshot
 from scm.options import ScmOptions
-from scm.urls import ScmUrl, check_scmurl, is_ref
+from scm.urls import ScmUrl, check_scmurl
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def fetch_modulemd(scmurl: str, branch: str, options: ScmOptions) -> ModuleSourc
         ``no_modulemd``, ...
     """
     url = check_scmurl(scmurl, options.allowed_prefixes, allow_custom=options.allow_custom)
-    if branch and not is_ref(branch):
+    if branch and not names.REF.fits(branch):
         raise InvalidInput(f"{branch[:100]!r} cannot be the name of a branch.", code="branch_invalid")
     with Repository(url.repository, options) as repository:
         commit = repository.resolve(url.revision)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from mbs import names
 from mbs.errors import ConfigurationError, Forbidden, InvalidInput
 
 #: Scheme of an scm url -> the transport that git knows.
@@ -37,27 +38,12 @@ _AUTHORITY = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
 _PRINTABLE = re.compile(r"[!-\[\]-~]+")  # ASCII without space, control characters and backslash
-_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@=,!%&()-]*")
 _USERINFO = re.compile(r"//[^/?#]*@")
 
 
 def shown(text: str) -> str:
     """A url as it may stand in a message: of bounded length, without a password."""
     return _USERINFO.sub("//***@", text[:200] + ("..." if len(text) > 200 else ""))
-
-
-def is_ref(text: str) -> bool:
-    """Whether ``text`` can name a branch, a tag or a commit.
-
-    Narrower than ``git check-ref-format``: no patterns, no revision arithmetic, and nothing that a
-    program could take for an option.
-    """
-    return (
-        len(text) <= 255
-        and _REF.fullmatch(text) is not None
-        and not any(bad in text for bad in ("..", "//", "/.", "@{"))
-        and not text.endswith(("/", ".", ".lock"))
-    )
 
 
 def _is_path(path: str) -> bool:
@@ -224,7 +210,7 @@ class ScmUrl:
         _check_repository(address)
         if not hash_sign or not revision:
             raise ValueError("it names no revision after '#'")
-        if not is_ref(revision):
+        if not names.REF.fits(revision):
             raise ValueError("its revision is no name of a branch, tag or commit")
         modpath = modpath.rstrip("/")
         if modpath and not (_PRINTABLE.fullmatch(modpath) and _is_modpath(modpath)):

@@ -16,7 +16,7 @@ from mbs import modulemd
 from mbs.contexts import contexts, stream_version
 from mbs.errors import Unprocessable
 from mbs.expansion.memory import DEFAULT_CONTEXT
-from mbs.modulemd import StreamV2
+from mbs.modulemd import StreamV2, check_names
 from mbs.modulemd.parsing import parse_streams
 from mbs.states import BuildState
 
@@ -28,7 +28,8 @@ def import_module(text: str, *, scmurl: str = "", commit: str = "") -> tuple[Mod
 
     :param text: of its modulemd document; it needs a name, a stream and a version.
     :return: the module, and what was done, for people.
-    :raises Unprocessable: the document is invalid, or requires what is not there.
+    :raises Unprocessable: the document is invalid, holds a name or a note (``xmd``) that a submission could
+        not have, or requires what is not there.
     """
     streams = parse_streams(text, strict=False)
     if len(streams) > 1:
@@ -61,24 +62,14 @@ def _check(document: StreamV2) -> None:
             code="incomplete_nsvc",
             hint="An imported module needs data.name, data.stream and data.version.",
         )
+    check_names([document])
     marking = document.mbs.get("disttag_marking", "")
-    if not isinstance(marking, str) or "-" in marking:
-        raise Unprocessable(
-            f"data.xmd.mbs.disttag_marking is {str(marking)[:80]!r}: it must be text without a dash.",
-            code="invalid_disttag_marking",
-            hint="It becomes part of the release of RPMs, which holds no dash.",
-        )
     if document.name in settings.MBS.BASE_MODULE_NAMES and not marking and "-" in document.stream:
         raise Unprocessable(
             f"The stream of a base module becomes part of the release of RPMs: {document.stream[:80]!r} "
             "holds a dash.",
             code="dash_in_base_stream",
             hint="Set data.xmd.mbs.disttag_marking to what is to stand there instead.",
-        )
-    streams = document.mbs.get("virtual_streams", [])
-    if not isinstance(streams, list) or not all(isinstance(each, str) and each for each in streams):
-        raise Unprocessable(
-            "data.xmd.mbs.virtual_streams must be a list of stream names.", code="invalid_virtual_streams"
         )
     if len(document.dependencies) > 1:
         raise Unprocessable(
@@ -90,14 +81,7 @@ def _check(document: StreamV2) -> None:
 
 def _recorded(document: StreamV2) -> dict[str, dict[str, Any]]:
     """What the module was built against, as its notes say: name -> stream, version, context and more."""
-    notes = document.mbs.get("buildrequires", {})
-    if not isinstance(notes, dict) or not all(
-        isinstance(info, dict) and isinstance(info.get("stream"), str) for info in notes.values()
-    ):
-        raise Unprocessable(
-            "data.xmd.mbs.buildrequires must map names of modules to their stream, version and context.",
-            code="invalid_buildrequires",
-        )
+    notes: dict[str, dict[str, Any]] = document.mbs.get("buildrequires", {})
     written = {name for each in document.dependencies for name in each.buildrequires}
     if missing := sorted(written - notes.keys()):
         raise Unprocessable(
@@ -180,8 +164,8 @@ def _record(
         "error_hint": "",
         "owner": OWNER,
         "scmurl": scmurl or None,
-        "commit": str(notes.get("commit") or commit),
-        "koji_tag": str(notes.get("koji_tag") or "") or None,
+        "commit": notes.get("commit") or commit,
+        "koji_tag": notes.get("koji_tag") or None,
         "rebuild_strategy": "all",
         "buildrequires": notes["buildrequires"],
         "requires": requires,

@@ -5,43 +5,101 @@ Contract: ``koji.md``, "What a module build leaves in Koji", point 2.
 
 from __future__ import annotations
 
-import subprocess
+import os
+import shutil
+import stat
 import tempfile
 from pathlib import Path
 
 from buildsys.base import BuildSystemError, BuildSystemUnavailable, Job
+from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped
 
-_PATIENCE = 60
+#: Such a package holds a few KiB. A spec file is code, so it gets neither much time nor the service's files.
+_LIMITS = Limits(seconds=60, log_bytes=1 << 20, file_bytes=16 << 20, processes=256)
+_MAX_SRPM = 16 << 20
+#: ``$1`` is the name of the spec file.
+_SCRIPT = """
+mkdir srpms
+exec rpmbuild -bs --nodeps --target noarch --define "_topdir /builddir/build" \\
+    --define "_sourcedir /input" --define "_srcrpmdir /builddir/srpms" -- "/input/$1"
+"""
 
 
 def make_srpm(job: Job) -> tuple[str, bytes]:
-    """File name and content of the source RPM of a spec file that needs no sources.
+    """Return file name and content of the source RPM of a spec file that needs no sources.
+
+    rpm expands the spec file in the sandbox of local builds: whatever it holds, it reaches neither the
+    service's files and credentials nor the network.
 
     :raises BuildSystemError: ``srpm_failed`` when rpmbuild refuses the spec file.
-    :raises BuildSystemUnavailable: ``rpmbuild_missing`` when this machine has no rpmbuild.
+    :raises BuildSystemUnavailable: ``rpmbuild_missing`` when this machine has no rpmbuild, ``sandbox_failed``
+        when it cannot make a sandbox.
     """
-    with tempfile.TemporaryDirectory() as place:
-        spec = Path(place, f"{job.package}.spec")
+    if shutil.which("rpmbuild") is None:
+        raise BuildSystemUnavailable(
+            "There is no rpmbuild on this machine, which makes the source RPM of module-build-macros.",
+            code="rpmbuild_missing",
+            hint="Install rpm-build (Fedora) or rpm (Debian) where the workers run.",
+        )
+    with tempfile.TemporaryDirectory(prefix="mbs-macros-") as name:
+        place = Path(name)
+        source = place / "input"
+        source.mkdir()
+        source.chmod(0o755)
+        spec = source / f"{job.package}.spec"
         spec.write_text(job.spec, encoding="utf-8")
-        folders = [
-            word
-            for name in ("_topdir", "_sourcedir", "_srcrpmdir", "_builddir")
-            for word in ("--define", f"{name} {place}")
-        ]
-        command = ["rpmbuild", "-bs", "--nodeps", "--target", "noarch", *folders, str(spec)]
+        spec.chmod(0o644)
+        sandbox = Sandbox(place / "work", place / "root", readonly={"/input": source}, limits=_LIMITS)
+        sandbox.prepare()
+        _run(sandbox, spec.name, place / "log")
+        return _result(sandbox.work / "srpms", job.package)
+
+
+def _run(sandbox: Sandbox, spec: str, log_file: Path) -> None:
+    with BoundedLog(log_file, _LIMITS.log_bytes) as log:
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
-        except FileNotFoundError as error:
-            raise BuildSystemUnavailable(
-                "There is no rpmbuild on this machine, which makes the source RPM of module-build-macros.",
-                code="rpmbuild_missing",
-                hint="Install rpm-build (Fedora) or rpm (Debian) where the workers run.",
-            ) from error
-        made = sorted(Path(place).glob("*.src.rpm"))
-        if done.returncode or not made:
-            raise BuildSystemError(
-                f"rpmbuild made no source RPM of {job.package}: {done.stderr.strip()[-500:]}",
-                code="srpm_failed",
-                hint="Look at buildopts.rpms.macros and the names that the macros package conflicts with.",
-            )
-        return made[0].name, made[0].read_bytes()
+            code = sandbox.run(["/bin/sh", "-e", "-c", _SCRIPT, "rpmbuild", spec], log)
+            said = " ".join(line.strip() for line in log.recent() if line.strip())[-500:]
+        except Stopped as reason:
+            raise _refused(f"it was stopped, since {reason}") from reason
+    if "sandbox:" in said:
+        raise BuildSystemUnavailable(
+            f"The source RPM of module-build-macros cannot be made: {said}",
+            code="sandbox_failed",
+            hint="`mbs-manager doctor` says what this machine lacks.",
+        )
+    if code:
+        raise _refused(said or f"it ended with code {code}")
+
+
+def _result(folder: Path, package: str) -> tuple[str, bytes]:
+    """The one source RPM in a folder that rpmbuild wrote to, which may hold anything."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise _refused(f"it left no results: {error.strerror}") from error
+    try:
+        made = [name for name in os.listdir(descriptor) if name.endswith(".src.rpm")]
+        if len(made) != 1 or not made[0].startswith(f"{package}-"):
+            raise _refused(f"it made {len(made)} of them")
+        # A pipe would keep the opening waiting.
+        file = os.open(made[0], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
+        with os.fdopen(file, "rb") as opened:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise _refused("it made no file")
+            content = opened.read(_MAX_SRPM + 1)
+    except OSError as error:
+        raise _refused(f"what it made cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+    if len(content) > _MAX_SRPM:
+        raise _refused(f"it is larger than {_MAX_SRPM} bytes")
+    return made[0], content
+
+
+def _refused(why: str) -> BuildSystemError:
+    return BuildSystemError(
+        f"rpmbuild made no source RPM of module-build-macros: {why}",
+        code="srpm_failed",
+        hint="Look at the names of the module and at the RPMs that the macros package conflicts with.",
+    )

@@ -98,10 +98,11 @@ class Gathering:
     def _real_streams(self, name: str, streams: Sequence[str], wanted: Wanted) -> list[str]:
         """Base module streams, virtual ones replaced by the newest that provides them (rule 2)."""
         ready = self._ready[name]
-        real = []
+        own = {base.stream for base in ready}
+        real: dict[str, None] = {}
         for stream in streams:
-            providers = [base for base in ready if stream in base.virtual_streams]
-            if providers and all(base.stream != stream for base in ready):
+            providers = [] if stream in own else [base for base in ready if stream in base.virtual_streams]
+            if providers:
                 newest = max(providers, key=lambda base: (self._settings.number(base.stream), base.version))
                 self._trace.add(
                     "virtual_stream",
@@ -112,9 +113,8 @@ class Gathering:
                 )
                 stream = newest.stream
                 wanted.virtual.add(name)
-            if stream not in real:
-                real.append(stream)
-        return real
+            real[stream] = None
+        return list(real)
 
     def _chosen(self, name: str, streams: list[str], wanted: Wanted) -> list[str]:
         """The request's choice, where there are several."""

@@ -28,6 +28,7 @@ from mbs.modulemd.documents import (
 )
 from mbs.modulemd.dumping import dump, dump_all
 from mbs.modulemd.errors import ModulemdError
+from mbs.modulemd.naming import check_names, misnamed
 from mbs.modulemd.parsing import Verdict, examine, parse, parse_stream, parse_streams
 from mbs.modulemd.upgrading import upgrade
 
@@ -51,9 +52,11 @@ __all__ = [
     "Translations",
     "Verdict",
     "Xmd",
+    "check_names",
     "dump",
     "dump_all",
     "examine",
+    "misnamed",
     "parse",
     "parse_stream",
     "parse_streams",

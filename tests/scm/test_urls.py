@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mbs import names
 from mbs.errors import ConfigurationError, Forbidden, InvalidInput
-from scm.urls import TRANSPORTS, ScmUrl, allowed, check_scmurl, is_ref, parse_repository
+from scm.urls import TRANSPORTS, ScmUrl, allowed, check_scmurl, parse_repository
 
 MODULES = "https://src.example.org/modules/"
 COMMIT = "620ec77321b2ea7b0d67d82992dda3e1d67055b4"
@@ -194,7 +195,7 @@ def test_refuses_what_is_no_repository(text: str) -> None:
     "ref", ["f28", "stream-1.0", "private/me/x", "v1.0+2", COMMIT, "c8s-stream-rhel8", "a_b"]
 )
 def test_names_of_branches_tags_and_commits_are_refs(ref: str) -> None:
-    assert is_ref(ref)
+    assert names.REF.fits(ref)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_names_of_branches_tags_and_commits_are_refs(ref: str) -> None:
     ],
 )
 def test_what_git_could_take_for_something_else_is_no_ref(ref: str) -> None:
-    assert not is_ref(ref)
+    assert not names.REF.fits(ref)
 
 
 @given(

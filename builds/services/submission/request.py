@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
 
-from mbs.errors import Forbidden, InvalidInput, NotSupported
+from mbs import names
+from mbs.errors import Forbidden, InvalidInput, NotSupported, Problem
+from mbs.expansion.inputs import MAX_BUILDREQUIRES
+from mbs.modulemd.naming import MAX_STREAMS
+from mbs.names import Rule
+
+#: Components whose refs a request may set.
+MAX_REFS = 5000
+MAX_SRPMS = 1000
+#: Problems that an answer names.
+_MOST_PROBLEMS = 20
+_UPLOAD = Rule(
+    "upload", re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+~^-]*"), 1024, "letters, digits and any of _./+~^-"
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,7 @@ def check(request: SubmissionRequest) -> None:
     :raises Forbidden: the configuration does not allow it.
     :raises NotSupported: the build system has no such thing.
     """
+    _check_names(request)
     if request.modulemd:
         _check_yaml(request)
     else:
@@ -65,6 +80,60 @@ def check(request: SubmissionRequest) -> None:
             "Builds in a side tag are not supported by this build system.",
             code="side_tag_not_supported",
             hint="Leave side_tag out.",
+        )
+
+
+def _check_names(request: SubmissionRequest) -> None:
+    """Refuse names that are not plain, and lists that are too long; each problem names the key."""
+    problems = list(islice(_faults(request), _MOST_PROBLEMS))
+    if problems:
+        raise InvalidInput(
+            " ".join(problem.message for problem in problems[:5]),
+            code=problems[0].code,
+            hint=problems[0].hint,
+            problems=problems,
+        )
+
+
+def _faults(request: SubmissionRequest) -> Iterator[Problem]:
+    for key, rule, code in (
+        ("branch", names.REF, "branch_invalid"),
+        ("module_name", names.NAME, "invalid_name"),
+        ("module_stream", names.STREAM, "invalid_stream"),
+        ("side_tag", names.KOJI_TAG, "invalid_side_tag"),
+    ):
+        if text := getattr(request, key):
+            yield from _fault(key, rule, text, code)
+    for key in ("buildrequire_overrides", "require_overrides"):
+        overrides: Mapping[str, Sequence[str]] = getattr(request, key)
+        yield from _too_many(key, overrides, MAX_BUILDREQUIRES, "modules")
+        for name, streams in overrides.items():
+            yield from _fault(key, names.NAME, name, "invalid_name")
+            yield from _too_many(key, streams, MAX_STREAMS, "streams of one module")
+            for stream in streams:
+                yield from _fault(key, names.STREAM, stream.removeprefix("-"), "invalid_stream")
+    key, refs = "rpm_component_ref_overrides", request.rpm_component_ref_overrides
+    yield from _too_many(key, refs, MAX_REFS, "components")
+    for name, ref in refs.items():
+        yield from _fault(key, names.NAME, name, "invalid_name")
+        yield from _fault(key, names.REF, ref, "ref_invalid")
+    yield from _too_many("srpms", request.srpms, MAX_SRPMS, "uploads")
+    for upload in request.srpms:
+        yield from _fault("srpms", _UPLOAD, upload, "invalid_srpms")
+
+
+def _fault(key: str, rule: Rule, text: str, code: str) -> Iterator[Problem]:
+    if fault := rule.fault(text):
+        yield Problem(code, f"{key}: {fault}", key=key, hint=rule.hint)
+
+
+def _too_many(key: str, found: Sized, most: int, of: str) -> Iterator[Problem]:
+    if len(found) > most:
+        yield Problem(
+            "too_many",
+            f"The key {key!r} names {len(found)} {of}.",
+            key=key,
+            hint=f"At most {most} are allowed.",
         )
 
 

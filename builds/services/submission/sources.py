@@ -19,7 +19,7 @@ from builds.services.systems import build_system
 from mbs import expansion
 from mbs.batches import Included, Placed, place
 from mbs.errors import Forbidden, InvalidInput, Problem, Unprocessable
-from mbs.modulemd import RpmComponent, StreamV2
+from mbs.modulemd import RpmComponent, StreamV2, check_names
 from mbs.modulemd.parsing import parse_streams
 from scm.components import ComponentRequest, VerifiedComponent, verify_components
 from scm.modules import fetch_modulemd
@@ -64,6 +64,7 @@ def prepare(request: SubmissionRequest) -> Prepared:
     document = documents[0]
     _check_names(request, document, name, stream)
     _check_xmd(document)
+    check_names(documents)
     expanded = expand(documents, request)
     return Prepared(
         documents=documents,
@@ -112,14 +113,14 @@ def _check_names(request: SubmissionRequest, document: StreamV2, name: str, stre
             )
         if request.scmurl and said != found and not allowed:
             raise Unprocessable(
-                f"The document's {kind} is {said!r}, but its {option} is {found!r}.",
+                f"The document's {kind} is {said[:80]!r}, but its {option} is {found[:80]!r}.",
                 code=f"other_{kind}",
                 hint=f"Leave data.{kind} out, or make both the same.",
             )
-        if ":" in said or (not options.ALLOW_DASHES_IN_SVC and kind == "stream" and "-" in said):
+        if kind == "stream" and "-" in said and not options.ALLOW_DASHES_IN_SVC:
             raise Unprocessable(
-                f"The module's {kind} {said!r} holds a character that is not allowed in it.",
-                code=f"invalid_{kind}",
+                f"The module's stream {said[:80]!r} holds a dash, which is not allowed here.",
+                code="invalid_stream",
                 hint="Use letters, digits, dots and underscores.",
             )
     if document.name in options.BASE_MODULE_NAMES:
@@ -142,8 +143,6 @@ def _check_xmd(document: StreamV2) -> None:
             code="reserved_xmd",
             hint="Remove data.xmd.mbs from the document.",
         )
-    if "-" in str(document.mbs.get("disttag_marking", "")):
-        raise Unprocessable("data.xmd.mbs.disttag_marking holds a dash.", code="invalid_disttag_marking")
 
 
 def _components(
@@ -202,4 +201,5 @@ def _included(key: str, component: Included, options: ScmOptions) -> StreamV2:
             "several_streams", f"The included module {key} stands for several streams.", component=key
         )
         raise Unprocessable(problem.message, code=problem.code, problems=[problem])
+    check_names(streams)
     return streams[0]
