@@ -27,8 +27,7 @@ _UNPRINTABLE = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _NEVR = re.compile(r"(?P<name>.+)-(?P<evr>(?:\d+:)?\d[^-:]*-[^-:]+)")
 _ARCH = re.compile(r"\.(noarch|src|x86_64|i[3-6]86|aarch64|armv7hl|ppc64|ppc64le|s390x|riscv64)")
 
-# The macros file travels encoded, so that rpm's spec parser sees nothing of what an author wrote. What it does
-# see is expanded once, but for the body of %global: once where it is defined, once where it is used.
+# The macros file travels encoded, so that rpm's spec parser sees nothing of what an author wrote.
 _SPEC = """\
 %global modularitylabel {label}
 Name:           {package}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -54,11 +53,11 @@ PIECES = [
     *("%global", "%define a b", "%if 1", "%endif", "%files", "END", "|", "a", "é", "x-1.0", ":"),
 ]
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=6).map("".join)
-Read = Callable[[list[str]], list[str]]
+Run = Callable[[dict[str, str], str], str]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str, str], str], str]]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Run a shell script in the sandbox of builds, with files in ``/input``; answers its output."""
     base = tmp_path_factory.mktemp("sandbox")
 
@@ -82,7 +81,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str
         assert not (base / "work" / "ran").exists(), "a text ran"
         return said
 
-    yield running
+    return running
 
 
 def _literal(text: str, place: Place) -> str | None:
@@ -97,7 +96,7 @@ def _literal(text: str, place: Place) -> str | None:
 @given(st.lists(TEXTS, min_size=1, max_size=25))
 @example([*PIECES, "", " a ", "a\\", "\\%{", "\\%\\{", "{", "{}", "%", "%%", "a%", "\\n"])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rpm_reads_back_what_stands_in_a_macros_file(run, texts: list[str]) -> None:
+def test_rpm_reads_back_what_stands_in_a_macros_file(run: Run, texts: list[str]) -> None:
     held = {
         f"_t{number}": text for number, text in enumerate(texts) if _literal(text, Place.MACRO) is not None
     }
@@ -111,7 +110,7 @@ def test_rpm_reads_back_what_stands_in_a_macros_file(run, texts: list[str]) -> N
 @example("%(touch /builddir/ran)", "%%(touch /builddir/ran)")
 @example("\\%{", "a\\")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rpm_reads_back_what_stands_in_a_spec_file(run, line: str, body: str) -> None:
+def test_rpm_reads_back_what_stands_in_a_spec_file(run: Run, line: str, body: str) -> None:
     in_line, in_global = _literal(line, Place.LINE), _literal(body, Place.GLOBAL)
     if in_line is None or in_global is None:
         return
@@ -128,7 +127,9 @@ def test_rpm_reads_back_what_stands_in_a_spec_file(run, line: str, body: str) ->
     ("%(touch /builddir/ran)", "%%(touch /builddir/ran)", "c"), "\x85%(touch /builddir/ran)\nEND\n%files\r\n"
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_macros_package_is_made_and_installs_the_macros_as_they_are(run, names, content: str) -> None:
+def test_the_macros_package_is_made_and_installs_the_macros_as_they_are(
+    run: Run, names: tuple[str, str, str], content: str
+) -> None:
     name, stream, context = names
     try:
         text = spec(

@@ -62,9 +62,9 @@ def prepare(request: SubmissionRequest) -> Prepared:
         scmurl, commit, moment = source.scmurl, source.commit, source.commit_time
     documents = parse_streams(text, strict=True, name=name, stream=stream)
     document = documents[0]
+    check_names(documents)
     _check_names(request, document, name, stream)
     _check_xmd(document)
-    check_names(documents)
     expanded = expand(documents, request)
     return Prepared(
         documents=documents,
