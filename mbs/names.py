@@ -1,8 +1,8 @@
 """The characters that names may hold which come from strangers: one definition for every entrance.
 
-They become parts of Koji tags, RPM releases, folders, addresses, command lines and macros. Each rule is what all
-of those take as plain text; ``mbs.modulemd.naming`` and submissions apply them to what is built or recorded. A
-document that is only read may hold anything.
+They become parts of Koji tags, RPM releases, folders, addresses, command lines and macros. Each rule is what
+all of those take as plain text; ``mbs.modulemd.naming`` and submissions apply them to what is built or
+recorded. A document that is only read may hold anything.
 
 Sources: rpm's ``ALLOWED_CHARS_NAME``, Koji's rule for names of tags, ``git check-ref-format``.
 """

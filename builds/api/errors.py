@@ -18,7 +18,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.db import InterfaceError, OperationalError, ProgrammingError
+from django.db import DataError, InterfaceError, OperationalError, ProgrammingError
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
@@ -127,6 +127,10 @@ def _known(exc: Exception, context: Mapping[str, Any]) -> tuple[errors.MBSError 
             return errors.InvalidInput(str(exc.detail)), exc.status_code, {}
         case MultiPartParserError() | SuspiciousOperation():
             return errors.InvalidInput(f"The request cannot be read: {exc}"), 400, {}
+        case DataError():
+            # Every entrance checks its texts and numbers; this one was overlooked.
+            log.error("A value that the database refuses was not checked", exc_info=exc)
+            return _not_storable(), 400, {}
         case ProgrammingError() | OperationalError() | InterfaceError():
             return _of_database(exc)
     return None, 500, {}
@@ -144,6 +148,15 @@ def _of_database(exc: Exception) -> tuple[errors.MBSError | None, int, dict[str,
         "The database is away.", code="database_unavailable", hint="Nothing was recorded: try again."
     )
     return away, 503, {"Retry-After": "10"}
+
+
+def _not_storable() -> errors.InvalidInput:
+    return errors.InvalidInput(
+        "The request holds a text that is too long, a number that is too large, or a character that cannot "
+        "be stored.",
+        code="not_storable",
+        hint="Send shorter texts, in UTF-8, without control characters.",
+    )
 
 
 def method_not_allowed(method: str, path: str, allowed: Iterable[str]) -> MethodNotAllowed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
+from builds.api.json_input import read_json
 from builds.api.parameters import FLAGS
 from mbs.errors import InvalidInput, Problem
 
@@ -56,9 +56,9 @@ class JSONField(forms.CharField):
         if not text:
             return None
         try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
-            found = text
+            found = read_json(text, "The value")
+        except InvalidInput as error:
+            raise forms.ValidationError(f'Write a JSON list, such as ["a"]. {error.message}') from error
         if not isinstance(found, list):
             raise forms.ValidationError('Write a JSON list, such as ["a"].')
         return found

@@ -5,10 +5,9 @@ rpkg's Kerberos requests name no type at all (contract: rest, Submitting).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
 from django.http import QueryDict
@@ -20,13 +19,10 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 
 from builds.api import errors
+from builds.api.json_input import check_texts, read_object
 from builds.api.renderers import JSONRenderer, wants_page
 from mbs.errors import InvalidInput
 
-#: levels of nesting that a body may have: twice what any key of ours needs
-MAX_DEPTH = 16
-#: of a whole number; no column holds as many
-MAX_DIGITS = 100
 #: what Django puts where a form is not UTF-8
 _REPLACED = "\ufffd"
 
@@ -71,7 +67,7 @@ class MultiPartParser(parsers.MultiPartParser):
         for key, value in parsed.data.items():
             if _REPLACED in value and _REPLACED.encode() not in raw:
                 raise _invalid_form(f"The value of {key[:60]!r} is not UTF-8.")
-        _check_texts(parsed.data.dict())
+        check_texts(parsed.data.dict())
         return parsed
 
 
@@ -96,79 +92,9 @@ def _read(stream: Any) -> bytes:
     return raw
 
 
-def read_object(raw: bytes) -> dict[str, Any]:
-    """Read a JSON object that a stranger sent.
-
-    :raises InvalidInput: saying what is wrong with it.
-    """
-    try:
-        value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer
-        )
-    except UnicodeDecodeError as error:
-        raise _invalid(f"The body is not UTF-8: byte {error.start} is wrong.") from error
-    except RecursionError as error:
-        raise _too_deep() from error
-    except ValueError as error:  # JSONDecodeError is one
-        raise _invalid(f"The body is not JSON: {str(error)[:200]}.") from error
-    if not isinstance(value, dict):
-        raise _invalid("The body is not a JSON object.")
-    _check_texts(value)
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise _invalid(f"The key {twice[:60]!r} stands there twice.")
-    return found
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
-    return int(digits)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _check_texts(value: Any, key: str = "", depth: int = 0) -> None:
-    """Refuse what no database can store (NUL, halves of surrogate pairs) and what is nested too deeply."""
-    if depth > MAX_DEPTH:
-        raise _too_deep()
-    if isinstance(value, str):
-        _check_text(value, f"The value of {key!r}")
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            _check_text(name, f"The key {name[:60]!r}")
-            _check_texts(item, key or name[:60], depth + 1)
-    elif isinstance(value, list):
-        for item in value:
-            _check_texts(item, key, depth + 1)
-
-
-def _check_text(text: str, what: str) -> None:
-    if "\0" in text:
-        raise _invalid(f"{what} holds a NUL character.")
-    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-        raise _invalid(f"{what} is not valid Unicode.")
-
-
-def _invalid(message: str) -> InvalidInput:
-    return InvalidInput(message, code="invalid_body", hint="Send a JSON object, in UTF-8.")
-
-
 def _invalid_form(message: str) -> InvalidInput:
     return InvalidInput(
         message,
         code="invalid_body",
         hint="Send multipart/form-data in UTF-8, each key once, or a JSON object.",
     )
-
-
-def _too_deep() -> InvalidInput:
-    return _invalid(f"The body is nested deeper than {MAX_DEPTH} levels.")

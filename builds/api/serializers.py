@@ -6,7 +6,6 @@ what goes out is made by the plain functions of ``builds.representations``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from rest_framework.request import Request
 
 from builds import representations
 from builds.api import urls_of
+from builds.api.json_input import read_json
 from builds.api.parameters import FLAGS, Shape
 from builds.models import ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors import related
@@ -130,9 +130,9 @@ class Structured(serializers.JSONField):
             if not data.strip():
                 return None
             try:
-                data = json.loads(data)
-            except (ValueError, RecursionError):
-                data = None
+                data = read_json(data, f"The value of {self.field_name!r}", self.field_name or "")
+            except InvalidInput as error:
+                raise serializers.ValidationError(f"must be {self.form}. {error.message}") from error
         if not self.fits(data):
             raise serializers.ValidationError(f"must be {self.form}.")
         return data
@@ -190,11 +190,17 @@ class Identifier(Text):
 
 
 class Owner(Text):
-    """In whose name a request acts; no longer than the database has room for."""
+    """In whose name a request acts; no longer than the database has room for, and fit for a line of a log."""
 
     def __init__(self, **kwargs: Any) -> None:
         help_text = "In whose name; only for a server without logins"
         super().__init__(max_length=255, help_text=help_text, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if not text.isprintable():
+            raise serializers.ValidationError("must hold printable characters only.")
+        return text
 
 
 class StrictSerializer(serializers.Serializer):

@@ -1,0 +1,114 @@
+"""JSON that a stranger sent: of bounded depth, without what no database can store.
+
+It is a module of its own because parsers, serializers and filters all need it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from typing import Any, NoReturn
+
+from mbs.errors import InvalidInput, Problem
+
+#: levels of nesting that a body may have: twice what any key of ours needs
+MAX_DEPTH = 16
+#: of a whole number; no column holds as many
+MAX_DIGITS = 100
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """Read a JSON object that a stranger sent.
+
+    :raises InvalidInput: saying what is wrong with it.
+    """
+    try:
+        value = read_json(raw.decode("utf-8"), "The body")
+    except UnicodeDecodeError as error:
+        raise _invalid(f"The body is not UTF-8: byte {error.start} is wrong.") from error
+    if not isinstance(value, dict):
+        raise _invalid("The body is not a JSON object.")
+    return value
+
+
+def read_json(text: str, what: str, key: str = "") -> Any:
+    """Read a JSON value that a stranger sent.
+
+    :param what: names it in messages, such as "The body".
+    :param key: that it is the value of; empty for a body, whose own keys are named.
+    :raises InvalidInput: it is no JSON, nested too deeply, or holds what no database can store.
+    """
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_float,
+        )
+    except RecursionError as error:
+        raise _too_deep() from error
+    except ValueError as error:  # JSONDecodeError is one
+        raise _invalid(f"{what} is not JSON: {str(error)[:200]}.") from error
+    check_texts(value, key)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise _invalid(f"The key {twice[:60]!r} stands there twice.")
+    return found
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def check_texts(value: Any, key: str = "", depth: int = 0) -> None:
+    """Refuse what no database can store (NUL, halves of surrogate pairs) and what is nested too deeply."""
+    if depth > MAX_DEPTH:
+        raise _too_deep()
+    if isinstance(value, str):
+        _check_text(value, f"The value of {key!r}", key)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _check_text(name, f"The key {name[:60]!r}", key or name[:60])
+            check_texts(item, key or name[:60], depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            check_texts(item, key, depth + 1)
+
+
+def _check_text(text: str, what: str, key: str) -> None:
+    if "\0" in text:
+        raise _invalid(f"{what} holds a NUL character.", key)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise _invalid(f"{what} is not valid Unicode.", key) from error
+
+
+def _invalid(message: str, key: str = "") -> InvalidInput:
+    shown = key.encode("utf-8", "backslashreplace").decode()
+    problems = [Problem("invalid_body", message, key=shown)] if key else []
+    return InvalidInput(message, code="invalid_body", hint="Send a JSON object, in UTF-8.", problems=problems)
+
+
+def _too_deep() -> InvalidInput:
+    return _invalid(f"The body is nested deeper than {MAX_DEPTH} levels.")
