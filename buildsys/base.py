@@ -309,5 +309,16 @@ class KeepsBuilds(Protocol):
         """
 
 
+@runtime_checkable
+class KnowsBuilds(Protocol):
+    """A build system in which a build may have ended while its task is still open."""
+
+    def confirm(self, task_ids: Sequence[int]) -> list[TaskStatus]:
+        """As ``statuses``, for submissions that are said to have ended: their builds count, not their tasks.
+
+        One round trip for all of them, and one more for the reasons of those that failed.
+        """
+
+
 #: ``send(task_id, delay)`` puts a submission on the queue ``builds`` after ``delay`` seconds.
 Send = Callable[[int, float], None]

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from django.db.models import F, Q
 
 from builds import dispatch
-from builds.models import ComponentBuild, ModuleBuild
+from builds.models import ComponentBuild, ModuleBuild, Phase
 from builds.services.systems import as_module, build_system
-from buildsys.base import RepoState
+from buildsys.base import RepoState, Tagged
 from mbs.states import BuildState
 
 
 def tag(build: ModuleBuild, components: Sequence[ComponentBuild]) -> bool:
     """Have builds tagged: into the buildroot and, but for what is build-time only, into the module.
 
+    What messages told of tags is no reason to believe it: the build system is asked once for all.
+
     :return: whether all of them are tagged by now; ask again when not.
     """
     module, system = as_module(build), build_system()
     done = True
     for final in (True, False):
-        part = [
-            component
-            for component in components
-            if component.nvr and component.build_time_only is not final and not _tagged(component)
-        ]
+        part = [each for each in components if each.nvr and each.build_time_only is not final]
         if not part:
             continue
         nvrs = {str(component.nvr) for component in part}
         # A reused component has the number of the submission that built it for the former module.
         task_ids = {str(component.nvr): component.task_id for component in part if component.task_id}
         tagged = system.tag(module, sorted(nvrs), final=final, task_ids=task_ids)
-        if nvrs <= (tagged.buildroot & tagged.final if final else tagged.buildroot):
-            _mark(part, final=final)
-        else:
-            done = False
+        done = done and nvrs <= (tagged.buildroot & tagged.final if final else tagged.buildroot)
+        _store(part, tagged)
     return done
 
 
@@ -60,17 +57,20 @@ def in_repo(build: ModuleBuild, nvrs: Collection[str]) -> set[str]:
     return set(nvrs) if status and status.state is RepoState.READY else found
 
 
-def record_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
-    """Record that one build is in its module's tag, or in the one it is the buildroot of.
+def note_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
+    """Note that a message says of a build that it is in its module's tag, or in that of the buildroot.
 
-    The last of a batch wakes what waits for the tags: asking the build system once for each build of a
-    batch would be a hundred questions where one does.
+    The last of a batch wakes what waits for the tags, which asks the build system whether it is so: asking
+    once for each build of a batch would be a hundred questions where one does. While nothing waits for
+    tags, a message changes nothing.
 
     :param koji_tag: the module's own tag; that of an unknown module, or an unknown build, is no error.
     :param final: it is in the module's own tag; else in that of the buildroot.
     """
+    awaited = Q(module_build__phase=Phase.TAGGING) | Q(module_build__graph=True)
     component = (
         ComponentBuild.objects.filter(
+            awaited,
             nvr=nvr,
             batch=F("module_build__batch"),
             module_build__koji_tag=koji_tag,
@@ -92,12 +92,16 @@ def record_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
         dispatch.wake(f"tag:{koji_tag}")
 
 
-def _tagged(component: ComponentBuild) -> bool:
-    return component.tagged and (component.tagged_in_final or component.build_time_only)
-
-
-def _mark(components: Sequence[ComponentBuild], *, final: bool) -> None:
-    fields = {"tagged": True, "tagged_in_final": final}
-    ComponentBuild.objects.filter(pk__in=[component.pk for component in components]).update(**fields)
-    for component in components:
-        component.tagged, component.tagged_in_final = True, final
+def _store(components: Sequence[ComponentBuild], known: Tagged) -> None:
+    """Store in which tags components are, where that is news; what messages said wrongly is taken back."""
+    changed: dict[tuple[bool, bool], list[ComponentBuild]] = defaultdict(list)
+    for each in components:
+        found = each.nvr in known.buildroot, each.nvr in known.final and not each.build_time_only
+        if found != (each.tagged, each.tagged_in_final):
+            changed[found].append(each)
+    for (tagged, in_final), rows in changed.items():
+        ComponentBuild.objects.filter(pk__in=[each.pk for each in rows]).update(
+            tagged=tagged, tagged_in_final=in_final
+        )
+        for each in rows:
+            each.tagged, each.tagged_in_final = tagged, in_final

@@ -6,6 +6,7 @@ Contract: ``koji.md``, "What a module build leaves in Koji", point 3, and "Facts
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import koji
@@ -24,6 +25,12 @@ _STATES = {
     koji.TASK_STATES["CLOSED"]: TaskState.COMPLETE,
     koji.TASK_STATES["CANCELED"]: TaskState.CANCELED,
     koji.TASK_STATES["FAILED"]: TaskState.FAILED,
+}
+
+_BUILD_STATES = {
+    _COMPLETE: TaskState.COMPLETE,
+    koji.BUILD_STATES["FAILED"]: TaskState.FAILED,
+    koji.BUILD_STATES["CANCELED"]: TaskState.CANCELED,
 }
 
 
@@ -104,6 +111,45 @@ class Builds:
         known = {info["id"]: info for part in infos for info in part.result if info}
         details = self._details([info for info in known.values() if info["state"] not in OPEN_TASKS])
         return [self._status(number, known.get(number), details.get(number)) for number in task_ids]
+
+    def confirm(self, task_ids: Sequence[int]) -> list[TaskStatus]:
+        """What became of the builds of tasks; see ``buildsys.base.KnowsBuilds``.
+
+        A build is complete before its task is closed, so the build that the hub holds for a task decides.
+        """
+        if not task_ids:
+            return []
+        with self._hub.multicall(strict=False) as calls:
+            asked = calls.getTaskInfo(list(task_ids))
+            builds = {number: calls.listBuilds(taskID=number) for number in task_ids}
+        known = {info["id"]: info for info in outcome(asked) if info}
+        unsuccessful = [
+            info
+            for info in known.values()
+            if _STATES[info["state"]] in (TaskState.FAILED, TaskState.CANCELED)
+        ]
+        details = {**builds, **self._details(unsuccessful)}
+        return [
+            self._of_build(
+                next(iter(outcome(builds[number])), None),
+                self._status(number, known.get(number), details[number]),
+            )
+            for number in task_ids
+        ]
+
+    def _of_build(self, build: Mapping[str, Any] | None, status: TaskStatus) -> TaskStatus:
+        """The status of a task, unless its build has ended before it."""
+        state = _BUILD_STATES.get(build["state"]) if build else None
+        if build is None or state is None or status.state in (TaskState.FAILED, TaskState.CANCELED):
+            return status
+        return replace(
+            status,
+            state=state,
+            nvr=build["nvr"],
+            reason="" if state is TaskState.COMPLETE else f"The build is {state.value}; see {status.url}",
+            started=status.started or build.get("start_ts"),
+            ended=build.get("completion_ts"),
+        )
 
     def _details(self, ended: Sequence[Mapping[str, Any]]) -> dict[int, Any]:
         """Task -> promise of its builds, or of what it failed of."""

@@ -15,7 +15,10 @@ from mbs.errors import Problem
 
 
 class KojiBuildSystem:
-    """See ``buildsys.base.BuildSystem`` and ``FindsRpms``. Makes no call before it is used."""
+    """See ``BuildSystem``, ``FindsRpms`` and ``KnowsBuilds`` in ``buildsys.base``.
+
+    Makes no call before it is used.
+    """
 
     name = "koji"
     capabilities = Capabilities(shares_builds=True)
@@ -58,6 +61,9 @@ class KojiBuildSystem:
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         return self._builds.statuses(task_ids)
+
+    def confirm(self, task_ids: Sequence[int]) -> list[TaskStatus]:
+        return self._builds.confirm(task_ids)
 
     def cancel(self, task_ids: Sequence[int]) -> None:
         self._builds.cancel(task_ids)

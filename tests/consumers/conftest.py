@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
 from celery import current_app
@@ -8,8 +10,11 @@ from fedora_messaging.message import Message
 
 from builds.consumers import callback
 from builds.models import ModuleBuild, Wait
+from builds.services import confirming
+from builds.services.systems import build_system
 from tests import factories
 from tests.messaging.conftest import broker, bus_config, queue  # noqa: F401  (fixtures)
+from tests.workflow import books
 from tests.workflow.conftest import workers  # noqa: F401  (a fixture)
 
 
@@ -19,6 +24,14 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     made: list[float] = []
     monkeypatch.setattr(callback.time, "sleep", made.append)
     return made
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> Callable[..., None]:
+    """Have the build system say that a submission has ended: ``ended(7, "bash-5-1")``."""
+    build_system.cache_clear()
+    confirming._Outage.until = 0.0
+    return partial(books.end, tmp_path)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from fedora_messaging.message import Message
 
 from builds.consumers import callback, handlers
 from builds.messaging.publishers import MemoryPublisher
-from builds.models import OutboxMessage
+from builds.models import OutboxMessage, Phase
 from builds.services import components
 from mbs.states import BuildState, ComponentState
 from tests import factories
@@ -25,8 +25,8 @@ def _no_old_messages():
 
 
 @pytest.fixture
-def build(db):
-    return factories.module_build(state=BuildState.BUILD, batch=2, koji_tag=KOJI_TAG)
+def build(db, ended):
+    return factories.module_build(state=BuildState.BUILD, batch=2, phase=Phase.TAGGING, koji_tag=KOJI_TAG)
 
 
 @pytest.fixture
@@ -40,14 +40,15 @@ def component(build):
         (BUILD, build_changed(7, 1, NVR), ComponentState.COMPLETE, NVR),
         (BUILD, build_changed(7, 3, NVR), ComponentState.FAILED, NVR),
         (BUILD, build_changed(7, 4, NVR), ComponentState.CANCELED, NVR),
-        (TASK, task_changed(7, "FAILED"), ComponentState.FAILED, None),
-        (TASK, task_changed(7, "CANCELED"), ComponentState.CANCELED, None),
+        (TASK, task_changed(7, "FAILED"), ComponentState.FAILED, NVR),
+        (TASK, task_changed(7, "CANCELED"), ComponentState.CANCELED, NVR),
     ],
 )
 def test_the_end_of_a_build_is_recorded_told_and_wakes(
-    build, component, park, receive, topic, body, state, nvr
+    build, component, park, receive, ended, topic, body, state, nvr
 ):
     wait = park(build, component.wait_key)
+    ended(7, nvr or "", state.name.lower())
     receive(topic, body)
     component.refresh_from_db()
     wait.refresh_from_db()
@@ -58,16 +59,20 @@ def test_the_end_of_a_build_is_recorded_told_and_wakes(
     assert [message.body["state"] for message in MemoryPublisher.published] == [state]
 
 
-def test_the_start_of_a_build_tells_its_name_and_wakes_nobody(build, component, park, receive):
+def test_the_start_of_a_build_asks_and_wakes_nobody(
+    build, component, park, receive, django_assert_num_queries
+):
     wait = park(build, component.wait_key)
-    receive(BUILD, build_changed(7, 0, NVR))
+    with django_assert_num_queries(0):
+        receive(BUILD, build_changed(7, 0, NVR))
     component.refresh_from_db()
     wait.refresh_from_db()
-    assert (component.state, component.nvr) == (ComponentState.BUILDING, NVR)
+    assert (component.state, component.nvr) == (ComponentState.BUILDING, None)
     assert wait.woken_at is None
 
 
-def test_doubled_and_late_messages_change_nothing_more(component, receive):
+def test_doubled_and_late_messages_change_nothing_more(component, receive, ended):
+    ended(7, NVR)
     receive(BUILD, build_changed(7, 1, NVR))
     component.refresh_from_db()
     ended, told = component.time_completed, OutboxMessage.objects.count()
@@ -145,7 +150,8 @@ def test_what_is_none_of_its_business_costs_no_query(receive, django_assert_num_
         receive("org.fedoraproject.prod.mbs.module.state.change", {"id": 1, "state": 5})
 
 
-def test_a_message_needs_no_id(component, pauses, monkeypatch, django_capture_on_commit_callbacks):
+def test_a_message_needs_no_id(component, ended, pauses, monkeypatch, django_capture_on_commit_callbacks):
+    ended(7, NVR)
     monkeypatch.setattr(callback, "close_old_connections", lambda: None)
     message = Message(topic=BUILD, body=build_changed(7, 1, NVR))
     message.id = None
@@ -162,7 +168,10 @@ def test_malformed_messages_are_dropped(receive, pauses):
 
 
 @pytest.mark.parametrize("outage", [OperationalError, InterfaceError])
-def test_an_outage_gives_messages_back_after_growing_pauses(component, receive, pauses, monkeypatch, outage):
+def test_an_outage_gives_messages_back_after_growing_pauses(
+    component, receive, ended, pauses, monkeypatch, outage
+):
+    ended(7, NVR)
     with monkeypatch.context() as broken:
         broken.setattr(handlers, "handle", lambda event: (_ for _ in ()).throw(outage("away")))
         for _ in range(6):
@@ -178,7 +187,10 @@ def test_an_outage_gives_messages_back_after_growing_pauses(component, receive, 
     assert pauses[6:] == [1]
 
 
-def test_a_fault_of_the_service_drops_the_message_and_is_logged(component, receive, monkeypatch, caplog):
+def test_a_fault_of_the_service_drops_the_message_and_is_logged(
+    component, receive, ended, monkeypatch, caplog
+):
+    ended(7, NVR)
     monkeypatch.setattr(components, "record", lambda *args: 1 / 0)
     with pytest.raises(Drop):
         receive(BUILD, build_changed(7, 1, NVR))
