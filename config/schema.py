@@ -243,6 +243,8 @@ class Scm(Group):
     """Addresses below which submitted modules must lie."""
     ALLOW_CUSTOM_SCMURLS: bool = False
     """Accept modules from any address."""
+    ALLOW_PRIVATE_SCM_HOSTS: bool = False
+    """Let custom addresses lead to this machine and to private networks, as configured ones may."""
     DEFAULT_BRANCH: str = "master"
     """The branch that is meant when a module or a component names none."""
     RPMS_DEFAULT_REPOSITORY: Prefix = "https://src.fedoraproject.org/rpms/"

@@ -49,6 +49,7 @@ class StandaloneConfiguration:
     YAML_SUBMIT_ALLOWED = True
     MODULES_ALLOW_SCRATCH = True
     ALLOW_CUSTOM_SCMURLS = True
+    ALLOW_PRIVATE_SCM_HOSTS = True
     RPMS_ALLOW_REPOSITORY = True
     MODULES_ALLOW_REPOSITORY = True
     DATA_DIR = _own_folder()
@@ -79,6 +80,7 @@ class TestConfiguration(StandaloneConfiguration):
     NO_AUTH = True
     YAML_SUBMIT_ALLOWED = True
     ALLOW_CUSTOM_SCMURLS = False
+    ALLOW_PRIVATE_SCM_HOSTS = False
     RPMS_ALLOW_REPOSITORY = False
     MODULES_ALLOW_REPOSITORY = False
     SIMULATED_BUILD_SECONDS = 0

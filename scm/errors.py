@@ -8,7 +8,8 @@ from mbs.errors import Problem, Unprocessable
 class ScmError(Unprocessable):
     """One fault, with what was tried.
 
-    Codes: ``repository_unreachable``, ``repository_too_large``, ``repository_not_allowed``, ``ref_unknown``,
+    Codes: ``repository_unreachable``, ``repository_too_large``, ``repository_not_allowed``,
+    ``address_not_public``, ``ref_unknown``,
     ``commit_not_on_branch``, ``commit_date_invalid``, ``file_too_large``, ``file_unknown``,
     ``no_modulemd``, ``modulemd_not_text``, ``no_spec``, ``two_specs``, ``spec_invalid``,
     ``spec_incomplete``, ``spec_over_bounds``, ``source_missing``, ``out_of_time``.

@@ -15,6 +15,7 @@ from types import TracebackType
 from mbs.names import REF
 from scm.errors import ScmError
 from scm.folder import LockedFolder
+from scm.hosts import pin
 from scm.options import ScmOptions
 from scm.process import GitFailed, GitOutputTooLarge, GitRunner, GitTimeout
 from scm.urls import parse_repository
@@ -80,17 +81,19 @@ class Repository(AbstractContextManager["Repository"]):
 
     :param url: without revision; ``options.timeout`` runs from here.
     :raises InvalidInput: ``repository_invalid``.
-    :raises ScmError: when not even a temporary repository can be made in time.
+    :raises ScmError: ``address_not_public``, ``repository_unreachable`` (see ``scm.hosts``), or when not
+        even a temporary repository can be made in time.
     """
 
     def __init__(self, url: str, options: ScmOptions) -> None:
         address = parse_repository(url)
         self.url = address.url
         self._options = options
+        pinned = pin(address, options)
         self._attempts = 1 if address.transport == "file" else options.attempts
         self._folder = LockedFolder()
         try:
-            self._git = GitRunner(Path(self._folder.name), address.transport, options)
+            self._git = GitRunner(Path(self._folder.name), address.transport, options, pinned)
         except GitFailed as error:
             raise self._fault(error, "git init of a temporary repository") from error
         self._has_history = False

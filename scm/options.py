@@ -14,6 +14,9 @@ class Configured(Protocol):
 
     SCMURLS: tuple[str, ...]
     ALLOW_CUSTOM_SCMURLS: bool
+    ALLOW_PRIVATE_SCM_HOSTS: bool
+    RPMS_DEFAULT_REPOSITORY: str
+    MODULES_DEFAULT_REPOSITORY: str
     DEFAULT_BRANCH: str
     LOOKASIDE_URLS: Mapping[str, str]
     SCM_PARALLEL: int
@@ -29,6 +32,8 @@ class ScmOptions:
 
     :param allowed_prefixes: scm urls that may be submitted begin with one of them.
     :param allow_custom: any scm url may be submitted, whatever it begins with.
+    :param allow_private: repositories may lie on this machine and on private networks, whoever names them.
+    :param trusted_prefixes: repositories that begin with one of them may lie there in any case.
     :param component_prefixes: repositories of components begin with one of them; empty: any may be read.
     :param default_branch: ref of a component that names none.
     :param commit_on_branch: the revision submitted must be part of the branch submitted. Forges serve
@@ -59,6 +64,8 @@ class ScmOptions:
 
     allowed_prefixes: tuple[str, ...] = ()
     allow_custom: bool = False
+    allow_private: bool = False
+    trusted_prefixes: tuple[str, ...] = ()
     component_prefixes: tuple[str, ...] = ()
     default_branch: str = "master"
     commit_on_branch: bool = True
@@ -88,6 +95,12 @@ class ScmOptions:
         return cls(
             allowed_prefixes=options.SCMURLS,
             allow_custom=options.ALLOW_CUSTOM_SCMURLS,
+            allow_private=options.ALLOW_PRIVATE_SCM_HOSTS,
+            trusted_prefixes=(
+                *options.SCMURLS,
+                options.RPMS_DEFAULT_REPOSITORY,
+                options.MODULES_DEFAULT_REPOSITORY,
+            ),
             default_branch=options.DEFAULT_BRANCH,
             lookaside=options.LOOKASIDE_URLS,
             workers=options.SCM_PARALLEL,

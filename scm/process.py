@@ -16,6 +16,7 @@ from typing import cast
 
 from git import Git
 
+from scm.hosts import Pin
 from scm.options import ScmOptions
 
 _ERROR_BYTES = 8192
@@ -69,14 +70,15 @@ class GitRunner:
 
     :param folder: of the repository; the configuration is written beside it.
     :param transport: the only one that git may use.
+    :param pinned: the addresses that it connects to; None: those that it finds.
     """
 
-    def __init__(self, folder: Path, transport: str, options: ScmOptions) -> None:
+    def __init__(self, folder: Path, transport: str, options: ScmOptions, pinned: Pin | None = None) -> None:
         self._options = options
         self._deadline = time.monotonic() + options.timeout
         self.git_dir = folder / "git"
         self._git = Git(str(folder))
-        self._environment = _environment(_write_config(folder, options), transport)
+        self._environment = _environment(_write_config(folder, options, pinned), transport, pinned)
         self.run("init", "--quiet", "--bare", "--template=", str(self.git_dir))
 
     def run(self, *arguments: str, limit: int = 65536) -> bytes:
@@ -142,16 +144,18 @@ class GitRunner:
         return bytes(output), bytes(said)
 
 
-def _write_config(folder: Path, options: ScmOptions) -> Path:
+def _write_config(folder: Path, options: ScmOptions, pinned: Pin | None) -> Path:
     path = folder / "gitconfig"
     quoted = (
         '"' + place.replace("\\", "\\\\").replace('"', '\\"') + '"' for place in options.safe_directories
     )
-    path.write_text(_CONFIG + "[safe]\n" + "".join(f"\tdirectory = {place}\n" for place in quoted))
+    safe = "[safe]\n" + "".join(f"\tdirectory = {place}\n" for place in quoted)
+    path.write_text(_CONFIG + safe + (pinned.config() if pinned else ""))
     return path
 
 
-def _environment(config: Path, transport: str) -> Mapping[str, str]:
+def _environment(config: Path, transport: str, pinned: Pin | None = None) -> Mapping[str, str]:
+    ssh = "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oClearAllForwardings=yes"
     return {
         "GIT_ALLOW_PROTOCOL": transport,
         "GIT_ASKPASS": "",  # empty, unlike unset, keeps git from trying the next program
@@ -160,8 +164,9 @@ def _environment(config: Path, transport: str) -> Mapping[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oClearAllForwardings=yes",
+        "GIT_SSH_COMMAND": f"{ssh} {pinned.ssh_options()}" if pinned else ssh,
         "GIT_TERMINAL_PROMPT": "0",
+        **(pinned.environment() if pinned else {}),
     }
 
 

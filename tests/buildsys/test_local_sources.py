@@ -41,7 +41,7 @@ def cache(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 def build(tmp_path: Path, address: str, files: dict[str, str]) -> tuple[Bench, TaskStatus]:
     bench = Bench(tmp_path / "local")
-    options = ScmOptions(lookaside={tmp_path.as_uri(): address})
+    options = ScmOptions(lookaside={tmp_path.as_uri(): address}, allow_private=True)
     bench.system = LocalBuildSystem(bench.root, send=lambda *_: None, jobs=1, scm=options)
     commit = make_repo(tmp_path / "one", {"one.spec": TEXT, **files})
     return bench, bench.build(bench.job(2, "one", source=f"{(tmp_path / 'one').as_uri()}#{commit}"))

@@ -7,4 +7,4 @@ from scm.options import ScmOptions
 
 @pytest.fixture
 def options() -> ScmOptions:
-    return ScmOptions(allowed_prefixes=("file:///",), timeout=20, attempts=1)
+    return ScmOptions(allowed_prefixes=("file:///",), timeout=20, attempts=1, allow_private=True)
