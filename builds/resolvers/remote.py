@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,10 @@ from typing import TypeVar
 from mbs.client.rest import Client, Json, Params, Refused, UnexpectedAnswer
 from mbs.errors import Unavailable
 from mbs.expansion import Available, NameStream, available
-from mbs.modulemd import parse_stream
+from mbs.modulemd import ModulemdError, parse_stream
+from mbs.names import is_version
+
+log = logging.getLogger(__name__)
 
 #: Requests at once.
 PARALLEL = 8
@@ -86,7 +90,8 @@ class RemoteUniverse:
             for build in self._client.builds(query, limit=MOST):
                 if missing := needed - build.keys():
                     raise UnexpectedAnswer(f"A build lacks {', '.join(sorted(missing))}.")
-                yield build
+                if _readable(build):
+                    yield build
         except (Refused, UnexpectedAnswer) as error:
             raise Unavailable(
                 f"{self._client.server}, where modules are looked up, cannot be asked: {error.message}",
@@ -108,13 +113,29 @@ def _precedence(build: Json) -> tuple[bool, int]:
     return build["state_name"] == "ready", int(build["version"])
 
 
+def _readable(build: Json) -> bool:
+    """Whether the parts of a build that are looked at are what they should be; others are passed over."""
+    texts = all(isinstance(build[key], str) for key in ("name", "stream", "version", "state_name"))
+    if texts and isinstance(build["id"], int) and is_version(build["version"]):
+        return True
+    log.warning("A build of the other service is passed over: %.200r", {key: build[key] for key in _NEEDED})
+    return False
+
+
 def _available(builds: Iterable[Json]) -> list[Available]:
-    """What the verbose representations of builds say."""
-    return [
-        available(
-            parse_stream(str(build["modulemd"]), strict=False),
-            koji_tag=build.get("koji_tag") or "",
-            retired=build["state_name"] != "ready",
-        )
-        for build in builds
-    ]
+    """What the verbose representations of builds say; one that cannot be used is passed over."""
+    found = []
+    for build in builds:
+        tag = build.get("koji_tag") or ""
+        try:
+            document = parse_stream(str(build["modulemd"]), strict=False)
+        except ModulemdError as error:
+            fault = error.message
+        else:
+            made = available(document, koji_tag=str(tag), retired=build["state_name"] != "ready")
+            fault = made.fault()
+            if not fault:
+                found.append(made)
+        if fault:
+            log.warning("Build %s of the other service is passed over: %s", build["id"], fault)
+    return found

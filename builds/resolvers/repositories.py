@@ -80,7 +80,14 @@ def _in_folder(folder: Path, name: str) -> Iterator[Available]:
                 if named.search(part):
                     for document in _documents(path, part):
                         streams = upgrade(document)
-                        yield from (available(each) for each in streams if each.name == name and each.version)
+                        found = (available(each) for each in streams if each.name == name and each.version)
+                        yield from (build for build in found if _usable(path, build))
+
+
+def _usable(path: Path, build: Available) -> bool:
+    if fault := build.fault():
+        log.warning("A module of %s is passed over: %s", path, fault)
+    return not fault
 
 
 @lru_cache(maxsize=8)

@@ -17,6 +17,8 @@ from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped
 #: Such a package holds a few KiB. A spec file is code, so it gets neither much time nor the service's files.
 _LIMITS = Limits(seconds=60, log_bytes=1 << 20, file_bytes=16 << 20, processes=256)
 _MAX_SRPM = 16 << 20
+#: Exit code of a sandbox that could not be made.
+_NEVER_STARTED = 125
 #: ``$1`` is the name of the spec file.
 _SCRIPT = """
 mkdir srpms
@@ -62,7 +64,7 @@ def _run(sandbox: Sandbox, spec: str, log_file: Path) -> None:
             said = " ".join(line.strip() for line in log.recent() if line.strip())[-500:]
         except Stopped as reason:
             raise _refused(f"it was stopped, since {reason}") from reason
-    if "sandbox:" in said:
+    if code == _NEVER_STARTED and "sandbox:" in said:
         raise BuildSystemUnavailable(
             f"The source RPM of module-build-macros cannot be made: {said}",
             code="sandbox_failed",

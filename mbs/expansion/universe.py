@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from mbs import names
+
 #: Name and stream of a module.
 NameStream: TypeAlias = tuple[str, str]
 
@@ -44,6 +46,21 @@ class Available:
     @property
     def nsvc(self) -> str:
         return f"{self.ns}:{self.version}:{self.context}"
+
+    def fault(self) -> str:
+        """Say why nothing can be built against it: a name that ends in tags and dist tags is not plain.
+
+        An empty text when nothing is wrong. Documents that are only read may hold any name.
+        """
+        parts = (
+            (names.NAME, self.name),
+            (names.STREAM, self.stream),
+            (names.CONTEXT, self.context),
+            (names.KOJI_TAG, self.koji_tag or "none"),
+            (names.COMMIT, self.ref or "none"),
+            (names.MARKING, self.disttag_marking or "none"),
+        )
+        return next(filter(None, (rule.fault(text) for rule, text in parts)), "")
 
     def as_buildrequire(self) -> dict[str, str]:
         """Its entry in ``xmd.mbs.buildrequires`` of a module built against it."""

@@ -57,7 +57,7 @@ class Command(BaseCommand):
             default_streams=dict(options["default_stream"]),
             local=options["local"],
         )
-        known = MemoryUniverse.from_documents(_universe(universe))
+        known = MemoryUniverse.from_documents(self._universe(universe))
         try:
             documents = parse_streams(_read(file), strict=True, name=file.stem, stream="master")
             found = expand(documents, known, Settings.from_options(settings.MBS), request)
@@ -69,6 +69,19 @@ class Command(BaseCommand):
             return
         for line in _told_expansion(found, options["trace"]):
             self.stdout.write(line)
+
+    def _universe(self, folder: Path) -> Iterator[StreamV2]:
+        """Yield every stream document of the folder, as v2; what is invalid is reported and passed over."""
+        if not folder.is_dir():
+            raise CommandError(f"{folder} is no folder.")
+        for file in sorted(each for each in folder.iterdir() if each.suffix in (".yaml", ".yml")):
+            for verdict in examine(_read(file), strict=False):
+                if verdict.document is None:
+                    problem = verdict.problems[0]
+                    line = problem.line or verdict.line
+                    self.stderr.write(f"{file}:{line}: passed over: {problem.message}")
+                    continue
+                yield from upgrade(verdict.document)
 
 
 def _streams(text: str) -> tuple[str, list[str]]:
@@ -90,18 +103,6 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
-
-
-def _universe(folder: Path) -> Iterator[StreamV2]:
-    """Every stream document of the folder, as v2; other kinds are passed over."""
-    if not folder.is_dir():
-        raise CommandError(f"{folder} is no folder.")
-    for file in sorted(each for each in folder.iterdir() if each.suffix in (".yaml", ".yml")):
-        for verdict in examine(_read(file), strict=False):
-            if verdict.document is None:
-                problem = verdict.problems[0]
-                raise CommandError(f"{file}:{problem.line or verdict.line}: {problem.message}")
-            yield from upgrade(verdict.document)
 
 
 def _told(error: MBSError) -> str:
