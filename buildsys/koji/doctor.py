@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from buildsys.base import BuildSystemError, BuildSystemUnavailable
+from buildsys.koji.macros import make_srpm
 from buildsys.koji.metadata import GENERATOR
 from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Hub, outcome
+from mbs import macros
 from mbs.errors import Problem
 
 
@@ -18,10 +19,7 @@ def examine(hub: Hub, options: KojiOptions, tags: Sequence[str]) -> list[Problem
 
     :param tags: of the modules that others are built on; they must exist and name architectures.
     """
-    problems = []
-    if shutil.which("rpmbuild") is None:
-        hint = "Install rpm-build (Fedora) or rpm (Debian) where the workers run."
-        problems.append(Problem("rpmbuild_missing", "There is no rpmbuild on this machine.", hint=hint))
+    problems = _macros_package()
     try:
         user = hub.user
         if not user:
@@ -32,6 +30,16 @@ def examine(hub: Hub, options: KojiOptions, tags: Sequence[str]) -> list[Problem
         return [*problems, *_on_hub(hub, options, str(user["name"]), tags)]
     except (BuildSystemUnavailable, BuildSystemError) as error:
         return [*problems, Problem(error.code, error.message, hint=error.hint)]
+
+
+def _macros_package() -> list[Problem]:
+    """Whether this machine can make the source RPM of a macros package."""
+    text = macros.spec("", name="doctor", stream="1", version="1", context="0", disttag="doctor")
+    try:
+        make_srpm(macros.PACKAGE, text)
+    except (BuildSystemUnavailable, BuildSystemError) as error:
+        return [Problem(error.code, error.message, hint=error.hint)]
+    return []
 
 
 def _on_hub(hub: Hub, options: KojiOptions, user: str, tags: Sequence[str]) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from buildsys.base import BuildSystemError, BuildSystemUnavailable, Job
+from buildsys.base import BuildSystemError, BuildSystemUnavailable
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped
 
 #: Such a package holds a few KiB. A spec file is code, so it gets neither much time nor the service's files.
@@ -27,12 +27,13 @@ exec rpmbuild -bs --nodeps --target noarch --define "_topdir /builddir/build" \\
 """
 
 
-def make_srpm(job: Job) -> tuple[str, bytes]:
+def make_srpm(package: str, text: str) -> tuple[str, bytes]:
     """Return file name and content of the source RPM of a spec file that needs no sources.
 
     rpm expands the spec file in the sandbox of local builds: whatever it holds, it reaches neither the
     service's files and credentials nor the network.
 
+    :param text: of the spec file.
     :raises BuildSystemError: ``srpm_failed`` when rpmbuild refuses the spec file.
     :raises BuildSystemUnavailable: ``rpmbuild_missing`` when this machine has no rpmbuild, ``sandbox_failed``
         when it cannot make a sandbox.
@@ -48,13 +49,13 @@ def make_srpm(job: Job) -> tuple[str, bytes]:
         source = place / "input"
         source.mkdir()
         source.chmod(0o755)
-        spec = source / f"{job.package}.spec"
-        spec.write_text(job.spec, encoding="utf-8")
+        spec = source / f"{package}.spec"
+        spec.write_text(text, encoding="utf-8")
         spec.chmod(0o644)
         sandbox = Sandbox(place / "work", place / "root", readonly={"/input": source}, limits=_LIMITS)
         sandbox.prepare()
         _run(sandbox, spec.name, place / "log")
-        return _result(sandbox.work / "srpms", job.package)
+        return _result(sandbox.work / "srpms", package)
 
 
 def _run(sandbox: Sandbox, spec: str, log_file: Path) -> None:
@@ -68,7 +69,8 @@ def _run(sandbox: Sandbox, spec: str, log_file: Path) -> None:
         raise BuildSystemUnavailable(
             f"The source RPM of module-build-macros cannot be made: {said}",
             code="sandbox_failed",
-            hint="`mbs-manager doctor` says what this machine lacks.",
+            hint="Workers make it in a sandbox: allow user namespaces (sysctl "
+            "user.max_user_namespaces=10000), or run them as root; in a container, start it privileged.",
         )
     if code:
         raise _refused(said or f"it ended with code {code}")

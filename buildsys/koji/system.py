@@ -56,7 +56,7 @@ class KojiBuildSystem:
         return [known or next(started) for known in found]
 
     def _upload(self, job: Job) -> str:
-        name, content = make_srpm(job)
+        name, content = make_srpm(job.package, job.spec)
         return f"{self.hub.upload({name: content})}/{name}"
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:

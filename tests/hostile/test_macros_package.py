@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.base import BuildSystemError, Job
+from buildsys.base import BuildSystemError
 from buildsys.koji.macros import make_srpm
 from mbs import macros
 from tests.buildsys.rigs import module
@@ -30,12 +30,12 @@ x
 """
 
 
-def job(text: str) -> Job:
-    return Job(1, 1, module(), macros.PACKAGE, spec=text)
+def made(text: str) -> tuple[str, bytes]:
+    return make_srpm(macros.PACKAGE, text)
 
 
 def test_the_package_of_a_module_is_made() -> None:
-    name, content = make_srpm(job(macros.spec_for(replace(module(), disttag="module+el9+1+0a1b2c3d"))))
+    name, content = made(macros.spec_for(replace(module(), disttag="module+el9+1+0a1b2c3d")))
     assert name == "module-build-macros-0.1-1.module+el9+1+0a1b2c3d.src.rpm"
     assert content.startswith(b"\xed\xab\xee\xdb")
 
@@ -50,7 +50,7 @@ def test_a_spec_file_that_runs_commands_reaches_neither_files_nor_secrets(
     ran = tmp_path / "ran"
     first = f"%(touch {ran}; id > {ran} 2>/dev/null)"
     seen = f"%(cat {secret} /proc/1/environ 2>/dev/null; env | xargs)"
-    _, content = make_srpm(job(SPEC.format(first=first, summary="x" + seen)))
+    _, content = made(SPEC.format(first=first, summary="x" + seen))
     assert not ran.exists()
     assert b"s3cret" not in content
     assert b"hunter2" not in content
@@ -69,11 +69,11 @@ def test_a_spec_file_that_runs_commands_reaches_neither_files_nor_secrets(
 def test_what_a_spec_file_leaves_behind_is_not_followed(command: str) -> None:
     broken = "%{error:x}" if command == "exit 1" else ""
     with pytest.raises(BuildSystemError) as caught:
-        make_srpm(job(SPEC.format(first=f"%({command}){broken}", summary="x")))
+        made(SPEC.format(first=f"%({command}){broken}", summary="x"))
     assert caught.value.code == "srpm_failed"
 
 
 def test_nothing_is_left_on_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    make_srpm(job(SPEC.format(first="%(mkdir -p a/b; chmod 0 a)", summary="x")))
+    made(SPEC.format(first="%(mkdir -p a/b; chmod 0 a)", summary="x"))
     assert os.listdir(tmp_path) == []

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import DataError
 
 from builds.api import serializers
 from builds.api.json_input import read_object
@@ -194,3 +195,14 @@ def test_a_doubled_key_is_found_without_comparing_all() -> None:
         read_object(body.encode())
     # Comparing each with each takes minutes.
     assert time.process_time() - began < 20
+
+
+def test_what_only_the_database_refuses_is_no_fault_of_the_service(
+    api: Api, forge: Forge, sent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise DataError("value too long for type character varying(255)")
+
+    monkeypatch.setattr("builds.services.submission.record", refuse)
+    answer = api.post("module-builds/", {"modulemd": TEXT, "scratch": True}, status=400)
+    assert answer["code"] == "not_storable"
