@@ -28,6 +28,8 @@ _INFRASTRUCTURE = frozenset(
         "build_system_unavailable",
         "repository_failed",
         "rpmbuild_missing",
+        "sandbox_failed",
+        "srpm_stopped",
         "view_failed",
         "work_folder_taken",
     }

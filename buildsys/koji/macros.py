@@ -15,7 +15,7 @@ from buildsys.base import BuildSystemError, BuildSystemUnavailable
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped
 
 #: Such a package holds a few KiB. A spec file is code, so it gets neither much time nor the service's files.
-_LIMITS = Limits(seconds=60, log_bytes=1 << 20, file_bytes=16 << 20, processes=256)
+_LIMITS = Limits(seconds=120, log_bytes=1 << 20, file_bytes=16 << 20, free_bytes=32 << 20)
 _MAX_SRPM = 16 << 20
 #: Exit code of a sandbox that could not be made.
 _NEVER_STARTED = 125
@@ -36,7 +36,7 @@ def make_srpm(package: str, text: str) -> tuple[str, bytes]:
     :param text: of the spec file.
     :raises BuildSystemError: ``srpm_failed`` when rpmbuild refuses the spec file.
     :raises BuildSystemUnavailable: ``rpmbuild_missing`` when this machine has no rpmbuild, ``sandbox_failed``
-        when it cannot make a sandbox.
+        when it cannot make a sandbox, ``srpm_stopped`` when it is overloaded.
     """
     if shutil.which("rpmbuild") is None:
         raise BuildSystemUnavailable(
@@ -64,7 +64,12 @@ def _run(sandbox: Sandbox, spec: str, log_file: Path) -> None:
             code = sandbox.run(["/bin/sh", "-e", "-c", _SCRIPT, "rpmbuild", spec], log)
             said = " ".join(line.strip() for line in log.recent() if line.strip())[-500:]
         except Stopped as reason:
-            raise _refused(f"it was stopped, since {reason}") from reason
+            # Nothing of an author is in the spec file: the machine is overloaded, or its disk is full.
+            raise BuildSystemUnavailable(
+                f"The source RPM of module-build-macros was not made: {reason}",
+                code="srpm_stopped",
+                hint="Look at the load of the worker's machine and at the space in its temporary folder.",
+            ) from reason
     if code == _NEVER_STARTED and "sandbox:" in said:
         raise BuildSystemUnavailable(
             f"The source RPM of module-build-macros cannot be made: {said}",
