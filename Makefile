@@ -5,7 +5,7 @@ DATA ?= .data
 # What asks the database; the rest of the tests does not notice which one it is.
 ON_POSTGRESQL := tests/api tests/builds tests/events tests/identity tests/web tests/workflow
 
-.PHONY: demo up flower test lint bench clean
+.PHONY: demo up flower test fresh lint bench lock clean
 
 demo: .venv/base
 	$(BIN)/mbs demo --data $(DATA)
@@ -25,6 +25,10 @@ test: .venv/dev
 	$(BIN)/python -m tests.postgresql $(PYTEST) -m "not alone" $(ON_POSTGRESQL)
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -m alone tests/workflow
 
+# Both in bare trees of Debian's releases: as root, with debootstrap.
+fresh:
+	deploy/fresh
+
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,15 +42,29 @@ bench: .venv/dev
 clean:
 	rm -rf .venv .data build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.venv/base: requirements/base.txt pyproject.toml
+# Only packages whose hashes are in requirements/*.txt, and no isolated builds, which would bring others.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation
+
+.venv/base: requirements/build.txt requirements/base.txt pyproject.toml
 	deploy/system-packages demo
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/base.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(INSTALL) --require-hashes -r requirements/build.txt
+	$(INSTALL) --require-hashes -r requirements/base.txt
+	$(INSTALL) --no-deps --editable .
 	touch $@
 
-.venv/dev: .venv/base requirements/prod.txt requirements/test.txt requirements/dev.txt
+.venv/dev: .venv/base requirements/dev.txt
 	deploy/system-packages test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(INSTALL) --no-deps ./messages
 	touch $@
+
+# Write requirements/*.txt anew from the *.in beside them; UPGRADE=--upgrade takes newer versions of what is not named there.
+LOCK := $(BIN)/uv pip compile --universal --python-version=3.11 --generate-hashes --no-emit-index-url --quiet \
+	--custom-compile-command='make lock' $(UPGRADE)
+
+lock: .venv/dev
+	$(LOCK) requirements/dev.in --output-file=requirements/dev.txt
+	for each in build base prod; do \
+		$(LOCK) requirements/$$each.in --constraint=requirements/dev.txt --output-file=requirements/$$each.txt || exit; done

