@@ -71,6 +71,15 @@ def has_rpm_database() -> bool:
     return any(Path(folder, name).exists() for folder in _DATABASES for name in _DATABASE_FILES)
 
 
+def rpmbuild_options() -> tuple[str, ...]:
+    """Return options that make rpmbuild fit the host's tools.
+
+    From version 4.20 on, rpm makes debug packages by default and fails where they are empty. Distributions
+    of RPMs have tools and compiler flags that fill them. Debian has not: none are made there, as before 4.20.
+    """
+    return () if has_rpm_database() else ("--define", "_enable_debug_packages 0")
+
+
 def provides(names: Iterable[str]) -> Provides:
     """What the host provides under each of these names; empty when it does not.
 

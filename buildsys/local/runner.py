@@ -9,6 +9,7 @@ from pathlib import Path
 
 from buildsys.base import BuildSystemError, Job
 from buildsys.local.folders import TaskFolder
+from buildsys.local.host import rpmbuild_options
 from buildsys.local.modules import FACTS
 from buildsys.local.repodata import check_readable
 from buildsys.local.requirements import conflicting, missing
@@ -34,8 +35,10 @@ exec rpmbuild -bs --nodeps --define "_topdir /builddir/build" --define "_sourced
 """
 _BINARY_RPMS = """
 mkdir -p rpms
-exec rpmbuild --rebuild --nodeps --define "_topdir /builddir/build" --define "_rpmdir /builddir/rpms" \\
-    --define "_srcrpmdir /builddir/srpms" --define "_smp_build_ncpus $1" -- /input/srpm/*.src.rpm
+cpus=$1
+shift
+exec rpmbuild --rebuild --nodeps "$@" --define "_topdir /builddir/build" --define "_rpmdir /builddir/rpms" \\
+    --define "_srcrpmdir /builddir/srpms" --define "_smp_build_ncpus $cpus" -- /input/srpm/*.src.rpm
 """
 
 
@@ -95,7 +98,8 @@ class Run:
         check_source(self.job, source)
         self._check_requirements(source)
         readonly = {"/input/srpm": self.task.path / "srpm"}
-        made = self._run("binary RPMs", _BINARY_RPMS, (str(self.cpus),), readonly, deadline)
+        arguments = (str(self.cpus), *rpmbuild_options())
+        made = self._run("binary RPMs", _BINARY_RPMS, arguments, readonly, deadline)
         built = collect(made / "rpms", self.task.path / "built")
         check_built(self.job, source, built)
         self._publish(source, built)

@@ -88,10 +88,16 @@ def certificates(folder: Path) -> None:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
 
     new = ("req", "-newkey", "rsa:2048", "-nodes", "-batch")
-    openssl(*new, "-x509", "-subj", "/CN=Test CA", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2")
+    # RFC 5280 asks for these extensions, and Python from 3.13 on checks them.
+    usage = ("-addext", "keyUsage = critical, keyCertSign, cRLSign")
+    openssl(
+        *new, "-x509", "-subj", "/CN=Test CA", *usage, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2"
+    )
     for name in ("localhost", "mbs"):
         openssl(*new, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        (folder / f"{name}.ext").write_text(f"subjectAltName = DNS:{name}\n")
+        (folder / f"{name}.ext").write_text(
+            f"subjectAltName = DNS:{name}\nsubjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n"
+        )
         sign = ("x509", "-req", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
         openssl(*sign, "-in", f"{name}.csr", "-extfile", f"{name}.ext", "-out", f"{name}.pem")
     with (folder / "mbs.pem").open("a") as both:

@@ -58,13 +58,12 @@ def sections(build: Build, folder: Path) -> tuple[str, str]:
         ["rpmspec", "-q", "--conflicts", str(path)], check=True, capture_output=True, text=True
     ).stdout
     script = subprocess.run(
-        ["rpmspec", "-P", "--define", f"buildroot {folder}/root", str(path)],
+        ["rpmspec", "-P", "--define", f"_topdir {folder}/rpmbuild", str(path)],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
     install = script.partition("%install\n")[2].partition("\n%files")[0]
-    install = install.replace("%{buildroot}", f"{folder}/root")
     subprocess.run(["sh", "-e", "-c", install], check=True)
     (file,) = folder.rglob("macros.zz-modules")
     return conflicts, file.read_text()
