@@ -2,7 +2,8 @@
 
 It keeps its books as a hub does, in a file of its own that all processes share, and takes the time it is
 told to. A package whose name begins with ``fails-`` fails, and one that begins with ``refused-`` is not even
-taken. While there is a file ``simulated.away`` beside the books, the build system is away.
+taken. While there is a file ``simulated.away`` beside the books, the build system is away. Builds of packages
+that are named in a file ``simulated.held`` beside them do not end.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ class SimulatedBuildSystem:
         if row is None:
             return TaskStatus(task_id, TaskState.LOST, reason="the simulated build system does not know it")
         _, state, nvr, started, ends, _ = row
-        if state == "open" and ends <= time.time():
+        if state == "open" and self._is_over(nvr, ends):
             state = "failed" if nvr.startswith("fails-") else "complete"
             books.execute("UPDATE task SET state = ? WHERE id = ?", (state, task_id))
         return TaskStatus(
@@ -151,6 +152,14 @@ class SimulatedBuildSystem:
             started=started,
             ended=None if state == "open" else min(ends, time.time()),
         )
+
+    def _is_over(self, nvr: str, ends: float) -> bool:
+        """Return whether a build has had its time and is not held."""
+        try:
+            held = self._path.with_suffix(".held").read_text().split()
+        except FileNotFoundError:
+            held = []
+        return ends <= time.time() and nvr.rsplit("-", 2)[0] not in held
 
     def cancel(self, task_ids: Sequence[int]) -> None:
         with self._books() as books:
@@ -164,12 +173,12 @@ class SimulatedBuildSystem:
     def run(self, task_id: int) -> str | None:
         """The key to wake when the time of a submission or a regeneration is over."""
         with self._books() as books:
-            row = books.execute("SELECT wakes, ends FROM task WHERE id = ?", (task_id,)).fetchone()
+            row = books.execute("SELECT wakes, nvr, ends FROM task WHERE id = ?", (task_id,)).fetchone()
         if row is None:
             return None
-        wakes, ends = row
-        if ends > time.time():
-            self._send(task_id, ends - time.time())
+        wakes, nvr, ends = row
+        if not self._is_over(nvr, ends):
+            self._send(task_id, max(ends - time.time(), 0.1))
             return None
         return str(wakes)
 

@@ -8,6 +8,8 @@ import pytest
 from celery import current_app
 from django.conf import settings
 from django.db import connections
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 import config.celery  # noqa: F401
 from tests.processes import Redis
@@ -16,6 +18,9 @@ from tests.processes import Redis
 def pytest_configure() -> None:
     """End by SIGTERM as by Ctrl-C: what the tests have started ends too."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # How long an example takes depends on what else the machine does.
+    hypothesis_settings.register_profile("mbs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    hypothesis_settings.load_profile("mbs")
 
 
 @pytest.fixture(scope="session")

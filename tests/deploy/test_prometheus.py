@@ -110,7 +110,7 @@ def test_every_query_is_answered_and_every_rule_is_evaluated(
             lambda: ask(client, "sum(rate(mbs_reaction_seconds_count[5m])) > 0"), 30, "figures of the build"
         )
         for query in queries.of_dashboard():
-            assert ask(client, query), f"no answer to {query}"
+            wait_for(lambda query=query: ask(client, query), 60, f"an answer to {query}")
         rules = [rule for group in client.get("rules").json()["data"]["groups"] for rule in group["rules"]]
         assert len(rules) == len(queries.of_rules())
         assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []

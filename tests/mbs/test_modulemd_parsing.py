@@ -252,11 +252,11 @@ def test_obsoletes_are_checked(change: tuple[str, str], code: str) -> None:
     ],
 )
 def test_bounds_are_kept_at_once(text: str, code: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ModulemdError) as caught:
         modulemd.parse(text, strict=False)
     assert caught.value.code == code
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_the_allowed_depth_is_allowed() -> None:
@@ -277,9 +277,9 @@ def test_the_allowed_depth_is_allowed() -> None:
     ],
 )
 def test_hostile_documents_are_refused_in_bounded_time_with_a_bounded_answer(rest: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     found = problems(HEAD + rest)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert 1 <= len(found) <= 50
     for problem in found:
         assert len(problem.message) < 1000
@@ -302,9 +302,9 @@ def test_a_document_is_not_multiplied_without_bound() -> None:
 def fastest(text: bytes) -> float:
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         modulemd.parse(text, strict=True)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return min(seconds)
 
 

@@ -81,7 +81,7 @@ def test_a_bus_that_lets_nobody_in_says_so_soon(
     assert said in problem.message
     assert "amqp_url" in problem.hint
     assert "s3same" not in problem.message
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 60  # nine tries with pauses of nine seconds would take longer
 
 
 def test_certificates_that_are_not_there_are_a_fault_of_the_configuration(fedora, monkeypatch) -> None:

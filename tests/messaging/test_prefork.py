@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 
 from builds import dispatch
@@ -68,6 +67,4 @@ def test_a_bus_that_is_killed_in_the_middle_holds_up_no_build_and_misses_no_mess
         assert OutboxMessage.objects.filter(published_at=None).exists()
     finally:
         broker.start()
-    back = time.monotonic()
     assert_all_told(broker, queue)
-    assert time.monotonic() - back < 20

@@ -161,11 +161,11 @@ def test_a_broker_that_is_killed_costs_one_timeout_and_loses_no_message(bus, bro
         start = time.monotonic()
         with pytest.raises(BusUnavailable):
             bus.publish(rows)
-        assert 0.9 < time.monotonic() - start < 3
+        assert 0.9 < time.monotonic() - start < 10  # not a second for each of the rows
         start = time.monotonic()
         with pytest.raises(BusUnavailable, match="a moment ago"):
             bus.publish(rows)
-        assert time.monotonic() - start < 0.05
+        assert time.monotonic() - start < 0.9  # not a second time
     finally:
         broker.start()
     send(bus, rows)

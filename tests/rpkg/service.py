@@ -54,6 +54,8 @@ class Service:
             "MBS_REBUILD_STRATEGY_ALLOW_OVERRIDE": "true",
             "MBS_SIMULATED_BUILD_SECONDS": "0.5",
         }
+        #: Names of packages whose builds do not end, as long as they are in here.
+        self.held = folder / "simulated.held"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.worker = Worker(self.environ, folder / "worker.log", beat=True)
 

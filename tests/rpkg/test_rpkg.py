@@ -111,6 +111,15 @@ def test_a_scratch_build_of_a_file_alone_and_again(
     assert [context[-2:] for context in contexts] == ["_1", "_2"]
 
 
+@pytest.fixture
+def held(service: Service) -> Iterator[Path]:
+    """A file; while it is there no component ends by itself."""
+    service.held.write_text("first second")
+    yield service.held
+    service.held.unlink(missing_ok=True)
+
+
+@pytest.mark.usefixtures("held")
 def test_cancel(rpkg: Rpkg, service: Service, open_port: int, name: str) -> None:
     (build,) = submitted(rpkg("module-build", service.module(name), "main"))
     output = rpkg("module-build-cancel", str(build))
@@ -146,7 +155,9 @@ def test_what_the_server_refuses_is_told_in_its_words(rpkg: Rpkg, service: Servi
     assert "There is no module build 99999." in rpkg("module-build-info", "99999", fails=True)
 
 
-def test_a_failed_build_is_submitted_again(rpkg: Rpkg, service: Service, open_port: int, name: str) -> None:
+def test_a_failed_build_is_submitted_again(
+    rpkg: Rpkg, service: Service, open_port: int, name: str, held: Path
+) -> None:
     scmurl = service.module(name)
     (build,) = submitted(rpkg("module-build", scmurl, "main"))
     rpkg("module-build-cancel", str(build))
@@ -156,6 +167,7 @@ def test_a_failed_build_is_submitted_again(rpkg: Rpkg, service: Service, open_po
         return all(component["state"] != 0 for component in components)
 
     wait_for(stopped, what="the components to stop")
+    held.unlink()
     assert submitted(rpkg("module-build", scmurl, "main")) == [build]
     assert 'is in "ready" state.' in rpkg("module-build-watch", str(build))
 
@@ -204,6 +216,7 @@ def log_in(rpkg: Rpkg, provider: Issuer, user: str, *, seconds: float = 300) -> 
     return path
 
 
+@pytest.mark.usefixtures("held")
 def test_with_an_openid_token(
     oidc: Rpkg, service: Service, provider: Issuer, oidc_port: int, name: str
 ) -> None:
@@ -257,6 +270,7 @@ def test_a_provider_that_is_down_costs_nobody_their_token(
 # Kerberos
 
 
+@pytest.mark.usefixtures("held")
 def test_behind_a_front_that_knows_kerberos(
     client: Callable[..., Rpkg], service: Service, tmp_path: Path, name: str
 ) -> None:

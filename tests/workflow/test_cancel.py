@@ -55,7 +55,9 @@ def test_before_anything_builds(workers: Workers, tmp_path: Path, state: BuildSt
 
 def test_what_builds_is_cancelled_and_what_was_built_is_kept(workers: Workers, tmp_path: Path) -> None:
     build = make_build(["alpha"], ["beta", "gamma", "waiting"])
-    workers.start(SIMULATED_BUILD_SECONDS=1, NUM_CONCURRENT_BUILDS=2, beat=True)
+    held = tmp_path / "simulated.held"
+    held.write_text("beta gamma waiting")
+    workers.start(SIMULATED_BUILD_SECONDS=0.3, NUM_CONCURRENT_BUILDS=2, beat=True)
     dispatch.advance(build.pk)
     second = build.component_builds.filter(batch=2, state=ComponentState.BUILDING).exclude(task_id=None)
     wait_for(lambda: second.count() == 2, what="the second batch to build")
@@ -66,6 +68,7 @@ def test_what_builds_is_cancelled_and_what_was_built_is_kept(workers: Workers, t
     assert not Wait.objects.exists()
     time.sleep(0.5)
     assert nothing_builds(build)
+    held.unlink()
     resume(build)
     wait_for_state(build, BuildState.READY)
     ended = {
