@@ -2,7 +2,7 @@
 
     python -m benchmarks.events                 500 watchers of 50 builds in which something happens
 
-It starts a PostgreSQL and a uvicorn of its own, fills the database, and asks for the default list from one
+It starts a PostgreSQL and a web server of its own, fills the database, and asks for the default list from one
 connection: alone, with watchers of builds in which nothing happens, and with watchers who are told
 something all the time. ``delay`` is the time from the commit of a row to its arrival at the watchers.
 Everything runs on this machine, the watchers too: their cost is in the figures.
@@ -177,14 +177,8 @@ def main() -> None:
         subprocess.run([sys.executable, "manage.py", "migrate", "-v0"], env=environment, check=True)
         program = "import django; django.setup(); from benchmarks.dataset import fill; fill(2000, 10)"
         subprocess.run([sys.executable, "-c", program], env=environment, check=True)
-        command = [sys.executable, "-m", "uvicorn", "config.asgi:application", f"--port={port}"]
-        command += [
-            "--lifespan=off",
-            "--no-access-log",
-            "--log-level=warning",
-            f"--workers={arguments.workers}",
-        ]
-        server = subprocess.Popen([*command, "--timeout-graceful-shutdown=3"], env=environment)
+        command = [sys.executable, "manage.py", "web", f"--port={port}", f"--workers={arguments.workers}"]
+        server = subprocess.Popen([*command, "--grace=3"], env=environment)
         try:
             for _ in range(100):
                 time.sleep(0.2)

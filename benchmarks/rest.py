@@ -4,7 +4,7 @@
     python -m benchmarks.rest --beside PORT   how many times as fast as another service, asked in turns
     python -m benchmarks.rest --grow          10,000 and 100,000 module builds: time of their pages, plans
 
-It starts a PostgreSQL and a web server with two workers of its own (uvicorn, as in production; with --wsgi
+It starts a PostgreSQL and a web server with two workers of its own (as in production; with --wsgi
 gunicorn, as the reference was measured), fills the database, asks from one connection, and stops everything.
 Columns: ``ms`` is the median; ``CPU ms`` what a request costs in the server's workers and in PostgreSQL;
 ``SQL`` its statements, counted in PostgreSQL; ``other`` the cores that unrelated processes used meanwhile
@@ -126,8 +126,8 @@ def settings(database: str, port: int) -> dict[str, str]:
 
 
 #: two workers
-ASGI = ["uvicorn", "config.asgi:application", "--workers=2", "--no-access-log", "--port={port}"]
-WSGI = ["gunicorn", "config.wsgi", "--workers=2", "--worker-class=sync", "--bind=127.0.0.1:{port}"]
+ASGI = ["manage.py", "web", "--workers=2", "--port={port}"]
+WSGI = ["-m", "gunicorn", "config.wsgi", "--workers=2", "--worker-class=sync", "--bind=127.0.0.1:{port}"]
 
 
 @contextmanager
@@ -145,7 +145,7 @@ def service(folder: Path | None, builds: int, components: int, web: Sequence[str
             if folder is not None:
                 (folder / "filled").touch()
             print(f"{builds:,} builds of {components} components loaded in {time.time() - started:.0f} s")
-        command = [sys.executable, "-m", *(part.format(port=port) for part in web), "--log-level=warning"]
+        command = [sys.executable, *(part.format(port=port) for part in web)]
         process = subprocess.Popen(command, env=environment)
         try:
             server = Server(port, process.pid, database, postgres_pid)
@@ -157,7 +157,7 @@ def service(folder: Path | None, builds: int, components: int, web: Sequence[str
 
 
 def _wait(ask: Callable[[], object]) -> None:
-    for _ in range(100):
+    for _ in range(300):
         try:
             ask()
             return

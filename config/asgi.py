@@ -1,10 +1,16 @@
+"""The whole service as an ASGI application; ``mbs-manager web`` serves it."""
+
 from django.conf import settings
 
 from config.wsgi import application as pages
 
 # isort: split
-from builds.api.asgi import Pages, WholeRequests  # what it imports needs the apps
-from builds.api.events.asgi import Events
+from builds.api.events.asgi import Events  # what these import needs the apps
+from builds.api.serving.deadlines import Deadlines
+from builds.api.serving.pages import Pages
+from builds.api.serving.requests import WholeRequests
 
-_threads = Pages(pages, settings.MBS.WEB_THREADS, files=("/results/", settings.STATIC_URL))
-application = Events(WholeRequests(_threads, settings.MBS.BODY_LIMIT))
+_options = settings.MBS
+_pages = Pages(pages, _options.WEB_THREADS, logins=("/admin/login/",))
+_whole = WholeRequests(_pages, _options.BODY_LIMIT, 3 * _options.CLIENT_TIMEOUT)
+application = Deadlines(Events(_whole), _options.CLIENT_TIMEOUT)

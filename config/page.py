@@ -22,7 +22,7 @@ from. Without a configuration file the service runs for developers, on this mach
 `/etc/module-build-service/config.py` is a Python module. Its classes are sections, and their upper-case
 attributes are options; a section inherits from another as Python classes do. The file is executed: only
 who may change the service itself may be able to write it. An option set to `None` is as if it were not
-there. Start no process from the file's own folder: uvicorn and Celery look there first, and would take it
+there. Start no process from the file's own folder: Celery and Python look there first, and would take it
 for the service's package of the same name.
 
 ```python

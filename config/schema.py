@@ -64,8 +64,14 @@ class Server(Group):
     """Host names under which requests are answered; empty: the one of BASE_URL."""
     BODY_LIMIT: Bytes = 10 * 1024 * 1024
     """Largest body of a request, in bytes."""
+    BODIES_LIMIT: Bytes = 256 * 1024 * 1024
+    """Disk space for all large bodies of requests and answers under way in a web process, in bytes."""
+    CLIENT_TIMEOUT: Seconds = 20
+    """Time that a client has for the headers of a request and each part of an answer; thrice for a body."""
     WEB_THREADS: Positive = 8
-    """Threads of a web process for reading, changing and files each; one may hold a database connection."""
+    """Threads of a web process for reading and changing each; each may hold a database connection."""
+    TRUSTED_FRONTS: Names = ("127.0.0.1", "::1")
+    """Addresses or networks of front servers that are believed about the addresses of their clients."""
     PER_PAGE_MAX: Positive = 100
     """Most items on one page of a list."""
     LOG_LEVEL: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = "info"

@@ -50,9 +50,9 @@ def test_it_serves_heals_and_leaves_nothing_running(tmp_path: Path, monkeypatch:
             assert same.ready() == there
             same.release()
         assert running(data) == there
-        words = ["redis-server", "uvicorn", "--queues=workflow,sweeps", "--queues=builds", "beat"]
+        words = ["redis-server", "manage.py web", "--queues=workflow,sweeps", "--queues=builds", "beat"]
         assert all(the_one(there.pid, word) for word in words)
-        for word in ("redis-server", "uvicorn"):
+        for word in ("redis-server", "manage.py web"):
             victim = the_one(there.pid, word)
             assert victim is not None
             os.kill(victim, signal.SIGKILL)

@@ -76,11 +76,9 @@ class Service:
         """Start a web server with further options; answers its port."""
         port = free_port()
         environ = {**os.environ, **self.environ, **{f"MBS_{name}": value for name, value in options.items()}}
-        command = (sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port))
+        command = (sys.executable, "manage.py", "web", "--port", str(port))
         with (self.folder / f"web-{port}.log").open("wb") as log:
-            self.processes.append(
-                subprocess.Popen((*command, "--lifespan=off"), cwd=ROOT, env=environ, stdout=log, stderr=log)
-            )
+            self.processes.append(subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log))
         wait_for(lambda: _answers(port), what="the web server")
         return port
 

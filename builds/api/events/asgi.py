@@ -14,9 +14,9 @@ from typing import Any
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from builds.api.asgi import Application, Message, Receive, Send
 from builds.api.events.cursor import Cursor
 from builds.api.events.feed import Feed, Hub
+from builds.api.serving.types import Application, Message, Receive, Send
 from builds.observing import context
 from builds.observing.requests import count, request_number
 from mbs.errors import InvalidInput
@@ -27,6 +27,8 @@ ROUTE = "module-build-service/<version>/module-builds/<pk>/events"
 RETRY = b"retry: 3000\n\n"
 #: events that are put together before the loop is given to others
 _CHUNK = 100
+#: watchers of a process; others get what there is, and when to come back, from Django's view
+_WATCHERS = 2000
 #: largest number of rows in PostgreSQL and SQLite
 _LARGEST = 2**63 - 1
 
@@ -52,7 +54,7 @@ class Events:
         self.patience = patience
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        asked = _asked(scope)
+        asked = _asked(scope) if self.hub.watching < _WATCHERS else None
         if asked is None or not await self._serve(*asked, _headers(scope), receive, send):
             await self.application(scope, receive, send)
 

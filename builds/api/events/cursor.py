@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from array import array
+from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime, timedelta
 
 from builds.selectors.events import Event, Kind
@@ -23,43 +23,60 @@ _TEXT = re.compile(rf"s{_SEEN}\.c{_SEEN}\.l{_SEEN}\.b([a-z0-9-]{{1,40}})")
 _MOST = 20_000
 
 
-@dataclass
 class Seen:
-    """Numbers of rows of one kind: all up to ``floor``, and single ones above it with their times."""
+    """Numbers of rows of one kind: all up to ``floor``, and ranges above it with times of their newest rows.
 
-    floor: int = 0
-    above: dict[int, datetime] = field(default_factory=dict)
+    Ranges are kept in arrays of machine numbers, and no more of them than an id may list, so that a watcher
+    takes a few kilobytes whatever it has seen or claims to have seen.
+    """
+
+    def __init__(self, floor: int = 0) -> None:
+        self.floor = floor
+        self._first, self._last = array("q"), array("q")
+        #: seconds since 1970
+        self._newest = array("d")
 
     def __contains__(self, number: int) -> bool:
-        return number <= self.floor or number in self.above
+        if number <= self.floor:
+            return True
+        place = bisect_right(self._first, number) - 1
+        return place >= 0 and number <= self._last[place]
 
     def add(self, number: int, time: datetime, now: datetime) -> None:
         """Note a row; rows come in the order of their numbers, but for those younger than ``SETTLE``."""
         if time < now - SETTLE:
             self.floor = max(self.floor, number)
         else:
-            self.above[number] = time
+            self.add_range(number, number, time)
+
+    def add_range(self, first: int, last: int, time: datetime) -> None:
+        """Note all rows of a range; ranges that touch become one, and of too many the highest are left out."""
+        start, end = bisect_left(self._last, first - 1), bisect_right(self._first, last + 1)
+        newest = max([time.timestamp(), *self._newest[start:end]])
+        if start < end:
+            first, last = min(first, self._first[start]), max(last, self._last[end - 1])
+        self._first[start:end] = array("q", [first])
+        self._last[start:end] = array("q", [last])
+        self._newest[start:end] = array("d", [newest])
+        self._keep(0, _RANGES)
 
     def settle(self, now: datetime) -> None:
         """Raise the floor; only when everything that is visible has been seen."""
-        settled = [number for number, time in self.above.items() if time < now - SETTLE]
-        self.floor = max([self.floor, *settled])
-        self.above = {number: time for number, time in self.above.items() if number > self.floor}
+        settled = (now - SETTLE).timestamp()
+        old = [last for last, newest in zip(self._last, self._newest, strict=True) if newest < settled]
+        self.floor = max([self.floor, *old])
+        self._keep(bisect_right(self._last, self.floor), _RANGES)
+
+    def _keep(self, start: int, stop: int) -> None:
+        if start or len(self._first) > stop:
+            for values in (self._first, self._last, self._newest):
+                values[:] = values[start:stop]
 
     def __str__(self) -> str:
-        ranges = _ranges(number for number in sorted(self.above) if number > self.floor)
-        listed = ",".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges[:_RANGES])
+        place = bisect_right(self._last, self.floor)
+        pairs = zip(self._first[place:], self._last[place:], strict=True)
+        listed = ",".join(str(a) if a == b else f"{a}-{b}" for a, b in pairs)
         return f"{self.floor}+{listed}" if listed else str(self.floor)
-
-
-def _ranges(numbers: Iterable[int]) -> list[list[int]]:
-    found: list[list[int]] = []
-    for number in numbers:
-        if found and number == found[-1][1] + 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    return found
 
 
 class Cursor:
@@ -91,7 +108,9 @@ class Cursor:
         *parts, cursor.batch = match.groups()
         now = datetime.now(UTC)
         for kind, floor, listed in zip(Kind, parts[::2], parts[1::2], strict=True):
-            cursor.seen[kind] = Seen(int(floor), dict.fromkeys(_numbers(listed or ""), now))
+            cursor.seen[kind] = Seen(int(floor))
+            for first, last in _ranges(listed or ""):
+                cursor.seen[kind].add_range(first, last, now)
         return cursor
 
     def has(self, event: Event) -> bool:
@@ -109,16 +128,13 @@ class Cursor:
         return "".join(f"{kind[0]}{seen}." for kind, seen in self.seen.items()) + f"b{self.batch}"
 
 
-def _numbers(listed: str) -> list[int]:
-    """The numbers of ranges.
+def _ranges(listed: str) -> list[tuple[int, int]]:
+    """The ranges of a list.
 
-    :raises InvalidInput: they are more than any build could have had lately.
+    :raises InvalidInput: they hold more numbers than any build could have had lately.
     """
-    found: list[int] = []
-    for part in filter(None, listed.split(",")):
-        first, _, last = part.partition("-")
-        end = int(last or first) + 1
-        if len(found) + end - int(first) > _MOST:
-            raise InvalidInput("The header Last-Event-ID lists too many numbers.", code="invalid_event_id")
-        found.extend(range(int(first), end))
+    parts = [part.partition("-") for part in filter(None, listed.split(","))]
+    found = [(int(first), int(last or first)) for first, _, last in parts]
+    if sum(last + 1 - first for first, last in found) > _MOST or any(last < first for first, last in found):
+        raise InvalidInput("The header Last-Event-ID lists too many numbers.", code="invalid_event_id")
     return found

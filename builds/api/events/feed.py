@@ -113,6 +113,7 @@ class Hub:
         self.rounds = 0
         self._feeds: dict[int, Feed] = {}
         self._watchers: dict[int, int] = {}
+        self.watching = 0
         self._above: dict[Kind, int] = {}
         self._next = 0.0
         self._news: asyncio.Future[None] | None = None
@@ -123,12 +124,14 @@ class Hub:
         """The feed of a build, which is looked after until the caller is done with it."""
         feed = self._feeds.setdefault(build_id, Feed(build_id))
         self._watchers[build_id] = self._watchers.get(build_id, 0) + 1
+        self.watching += 1
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._read_while_watched())
         try:
             yield feed
         finally:
             self._watchers[build_id] -= 1
+            self.watching -= 1
             if not self._watchers[build_id]:
                 del self._watchers[build_id], self._feeds[build_id]
 

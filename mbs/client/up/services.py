@@ -129,8 +129,6 @@ def programs(
     celery = (python, "-m", "celery", "--quiet", "-A", "config.celery")
     # Gossip and mingle are talk between workers that changes nothing here and costs a second.
     worker = (*celery, "worker", "--loglevel=info", "--without-gossip", "--without-mingle")
-    # Those who watch builds stay connected: they are not waited for.
-    uvicorn = (f"--fd={web.fileno()}", "--lifespan=off", "--no-access-log", "--timeout-graceful-shutdown=2")
     port = web.getsockname()[1]
     ready = ("redis", "prepare")
     flower = (*celery, "flower", f"--conf={HOME / 'config' / 'flower.py'}", f"--port={flower_port}")
@@ -139,7 +137,8 @@ def programs(
         Program("prepare", (python, "manage.py", "prepare", "-v0", *map(str, modules)), once=True),
         Program(
             "web",
-            (python, "-m", "uvicorn", "config.asgi:application", *uvicorn),
+            # Clients that watch builds stay connected: they are not waited for.
+            (python, "manage.py", "web", f"--fd={web.fileno()}", "--grace=2"),
             needs=ready,
             ready=lambda: is_healthy(port),
         ),

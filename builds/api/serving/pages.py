@@ -1,0 +1,150 @@
+"""Django's WSGI application under ASGI, answered by threads that stay.
+
+Django's own ASGI application would give each request a thread of its own, and with it a connection to the
+database, which takes longer to make than most answers. Here a thread has whole requests, makes whole answers,
+and never waits for a client: an answer that is a file is handed over as such (PEP 3333, "Optional
+Platform-Specific File Handling").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from typing import Any
+
+from builds.api.authentication import SAFE
+from builds.api.serving import files
+from builds.api.serving.types import Receive, Scope, Send
+
+Environ = dict[str, Any]
+#: A WSGI application (PEP 3333).
+Wsgi = Callable[[Environ, Callable[..., Any]], Any]
+
+
+class FileWrapper:
+    """An answer that is an open file: ``wsgi.file_wrapper`` of PEP 3333."""
+
+    def __init__(self, file: Any, block_size: int = files.PART) -> None:
+        self.read = file.read
+        self.close = file.close
+
+
+@dataclass
+class Answer:
+    """The whole answer to a request: its body as bytes, or as an open file."""
+
+    status: int = 500
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes | FileWrapper = b""
+
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., Any]:
+        """Take status and headers: ``start_response`` of PEP 3333.
+
+        :raises RuntimeError: for the function that it answers, which only old applications use.
+        """
+        self.status = int(status.partition(" ")[0])
+        self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        return _write
+
+
+def _write(data: bytes) -> None:
+    raise RuntimeError("The function write() of WSGI is not supported.")
+
+
+class Pages:
+    """A WSGI application, served by threads that stay.
+
+    Requests that may wait for others have threads of their own: a submission waits for a git server, a login
+    for the check of a password.
+
+    :param threads: how many there are for reading and for changing each.
+    :param logins: paths at which passwords are checked; two threads do that.
+    """
+
+    def __init__(self, application: Wsgi, threads: int, logins: Collection[str] = ()) -> None:
+        self.application = application
+        self.logins = frozenset(logins)
+        self.reading = ThreadPoolExecutor(threads, thread_name_prefix="reading")
+        self.changing = ThreadPoolExecutor(threads, thread_name_prefix="changing")
+        self.checking = ThreadPoolExecutor(2, thread_name_prefix="checking")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        loop = asyncio.get_running_loop()
+        context = copy_context()
+        answer = await loop.run_in_executor(self._threads(scope), context.run, self._answer, environ(scope))
+        body, answer.body = answer.body, b""
+        try:
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        except BaseException:
+            _close(body)
+            raise
+        if isinstance(body, bytes):
+            message = {"type": "http.response.body", "body": body}
+            del body
+            await send(message)
+        elif scope["method"] == "HEAD":
+            _close(body)
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await files.send(body, send)
+
+    def _threads(self, scope: Scope) -> ThreadPoolExecutor:
+        if scope["method"] in SAFE:
+            return self.reading
+        return self.checking if scope["path"] in self.logins else self.changing
+
+    def _answer(self, request: Environ) -> Answer:
+        answer = Answer()
+        result = self.application(request, answer.start)
+        if isinstance(result, FileWrapper):
+            answer.body = result
+            return answer
+        try:
+            answer.body = b"".join(result)
+        finally:
+            _close(result)
+        return answer
+
+
+def _close(result: Any) -> None:
+    close = getattr(result, "close", None)
+    if close:
+        close()
+
+
+def environ(scope: Scope) -> Environ:
+    """The environment of a WSGI request (PEP 3333) for a whole request of ASGI."""
+    root = scope.get("root_path", "")
+    server, port = scope.get("server") or ("localhost", None)
+    client, client_port = scope.get("client") or ("", 0)
+    found: Environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": root.encode().decode("latin-1"),
+        "PATH_INFO": scope["path"].removeprefix(root).encode("utf-8", "surrogateescape").decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "SERVER_NAME": server,
+        "SERVER_PORT": str(port or 80),
+        "REMOTE_ADDR": client,
+        "REMOTE_PORT": str(client_port),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.get("scheme", "http"),
+        "wsgi.input": scope["body"],
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+    }
+    for name, value in scope["headers"]:
+        text = name.decode("latin-1").upper().replace("-", "_")
+        key = text if text in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{text}"
+        joined = (found[key], value.decode("latin-1")) if key in found else (value.decode("latin-1"),)
+        found[key] = ("; " if key == "HTTP_COOKIE" else ",").join(joined)
+    return found

@@ -1,0 +1,242 @@
+"""Clients that stop in the middle, read slowly or send too much, against the real web server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.processes import ROOT, free_port, wait_for
+
+LIVE = "/health/live"
+#: seconds
+TIMEOUT = 1.5
+LARGE = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
+SUBMIT = "/module-build-service/2/module-builds/"
+
+
+@dataclass
+class Web:
+    """A web server with one worker."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def get(self, path: str, *headers: str) -> bytes:
+        """A GET request."""
+        return "\r\n".join((f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", "")).encode()
+
+    @contextmanager
+    def connection(self, data: bytes = b"", receive_buffer: int = 0) -> Iterator[socket.socket]:
+        """A connection on which this was sent, as far as the server takes it."""
+        with socket.socket() as connection:
+            if receive_buffer:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            connection.settimeout(20)
+            connection.connect(("127.0.0.1", self.port))
+            try:
+                connection.sendall(data)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            yield connection
+
+    def answer(self, data: bytes) -> bytes:
+        """All that is answered to this until the server closes the connection."""
+        with self.connection(data) as connection:
+            return read_all(connection)
+
+    def is_well(self) -> bool:
+        """Whether an honest request is answered."""
+        answer = self.answer(self.get(LIVE, "Connection: close"))
+        return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b'{"status": "ok"}')
+
+    @property
+    def memory(self) -> float:
+        """MiB."""
+        return psutil.Process(self.process.pid).memory_info().rss / 2**20
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Everything until the server closes the connection."""
+    found = bytearray()
+    try:
+        while part := connection.recv(1 << 16):
+            found += part
+    except ConnectionResetError:
+        pass
+    return bytes(found)
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    folder, port = tmp_path_factory.mktemp("web"), free_port()
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("MBS_")},
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "MBS_CONFIG_FILE": "",
+        "MBS_CONFIG_SECTION": "standalone",
+        "MBS_SYSTEM": "simulated",
+        "MBS_DATA_DIR": str(folder),
+        "MBS_BASE_URL": f"http://127.0.0.1:{port}",
+        "MBS_CLIENT_TIMEOUT": str(TIMEOUT),
+        "MBS_WEB_THREADS": "2",
+        "MBS_BODIES_LIMIT": str(4 << 20),
+    }
+    command = [sys.executable, "manage.py"]
+    subprocess.run([*command, "migrate", "-v0"], cwd=ROOT, env=environ, check=True)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "web", f"--port={port}"], cwd=ROOT, env=environ, stdout=log, stderr=log
+        )
+    server = Web(port, process)
+    try:
+        wait_for(lambda: _answers(server), what="the web server")
+        yield server
+        process.terminate()
+        assert process.wait(30) == -signal.SIGTERM, (folder / "log").read_text()
+        assert "Traceback" not in Path(folder / "log").read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(server: Web) -> bool:
+    try:
+        return server.is_well()
+    except ConnectionRefusedError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Never-Ends: x",
+        b"\r\n\r\n",
+        f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{{".encode(),
+        f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n".encode(),
+        f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999\r\n\r\n{{".encode(),
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ],
+    ids=["nothing", "head", "blank", "body", "chunks", "too-large", "upgrade"],
+)
+def test_a_client_that_stops_in_the_middle_loses_its_connection(web: Web, data: bytes) -> None:
+    started = time.monotonic()
+    web.answer(data)
+    assert time.monotonic() - started < 15
+    assert web.is_well()
+
+
+def test_a_body_that_does_not_come_is_answered(web: Web) -> None:
+    head = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n".encode()
+    assert web.answer(head).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_head_that_comes_byte_by_byte_does_not_last_longer(web: Web) -> None:
+    with web.connection(b"GET / HTTP/1.1\r\n") as connection:
+        started = time.monotonic()
+        connection.settimeout(0.1)
+        while time.monotonic() - started < 15:
+            try:
+                connection.send(b"x")
+                if not connection.recv(1):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        else:
+            pytest.fail("the connection stayed open")
+
+
+def test_a_head_without_end_is_refused(web: Web) -> None:
+    assert web.answer(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 33_000).startswith(b"HTTP/1.1 431 ")
+    assert web.is_well()
+
+
+def test_a_large_file_that_many_read_slowly_holds_up_nobody(web: Web) -> None:
+    """More readers than there are threads."""
+    with ExitStack() as stack:
+        readers = [
+            stack.enter_context(web.connection(web.get(LARGE), receive_buffer=4096)) for _ in range(20)
+        ]
+        for reader in readers:
+            assert reader.recv(4) == b"HTTP"
+        style = web.answer(web.get("/static/web/pages.css", "Connection: close"))
+        assert style.startswith(b"HTTP/1.1 200 ")
+        assert web.is_well()
+        wait_for(lambda: all(_is_closed(reader) for reader in readers), what="the slow readers' end")
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Whether the other side has closed it: the kernel says so without reading what it sent before."""
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    return info[0] != 1  # TCP_ESTABLISHED
+
+
+def test_a_file_arrives_whole(web: Web) -> None:
+    head, _, body = web.answer(web.get(LARGE, "Connection: close")).partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}".encode() in head
+    assert len(body) > 1_000_000
+    part = web.answer(web.get(LARGE, "Connection: close", "Range: bytes=10-19"))
+    assert part.endswith(b"\r\n\r\n" + body[10:20])
+
+
+def test_requests_sent_ahead_are_answered_in_order_one_by_one(web: Web) -> None:
+    about = "/module-build-service/2/about/"
+    post = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n[]".encode()
+    chunked = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    data = b"".join(
+        (
+            web.get(LIVE),
+            post,
+            web.get(about),
+            chunked + b"2\r\n[]\r\n0\r\n\r\n",
+            web.get("/no", "Connection: close"),
+        )
+    )
+    answer = web.answer(data)
+    statuses = [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [b"200", b"400", b"200", b"400", b"404"]
+
+
+def test_thousands_of_requests_in_a_packet_take_no_memory(web: Web) -> None:
+    before = web.memory
+    with ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(web.connection(web.get(LIVE) * 4000))
+        assert web.is_well()
+        assert web.memory - before < 50
+
+
+def test_large_bodies_that_never_end_take_no_memory(web: Web) -> None:
+    before = web.memory
+    size = 1 << 20
+    head = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {size}\r\n\r\n".encode()
+    with ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(web.connection(head + bytes(size - 1)))
+        assert web.is_well()
+        assert web.memory - before < 50
+
+
+def test_a_watcher_who_claims_to_have_seen_much_takes_no_memory(web: Web) -> None:
+    before = web.memory
+    claim = "Last-Event-ID: s0+1-20000.c0+1-20000.l0+1-20000.b0"
+    with ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(
+                web.connection(web.get("/module-build-service/2/module-builds/1/events", claim))
+            )
+        assert web.is_well()
+        assert web.memory - before < 30
