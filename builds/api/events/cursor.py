@@ -50,7 +50,7 @@ class Seen:
             self.add_range(number, number, time)
 
     def add_range(self, first: int, last: int, time: datetime) -> None:
-        """Note all rows of a range; ranges that touch become one, and of too many the highest are left out."""
+        """Note all rows of a range; those that touch become one, and of too many the highest are left out."""
         start, end = bisect_left(self._last, first - 1), bisect_right(self._first, last + 1)
         newest = max([time.timestamp(), *self._newest[start:end]])
         if start < end:
