@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -16,7 +18,7 @@ def database(url: str) -> dict[str, Any]:
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
-        Path(unquote(parts.path)[1:]).parent.mkdir(parents=True, exist_ok=True)
+        _make_private(Path(unquote(parts.path)[1:]))
         # Row locks do not exist here: every transaction takes the write lock when it begins.
         return {
             "ENGINE": "django.db.backends.sqlite3",
@@ -44,3 +46,15 @@ def database(url: str) -> dict[str, Any]:
         f"DATABASE_URL has the unknown scheme {parts.scheme!r}.",
         hint="Use postgresql://user:password@host/name or sqlite:////absolute/path.",
     )
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, or make it unreadable for others; what SQLite puts beside it gets the same mode."""
+    if str(path) == ":memory:":
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with suppress(FileNotFoundError, PermissionError):  # whoever it belongs to knows better
+            each.chmod(each.stat().st_mode & ~0o077)

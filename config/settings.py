@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from urllib.parse import urlsplit
 
 from builds.observing.logs import configuration
 from config.databases import database
@@ -42,6 +43,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "builds.observing.requests.RequestMiddleware",
+    "builds.web.policy.PolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -54,6 +56,17 @@ MIDDLEWARE = [
 # A redirect to the url with a slash would lose the body of a POST: both spellings are routed instead.
 APPEND_SLASH = False
 CSRF_FAILURE_VIEW = "builds.web.errors.foreign_form"
+# The address of the service says whether its users come over TLS: the front ends TLS, and this process sees
+# plain requests only (``config.wsgi`` gives them the scheme of the address).
+_TLS = MBS.BASE_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _TLS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _TLS else 0
+CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(MBS.BASE_URL))]
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains, which may be of others
+    "security.W008",  # a redirect to https, which is the front's to make
+    "security.W021",  # HSTS preloading, which concerns the whole domain
+]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [

@@ -12,7 +12,7 @@ import annotated_types
 from pydantic.fields import FieldInfo
 
 from config.schema import GROUPS, Options
-from config.types import Masked
+from config.types import SECRETS, STARS, Masked, without_secrets
 
 _LONGEST = 200
 _FIELDS = Options.model_fields
@@ -49,7 +49,24 @@ def described() -> Iterator[Option]:
 def masked(name: str, value: Any) -> Any:
     """The value of an option without what must stay secret in it."""
     marks = [mark for mark in _FIELDS[name].metadata if isinstance(mark, Masked)]
-    return marks[0].show(value if isinstance(value, str) else "") if marks and value else value
+    if marks and value:
+        return marks[0].show(value if isinstance(value, str) else "")
+    return _without_secrets(value)
+
+
+def _without_secrets(value: Any) -> Any:
+    """A value in which no address has a password, and nothing that is called a secret is shown."""
+    match value:
+        case str():
+            return without_secrets(value)
+        case tuple() | list() | set() | frozenset():
+            return type(value)(_without_secrets(item) for item in value)
+        case Mapping():
+            return {
+                key: STARS if isinstance(item, str) and SECRETS.search(str(key)) else _without_secrets(item)
+                for key, item in value.items()
+            }
+    return value
 
 
 def shown(name: str, value: Any) -> str:

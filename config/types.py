@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +12,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+#: Django's own bound (its check security.W009)
+LENGTH_OF_KEY = 50
+BYTES_OF_KEY = 16
+
 
 @dataclass(frozen=True)
 class Masked:
@@ -19,12 +24,28 @@ class Masked:
     show: Callable[[str], str]
 
 
+STARS = "********"
+#: names of what must stay secret, in queries and mappings: ``password``, ``sslkey``, ``access_token``, ...
+SECRETS = re.compile(r"passw|pwd|secret|token|key|credential|auth", re.IGNORECASE)
+
+
+def without_secrets(text: str) -> str:
+    """The text with the passwords of addresses in it starred out, whether before the host or in the query."""
+    if "://" not in text:
+        return text
+    # A password may hold any character: all up to the last "@" of the word is taken for it.
+    text = re.sub(r"(?<=://)([^/?#@:\s]*):\S*@", rf"\1:{STARS}@", text)
+    # A user without a password is a token to forges.
+    text = re.sub(r"(https?://)[^/?#@:\s]+@", rf"\1{STARS}@", text)
+    return re.sub(
+        r"([?&;]([^=&;?#\s]+)=)[^&;#\s]*",
+        lambda found: found[1] + STARS if SECRETS.search(found[2]) else found[0],
+        text,
+    )
+
+
 def _without_password(url: str) -> str:
-    """The url with its passwords starred out, whether before the host or in the query."""
-    if "://" not in url:
-        return "********"
-    url = re.sub(r"(?<=://)([^/?#@:]*):.*@", r"\1:********@", url)
-    return re.sub(r"((?:^|[?&])(?:\w*password|sslkey)=)[^&#]*", r"\1********", url)
+    return without_secrets(url) if "://" in url else STARS
 
 
 def _database_url(url: str) -> str:
@@ -82,7 +103,21 @@ def _key(value: object) -> object:
     """The reference's default is ``os.urandom``: bytes."""
     if isinstance(value, str | bytes) and not value.strip():
         raise ValueError("it must not be empty")
-    return value.hex() if isinstance(value, bytes) else value
+    if isinstance(value, str):
+        value = value.strip()
+    if isinstance(value, bytes):
+        if len(value) < BYTES_OF_KEY:
+            raise ValueError(f"it must have at least {BYTES_OF_KEY} bytes")
+        # As long as a key has to be, whatever the number of bytes.
+        return hashlib.sha256(value).hexdigest()
+    if isinstance(value, str) and (
+        len(value) < LENGTH_OF_KEY or len(set(value)) < 5 or re.search(r"\s", value)
+    ):
+        raise ValueError(
+            f"it must be a random text of at least {LENGTH_OF_KEY} characters, without blanks; make one with "
+            "python3 -c 'import secrets; print(secrets.token_hex(32))'"
+        )
+    return value
 
 
 def _not_blank(value: object) -> object:
@@ -118,5 +153,5 @@ NameStream = Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")]
 
 DatabaseUrl = Annotated[str, AfterValidator(_database_url), Field(repr=False), Masked(_without_password)]
 BrokerUrl = Annotated[str, AfterValidator(_broker_url), Field(repr=False), Masked(_without_password)]
-Secret = Annotated[str, Field(repr=False), Masked(lambda _: "********")]
-SecretKey = Annotated[str, BeforeValidator(_key), Field(repr=False), Masked(lambda _: "********")]
+Secret = Annotated[str, Field(repr=False), Masked(lambda _: STARS)]
+SecretKey = Annotated[str, BeforeValidator(_key), Field(repr=False), Masked(lambda _: STARS)]

@@ -18,13 +18,6 @@ from builds.api.errors import method_not_allowed
 from builds.api.renderers import JSONRenderer
 from mbs.errors import Forbidden, NotFound
 
-#: of all pages: nothing from elsewhere, no script or style in the page itself, in nobody's frame
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-
-
 READING = ("GET", "HEAD")
 
 
@@ -41,8 +34,6 @@ class ErrorPageRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> str:
-        if renderer_context:
-            renderer_context["response"]["Content-Security-Policy"] = POLICY
         return render_to_string("web/error.html", {"failure": data})
 
 

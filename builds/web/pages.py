@@ -28,7 +28,7 @@ from builds.models import ComponentBuild, ModuleBuild
 from builds.selectors import progress
 from builds.services.systems import build_system
 from builds.web.bars import Axis, Bar, state_word, steps, took
-from builds.web.errors import POLICY, failure
+from builds.web.errors import failure
 from builds.web.moments import Moment, moment
 from mbs.errors import InvalidInput, MBSError, NotFound
 from mbs.states import ACTIVE, BUILD_STATES, BuildState
@@ -59,7 +59,6 @@ def page(answer: View) -> Callable[[Callable[..., HttpResponse]], View]:
                 response = view(request, **kwargs)
             except MBSError as error:
                 return failure(error)(request)
-            response["Content-Security-Policy"] = POLICY
             response["Cache-Control"] = "no-cache"
             response["Vary"] = "Accept"
             return response

@@ -10,8 +10,10 @@ import pytest
 
 from config.loader import Loaded, load
 
-COMPLETE = """\
-SECRET_KEY = "a key"
+#: long enough for a secret key, and nobody's
+KEY = "0123456789abcdef" * 4
+COMPLETE = f"""\
+SECRET_KEY = "{KEY}"
 DATABASE_URL = "postgresql://mbs:hunter2@db.example.com/mbs"
 BASE_URL = "https://mbs.example.com"
 """

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from config.loader import load
 from mbs.errors import ConfigurationError
+from tests.config.conftest import KEY
 
 REFERENCE = str(Path(__file__).parent / "data" / "reference_config.py")
 
@@ -53,14 +55,14 @@ def test_a_section_of_any_name_inherits_as_python_does():
     assert loaded.section == "StagingConfiguration"
     assert loaded.options.MESSAGING_TOPIC_PREFIX == ("org.fedoraproject.stg",)
     assert loaded.options.NUM_CONCURRENT_BUILDS == 20
-    assert loaded.options.SECRET_KEY == "0001"
+    assert loaded.options.SECRET_KEY == sha256(bytes(range(24))).hexdigest()
 
 
 def test_a_file_may_build_on_a_built_in_section(tmp_path):
     path = tmp_path / "mine"
     path.write_text(
         "from config.sections import DevConfiguration\n"
-        "class DevConfiguration(DevConfiguration):\n    SECRET_KEY = 'x'\n    PER_PAGE_MAX = 7\n"
+        "class DevConfiguration(DevConfiguration):\n    SECRET_KEY = '" + KEY + "'\n    PER_PAGE_MAX = 7\n"
     )
     loaded = _load(path, MBS_CONFIG_SECTION="dev")
     assert (loaded.options.PER_PAGE_MAX, loaded.options.SYSTEM) == (7, "local")
@@ -71,7 +73,7 @@ def test_a_file_may_build_on_a_built_in_section(tmp_path):
 def test_a_section_of_a_file_never_inherits_the_open_doors_of_a_built_in_one(tmp_path):
     path = tmp_path / "config.py"
     path.write_text(
-        "class DevConfiguration:\n    SECRET_KEY = 'x'\n    BASE_URL = 'http://dev.example.com'\n"
+        "class DevConfiguration:\n    SECRET_KEY = '" + KEY + "'\n    BASE_URL = 'http://dev.example.com'\n"
         "    DATABASE_URL = 'postgresql://db/mbs'\n"
     )
     options = _load(path, MBS_CONFIG_SECTION="dev").options

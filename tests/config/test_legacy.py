@@ -6,6 +6,7 @@ import pytest
 
 from config import legacy
 from config.schema import Options
+from tests.config.conftest import KEY
 
 #: What its schema, its sections and its web application read.
 KEPT = """
@@ -52,7 +53,7 @@ def test_kept_under_its_name(name):
 def test_renamed_and_mapped_with_a_warning(load_with, tmp_path, name):
     new, value = RENAMED[name]
     path = tmp_path / "config.py"
-    required = {"SECRET_KEY": "'x'", "BASE_URL": "'https://x'", "DATABASE_URL": "'postgresql://h/mbs'"}
+    required = {"SECRET_KEY": repr(KEY), "BASE_URL": "'https://x'", "DATABASE_URL": "'postgresql://h/mbs'"}
     required.pop(new, None)
     lines = [f"    {key} = {text}\n" for key, text in {**required, name: value}.items()]
     path.write_text("class ProdConfiguration:\n" + "".join(lines))

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from config.loader import load
 from mbs.errors import ConfigurationError
+from tests.config.conftest import KEY
 
 
 def test_without_anything_a_developer_can_start(load_with, tmp_path):
@@ -71,7 +72,7 @@ class TestEnvironment:
     def test_gives_what_production_requires(self, load_with):
         loaded = load_with(
             argv=("mod_wsgi",),
-            MBS_SECRET_KEY="s",
+            MBS_SECRET_KEY=KEY,
             MBS_DATABASE_URL="postgresql:///mbs",
             MBS_BASE_URL="https://x.example.com",
         )
@@ -120,6 +121,13 @@ class TestFaults:
             ("DATABASE_URL = 'sqlite://'", "DATABASE_URL = 'sqlite://'|sqlite:////"),
             ("DEBUG = 'perhaps'", "DEBUG = 'perhaps'|it must be a valid boolean"),
             ("SECRET_KEY = ''", "SECRET_KEY|it must not be empty"),
+            ("SECRET_KEY = 'hunter2hunter2'", "SECRET_KEY|at least 50 characters"),
+            ("SECRET_KEY = 'ab' * 30", "SECRET_KEY|random text"),
+            (
+                f"SECRET_KEY = 'a long random text: {KEY}'",
+                "SECRET_KEY|without blanks",
+            ),
+            ("SECRET_KEY = b'short'", "SECRET_KEY|at least 16 bytes"),
         ],
     )
     def test_a_wrong_value_is_named_with_what_is_expected(self, load_with, tmp_path, line, said):
@@ -233,7 +241,7 @@ class TestValues:
         monkeypatch.chdir(tmp_path)
         for name in ("MBS_DATA_DIR", "MBS_CACHE_DIR", "MBS_KOJI_CONFIG"):
             with pytest.raises(ConfigurationError, match=f"{name}.: it must be a path"):
-                load_with(**{"MBS_SECRET_KEY": "x", name: " "})
+                load_with(**{"MBS_SECRET_KEY": KEY, name: " "})
         with pytest.raises(ConfigurationError, match="it must be a path"):
             load_with(MBS_DATA_DIR="")
         assert "secret-key" not in [path.name for path in tmp_path.iterdir()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def service(data: Path, *, keep: bool, modules: Sequence[Path] = ()) -> Iterator
 def _start(data: Path, modules: Sequence[Path], *, keep: bool) -> subprocess.Popen[bytes]:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     options = [option for path in modules for option in ("--import", str(path))]
-    with (data / LOG_FILE).open("wb") as log:
+    with open(data / LOG_FILE, "wb", opener=_private) as log:
         return subprocess.Popen(
             (sys.executable, "-m", "mbs.client", "up", "--data", str(data), *options),
             stdin=subprocess.DEVNULL,
@@ -106,6 +107,13 @@ def _start(data: Path, modules: Sequence[Path], *, keep: bool) -> subprocess.Pop
             start_new_session=True,  # Ctrl-C is for this process, which then stops the service
             preexec_fn=None if keep else die_with_parent(signal.SIGTERM),
         )
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that nobody else on this machine may read."""
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], data: Path) -> Running:

@@ -14,6 +14,8 @@ from pathlib import Path
 from mbs.client.up.log import Lines
 
 _PR_SET_PDEATHSIG = 1
+#: Nobody else on this machine may read what a program writes: databases, schedules, logs.
+PRIVATE = 0o077
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -42,6 +44,7 @@ class Program:
     :param ready: asked until it says yes.
     :param says: it is ready when it has written a line with this. Without both it is when it runs.
     :param grace: seconds between the request to end and the kill.
+    :param umask: of the files that it makes; -1: that of this process.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Program:
     ready: Callable[[], bool] | None = None
     says: str = ""
     grace: float = 10.0
+    umask: int = PRIVATE
 
     def is_ready_now(self) -> bool:
         """Whether it is ready, as far as one can know without having read what it writes."""
@@ -83,6 +87,7 @@ class Child:
             cwd=folder,
             pass_fds=descriptors,
             process_group=0,
+            umask=program.umask,
             preexec_fn=die_with_parent(signal.SIGKILL),
         )
         assert self._process.stdout is not None

@@ -69,6 +69,7 @@ def web_socket(data: Path, port: int | None) -> socket.socket:
         last = FAVOURITE_PORT
     listener = listen(port, favourite=last)
     path.write_text(f"{listener.getsockname()[1]}\n")
+    path.chmod(0o600)
     return listener
 
 
@@ -150,12 +151,14 @@ def programs(
             ),
             needs=ready,
             says=WORKER_IS_READY,
+            umask=-1,  # it makes the buildroots that builds read
         ),
         Program(
             "builds",
             (*worker, "--queues=builds", "--hostname=builds@%h", f"--concurrency={build_jobs}"),
             needs=ready,
             says=WORKER_IS_READY,
+            umask=-1,  # builds run as other users, who read what it prepares for them
         ),
         Program(
             "beat",

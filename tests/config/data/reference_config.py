@@ -8,7 +8,7 @@ DOMAIN = "example.com"
 
 class BaseConfiguration:
     DEBUG = False
-    SECRET_KEY = "0a1b2c3d4e5f"
+    SECRET_KEY = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     SQLALCHEMY_DATABASE_URI = "sqlite:///mbs.db"
     SQLALCHEMY_TRACK_MODIFICATIONS = True
     HOST = "0.0.0.0"
@@ -52,4 +52,4 @@ class ProdConfiguration(BaseConfiguration):
 
 class StagingConfiguration(ProdConfiguration):
     MESSAGING_TOPIC_PREFIX = ["org.fedoraproject.stg"]
-    SECRET_KEY = b"\x00\x01"
+    SECRET_KEY = bytes(range(24))
