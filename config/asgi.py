@@ -11,6 +11,7 @@ from builds.api.serving.pages import Pages
 from builds.api.serving.requests import WholeRequests
 
 _options = settings.MBS
-_pages = Pages(pages, _options.WEB_THREADS, logins=("/admin/login/",))
+_apart = ("/admin/login/", "/health/live", "/health/ready")
+_pages = Pages(pages, _options.WEB_THREADS, _apart)
 _whole = WholeRequests(_pages, _options.BODY_LIMIT, 3 * _options.CLIENT_TIMEOUT)
 application = Deadlines(Events(_whole), _options.CLIENT_TIMEOUT)

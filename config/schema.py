@@ -208,6 +208,12 @@ class Api(Group):
     """The LDAP entry below which groups lie."""
     IDENTITY_CACHE_TIME: Seconds = 900
     """Longest time for which a token of the provider, or the groups of a user, are believed unasked."""
+    LOGIN_FAILURES: Positive = 5
+    """Failed logins to the admin after which a user or an address must wait."""
+    LOGIN_PAUSE: Seconds = 300
+    """How long they must wait, counted from the last failure."""
+    TOKEN_REFUSALS: Positive = 30
+    """Refused tokens in a minute after which further unknown ones of the same address are not looked at."""
     API_TOKEN_DAYS_MAX: Positive = 365
     """Longest time for which an API token can be valid, in days."""
     ALLOWED_GROUPS: frozenset[str] = frozenset({"packager"})

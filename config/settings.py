@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from builds.observing.logs import configuration
@@ -39,6 +40,7 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
     "builds",
 ]
 MIDDLEWARE = [
@@ -52,6 +54,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 # A redirect to the url with a slash would lose the body of a POST: both spellings are routed instead.
 APPEND_SLASH = False
@@ -92,13 +95,31 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 
-# What was learned about credentials, in the memory of each process.
+# What was learned about credentials, in the memory of each process. Refusals apart: who sends many tokens
+# must not push out those that are good.
 CACHES = {
-    "default": {
+    name: {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": name,
         "OPTIONS": {"MAX_ENTRIES": 10_000},
     }
+    for name in ("default", "refusals")
 }
+
+# Failed logins to the admin are counted in the database, by django-axes.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = MBS.LOGIN_FAILURES
+AXES_COOLOFF_TIME = timedelta(seconds=MBS.LOGIN_PAUSE)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_PARAMETERS = "builds.admin.logins.counted_by"
+AXES_LOCKOUT_CALLABLE = "builds.admin.logins.locked_out"
+AXES_VERBOSE = False
+# The web server knows the address of the client behind a trusted front (TRUSTED_FRONTS).
+AXES_CLIENT_IP_CALLABLE = "builds.admin.logins.address"
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": [

@@ -90,6 +90,12 @@ class Unprocessable(MBSError):
     code = "unprocessable"
 
 
+class TooManyRequests(MBSError):
+    """Too many failed logins: wait (429)."""
+
+    code = "too_many_requests"
+
+
 class NotSupported(MBSError):
     """The configured build system has no such thing (501)."""
 

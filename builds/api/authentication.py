@@ -21,7 +21,7 @@ class Login(BaseAuthentication):
         if request.method in SAFE and not getattr(view, "private", False):
             return None
         try:
-            identity = identify(request.META)
+            identity = identify(request.META, fresh=request.method in getattr(view, "granting", ()))
         except MBSError as error:
             # DRF asks once more for the user while it renders a page, unless it gets an error of its own.
             raise AuthenticationFailed(error.message) from error

@@ -55,6 +55,7 @@ STATUSES: Mapping[type[errors.MBSError], int] = {
     LengthRequired: 411,
     errors.TooLarge: 413,
     errors.Unprocessable: 422,
+    errors.TooManyRequests: 429,
     errors.NotSupported: 501,
     errors.Unavailable: 503,
 }
@@ -92,7 +93,7 @@ def _known(exc: Exception, context: Mapping[str, Any]) -> tuple[errors.MBSError 
     match exc:
         case errors.MBSError():
             status = next((STATUSES[cls] for cls in type(exc).__mro__ if cls in STATUSES), 500)
-            return exc, status, _challenge(exc) if status == 401 else {}
+            return exc, status, _headers(exc, status)
         case exceptions.AuthenticationFailed() if isinstance(exc.__cause__, errors.MBSError):
             return _known(exc.__cause__, context)
         case exceptions.MethodNotAllowed():
@@ -171,6 +172,12 @@ def body_too_large() -> errors.TooLarge:
     return errors.TooLarge(
         f"The body of the request is larger than {settings.MBS.BODY_LIMIT} bytes.", code="body_too_large"
     )
+
+
+def _headers(error: errors.MBSError, status: int) -> dict[str, str]:
+    if status == 401:
+        return _challenge(error)
+    return {"Retry-After": str(int(settings.MBS.LOGIN_PAUSE))} if status == 429 else {}
 
 
 def _challenge(error: errors.MBSError) -> dict[str, str]:

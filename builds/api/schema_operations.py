@@ -17,7 +17,7 @@ from builds.api.schema_shapes import Shape, array, mapping, page_of, record, ref
 JSON, SSE, PLAIN = "application/json", "text/event-stream", "text/plain"
 
 READING = (400, 500, 503)
-WRITING = (*READING, 401, 403, 411, 413)
+WRITING = (*READING, 401, 403, 411, 413, 429)
 #: of submissions: what they name is there already, wrong, or not to be had
 BUILDING = (*WRITING, 404, 409, 422, 501)
 MEANINGS = {
@@ -26,6 +26,7 @@ MEANINGS = {
     403: "Known, but not allowed.",
     404: "There is no such thing.",
     409: "It exists already, or its state does not allow this.",
+    429: "There were too many failed logins from this address.",
     411: "The request does not say how long its body is.",
     413: "The body is too large.",
     422: "The modulemd is invalid, or what it names cannot be had.",

@@ -13,6 +13,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from builds.observing import context
+from mbs.text import printable
 
 #: the packages of this service
 OURS = ("mbs", "scm", "buildsys", "builds", "config")
@@ -54,12 +55,26 @@ class PlainFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s%(context)s")
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802  (the name of logging)
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802  (the name of logging)
+        return _indented(super().formatStack(stack_info))
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the name of logging)
+        # Lines hold strangers' texts: addresses, names, what other services say.
+        record.message = printable(record.message, "\t")
         facts = context.current()
         # What is in the message already is not said again.
         told = [f"{name} {fact}" for name, fact in facts.items() if name in ("build", "nsvc", "request_id")]
-        record.context = f"  [{', '.join(told)}]" if told else ""
+        record.context = printable(f"  [{', '.join(told)}]") if told else ""
         return super().formatMessage(record)
+
+
+def _indented(trace: str) -> str:
+    """The lines of a trace, none of which can be taken for a line of the log."""
+    keep = "\t"
+    return "\n".join(f"  | {printable(line, keep)}" for line in trace.split("\n"))
 
 
 class LineFormatter(JsonFormatter):

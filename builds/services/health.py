@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 
 from celery import current_app
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max
 from django.utils import timezone
@@ -15,8 +17,8 @@ from kombu.exceptions import OperationalError
 from builds.models import Sweep
 from mbs.errors import Unavailable
 
-#: seconds that broker and workers have for saying that they are there
-PATIENCE = 1.0
+#: seconds that everything has for saying that it is there
+PATIENCE = 0.8
 
 
 def require_broker() -> None:
@@ -48,8 +50,31 @@ def outdated() -> Unavailable | None:
 
 
 def readiness() -> dict[str, str]:
-    """What builds need to go on, by name: "ok", or what is wrong with it."""
-    return {"database": _database(), "broker": _broker(), "worker": _worker(), "beat": _beat()}
+    """What builds need to go on, by name: "ok", or what is wrong with it.
+
+    Each is asked in a thread of its own, and is taken for away when it does not answer in time: a database
+    or broker that hangs keeps its thread, but not whoever asks.
+    """
+    checks = {"database": _database, "broker": _broker, "worker": _worker, "beat": _beat}
+    for name, check in checks.items():
+        if name not in _asked or _asked[name].done():
+            _asked[name] = _threads.submit(_in_thread, check)
+    wait(_asked.values(), timeout=PATIENCE)
+    return {name: _asked[name].result() if _asked[name].done() else "does not answer" for name in checks}
+
+
+def _in_thread(check: Callable[[], str]) -> str:
+    close_old_connections()
+    try:
+        return check()
+    finally:
+        connections.close_all()
+
+
+#: one for each thing that is asked
+_threads = ThreadPoolExecutor(4, thread_name_prefix="health")
+#: the questions under way, or last answered
+_asked: dict[str, Future[str]] = {}
 
 
 def _database() -> str:
@@ -72,7 +97,7 @@ def _broker() -> str:
 
 def _worker() -> str:
     try:
-        answers = current_app.control.ping(timeout=PATIENCE, limit=1)
+        answers = current_app.control.ping(timeout=PATIENCE / 2, limit=1)
     except (OperationalError, OSError):
         return "cannot be asked"
     return "ok" if answers else "none answers"

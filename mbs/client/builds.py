@@ -19,6 +19,7 @@ from mbs.client.submission import wishes
 from mbs.client.watching import look
 from mbs.client.watching import watch as snapshots
 from mbs.states import BUILD_STATES
+from mbs.text import printable
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, as the server sent it.")
 INTERVAL = click.option(
@@ -152,7 +153,7 @@ def about(client: Client, as_json: bool) -> None:
         return
     click.echo(f"server: {client.server}")
     for key in sorted(answer):
-        click.echo(f"{key}: {answer[key]}")
+        click.echo(printable(f"{key}: {answer[key]}"))
 
 
 def components_table(build: Build) -> Table:

@@ -15,6 +15,7 @@ import click
 from mbs.client.address import find_server
 from mbs.client.rest import Client, Refused
 from mbs.errors import Conflict, InvalidInput, MBSError, TooLarge, Unprocessable
+from mbs.text import printable
 
 SUCCESS, BUILD_FAILED, REFUSED, TROUBLE = range(4)
 INTERRUPTED = 130
@@ -72,6 +73,10 @@ class Group(click.Group):
             ctx.exit(TROUBLE)
 
 
+#: Characters that stay in messages: ours have several lines.
+KEPT = "\n\t"
+
+
 def exit_code(error: MBSError) -> int:
     """2 for what another request may mend, 3 for what only time or an operator can."""
     if isinstance(error, Refused):
@@ -81,16 +86,16 @@ def exit_code(error: MBSError) -> int:
 
 def report(error: MBSError) -> None:
     """Write an error to stderr: the message, each single problem, and what to do."""
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}", err=True)
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {printable(error.message, KEPT)}", err=True)
     for problem in error.problems:
         about = ": ".join(part for part in (problem.component or problem.key, problem.message) if part)
         line = f" (line {problem.line})" if problem.line else ""
-        click.echo(f"  - {about}{line}", err=True)
+        click.echo(f"  - {printable(about, KEPT)}{line}", err=True)
         for label, text in (("tried", problem.tried), ("do", problem.hint)):
             if text:
-                click.echo(f"    {label}: {text}", err=True)
+                click.echo(f"    {label}: {printable(text, KEPT)}", err=True)
     if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+        click.echo(f"  {printable(error.hint, KEPT)}", err=True)
 
 
 def print_json(value: object) -> None:

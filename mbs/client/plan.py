@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import click
 from rich.console import Console
@@ -16,6 +15,7 @@ from mbs.client.display import duration
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.submission import wishes
+from mbs.text import printable_values
 
 #: What would become of a build, for people.
 ACTIONS = {
@@ -49,7 +49,7 @@ def plan(client: Client, body: Json, trace: bool, as_json: bool) -> None:
 
 def trees(answer: Mapping[str, Json], *, trace: bool = False) -> Iterator[Tree]:
     """A tree for each build, one of what was left out, and, with ``trace``, one of all decisions."""
-    answer = _harmless(answer)
+    answer = printable_values(answer)
     for build in _list(answer, "builds"):
         yield _build(build)
     if warnings := [f"{each['component']}: {each['message']}" for each in _list(answer, "warnings")]:
@@ -123,12 +123,3 @@ def _branch(title: str, lines: Sequence[str]) -> Tree:
 def _list(answer: Mapping[str, object], key: str) -> list[Json]:
     found = answer.get(key)
     return found if isinstance(found, list) else []
-
-
-def _harmless(value: Any) -> Any:
-    """The same without control characters in texts: strangers wrote them, and a terminal will show them."""
-    if isinstance(value, str):
-        return "".join(char if char.isprintable() else " " for char in value)
-    if isinstance(value, Mapping):
-        return {key: _harmless(item) for key, item in value.items()}
-    return [_harmless(item) for item in value] if isinstance(value, list) else value

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from mbs.client.rest import Json, UnexpectedAnswer
 from mbs.states import BuildState, ComponentState
+from mbs.text import printable
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,7 @@ def _read_component(data: Json) -> Component:
 
 def clean(value: object) -> str:
     """One line of text without control characters: it will be written to a terminal."""
-    text = "" if value is None else str(value)
-    return "".join(char if char.isprintable() else " " for char in text).strip()
+    return "" if value is None else printable(str(value).strip())
 
 
 def _waiting_for(value: object) -> str:

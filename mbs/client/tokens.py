@@ -10,6 +10,7 @@ from rich.table import Table
 from mbs.client.builds import AS_JSON, print_table
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
+from mbs.text import printable, printable_values
 
 SCOPES = ("submit", "cancel", "import", "admin")
 
@@ -48,6 +49,7 @@ def create(client: Client, name: str, scopes: Sequence[str], days: int | None, a
     if as_json:
         print_json(made)
         return
+    made = printable_values(made)
     click.echo(made["token"])
     click.echo(f"Token {made['id']}: {_scopes(made)}; until {made['time_expires']}.", err=True)
 
@@ -61,6 +63,7 @@ def list_tokens(client: Client, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    found = printable_values(found)
     table = Table("ID", "name", "token", "scopes", "until", "last used", "", box=None, pad_edge=False)
     for each in found:
         revoked = "revoked" if each.get("time_revoked") else ""
@@ -82,7 +85,7 @@ def revoke(client: Client, token_id: int, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        click.echo(f"{answer['id']} {answer['name']} revoked")
+        click.echo(printable(f"{answer['id']} {answer['name']} revoked"))
 
 
 def _scopes(token: Json) -> str:

@@ -265,7 +265,7 @@ def test_nobody_who_reads_waits_for_a_submission_or_a_login() -> None:
         yield environ["PATH_INFO"].encode()
 
     async def main() -> list[bytes]:
-        pages = Pages(application, 1, logins=["/login"])
+        pages = Pages(application, 1, apart=["/login"])
 
         async def get(method: str, path: str) -> bytes:
             exchange = Exchange()
@@ -292,7 +292,7 @@ def test_a_submission_does_not_wait_for_logins() -> None:
         yield b""
 
     async def main() -> None:
-        pages = Pages(application, 1, logins=["/login"])
+        pages = Pages(application, 1, apart=["/login"])
 
         async def post(path: str) -> None:
             exchange = Exchange()

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.cache import cache
+from django.conf import settings
+from django.core.cache import caches
 from django.http import HttpResponse
 from django.test import Client
 
@@ -20,7 +21,8 @@ ROOT = "/module-build-service/2/"
 
 @pytest.fixture(autouse=True)
 def _nothing_is_known_yet() -> None:
-    cache.clear()
+    for name in settings.CACHES:
+        caches[name].clear()
 
 
 @pytest.fixture

@@ -74,7 +74,13 @@ class Issuer:
         }
         algorithm = "ES256" if isinstance(key, ECKey) else "RS256"
         header = {"alg": algorithm, "kid": key.kid, "typ": "at+jwt", **(header or {})}
-        return jwt.encode(header, {name: value for name, value in content.items() if value is not None}, key)
+        token = jwt.encode(header, {name: value for name, value in content.items() if value is not None}, key)
+        self.tokens[token] = {"active": True, "username": user, "sub": content["sub"]}
+        return token
+
+    def revoke(self, token: str) -> None:
+        """Refuse a token from now on."""
+        del self.tokens[token]
 
     def new_key(self, kid: str) -> None:
         """Sign with another key from now on."""

@@ -62,15 +62,15 @@ class Pages:
     for the check of a password.
 
     :param threads: how many there are for reading and for changing each.
-    :param logins: paths at which passwords are checked; two threads do that.
+    :param apart: paths that have two threads of their own each: passwords are checked there, or it must be
+        answered whatever holds up the others.
     """
 
-    def __init__(self, application: Wsgi, threads: int, logins: Collection[str] = ()) -> None:
+    def __init__(self, application: Wsgi, threads: int, apart: Collection[str] = ()) -> None:
         self.application = application
-        self.logins = frozenset(logins)
         self.reading = ThreadPoolExecutor(threads, thread_name_prefix="reading")
         self.changing = ThreadPoolExecutor(threads, thread_name_prefix="changing")
-        self.checking = ThreadPoolExecutor(2, thread_name_prefix="checking")
+        self.apart = {path: ThreadPoolExecutor(2, thread_name_prefix=path) for path in apart}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -95,9 +95,9 @@ class Pages:
             await files.send(body, send)
 
     def _threads(self, scope: Scope) -> ThreadPoolExecutor:
-        if scope["method"] in SAFE:
-            return self.reading
-        return self.checking if scope["path"] in self.logins else self.changing
+        if scope["path"] in self.apart:
+            return self.apart[scope["path"]]
+        return self.reading if scope["method"] in SAFE else self.changing
 
     def _answer(self, request: Environ) -> Answer:
         answer = Answer()

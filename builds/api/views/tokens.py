@@ -32,6 +32,8 @@ class TokenViewSet(ApiViewSet):
     """API tokens: list one's own, make one, revoke one. Each of them needs a login."""
 
     private = True
+    #: methods that grant something which outlasts the login
+    granting = ("POST",)
     queryset = ApiToken.objects.all()
     serializer_class = NewTokenSerializer
     pagination_class = pagination.Pages

@@ -15,6 +15,7 @@ from buildsys.local.protections import Protection
 from buildsys.local.system import LocalBuildSystem
 from mbs.errors import Problem
 from mbs.states import BuildState
+from mbs.text import printable
 
 
 class Command(BaseCommand):
@@ -41,9 +42,9 @@ class Command(BaseCommand):
     def _tell(self, name: str, problems: Sequence[Problem], purpose: str) -> str:
         """Print what is wrong with a thing, or that it is ready; answers a sentence when it is not."""
         for problem in problems:
-            self.stdout.write(self.style.ERROR(problem.message))
+            self.stdout.write(self.style.ERROR(printable(problem.message)))
             if problem.hint:
-                self.stdout.write(f"    {problem.hint}")
+                self.stdout.write(f"    {printable(problem.hint)}")
         if problems:
             return f"The {name} lacks {len(problems)} things."
         self.stdout.write(self.style.SUCCESS(f"The {name} is ready {purpose}."))

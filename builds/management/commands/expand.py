@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from mbs.errors import MBSError
 from mbs.expansion import Expansion, MemoryUniverse, Request, Settings, expand
 from mbs.modulemd import StreamV2, examine, parse_streams, upgrade
+from mbs.text import printable
 
 
 class Command(BaseCommand):
@@ -62,13 +63,13 @@ class Command(BaseCommand):
             documents = parse_streams(_read(file), strict=True, name=file.stem, stream="master")
             found = expand(documents, known, Settings.from_options(settings.MBS), request)
         except MBSError as error:
-            raise CommandError(f"{file}: " + _told(error)) from error
+            raise CommandError(printable(f"{file}: " + _told(error), "\n")) from error
         if options["json"]:
             builds = sorted((build.as_dict() for build in found.builds), key=lambda build: build["context"])
             self.stdout.write(json.dumps(builds, indent=2, ensure_ascii=False))
             return
         for line in _told_expansion(found, options["trace"]):
-            self.stdout.write(line)
+            self.stdout.write(printable(line))
 
     def _universe(self, folder: Path) -> Iterator[StreamV2]:
         """Yield every stream document of the folder, as v2; what is invalid is reported and passed over."""

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from builds.services.importing import import_module
 from mbs.errors import MBSError
+from mbs.text import printable
 
 
 class Command(BaseCommand):
@@ -34,6 +35,6 @@ class Command(BaseCommand):
                 raise CommandError(f"{file} cannot be read: {error}") from error
             except MBSError as error:
                 said = " ".join(filter(None, (f"{file}: {error.message}", error.hint)))
-                raise CommandError(said) from error
+                raise CommandError(printable(said, "\n")) from error
             for message in messages:
-                self.stdout.write(message)
+                self.stdout.write(printable(message))

@@ -18,11 +18,13 @@ from builds.services.identity.identity import ANONYMOUS, Identity, Scope
 __all__ = ["ANONYMOUS", "Identity", "Scope", "identify"]
 
 
-def identify(environ: Mapping[str, Any]) -> Identity | None:
+def identify(environ: Mapping[str, Any], *, fresh: bool = False) -> Identity | None:
     """The user that a request comes from; None when it carries no credentials.
 
     :param environ: of the request, as CGI (RFC 3875) names things: ``HTTP_AUTHORIZATION``, ``REMOTE_USER``.
+    :param fresh: believe nothing that was learned before: something lasting is to be granted.
     :raises NotAuthenticated: the credentials are wrong, expired or revoked.
+    :raises TooManyRequests: too many credentials of this address were refused.
     :raises Unavailable: they cannot be checked now.
     """
     if settings.MBS.NO_AUTH:
@@ -37,9 +39,9 @@ def identify(environ: Mapping[str, Any]) -> Identity | None:
             # What a method of login needs takes half as long to import as all the rest: only its users wait.
             from builds.services.identity import oidc
 
-            return oidc.identify(token)
+            return oidc.identify(token, fresh=fresh, address=str(environ.get("REMOTE_ADDR") or ""))
     if method == "kerberos":
         from builds.services.identity import kerberos
 
-        return kerberos.identify(environ)
+        return kerberos.identify(environ, fresh=fresh)
     return None

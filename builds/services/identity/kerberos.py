@@ -28,9 +28,10 @@ from mbs.errors import NotAuthenticated
 NAME = re.compile(r"[^@,\s\0]+@[^@,\s\0]+")
 
 
-def identify(environ: Mapping[str, Any]) -> Identity | None:
+def identify(environ: Mapping[str, Any], *, fresh: bool = False) -> Identity | None:
     """The user that the front names; None when it names none.
 
+    :param fresh: look the groups up, even if they were looked up not long ago.
     :raises NotAuthenticated: the name is not of the form ``user@REALM``, or of another realm.
     :raises Unavailable: the groups of the user cannot be had.
     """
@@ -45,7 +46,7 @@ def identify(environ: Mapping[str, Any]) -> Identity | None:
             code="unknown_realm",
             hint=f"Log in as user@{wanted or 'REALM'}.",
         )
-    return Identity(username, ldap.groups_of(username))
+    return Identity(username, ldap.groups_of(username, fresh=fresh))
 
 
 def _remote_user(environ: Mapping[str, Any]) -> str:

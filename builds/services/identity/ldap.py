@@ -19,15 +19,16 @@ log = logging.getLogger(__name__)
 PATIENCE = 10
 
 
-def groups_of(username: str) -> frozenset[str]:
+def groups_of(username: str, *, fresh: bool = False) -> frozenset[str]:
     """Names of the groups of a user directly below ``LDAP_GROUPS_DN``; none for one who is allowed by name
     where there is no LDAP server.
 
+    :param fresh: look them up, even if that was done not long ago.
     :raises Unavailable: the server is away, or not configured.
     """
     options = settings.MBS
     if options.LDAP_URI and options.LDAP_GROUPS_DN:
-        return remembered("ldap", username, lambda: (_search(username), None))
+        return remembered("ldap", username, lambda: (_search(username), None), fresh=fresh)
     if username in options.ALLOWED_USERS:
         return frozenset()
     raise _away("LDAP_URI and LDAP_GROUPS_DN are not both set.")

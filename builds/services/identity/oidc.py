@@ -18,22 +18,26 @@ from mbs.errors import NotAuthenticated
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
-def identify(token: str) -> Identity:
+def identify(token: str, *, fresh: bool = False, address: str = "") -> Identity:
     """The user of a token. It is believed as long as it holds, ``IDENTITY_CACHE_TIME`` at most.
 
+    :param fresh: ask the provider whether the token still holds.
+    :param address: of the client.
     :raises NotAuthenticated: the token is not valid, has expired, or lacks a scope.
     :raises Unavailable: it cannot be checked now.
     """
     if not TOKEN.fullmatch(token):
         raise NotAuthenticated("This is no bearer token.", code="token_invalid", hint="Log in again.")
-    return remembered("oidc", token, lambda: _look(token))
+    return remembered("oidc", token, lambda: _look(token, fresh), fresh=fresh, address=address)
 
 
-def _look(token: str) -> tuple[Identity, float | None]:
+def _look(token: str, fresh: bool) -> tuple[Identity, float | None]:
     options = settings.MBS
     # An opaque token is for the provider to read, where this service can ask it.
     if options.OIDC_ISSUER and (signed.is_signed(token) or options.OIDC_CLIENT_SECRETS is None):
         claims, name = signed.verify(token), options.OIDC_USERNAME_CLAIM
+        if fresh:
+            _ask_provider(token)
     else:
         _require_scope_option()
         claims, name = introspection.introspect(token), "username"
@@ -43,6 +47,14 @@ def _look(token: str) -> tuple[Identity, float | None]:
     if not isinstance(username, str) or not username:
         raise NotAuthenticated("The token names no user.", code="token_without_user")
     return Identity(username, _groups(token, claims, username)), seconds
+
+
+def _ask_provider(token: str) -> None:
+    """Have the provider say whether a signed token was revoked, where it can be asked."""
+    if provider.client_secrets().get("token_introspection_uri"):
+        introspection.introspect(token)
+    elif url := signed.description()["userinfo_endpoint"]:
+        introspection.userinfo(token, url)
 
 
 def _require_scope_option() -> None:

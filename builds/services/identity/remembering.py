@@ -4,29 +4,75 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from threading import BoundedSemaphore
 from typing import TypeVar
 
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import cache, caches
+
+from mbs.errors import NotAuthenticated, TooManyRequests, Unavailable
 
 T = TypeVar("T")
 
 
-def remembered(kind: str, secret: str, learn: Callable[[], tuple[T, float | None]]) -> T:
+#: seconds for which a refusal is remembered; what was refused may be granted later
+REFUSED = 60
+#: Others are asked by no more threads than these, so that some are left for requests that need no asking.
+_ASKING = BoundedSemaphore(max(1, settings.MBS.WEB_THREADS // 2))
+#: seconds for which one waits for one of them
+_PATIENCE = 2.0
+
+
+def remembered(
+    kind: str,
+    secret: str,
+    learn: Callable[[], tuple[T, float | None]],
+    *,
+    fresh: bool = False,
+    address: str = "",
+) -> T:
     """What ``learn`` answers, or has answered not long ago.
 
     :param kind: of thing that is learned, so that they do not mix.
     :param secret: what it is learned about; the cache holds a digest of it only.
-    :param learn: answers the thing, and the seconds for which it holds (None: not known). What it raises is
-        not remembered.
+    :param learn: answers the thing, and the seconds for which it holds (None: not known). A refusal is
+        remembered for a minute, other errors are not.
+    :param fresh: ask again, whatever was answered before.
+    :param address: of the client; one that has many secrets refused must wait.
+    :raises NotAuthenticated: it is refused, or was not long ago.
+    :raises TooManyRequests: too many secrets of this address were refused.
+    :raises Unavailable: too many others are being asked about.
     """
     key = f"{kind}:{digest(secret)}"
-    found: T | None = cache.get(key)
+    found: T | None = None if fresh else cache.get(key)
     if found is None:
-        found, seconds = learn()
+        refused: dict[str, str] | None = caches["refusals"].get(key)
+        if refused:
+            raise NotAuthenticated(**refused)
+        found, seconds = _asked(key, learn, address)
         longest = float(settings.MBS.IDENTITY_CACHE_TIME)
         cache.set(key, found, longest if seconds is None else min(seconds, longest))
     return found
+
+
+def _asked(key: str, learn: Callable[[], tuple[T, float | None]], address: str) -> tuple[T, float | None]:
+    counter = f"refused:{address}"
+    refusals = caches["refusals"]
+    if address and refusals.get(counter, 0) >= settings.MBS.TOKEN_REFUSALS:
+        raise TooManyRequests(
+            "Too many tokens of this address were refused.", code="too_many_logins", hint="Wait a minute."
+        )
+    if not _ASKING.acquire(timeout=_PATIENCE):
+        raise Unavailable("Too many logins are being checked.", code="busy", hint="Try again in a while.")
+    try:
+        return learn()
+    except NotAuthenticated as error:
+        refusals.set(key, {"message": error.message, "code": error.code, "hint": error.hint}, REFUSED)
+        if address and not refusals.add(counter, 1, REFUSED):
+            refusals.incr(counter)
+        raise
+    finally:
+        _ASKING.release()
 
 
 def digest(secret: str) -> str:

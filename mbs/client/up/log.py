@@ -8,6 +8,8 @@ from typing import TextIO
 
 import click
 
+from mbs.text import printable
+
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_magenta")
 #: A line longer than this (characters) is broken: a child must not fill the memory.
 LINE_LIMIT = 16_384
@@ -34,13 +36,13 @@ class Log:
         }
 
     def write(self, name: str, line: str) -> None:
-        """Write one line of ``name``. Control characters are left out: strangers' texts pass here.
+        """Write one line of ``name``, without control characters: strangers' texts pass here.
 
         :raises LogLost: when it cannot be written; from then on lines go nowhere.
         """
-        text = "".join(char if char.isprintable() or char == "\t" else " " for char in line)
+        text = printable(line.rstrip(), "\t")
         try:
-            self._stream.write(f"{self._prefixes[name]}{text.rstrip()}\n")
+            self._stream.write(f"{self._prefixes[name]}{text}\n")
             self._stream.flush()
         except OSError as error:
             nowhere = os.open(os.devnull, os.O_WRONLY)
