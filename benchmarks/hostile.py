@@ -48,7 +48,7 @@ def _post(port: int, size: int, sent: int) -> bytes:
 KINDS: dict[str, Callable[[int], bytes]] = {
     "idle": lambda port: b"",
     "half-sent heads": lambda port: _get("/", port)[:-2] + b"X-Filler: " + b"x" * 20_000,
-    "bodies": lambda port: _post(port, 1 << 20, (1 << 20) - 1),
+    "bodies": lambda port: _post(port, 1 << 18, (1 << 18) - 1),
     "bodies of 8 KiB": lambda port: _post(port, 1 << 13, (1 << 13) - 1),
     "readers of files": lambda port: _get(STATIC, port),
     "readers of pages": lambda port: _get(PAGE, port),
@@ -103,6 +103,15 @@ def ask(port: int, seconds: float) -> None:
         time.sleep(0.02)
 
 
+async def _open(port: int, data: bytes, arguments: argparse.Namespace) -> list[socket.socket | None]:
+    """Open the connections, so many in a second: a flood would measure the machine's own bandwidth."""
+    attacks = []
+    for _ in range(arguments.connections):
+        attacks.append(asyncio.create_task(attack(port, data)))
+        await asyncio.sleep(1 / arguments.rate)
+    return list(await asyncio.gather(*attacks))
+
+
 async def measure(kind: str, server: Server, arguments: argparse.Namespace) -> None:
     """One line of the table."""
     data = KINDS[kind](server.port)
@@ -112,7 +121,7 @@ async def measure(kind: str, server: Server, arguments: argparse.Namespace) -> N
         *command, f"--seconds={arguments.seconds}", stdout=subprocess.PIPE
     )
     await asyncio.sleep(0.5)
-    opening = asyncio.gather(*(attack(server.port, data) for _ in range(arguments.connections)))
+    opening = asyncio.create_task(_open(server.port, data, arguments))
     output = asyncio.create_task(honest.communicate())
     while not (output.done() and opening.done()):
         await asyncio.sleep(0.1)
@@ -135,6 +144,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--connections", type=int, default=1000)
+    parser.add_argument("--rate", type=float, default=100, help="connections opened in a second")
     parser.add_argument("--seconds", type=float, default=20, help="for each kind")
     parser.add_argument("--pause", type=float, default=3, help="seconds between two kinds")
     parser.add_argument("--only", default="", help="kinds that match this regular expression")

@@ -9,6 +9,10 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 from rest_framework.request import Request
 
 from builds import encoding
+from builds.policy import HEADER, POLICY
+
+#: DRF's templates place some of their buttons by attributes.
+STYLED = "; style-src-attr 'unsafe-inline'"
 
 
 def wants_page(accept: str) -> bool:
@@ -66,3 +70,17 @@ class PageRenderer(BrowsableAPIRenderer):
     """The same answers as pages, with forms that submit, filter and turn pages."""
 
     template = "builds/api.html"
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        page = super().render(data, accepted_media_type, renderer_context)
+        (renderer_context or {})["response"][HEADER] = POLICY + STYLED
+        return page
+
+    def get_context(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        # Colours for source code, as a style in the page: where Pygments happens to be installed.
+        return {**super().get_context(*args, **kwargs), "code_style": ""}

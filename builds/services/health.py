@@ -59,7 +59,7 @@ def readiness() -> dict[str, str]:
     for name, check in checks.items():
         if name not in _asked or _asked[name].done():
             _asked[name] = _threads.submit(_in_thread, check)
-    wait(_asked.values(), timeout=PATIENCE)
+    wait(list(_asked.values()), timeout=PATIENCE)
     return {name: _asked[name].result() if _asked[name].done() else "does not answer" for name in checks}
 
 

@@ -121,7 +121,7 @@ def list_builds(
     for data in found:
         build = read_build(data)
         when = f"{build.submitted:%Y-%m-%d %H:%M}" if build.submitted else ""
-        table.add_row(str(build.id), build.nsvc, build.state.word, str(data.get("owner") or ""), when)
+        table.add_row(str(build.id), build.nsvc, build.state.word, printable(data.get("owner") or ""), when)
     print_table(table)
 
 

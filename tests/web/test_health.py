@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import socket
+import threading
+import time
+
 import pytest
 from celery import current_app
 from django.test import Client
 from django.utils import timezone
 
 from builds.models import Sweep
+from tests.processes import wait_for
 
-pytestmark = pytest.mark.django_db
+# What is asked is asked in other threads, which see what was committed.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_process_that_answers_is_alive(client: Client) -> None:
@@ -36,3 +42,24 @@ def test_with_everything_there_the_service_is_ready(client: Client, monkeypatch:
 def test_a_broker_that_is_away_is_named(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(current_app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
     assert client.get("/health/ready").json()["checks"]["broker"] == "away"
+
+
+def test_what_hangs_does_not_hold_up_the_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = threading.Event()
+    monkeypatch.setattr("builds.services.health._database", lambda: gone.wait(20) and "ok")
+    monkeypatch.setattr("builds.services.health._beat", lambda: gone.wait(20) and "ok")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(
+            current_app.conf, "broker_write_url", f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        )
+        started = time.monotonic()
+        answers = [client.get("/health/ready") for _ in range(3)]
+        passed = time.monotonic() - started
+    gone.set()
+    assert {answer.status_code for answer in answers} == {503}
+    for answer in answers:
+        for name in ("database", "broker", "beat"):
+            assert answer.json()["checks"][name] in ("does not answer", "away")
+    # Far from the 20 seconds that the database would have taken, however slow this machine is.
+    assert passed < 15
+    wait_for(lambda: client.get("/health/ready").json()["checks"]["database"] == "ok")
