@@ -19,6 +19,8 @@ from mbs.errors import Unavailable
 
 #: seconds that everything has for saying that it is there
 PATIENCE = 0.8
+#: of these, what workers have for an answer; the rest is for getting the question to them
+PING = 0.4
 
 
 def require_broker() -> None:
@@ -97,7 +99,7 @@ def _broker() -> str:
 
 def _worker() -> str:
     try:
-        answers = current_app.control.ping(timeout=PATIENCE / 2, limit=1)
+        answers = current_app.control.ping(timeout=PING, limit=1)
     except (OperationalError, OSError):
         return "cannot be asked"
     return "ok" if answers else "none answers"

@@ -16,10 +16,17 @@ from tests.processes import wait_for
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much time as the slowest machine needs."""
+    monkeypatch.setattr("builds.services.health.PATIENCE", 30.0)
+
+
 def test_a_process_that_answers_is_alive(client: Client) -> None:
     assert client.get("/health/live").json() == {"status": "ok"}
 
 
+@pytest.mark.usefixtures("patient")
 def test_without_workers_the_service_is_not_ready_and_says_what_is_missing(client: Client) -> None:
     answer = client.get("/health/ready")
     assert answer.status_code == 503
@@ -31,6 +38,7 @@ def test_without_workers_the_service_is_not_ready_and_says_what_is_missing(clien
     }
 
 
+@pytest.mark.usefixtures("patient")
 def test_with_everything_there_the_service_is_ready(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     Sweep.objects.create(name="outbox", started_at=timezone.now())
     monkeypatch.setattr(type(current_app.control), "ping", lambda *_, **__: [{"worker": "pong"}])
@@ -39,6 +47,7 @@ def test_with_everything_there_the_service_is_ready(client: Client, monkeypatch:
     assert answer.json()["status"] == "ok"
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_broker_that_is_away_is_named(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(current_app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
     assert client.get("/health/ready").json()["checks"]["broker"] == "away"
