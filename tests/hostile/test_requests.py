@@ -107,6 +107,9 @@ def test_no_value_of_a_field_is_a_fault_of_the_service(
     fields = _fields(serializer)
     if name == "submit scm":
         fields = ["scmurl", "branch", "rpm_component_ref_overrides"]
+    elif name == "plan":
+        # Its fields are those of a submission, and read by the same code.
+        fields = ["modulemd", "module_stream", "require_overrides"]
     for field, value, body in _bodies(valid, fields):
         answer = api.client.generic(method, ROOT + path, body, content_type="")
         assert answer.status_code < 500 or answer.status_code in (501, 503), (
@@ -120,19 +123,19 @@ def test_no_value_of_a_field_is_a_fault_of_the_service(
             assert error["problems"][0]["key"] == field, error
 
 
-@pytest.mark.parametrize("value", [v for v in VALUES if v[0] in '[{"' and v != DEEP])
 @pytest.mark.parametrize(
     "field", ["buildrequire_overrides", "require_overrides", "rpm_component_ref_overrides", "srpms"]
 )
 def test_json_inside_of_a_form_is_held_to_the_same(
-    api: Api, forge: Forge, sent: list[int], field: str, value: str
+    api: Api, forge: Forge, sent: list[int], field: str
 ) -> None:
-    form = {"yaml": SimpleUploadedFile("tiny.yaml", TEXT.encode()), "scratch": "true", field: value}
-    answer = api.client.post(ROOT + "module-builds/", form)
-    assert answer.status_code < 500 or answer.status_code == 501, answer.content
-    if SURROGATE in value or NUL in value:
-        assert answer.status_code == 400
-        assert answer.json()["problems"][0]["key"] == field
+    for value in (each for each in VALUES if each[0] in '[{"' and each != DEEP):
+        form = {"yaml": SimpleUploadedFile("tiny.yaml", TEXT.encode()), "scratch": "true", field: value}
+        answer = api.client.post(ROOT + "module-builds/", form)
+        assert answer.status_code < 500 or answer.status_code == 501, (value, answer.content)
+        if SURROGATE in value or NUL in value:
+            assert answer.status_code == 400
+            assert answer.json()["problems"][0]["key"] == field
 
 
 @pytest.mark.parametrize(
