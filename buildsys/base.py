@@ -57,6 +57,7 @@ class Module:
     :param disttag: value of ``%dist`` without the leading dot.
     :param since: when it was started or, after a failure, resumed last (seconds since the epoch): what
         failed before does not count any more.
+    :param submitted: when it was submitted (seconds since the epoch).
     """
 
     id: int
@@ -73,6 +74,7 @@ class Module:
     buildrequires: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     since: float = 0.0
+    submitted: float = 0.0
 
     @property
     def nsvc(self) -> str:
@@ -156,17 +158,51 @@ class Tagged:
 
 
 @dataclass(frozen=True)
+class TaggedRpm:
+    """A binary RPM that a tag brings into a buildroot.
+
+    :param build: NVR of the build that it comes from; empty when the build system has none.
+    """
+
+    name: str
+    epoch: int
+    version: str
+    release: str
+    arch: str
+    build: str = ""
+
+    @property
+    def nevr(self) -> str:
+        return f"{self.name}-{self.epoch}:{self.version}-{self.release}"
+
+
+@dataclass(frozen=True)
+class Shipping:
+    """Whether consumers find a finished module.
+
+    :param missing: what is not in the tag that consumers look into, by the name that the message about its
+        tagging bears; empty: all is there, or was.
+    :param trouble: why the last try to tag it failed, for people.
+    """
+
+    missing: tuple[str, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
 class Result:
     """What a finished module left behind.
 
     :param topdir: folder or url where its trees lie.
     :param modulemds: arch -> final modulemd document (artifacts, licenses), and ``src``.
     :param content_tag: the tag in which consumers find the module; empty: none.
+    :param shipping: whether consumers find it there by now.
     """
 
     topdir: str
     modulemds: Mapping[str, str] = field(default_factory=dict)
     content_tag: str = ""
+    shipping: Shipping = field(default_factory=Shipping, compare=False)
 
 
 @dataclass(frozen=True)
@@ -174,11 +210,14 @@ class Capabilities:
     """What differs between build systems and matters to the workflow.
 
     :param shares_builds: a build made for one module may be tagged into another (reuse).
+    :param first_repo: a build needs a repository that was asked for before it, the first one too; a build
+        system that finds none may wait longer than the repository takes.
     :param simulated: nothing is really built; pages and clients say so.
     :param needs_dist: RPMs whose release lacks the module's dist tag are refused.
     """
 
     shares_builds: bool = False
+    first_repo: bool = False
     simulated: bool = False
     needs_dist: bool = False
 
@@ -240,6 +279,12 @@ class BuildSystem(Protocol):
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
         """Which of these builds are in the tags by now."""
 
+    def deleted(self, builds: Mapping[int, str]) -> set[int]:
+        """Return the submissions whose results are not there any more, so that no module can reuse them.
+
+        :param builds: number of a submission -> the NVR that it built.
+        """
+
     def request_repo(self, module: Module) -> int:
         """Ask for a repository of all that is in the buildroot tag now; answers the request's number."""
 
@@ -254,6 +299,12 @@ class BuildSystem(Protocol):
 
     def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
         """Record the finished module. ``nvrs``: package -> NVR of all components, without the macros."""
+
+    def ship(self, module: Module, content_tag: str) -> Shipping:
+        """Look whether consumers find a module that ``finalize`` recorded; ask for what is missing again.
+
+        What has been in the tag once is never put there again: it is the operators' from then on.
+        """
 
     def abandon(self, module: Module) -> None:
         """The module failed or was cancelled: stop what was prepared for it. What was built stays."""
@@ -299,17 +350,6 @@ class FindsRpms(Protocol):
 
 
 @runtime_checkable
-class KeepsBuilds(Protocol):
-    """A build system that keeps the results of builds itself, and can lose them."""
-
-    def kept(self, builds: Mapping[int, str]) -> set[int]:
-        """The submissions whose results are still there and can be used in another module.
-
-        :param builds: number of a submission -> the NVR that it built.
-        """
-
-
-@runtime_checkable
 class KnowsBuilds(Protocol):
     """A build system in which a build may have ended while its task is still open."""
 
@@ -317,6 +357,20 @@ class KnowsBuilds(Protocol):
         """As ``statuses``, for submissions that are said to have ended: their builds count, not their tasks.
 
         One round trip for all of them, and one more for the reasons of those that failed.
+        """
+
+
+@runtime_checkable
+class ListsRpms(Protocol):
+    """A build system that knows which RPMs the tags of modules bring into a buildroot."""
+
+    def rpms_in(
+        self, tags: Sequence[str], arches: Sequence[str], packages: Sequence[str] = ()
+    ) -> dict[str, set[TaggedRpm]]:
+        """Return, for each tag, the binary RPMs that it and its parents bring along.
+
+        :param arches: of the module that they are for; RPMs of others may be among them.
+        :param packages: all builds of these source packages, instead of the latest builds of all.
         """
 
 

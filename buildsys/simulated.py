@@ -24,6 +24,7 @@ from buildsys.base import (
     RepoStatus,
     Result,
     Send,
+    Shipping,
     Submission,
     Tagged,
     TaskState,
@@ -209,6 +210,9 @@ class SimulatedBuildSystem:
         buildroot, final = there.values()
         return Tagged(buildroot & set(nvrs), final & set(nvrs))
 
+    def deleted(self, builds: Mapping[int, str]) -> set[int]:
+        return set()
+
     def request_repo(self, module: Module) -> int:
         now = time.time()
         with self._books() as books:
@@ -240,6 +244,9 @@ class SimulatedBuildSystem:
 
     def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
         return Result(topdir=f"simulated://{module.tag}")
+
+    def ship(self, module: Module, content_tag: str) -> Shipping:
+        return Shipping()
 
     def abandon(self, module: Module) -> None:
         pass

@@ -86,7 +86,8 @@ def resume(build: ModuleBuild, who: str) -> None:
         _start_over(components)
         # It goes on where it stopped: behind the first step unless that one was never done.
         began = BuildState.WAIT if locked.arch_names else BuildState.INIT
-        transitions.move(locked, began, reason=f"Resumed by {who}.", batch=0, phase="done")
+        fresh = {"batch": 0, "phase": "done", "new_repo_task_id": None}
+        transitions.move(locked, began, reason=f"Resumed by {who}.", **fresh)
         dispatch.advance(build.pk)
     build.refresh_from_db()
 

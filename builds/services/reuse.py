@@ -15,7 +15,6 @@ from builds.representations import component_message
 from builds.selectors import reuse as selectors
 from builds.services.components import TOPIC
 from builds.services.systems import build_system
-from buildsys.base import KeepsBuilds
 from mbs.reuse import ALL, Decision, decide
 from mbs.states import BuildState, ComponentState
 
@@ -70,13 +69,11 @@ def compare(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Reuse:
 
 
 def _kept(components: Iterable[ComponentBuild]) -> set[int]:
-    """The components, by number, that were built and whose results are still there."""
+    """Return the numbers of the components that were built and whose results are still there."""
     complete = [each for each in components if each.state == ComponentState.COMPLETE and each.nvr]
-    system = build_system()
-    if not isinstance(system, KeepsBuilds):
-        return {each.pk for each in complete}
-    there = system.kept({each.task_id: str(each.nvr) for each in complete if each.task_id})
-    return {each.pk for each in complete if each.task_id in there}
+    submitted = {each.task_id: str(each.nvr) for each in complete if each.task_id}
+    deleted = build_system().deleted(submitted) if submitted else set()
+    return {each.pk for each in complete if each.task_id not in deleted}
 
 
 def apply(build: ModuleBuild) -> None:

@@ -84,6 +84,7 @@ def as_module(build: ModuleBuild, *, groups: Mapping[str, tuple[str, ...]] | Non
         buildrequires=build.buildrequires,
         groups=groups or {},
         since=build.started_at.timestamp(),
+        submitted=build.time_submitted.timestamp(),
     )
 
 

@@ -11,7 +11,7 @@ from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild, Phase
 from builds.services.systems import as_module, build_system
 from buildsys.base import RepoState, Tagged
-from mbs.states import BuildState
+from mbs.states import BuildState, ComponentState
 
 
 def tag(build: ModuleBuild, components: Sequence[ComponentBuild]) -> bool:
@@ -34,6 +34,25 @@ def tag(build: ModuleBuild, components: Sequence[ComponentBuild]) -> bool:
         done = done and nvrs <= (tagged.buildroot & tagged.final if final else tagged.buildroot)
         _store(part, tagged)
     return done
+
+
+def first_repo(build: ModuleBuild) -> bool:
+    """Whether the first batch finds a repository of the buildroot; one is asked for where it is missing.
+
+    ``build.new_repo_task_id`` is the request; the caller saves it.
+    """
+    system = build_system()
+    to_build = build.component_builds.filter(batch=1).exclude(state=ComponentState.COMPLETE)
+    if not system.capabilities.first_repo or not to_build.exists():
+        return True
+    module = as_module(build)
+    if build.new_repo_task_id is None:
+        build.new_repo_task_id = system.request_repo(module)
+    status = system.repo_status(module, build.new_repo_task_id, ())
+    if status.state is RepoState.FAILED:
+        build.new_repo_task_id = system.request_repo(module)
+        status = system.repo_status(module, build.new_repo_task_id, ())
+    return status.state is RepoState.READY
 
 
 def in_repo(build: ModuleBuild, nvrs: Collection[str]) -> set[str]:
@@ -80,7 +99,8 @@ def note_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
         .first()
     )
     if component is None:
-        return
+        # A finished module waits for its own tag.
+        return dispatch.wake(f"tag:{nvr}")
     field = "tagged_in_final" if final else "tagged"
     ComponentBuild.objects.filter(pk=component.pk).update(**{field: True})
     outstanding = ComponentBuild.objects.filter(

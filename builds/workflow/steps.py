@@ -16,11 +16,11 @@ from django.utils import timezone
 from builds import selectors
 from builds.models import ComponentBuild, ModuleBuild, Phase
 from builds.selectors.prepared import Instances
-from builds.services import arches, components, documents, reuse, slots, tagging, transitions
+from builds.services import arches, components, conflicts, documents, reuse, slots, tagging, transitions
 from builds.services.systems import as_module, build_system
 from builds.workflow import canvas, graph
 from builds.workflow.outcomes import Obsolete, Outcome, Park
-from buildsys.base import BuildSystemError
+from buildsys.base import BuildSystemError, Shipping
 from mbs.states import ACTIVE, BuildState, ComponentState
 
 log = logging.getLogger(__name__)
@@ -31,25 +31,32 @@ _members = Instances(ComponentBuild, "module_build", "batch")
 
 
 def initialize(build_id: int, run: int) -> Outcome:
-    """init -> wait: settle the architectures, and what is reused from a former build."""
+    """init -> wait: settle the architectures, what is reused, and what must stay out of the buildroot."""
     build = _current(build_id, run)
     if build.state == BuildState.INIT:
         build.arch_names = arches.settle(build, build_system().arches(as_module(build)))
         reuse.apply(build)
         components.estimate(build)
-        _move(build, BuildState.WAIT, arch_names=build.arch_names)
+        _move(build, BuildState.WAIT, arch_names=build.arch_names, **conflicts.record(build))
     elif build.state != BuildState.WAIT:
         raise Obsolete
     return None
 
 
 def prepare(build_id: int, run: int) -> Outcome:
-    """wait -> build: make the tags, or their like, and the build groups."""
+    """wait -> build: make the tags, or their like, and the build groups, and the first repository."""
     build = _current(build_id, run)
     if build.state == BuildState.WAIT:
-        packages = selectors.packages(build)
-        build_system().prepare(as_module(build, groups=selectors.build_groups(build)), packages)
-        _move(build, BuildState.BUILD)
+        if build.new_repo_task_id is None:
+            groups = selectors.build_groups(build)
+            build_system().prepare(as_module(build, groups=groups), selectors.packages(build))
+        if not tagging.first_repo(build):
+            if not ModuleBuild.objects.filter(pk=build.pk, run=run, state=build.state).update(
+                new_repo_task_id=build.new_repo_task_id, progress_at=timezone.now()
+            ):
+                raise Obsolete
+            return _awaiting_repo(build)
+        _move(build, BuildState.BUILD, new_repo_task_id=None, cg_build_koji_tag=None)
     elif build.batch:
         raise Obsolete
     return None
@@ -200,19 +207,44 @@ def _awaiting_repo(build: ModuleBuild) -> Park:
 
 
 def finalize(build_id: int, run: int) -> Outcome:
-    """build -> done -> ready: record the finished module. A scratch build stays in done."""
+    """build -> done -> ready: record the finished module, and wait until consumers find it.
+
+    A scratch build stays in done.
+    """
     build = _current(build_id, run)
     if build.state not in (BuildState.BUILD, BuildState.DONE):
         raise Obsolete
+    shipping = _shipping(build)
+    if shipping.missing:
+        trouble = f" ({shipping.trouble})" if shipping.trouble else ""
+        return Park(
+            f"tag:{shipping.missing[0]}",
+            f"{' and '.join(shipping.missing)} to be tagged into {build.cg_build_koji_tag}{trouble}",
+            "the build system's word that it is tagged, or another try",
+        )
+    states = [BuildState.DONE] if build.scratch else [BuildState.DONE, BuildState.READY]
+    transitions.move(build, *states, run=run, phase=Phase.DONE)
+    return None
+
+
+def _shipping(build: ModuleBuild) -> Shipping:
+    """Whether consumers find the module; it is recorded first unless this run has done that already.
+
+    :raises Obsolete: the build is not in this run any more.
+    """
+    system, module = build_system(), as_module(build)
+    if build.cg_build_koji_tag:
+        return system.ship(module, build.cg_build_koji_tag)
     nvrs: Mapping[str, str] = {
         c.package: str(c.nvr) for c in build.component_builds.filter(build_time_only=False) if c.nvr
     }
-    result = build_system().finalize(as_module(build), nvrs)
+    result = system.finalize(module, nvrs)
     documents.store(build, result.modulemds)
-    states = [BuildState.DONE] if build.scratch else [BuildState.DONE, BuildState.READY]
-    found = {"topdir": result.topdir, "cg_build_koji_tag": result.content_tag or None}
-    transitions.move(build, *states, run=run, phase=Phase.DONE, **found)
-    return None
+    build.topdir, build.cg_build_koji_tag = result.topdir, result.content_tag or None
+    found = {"topdir": build.topdir, "cg_build_koji_tag": build.cg_build_koji_tag}
+    if not ModuleBuild.objects.filter(pk=build.pk, run=build.run, state=build.state).update(**found):
+        raise Obsolete
+    return result.shipping
 
 
 def _current(

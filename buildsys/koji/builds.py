@@ -11,9 +11,16 @@ from typing import Any
 
 import koji
 
-from buildsys.base import Job, Module, Submission, TaskState, TaskStatus
-from buildsys.koji.errors import last_line
-from buildsys.koji.session import Hub, outcome, succeeded
+from buildsys.base import (
+    BuildSystemError,
+    BuildSystemUnavailable,
+    Job,
+    Module,
+    Submission,
+    TaskState,
+    TaskStatus,
+)
+from buildsys.koji.session import Hub, failure, outcome, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.koji.tags import build_tag, target
 
@@ -174,7 +181,7 @@ class Builds:
                 state = TaskState.FAILED
                 reason = f"The task ended without a complete build; see {self._url(number)}"
         elif state is not TaskState.OPEN:
-            reason = _reason(detail)
+            reason = failure(detail)
         return TaskStatus(
             number,
             state,
@@ -197,7 +204,7 @@ class Builds:
         refused = [number for number, call in canceled.items() if not succeeded(call)]
         for status in self.statuses(refused):
             if status.state is TaskState.OPEN:
-                outcome(canceled[status.task_id])
+                _refuse(canceled[status.task_id])
 
     def cancel_all(self, module: Module) -> None:
         """Cancel whatever this user builds into a module's target."""
@@ -213,6 +220,19 @@ class Builds:
 
     def _url(self, number: int) -> str:
         return f"{self._weburl}/taskinfo?taskID={number}"
+
+
+def _refuse(call: Any) -> None:
+    """Raise what the hub answered: a task of somebody else will not become this user's by waiting.
+
+    :raises BuildSystemError: always, unless it is the session that the hub does not know.
+    """
+    try:
+        outcome(call)
+    except BuildSystemUnavailable as error:
+        if error.code != "koji_not_allowed":
+            raise
+        raise BuildSystemError(error.message, code=error.code, hint=error.hint) from error
 
 
 def scm_url(source: str) -> str:
@@ -247,13 +267,3 @@ def _by_artifact(tasks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], in
         if options.get("mbs_artifact_name"):
             found[options.get("mbs_module_target") or request[1], options["mbs_artifact_name"]] = task["id"]
     return found
-
-
-def _reason(detail: Any) -> str:
-    """Why a task failed, in a line. The hub answers a result, a fault, or an error about asking."""
-    if not succeeded(detail):
-        return last_line(str(detail._result.get("faultString", "")))
-    result = detail.result
-    return last_line(
-        str(result["faultString"] if isinstance(result, dict) and "faultString" in result else result)
-    )

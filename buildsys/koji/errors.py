@@ -44,33 +44,38 @@ _DOCTOR = "Run `mbs-manager doctor`: it says which permission is missing and how
 
 
 @contextmanager
-def mapped() -> Iterator[None]:
+def mapped(method: str = "") -> Iterator[None]:
     """Turn what the Koji client raises into the errors of build systems.
 
-    :raises BuildSystemUnavailable: an outage, a lost answer, or a session that has to be made anew.
-    :raises BuildSystemError: the hub refuses; ``koji_not_allowed`` where a permission is missing.
+    :param method: the hub's name of the call, for people.
+    :raises BuildSystemUnavailable: an outage, a lost answer, a session that has to be made anew, or a
+        permission that is missing (``koji_not_allowed``).
+    :raises BuildSystemError: the hub refuses the call.
     """
     try:
         yield
     except _BROKEN as error:
         raise BuildSystemUnavailable(f"The Koji hub cannot be reached: {describe(error)}") from error
     except (koji.GenericError, Fault) as error:
-        raise translate(error) from error
+        raise translate(error, method) from error
 
 
-def translate(error: Exception) -> BuildSystemError | BuildSystemUnavailable:
-    """The service's error for one that the hub answered."""
+def translate(error: Exception, method: str = "") -> BuildSystemError | BuildSystemUnavailable:
+    """Return the service's error for one that the hub answered to a call of ``method``."""
     text = describe(error)
     if isinstance(error, _PASSING):
         return BuildSystemUnavailable(f"The Koji hub does not serve for now: {text}")
     if isinstance(error, koji.ActionNotAllowed | koji.AuthError):
         if text.startswith(_NO_SESSION):
             return BuildSystemUnavailable(f"The Koji hub has ended the session: {text}", code="koji_session")
-        return BuildSystemError(f"Koji does not allow it: {text}", code="koji_not_allowed", hint=_DOCTOR)
+        # Rights come back, as credentials do: no module build is to fail for what an operator has to grant.
+        return BuildSystemUnavailable(
+            f"Koji does not allow {method or 'it'}: {text}", code="koji_not_allowed", hint=_DOCTOR
+        )
     # A plain fault is an accident in the hub. Those of its database pass, others come again each time.
     if not isinstance(error, koji.GenericError) and "psycopg2" in text:
         return BuildSystemUnavailable(f"The Koji hub's database is in trouble: {text}")
-    return BuildSystemError(f"Koji refuses: {text}", code="koji_refused")
+    return BuildSystemError(f"Koji refuses{f' {method}' if method else ''}: {text}", code="koji_refused")
 
 
 def describe(error: Exception) -> str:

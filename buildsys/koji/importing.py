@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import koji
 
-from buildsys.base import BuildSystemError, BuildSystemUnavailable, Module
-from buildsys.koji import tagging
+from buildsys.base import BuildSystemError, BuildSystemUnavailable, Module, Shipping
+from buildsys.koji import shipping
 from buildsys.koji.errors import TAKEN
-from buildsys.koji.metadata import Import, KojiRpm, Material, devel_import, main_import
-from buildsys.koji.session import Hub
+from buildsys.koji.metadata import Import, KojiRpm, Material, devel_import, import_nvr, main_import
+from buildsys.koji.session import Hub, outcome
 from mbs.final import SOURCE, BuiltRpm
 
 #: headers of RPMs that Koji does not keep in its database
@@ -25,6 +25,7 @@ _HEADERS = ["license", "excludearch", "exclusivearch"]
 #: What is kept of a header: characters of a license, and architectures.
 _LICENSE, _ARCHES = 8192, 100
 _DEBUG = ("-debuginfo", "-debugsource")
+_COMPLETE = koji.BUILD_STATES["COMPLETE"]
 _REPLACEABLE = [koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]]
 
 
@@ -44,29 +45,49 @@ class ImportOptions:
     default: str = "modular-updates-candidate"
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What became of a finished module.
+
+    :param documents: the final documents by architecture.
+    :param tag: into which the imported module is tagged; empty: none.
+    """
+
+    documents: Mapping[str, str]
+    tag: str = ""
+    shipping: Shipping = field(default_factory=Shipping)
+
+
 def finish(
     hub: Hub, module: Module, nvrs: Mapping[str, str], options: ImportOptions, base_stream: str
-) -> tuple[Mapping[str, str], str]:
-    """Import a module and tag it. What an earlier try has done is not done again.
+) -> Finished:
+    """Import a module and ask for its tag. What an earlier try has done is not done again.
+
+    Of a scratch build there are the documents only: it is no candidate for an update.
 
     :param nvrs: package -> NVR of its components.
-    :return: the final documents by architecture, and the tag of the imported module (empty: none).
-    :raises BuildSystemError: ``koji_build_taken`` when the module's NVR belongs to another module build.
+    :raises BuildSystemError: ``koji_build_taken`` when the module's NVR belongs to another module build,
+        ``koji_build_gone`` when a component's build was deleted or untagged.
     """
     material = read(hub, module, sorted(nvrs.values()))
     imports = [main_import(module, material)]
     if options.devel:
         imports.append(devel_import(module, material))
     documents = {arch: imports[0].document(arch) for arch in (*module.arches, SOURCE)}
-    if not options.enabled:
-        return documents, ""
+    if module.scratch or not options.enabled:
+        return Finished(documents)
     name = options.template.format(base_stream)
     exists = _import_missing(hub, module, imports, name)
     if not options.tag:
-        return documents, ""
+        return Finished(documents)
     name = name if exists and base_stream else options.default
-    tagging.put(hub, [name], [each.nvr for each in imports], since=module.since, packages=material.owner)
-    return documents, name
+    return Finished(documents, name, shipping.ship(hub, module, name, [each.nvr for each in imports]))
+
+
+def ship(hub: Hub, module: Module, tag: str, options: ImportOptions) -> Shipping:
+    """Look whether an imported module was tagged, and ask for it once more where it was not."""
+    names = [module.name, f"{module.name}-devel"] if options.devel else [module.name]
+    return shipping.ship(hub, module, tag, [import_nvr(replace(module, name=name)) for name in names])
 
 
 def _import_missing(hub: Hub, module: Module, imports: Sequence[Import], tag: str) -> bool:
@@ -96,9 +117,15 @@ def _import(hub: Hub, module: Module, each: Import) -> None:
             raise BuildSystemUnavailable(
                 f"{each.nvr} is being imported already, it seems. {refusal.message[:200]}",
                 code="koji_import_under_way",
-                hint="If this lasts, an import broke off: remove the folder that it has left on the hub.",
+                hint="If this lasts, an import broke off: remove the folder that it has left on the hub, "
+                f"packages/{folder(each.nvr)}.",
             ) from refusal
         raise
+
+
+def folder(nvr: str) -> str:
+    """Where Koji keeps a build, below ``packages``."""
+    return "/".join(nvr.rsplit("-", 2))
 
 
 def _there(nvr: str, build: Mapping[str, Any] | None, module: Module) -> bool:
@@ -123,27 +150,48 @@ def _check_ours(nvr: str, build: Mapping[str, Any], module: Module) -> None:
 
 
 def read(hub: Hub, module: Module, nvrs: Sequence[str]) -> Material:
-    """What the components' builds are made of: a multicall about builds, one about headers of RPMs."""
-    with hub.multicall() as calls:
+    """What the components' builds are made of: a multicall about builds, one about headers of RPMs.
+
+    :raises BuildSystemError: ``koji_build_gone`` when a build was deleted or untagged.
+    """
+    with hub.multicall(strict=False) as calls:
+        tagged = calls.listTagged(module.tag)
+        builds = {nvr: calls.getBuild(nvr) for nvr in nvrs}
         listed = {nvr: calls.listBuildRPMs(nvr) for nvr in nvrs}
-        builds = {nvr: calls.getBuild(nvr, strict=True) for nvr in nvrs}
         owner = calls.getUser(module.owner)
-    rows = [(nvr.rsplit("-", 2)[0], rpm) for nvr, rpms in listed.items() for rpm in rpms.result]
+    infos = {nvr: outcome(build) for nvr, build in builds.items()}
+    _check_all_there(module, infos, {build["nvr"] for build in outcome(tagged)})
+    rows = [(nvr.rsplit("-", 2)[0], rpm) for nvr, rpms in listed.items() for rpm in outcome(rpms)]
     # Debugging packages share the licence of what they are about: their headers would cost most.
     asked = [rpm["id"] for _, rpm in rows if not rpm["name"].endswith(_DEBUG)]
     with hub.multicall() as calls:
         promises = {number: calls.getRPMHeaders(rpmID=number, headers=_HEADERS) for number in asked}
     headers = {number: promise.result for number, promise in promises.items()}
     sources = {source: headers.get(rpm["id"], {}) for source, rpm in rows if rpm["arch"] == SOURCE}
-    infos = [build.result for build in builds.values()]
-    now = time.time()
     return Material(
         rpms=[_rpm(source, rpm, headers.get(rpm["id"], {}), sources.get(source, {})) for source, rpm in rows],
-        owner=module.owner if owner.result else str(hub.user["name"]),
-        started=min((info["creation_ts"] for info in infos), default=now),
-        ended=max((info["completion_ts"] or now for info in infos), default=now),
-        log=_log(module, infos),
+        owner=module.owner if outcome(owner) else str(hub.user["name"]),
+        started=module.submitted,
+        ended=time.time(),
+        log=_log(module, infos.values()),
     )
+
+
+def _check_all_there(
+    module: Module, builds: Mapping[str, Mapping[str, Any] | None], tagged: set[str]
+) -> None:
+    deleted = [nvr for nvr, build in builds.items() if build is None or build["state"] != _COMPLETE]
+    untagged = [nvr for nvr in builds if nvr not in tagged and nvr not in deleted]
+    what = [f"{', '.join(deleted)} was deleted"] if deleted else []
+    what += [f"{', '.join(untagged)} was taken out of {module.tag}"] if untagged else []
+    if what:
+        raise BuildSystemError(
+            f"Koji does not hold all that {module.nsvc} ships: {'; '.join(what)}.",
+            code="koji_build_gone",
+            hint="Submit the module with a newer commit: Koji builds no NVR twice."
+            if deleted
+            else "Resubmit the module: what was built is tagged again.",
+        )
 
 
 def _rpm(

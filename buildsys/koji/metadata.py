@@ -136,7 +136,7 @@ def _import(
         for arch in documents
     ]
     output.append(_file(_LOG, files[_LOG], "noarch", None))
-    nvr = NSVC(module.name, module.stream, module.version, module.context).nvr
+    nvr = _nsvc(module).nvr
     source = document.mbs.get("scmurl")
     metadata = {
         "metadata_version": 0,
@@ -152,7 +152,16 @@ def _import(
         "output": output,
     }
     check(metadata)
-    return Import("-".join(nvr.values()), metadata, files)
+    return Import(import_nvr(module), metadata, files)
+
+
+def import_nvr(module: Module) -> str:
+    """Return the name-version-release under which Koji keeps a module."""
+    return _nsvc(module).nvr_string
+
+
+def _nsvc(module: Module) -> NSVC:
+    return NSVC(module.name, module.stream, module.version, module.context)
 
 
 def _typeinfo(module: Module, modulemd: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import koji
 
 from buildsys.base import BuildSystemUnavailable
-from buildsys.koji.errors import describe, mapped
+from buildsys.koji.errors import describe, last_line, mapped
 from mbs.errors import ConfigurationError
 
 #: calls in one HTTP request: the hub's bound is 4 MB for a request, and a call takes about half a KB
@@ -61,7 +61,7 @@ class Hub:
 
     def call(self, method: str, *args: Any, **options: Any) -> Any:
         """One call in one round trip."""
-        with self._session() as session:
+        with self._session(method) as session:
             return session.callMethod(method, *args, **options)
 
     @contextmanager
@@ -71,11 +71,17 @@ class Hub:
 
         :param strict: the first refusal is raised after all calls were made; otherwise ``outcome`` tells.
         """
-        calls = koji.MultiCallSession(None, strict=strict, batch=BATCH)
+        calls = koji.MultiCallSession(None, batch=BATCH)
         yield calls
-        with self._session() as session:
+        made = list(calls._calls)
+        if not made:
+            return
+        with self._session("multiCall") as session:
             calls._session = session
             calls.call_all()
+        if strict:
+            for call in made:
+                outcome(call)
 
     def has(self, method: str) -> bool:
         """Whether the hub has a method; hubs differ by their age. Asked once per process."""
@@ -105,9 +111,12 @@ class Hub:
     # -- sessions ----------------------------------------------------------------------------------------
 
     @contextmanager
-    def _session(self) -> Iterator[Any]:
-        """This thread's session, logged in. One that the hub does not know any more is forgotten."""
-        with mapped():
+    def _session(self, method: str = "") -> Iterator[Any]:
+        """This thread's session, logged in. One that the hub does not know any more is forgotten.
+
+        :param method: what it is asked for, for people.
+        """
+        with mapped(method):
             try:
                 yield self._open()
             except koji.AuthError as error:
@@ -188,13 +197,26 @@ def outcome(call: Any) -> Any:
 
     :raises BuildSystemError: what the hub answered to this call.
     """
-    with mapped():
+    with mapped(call.method):
         return call.result
 
 
 def succeeded(call: Any) -> bool:
     """Whether the hub did what a call of a multicall that was not strict asked for."""
     return isinstance(call._result, list)
+
+
+def failure(call: Any) -> str:
+    """Why a task failed, in a line, by ``getTaskResult`` in a multicall that was not strict.
+
+    The hub answers a result, a fault, or an error about asking.
+    """
+    if not succeeded(call):
+        return last_line(str(call._result.get("faultString", "")))
+    result = call.result
+    return last_line(
+        str(result["faultString"] if isinstance(result, dict) and "faultString" in result else result)
+    )
 
 
 def _read_profile(access: Access) -> dict[str, Any]:

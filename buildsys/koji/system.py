@@ -5,26 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
-from buildsys.base import Capabilities, Job, Module, RepoStatus, Result, Submission, Tagged, TaskStatus
-from buildsys.koji import doctor, importing, repos, tagging, tags, weights
+from buildsys.base import (
+    Capabilities,
+    Job,
+    Module,
+    RepoStatus,
+    Result,
+    Shipping,
+    Submission,
+    Tagged,
+    TaggedRpm,
+    TaskStatus,
+)
+from buildsys.koji import contents, doctor, importing, repos, tagging, tags, weights
 from buildsys.koji.builds import Builds
 from buildsys.koji.macros import make_srpm
+from buildsys.koji.metadata import import_nvr
 from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Hub
 from mbs.errors import Problem
 
 
 class KojiBuildSystem:
-    """See ``BuildSystem``, ``FindsRpms`` and ``KnowsBuilds`` in ``buildsys.base``.
+    """See ``BuildSystem``, ``FindsRpms``, ``KnowsBuilds`` and ``ListsRpms`` in ``buildsys.base``.
 
     Makes no call before it is used.
     """
 
     name = "koji"
-    capabilities = Capabilities(shares_builds=True)
 
     def __init__(self, options: KojiOptions) -> None:
         self.options = options
+        # A macros package with a target of its own needs the repository of that.
+        self.capabilities = Capabilities(shares_builds=True, first_repo=not options.macros_target)
         self.hub = Hub(options.access)
         self._builds = Builds(self.hub, weburl=self.hub.profile["weburl"], priority=options.priority)
 
@@ -89,6 +102,17 @@ class KojiBuildSystem:
     def tags_holding(self, rpm: str) -> list[str]:
         return tagging.holding(self.hub, rpm, self.options.tag_prefixes)
 
+    def deleted(self, builds: Mapping[int, str]) -> set[int]:
+        gone = tagging.deleted(self.hub, sorted({*builds.values()}))
+        return {number for number, nvr in builds.items() if nvr in gone}
+
+    def rpms_in(
+        self, module_tags: Sequence[str], arches: Sequence[str], packages: Sequence[str] = ()
+    ) -> dict[str, set[TaggedRpm]]:
+        if packages:
+            return contents.versions_in(self.hub, module_tags, packages)
+        return contents.rpms_in(self.hub, module_tags, arches, self.options.access.timeout)
+
     def request_repo(self, module: Module) -> int:
         return repos.request(self.hub, module)
 
@@ -102,8 +126,20 @@ class KojiBuildSystem:
 
     def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
         base_stream = self._of_base(module, "stream")
-        documents, tag = importing.finish(self.hub, module, nvrs, self.options.imports, base_stream)
-        return Result(f"{self.options.repository_url.rstrip('/')}/{quote(module.tag)}", documents, tag)
+        done = importing.finish(self.hub, module, nvrs, self.options.imports, base_stream)
+        return Result(self._topdir(module), done.documents, done.tag, done.shipping)
+
+    def _topdir(self, module: Module) -> str:
+        """Where the imported module lies, else the repository that it was built with."""
+        repositories = self.options.repository_url.rstrip("/")
+        if module.scratch or not self.options.imports.enabled:
+            return f"{repositories}/{quote(tags.build_tag(module))}/latest"
+        topurl = self.hub.profile.get("topurl") or repositories.removesuffix("/repos")
+        folder = importing.folder(import_nvr(module))
+        return f"{topurl.rstrip('/')}/packages/{quote(folder)}/files/module"
+
+    def ship(self, module: Module, content_tag: str) -> Shipping:
+        return importing.ship(self.hub, module, content_tag, self.options.imports)
 
     def abandon(self, module: Module) -> None:
         self._builds.cancel_all(module)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,25 @@ from mbs.macros import PACKAGE as MACROS
 from mbs.nsvc import BUILD_SUFFIX
 
 OPEN_TASKS = [koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")]
+_COMPLETE = koji.BUILD_STATES["COMPLETE"]
 _FAILED = koji.TASK_STATES["FAILED"]
 #: failed tries to tag one build into one tag, since it was resumed, after which the hub is believed
 MAX_TRIES = 3
 _DAY = 24 * 3600
 #: the build groups of a module's buildroot
 GROUPS = ("build", "srpm-build")
+
+
+@dataclass(frozen=True)
+class Put:
+    """What came of asking that builds be tagged.
+
+    :param there: (tag, NVR) of what was tagged already.
+    :param failed: the newest task that failed to tag what is missing; 0: none.
+    """
+
+    there: frozenset[tuple[str, str]] = frozenset()
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,15 +52,20 @@ class _Known:
 
     def open(self) -> Counter[tuple[int, int]]:
         """(tag, build) -> tasks that are open."""
-        return _count(task for task in self.tasks if task["state"] != _FAILED)
+        return Counter(_about(task) for task in self.tasks if task["state"] != _FAILED)
 
-    def failed(self, since: float) -> Counter[tuple[int, int]]:
+    def failed(self, since: float) -> dict[tuple[int, int], list[int]]:
         """(tag, build) -> tasks that failed and were made after a moment."""
-        return _count(task for task in self.tasks if task["state"] == _FAILED and task["create_ts"] > since)
+        found: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for task in self.tasks:
+            if task["state"] == _FAILED and task["create_ts"] > since:
+                found[_about(task)].append(task["id"])
+        return found
 
 
-def _count(tasks: Iterable[Mapping[str, Any]]) -> Counter[tuple[int, int]]:
-    return Counter((task["request"][0], task["request"][1]) for task in tasks)
+def _about(task: Mapping[str, Any]) -> tuple[int, int]:
+    """The numbers of the tag and of the build that a task is to put into it."""
+    return task["request"][0], task["request"][1]
 
 
 def put(
@@ -57,22 +75,23 @@ def put(
     *,
     since: float,
     packages: str = "",
-    groups: Sequence[str] = (),
-) -> set[tuple[str, str]]:
+    groups: Mapping[str, Sequence[str]] | None = None,
+    bounded: bool = True,
+) -> Put:
     """Ask that builds be tagged, unless they are or are being so: a multicall that reads, one that asks.
 
     :param since: when the module was started or resumed; what failed before does not count.
     :param packages: owner as whom their packages are listed in the tags first; empty: they are listed.
-    :param groups: build groups of the tags that get the builds' packages as well.
-    :return: (tag, NVR) of what was tagged already.
+    :param groups: build group -> packages that are added to it in the first tag.
+    :param bounded: give up when the hub's tasks have failed ``MAX_TRIES`` times.
     :raises BuildSystemError: ``koji_tag_refused`` when the hub's tasks for it failed several times.
     """
     if not nvrs:
-        return set()
+        return Put()
     known = _read(hub, tags, nvrs)
     open_, failed = known.open(), known.failed(since)
     wanted = {names: ids for names, ids in known.missing.items() if not open_[ids]}
-    if refused := [names for names, ids in wanted.items() if failed[ids] >= MAX_TRIES]:
+    if bounded and (refused := [names for names, ids in wanted.items() if len(failed[ids]) >= MAX_TRIES]):
         raise BuildSystemError(
             "Koji failed to tag " + ", ".join(f"{nvr} into {tag}" for tag, nvr in refused) + ".",
             code="koji_tag_refused",
@@ -80,19 +99,18 @@ def put(
         )
     asked = []
     with hub.multicall(strict=False) as calls:
+        for group, members in (groups or {}).items() if wanted else ():
+            asked.append(calls.groupListAdd(tags[0], group))
+            asked += [calls.groupPackageListAdd(tags[0], group, package) for package in members]
         for name, nvr in wanted:
-            package = nvr.rsplit("-", 2)[0]
-            for group in groups:
-                asked += [
-                    calls.groupListAdd(name, group),
-                    calls.groupPackageListAdd(name, group, package),
-                ]
             if packages:
-                asked.append(calls.packageListAdd(name, package, packages))
+                asked.append(calls.packageListAdd(name, nvr.rsplit("-", 2)[0], packages))
             asked.append(calls.tagBuild(name, nvr))
     for call in asked:
         _passed(call)
-    return {(name, nvr) for name in tags for nvr in nvrs} - known.missing.keys()
+    failures = [task for ids in known.missing.values() for task in failed[ids]]
+    there = {(name, nvr) for name in tags for nvr in nvrs} - known.missing.keys()
+    return Put(frozenset(there), max(failures, default=0))
 
 
 def _passed(call: Any) -> None:
@@ -135,7 +153,8 @@ def tag(hub: Hub, module: Module, nvrs: Sequence[str], *, final: bool) -> Tagged
     """
     tags = [build_tag(module), module.tag] if final else [build_tag(module)]
     is_macros = any(nvr.rsplit("-", 2)[0] == MACROS for nvr in nvrs)
-    there = put(hub, tags, nvrs, since=module.since, groups=GROUPS if is_macros else ())
+    groups = {group: [MACROS] for group in GROUPS} if is_macros else None
+    there = put(hub, tags, nvrs, since=module.since, groups=groups).there
     buildroot, in_final = (
         frozenset(nvr for nvr in nvrs if (name, nvr) in there) for name in (build_tag(module), module.tag)
     )
@@ -149,6 +168,13 @@ def tagged(hub: Hub, module: Module, nvrs: Sequence[str]) -> Tagged:
         listed = [calls.listTagged(name) for name in (build_tag(module), module.tag)]
     buildroot, final = (frozenset(build["nvr"] for build in builds.result) for builds in listed)
     return Tagged(asked & buildroot, asked & final)
+
+
+def deleted(hub: Hub, nvrs: Sequence[str]) -> set[str]:
+    """Which of these builds are not there any more, or not complete. One round trip."""
+    with hub.multicall(strict=False) as calls:
+        builds = {nvr: calls.getBuild(nvr) for nvr in nvrs}
+    return {nvr for nvr, build in builds.items() if (outcome(build) or {}).get("state") != _COMPLETE}
 
 
 def holding(hub: Hub, rpm: str, prefixes: tuple[str, ...]) -> list[str]:

@@ -20,6 +20,7 @@ from buildsys.base import (
     RepoStatus,
     Result,
     Send,
+    Shipping,
     Submission,
     Tagged,
     TaskState,
@@ -148,12 +149,11 @@ class LocalBuildSystem:
             folder.tag_build(nvr, (task_ids or {}).get(nvr), final=final)
         return folder.tagged(nvrs)
 
-    def kept(self, builds: Mapping[int, str]) -> set[int]:
-        """See ``buildsys.base.KeepsBuilds``."""
-        return {number for number, nvr in builds.items() if Built.find(self.root, number, nvr)}
-
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
         return ModuleFolder.of(self.root, module).tagged(nvrs)
+
+    def deleted(self, builds: Mapping[int, str]) -> set[int]:
+        return {number for number, nvr in builds.items() if not Built.find(self.root, number, nvr)}
 
     def request_repo(self, module: Module) -> int:
         # Builds of a next batch read the buildroot itself, hence there is nothing to wait for: the number
@@ -179,6 +179,9 @@ class LocalBuildSystem:
         place = folder.repo.relative_to(self.root)
         topdir = f"{self._base_url}/results/{quote(str(place))}" if self._base_url else str(folder.repo)
         return Result(topdir, documents)
+
+    def ship(self, module: Module, content_tag: str) -> Shipping:
+        return Shipping()
 
     def dnf_commands(self, module: Module, installroot: Path, profile: str = "") -> DnfCommands:
         """Command lines that list and install a finished module."""

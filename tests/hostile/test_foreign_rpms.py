@@ -78,10 +78,10 @@ def test_a_file_that_was_altered_before_it_is_shipped_is_refused(bench: Bench) -
 
 def test_what_is_not_kept_cannot_be_reused(bench: Bench) -> None:
     status = bench.build(bench.job(2, "one", spec("one")))
-    assert bench.system.kept({201: status.nvr, 301: "two-1-1"}) == {201}
-    assert bench.system.kept({201: "one-2-1"}) == set()
+    assert bench.system.deleted({201: status.nvr, 301: "two-1-1"}) == {301}
+    assert bench.system.deleted({201: "one-2-1"}) == {201}
     (bench.root / "tasks" / "201" / "packages.json").unlink()
-    assert bench.system.kept({201: status.nvr}) == set()
+    assert bench.system.deleted({201: status.nvr}) == {201}
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,12 @@ def test_a_module_is_built_tagged_and_imported(setting: Setting) -> None:
     first, second = (system.finalize(module, nvrs) for _ in range(2))
     assert first == second
     _check_import(setting, module, nvrs)
-    assert first.topdir.endswith(module.tag)
+    assert first.topdir.endswith(f"/packages/{module.name}/main/{module.version}.c0ffee00/files/module")
     assert first.content_tag.endswith("modular-updates-candidate")
-    setting.wait(lambda: _tags_of(setting, module) == {first.content_tag}, "the module to be tagged")
+    setting.wait(
+        lambda: not system.ship(module, first.content_tag).missing, "the module and its devel module tagged"
+    )
+    assert _tags_of(setting, module) == {first.content_tag}
     document = parse_stream(first.modulemds["x86_64"], strict=False)
     names = {nevra.rsplit("-", 2)[0] for nevra in document.artifact_rpms}
     assert f"{setting.packages[0]}-devel" not in names

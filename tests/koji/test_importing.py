@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,10 +168,10 @@ def test_a_build_of_this_name_by_somebody_else_is_an_error(rig: KojiRig, built: 
 def test_without_the_grant_nothing_is_imported_and_the_remedy_is_named(rig: KojiRig, built: Any) -> None:
     module, nvrs = built
     rig.double.books.generators.clear()
-    with pytest.raises(BuildSystemError, match="module-build-service"):
+    with pytest.raises(BuildSystemError, match=r"refuses CGImport.*module-build-service"):
         rig.system.finalize(module, nvrs)
     rig.double.books.generators["module-build-service"] = set()
-    with pytest.raises(BuildSystemError, match="Access Required") as caught:
+    with pytest.raises(BuildSystemUnavailable, match="Access Required") as caught:
         rig.system.finalize(module, nvrs)
     assert "doctor" in caught.value.hint
 
@@ -182,6 +184,105 @@ def test_an_import_that_is_switched_off_still_gives_the_documents(
     result = system.finalize(module, nvrs)
     assert set(result.modulemds) == {"x86_64", "src"}
     assert (result.content_tag, _imports(rig)) == ("", 0)
+
+
+def test_a_scratch_build_is_neither_imported_nor_tagged(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    result = rig.system.finalize(replace(module, scratch=True), nvrs)
+    assert set(result.modulemds) == {"x86_64", "src"}
+    assert (result.content_tag, result.shipping.missing, _imports(rig)) == ("", (), 0)
+    assert not [name for name in rig.double.books.numbers if name.startswith("tiny-")]
+
+
+def test_the_times_of_an_import_are_the_modules_own(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    for nvr in nvrs.values():
+        rig.double.books.build(nvr).update(creation_ts=1000.0, completion_ts=2000.0)
+    submitted = time.time() - 60
+    rig.system.finalize(replace(module, submitted=submitted), nvrs)
+    row = rig.double.books.build(NVR)
+    assert row["start_ts"] == submitted
+    assert submitted + 60 <= row["completion_ts"] <= time.time()
+
+
+def test_the_trees_lie_where_koji_keeps_the_import(rig: KojiRig, built: Any, tmp_path: Path) -> None:
+    module, nvrs = built
+    system = koji_system(rig.double, tmp_path, repository_url="https://pkgs.example.org/repos")
+    place = system.finalize(module, nvrs).topdir
+    assert place == "https://pkgs.example.org/packages/tiny/1/1.c0ffee12/files/module"
+    place = system.finalize(replace(module, scratch=True), nvrs).topdir
+    assert place == f"https://pkgs.example.org/repos/{module.tag}-build/latest"
+
+
+DEVEL = "tiny-devel-1-1.c0ffee12"
+CANDIDATES = "modular-updates-candidate"
+
+
+def test_a_module_is_shipped_once_its_tag_was_seen(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    assert rig.system.finalize(module, nvrs).shipping.missing == (NVR, DEVEL)
+    _tags(rig, NVR)
+    assert rig.system.ship(module, CANDIDATES).missing == ()
+    assert rig.system.finalize(module, nvrs).shipping.missing == ()
+
+
+def test_a_tag_that_failed_is_asked_for_again_and_its_reason_is_told(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    rig.double.faults.tag_fails = 8
+    rig.system.finalize(module, nvrs)
+    for _ in range(3):
+        _tags(rig, NVR)
+        shipping = rig.system.ship(module, CANDIDATES)
+        assert shipping.missing == (NVR, DEVEL)
+        assert re.fullmatch(r"task \d+ failed: policy violation \(tag\)", shipping.trouble)
+    for _ in range(2):
+        _tags(rig, NVR)
+        shipping = rig.system.ship(module, CANDIDATES)
+    assert shipping.missing == ()
+
+
+def test_a_tag_that_the_hub_refuses_is_asked_for_again(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    rig.double.books.tags[CANDIDATES].locked = True
+    shipping = rig.system.finalize(module, nvrs).shipping
+    assert (shipping.missing, shipping.trouble) == (
+        (NVR, DEVEL),
+        f"Koji refuses tagBuild: tag {CANDIDATES} is locked",
+    )
+    rig.double.books.tags[CANDIDATES].locked = False
+    rig.system.ship(module, CANDIDATES)
+    _tags(rig, NVR)
+    assert not rig.system.ship(module, CANDIDATES).missing
+
+
+def test_an_import_that_was_moved_to_another_tag_is_not_put_back(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    rig.system.finalize(module, nvrs)
+    _tags(rig, NVR)
+    admin = rig.double.callers["kojiadmin"]
+    rig.double.createTag(admin, "updates-testing")
+    rig.double.packageListAdd(admin, "updates-testing", "tiny", "mbs")
+    rig.double.untagBuild(admin, CANDIDATES, NVR)
+    rig.double.tagBuild(admin, "updates-testing", NVR)
+    assert _tags(rig, NVR) == ["updates-testing"]
+    assert rig.system.finalize(module, nvrs).shipping.missing == ()
+    assert rig.system.ship(module, CANDIDATES).missing == ()
+    assert _tags(rig, NVR) == ["updates-testing"]
+
+
+def test_components_that_koji_does_not_hold_any_more_are_named(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    admin = rig.double.callers["kojiadmin"]
+    rig.double.untagBuild(admin, module.tag, nvrs["one"])
+    with pytest.raises(BuildSystemError, match=re.escape(f"{nvrs['one']} was taken out of")) as caught:
+        rig.system.finalize(module, nvrs)
+    assert caught.value.code == "koji_build_gone"
+    rig.double.deleteBuild(admin, nvrs["two"])
+    with pytest.raises(
+        BuildSystemError, match=re.escape(f"{nvrs['two']} was deleted; {nvrs['one']} was taken")
+    ):
+        rig.system.finalize(module, nvrs)
+    assert not rig.double.books.build(NVR)
 
 
 def test_the_documents_hold_what_was_built_for_them(rig: KojiRig, built: Any) -> None:

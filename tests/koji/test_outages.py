@@ -85,7 +85,8 @@ def test_builds_whose_answer_was_lost_are_found_not_doubled(rig: KojiRig, drop: 
     assert builds == 2
     submissions = rig.system.submit(jobs)
     assert builds == 2
-    assert [each.task_id for each in submissions] == [1, 2]
+    made = [task.id for task in rig.double.books.tasks.values() if task.method == "build"]
+    assert [each.task_id for each in submissions] == made
 
 
 @pytest.mark.parametrize("forget", ["expire", "delete"])
@@ -111,12 +112,24 @@ def test_a_login_that_fails_waits_for_an_operator(double: HubDouble, tmp_path: P
     assert system.prepared() == []
 
 
-def test_a_missing_permission_is_a_refusal_that_names_the_remedy(rig: KojiRig) -> None:
-    rig.double.callers["mbs"].permissions.clear()
-    with pytest.raises(BuildSystemError, match="tag permission required") as caught:
+def test_a_permission_that_is_revoked_for_a_moment_is_an_outage_that_names_the_remedy(rig: KojiRig) -> None:
+    held = rig.double.callers["mbs"].permissions
+    rig.double.callers["mbs"].permissions = set()
+    with pytest.raises(BuildSystemUnavailable, match="not allow createTag: tag permission") as caught:
         rig.module()
     assert caught.value.code == "koji_not_allowed"
     assert "mbs-manager doctor" in caught.value.hint
+    rig.double.callers["mbs"].permissions = held
+    assert rig.module()
+
+
+def test_a_refusal_names_the_call(rig: KojiRig) -> None:
+    rig.double.faults.refuse["getBuildTargets"] = [koji.GenericError("no")]
+    with pytest.raises(BuildSystemError, match=r"^Koji refuses getBuildTargets: no$"):
+        rig.system.prepared()
+    rig.double.faults.refuse["listTagged"] = [koji.GenericError("no such thing")]
+    with pytest.raises(BuildSystemError, match=r"^Koji refuses listTagged: no such thing$"):
+        rig.system.tagged(rig.module(), [])
 
 
 def test_the_line_that_matters_is_taken_out_of_a_hubs_traceback(rig: KojiRig) -> None:

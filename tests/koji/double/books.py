@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from math import ceil
 from typing import Any
 
 import koji
@@ -33,6 +34,7 @@ class Tag:
     groups: dict[str, set[str]] = field(default_factory=dict)
     parents: list[Row] = field(default_factory=list)
     listing: list[list[Any]] = field(default_factory=list)
+    external: list[Row] = field(default_factory=list)
     changed: int = 0
 
 
@@ -52,15 +54,31 @@ class Task:
     ended: float | None = None
     result: Any = None
     fault: Exception | None = None
+    parent: int | None = None
+    #: name of a file that it leaves behind -> content
+    output: dict[str, str] = field(default_factory=dict)
+    #: the request of the repository that a build waits for, and how long the build takes from then on
+    awaits: Row | None = None
+    seconds: float = 0
 
 
 class Books:
     """See the module's docstring. Callers hold the lock of the server."""
 
     def __init__(
-        self, faults: Faults, *, build_seconds: float, repo_seconds: float, tag_seconds: float
+        self,
+        faults: Faults,
+        *,
+        build_seconds: float,
+        repo_seconds: float,
+        tag_seconds: float,
+        wait_seconds: float = 0,
     ) -> None:
         self.faults = faults
+        #: how often a builder looks for a repository that it waits for; 0: it knows at once
+        self.wait_seconds = wait_seconds
+        #: name of a repository -> name in the spec file, where that differs
+        self.spec_names: dict[str, str] = {}
         self.seconds = {"build": build_seconds, "newRepo": repo_seconds, "tagBuild": tag_seconds}
         self.ids: defaultdict[str, count[int]] = defaultdict(lambda: count(1))
         self.events: list[float] = [0.0]
@@ -129,7 +147,7 @@ class Books:
     ) -> Task:
         now = time.time()
         took = self.seconds[method] if seconds is None else seconds
-        task = Task(next(self.ids["task"]), method, request, owner, now, now + took, work)
+        task = Task(next(self.ids["task"]), method, request, owner, now, now + took, work, seconds=took)
         self.tasks[task.id] = self.unclosed[task.id] = task
         self.open.add(task.id)
         return task
@@ -137,15 +155,27 @@ class Books:
     def tick(self) -> None:
         """End all tasks whose time is over, in the order in which they end."""
         now = time.time()
-        due = [task for task in map(self.tasks.__getitem__, self.open) if task.ends <= now]
         for number in list(self.open):
             task = self.tasks[number]
             if task.state == TASK["FREE"]:
                 task.state, task.started = TASK["OPEN"], task.created
                 self._begin(task)
+            elif task.awaits:
+                self._look_for_repo(task)
+        due = [task for task in map(self.tasks.__getitem__, self.open) if task.ends <= now]
         for task in sorted(due, key=lambda task: task.ends):
             if task.id in self.open:
                 self._end(task)
+
+    def _look_for_repo(self, task: Task) -> None:
+        """A builder sleeps between two looks, so that it notices a repository some time after it is there."""
+        request = task.awaits
+        if request is None or (request["active"] and not request["repo_id"]):
+            return
+        task.awaits = None
+        waited, pause = time.time() - task.created, self.wait_seconds
+        looked = task.created + (ceil(waited / pause) * pause if pause else waited)
+        task.ends = looked + task.seconds
 
     def _begin(self, task: Task) -> None:
         if task.method == "newRepo":
@@ -192,7 +222,7 @@ class Books:
             "completion_ts": task.ended,
             "arch": "noarch",
             "label": None,
-            "parent": None,
+            "parent": task.parent,
             "host_id": None,
         }
         return row | ({"request": task.request} if request else {})

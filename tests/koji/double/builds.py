@@ -3,9 +3,11 @@
 # ruff: noqa: N802, N803  (names are the hub's)
 from __future__ import annotations
 
+import base64
 import re
 import time
 from fnmatch import fnmatchcase
+from math import inf
 from typing import Any
 
 import koji
@@ -32,10 +34,24 @@ class BuildCalls:
         who.needs_login()
         if priority is not None and priority < 0:
             who.needs("admin")
-        return self.books.make_task("build", [src, target, opts or {}], who.id, self._finish).id
+        task = self.books.make_task("build", [src, target, opts or {}], who.id, self._finish)
+        self._ask_for_repo(who, task, target, opts or {})
+        return task.id
+
+    def _ask_for_repo(self, who: Caller, task: Task, target: str, opts: Row) -> None:
+        """A build takes the repository that there is, however old it is; it waits where there is none."""
+        known = self.books.targets.get(target)
+        if known is None or self.books.faults.old:
+            return
+        min_event = "last" if opts.get("wait_repo") else None
+        answer = self.repo_request(who, known["build_tag_name"], min_event=min_event)
+        if answer["repo"] is None:
+            task.awaits, task.ends = self.books.requests[answer["request"]["id"]], inf
 
     def _finish(self, task: Task) -> Row:
         src, target_name, options = task.request
+        if options.get("arch_override") and not options.get("scratch"):
+            raise koji.BuildError("arch_override is only allowed for scratch builds")
         target = self.books.targets.get(target_name)
         if target is None:
             raise koji.GenericError(f"invalid build target: {target_name}")
@@ -44,6 +60,11 @@ class BuildCalls:
         if not options.get("skip_tag") and (listed is None or listed["blocked"]):
             raise koji.BuildError(f"package {package} not in list for tag {target['dest_tag_name']}")
         build = self._start(task, nvr, src)
+        if self.books.faults.breaks:
+            fault, logs = self.books.faults.breaks.pop(0)
+            self._subtask(task, fault, logs)
+            self.books.set_state(build, "FAILED")
+            raise fault
         if package.startswith("fails-"):
             self.books.set_state(build, "FAILED")
             raise koji.BuildError(
@@ -54,6 +75,12 @@ class BuildCalls:
         if not options.get("skip_tag"):
             self.put(self.books.tags[target["dest_tag_name"]], build)
         return {"build_id": build["id"]}
+
+    def _subtask(self, parent: Task, fault: Exception, logs: dict[str, str]) -> None:
+        """The task on a builder that failed, with what it left behind."""
+        task = self.books.make_task("buildArch", [], parent.owner, lambda task: None)
+        task.parent, task.fault, task.output = parent.id, fault, logs
+        self.books.close(task, "FAILED")
 
     def _start(self, task: Task, nvr: str, src: str) -> Row:
         # The hub stores an address without the question mark.
@@ -80,6 +107,7 @@ class BuildCalls:
             if not _COMMIT.fullmatch(commit) or package.endswith("-missing"):
                 # A task that died of something else than a refusal.
                 raise Fault(1, f"Traceback (most recent call last):\nBuildError: no such repository: {src}")
+            package = self.books.spec_names.get(package, package)
             nvr = f"{package}-1.0-1.{self._dist(target)}"
         return package, nvr
 
@@ -217,6 +245,33 @@ class BuildCalls:
         return [self.books.info(task, request=bool(wanted.get("decode"))) for task in found][
             : query.get("limit")
         ]
+
+    def getTaskChildren(self, who: Caller, task_id: int, request: bool = False) -> list[Row]:
+        return [self.books.info(task) for task in self.books.tasks.values() if task.parent == task_id]
+
+    def listTaskOutput(self, who: Caller, taskID: int, strict: bool = True) -> list[str]:
+        return sorted(self.books.tasks[taskID].output)
+
+    def downloadTaskOutput(
+        self, who: Caller, taskID: int, fileName: str, offset: int = 0, size: int = -1
+    ) -> str:
+        task = self.books.tasks.get(taskID)
+        if task is None or fileName not in task.output:
+            raise koji.GenericError(f'no file "{fileName}" output by task {taskID}')
+        content = task.output[fileName].encode()
+        content = content[max(offset, -len(content)) :]
+        return base64.b64encode(content[:size] if size >= 0 else content).decode()
+
+    def deleteBuild(self, who: Caller, info: Any, strict: bool = True) -> bool:
+        """As an admin's clean-up does: it is taken out of all tags, and its state says so."""
+        who.needs("admin")
+        build = self.books.build(info)
+        for tag in self.books.tags.values():
+            for entry in tag.listing:
+                if entry[0] == build["id"] and entry[2] is None:
+                    entry[2] = self.books.changed(tag)
+        self.books.set_state(build, "DELETED")
+        return True
 
     def cancelTask(self, who: Caller, task_id: int) -> None:
         task = self.books.tasks.get(task_id)

@@ -22,6 +22,8 @@ class Faults:
     :param old: the hub is too old for ``repo.request``.
     :param repo_fails: the next regenerations that fail.
     :param tag_fails: the next tagging tasks that fail.
+    :param breaks: of the builds to come, how they fail: the fault of the task, and the logs (name -> text) of
+        the subtask that it comes from.
     """
 
     delay: float = 0
@@ -33,5 +35,6 @@ class Faults:
     old: bool = False
     repo_fails: int = 0
     tag_fails: int = 0
+    breaks: list[tuple[Exception, dict[str, str]]] = field(default_factory=list)
     #: called with (method, args) before each call, inside a multicall too; it may raise or change the faults
     watch: Callable[[str, tuple[object, ...]], None] | None = None

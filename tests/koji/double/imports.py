@@ -49,8 +49,9 @@ class ImportCalls:
             self._check_file(folder, output)
         nvr = "{name}-{version}-{release}".format(**build)
         values = {key: build[key] for key in ("source", "extra")}
-        row = self.books.new_build(nvr, "BUILDING", **values)
+        row = self.books.new_build(nvr, "BUILDING", start_ts=build["start_time"], **values)
         self.books.set_state(row, "COMPLETE")
+        row["completion_ts"] = build["end_time"]
         self.books.archives[row["id"]] = [
             {"filename": output["filename"], "size": output["filesize"]}
             for output in outputs

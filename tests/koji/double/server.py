@@ -38,12 +38,17 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
         build_seconds: float = 0,
         repo_seconds: float = 0,
         tag_seconds: float = 0,
+        wait_seconds: float = 0,
         port: int = 0,
         front: Front | None = None,
     ) -> None:
         self.faults = Faults()
         self.books = Books(
-            self.faults, build_seconds=build_seconds, repo_seconds=repo_seconds, tag_seconds=tag_seconds
+            self.faults,
+            build_seconds=build_seconds,
+            repo_seconds=repo_seconds,
+            tag_seconds=tag_seconds,
+            wait_seconds=wait_seconds,
         )
         self.lock = threading.RLock()
         self.sessions: dict[int, Session] = {}

@@ -229,6 +229,42 @@ class TagCalls:
             if any(entry[0] == row["id"] and entry[2] is None for entry in tag.listing)
         ]
 
+    def listTaggedRPMS(
+        self,
+        who: Caller,
+        info: Any,
+        event: int | None = None,
+        inherit: bool = False,
+        latest: bool = False,
+        package: str | None = None,
+        arch: Any = None,
+    ) -> list[list[Row]]:
+        builds = self.listTagged(who, info, event=event, inherit=inherit, latest=latest, package=package)
+        arches = None if arch is None else [arch] if isinstance(arch, str) else list(arch)
+        rpms = [
+            rpm
+            for build in builds
+            for rpm in self.books.rpms_of[build["id"]]
+            if arches is None or rpm["arch"] in arches
+        ]
+        return [rpms, builds]
+
+    def getExternalRepoList(self, who: Caller, info: Any) -> list[Row]:
+        tag = self.find_tag(info)
+        return [repo for each in [tag, *self.books.ancestors(tag)] for repo in each.external]
+
+    def queryHistory(self, who: Caller, tables: Any = None, build: Any = None, tag: Any = None) -> Row:
+        """Of tagging only: what is and was in a tag."""
+        row, listed_in = self.books.build(build), self.find_tag(tag)
+        if row is None:
+            raise koji.GenericError(f"No such build: {build!r}")
+        rows = [
+            {"build_id": number, "create_event": created, "revoke_event": ended, "active": ended is None}
+            for number, created, ended in listed_in.listing
+            if number == row["id"]
+        ]
+        return {"tag_listing": rows}
+
     def tagBuild(self, who: Caller, info: Any, build: Any, force: bool = False) -> int:
         who.needs_login()
         tag, row = self.find_tag(info), self.books.build(build)

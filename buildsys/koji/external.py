@@ -1,0 +1,93 @@
+"""RPMs of the external repositories that a tag of Koji draws from: the hub knows their addresses only."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+from urllib.request import url2pathname
+
+import httpx
+import koji
+import solv  # type: ignore[import-untyped]
+
+from buildsys.base import BuildSystemUnavailable, TaggedRpm
+
+#: bytes of a repository's list of packages: Fedora's, of 70,000, takes 20 MiB
+MAX_BYTES = 512 * 1024 * 1024
+
+
+def rpms(url: str, arches: Iterable[str], timeout: float) -> set[TaggedRpm]:
+    """Return the RPMs that a repository holds for some architectures.
+
+    :param url: may hold ``$arch``, as Koji's do.
+    :param timeout: seconds without an answer after which the server counts as away.
+    :raises BuildSystemUnavailable: ``external_repository`` when it cannot be read.
+    """
+    addresses = sorted({url.replace("$arch", koji.canonArch(arch)) for arch in arches})
+    return {rpm for address in addresses for rpm in _of(f"{address.rstrip('/')}/", timeout)}
+
+
+def _of(address: str, timeout: float) -> Iterator[TaggedRpm]:
+    pool = solv.Pool()
+    pool.setdisttype(solv.Pool.DISTTYPE_RPM)
+    repo = pool.add_repo(address)
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            httpx.Client(timeout=timeout, follow_redirects=True) as web,
+        ):
+            index = _fetched(web, urljoin(address, "repodata/repomd.xml"), Path(folder))
+            repo.add_repomdxml(_opened(index))
+            for place in _primary(repo):
+                repo.add_rpmmd(_opened(_fetched(web, urljoin(address, place), Path(folder))), None)
+    except (httpx.HTTPError, OSError) as error:
+        raise BuildSystemUnavailable(
+            f"The external repository {address} cannot be read: {error}",
+            code="external_repository",
+            hint="Koji builds with it: see whether this machine reaches it.",
+        ) from error
+    for item in repo.solvables:
+        yield _rpm(item.name, item.evr, item.arch)
+
+
+def _primary(repo: solv.Repo) -> list[str]:
+    """Where the list of packages lies, relative to the repository."""
+    found = repo.Dataiterator_meta(solv.REPOSITORY_REPOMD_TYPE, "primary", solv.Dataiterator.SEARCH_STRING)
+    found.prepend_keyname(solv.REPOSITORY_REPOMD)
+    places = [each.parentpos().lookup_str(solv.REPOSITORY_REPOMD_LOCATION) for each in found]
+    if not places:
+        raise OSError("its repodata/repomd.xml names no list of packages")
+    return places
+
+
+def _fetched(web: httpx.Client, address: str, folder: Path) -> Path:
+    """A local file with the content of an address.
+
+    :raises OSError: it takes more than ``MAX_BYTES``.
+    """
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        return Path(url2pathname(parts.path))
+    place = folder / Path(parts.path).name
+    with web.stream("GET", address) as answer, place.open("wb") as file:
+        answer.raise_for_status()
+        for part in answer.iter_bytes():
+            file.write(part)
+            if file.tell() > MAX_BYTES:
+                raise OSError(f"{address} takes more than {MAX_BYTES} bytes")
+    return place
+
+
+def _opened(place: Path) -> object:
+    file = solv.xfopen(str(place))
+    if file is None:
+        raise OSError(f"{place.name} cannot be unpacked")
+    return file
+
+
+def _rpm(name: str, evr: str, arch: str) -> TaggedRpm:
+    epoch, _, rest = evr.rpartition(":")
+    version, _, release = rest.partition("-")
+    return TaggedRpm(name, int(epoch or 0), version, release, arch)
