@@ -1,10 +1,13 @@
 """What module builds cost a Koji hub, and what they cost the service: real workers, the hub double.
 
-    python -m benchmarks.koji [--components 100 200] [--batches 5] [--modules 100] [--size 20] [--workers 2]
+    python -m benchmarks.koji [--components 24 100] [--batches 5] [--paced 3] [--modules 100] [--size 20]
+                              [--workers 2]
 
 PostgreSQL and Redis are started for the run. The messages of the double are handed to the consumer's own
 code, as the bus would. First: HTTP round trips from submission to ready of one module, without uploads and
-polls (how far a repository is), which are counted apart. Then: from the message that a build has ended to the
+polls (how far a repository is), which are counted apart. Then, with builds, tags, repositories and the sleep
+of builders as long as on a real hub: the seconds of each batch in which the hub did nothing for the module,
+which are those that the service adds. Then: from the message that a build has ended to the
 hub being asked for the next thing, without the bus itself (``benchmarks.bus`` has that). Then: many modules
 at once with builds of 0 to 2 s, and how long waits outlived what they waited for: longer than a sweep's
 interval is an error.
@@ -40,8 +43,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--components", type=int, nargs="*", default=[100, 200])
+    parser.add_argument("--components", type=int, nargs="*", default=[24, 100])
     parser.add_argument("--batches", type=int, default=5, help="besides that of the macros package")
+    parser.add_argument("--paced", type=int, default=3, help="batches at a real hub's pace")
     parser.add_argument("--reactions", type=int, default=20, help="builds that are reacted to, of each kind")
     parser.add_argument("--modules", type=int, default=100)
     parser.add_argument("--size", type=int, default=20, help="components of each of many modules")
@@ -66,7 +70,6 @@ def main() -> None:
             "MBS_BROKER_URL": broker,
             "MBS_DATA_DIR": folder,
             "MBS_MESSAGING": "log",
-            "MBS_NUM_CONCURRENT_BUILDS": "0",
             # As in production, not as in tests.
             "MBS_SWEEP_INTERVAL": str(_SWEEP_INTERVAL),
             "MBS_POLLING_INTERVAL": "60",
@@ -83,6 +86,8 @@ def main() -> None:
         try:
             for number in options.components:
                 print(round_trips(Path(folder), double, number, options), flush=True)
+            if options.paced:
+                print(paced(Path(folder), double, options), flush=True)
             number = options.reactions
             for kind, shape, places in (("build", 1, 1), ("tagBuild", number, 0)) if number else ():
                 print(reactions(Path(folder), double, kind, (number, shape), places), flush=True)
@@ -108,6 +113,41 @@ def round_trips(folder: Path, double: HubDouble, components: int, options: argpa
         f"{components:4} components in {options.batches} batches: {len(requests)} round trips, "
         f"{sum(map(len, requests))} calls; besides them {len(polls)} polls; {seconds:.1f} s"
     )
+
+
+#: seconds that things take on a real hub: small packages, and one whose builders look every minute
+_PACE = {"build": 20.0, "newRepo": 10.0, "tagBuild": 3.0}
+_BUILDER_SLEEPS = 60
+
+
+def paced(folder: Path, double: HubDouble, options: argparse.Namespace) -> str:
+    """One module of four components a batch at a real hub's pace: what the service adds to each batch."""
+    books = double.books
+    before, books.seconds, books.wait_seconds = books.seconds, dict(_PACE), _BUILDER_SLEEPS
+    first = max(books.tasks, default=0)
+    with _Workers(folder, options.workers, environ={}, beat=True):
+        begun = time.time()
+        _run([_make(4 * options.paced, options.paced)])
+        ended = time.time()
+    books.seconds, books.wait_seconds = before, 0
+    tasks = [task for number, task in books.tasks.items() if number > first]
+    added = _idle(begun, ended, [(task.created, task.ended or ended, task.method) for task in tasks])
+    return (
+        f"at a real hub's pace: {options.paced + 1} batches in {ended - begun:.0f} s; seconds that the "
+        f"service adds to a batch: median {median(added):.1f}, worst {max(added):.1f}, "
+        f"all {sum(added):.1f}"
+    )
+
+
+def _idle(begun: float, ended: float, work: list[tuple[float, float, str]]) -> list[float]:
+    """Seconds of each batch in which no task ran; a batch begins where builds follow upon idle time."""
+    found, now = [0.0], begun
+    for start, end, method in [*sorted(work), (ended, ended, "")]:
+        if start > now and method == "build" and found != [0.0]:
+            found.append(0.0)
+        found[-1] += max(0.0, start - now)
+        now = max(now, end)
+    return found
 
 
 class _Requests(list[list[str]]):

@@ -91,6 +91,7 @@ class Job:
     :param spec: text of a spec file that needs no sources (module-build-macros).
     :param after: NVRs that are in the buildroot when this one starts.
     :param weight: expected seconds.
+    :param again: an earlier submission may have arrived although its answer did not.
     """
 
     component_id: int
@@ -101,6 +102,7 @@ class Job:
     spec: str = ""
     weight: float = 0.0
     arches: tuple[str, ...] = ()
+    again: bool = True
 
     @property
     def wake_key(self) -> str:
@@ -125,6 +127,7 @@ class TaskStatus:
 
     :param nvr: ``name-version-release``, known at the latest when it is complete.
     :param reason: why it failed or was lost, for people.
+    :param infrastructure: it failed, and plainly not for its sources: another attempt may succeed.
     :param started: seconds since the epoch, or None when it still waits for a place.
     """
 
@@ -133,6 +136,7 @@ class TaskStatus:
     nvr: str = ""
     reason: str = ""
     url: str = ""
+    infrastructure: bool = False
     started: float | None = None
     ended: float | None = None
 

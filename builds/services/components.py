@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
+from builds.models import ComponentBuild, ComponentBuildTrace, LogMessage, ModuleBuild
 from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.services import slots
@@ -58,12 +58,15 @@ def guess(components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
     return [unknown[package] for package in seconds]
 
 
-def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> set[int]:
+def submit(
+    build: ModuleBuild, components: Sequence[ComponentBuild], *, fresh: Sequence[ComponentBuild] = ()
+) -> set[int]:
     """Have the build system build components whose slot and submission lease the caller holds.
 
     What it builds or has built for this very component already is adopted. Submissions and whatever
     is known of them at once are recorded.
 
+    :param fresh: those that were given their slot just now, so that the build system knows none of them.
     :return: numbers of the components that have ended already.
     :raises BuildSystemUnavailable: it is away; the leases run out by themselves.
     :raises BuildSystemError: it refuses.
@@ -71,7 +74,7 @@ def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> set[int]
     if not components:
         return set()
     try:
-        submissions = _submit(build, components)
+        submissions = _submit(build, components, fresh)
     except Exception:
         # Nobody submits these now; what the build system did take is found by the next try.
         rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
@@ -87,8 +90,10 @@ def submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> set[int]
     return ended
 
 
-def _submit(build: ModuleBuild, components: Sequence[ComponentBuild]) -> dict[int, Submission]:
-    jobs = as_jobs(build, components)
+def _submit(
+    build: ModuleBuild, components: Sequence[ComponentBuild], fresh: Sequence[ComponentBuild]
+) -> dict[int, Submission]:
+    jobs = as_jobs(build, components, fresh=fresh)
     submissions = build_system().submit(jobs)
     return {job.component_id: submission for job, submission in zip(jobs, submissions, strict=True)}
 
@@ -104,7 +109,8 @@ def record(
     """Record what the build system says of components, and wake what waits for them.
 
     Serves an event, a sweep and a submission alike; what is recorded already changes nothing. A
-    submission that was lost is given up for the next attempt, ``MAX_ATTEMPTS`` at the most.
+    submission that was lost is given up for the next attempt, ``MAX_ATTEMPTS`` at the most; one that the
+    infrastructure failed, ``INFRASTRUCTURE_RETRIES`` times.
 
     :param build: the module build of all these components.
     :param submissions: new ones, by component number.
@@ -117,6 +123,7 @@ def record(
             pk__in=list(component_ids), state=ComponentState.BUILDING
         )
         history: list[ComponentBuildTrace] = []
+        log_messages: list[LogMessage] = []
         changed: list[ComponentBuild] = []
         for component in rows.order_by("pk"):
             before = _facts(component)
@@ -128,12 +135,16 @@ def record(
             status = known.get(component.task_id or 0)
             if status and _apply(component, status):
                 history.append(_trace(component))
+                if status.infrastructure and not component.settled:
+                    message = f"{component.package} is built again. {component.state_reason}"
+                    log_messages.append(LogMessage(component_build=component, message=message))
             if _facts(component) != before:
                 changed.append(component)
         if not changed:
             return set()
         save_all(changed, _FIELDS)
         ComponentBuildTrace.objects.bulk_create(history)
+        LogMessage.objects.bulk_create(log_messages)
         wanting = [c for c in changed if c.settled or c.task_id is None]
         if not submitting:
             dispatch.wake(component.wait_key for component in wanting)
@@ -153,8 +164,9 @@ def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
         component.time_started = datetime.fromtimestamp(status.started, UTC)
     if status.state is TaskState.OPEN:
         return False
-    if status.state is TaskState.LOST and component.losses + 1 < settings.MBS.MAX_ATTEMPTS:
-        component.state_reason = f"Attempt {component.attempt} was lost: {status.reason}"
+    if _tries_again(component, status):
+        word = "was lost" if status.state is TaskState.LOST else "failed for the infrastructure"
+        component.state_reason = f"Attempt {component.attempt} {word}: {status.reason}"
         component.attempt, component.losses = component.attempt + 1, component.losses + 1
         component.task_id = component.submitting_until = None
         return True
@@ -162,6 +174,14 @@ def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
     component.state_reason = status.reason or None
     component.time_completed = datetime.fromtimestamp(status.ended, UTC) if status.ended else timezone.now()
     return True
+
+
+def _tries_again(component: ComponentBuild, status: TaskStatus) -> bool:
+    """Whether a build that came to nothing is made once more, without anybody asking for it."""
+    if status.state is TaskState.LOST:
+        return component.losses + 1 < settings.MBS.MAX_ATTEMPTS
+    failed = status.state is TaskState.FAILED and status.infrastructure
+    return failed and component.losses < settings.MBS.INFRASTRUCTURE_RETRIES
 
 
 def _facts(component: ComponentBuild) -> list[object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, wraps
 from typing import Any, TypeVar
 
@@ -88,8 +88,13 @@ def as_module(build: ModuleBuild, *, groups: Mapping[str, tuple[str, ...]] | Non
     )
 
 
-def as_jobs(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[Job]:
-    """Components as a build system sees them; module-build-macros comes with its spec file."""
+def as_jobs(
+    build: ModuleBuild, components: Iterable[ComponentBuild], *, fresh: Collection[ComponentBuild] = ()
+) -> list[Job]:
+    """Components as a build system sees them; module-build-macros comes with its spec file.
+
+    :param fresh: components whose first slot this is: none of them was ever submitted in this attempt.
+    """
     module = as_module(build)
     return [
         Job(
@@ -101,6 +106,7 @@ def as_jobs(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[Jo
             spec="" if component.scmurl else macros.spec_for(build),
             weight=component.weight,
             arches=tuple(component.arches) or module.arches,
+            again=component.attempt > 1 or component not in fresh,
         )
         for component in components
     ]

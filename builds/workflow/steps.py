@@ -13,7 +13,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from builds import selectors
+from builds import dispatch, selectors
 from builds.models import ComponentBuild, ModuleBuild, Phase
 from builds.selectors.prepared import Instances
 from builds.services import arches, components, conflicts, documents, reuse, slots, tagging, transitions
@@ -81,7 +81,8 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
     ended: set[int] = set()
     try:
         # Those that a former delivery left behind first: what is claimed now is leased already.
-        ended = components.submit(build, slots.lease(members) + slots.claim(waiting))
+        left, claimed = slots.lease(members), slots.claim(waiting)
+        ended = components.submit(build, left + claimed, fresh=claimed)
     except BuildSystemError as refusal:
         # Each submits itself, so that those fail that are refused, and for their own reasons.
         log.warning("Batch %s of %s was refused as a whole: %s", build.batch, build, refusal)
@@ -107,8 +108,7 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
     if component.blocked:
         return graph.wait(component)
     if component.state is None:
-        mine = slots.claim([component])
-        if not mine:
+        if not _claim_and_submit(component):
             return Park(
                 f"{slots.KEY}{component.pk}",
                 f"{component.package} waits for one of the places to build",
@@ -116,14 +116,35 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
                 component.pk,
             )
     else:
-        mine = slots.lease([component])
-    components.submit(build, mine)
+        components.submit(build, slots.lease([component]))
     return Park(
         component.wait_key,
         f"{component.package} is being built",
         "the build system's word that it ended",
         component.pk,
     )
+
+
+def _claim_and_submit(component: ComponentBuild) -> bool:
+    """Submit a component and its neighbours, as far as there are slots; answer whether it is among them.
+
+    Slots that become free at one moment cost the build system as many requests as one of them.
+    """
+    build = component.module_build
+    mine = slots.claim([each for each in _batch(build) if each.state is None and not each.blocked])
+    own = [each for each in mine if each.pk == component.pk]
+    try:
+        components.submit(build, mine, fresh=mine)
+    except BuildSystemError as refusal:
+        if mine == own:
+            raise
+        # Each submits itself, so that those fail that are refused.
+        log.warning("%s components of %s were refused as a whole: %s", len(mine), build, refusal)
+        components.submit(build, slots.lease(own))
+    finally:
+        # They wait for a slot under keys of their own, and have to wait for their builds from now on.
+        dispatch.wake(f"{slots.KEY}{each.pk}" for each in mine if each not in own)
+    return bool(own)
 
 
 def finish_batch(build_id: int, run: int, batch: int) -> Outcome:

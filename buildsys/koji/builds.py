@@ -5,6 +5,7 @@ Contract: ``koji.md``, "What a module build leaves in Koji", point 3, and "Facts
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,10 +21,14 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from buildsys.koji.blame import of_infrastructure
 from buildsys.koji.session import Hub, failure, outcome, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.koji.tags import build_tag, target
 
+_CLOSED = [koji.TASK_STATES["CLOSED"]]
+#: how a task fails when there is a build of its name-version-release
+_EXISTS = re.compile(r"Build already exists \(id=(\d+), state=COMPLETE\)")
 _COMPLETE = koji.BUILD_STATES["COMPLETE"]
 _STATES = {
     koji.TASK_STATES["FREE"]: TaskState.OPEN,
@@ -56,16 +61,17 @@ class Builds:
     def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
         """Builds that are complete, tagged or not, and build tasks that are open, in one round trip.
 
-        A complete build is ours when it is in the module's buildroot tag, or when its release ends with
-        the module's dist tag, which no other module has.
+        A complete build is ours when it is in the module's buildroot tag, when its release ends with the
+        module's dist tag, which no other module has, or when our task for the component made it.
         """
         if not jobs:
             return []
         modules = {job.module.tag: job.module for job in jobs}
+        mine = {"owner": self._hub.user["id"], "method": "build", "decode": True}
+        since = min(module.since for module in modules.values())
         with self._hub.multicall(strict=False) as calls:
-            tasks = calls.listTasks(
-                {"owner": self._hub.user["id"], "method": "build", "state": OPEN_TASKS, "decode": True}
-            )
+            tasks = calls.listTasks({**mine, "state": OPEN_TASKS})
+            ended = calls.listTasks({**mine, "state": _CLOSED, "createdAfter": since})
             tagged = {
                 tag: calls.listTagged(build_tag(module), strict=False) for tag, module in modules.items()
             }
@@ -75,18 +81,29 @@ class Builds:
                 )
                 for job in jobs
             ]
-        under_way = _by_artifact(outcome(tasks))
+        under_way, closed = _by_artifact(outcome(tasks)), _by_artifact(outcome(ended))
         in_tag = {
             (tag, build["package_name"]): build for tag, builds in tagged.items() for build in outcome(builds)
         }
-        found: list[Submission | None] = []
+        numbers: list[int] = []
         for job, untagged in zip(jobs, built, strict=True):
             build: Mapping[str, Any] = in_tag.get((job.module.tag, job.package)) or next(
                 (each for each in outcome(untagged) if each["name"] == job.package), {}
             )
-            number = build.get("task_id") or under_way.get((target(job.module), job.package))
-            found.append(self._submission(number) if number else None)
-        return found
+            artifact = target(job.module), job.package
+            # Below zero: a task that ended, of which it is not known yet whether it made a build.
+            numbers.append(build.get("task_id") or under_way.get(artifact) or -closed.get(artifact, 0))
+        complete = self._with_builds([-number for number in numbers if number < 0])
+        numbers = [number if number > 0 or -number in complete else 0 for number in numbers]
+        return [self._submission(abs(number)) if number else None for number in numbers]
+
+    def _with_builds(self, task_ids: Sequence[int]) -> set[int]:
+        """Those of some tasks that made a build which is there: of a package named otherwise, perhaps."""
+        if not task_ids:
+            return set()
+        with self._hub.multicall() as calls:
+            builds = {number: calls.listBuilds(taskID=number, state=_COMPLETE) for number in task_ids}
+        return {number for number, answer in builds.items() if answer.result}
 
     def submit(self, jobs: Sequence[Job], sources: Mapping[int, str], macros_target: str) -> list[Submission]:
         """Start builds in one round trip.
@@ -117,7 +134,41 @@ class Builds:
             ]
         known = {info["id"]: info for part in infos for info in part.result if info}
         details = self._details([info for info in known.values() if info["state"] not in OPEN_TASKS])
-        return [self._status(number, known.get(number), details.get(number)) for number in task_ids]
+        found = [self._status(number, known.get(number), details.get(number)) for number in task_ids]
+        return self._judged(self._adopted(found))
+
+    def _adopted(self, found: Sequence[TaskStatus]) -> list[TaskStatus]:
+        """The same; a task that failed since another of its sources made the build is complete by it."""
+        doubled = {each.task_id: int(match[1]) for each in found if (match := _EXISTS.match(each.reason))}
+        if not doubled:
+            return list(found)
+        with self._hub.multicall(strict=False) as calls:
+            tasks = {number: calls.getTaskInfo(number, request=True) for number in doubled}
+            builds = {number: calls.getBuild(build) for number, build in doubled.items()}
+        made = {number: outcome(build) or {} for number, build in builds.items()}
+        with self._hub.multicall(strict=False) as calls:
+            makers = {
+                number: calls.getTaskInfo(build["task_id"], request=True)
+                for number, build in made.items()
+                if build.get("task_id") and build["state"] == _COMPLETE
+            }
+        ours = {
+            number: str(made[number]["nvr"])
+            for number, maker in makers.items()
+            if _same(outcome(tasks[number]), outcome(maker))
+        }
+        return [
+            replace(each, state=TaskState.COMPLETE, nvr=ours[each.task_id], reason="")
+            if each.task_id in ours
+            else each
+            for each in found
+        ]
+
+    def _judged(self, found: Sequence[TaskStatus]) -> list[TaskStatus]:
+        """The same; of what failed it says whether it was the infrastructure's fault."""
+        failed = {each.task_id: each.reason for each in found if each.state is TaskState.FAILED}
+        blamed = of_infrastructure(self._hub, failed)
+        return [replace(each, infrastructure=True) if each.task_id in blamed else each for each in found]
 
     def confirm(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         """What became of the builds of tasks; see ``buildsys.base.KnowsBuilds``.
@@ -256,6 +307,16 @@ def _options(job: Job) -> dict[str, Any]:
     if job.arches and set(job.arches) < set(job.module.arches):
         options["arch_override"] = " ".join(job.arches)
     return options
+
+
+def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether two build tasks are of one user, for the same sources and target."""
+    if not one or not other or one["owner"] != other["owner"]:
+        return False
+    return (
+        _by_artifact([one]).keys() == _by_artifact([other]).keys()
+        and one["request"][0] == other["request"][0]
+    )
 
 
 def _by_artifact(tasks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:

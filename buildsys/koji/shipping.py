@@ -21,18 +21,14 @@ def ship(hub: Hub, module: Module, tag: str, nvrs: Sequence[str]) -> Shipping:
     :param tag: the tag that consumers look into.
     :param nvrs: of the imports.
     """
-    with hub.multicall() as calls:
-        owner = calls.getUser(module.owner)
-        histories = {nvr: calls.queryHistory(tables=["tag_listing"], build=nvr, tag=tag) for nvr in nvrs}
-    missing = tuple(nvr for nvr in nvrs if not histories[nvr].result.get("tag_listing"))
-    if not missing:
-        return Shipping()
-    owner_name = module.owner if owner.result else str(hub.user["name"])
     try:
-        asked = tagging.put(hub, [tag], missing, since=module.since, packages=owner_name, bounded=False)
+        asked = tagging.put(
+            hub, [tag], nvrs, since=module.since, owner=module.owner, bounded=False, again=False
+        )
     except BuildSystemError as refusal:
-        return Shipping(missing, refusal.message)
-    return Shipping(missing, _why(hub, asked.failed))
+        return Shipping(tuple(nvrs), refusal.message)
+    there = {nvr for _, nvr in asked.there}
+    return Shipping(tuple(nvr for nvr in nvrs if nvr not in there), _why(hub, asked.failed))
 
 
 def _why(hub: Hub, task: int) -> str:

@@ -62,7 +62,8 @@ class KojiBuildSystem:
         return self._builds.find(jobs)
 
     def submit(self, jobs: Sequence[Job]) -> list[Submission]:
-        found = self.find(jobs)
+        search = iter(self.find([job for job in jobs if job.again]))
+        found = [next(search) if job.again else None for job in jobs]
         new = [job for job, known in zip(jobs, found, strict=True) if known is None]
         sources = {job.component_id: self._upload(job) for job in new if job.spec}
         started = iter(self._builds.submit(new, sources, self.options.macros_target) if new else ())

@@ -45,10 +45,12 @@ class _Known:
 
     :param missing: (name of a tag, NVR) -> (number of the tag, of the build), for what is not tagged.
     :param tasks: of this user, that tag: those that are open, and those that failed lately.
+    :param owner: of packages that have to be listed: the one that was wished for, if Koji knows the user.
     """
 
     missing: dict[tuple[str, str], tuple[int, int]]
     tasks: Sequence[dict[str, Any]]
+    owner: str
 
     def open(self) -> Counter[tuple[int, int]]:
         """(tag, build) -> tasks that are open."""
@@ -74,21 +76,24 @@ def put(
     nvrs: Sequence[str],
     *,
     since: float,
-    packages: str = "",
+    owner: str = "",
     groups: Mapping[str, Sequence[str]] | None = None,
     bounded: bool = True,
+    again: bool = True,
 ) -> Put:
     """Ask that builds be tagged, unless they are or are being so: a multicall that reads, one that asks.
 
     :param since: when the module was started or resumed; what failed before does not count.
-    :param packages: owner as whom their packages are listed in the tags first; empty: they are listed.
+    :param owner: as whom their packages are listed in the tags first, if Koji knows the user; empty: they are
+        listed.
+    :param again: ask also for what has been in the tag and was taken out of it.
     :param groups: build group -> packages that are added to it in the first tag.
     :param bounded: give up when the hub's tasks have failed ``MAX_TRIES`` times.
     :raises BuildSystemError: ``koji_tag_refused`` when the hub's tasks for it failed several times.
     """
     if not nvrs:
         return Put()
-    known = _read(hub, tags, nvrs)
+    known = _read(hub, tags, nvrs, owner=owner, again=again)
     open_, failed = known.open(), known.failed(since)
     wanted = {names: ids for names, ids in known.missing.items() if not open_[ids]}
     if bounded and (refused := [names for names, ids in wanted.items() if len(failed[ids]) >= MAX_TRIES]):
@@ -103,8 +108,8 @@ def put(
             asked.append(calls.groupListAdd(tags[0], group))
             asked += [calls.groupPackageListAdd(tags[0], group, package) for package in members]
         for name, nvr in wanted:
-            if packages:
-                asked.append(calls.packageListAdd(name, nvr.rsplit("-", 2)[0], packages))
+            if owner:
+                asked.append(calls.packageListAdd(name, nvr.rsplit("-", 2)[0], known.owner))
             asked.append(calls.tagBuild(name, nvr))
     for call in asked:
         _passed(call)
@@ -122,11 +127,19 @@ def _passed(call: Any) -> None:
             raise
 
 
-def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str]) -> _Known:
+def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, owner: str, again: bool) -> _Known:
+    own_name = str(hub.user["name"])
+    pairs = [(name, nvr) for name in tags for nvr in nvrs]
     with hub.multicall() as calls:
         tag_infos = {name: calls.getTag(name, strict=True) for name in tags}
-        listed = {name: calls.listTagged(name) for name in tags}
         builds = {nvr: calls.getBuild(nvr, strict=True) for nvr in nvrs}
+        if again:
+            listed = {name: calls.listTagged(name) for name in tags}
+        else:
+            past = {
+                pair: calls.queryHistory(tables=["tag_listing"], tag=pair[0], build=pair[1]) for pair in pairs
+            }
+        user = calls.getUser(owner or own_name)
         tasks = calls.listTasks(
             {
                 "owner": hub.user["id"],
@@ -136,14 +149,16 @@ def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str]) -> _Known:
                 "decode": True,
             }
         )
-    there = {(name, build["nvr"]) for name, builds in listed.items() for build in builds.result}
+    if again:
+        there = {(name, build["nvr"]) for name, rows in listed.items() for build in rows.result}
+    else:
+        there = {pair for pair, rows in past.items() if rows.result.get("tag_listing")}
     missing = {
-        (name, nvr): (tag.result["id"], builds[nvr].result["id"])
-        for name, tag in tag_infos.items()
-        for nvr in nvrs
+        (name, nvr): (tag_infos[name].result["id"], builds[nvr].result["id"])
+        for name, nvr in pairs
         if (name, nvr) not in there
     }
-    return _Known(missing, tasks.result)
+    return _Known(missing, tasks.result, owner if user.result else own_name)
 
 
 def tag(hub: Hub, module: Module, nvrs: Sequence[str], *, final: bool) -> Tagged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from builds.services import components, reuse, tagging
 from builds.services.systems import as_jobs, build_system
 from builds.workflow import steps
 from builds.workflow.outcomes import Park
-from buildsys.base import BuildSystemError
+from buildsys.base import BuildSystemError, BuildSystemUnavailable
 from mbs import macros
 from mbs.modulemd import parse_stream
 from mbs.states import BuildState, ComponentState
+from tests.buildsys.packages import spec
 from tests.factories import module_build
 from tests.koji.double import HubDouble
 from tests.koji.double.books import TASK
@@ -145,7 +147,7 @@ def test_a_message_about_any_tag_of_a_module_wakes_what_waits_for_it(
 ) -> None:
     woken: list[object] = []
     monkeypatch.setattr("builds.services.tagging.dispatch.wake", woken.append)
-    tagging.record_tagged(CANDIDATES, "tiny-main-1.c0ffee00", final=True)
+    tagging.note_tagged(CANDIDATES, "tiny-main-1.c0ffee00", final=True)
     assert woken == ["tag:tiny-main-1.c0ffee00"]
 
 
@@ -319,6 +321,30 @@ def test_rpms_of_the_base_that_a_module_brings_in_another_build_stay_out(hub: Hu
         "langc-devel = 0:1-1",
         "langc-devel = 0:9-1",
     ]
+
+
+def test_rpms_of_the_bases_external_repositories_count_too(hub: HubDouble, tmp_path: Path) -> None:
+    folder = tmp_path / "external" / "x86_64"
+    folder.mkdir(parents=True)
+    (tmp_path / "langc.spec").write_text(spec("langc").replace("Version: 1", "Version: 7"))
+    command = ["rpmbuild", "-bb", "--define", f"_topdir {tmp_path}/rpm", "--define", f"_rpmdir {folder}"]
+    subprocess.run([*command, str(tmp_path / "langc.spec")], check=True, capture_output=True)
+    subprocess.run(["createrepo_c", str(folder)], check=True, capture_output=True)
+    url = f"file://{tmp_path}/external/$arch/"
+    hub.books.tags["platform-build"].external.append({"url": url, "external_repo_id": 1})
+    build = _requiring(_module(hub, "langc", ["langc-2-1"]))
+    steps.initialize(build.pk, 0)
+    assert _conflicts(build) == ["langc = 0:7-1"]
+
+
+def test_an_external_repository_that_is_away_is_an_outage(hub: HubDouble, tmp_path: Path) -> None:
+    hub.books.tags["platform-build"].external.append(
+        {"url": f"file://{tmp_path}/gone", "external_repo_id": 1}
+    )
+    build = _requiring(_module(hub, "langc", ["langc-2-1"]))
+    with pytest.raises(BuildSystemUnavailable, match="external repository file://") as caught:
+        steps.initialize(build.pk, 0)
+    assert caught.value.code == "external_repository"
 
 
 def test_without_other_modules_the_hub_is_not_asked_for_rpms(hub: HubDouble) -> None:

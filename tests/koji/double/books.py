@@ -146,7 +146,7 @@ class Books:
         seconds: float | None = None,
     ) -> Task:
         now = time.time()
-        took = self.seconds[method] if seconds is None else seconds
+        took = self.seconds.get(method, 0) if seconds is None else seconds
         task = Task(next(self.ids["task"]), method, request, owner, now, now + took, work, seconds=took)
         self.tasks[task.id] = self.unclosed[task.id] = task
         self.open.add(task.id)
@@ -249,7 +249,8 @@ class Books:
         """
         known = self.build(nvr)
         if known and known["state"] not in (BUILD["FAILED"], BUILD["CANCELED"]):
-            raise koji.GenericError(f"Build already exists (id={known['id']}, state={known['state']}): {nvr}")
+            state_name = koji.BUILD_STATES[known["state"]]
+            raise koji.GenericError(f"Build already exists (id={known['id']}, state={state_name}): {nvr!r}")
         number = known["id"] if known else next(self.ids["build"])
         name, version, release = nvr.rsplit("-", 2)
         now = time.time()

@@ -259,7 +259,9 @@ class BuildCalls:
         if task is None or fileName not in task.output:
             raise koji.GenericError(f'no file "{fileName}" output by task {taskID}')
         content = task.output[fileName].encode()
-        content = content[max(offset, -len(content)) :]
+        if offset < -len(content):
+            raise Fault(1, "OSError: [Errno 22] Invalid argument")
+        content = content[offset:]
         return base64.b64encode(content[:size] if size >= 0 else content).decode()
 
     def deleteBuild(self, who: Caller, info: Any, strict: bool = True) -> bool:

@@ -1,0 +1,208 @@
+"""Builds that failed: why, whose fault it was, and what is built again by itself."""
+
+from __future__ import annotations
+
+import koji
+import pytest
+from koji.xmlrpcplus import Fault
+
+from builds.consumers import handlers
+from builds.consumers.events import BuildChanged
+from builds.models import ComponentBuild, LogMessage
+from builds.services import components
+from builds.services.systems import build_system
+from builds.workflow import steps
+from buildsys.base import TaskState, TaskStatus
+from mbs.states import ComponentState
+from tests.buildsys.rigs import KojiRig
+from tests.koji.double import HubDouble
+from tests.koji.test_steps import build_in_init, hub, prepared, settle
+
+__all__ = ["hub"]
+ROOT_30 = (
+    "error building package (arch x86_64), mock exited with status 30; see root.log for more information"
+)
+INIT = "could not init mock buildroot, mock exited with status 30; see root.log for more information"
+
+
+@pytest.mark.parametrize(
+    ("fault", "logs"),
+    [
+        (
+            koji.BuildrootError(INIT),
+            {"root.log": "Curl error (6): Could not resolve host: repos.example.org"},
+        ),
+        (koji.BuildrootError(INIT), {"mock_output.log": "x" * 50_000 + "No space left on device"}),
+        (
+            koji.BuildError(ROOT_30),
+            {"root.log": "Error: Failed to download metadata for repo 'build'" + "x" * 9},
+        ),
+        (
+            Fault(
+                1, "Traceback (most recent call last):\nOSError: [Errno 28] No space left on device: '/var'"
+            ),
+            {},
+        ),
+        (
+            koji.BuildError(
+                "error building package (arch x86_64), mock was killed by signal 9; see root.log"
+            ),
+            {},
+        ),
+        (
+            koji.GenericError('Error running GIT command "git clone", see checkout.log for details'),
+            {"checkout.log": "fatal: unable to access 'https://x/': Could not resolve host: x"},
+        ),
+        (koji.GenericError("Unsuccessfully waited 2:00:00 for a new module-x-build repo"), {}),
+    ],
+)
+def test_what_the_builders_failed_is_their_fault(
+    rig: KojiRig, fault: Exception, logs: dict[str, str]
+) -> None:
+    rig.double.faults.breaks = [(fault, logs)]
+    (status,) = rig.end(rig.system.submit([rig.job(rig.module(), 1, "one")]))
+    assert (status.state, status.infrastructure) == (TaskState.FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "logs"),
+    [
+        (
+            koji.BuildError("error building package (arch x86_64), mock exited with status 1; see build.log"),
+            {"build.log": "tests: Connection refused; No space left on device"},
+        ),
+        (koji.BuildError(ROOT_30), {"root.log": "No matching package to install: 'gone-devel'"}),
+        (koji.BuildrootError(INIT), {"root.log": "nothing provides libfoo needed by bar"}),
+        (koji.BuildError("package one not in list for tag module-x"), {}),
+        (
+            koji.GenericError('Error running GIT command "git reset", see checkout.log for details'),
+            {"checkout.log": "fatal: Could not parse object '0123'"},
+        ),
+    ],
+)
+def test_what_the_sources_failed_is_theirs(rig: KojiRig, fault: Exception, logs: dict[str, str]) -> None:
+    rig.double.faults.breaks = [(fault, logs)]
+    (status,) = rig.end(rig.system.submit([rig.job(rig.module(), 1, "one")]))
+    assert (status.state, status.infrastructure) == (TaskState.FAILED, False)
+
+
+def test_a_task_that_came_too_late_is_complete_by_the_build_of_the_other(rig: KojiRig) -> None:
+    module = rig.module()
+    jobs = [rig.job(module, 1, "one")]
+    nvr = rig.build(jobs[0])
+    source, target, options = next(
+        task.request for task in rig.double.books.tasks.values() if task.method == "build"
+    )
+    late = rig.double.build(rig.double.callers["mbs"], source, target, options)
+    other = rig.double.build(rig.double.callers["mbs"], source.replace("0123", "abcd"), target, options)
+    rig.double.books.tick()
+    rig.double.books.tick()
+    late_status, other_status = rig.system.statuses([late, other])
+    assert (late_status.state, late_status.nvr) == (TaskState.COMPLETE, nvr)
+    assert other_status.state is TaskState.FAILED
+    assert other_status.reason.startswith("Build already exists")
+
+
+def test_a_package_named_otherwise_than_its_component_is_found_again(rig: KojiRig) -> None:
+    rig.double.books.spec_names["one"] = "uno"
+    module = rig.module()
+    jobs = [rig.job(module, 1, "one")]
+    submissions = rig.system.submit(jobs)
+    (status,) = rig.end(submissions)
+    assert status.nvr.startswith("uno-")
+    assert rig.system.find(jobs) == submissions
+    rig.double.deleteBuild(rig.double.callers["kojiadmin"], status.nvr)
+    assert rig.system.find(jobs) == [None]
+
+
+# -- what the service makes of it ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def component(hub: HubDouble) -> ComponentBuild:
+    """A component whose build has begun."""
+    build = prepared(hub, build_in_init(["one"]))
+    build.component_builds.filter(batch=1).update(state=ComponentState.COMPLETE, nvr="macros-1-1")
+    type(build).objects.filter(pk=build.pk).update(batch=1)
+    hub.books.seconds["build"] = 3600
+    steps.start_batch(build.pk, 0, 1)
+    return build.component_builds.get(package="one")
+
+
+def _end(hub: HubDouble, component: ComponentBuild) -> None:
+    """Have the component's build end."""
+    task = hub.books.tasks[component.task_id]
+    with hub.lock:
+        task.ends = 0
+    settle(hub)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_reason_of_a_failure_that_a_message_told_is_asked_for_once(
+    hub: HubDouble, component: ComponentBuild
+) -> None:
+    hub.faults.breaks = [(koji.BuildError("no such macro"), {})]
+    # The build fails before its task does.
+    handlers.handle(BuildChanged(component.task_id, TaskState.FAILED, "one-1-1"))
+    component.refresh_from_db()
+    assert component.state == ComponentState.BUILDING
+    _end(hub, component)
+    hub.log.clear()
+    handlers.handle(BuildChanged(component.task_id, TaskState.FAILED))
+    handlers.handle(BuildChanged(component.task_id, TaskState.FAILED))
+    component.refresh_from_db()
+    assert (component.state, component.state_reason) == (ComponentState.FAILED, "no such macro")
+    assert [method for request in hub.log for method in request].count("getTaskResult") == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_infrastructure_failed_is_built_again_twice(
+    hub: HubDouble, component: ComponentBuild
+) -> None:
+    build = component.module_build
+    for attempt in (1, 2, 3):
+        hub.faults.breaks = [(koji.BuildError("mock was killed by signal 9; see root.log"), {})]
+        _end(hub, component)
+        components.record(build, [component.pk], build_system().statuses([component.task_id]))
+        component.refresh_from_db()
+        if attempt < 3:
+            assert (component.state, component.task_id) == (ComponentState.BUILDING, None)
+            components.submit(build, [component])
+            component.refresh_from_db()
+    assert (component.state, component.attempt) == (ComponentState.FAILED, 3)
+    messages = [each.message for each in LogMessage.objects.filter(component_build=component).order_by("id")]
+    assert messages == [
+        f"one is built again. Attempt {number} failed for the infrastructure: "
+        "mock was killed by signal 9; see root.log"
+        for number in (1, 2)
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_option_says_how_often(hub: HubDouble, component: ComponentBuild, settings) -> None:
+    settings.MBS = settings.MBS.model_copy(update={"INFRASTRUCTURE_RETRIES": 0})
+    status = TaskStatus(component.task_id, TaskState.FAILED, reason="killed", infrastructure=True)
+    components.record(component.module_build, [component.pk], [status])
+    component.refresh_from_db()
+    assert component.state == ComponentState.FAILED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_slots_that_become_free_together_are_filled_together(hub: HubDouble, settings) -> None:
+    settings.MBS = settings.MBS.model_copy(update={"NUM_CONCURRENT_BUILDS": 3})
+    build = prepared(hub, build_in_init([f"p{number}" for number in range(9)]))
+    build.component_builds.filter(batch=1).update(state=ComponentState.COMPLETE, nvr="macros-1-1")
+    type(build).objects.filter(pk=build.pk).update(batch=1)
+    steps.start_batch(build.pk, 0, 1)
+    settle(hub)
+    ended = list(build.component_builds.exclude(task_id=None).filter(batch=2))
+    components.record(
+        build, [each.pk for each in ended], build_system().statuses([each.task_id for each in ended])
+    )
+    waiting = build.component_builds.filter(batch=2, state=None).first()
+    hub.log.clear()
+    steps.build_component(build.pk, 0, waiting.pk)
+    assert [request for request in hub.log if "build" in request] == [["build"] * 3]
+    assert not [request for request in hub.log if "listTasks" in request], (
+        "none of them can have been submitted"
+    )
