@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from builds import dispatch
 from builds.consumers.events import BuildChanged, BuildTagged, Event, RepoDone
 from builds.models import ComponentBuild

@@ -196,9 +196,14 @@ class Builds:
         ]
 
     def _of_build(self, build: Mapping[str, Any] | None, status: TaskStatus) -> TaskStatus:
-        """The status of a task, unless its build has ended before it."""
+        """Return the status of a task, unless its build has ended before it.
+
+        A build fails before its task does, and only the task tells the reason: until then it counts as open.
+        """
         state = _BUILD_STATES.get(build["state"]) if build else None
-        if build is None or state is None or status.state in (TaskState.FAILED, TaskState.CANCELED):
+        if build is None or state in (None, TaskState.FAILED):
+            return status
+        if status.state in (TaskState.FAILED, TaskState.CANCELED):
             return status
         return replace(
             status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any
 import koji
 
 from buildsys.base import BuildSystemUnavailable
+from buildsys.koji import kerberos
 from buildsys.koji.errors import describe, last_line, mapped
 from mbs.errors import ConfigurationError
 
@@ -154,6 +156,8 @@ class Hub:
 
     def _by_kerberos(self, session: Any) -> None:
         access, profile = self._access, self.profile
+        # It logs two traces for each failure; what went wrong is in the error.
+        logging.getLogger("requests_gssapi").setLevel(logging.CRITICAL)
         self._logged_in(
             session.gssapi_login,
             principal=access.principal or profile["principal"],
@@ -175,11 +179,13 @@ class Hub:
         try:
             login(**arguments)
         except (koji.GenericError, koji.PythonImportError) as error:
+            reason, hint = describe(error), "Check KOJI_PROFILE, the credentials, and `mbs-manager doctor`."
+            if isinstance(error, koji.GSSAPIAuthError):
+                reason, hint = kerberos.cause(error, arguments, self.profile["server"])
             raise BuildSystemUnavailable(
-                f"The login at {self.profile['server']} by {self.profile['authtype']} failed: "
-                f"{describe(error)}",
+                f"The login at {self.profile['server']} by {self.profile['authtype']} failed: {reason}",
                 code="koji_login_failed",
-                hint="Check KOJI_PROFILE, the credentials, and `mbs-manager doctor`.",
+                hint=hint,
             ) from error
 
 

@@ -58,6 +58,9 @@ def kdc(folder: Path) -> Iterator[dict[str, str]]:
     client = {"KRB5_CONFIG": str(folder / "krb5.conf")}
     environ = {**os.environ, **client, "KRB5_KDC_PROFILE": str(folder / "kdc.conf"), "PATH": _path()}
 
+    for former in (*folder.glob("principal*"), *folder.glob("*.keytab"), folder / "stash"):
+        former.unlink(missing_ok=True)
+
     def run(*command: str) -> None:
         subprocess.run(command, env=environ, check=True, capture_output=True, timeout=60)
 
@@ -79,6 +82,22 @@ def kdc(folder: Path) -> Iterator[dict[str, str]]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+def expired_ticket(folder: Path, keytab: str, principal: str) -> str:
+    """A credentials cache whose only ticket has expired; inside ``kdc`` and its environment."""
+    cache, probe = folder / "expired", folder / "probe"
+    command = ["kinit", "-l", "1s", "-k", "-t", keytab, "-c", f"FILE:{cache}", principal]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    def refused() -> bool:
+        # In a copy, for a ticket that the KDC still gave would be kept beside it.
+        shutil.copy(cache, probe)
+        kvno = ["kvno", "-c", f"FILE:{probe}", "HTTP/localhost"]
+        return subprocess.run(kvno, capture_output=True, timeout=60, check=False).returncode != 0
+
+    wait_for(refused, 30, "the ticket to expire")
+    return f"FILE:{cache}"
 
 
 def certificates(folder: Path) -> None:

@@ -87,3 +87,37 @@ def test_a_keytab_logs_in_and_in_again_when_the_session_expired(
         with pytest.raises(BuildSystemUnavailable) as caught:
             other.call("getPerms")
         assert caught.value.code == "koji_login_failed"
+
+
+@pytest.mark.skipif(not realm.has_kdc(), reason="there is no MIT KDC here: install krb5-kdc")
+def test_a_login_that_fails_says_which_of_the_causes_it_was(
+    double: HubDouble, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keytab = str(folder / "mbs.keytab")
+
+    def failure(**options: str) -> str:
+        options.setdefault("ccache", f"FILE:{tmp_path / str(len(causes))}")
+        with pytest.raises(BuildSystemUnavailable) as caught:
+            _hub(double, folder, "kerberos", **options).call("getPerms")
+        return f"{caught.value.message.partition('failed: ')[2]} | {caught.value.hint}"
+
+    causes: list[str] = []
+    with realm.kdc(folder) as environ:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        causes.append(failure(principal="mbs", keytab="/nowhere/mbs.keytab"))
+        causes.append(failure(principal="nobody", keytab=keytab))
+        causes.append(failure())
+        causes.append(failure(principal="mbs", ccache=realm.expired_ticket(tmp_path, keytab, "mbs")))
+        del double.callers["mbs"]
+        causes.append(failure(principal="mbs", keytab=keytab))
+    causes.append(failure(principal="mbs", keytab=keytab))
+    expected = [
+        "the keytab /nowhere/mbs.keytab is missing | Set KRB_PRINCIPAL and KRB_KEYTAB",
+        f"the keytab {keytab} holds no key of nobody | Set KRB_PRINCIPAL and KRB_KEYTAB",
+        "No credentials cache found | Set KRB_PRINCIPAL and KRB_KEYTAB",
+        "Ticket expired | Run kinit",
+        "Unknown user: mbs | Run as an admin: koji add-user NAME; koji edit-user --add-krb",
+        f"Cannot contact any KDC for realm '{realm.REALM}' | See whether this machine reaches",
+    ]
+    assert [cause[: len(start)] for cause, start in zip(causes, expected, strict=True)] == expected
