@@ -41,6 +41,7 @@ class SystemOptions(Configured, Protocol):
     NET_RETRY_INTERVAL: float
     BASE_MODULE_NAMES: tuple[str, ...]
     DEFAULT_DIST_TAG_PREFIX: str
+    ALLOW_ARCH_OVERRIDE: bool
     KOJI_CONFIG: Path
     KOJI_PROFILE: str
     KOJI_USER: str

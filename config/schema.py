@@ -325,7 +325,7 @@ class Expansion(Group):
     ARCHES: Names = ("x86_64",)
     """Architectures that modules are built for when nothing else names them."""
     ALLOW_ARCH_OVERRIDE: bool = False
-    """Let a component name the architectures it is built for."""
+    """Build a component only for the architectures that it names; else they limit only what is shipped."""
 
 
 class Messaging(Group):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from django.conf import settings
 
 from builds.models import Arch, ModuleBuild
-from mbs.errors import Unprocessable
-from mbs.modulemd import parse_stream
+from mbs.errors import Problem, Unprocessable
+from mbs.modulemd import StreamV2, parse_stream
 
 
 def settle(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
@@ -24,7 +24,8 @@ def choose(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
     """The architectures of a build. Nothing is changed.
 
     :param of_base_module: what the build system would build for; it counts where nothing is configured.
-    :raises Unprocessable: when the module limits itself to architectures that there are none of.
+    :raises Unprocessable: when the module, or a component, limits itself to architectures that there are
+        none of.
     """
     document = parse_stream(build.modulemd, strict=False)
     base = next(
@@ -50,7 +51,37 @@ def choose(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
             code="no_arch",
             hint="Name at least one of the base module's architectures in buildopts.arches.",
         )
+    _check_components(build, document, chosen)
     return chosen
+
+
+def _check_components(build: ModuleBuild, document: StreamV2, chosen: Sequence[str]) -> None:
+    """Refuse a component that would be built for nothing.
+
+    :raises Unprocessable: ``component_without_arch``, naming each.
+    """
+    wanted = {each.name: list(each.arches) for each in document.rpm_components.values()}
+    if build.pk:
+        # Those of included modules are not in the document.
+        wanted |= dict(build.component_builds.values_list("package", "arches"))
+    problems = [
+        Problem(
+            "component_without_arch",
+            f"{package} is for {' '.join(arches)} only, but the module is built for {' '.join(chosen)}.",
+            component=package,
+            key="arches",
+            hint="Add one of the module's architectures to the component, or remove it from the module.",
+        )
+        for package, arches in sorted(wanted.items())
+        if arches and not set(arches) & set(chosen)
+    ]
+    if problems:
+        raise Unprocessable(
+            " ".join(each.message for each in problems),
+            code=problems[0].code,
+            hint=problems[0].hint,
+            problems=problems,
+        )
 
 
 def _numbers(names: Sequence[str]) -> list[int]:

@@ -106,7 +106,8 @@ def _retry(task: Task, error: Exception, component_id: int | None) -> None:
     delay = min(2 ** min(retries, 10), settings.MBS.RETRY_BACKOFF_MAX)
     log.warning("%s%s tries again in %s s: %s", task.name, task.request.args, delay, error)
     again = timezone.now() + timedelta(seconds=delay)
-    park = Park(f"retry:{task.request.id}", f"an outage: {error}", "another try", component_id)
+    remedy = f" {error.hint}" if isinstance(error, MBSError) and error.hint else ""
+    park = Park(f"retry:{task.request.id}", f"an outage: {error}{remedy}", "another try", component_id)
     with suppress(DatabaseError, InterfaceError):
         _store(task, park, retries + 1, again)
     raise task.retry(exc=error, countdown=delay, max_retries=None, headers=_headers(task))

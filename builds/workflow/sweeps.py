@@ -20,10 +20,12 @@ from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, TaskCrash, Wait
 from builds.observing import context
-from builds.services import components, slots
+from builds.services import components, outages, slots
 from builds.services.systems import build_system
 from builds.workflow import cleaning, graph
 from builds.workflow.lease import Lease
+from buildsys.base import BuildSystemUnavailable
+from mbs.errors import Unavailable
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 
 log = logging.getLogger(__name__)
@@ -113,6 +115,8 @@ def open_builds() -> dict[str, int]:
         system.recover(chunk)
         for status in system.statuses(chunk):
             by_build[tasks[status.task_id]].append(status)
+    if numbers:
+        outages.over()
 
     def record(build: ModuleBuild) -> None:
         numbers = [status.task_id for status in by_build[build.pk]]
@@ -131,6 +135,8 @@ def open_repos() -> dict[str, int]:
     tags, repos = (list(waits.filter(key__startswith=f"{kind}:")) for kind in ("tag", "repo"))
     requests = {wait.module_build.new_repo_task_id for wait in repos} - {None}
     under_way = build_system().repos_under_way(sorted(requests)) if requests else set()
+    if requests:
+        outages.over()
     due = [wait for wait in repos if wait.module_build.new_repo_task_id not in under_way]
     return _each(tags + due, lambda wait: dispatch.wake_waits([wait]), "woken")
 
@@ -198,6 +204,12 @@ def run(name: str) -> bool:
     try:
         with lease:
             result = SWEEPS[name]()
+    except Unavailable as outage:
+        # No trace: it comes back with each run until the outage is over.
+        error = str(outage)
+        log.warning("The sweep %s waits for the end of an outage: %s", name, outage)
+        if isinstance(outage, BuildSystemUnavailable):
+            outages.begin(outage)
     except Exception as failure:
         error = "".join(traceback.format_exception_only(failure)).strip()
         raise
@@ -218,7 +230,8 @@ def _each(items: Iterable[T], work: Callable[[T], object], done: str) -> dict[st
             with context.about(**_facts(item)):
                 work(item)
             count += 1
-        except SoftTimeLimitExceeded:
+        except (SoftTimeLimitExceeded, Unavailable):
+            # What is away for one item is away for the others.
             raise
         except Exception:
             failed += 1

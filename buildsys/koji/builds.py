@@ -21,6 +21,7 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from buildsys.koji.archtags import arch_target, limited
 from buildsys.koji.blame import of_infrastructure
 from buildsys.koji.session import Hub, failure, outcome, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
@@ -51,12 +52,14 @@ class Builds:
 
     :param weburl: of Koji's pages; tasks are shown there.
     :param priority: of builds, relative to Koji's default.
+    :param limits_arches: components are built for the architectures that they name only.
     """
 
-    def __init__(self, hub: Hub, *, weburl: str, priority: int = 0) -> None:
+    def __init__(self, hub: Hub, *, weburl: str, priority: int = 0, limits_arches: bool = False) -> None:
         self._hub = hub
         self._weburl = weburl.rstrip("/")
         self._priority = priority
+        self._limits_arches = limits_arches
 
     def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
         """Builds that are complete, tagged or not, and build tasks that are open, in one round trip.
@@ -115,13 +118,33 @@ class Builds:
             tasks = [
                 calls.build(
                     sources.get(job.component_id) or scm_url(job.source),
-                    (job.component_id in sources and macros_target) or target(job.module),
-                    _options(job),
+                    (job.component_id in sources and macros_target) or self._target(job),
+                    self._options(job),
                     priority=self._priority,
                 )
                 for job in jobs
             ]
         return [self._submission(task.result) for task in tasks]
+
+    def _arches(self, job: Job) -> tuple[str, ...]:
+        """The architectures that a job is limited to; empty: it is not."""
+        return limited(job) if self._limits_arches else ()
+
+    def _target(self, job: Job) -> str:
+        arches = self._arches(job)
+        return arch_target(job.module, arches) if arches else target(job.module)
+
+    def _options(self, job: Job) -> dict[str, Any]:
+        """Options of a build task. The last two tell people and ``find`` whose it is."""
+        options: dict[str, Any] = {
+            "skip_tag": True,
+            "mbs_artifact_name": job.package,
+            "mbs_module_target": target(job.module),
+        }
+        if self._arches(job):
+            # Nothing asks for the repository of this tag but the build, which may not take one that is old.
+            options["wait_repo"] = True
+        return options
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         """What became of tasks: one round trip for all, and one more for those that ended."""
@@ -300,18 +323,6 @@ def scm_url(source: str) -> str:
     scheme = address.partition("://")[0]
     prefix = "" if scheme == "git" or scheme.startswith("git+") else "git+"
     return f"{prefix}{address.rstrip('?')}?#{commit}"
-
-
-def _options(job: Job) -> dict[str, Any]:
-    """Options of a build task. The last two tell people and ``find`` whose it is."""
-    options: dict[str, Any] = {
-        "skip_tag": True,
-        "mbs_artifact_name": job.package,
-        "mbs_module_target": target(job.module),
-    }
-    if job.arches and set(job.arches) < set(job.module.arches):
-        options["arch_override"] = " ".join(job.arches)
-    return options
 
 
 def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:

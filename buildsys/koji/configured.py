@@ -48,6 +48,7 @@ def koji_options(options: SystemOptions) -> KojiOptions:
             template=options.KOJI_CG_BUILD_TAG_TEMPLATE,
             default=options.KOJI_CG_DEFAULT_BUILD_TAG,
         ),
+        limits_arches=options.ALLOW_ARCH_OVERRIDE,
         base_modules=options.BASE_MODULE_NAMES,
         disttag_prefixes=(options.DEFAULT_DIST_TAG_PREFIX,),
     )

@@ -20,5 +20,6 @@ class KojiOptions:
     tag_prefixes: tuple[str, ...] = ("module", "scrmod")
     tags: TagOptions = field(default_factory=TagOptions)
     imports: ImportOptions = field(default_factory=ImportOptions)
+    limits_arches: bool = False
     base_modules: tuple[str, ...] = ("platform",)
     disttag_prefixes: tuple[str, ...] = ("module+",)

@@ -17,7 +17,7 @@ from buildsys.base import (
     TaggedRpm,
     TaskStatus,
 )
-from buildsys.koji import contents, doctor, importing, repos, tagging, tags, weights
+from buildsys.koji import archtags, contents, doctor, importing, repos, tagging, tags, weights
 from buildsys.koji.builds import Builds
 from buildsys.koji.macros import make_srpm
 from buildsys.koji.metadata import import_nvr
@@ -39,7 +39,12 @@ class KojiBuildSystem:
         # A macros package with a target of its own needs the repository of that.
         self.capabilities = Capabilities(shares_builds=True, first_repo=not options.macros_target)
         self.hub = Hub(options.access)
-        self._builds = Builds(self.hub, weburl=self.hub.profile["weburl"], priority=options.priority)
+        self._builds = Builds(
+            self.hub,
+            weburl=self.hub.profile["weburl"],
+            priority=options.priority,
+            limits_arches=options.limits_arches,
+        )
 
     def arches(self, module: Module) -> tuple[str, ...]:
         tag = self._of_base(module, "koji_tag")
@@ -66,6 +71,8 @@ class KojiBuildSystem:
         found = [next(search) if job.again else None for job in jobs]
         new = [job for job, known in zip(jobs, found, strict=True) if known is None]
         sources = {job.component_id: self._upload(job) for job in new if job.spec}
+        if self.options.limits_arches:
+            archtags.prepare(self.hub, new, self.options.tags)
         started = iter(self._builds.submit(new, sources, self.options.macros_target) if new else ())
         return [known or next(started) for known in found]
 
@@ -154,7 +161,9 @@ class KojiBuildSystem:
     def retire(self, module_tags: Iterable[str]) -> None:
         wanted = set(module_tags)
         targets = tags.ended_targets(self.hub, self.options.tag_prefixes)
-        tags.delete_targets(self.hub, [target for tag, target in targets.items() if tag in wanted])
+        tags.delete_targets(
+            self.hub, [name for tag, names in targets.items() if tag in wanted for name in names]
+        )
 
     def discard(self, module: Module) -> None:
         tagging.untag_all(self.hub, module)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from buildsys.koji.errors import TAKEN
 from buildsys.koji.session import Hub, outcome, succeeded
 from buildsys.koji.tags import build_tag
 from mbs.macros import PACKAGE as MACROS
+from mbs.modulemd import parse_stream
 from mbs.nsvc import BUILD_SUFFIX
 
 OPEN_TASKS = [koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")]
@@ -23,8 +24,10 @@ _FAILED = koji.TASK_STATES["FAILED"]
 #: failed tries to tag one build into one tag, since it was resumed, after which the hub is believed
 MAX_TRIES = 3
 _DAY = 24 * 3600
+#: build group -> the profile of a module whose packages it holds
+PROFILES = {"build": "buildroot", "srpm-build": "srpm-buildroot"}
 #: the build groups of a module's buildroot
-GROUPS = ("build", "srpm-build")
+GROUPS = tuple(PROFILES)
 
 
 @dataclass(frozen=True)
@@ -164,16 +167,30 @@ def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, owner: str, aga
 def tag(hub: Hub, module: Module, nvrs: Sequence[str], *, final: bool) -> Tagged:
     """Ask that builds be put into a module's tags, as ``put`` does.
 
-    The macros package, a batch of its own, is added to the build groups: it must be in every buildroot.
+    The macros package, a batch of its own, is added to the build groups: it must be in every buildroot. So
+    are the packages of the module's own profiles when the components are tagged that the module flags for it.
     """
     tags = [build_tag(module), module.tag] if final else [build_tag(module)]
-    is_macros = any(nvr.rsplit("-", 2)[0] == MACROS for nvr in nvrs)
-    groups = {group: [MACROS] for group in GROUPS} if is_macros else None
+    groups = _groups(module, {nvr.rsplit("-", 2)[0] for nvr in nvrs})
     there = put(hub, tags, nvrs, since=module.since, groups=groups).there
     buildroot, in_final = (
         frozenset(nvr for nvr in nvrs if (name, nvr) in there) for name in (build_tag(module), module.tag)
     )
     return Tagged(buildroot, in_final)
+
+
+def _groups(module: Module, packages: Set[str]) -> dict[str, list[str]]:
+    """Build group -> what belongs into it from now on, since these packages are built."""
+    if MACROS in packages:
+        return {group: [MACROS] for group in GROUPS}
+    document = parse_stream(module.modulemd, strict=False)
+    built = [each for each in document.rpm_components.values() if each.name in packages]
+    flags = {
+        "build": any(each.buildroot for each in built),
+        "srpm-build": any(each.srpm_buildroot for each in built),
+    }
+    profiles = {group: document.profiles.get(PROFILES[group]) for group, flag in flags.items() if flag}
+    return {group: sorted(profile.rpms) for group, profile in profiles.items() if profile}
 
 
 def tagged(hub: Hub, module: Module, nvrs: Sequence[str]) -> Tagged:

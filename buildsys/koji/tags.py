@@ -66,14 +66,14 @@ def prepare(hub: Hub, module: Module, packages: Sequence[str], options: TagOptio
     """
     wanted = _wanted(module, packages, options)
     changes = _differences(hub, wanted)
-    failures = _make(hub, changes)
+    failures = make(hub, changes)
     if failures and _differences(hub, wanted):
         # Not somebody else who did the same at the same moment.
         for failure in failures:
             outcome(failure)
 
 
-def _make(hub: Hub, changes: Sequence[Change]) -> list[Any]:
+def make(hub: Hub, changes: Sequence[Change]) -> list[Any]:
     """Make changes in one multicall, in order; answers the calls that were refused."""
     if not changes:
         return []
@@ -89,7 +89,8 @@ def _wanted(module: Module, packages: Sequence[str], options: TagOptions) -> _Wa
     extra = dict(options.extra) | {key: _value(own[key]) for key in _FROM_DOCUMENT if key in own}
     tag = {"arches": " ".join(module.arches), "perm": options.permission or None, "extra": extra}
     listed = _listed(document, packages)
-    parents = [str(each["koji_tag"]) for each in module.buildrequires.values() if each.get("koji_tag")]
+    required = [module.buildrequires[name] for name in _in_order(document, module)]
+    parents = [str(each["koji_tag"]) for each in required if each.get("koji_tag")]
     blocked = own.get("blocked_packages")
     return _Wanted(
         module=module,
@@ -98,6 +99,13 @@ def _wanted(module: Module, packages: Sequence[str], options: TagOptions) -> _Wa
         blocked=[str(name) for name in blocked if name not in listed] if isinstance(blocked, list) else [],
         parents=list(dict.fromkeys(parents)),
     )
+
+
+def _in_order(document: StreamV2, module: Module) -> list[str]:
+    """The modules that are required, in the document's order: columns of databases may keep none."""
+    noted = document.mbs.get("buildrequires")
+    names = dict.fromkeys([*(noted if isinstance(noted, dict) else ()), *module.buildrequires])
+    return [name for name in names if name in module.buildrequires]
 
 
 def _listed(document: StreamV2, packages: Sequence[str]) -> list[str]:
@@ -144,14 +152,14 @@ def _tag_changes(exists: Mapping[str, dict[str, Any] | None], wanted: _Wanted) -
     for name, values in wanted.tags.items():
         tag = exists[name]
         if tag is None:
-            yield partial(_call, "createTag", name, **values)
+            yield partial(call, "createTag", name, **values)
             continue
         extra = {key: value for key, value in values["extra"].items() if tag["extra"].get(key) != value}
         changed = {
             key: values[key] for key in ("arches", "perm") if (tag[key] or None) != (values[key] or None)
         }
         if extra or changed:
-            yield partial(_call, "editTag2", name, **changed, **({"extra": extra} if extra else {}))
+            yield partial(call, "editTag2", name, **changed, **({"extra": extra} if extra else {}))
 
 
 def _links(parents: Mapping[str, dict[str, Any] | None]) -> list[dict[str, Any]]:
@@ -163,17 +171,19 @@ def _links(parents: Mapping[str, dict[str, Any] | None]) -> list[dict[str, Any]]
             code="koji_tag_missing",
             hint="Import that module with the tag that it has in Koji, or make the tag.",
         )
-    return [
-        {
-            "parent_id": tag["id"],
-            "priority": place * 10,
-            "maxdepth": None,
-            "intransitive": False,
-            "noconfig": False,
-            "pkg_filter": "",
-        }
-        for place, tag in enumerate(tag for tag in parents.values() if tag)
-    ]
+    return [link(tag["id"], place * 10) for place, tag in enumerate(tag for tag in parents.values() if tag)]
+
+
+def link(parent_id: int, priority: int) -> dict[str, Any]:
+    """Inheritance of all that a parent has; the lowest priority comes first."""
+    return {
+        "parent_id": parent_id,
+        "priority": priority,
+        "maxdepth": None,
+        "intransitive": False,
+        "noconfig": False,
+        "pkg_filter": "",
+    }
 
 
 def _inheritance_changes(
@@ -181,7 +191,7 @@ def _inheritance_changes(
 ) -> Iterator[Change]:
     seen = [{key: link[key] for key in links[0]} for link in current] if links else list(current)
     if sorted(seen, key=lambda link: link["priority"]) != links:
-        yield partial(_call, "setInheritanceData", tag, links, clear=True)
+        yield partial(call, "setInheritanceData", tag, links, clear=True)
 
 
 def _package_changes(
@@ -191,16 +201,16 @@ def _package_changes(
         blocked = {each["package_name"]: bool(each["blocked"]) for each in listed[tag]}
         for name in packages:
             if blocked.get(name):
-                yield partial(_call, "packageListUnblock", tag, name)
+                yield partial(call, "packageListUnblock", tag, name)
             elif name not in blocked:
-                yield partial(_call, "packageListAdd", tag, name, owner)
+                yield partial(call, "packageListAdd", tag, name, owner)
     tag = build_tag(wanted.module)
     blocked = {each["package_name"]: bool(each["blocked"]) for each in listed[tag]}
     for name in wanted.blocked:
         if name not in blocked:
-            yield partial(_call, "packageListAdd", tag, name, owner)
+            yield partial(call, "packageListAdd", tag, name, owner)
         if not blocked.get(name):
-            yield partial(_call, "packageListBlock", tag, name)
+            yield partial(call, "packageListBlock", tag, name)
 
 
 def _group_changes(
@@ -210,34 +220,35 @@ def _group_changes(
     known = {group["name"]: {each["package"] for each in group["packagelist"]} for group in current}
     for group, packages in wanted.items():
         if group not in known:
-            yield partial(_call, "groupListAdd", tag, group)
+            yield partial(call, "groupListAdd", tag, group)
         for package in packages:
             if package not in known.get(group, ()):
-                yield partial(_call, "groupPackageListAdd", tag, group, package)
+                yield partial(call, "groupPackageListAdd", tag, group, package)
 
 
 def _target_changes(module: Module, current: Mapping[str, Any] | None) -> Iterator[Change]:
     names = target(module), build_tag(module), module.tag
     if current is None:
-        yield partial(_call, "createBuildTarget", *names)
+        yield partial(call, "createBuildTarget", *names)
     elif (current["build_tag_name"], current["dest_tag_name"]) != names[1:]:
-        yield partial(_call, "editBuildTarget", names[0], *names)
+        yield partial(call, "editBuildTarget", names[0], *names)
 
 
-def _call(method: str, /, *args: Any, **options: Any) -> Any:
-    """``partial(_call, method, ..., )(calls)``: the promise of that call."""
+def call(method: str, /, *args: Any, **options: Any) -> Any:
+    """``partial(call, method, ..., )(calls)``: the promise of that call."""
     *arguments, calls = args
     return getattr(calls, method)(*arguments, **options)
 
 
-def ended_targets(hub: Hub, prefixes: Sequence[str]) -> dict[str, str]:
-    """Tag of a module -> its target, for all targets of modules that the hub has. One call."""
-    return {
-        each["dest_tag_name"]: each["name"]
-        for each in hub.call("getBuildTargets")
-        if each["name"].startswith(tuple(f"{prefix}-" for prefix in prefixes))
-        and each["build_tag_name"] == f"{each['dest_tag_name']}{BUILD_SUFFIX}"
-    }
+def ended_targets(hub: Hub, prefixes: Sequence[str]) -> dict[str, list[str]]:
+    """Tag of a module -> its targets, for all targets of modules that the hub has. One call."""
+    found: dict[str, list[str]] = {}
+    for each in hub.call("getBuildTargets"):
+        ours = each["name"].startswith(tuple(f"{prefix}-" for prefix in prefixes))
+        tag, build = each["dest_tag_name"], each["build_tag_name"]
+        if ours and build.startswith(f"{tag}-") and build.endswith(BUILD_SUFFIX):
+            found.setdefault(tag, []).append(each["name"])
+    return found
 
 
 def delete_targets(hub: Hub, names: Sequence[str]) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import koji
 import pytest
+from celery.exceptions import Retry
 from koji.xmlrpcplus import Fault
 
 from builds.consumers import handlers
 from builds.consumers.events import BuildChanged
-from builds.models import ComponentBuild, LogMessage
+from builds.models import ComponentBuild, LogMessage, Sweep, Wait
 from builds.services import components
 from builds.services.systems import build_system
-from builds.workflow import steps
-from buildsys.base import TaskState, TaskStatus
+from builds.tasks import workflow
+from builds.workflow import steps, sweeps
+from builds.workflow.parking import perform
+from buildsys.base import BuildSystemUnavailable, TaskState, TaskStatus
 from mbs.states import ComponentState
 from tests.buildsys.rigs import KojiRig
+from tests.factories import wait
 from tests.koji.double import HubDouble
 from tests.koji.test_steps import build_in_init, hub, prepared, settle
 
@@ -205,4 +209,57 @@ def test_slots_that_become_free_together_are_filled_together(hub: HubDouble, set
     assert [request for request in hub.log if "build" in request] == [["build"] * 3]
     assert not [request for request in hub.log if "listTasks" in request], (
         "none of them can have been submitted"
+    )
+
+
+# -- outages -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_during_an_outage_everything_that_waits_says_so_and_the_log_has_one_line(
+    hub: HubDouble, component: ComponentBuild, caplog: pytest.LogCaptureFixture
+) -> None:
+    waits = [
+        wait(component.module_build, key=component.wait_key, what="one is being built"),
+        wait(component.module_build, key="slot:1", what="two waits for a slot"),
+        wait(component.module_build, key="retry:x", what="an outage: the hub hung"),
+    ]
+    hub.faults.offline = True
+    for _ in range(2):
+        assert sweeps.run("open_builds")
+    texts = [Wait.objects.get(pk=each.pk).what for each in waits]
+    outage = "an outage: The Koji hub does not serve for now: database outage; until it is over: "
+    assert texts == [
+        f"{outage}one is being built",
+        f"{outage}two waits for a slot",
+        "an outage: the hub hung",
+    ]
+    assert Sweep.objects.get(name="open_builds").error.endswith("database outage")
+    lines = [record for record in caplog.records if record.name.startswith("builds.")]
+    assert len(lines) == 2
+    assert not any(record.exc_info for record in lines)
+    hub.faults.offline = False
+    assert sweeps.run("open_builds")
+    assert [Wait.objects.get(pk=each.pk).what for each in waits] == [
+        "one is being built",
+        "two waits for a slot",
+        "an outage: the hub hung",
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_task_that_meets_an_outage_says_the_remedy(hub: HubDouble, component: ComponentBuild) -> None:
+    def step(*_: int) -> None:
+        raise BuildSystemUnavailable("It is being imported.", hint="Remove the folder.")
+
+    task = workflow.tag_batch
+    arguments = [component.module_build_id, 0, 2]
+    task.push_request(id="one", args=arguments, kwargs={}, headers={}, called_directly=False)
+    try:
+        with pytest.raises(Retry):
+            perform(task, step, *arguments, give_up=lambda *_: False)
+    finally:
+        task.pop_request()
+    assert (
+        Wait.objects.get(celery_task_id="one").what == "an outage: It is being imported. Remove the folder."
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from buildsys.base import BuildSystemError, Job, Module, TaskState
+from buildsys.base import BuildSystemError, Job, Module, Submission, TaskState
 from mbs import macros
 from tests.buildsys.rigs import KojiRig, koji_system
 
@@ -22,12 +22,36 @@ def test_a_build_is_asked_for_as_the_contract_says(rig: KojiRig) -> None:
     ((source, target, options),) = _requests(rig)
     assert source == f"git+https://git.example.org/rpms/one?#{rig.job(module, 1, 'one').source[-40:]}"
     assert target == module.tag
-    assert options == {
-        "skip_tag": True,
-        "mbs_artifact_name": "one",
-        "mbs_module_target": module.tag,
-        "arch_override": "aarch64",
-    }
+    assert options == {"skip_tag": True, "mbs_artifact_name": "one", "mbs_module_target": module.tag}
+
+
+def test_a_component_for_fewer_architectures_has_a_build_tag_of_its_own(rig: KojiRig, tmp_path: Path) -> None:
+    module = rig.module()
+    system = koji_system(rig.double, tmp_path, limits_arches=True)
+    jobs = [replace(rig.job(module, 1, "one"), arches=("aarch64", "s390x")), rig.job(module, 2, "two")]
+    for _ in range(2):
+        submissions = system.submit(jobs)
+    (_, limited, options), (_, other, _) = _requests(rig)
+    assert (options["mbs_module_target"], options["wait_repo"], other) == (module.tag, True, module.tag)
+    names = rig.double.books.targets[limited]
+    assert (names["build_tag_name"], names["dest_tag_name"]) == (f"{module.tag}-aarch64-build", module.tag)
+    tag = rig.double.books.tags[f"{module.tag}-aarch64-build"]
+    parent = rig.double.books.tags[f"{module.tag}-build"]
+    assert (tag.arches, tag.perm, tag.extra) == ("aarch64", "module-tags", parent.extra)
+    assert [link["parent_id"] for link in tag.parents] == [parent.id]
+    (status, _) = rig.end(submissions)
+    assert status.nvr == f"one-1.0-1.{module.disttag}"
+    assert system.prepared() == [module.tag]
+    system.retire([module.tag])
+    assert not rig.double.books.targets
+
+
+def test_the_double_refuses_arch_override_as_builders_do(rig: KojiRig) -> None:
+    module = rig.module()
+    options = {"arch_override": "aarch64"}
+    number = rig.double.build(rig.double.callers["mbs"], f"git://x/one#{'0' * 40}", module.tag, options)
+    (status,) = rig.end([Submission(number)])
+    assert status.reason == "arch_override is only allowed for scratch builds"
 
 
 def test_a_batch_takes_two_round_trips_however_large_it_is(rig: KojiRig) -> None:

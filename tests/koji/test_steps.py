@@ -15,6 +15,7 @@ from builds.workflow import steps
 from builds.workflow.outcomes import Park
 from buildsys.base import BuildSystemError, BuildSystemUnavailable
 from mbs import macros
+from mbs.errors import Unprocessable
 from mbs.modulemd import parse_stream
 from mbs.states import BuildState, ComponentState
 from tests.buildsys.packages import spec
@@ -362,3 +363,65 @@ def test_what_stays_out_is_decided_once(hub: HubDouble) -> None:
     _put(hub, str(langc.koji_tag), ["langc-3-1"])
     steps.initialize(build.pk, 0)
     assert _conflicts(build) == ["langc-devel = 0:2-1"]
+
+
+# -- what the document says of the buildroot -----------------------------------------------------------------
+
+
+def test_build_tags_inherit_in_the_order_of_the_document(hub: HubDouble) -> None:
+    modules = [_module(hub, name, []) for name in ("zeta", "alpha-long", "mid")]
+    build = _requiring(*modules)
+    names = list(parse_stream(build.modulemd, strict=False).mbs["buildrequires"])
+    assert names == ["platform", "zeta", "alpha-long", "mid"]
+    prepared(hub, ModuleBuild.objects.get(pk=build.pk))
+    parents = hub.getInheritanceData(hub.callers["mbs"], f"{build.koji_tag}-build")
+    assert [link["name"] for link in parents] == [
+        "platform-build",
+        "module-zeta-1-1-c0ffee00",
+        "module-alpha-long-1-1-c0ffee00",
+        "module-mid-1-1-c0ffee00",
+    ]
+
+
+PROFILES = """  profiles:
+    buildroot: {rpms: [one-macros, one-tools]}
+    srpm-buildroot: {rpms: [one-macros]}
+  components:
+    rpms:
+      one: {rationale: r, buildroot: true, srpm-buildroot: true}
+      two: {rationale: r, buildorder: 1}
+"""
+
+
+def test_profiles_of_the_module_itself_are_for_the_batches_behind_the_flagged_component(
+    hub: HubDouble,
+) -> None:
+    build = build_in_init(["one"], ["two"])
+    ModuleBuild.objects.filter(pk=build.pk).update(modulemd=build.modulemd + PROFILES)
+    prepared(hub, build)
+    groups = hub.books.tags[f"{build.koji_tag}-build"].groups
+    assert not any(groups.values())
+    ModuleBuild.objects.filter(pk=build.pk).update(state=BuildState.INIT)
+    built(hub, build)
+    assert groups == {
+        "build": {macros.PACKAGE, "one-macros", "one-tools"},
+        "srpm-build": {macros.PACKAGE, "one-macros"},
+    }
+
+
+def test_without_the_flag_they_mean_nothing(hub: HubDouble) -> None:
+    build = build_in_init(["one"], ["two"])
+    text = PROFILES.replace(", buildroot: true, srpm-buildroot: true", "")
+    ModuleBuild.objects.filter(pk=build.pk).update(modulemd=build.modulemd + text)
+    built(hub, build)
+    groups = hub.books.tags[f"{build.koji_tag}-build"].groups
+    assert groups == {"build": {macros.PACKAGE}, "srpm-build": {macros.PACKAGE}}
+
+
+def test_a_component_without_an_architecture_of_the_module_is_refused(hub: HubDouble) -> None:
+    build = build_in_init(["one", "two"])
+    build.component_builds.filter(package="one").update(arches=["s390x", "x86_64"])
+    build.component_builds.filter(package="two").update(arches=["s390x"])
+    with pytest.raises(Unprocessable, match="two is for s390x only") as caught:
+        steps.initialize(build.pk, 0)
+    assert [each.component for each in caught.value.problems] == ["two"]
