@@ -313,10 +313,11 @@ class BuildSystem(Protocol):
     def abandon(self, module: Module) -> None:
         """The module failed or was cancelled: stop what was prepared for it. What was built stays."""
 
-    def examine(self, tags: Sequence[str]) -> list[Problem]:
+    def examine(self, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
         """What it lacks before it can build, for operators; empty when all is well.
 
         :param tags: of base modules, which it must know.
+        :param bare: those of them whose modules say nothing about what is installed in buildroots.
         """
 
     def prepared(self) -> list[str]:

@@ -251,7 +251,7 @@ class SimulatedBuildSystem:
     def abandon(self, module: Module) -> None:
         pass
 
-    def examine(self, tags: Sequence[str]) -> list[Problem]:
+    def examine(self, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
         return []
 
     def prepared(self) -> list[str]:

@@ -81,6 +81,13 @@ class Server(Group):
     FLOWER_URL: WebUrl | None = None
     """Where Flower shows the workers and their tasks; the admin links to it."""
 
+    @field_validator("SECRET_KEY")
+    @classmethod
+    def _own_key(cls, key: str) -> str:
+        if key.startswith("a long random text"):
+            raise ValueError("it is the text of the example, which everybody knows")
+        return key
+
     @field_validator("BASE_URL")
     @classmethod
     def _bare(cls, url: str) -> str:
@@ -366,7 +373,7 @@ class Koji(Group):
     """Where repositories of Koji's tags are found."""
     KOJI_TAG_PREFIXES: Names = ("module", "scrmod")
     """Beginnings of the names of tags that belong to this service."""
-    KOJI_TAG_PERMISSION: str = "admin"
+    KOJI_TAG_PERMISSION: str = "module-tags"
     """Permission that the tags of modules require."""
     KOJI_TAG_EXTRA_OPTS: Mapping[str, Any] = {
         "mock.package_manager": "dnf",

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import httpx
+
 from buildsys.base import BuildSystemError, BuildSystemUnavailable
+from buildsys.koji import tagging
 from buildsys.koji.macros import make_srpm
 from buildsys.koji.metadata import GENERATOR
 from buildsys.koji.options import KojiOptions
@@ -13,13 +16,17 @@ from buildsys.koji.session import Hub, outcome
 from mbs import macros
 from mbs.errors import Problem
 
+#: seconds that the server of repositories has for an answer
+_PATIENCE = 10.0
 
-def examine(hub: Hub, options: KojiOptions, tags: Sequence[str]) -> list[Problem]:
+
+def examine(hub: Hub, options: KojiOptions, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
     """Log in and look; empty when all is well.
 
     :param tags: of the modules that others are built on; they must exist and name architectures.
+    :param bare: those of them that have to fill buildroots by groups of their own.
     """
-    problems = _macros_package()
+    problems = [*_repositories(options), *_macros_package()]
     try:
         user = hub.user
         if not user:
@@ -27,7 +34,7 @@ def examine(hub: Hub, options: KojiOptions, tags: Sequence[str]) -> list[Problem
                 *problems,
                 Problem("koji_anonymous", "The profile logs nobody in.", hint="Set its authtype."),
             ]
-        return [*problems, *_on_hub(hub, options, str(user["name"]), tags)]
+        return [*problems, *_on_hub(hub, options, str(user["name"]), tags, bare)]
     except (BuildSystemUnavailable, BuildSystemError) as error:
         return [*problems, Problem(error.code, error.message, hint=error.hint)]
 
@@ -42,7 +49,27 @@ def _macros_package() -> list[Problem]:
     return []
 
 
-def _on_hub(hub: Hub, options: KojiOptions, user: str, tags: Sequence[str]) -> Iterator[Problem]:
+def _repositories(options: KojiOptions) -> Iterator[Problem]:
+    """Whether consumers can fetch anything from the address that they are told."""
+    url = options.repository_url
+    if not url.startswith(("http://", "https://")):
+        return
+    try:
+        answer = httpx.head(url, timeout=_PATIENCE, follow_redirects=True)
+        fault = f"answers {answer.status_code}" if answer.is_error else ""
+    except httpx.HTTPError as error:
+        fault = f"cannot be reached: {error}"
+    if fault:
+        yield Problem(
+            "koji_repository_url",
+            f"KOJI_REPOSITORY_URL {url} {fault}.",
+            hint="Set it to the address under which the hub's folder repos is served.",
+        )
+
+
+def _on_hub(
+    hub: Hub, options: KojiOptions, user: str, tags: Sequence[str], bare: Sequence[str]
+) -> Iterator[Problem]:
     wanted_tags = dict.fromkeys(tags)
     if options.imports.enabled and options.imports.tag:
         wanted_tags[options.imports.default] = None
@@ -52,6 +79,7 @@ def _on_hub(hub: Hub, options: KojiOptions, user: str, tags: Sequence[str]) -> I
         types = calls.listBTypes()
         generators = calls.listCGs()
         found = {name: calls.getTag(name) for name in wanted_tags}
+        groups = {name: calls.getTagGroups(name) for name in bare}
         macros_target = calls.getBuildTarget(options.macros_target) if options.macros_target else None
     existing = {each["name"] for each in outcome(known)}
     yield from _permissions(_needed(hub, options), set(outcome(held)), existing, user)
@@ -59,6 +87,8 @@ def _on_hub(hub: Hub, options: KojiOptions, user: str, tags: Sequence[str]) -> I
         yield from _import(outcome(types), outcome(generators), user)
     for name, tag in found.items():
         yield from _tag(name, outcome(tag), needs_arches=name in tags)
+        if name in groups and outcome(tag):
+            yield from _groups(name, outcome(groups[name]))
     if macros_target is not None and outcome(macros_target) is None:
         hint = f"Run: koji add-target {options.macros_target} BUILD-TAG, or unset KOJI_BUILD_MACROS_TARGET."
         yield Problem("koji_target_missing", f"There is no target {options.macros_target}.", hint=hint)
@@ -101,6 +131,20 @@ def _import(types: Sequence[dict[str, Any]], generators: dict[str, Any], user: s
             "koji_generator_missing",
             f"{user} may not import as the content generator {GENERATOR}.",
             hint=f"Run as an admin: koji grant-cg-access{new} {user} {GENERATOR}",
+        )
+
+
+def _groups(name: str, groups: Sequence[dict[str, Any]]) -> Iterator[Problem]:
+    filled = {group["name"] for group in groups if group["packagelist"]}
+    if missing := [group for group in tagging.GROUPS if group not in filled]:
+        yield Problem(
+            "koji_empty_buildroot",
+            f"Nothing says what is installed in buildroots of modules built on {name}.",
+            key=name,
+            hint="Give its document the profiles buildroot and srpm-buildroot, or run as an admin: "
+            + "; ".join(
+                f"koji add-group {name} {it}; koji add-group-pkg {name} {it} NAMES" for it in missing
+            ),
         )
 
 

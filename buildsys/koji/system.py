@@ -152,8 +152,8 @@ class KojiBuildSystem:
     def abandon(self, module: Module) -> None:
         self._builds.cancel_all(module)
 
-    def examine(self, module_tags: Sequence[str]) -> list[Problem]:
-        return doctor.examine(self.hub, self.options, module_tags)
+    def examine(self, module_tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
+        return doctor.examine(self.hub, self.options, module_tags, bare)
 
     def prepared(self) -> list[str]:
         return list(tags.ended_targets(self.hub, self.options.tag_prefixes))

@@ -190,7 +190,7 @@ class LocalBuildSystem:
     def abandon(self, module: Module) -> None:
         self.cancel(ModuleFolder.of(self.root, module).tasks())
 
-    def examine(self, tags: Sequence[str]) -> list[Problem]:
+    def examine(self, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
         return [*check(self.root, self._limits), *self.unprotected()]
 
     def protections(self) -> list[Protection]:

@@ -1,4 +1,4 @@
-"""``mbs-manager doctor``: what the build system and the bus lack before modules can be built."""
+"""``mbs-manager doctor``: what is missing before modules can be built, in the service and around it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from builds.messaging.publishers import publisher
-from builds.models import ModuleBuild
+from builds.services import checkup
 from builds.services.systems import build_system
 from buildsys.local.protections import Protection
 from buildsys.local.system import LocalBuildSystem
 from mbs.errors import Problem
-from mbs.states import BuildState
 from mbs.text import printable
 
 
 class Command(BaseCommand):
-    help = "Log in to the build system and the bus; say what is missing there, and what command mends it."
+    help = "Look at database, Redis, clocks, build system and bus: what is missing, and what mends it."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        system = build_system()
+        system, found = build_system(), checkup.examine()
+        problems = system.examine(found.tags, found.bare)
         lacking = [
-            self._tell(f"build system {system.name}", system.examine(_base_tags()), "to build modules"),
+            self._tell("service", found.problems, "to work"),
+            self._tell(f"build system {system.name}", problems, "to build modules"),
             self._tell(f"bus ({settings.MBS.MESSAGING})", publisher().examine(), "for messages"),
         ]
         if isinstance(system, LocalBuildSystem):
@@ -49,10 +50,3 @@ class Command(BaseCommand):
             return f"The {name} lacks {len(problems)} things."
         self.stdout.write(self.style.SUCCESS(f"The {name} is ready {purpose}."))
         return ""
-
-
-def _base_tags() -> list[str]:
-    """The tags of the base modules that modules can be built on."""
-    ready = ModuleBuild.objects.filter(name__in=settings.MBS.BASE_MODULE_NAMES, state=BuildState.READY)
-    tags = ready.exclude(koji_tag=None).order_by("koji_tag").values_list("koji_tag", flat=True)
-    return [tag for tag in tags.distinct() if tag]

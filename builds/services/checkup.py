@@ -1,0 +1,106 @@
+"""What the database, the broker, the clocks and the base modules lack, for ``mbs-manager doctor``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from celery import current_app
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from redis import Redis
+from redis.exceptions import RedisError
+
+from builds.models import ModuleBuild
+from builds.services import health
+from mbs.errors import MBSError, Problem
+from mbs.modulemd import parse_stream
+from mbs.states import BuildState
+
+#: seconds that clocks may differ by: leases and waits are shorter than a minute
+MOST_APART = 5.0
+_DATABASE = "See DATABASE_URL, and whether PostgreSQL runs and lets this user in."
+_AHEAD = "Have NTP set the clocks of all machines of the service, its database and its broker."
+
+
+@dataclass
+class Findings:
+    """What the service's own servers say.
+
+    :param tags: in the build system, of the base modules that modules can be built on.
+    :param bare: those of base modules whose documents put nothing into buildroots.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    bare: list[str] = field(default_factory=list)
+
+
+def examine() -> Findings:
+    """Look at database, broker, clocks and base modules."""
+    found = Findings(list(_broker()))
+    try:
+        connection.ensure_connection()
+        if older := health.outdated():
+            found.problems.append(Problem(older.code, older.message, hint=older.hint))
+            return found
+        found.problems += _clock("the database", _database_time())
+        _base_modules(found)
+    except (DatabaseError, InterfaceError) as error:
+        message = f"The database cannot be used: {str(error).strip()[:300]}"
+        found.problems.append(Problem("database_unavailable", message, hint=_DATABASE))
+    return found
+
+
+def _broker() -> Iterator[Problem]:
+    url = str(current_app.conf.broker_url)
+    if not url.startswith(("redis", "unix")):
+        return
+    try:
+        seconds, microseconds = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5).time()
+    except (RedisError, OSError, ValueError) as error:
+        hint = "See BROKER_URL, and whether Redis runs."
+        yield Problem("broker_unavailable", f"Redis cannot be used: {error}", hint=hint)
+        return
+    yield from _clock("Redis", seconds + microseconds / 1e6)
+
+
+def _database_time() -> float:
+    """The time of the database's machine; SQLite has no other than this one's."""
+    if connection.vendor != "postgresql":
+        return time.time()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        return float(cursor.fetchone()[0])
+
+
+def _clock(whose: str, moment: float) -> Iterator[Problem]:
+    apart = time.time() - moment
+    if abs(apart) > MOST_APART:
+        word = "behind" if apart < 0 else "ahead of"
+        message = f"The clock of this machine is {abs(apart):.0f} s {word} that of {whose}."
+        yield Problem("clocks_differ", message, hint=_AHEAD)
+
+
+def _base_modules(found: Findings) -> None:
+    ready = ModuleBuild.objects.filter(name__in=settings.MBS.BASE_MODULE_NAMES, state=BuildState.READY)
+    for build in ready.order_by("koji_tag", "pk"):
+        if not build.koji_tag:
+            if settings.MBS.SYSTEM == "koji":
+                message = f"{build.nsvc} has no koji_tag: nothing can be built on it in Koji."
+                hint = "Set data.xmd.mbs.koji_tag in its document (docs/koji.md) and import it again."
+                found.problems.append(Problem("base_module_without_tag", message, hint=hint))
+            continue
+        found.tags.append(build.koji_tag)
+        if not _fills_buildroots(build):
+            found.bare.append(build.koji_tag)
+    found.tags, found.bare = list(dict.fromkeys(found.tags)), list(dict.fromkeys(found.bare))
+
+
+def _fills_buildroots(build: ModuleBuild) -> bool:
+    try:
+        profiles = parse_stream(build.modulemd, strict=False).profiles
+    except MBSError:
+        return False
+    return all(name in profiles and profiles[name].rpms for name in ("buildroot", "srpm-buildroot"))
