@@ -162,20 +162,26 @@ def _be_first(spec: dict[str, Any], lifeline: int, channel: _Channel) -> NoRetur
             os._exit(_exit_code(status))
 
 
-def _await(first: int, work: int, spec: dict[str, Any]) -> tuple[int, str]:
+def _kill(process: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+
+
+def _await(first: int, process: int, work: int, spec: dict[str, Any]) -> tuple[int, str]:
     """Wait for the end of pid 1, and bring it about when the work folder takes up too much.
 
+    :param process: file descriptor of pid 1.
     :returns: the exit code, and why it was ended.
     """
     reason = ""
     ended = select.poll()
-    ended.register(os.pidfd_open(first), select.POLLIN)
+    ended.register(process, select.POLLIN)
     pause = _MEASURE_EVERY
     while not ended.poll(pause * 1000):
         began = time.monotonic()
         reason = reason or _too_much(first, work, spec)
         if reason:
-            os.kill(first, signal.SIGKILL)
+            _kill(process)
         pause = max(_MEASURE_EVERY, _MEASURE_SHARE * (time.monotonic() - began))
     return _exit_code(os.waitpid(first, 0)[1]), reason
 
@@ -222,9 +228,10 @@ def _launch(spec: dict[str, Any], channel: _Channel) -> NoReturn:
         _be_first(spec, reading, channel)
     # To be stopped means to end only when nothing of the build is left: the kernel lets the first process
     # of a PID namespace be waited for when all others are dead.
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(first, signal.SIGKILL))
+    process = os.pidfd_open(first)
+    signal.signal(signal.SIGTERM, lambda *_: _kill(process))
     os.close(reading)
-    code, reason = _await(first, work, spec)
+    code, reason = _await(first, process, work, spec)
     trees.give(work, os.getuid(), os.getgid())
     channel.send(stopped=reason)
     os._exit(code)

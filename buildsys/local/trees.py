@@ -1,7 +1,8 @@
 """Walks folders that a build wrote to: of any depth, with any names and modes, links never followed.
 
-One folder is open at a time, and every system call takes a name relative to it, so neither the length of a
-path nor the number of open files bounds the depth. Standard library only: ``buildsys.local.jail`` imports it.
+Every system call takes a name relative to an open folder, and the number of open folders is fixed, so neither
+the length of a path nor the number of open files bounds the depth. Standard library only, as
+``buildsys.local.jail`` imports it.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 #: Open files that one measurement looks at, of all processes of a build together.
 _MOST_OPEN_FILES = 50_000
+
+
+#: Levels whose folders stay open: below them, what is moved while it is measured is lost to the measurement.
+_HELD = 64
 
 
 class TreeChanged(Exception):
@@ -32,11 +38,12 @@ def _walk(
 
     :param visit: gets an open folder, answers the names of the folders in it to visit.
     :param leave: gets the folder above and a name when all below that name was visited.
-    :param unlock: give the owner access to folders without it; only where nothing else writes meanwhile.
+    :param unlock: give the owner access to folders without it; only where nothing else writes meanwhile. With
+        False, what was moved away meanwhile is passed over.
     :raises TreeChanged: when ``..`` of a folder is not where it was entered from.
     """
     here = os.open(".", FOLDER, dir_fd=top)
-    above: list[tuple[list[str], str, tuple[int, int]]] = []
+    above: list[_Level] = []
     try:
         names = visit(here)
         while True:
@@ -45,23 +52,57 @@ def _walk(
                 below = _enter(here, name, unlock)
                 if below is None:
                     continue
-                above.append((names, name, _identity(here)))
-                os.close(here)
+                above.append(_Level(names, name, _identity(here), here if len(above) < _HELD else None))
+                if len(above) > _HELD:
+                    os.close(here)
                 here = below
                 names = visit(here)
             elif above:
-                names, name, identity = above.pop()
-                back = os.open("..", FOLDER, dir_fd=here)
-                os.close(here)
-                here = back
-                if _identity(here) != identity:
+                level = above.pop()
+                back = _go_up(here, level)
+                if back is None and unlock:
                     raise TreeChanged
+                while back is None:
+                    level = above.pop()
+                    back = level.held
+                os.close(here)
+                here, names = back, level.names
                 if leave:
-                    leave(here, name)
+                    leave(here, level.name)
             else:
                 return
     finally:
-        os.close(here)
+        for folder in (here, *(level.held for level in above)):
+            if folder is not None:
+                os.close(folder)
+
+
+class _Level(NamedTuple):
+    """A folder above the one that is open.
+
+    :param names: of the folders in it that are still to be visited.
+    :param name: of the folder that was entered.
+    :param held: it itself, open; of the uppermost levels only.
+    """
+
+    names: list[str]
+    name: str
+    identity: tuple[int, int]
+    held: int | None
+
+
+def _go_up(here: int, level: _Level) -> int | None:
+    """Open the folder above; None when the open one has another above it by now."""
+    if level.held is not None:
+        return level.held
+    try:
+        back = os.open("..", FOLDER, dir_fd=here)
+    except OSError:
+        return None
+    if _identity(back) == level.identity:
+        return back
+    os.close(back)
+    return None
 
 
 def _enter(folder: int, name: str, unlock: bool) -> int | None:
@@ -182,7 +223,7 @@ def measure(top: int, most_files: int, processes: int | None = None) -> tuple[in
             for entry in entries:
                 try:
                     found = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
+                except OSError:  # removed meanwhile
                     continue
                 files += 1
                 used += found.st_blocks * 512 // max(1, found.st_nlink if entry.is_file() else 1)
@@ -192,7 +233,7 @@ def measure(top: int, most_files: int, processes: int | None = None) -> tuple[in
                     names.append(entry.name)
         return names
 
-    with suppress(_Enough, TreeChanged):
+    with suppress(_Enough):
         _walk(top, visit, unlock=False)
     if processes is not None:
         used += _removed_but_open(processes, os.fstat(top).st_dev)

@@ -48,7 +48,11 @@ def test_links_are_never_followed_when_a_folder_is_removed(tmp_path: Path) -> No
     assert (tmp_path / "outside" / "kept").exists()
 
 
-def test_a_folder_that_is_moved_while_it_is_measured_leads_nowhere(tmp_path: Path) -> None:
+def test_a_folder_that_is_moved_while_it_is_measured_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trees, "_HELD", 1)
+    (tmp_path / "work" / "z").mkdir(parents=True)
     inner = tmp_path / "work" / "a" / "b" / "c"
     inner.mkdir(parents=True)
     visited = []
@@ -56,14 +60,19 @@ def test_a_folder_that_is_moved_while_it_is_measured_leads_nowhere(tmp_path: Pat
     def visit(folder: int) -> list[str]:
         visited.append(os.readlink(f"/proc/self/fd/{folder}"))
         if visited[-1].endswith("/c"):
-            (tmp_path / "work" / "a" / "b").rename(tmp_path / "work" / "moved")
-        return [entry.name for entry in os.scandir(folder)]
+            inner.rename(tmp_path / "work" / "moved")
+        return sorted((entry.name for entry in os.scandir(folder)), reverse=True)
 
     top = os.open(tmp_path / "work", trees.FOLDER)
+    before = len(os.listdir("/proc/self/fd"))
+    trees._walk(top, visit, unlock=False)
+    work = str(tmp_path / "work")
+    assert visited == [work, f"{work}/a", f"{work}/a/b", f"{work}/a/b/c", f"{work}/z"]
+    (tmp_path / "work" / "moved").rename(inner)
     with pytest.raises(trees.TreeChanged):
-        trees._walk(top, visit, unlock=False)
+        trees._walk(top, visit)
+    assert len(os.listdir("/proc/self/fd")) == before
     os.close(top)
-    assert all(path.startswith(str(tmp_path / "work")) for path in visited)
 
 
 def test_a_build_that_fills_the_disk_is_stopped(everyone: Service) -> None:
