@@ -53,7 +53,7 @@ DATA = click.option(
 def up(data: str | None, port: int | None, modules: tuple[Path, ...], flower: bool) -> None:
     """Run the whole service on this machine, until Ctrl-C.
 
-    Web server, workers, timer and an embedded Redis, with an SQLite database in the data folder, and
+    Web server, workers, timer and a Redis of its own, with an SQLite database in the data folder, and
     builds by rpmbuild. Only this machine can reach it. No configuration and no root are needed.
 
     Exit codes: 0 stopped by request, 2 it runs already or the port is taken, 3 something is missing or

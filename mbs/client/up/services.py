@@ -175,7 +175,7 @@ def programs(
 
 
 def configure_redis(data: Path, port: int) -> None:
-    """Write the configuration of the embedded Redis, and its url for those who need it.
+    """Write the configuration of the service's own Redis, and its url for those who need it.
 
     It listens on the loopback interface, which local builds cannot reach (they have no network), and
     wants a password, which only this user can read. Nothing is kept on disk: the database of the
