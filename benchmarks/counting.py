@@ -1,6 +1,6 @@
-"""The Celery application of the service, counting: what its workers cost, for ``benchmarks.scheduling``.
+"""The Celery application of the service, counting what its tasks do, for ``benchmarks.scheduling``.
 
-Each process adds its figures to a file in ``BENCH_COUNTS`` when it ends.
+Each process adds its counts to a file in ``BENCH_COUNTS`` when it ends.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from celery.signals import before_task_publish, worker_process_init, worker_process_shutdown
+from celery.signals import before_task_publish, task_prerun, worker_process_init, worker_process_shutdown
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
@@ -39,7 +39,13 @@ def _count_statements(connection: Any, **_: Any) -> None:
 @before_task_publish.connect
 def _count_messages(sender: str = "", **_: Any) -> None:
     _counts["messages"] += 1
-    _counts[sender] += 1
+    _counts[f"message {sender}"] += 1
+
+
+@task_prerun.connect
+def _count_runs(task: Any = None, **_: Any) -> None:
+    _counts["runs"] += 1
+    _counts[f"run {task.name}"] += 1
 
 
 @worker_process_init.connect
@@ -49,6 +55,5 @@ def _begin(**_: Any) -> None:
 
 @worker_process_shutdown.connect
 def _report(**_: Any) -> None:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    figures = {**_counts, "peak_kib": usage.ru_maxrss, "cpu_s": usage.ru_utime + usage.ru_stime}
+    figures = {**_counts, "peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
     Path(os.environ["BENCH_COUNTS"], f"{os.getpid()}.json").write_text(json.dumps(figures))

@@ -1,10 +1,14 @@
-"""What the workflow costs: modules with builds that take no time, through real workers.
+"""What the workflow costs: modules with builds that take no time, or some seconds, through real workers.
 
-    python -m benchmarks.scheduling [--modules 200] [--components 20] [--batches 4] [--workers 2]
+    python -m benchmarks.scheduling [--modules 20 200 2000] [--workers 1 2 4 8] [--seconds 0 4]
+                                    [--components 20] [--batches 4] [--verbose]
 
-PostgreSQL and Redis are started for the run. Prints one line per run: components per second from the
-first start to the last ready, statements and messages per component, CPU, peak memory of a worker; and
-the time from the end of a batch to the first submission of the next, measured with builds of 0.3 s.
+PostgreSQL and Redis are started for the run. Prints one line per run: components per second from the first
+start to the last ready, and per component: CPU of everything but this program (in parentheses: the worker
+with its processes, PostgreSQL, Redis), statements, Redis commands, messages, tasks that ran, runs of
+``build_component``; then the peak memory of a worker process. With builds of 0 s all is known when they are
+submitted; longer ones have their tasks parked. At the end: the time from the end of a batch to the first
+submission of the next, measured with builds of 0.3 s.
 """
 
 from __future__ import annotations
@@ -18,32 +22,67 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from statistics import median, quantiles
 
-from tests import postgresql
-from tests.processes import Worker, redis_server
+from redis import StrictRedis
 
-FAST = {"SIMULATED_BUILD_SECONDS": "0", "SIMULATED_REPO_SECONDS": "0"}
+from benchmarks.processes import stopwatch
+from tests import postgresql
+from tests.processes import Redis, Worker
+
+
+class Options(argparse.Namespace):
+    """What is asked for; ``build_seconds`` is that of the present run."""
+
+    modules: list[int]
+    workers: list[int]
+    seconds: list[float]
+    build_seconds: float
+    components: int
+    batches: int
+    latency_modules: int
+    verbose: bool
+
+
+class Servers:
+    """The servers of the run, as far as they are measured."""
+
+    def __init__(self, redis: Redis) -> None:
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW data_directory")
+            data = Path(cursor.fetchone()[0])
+        postmaster = int((data / "postmaster.pid").read_text().split()[0])
+        self.pids = {"postgresql": postmaster, "redis": redis.process.pid}
+        self._client = StrictRedis.from_url(redis.url)
+
+    def redis_commands(self) -> int:
+        """Return the number of commands so far, those within scripts and transactions too."""
+        return int(self._client.info("stats")["total_commands_processed"])
 
 
 def main() -> None:
+    """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--modules", type=int, nargs="*", default=[20, 200])
+    parser.add_argument("--workers", type=int, nargs="*", default=[2], help="processes of the one worker")
+    parser.add_argument("--seconds", type=float, nargs="*", default=[0.0, 4.0], help="that a build takes")
     parser.add_argument("--components", type=int, default=20)
     parser.add_argument("--batches", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--latency-modules", type=int, default=5)
     parser.add_argument("--verbose", action="store_true", help="what the statements and messages are")
-    options = parser.parse_args()
-    with postgresql.server() as database, redis_server() as broker, tempfile.TemporaryDirectory() as folder:
+    options = parser.parse_args(namespace=Options())
+    with postgresql.server() as database, Redis() as redis, tempfile.TemporaryDirectory() as folder:
         os.environ |= {
             "MBS_CONFIG_FILE": "",
             "MBS_CONFIG_SECTION": "test",
             "MBS_DATABASE_URL": database,
-            "MBS_BROKER_URL": broker,
+            "MBS_BROKER_URL": redis.url,
             "MBS_DATA_DIR": folder,
             "MBS_MESSAGING": "log",
             "MBS_NUM_CONCURRENT_BUILDS": "0",
@@ -53,37 +92,50 @@ def main() -> None:
             "DJANGO_SETTINGS_MODULE": "config.settings",
         }
         _set_up()
-        print(f"{options.components} components in {options.batches} batches, {options.workers} workers")
-        for modules in options.modules:
-            print(throughput(Path(folder), modules, options), flush=True)
-        print(latency(Path(folder), options), flush=True)
+        servers = Servers(redis)
+        print(f"{options.components} components in {options.batches} batches; figures are per component")
+        for modules, workers, seconds in product(options.modules, options.workers, options.seconds):
+            options.build_seconds = seconds
+            print(throughput(Path(folder), servers, modules, workers, options), flush=True)
+        if options.latency_modules:
+            print(latency(Path(folder), options), flush=True)
 
 
-def throughput(folder: Path, modules: int, options: argparse.Namespace) -> str:
-    """Modules whose builds are complete when they are submitted, from start to ready."""
+def throughput(folder: Path, servers: Servers, modules: int, workers: int, options: Options) -> str:
+    """Run modules from start to ready and describe what they cost."""
     builds = _make(modules, options.components, options.batches)
-    with _workers(folder, options.workers, FAST) as counts:
+    seconds = {"SIMULATED_BUILD_SECONDS": f"{options.build_seconds:g}", "SIMULATED_REPO_SECONDS": "0"}
+    with _workers(folder, workers, seconds) as (worker, counts):
+        used = {name: stopwatch(pid) for name, pid in servers.pids.items()} | {"workers": stopwatch(worker)}
+        commands = servers.redis_commands()
         begun = time.perf_counter()
         _run(builds)
-        seconds = time.perf_counter() - begun
+        lasted = time.perf_counter() - begun
+        commands = servers.redis_commands() - commands
+        cpu = {name: 1000 * seconds() / (modules * options.components) for name, seconds in used.items()}
     number = modules * options.components
     if options.verbose:
         kinds = sorted(counts.items(), key=lambda kind: -kind[1])
         print("\n".join(f"  {value / modules:8.1f} per module  {name}" for name, value in kinds))
+    per = {name: counts[name] / number for name in ("statements", "messages", "runs")}
     return (
-        f"{modules:5} modules  {number / seconds:7.1f} components/s  {seconds:7.1f} s  "
-        f"{counts['statements'] / number:5.2f} SQL/component  "
-        f"{counts['messages'] / number:5.2f} messages/component  "
-        f"{1000 * counts['cpu_s'] / number:5.1f} ms CPU/component  {counts['peak_kib'] / 1024:5.0f} MiB peak"
+        f"{modules:5} modules  {workers} workers  builds of {options.build_seconds:g} s"
+        f"  {number / lasted:6.1f} components/s  {lasted:6.1f} s"
+        f"  | {sum(cpu.values()):5.1f} ms CPU ({cpu['workers']:.1f} + {cpu['postgresql']:.1f}"
+        f" + {cpu['redis']:.1f})  {per['statements']:5.1f} SQL  {commands / number:5.1f} Redis"
+        f"  {per['messages']:4.2f} messages  {per['runs']:4.2f} tasks"
+        f"  {counts['run workflow.build_component'] / number:4.2f} build_component"
+        f"  | {counts['peak_kib'] / 1024:4.0f} MiB"
     )
 
 
-def latency(folder: Path, options: argparse.Namespace) -> str:
+def latency(folder: Path, options: Options) -> str:
     """From the end of the last build of a batch to the first submission of the next."""
     from builds.models import ComponentBuildTrace, ModuleBuild
 
     builds = _make(options.latency_modules, options.components, options.batches)
-    with _workers(folder, options.workers, {"SIMULATED_BUILD_SECONDS": "0.3", "SIMULATED_REPO_SECONDS": "0"}):
+    brief = {"SIMULATED_BUILD_SECONDS": "0.3", "SIMULATED_REPO_SECONDS": "0"}
+    with _workers(folder, options.workers[0], brief):
         for build in builds:
             _run([build])
     delays = []
@@ -135,8 +187,8 @@ def _run(builds: list[int]) -> None:
 
 
 @contextmanager
-def _workers(folder: Path, number: int, environ: dict[str, str]) -> Iterator[Counter[str]]:
-    """One worker with so many processes; the counts are there when the block has ended."""
+def _workers(folder: Path, number: int, environ: dict[str, str]) -> Iterator[tuple[int, Counter[str]]]:
+    """Run one worker with so many processes: its id, and counts that are there when the block has ended."""
     counts = Counter[str]()
     with tempfile.TemporaryDirectory() as reports:
         worker = Worker(
@@ -148,7 +200,7 @@ def _workers(folder: Path, number: int, environ: dict[str, str]) -> Iterator[Cou
         )
         try:
             worker.wait_until_ready()
-            yield counts
+            yield worker.process.pid, counts
         finally:
             worker.stop()
         for report in Path(reports).glob("*.json"):
