@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from builds.models import BuildRequirement, ModuleBuild, VirtualStream
+from builds.models.locking import RECORDING, hold, locked
 from builds.services import transitions
 from mbs import modulemd
 from mbs.contexts import contexts, stream_version
@@ -45,6 +46,8 @@ def import_module(text: str, *, scmurl: str = "", commit: str = "") -> tuple[Mod
     if not notes.get("koji_tag"):
         messages.append("Its document sets no koji_tag in data.xmd.mbs: it brings no packages along.")
     with transaction.atomic():
+        # Others may import or submit the same module at this moment.
+        hold(RECORDING)
         build = _record(document, notes, scmurl, commit, messages)
         build.virtual_streams.set(_virtual_streams(notes))
         build.requirement_links.all().delete()
@@ -177,7 +180,7 @@ def _record(
         "time_modified": now,
         "time_completed": now,
     }
-    build = ModuleBuild.objects.select_for_update().filter(**key).first()
+    build = locked(ModuleBuild.objects.filter(**key)).first()
     if build is None:
         build = ModuleBuild.objects.create(**key, **fields)
         messages.append(f"Module {build.nsvc} imported.")

@@ -8,6 +8,7 @@ from django.db.models import Min
 
 from builds import dispatch
 from builds.models import BuildRequirement, ComponentBuild, ModuleBuild, Submission
+from builds.models.locking import RECORDING, hold
 from builds.selectors.universe import Stored
 from builds.services import cancellation, transitions
 from builds.services.submission.drafting import Draft, drafts
@@ -24,6 +25,8 @@ def record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]:
     """
     try:
         with transaction.atomic():
+            # Two that look at the same moment would both find the same name free, or the build missing.
+            hold(RECORDING)
             return _record(request, prepared)
     except IntegrityError as error:
         raise Unavailable(
