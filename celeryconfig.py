@@ -18,8 +18,6 @@ broker_connection_max_retries = None
 task_queues = [Queue(name, routing_key=name) for name in ("workflow", "sweeps", "builds")]
 task_default_queue = "workflow"
 task_routes = {
-    # Behind the steps it judges, so that a long queue is never taken for lost work.
-    "sweep.lost_work": {"queue": "workflow"},
     "sweep.*": {"queue": "sweeps"},
     "builder.*": {"queue": "builds"},
 }

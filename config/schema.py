@@ -150,9 +150,11 @@ class Workflow(Group):
     )
     """The rebuild strategies that a submission may choose from."""
     MAX_ATTEMPTS: Positive = 3
-    """Times that one component is tried when its worker or its build is lost, before it counts as failed."""
+    """Times that one component is tried when its build is lost, before it counts as failed."""
     INFRASTRUCTURE_RETRIES: Count = 2
     """Times that a component is built again by itself when plainly the build system's machines failed it."""
+    MAX_TASK_TRIES: Positive = 10
+    """Times in a row that a step of a build may fail unexpectedly, hang, or lose its worker."""
     CLEANUP_FAILED_BUILDS_TIME: Positive = 180
     """Days after which a failed module build becomes garbage."""
     CLEANUP_STUCK_BUILDS_TIME: Positive = 7

@@ -62,7 +62,7 @@ def _record(system: BuildSystem, component_id: int, task_id: int) -> None:
     with context.about(**context.of(component.module_build)):
         if component.settled or component.pk not in _record_ended(system, component, task_id):
             # Whoever recorded it may have died, or found no broker, before anything was woken.
-            dispatch.wake(component.wait_key, again=False)
+            components.finish(component.module_build, [component])
 
 
 def _record_ended(system: BuildSystem, component: ComponentBuild, task_id: int) -> set[int]:

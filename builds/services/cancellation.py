@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
 from builds import dispatch
-from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
+from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, Sweep
+from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.services import transitions
 from builds.services.systems import as_module, build_system
-from mbs.errors import Conflict, InvalidInput, MBSError
+from mbs.errors import Conflict, InvalidInput, MBSError, Unavailable
 from mbs.states import ACTIVE, BuildState, ComponentState
 
+#: time for which a build cannot be resumed after a process died while the build system let go of it: longer
+#: than all tries of a call
+_ABANDONING = timedelta(minutes=5)
 _FORGOTTEN = [
     "state",
     "task_id",
@@ -68,16 +75,17 @@ def resume(build: ModuleBuild, who: str) -> None:
     :raises Conflict: when it is not failed, or still being stopped.
     """
     with transaction.atomic():
-        locked = ModuleBuild.objects.select_for_update().get(pk=build.pk)
-        if locked.state != BuildState.FAILED:
-            if locked.state in ACTIVE:
+        failed = locked(ModuleBuild.objects.filter(pk=build.pk)).get()
+        if failed.state != BuildState.FAILED:
+            if failed.state in ACTIVE:
                 return
             raise Conflict(
-                f"Module build {build.pk} is {locked.state_name}: only a failed build can be resumed.",
+                f"Module build {build.pk} is {failed.state_name}: only a failed build can be resumed.",
                 code="not_failed",
             )
-        components = ComponentBuild.objects.filter(module_build=locked)
-        if components.filter(state=ComponentState.BUILDING).exists():
+        components = list(locked(ComponentBuild.objects.filter(module_build=failed)))
+        building = any(component.state == ComponentState.BUILDING for component in components)
+        if building or abandoning(build.pk):
             raise Conflict(
                 f"Components of module build {build.pk} are still being stopped.",
                 code="still_stopping",
@@ -85,26 +93,61 @@ def resume(build: ModuleBuild, who: str) -> None:
             )
         _start_over(components)
         # It goes on where it stopped: behind the first step unless that one was never done.
-        began = BuildState.WAIT if locked.arch_names else BuildState.INIT
+        began = BuildState.WAIT if failed.arch_names else BuildState.INIT
+        reason, new_run = f"Resumed by {who}.", failed.run + 1
         fresh = {"batch": 0, "phase": "done", "new_repo_task_id": None}
-        transitions.move(locked, began, reason=f"Resumed by {who}.", **fresh)
+        transitions.move(failed, began, reason=reason, new_run=new_run, **fresh)
         dispatch.advance(build.pk)
     build.refresh_from_db()
 
 
-def abandon(build_id: int) -> None:
-    """Have the build system let go of a build that failed, unless it was resumed meanwhile."""
-    build = ModuleBuild.objects.filter(pk=build_id).exclude(state__in=ACTIVE).first()
-    if build is not None:
-        build_system().abandon(as_module(build))
+def abandoning(build_id: int) -> bool:
+    """Say whether the build system is letting go of a build at this moment."""
+    return Sweep.objects.filter(name=_lease_name(build_id), leased_until__gt=timezone.now()).exists()
 
 
-def _start_over(components: QuerySet[ComponentBuild]) -> None:
+def abandon(build_id: int, run: int) -> None:
+    """Have the build system let go of a build that failed, unless it was resumed meanwhile.
+
+    A call of the build system may take minutes. Until it ended the build cannot be resumed, or the call
+    would stop what the new run has begun.
+
+    Args:
+        build_id: number of the build.
+        run: its run since it failed.
+
+    Raises:
+        Unavailable: another process is about it, or died of it.
+    """
+    lease, _ = Sweep.objects.get_or_create(name=_lease_name(build_id))
+    now = timezone.now()
+    free = Sweep.objects.filter(Q(leased_until=None) | Q(leased_until__lt=now), pk=lease.pk)
+    if not free.update(leased_until=now + _ABANDONING):
+        raise Unavailable(f"Another process has the build system let go of module build {build_id}.")
+    try:
+        with transaction.atomic():
+            # Behind a resumption that has not seen the lease.
+            rows = locked(ModuleBuild.objects.filter(pk=build_id, run=run))
+            build = rows.exclude(state__in=ACTIVE).first()
+        if build is not None:
+            build_system().abandon(as_module(build))
+    finally:
+        lease.delete()
+
+
+def _lease_name(build_id: int) -> str:
+    return f"abandon {build_id}"
+
+
+def _start_over(components: Sequence[ComponentBuild]) -> None:
     """Forget failures, and what is in tags and buildroot: those may have been removed since."""
-    components.update(tagged=False, tagged_in_final=False, in_buildroot=False)
-    unfinished = list(components.exclude(state=ComponentState.COMPLETE))
+    in_tags = {"tagged": False, "tagged_in_final": False, "in_buildroot": False}
+    ComponentBuild.objects.filter(pk__in=[component.pk for component in components]).update(**in_tags)
+    unfinished = [component for component in components if component.state != ComponentState.COMPLETE]
     failed = [component for component in unfinished if component.settled]
     for component in unfinished:
+        for name, value in in_tags.items():
+            setattr(component, name, value)
         component.blocked, component.losses = bool(component.build_after), 0
     for component in failed:
         component.state = component.task_id = component.submitting_until = None

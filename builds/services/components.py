@@ -13,6 +13,7 @@ from django.utils import timezone
 from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ComponentBuildTrace, LogMessage, ModuleBuild
+from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.services import slots
@@ -87,6 +88,9 @@ def submit(
     if rest:
         statuses = build_system().statuses([submission.task_id for submission in rest.values()])
         ended |= record(build, rest.keys(), statuses, rest, submitting=True)
+    if not ModuleBuild.objects.filter(pk=build.pk, run=build.run, state__in=ACTIVE).exists():
+        # It was stopped meanwhile, and what stopped it did not know of these submissions.
+        dispatch.send("workflow.stop_components", build.pk)
     return ended
 
 
@@ -119,13 +123,13 @@ def record(
     """
     known = {status.task_id: status for status in statuses}
     with transaction.atomic():
-        rows = ComponentBuild.objects.select_for_update().filter(
-            pk__in=list(component_ids), state=ComponentState.BUILDING
+        rows = locked(
+            ComponentBuild.objects.filter(pk__in=list(component_ids), state=ComponentState.BUILDING)
         )
         history: list[ComponentBuildTrace] = []
         log_messages: list[LogMessage] = []
         changed: list[ComponentBuild] = []
-        for component in rows.order_by("pk"):
+        for component in rows:
             before = _facts(component)
             submission = (submissions or {}).get(component.pk)
             if submission and component.task_id is None:
@@ -145,15 +149,28 @@ def record(
         save_all(changed, _FIELDS)
         ComponentBuildTrace.objects.bulk_create(history)
         LogMessage.objects.bulk_create(log_messages)
-        wanting = [c for c in changed if c.settled or c.task_id is None]
+        settled = [component for component in changed if component.settled]
         if not submitting:
-            dispatch.wake(component.wait_key for component in wanting)
-        if wanting:
-            transaction.on_commit(slots.wake_next, robust=True)
+            dispatch.wake(component.wait_key for component in changed if component.task_id is None)
+            finish(build, settled)
+        if settled:
+            transaction.on_commit(slots.hand_out, robust=True)
         if history:
             # Behind the wakes, which must not wait for the bus.
             outbox.add(build.pk, [(TOPIC, component_message(_as_of(step), build)) for step in history])
-        return {component.pk for component in changed if component.settled}
+        return {component.pk for component in settled}
+
+
+def finish(build: ModuleBuild, components: Iterable[ComponentBuild]) -> None:
+    """Have the workflow go on behind components that have ended.
+
+    Nothing is left to be done for them, but where others are built after them (``buildafter``).
+    """
+    keys = [component.wait_key for component in components]
+    if build.graph:
+        dispatch.wake(keys)
+    else:
+        dispatch.complete(keys)
 
 
 def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
@@ -207,23 +224,30 @@ def _as_of(step: ComponentBuildTrace) -> ComponentBuild:
     return component
 
 
-def fail(component_id: int, reason: str) -> None:
-    """Fail a component for a reason of the service's own; a build of it that is alive is of no use now."""
+def fail(component_id: int, reason: str, *, run: int | None = None) -> None:
+    """Fail a component for a reason of the service's own; a build of it that is alive is of no use now.
+
+    Args:
+        component_id: its number.
+        reason: for people.
+        run: when given, nothing happens unless this is still the run of its module build.
+    """
     with transaction.atomic():
-        rows = ComponentBuild.objects.select_for_update(of=("self",)).select_related("module_build")
-        component = rows.filter(pk=component_id).first()
-        if component is None or component.settled:
+        builds = ModuleBuild.objects.filter(component_builds=component_id)
+        build = locked(builds if run is None else builds.filter(run=run)).first()
+        component = locked(ComponentBuild.objects.filter(pk=component_id)).first() if build else None
+        if build is None or component is None or component.settled:
             return
+        component.module_build = build
         component.state, component.state_reason = ComponentState.FAILED, reason
-        component.time_completed = timezone.now()
+        component.time_completed, component.submitting_until = timezone.now(), None
         if component.task_id:
             stale = [component.task_id]
             transaction.on_commit(lambda: build_system().cancel(stale), robust=True)
-        component.save(update_fields=["state", "state_reason", "time_completed"])
+        component.save(update_fields=["state", "state_reason", "time_completed", "submitting_until"])
         _trace(component).save()
-        dispatch.wake(component.wait_key)
-        transaction.on_commit(slots.wake_next, robust=True)
-        build = component.module_build
+        finish(build, [component])
+        transaction.on_commit(slots.hand_out, robust=True)
         outbox.add(build.pk, [(TOPIC, component_message(component, build))])
 
 
@@ -238,17 +262,22 @@ def stop(build_id: int) -> None:
     components = list(rows.exclude(module_build__state__in=ACTIVE).select_related("module_build"))
     if not components:
         return
-    build, system, now = components[0].module_build, build_system(), timezone.now()
-    unknown = [c for c in components if c.task_id is None and (c.submitting_until or now) <= now]
-    found = {
-        component.pk: submission
-        for component, submission in zip(unknown, system.find(as_jobs(build, unknown)), strict=True)
-        if submission
-    }
+    build, system = components[0].module_build, build_system()
+    unknown = slots.lease_to_stop([c for c in components if c.task_id is None])
+    try:
+        jobs = as_jobs(build, unknown)
+        found = {job.component_id: each for job, each in zip(jobs, system.find(jobs), strict=True) if each}
+    except Exception:
+        slots.release(unknown)
+        raise
     numbers = [component.task_id for component in components if component.task_id]
     numbers += [submission.task_id for submission in found.values()]
     system.cancel(numbers)
     record(build, [component.pk for component in components], system.statuses(numbers), found)
     for component in unknown:
         if component.pk not in found:
-            fail(component.pk, "The module build was stopped before this component was submitted.")
+            fail(
+                component.pk,
+                "The module build was stopped before this component was submitted.",
+                run=build.run,
+            )

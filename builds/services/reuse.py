@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
+from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.selectors import reuse as selectors
@@ -83,10 +84,10 @@ def apply(build: ModuleBuild) -> None:
     built. When everything is reused there is nothing to build the macros package for: it is dropped.
     """
     with transaction.atomic():
-        locked = ModuleBuild.objects.select_for_update().only("run", "state").get(pk=build.pk)
-        components = list(build.component_builds.filter(build_time_only=False).order_by("pk"))
+        current = locked(ModuleBuild.objects.filter(pk=build.pk).only("run", "state")).get()
+        components = list(locked(build.component_builds.filter(build_time_only=False)))
         decided = any(component.reuse_code for component in components)
-        if decided or locked.run != build.run or locked.state != BuildState.INIT:
+        if decided or current.run != build.run or current.state != BuildState.INIT:
             return
         found = compare(build, components)
         _record(components, found)

@@ -1,69 +1,148 @@
-"""Who may build now. A slot is a component in state BUILDING, so none can be leaked.
+"""Decide which components may build now. A slot is a component in state BUILDING, so none can be leaked.
 
 At most ``NUM_CONCURRENT_BUILDS`` components build at once over all modules (0: no limit). No owner
 starves another: a free slot goes to the owner with the fewest components building, and there to the
-component with the longest expected build.
+component with the longest expected build. A slot is given by whatever frees it: nothing is woken to ask.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Sequence
-from datetime import timedelta
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet, Value, Window
+from django.db.models.functions import Replace, RowNumber
 from django.utils import timezone
 
 from builds import dispatch
-from builds.models import ComponentBuild, Lock, Phase, Wait
+from builds.models import ComponentBuild, ModuleBuild, Phase, Wait
+from builds.models.locking import hold, locked
 from mbs.states import BuildState, ComponentState
 
 LOCK = "slots"
-#: what the keys of waits for a slot begin with
-KEY = "slot:"
+#: what the keys of waits for a slot, and of those for the end of a build, begin with
+KEY, BUILDING_KEY = "slot:", "component:"
+#: what these waits say behind the name of the package
+WAITS, BUILDS = "waits for a free build slot", "is being built"
+#: steps of batches in which components are submitted
+_SUBMITTING = (Phase.STARTING, Phase.BUILDING)
 
 
-def claim(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
-    """Give slots to these components as far as there are any and it is their turn.
+def claim(build: ModuleBuild, components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
+    """Give slots to these components of a build as far as there are any and it is their turn.
 
     Those that get one are BUILDING from then on, and the caller alone may submit them for
-    ``SUBMIT_LEASE`` seconds. Others whose turn it is are woken.
+    ``SUBMIT_LEASE`` seconds. A slot that is another build's turn goes to that one.
+
+    Returns:
+        the components that got a slot; none when the build has left its run, or is not building any more.
     """
-    if not settings.MBS.NUM_CONCURRENT_BUILDS:
-        return _grant(list(components))
+    return _give(build, components) if components else []
+
+
+def hand_out() -> None:
+    """Give free slots to the components whose turn it is, and have them submitted.
+
+    Call it when slots were freed, and when a component begins to wait for one.
+    """
+    if settings.MBS.NUM_CONCURRENT_BUILDS and _somebody_waits():
+        _give(None, ())
+
+
+def lease(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
+    """Let the caller alone submit those components that have a slot, no submission, and no submitter."""
+    open_ = [c for c in components if c.state == ComponentState.BUILDING and c.task_id is None]
     with transaction.atomic():
-        _lock()
-        chosen = _choose(components)
-        granted = _grant([component for component in components if component.pk in chosen])
-        dispatch.wake(f"{KEY}{pk}" for pk in chosen - {component.pk for component in components})
+        return _take(open_) if open_ and _runs([build.pk], build) else []
+
+
+def lease_to_stop(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
+    """Keep others from submitting or stopping those components that nobody submits; return them."""
+    with transaction.atomic():
+        return _take(components) if components else []
+
+
+def release(components: Sequence[ComponentBuild]) -> None:
+    """Give back the leases of components that were not submitted; what has a submission keeps it."""
+    with transaction.atomic():
+        rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
+        _set(components, locked(rows), submitting_until=None)
+
+
+def _take(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
+    now = timezone.now()
+    free = Q(submitting_until=None) | Q(submitting_until__lt=now)
+    rows = ComponentBuild.objects.filter(free, state=ComponentState.BUILDING, task_id=None)
+    chosen = locked(rows.filter(pk__in=[component.pk for component in components]))
+    return _set(components, chosen, submitting_until=now + _lease())
+
+
+def _give(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[ComponentBuild]:
+    """Give the free slots away; return those of ``asking``, components of ``build``, that got one."""
+    now, granted = timezone.now(), []
+    with transaction.atomic():
+        turns = _turns(asking)
+        runs = _runs(set(turns.values()), build)
+        mine = [component for component in asking if component.pk in turns]
+        if build is not None and build.pk in runs:
+            granted = _set(
+                mine, locked(_unbuilt(component.pk for component in mine)), **_begun(now, _lease())
+            )
+        _give_others(turns.keys() - {component.pk for component in asking}, runs, now)
     return granted
 
 
-def wake_next() -> None:
-    """Wake the components that the free slots belong to. Call it when one was freed."""
-    if settings.MBS.NUM_CONCURRENT_BUILDS and _somebody_waits():
-        dispatch.wake(f"{KEY}{pk}" for pk in _choose(()))
-
-
-def lease(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
-    """Let the caller alone submit those components that have a slot, no submission, and no submitter."""
-    open_ = [c for c in components if c.state == ComponentState.BUILDING and c.task_id is None]
-    if not open_:
-        return []
-    now = timezone.now()
-    free = Q(submitting_until=None) | Q(submitting_until__lt=now)
-    return _take(
-        open_, free & Q(state=ComponentState.BUILDING, task_id=None), submitting_until=now + _lease()
+def _give_others(numbers: set[int], runs: Mapping[int, int], now: datetime) -> None:
+    """Give slots to components that do not ask, and have each of their builds submit them together."""
+    if not numbers:
+        return
+    rows = _unbuilt(numbers).filter(module_build__in=runs).only("pk", "module_build_id")
+    given = {component.pk: component.module_build_id for component in locked(rows)}
+    ComponentBuild.objects.filter(pk__in=given).update(**_begun(now))
+    parked = Wait.objects.filter(component_build__in=given, key__startswith=KEY)
+    Wait.objects.filter(pk__in=list(locked(parked).values_list("pk", flat=True))).update(
+        key=Replace(F("key"), Value(KEY), Value(BUILDING_KEY)),
+        what=Replace(F("what"), Value(WAITS), Value(BUILDS)),
+        wakes_on="the end of the build",
     )
+    for build_id in sorted(set(given.values())):
+        dispatch.send("workflow.submit_given", build_id, runs[build_id])
 
 
-def _lock() -> None:
-    if not Lock.objects.select_for_update().filter(name=LOCK).first():
-        Lock.objects.get_or_create(name=LOCK)
-        Lock.objects.select_for_update().get(name=LOCK)
+def _runs(builds: Iterable[int], own: ModuleBuild | None) -> dict[int, int]:
+    """Lock builds that submit components; return their runs, that of ``own`` only if it is still the same."""
+    rows = ModuleBuild.objects.filter(pk__in=builds, state=BuildState.BUILD, phase__in=_SUBMITTING)
+    if own is not None:
+        rows = rows.filter(~Q(pk=own.pk) | Q(run=own.run))
+    return dict(locked(rows).values_list("pk", "run"))
+
+
+def _begun(now: datetime, lease: timedelta | None = None) -> dict[str, Any]:
+    return {
+        "state": ComponentState.BUILDING,
+        "time_started": now,
+        "time_completed": None,
+        "submitting_until": now + lease if lease else None,
+    }
+
+
+def _set(
+    components: Sequence[ComponentBuild], rows: QuerySet[ComponentBuild], **fields: Any
+) -> list[ComponentBuild]:
+    """Set fields of those components that are among these rows, which it locks; return them."""
+    # Not values_list, for which Django would lock the module builds of the condition as well.
+    numbers = {component.pk for component in rows.only("pk")}
+    if numbers:
+        ComponentBuild.objects.filter(pk__in=numbers).update(**fields)
+    found = [component for component in components if component.pk in numbers]
+    for component in found:
+        for name, value in fields.items():
+            setattr(component, name, value)
+    return found
 
 
 def _lease() -> timedelta:
@@ -74,70 +153,57 @@ def _somebody_waits() -> bool:
     return Wait.objects.filter(key__startswith=KEY).exists()
 
 
-def _grant(components: list[ComponentBuild]) -> list[ComponentBuild]:
-    """Mark components as BUILDING; those that are so already by another hand are left out."""
-    now = timezone.now()
-    return _take(
-        components,
-        Q(state=None),
-        state=ComponentState.BUILDING,
-        time_started=now,
-        time_completed=None,
-        submitting_until=now + _lease(),
+def _unbuilt(numbers: Iterable[int] | None = None) -> QuerySet[ComponentBuild]:
+    """Components that could build if there were slots; of these numbers, if any are given."""
+    rows = ComponentBuild.objects.filter(
+        state=None,
+        blocked=False,
+        module_build__state=BuildState.BUILD,
+        module_build__phase__in=_SUBMITTING,
+        batch=F("module_build__batch"),
     )
+    return rows if numbers is None else rows.filter(pk__in=list(numbers))
 
 
-def _take(components: list[ComponentBuild], condition: Q, **fields: Any) -> list[ComponentBuild]:
-    """Set fields, the time of the lease among them, where the condition still holds; answers where."""
-    if not components:
-        return []
-    rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components])
-    if rows.filter(condition).update(**fields) != len(components):
-        ours = set(rows.filter(submitting_until=fields["submitting_until"]).values_list("pk", flat=True))
-        components = [component for component in components if component.pk in ours]
-    for component in components:
-        for name, value in fields.items():
-            setattr(component, name, value)
-    return components
+def _turns(asking: Sequence[ComponentBuild]) -> dict[int, int]:
+    """Decide which components the free slots go to: all who ask, unless slots are short.
 
+    With a limit, the lock on slots is taken: what is counted here stays so until the transaction ends, but
+    for builds that end.
 
-def _choose(asking: Sequence[ComponentBuild]) -> set[int]:
-    """Numbers of the components that the free slots go to: all who ask, unless slots are short."""
+    Returns:
+        numbers of components, with those of their module builds.
+    """
+    everybody = {component.pk: component.module_build_id for component in asking}
     limit = settings.MBS.NUM_CONCURRENT_BUILDS
-    everybody = {component.pk for component in asking}
-    building = ComponentBuild.objects.filter(state=ComponentState.BUILDING)
-    free = limit - building.count()
+    if not limit:
+        return everybody
+    hold(LOCK)
+    building = ComponentBuild.objects.filter(state=ComponentState.BUILDING).order_by()
+    load = Counter(dict(building.values_list("module_build__owner").annotate(Count("pk"))))
+    free = limit - load.total()
     if free <= 0:
-        return set()
+        return {}
     if asking and free >= len(asking) and not _somebody_waits():
         return everybody
-    load = Counter(dict(building.order_by().values_list("module_build__owner").annotate(Count("pk"))))
-    queues = {
-        owner: deque(_waiting(owner, free))
-        for owner in _waiting().order_by().values_list("module_build__owner", flat=True).distinct()
-    }
-    chosen: set[int] = set()
-    while free and queues:
+    queues: dict[str, deque[tuple[int, int]]] = defaultdict(deque)
+    for owner, *numbers in _waiting(free):
+        queues[owner].append(tuple(numbers))
+    chosen: dict[int, int] = {}
+    while len(chosen) < free and queues:
         owner = min(queues, key=lambda name: (load[name], name))
-        chosen.add(queues[owner].popleft())
+        component, build = queues[owner].popleft()
+        chosen[component] = build
         load[owner] += 1
-        free -= 1
         if not queues[owner]:
             del queues[owner]
     return chosen
 
 
-def _waiting(owner: str | None = None, most: int | None = None):
-    """Components that could build if there were slots; of one owner: numbers, longest first."""
-    rows = ComponentBuild.objects.filter(
-        state=None,
-        blocked=False,
-        module_build__state=BuildState.BUILD,
-        module_build__phase__in=(Phase.STARTING, Phase.BUILDING),
-        batch=F("module_build__batch"),
+def _waiting(most: int) -> QuerySet[ComponentBuild, tuple[str, int, int]]:
+    """Owners with components that could build and their module builds, the longest of each first."""
+    place = Window(
+        RowNumber(), partition_by=F("module_build__owner"), order_by=[F("weight").desc(), F("pk").asc()]
     )
-    if owner is None:
-        return rows
-    return (
-        rows.filter(module_build__owner=owner).order_by("-weight", "pk").values_list("pk", flat=True)[:most]
-    )
+    rows = _unbuilt().annotate(place=place).filter(place__lte=most).order_by("place")
+    return rows.values_list("module_build__owner", "pk", "module_build_id")

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace, Wait
+from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace
+from builds.models.locking import locked
 from builds.observing import context
 from builds.observing.metrics import shared
 from builds.representations import module_message
@@ -85,13 +86,19 @@ def failure_kind(code: str) -> str:
 
 
 def move(
-    build: ModuleBuild, *states: BuildState, reason: str | None = None, run: int | None = None, **fields: Any
+    build: ModuleBuild,
+    *states: BuildState,
+    reason: str | None = None,
+    run: int | None = None,
+    new_run: int | None = None,
+    **fields: Any,
 ) -> bool:
     """Take a build through one or more states in one transaction, with traces and messages.
 
     :param build: as it was read; its state must still be the one in the database.
     :param reason: why, for people; belongs to the last state.
     :param run: when given, nothing happens unless this is still the build's run.
+    :param new_run: the run of the build from now on.
     :param fields: further columns to set, in the same statement.
     :return: whether this call changed the state. False: another one was faster, or the build is in
         that state already. Then ``build`` is as it was.
@@ -107,6 +114,8 @@ def move(
             current = state
     now = timezone.now()
     fields |= {"state": int(current), "state_reason": reason, "time_modified": now, "progress_at": now}
+    if new_run is not None:
+        fields["run"] = new_run
     if current in ACTIVE:
         fields |= {"error_code": "", "error_hint": "", "time_completed": None}
         if build.state == BuildState.FAILED:
@@ -126,18 +135,20 @@ def move(
 
 
 def fail(build_id: int, error: MBSError, *, run: int | None = None) -> bool:
-    """Fail a build that is on its way, and stop what still builds for it.
+    """Fail a build that is on its way, and stop what still builds for it. Its run ends.
 
     :param run: when given, nothing happens unless this is still the build's run.
     :return: whether this call did it.
     """
     with transaction.atomic():
-        build = ModuleBuild.objects.select_for_update().filter(pk=build_id).first()
+        build = locked(ModuleBuild.objects.filter(pk=build_id)).first()
         if build is None or build.state not in ACTIVE or run not in (None, build.run):
             return False
-        move(build, BuildState.FAILED, reason=error.message, error_code=error.code, error_hint=error.hint)
-        Wait.objects.filter(module_build=build).delete()
+        reason = {"reason": error.message, "error_code": error.code, "error_hint": error.hint}
+        # Steps that are under way do not belong to what the build is now, or is when it was resumed.
+        move(build, BuildState.FAILED, **reason, new_run=build.run + 1)
+        dispatch.forget_all(build_id)
         if ComponentBuild.objects.filter(module_build=build, state=ComponentState.BUILDING).exists():
             dispatch.send("workflow.stop_components", build_id)
-        dispatch.send("workflow.abandon", build_id)
+        dispatch.send("workflow.abandon", build_id, build.run)
     return True

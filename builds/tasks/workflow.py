@@ -6,7 +6,7 @@ from celery import Task, shared_task
 
 from builds.services import cancellation, components, transitions
 from builds.workflow import advance as advancing
-from builds.workflow import steps, sweeps
+from builds.workflow import graph, steps, sweeps
 from builds.workflow.parking import OUTAGES, perform
 from mbs.errors import MBSError
 
@@ -27,7 +27,7 @@ def _fail_build(error: MBSError, build_id: int, run: int, *_: int) -> bool:
 
 
 def _fail_component(error: MBSError, build_id: int, run: int, component_id: int) -> bool:
-    components.fail(component_id, error.message)
+    components.fail(component_id, error.message, run=run)
     return True
 
 
@@ -49,6 +49,11 @@ def prepare(self: Task, build_id: int, run: int) -> None:
 @shared_task(**_STEP, name="workflow.start_batch")
 def start_batch(self: Task, build_id: int, run: int, after: int) -> None:
     perform(self, steps.start_batch, build_id, run, after, give_up=_fail_build)
+
+
+@shared_task(**_STEP, name="workflow.submit_given")
+def submit_given(self: Task, build_id: int, run: int) -> None:
+    perform(self, steps.submit_given, build_id, run, give_up=_fail_build)
 
 
 @shared_task(**_STEP, name="workflow.build_component")
@@ -82,6 +87,7 @@ def regenerate_repo(self: Task, build_id: int, run: int, batch: int) -> None:
 @shared_task(**_STEP, name="workflow.renew_buildroot")
 def renew_buildroot(self: Task, build_id: int, run: int) -> None:
     perform(self, steps.renew_buildroot, build_id, run, give_up=_fail_build)
+    graph.renew_again(build_id, run)
 
 
 @shared_task(**_STEP, name="workflow.finalize")
@@ -96,8 +102,8 @@ def stop_components(build_id: int) -> None:
 
 
 @shared_task(name="workflow.abandon", **_PATIENT)
-def abandon(build_id: int) -> None:
-    cancellation.abandon(build_id)
+def abandon(build_id: int, run: int) -> None:
+    cancellation.abandon(build_id, run)
 
 
 @shared_task(name="workflow.recover_lost", ignore_result=True)

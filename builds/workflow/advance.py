@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
-from builds.models import ModuleBuild, Phase, Wait
+from builds import dispatch
+from builds.models import ModuleBuild, Phase
+from builds.models.locking import locked
 from builds.workflow import canvas
 from mbs.states import ACTIVE, BuildState
 
@@ -17,7 +19,7 @@ def advance(build_id: int) -> None:
     broker was emptied. Tasks of earlier runs end when they notice.
     """
     with transaction.atomic():
-        build = ModuleBuild.objects.select_for_update().filter(pk=build_id).first()
+        build = locked(ModuleBuild.objects.filter(pk=build_id)).first()
         if build is None or build.state not in ACTIVE | {BuildState.DONE}:
             return
         build.run += 1
@@ -26,7 +28,7 @@ def advance(build_id: int) -> None:
             build.phase = Phase.STARTING
         build.save(update_fields=["run", "phase", "progress_at"])
         if build.run > 1:
-            Wait.objects.filter(module_build=build).delete()
+            dispatch.forget_all(build_id)
     remaining = canvas.remaining(build)
     if remaining is not None:
         remaining.apply_async()

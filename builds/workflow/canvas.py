@@ -10,11 +10,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from celery import Signature, chain, chord, current_app, group
+from celery import Signature, chain, current_app
 
 from builds.models import ComponentBuild, ModuleBuild, Phase
 from mbs.states import BuildState
 
+#: header of a task that has a row of ``Wait`` before it is sent
+PARKED = "mbs_parked"
 _NAMESPACE = uuid.UUID("d2a6c0b2-9f0e-4a86-b8a5-6a7d3b1f5e0c")
 
 
@@ -28,6 +30,8 @@ def _step(name: str, build: ModuleBuild, *args: int) -> Signature:
         (build.pk, build.run, *args),
         immutable=True,
         task_id=_id(name, build.pk, build.run, *args),
+        # Else Celery would subscribe to the result of each, in processes that are no workers.
+        ignore_result=True,
     )
 
 
@@ -53,18 +57,29 @@ def remaining(build: ModuleBuild) -> Signature | None:
     return None
 
 
-def batch(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Signature:
-    """These components of the present batch as a chord, and the chain that follows it."""
+def header(build: ModuleBuild, components: Sequence[ComponentBuild]) -> list[Signature]:
+    """Begin a chord: a task for each of these components of the present batch, and the chain behind them all.
+
+    Nothing is sent: each task can be parked at once, and is done when its component has ended. Sending all
+    of them first, only to have them parked, doubled the messages of a component.
+
+    Returns:
+        the tasks, in the order of the components.
+    """
     chord_id = _id("batch", build.pk, build.run, build.batch, *[component.pk for component in components])
-    header = group(
-        [
-            _step("build_component", build, component.pk).set(task_id=_id(chord_id, component.pk))
-            for component in components
-        ],
-        task_id=chord_id,
-    )
-    body = chain(_step("finish_batch", build, build.batch), _after_building(build))
-    return chord(header, body) if components else body
+    current_app.backend.set_chord_size(chord_id, len(components))
+    behind = after_components(build)
+    return [
+        _step("build_component", build, component.pk).set(
+            task_id=_id(chord_id, component.pk), group_id=chord_id, chord=behind, headers={PARKED: True}
+        )
+        for component in components
+    ]
+
+
+def after_components(build: ModuleBuild) -> Signature:
+    """Return what follows the components of the present batch."""
+    return chain(_step("finish_batch", build, build.batch), _after_building(build))
 
 
 def finalize(build: ModuleBuild) -> Signature:
@@ -73,8 +88,8 @@ def finalize(build: ModuleBuild) -> Signature:
 
 
 def renew_buildroot(build: ModuleBuild) -> Signature:
-    """What serves components that wait for others; sent often, it is one task all the same."""
-    return _step("renew_buildroot", build)
+    """Return the task that serves components which wait for others; there is one for each run of a build."""
+    return _step("renew_buildroot", build).set(headers={PARKED: True})
 
 
 def _after_building(build: ModuleBuild, *, tagged: bool = False) -> Signature:

@@ -13,9 +13,10 @@ from django.db import transaction
 
 from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild
-from builds.workflow import canvas
+from builds.models.locking import locked
+from builds.workflow import canvas, waits
 from builds.workflow.outcomes import Outcome, Park
-from mbs.states import ComponentState
+from mbs.states import BuildState, ComponentState
 
 #: what the keys of waits for other components begin with
 KEY = "after:"
@@ -26,15 +27,18 @@ def wait(component: ComponentBuild) -> Outcome:
     build = component.module_build
     if _failed(build):
         return None
-    if fresh(build):
-        # The task that serves the waiting may have been lost; sent again it is still one.
-        canvas.renew_buildroot(build).apply_async()
-    missing = set(component.build_after) - set(
-        build.component_builds.filter(in_buildroot=True).values_list("package", flat=True)
-    )
+    # The task that serves the waiting may have been lost.
+    renew(build)
+    there = build.component_builds.filter(in_buildroot=True).values_list("package", flat=True)
+    return park(component, set(there))
+
+
+def park(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
+    """Say what a blocked component waits for."""
+    missing = sorted(set(component.build_after).difference(in_buildroot))
     return Park(
-        f"{KEY}{component.pk}",
-        f"{component.package} is built after {', '.join(sorted(missing))}",
+        _key(component),
+        f"{component.package} is built after {', '.join(missing)}",
         "a repository that holds them",
         component.pk,
     )
@@ -45,7 +49,27 @@ def ended(build: ModuleBuild) -> None:
     if _failed(build):
         dispatch.wake(_key(component) for component in _blocked(build))
     else:
-        canvas.renew_buildroot(build).apply_async()
+        renew(build)
+
+
+def renew(build: ModuleBuild) -> None:
+    """Have what was built brought into the buildroot if others wait for it, unless a task does so already."""
+    if not fresh(build):
+        return
+    task = canvas.renew_buildroot(build)
+    why = Park(f"repo:{build.koji_tag}", "new builds are to be put into the buildroot", "the worker")
+    if waits.begin(build, why, task):
+        dispatch.send_signature(task)
+
+
+def renew_again(build_id: int, run: int) -> None:
+    """Serve what was built while the task that serves the waiting came to its end.
+
+    That found the task still recorded, and so has not sent another.
+    """
+    build = ModuleBuild.objects.filter(pk=build_id, run=run, state=BuildState.BUILD).first()
+    if build is not None:
+        renew(build)
 
 
 def fresh(build: ModuleBuild) -> list[ComponentBuild]:
@@ -61,10 +85,13 @@ def fresh(build: ModuleBuild) -> list[ComponentBuild]:
 def unblock(build: ModuleBuild, arrived: Collection[ComponentBuild]) -> None:
     """Record what is in the buildroot now, and start those that waited for just that."""
     with transaction.atomic():
-        members = build.component_builds.select_for_update().order_by("pk")
-        ComponentBuild.objects.filter(pk__in=[c.pk for c in arrived]).update(in_buildroot=True)
-        there = set(members.filter(in_buildroot=True).values_list("package", flat=True))
-        free = [c for c in members.filter(blocked=True) if there.issuperset(c.build_after)]
+        members = locked(ComponentBuild.objects.filter(module_build=build))
+        numbers = {component.pk for component in arrived}
+        ComponentBuild.objects.filter(pk__in={c.pk for c in members} & numbers).update(in_buildroot=True)
+        there = {
+            component.package for component in members if component.in_buildroot or component.pk in numbers
+        }
+        free = [c for c in members if c.blocked and there.issuperset(c.build_after)]
         ComponentBuild.objects.filter(pk__in=[component.pk for component in free]).update(blocked=False)
         dispatch.wake(_key(component) for component in free)
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from celery import Task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
@@ -20,6 +20,9 @@ from django.utils import timezone
 
 from builds.dispatch import BROKER_AWAY
 from builds.models import TaskCrash, Wait
+from builds.models.locking import locked
+from builds.workflow import waits
+from builds.workflow.canvas import PARKED
 from builds.workflow.outcomes import Obsolete, Outcome, Park
 from mbs.errors import MBSError, Unavailable
 
@@ -27,8 +30,6 @@ log = logging.getLogger(__name__)
 
 #: what ends some time: the database, the broker, or the build system is away
 OUTAGES = (Unavailable, OperationalError, InterfaceError, *BROKER_AWAY)
-#: header of a task that was parked before it was sent this time
-PARKED = "mbs_parked"
 
 
 def perform(
@@ -53,16 +54,13 @@ def perform(
         _retry(task, error, component_id)
     except MBSError as error:
         failure = error
-    except Exception as error:
-        log.exception("%s%s failed", task.name, args)
-        failure = MBSError(
-            f"The service failed in {task.name}: {type(error).__name__}: {error}",
-            hint="The log of the worker has the trace; resubmit when the cause is mended.",
-        )
+    except Exception as error:  # noqa: BLE001  (logged there, with its trace)
+        failure = _unexpected(task, error, component_id)
     try:
         goes_on = failure is not None and give_up(failure, *args)
         if failure:
             _forget(task)
+            _forget_mishaps(task)
     except OUTAGES as error:
         _retry(task, error, component_id)
     if not goes_on:
@@ -73,7 +71,7 @@ def _done(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bo
     """Run the step; False: it is parked, or obsolete, and the canvas does not go on from here."""
     redelivered = (task.request.delivery_info or {}).get("redelivered")
     if redelivered:
-        _count_crash(task, "took its worker with it")
+        _after_death(task)
     parked, waiting = bool((task.request.headers or {}).get(PARKED)), False
     try:
         outcome = step(*args)
@@ -86,11 +84,10 @@ def _done(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bo
     except Obsolete:
         done = False
     except SoftTimeLimitExceeded as error:
-        _count_crash(task, "hung")
+        _count_mishap(task, "hung")
         raise Unavailable(f"{task.name} took too long.") from error
     if redelivered or task.request.retries:
-        # A broker that lost its connection gives work back as well, and that harms nobody.
-        TaskCrash.objects.filter(celery_task_id=task.request.id).delete()
+        _forget_mishaps(task)
     if parked and not waiting:
         _forget(task)
     return done
@@ -100,14 +97,15 @@ def _forget(task: Task) -> None:
     Wait.objects.filter(celery_task_id=task.request.id).delete()
 
 
-def _retry(task: Task, error: Exception, component_id: int | None) -> None:
+def _retry(task: Task, error: Exception, component_id: int | None, what: str = "") -> NoReturn:
     """Try again later. A row tells people so, and has a sweep do it should the broker lose the message."""
     retries = task.request.retries
     delay = min(2 ** min(retries, 10), settings.MBS.RETRY_BACKOFF_MAX)
     log.warning("%s%s tries again in %s s: %s", task.name, task.request.args, delay, error)
     again = timezone.now() + timedelta(seconds=delay)
     remedy = f" {error.hint}" if isinstance(error, MBSError) and error.hint else ""
-    park = Park(f"retry:{task.request.id}", f"an outage: {error}{remedy}", "another try", component_id)
+    what = what or f"an outage: {error}{remedy}"
+    park = Park(f"retry:{task.request.id}", what, "another try", component_id)
     with suppress(DatabaseError, InterfaceError):
         _store(task, park, retries + 1, again)
     raise task.retry(exc=error, countdown=delay, max_retries=None, headers=_headers(task))
@@ -121,34 +119,58 @@ def _store(task: Task, park: Park, retries: int = 0, woken_at: datetime | None =
     """Commit the row that sends this very task again: same id, group, chord and chain."""
     build_id, run, *_ = task.request.args
     signature: dict[str, Any] = dict(task.signature_from_request(headers=_headers(task), retries=retries))
-    Wait.objects.update_or_create(
-        celery_task_id=task.request.id,
-        defaults={
-            "module_build_id": build_id,
-            "run": run,
-            "component_build_id": park.component_id,
-            "key": park.key,
-            "signature": signature,
-            "what": park.what[:500],
-            "wakes_on": park.wakes_on[:200],
-            "created_at": timezone.now(),
-            "woken_at": woken_at,
-        },
-    )
+    waits.store([waits.row(build_id, run, park, signature, woken_at=woken_at)])
 
 
-def _count_crash(task: Task, what: str) -> None:
-    """Count that a task did not come to an end, because its worker died or its time was over.
+def _unexpected(task: Task, error: Exception, component_id: int | None) -> MBSError:
+    """Try again after an error that this service does not know; return what to record after too many."""
+    log.exception("%s%s failed", task.name, task.request.args)
+    told = f"{type(error).__name__}: {error}"
+    try:
+        count = _count_mishap(task, f"failed ({told})")
+    except MBSError as failure:
+        return failure
+    except OUTAGES as outage:
+        _retry(task, outage, component_id)
+    tries = f"try {count} of {settings.MBS.MAX_TASK_TRIES} failed"
+    _retry(task, error, component_id, f"an unexpected error of the service: {told} ({tries})")
 
-    :raises MBSError: when that happened ``MAX_ATTEMPTS`` times in a row.
+
+def _after_death(task: Task) -> None:
+    """Count that a worker died, and come again later when this task may be the reason.
+
+    A task that was only waiting in the worker is given back as well. So the first time is no reason to
+    wait, and what else kills workers (deployments, a neighbour that takes all memory) ends in between.
+
+    Raises:
+        Unavailable: to be tried later.
+        MBSError: it died too often in a row.
+    """
+    count = _count_mishap(task, "took its worker with it")
+    if count > 1:
+        raise Unavailable(f"the worker of {task.name} died {count} times in a row.")
+
+
+def _count_mishap(task: Task, what: str) -> int:
+    """Count that a task did not come to an end; return how often that happened in a row.
+
+    Raises:
+        MBSError: ``MAX_TASK_TRIES`` times.
     """
     with transaction.atomic():
-        crash, _ = TaskCrash.objects.select_for_update().get_or_create(celery_task_id=task.request.id)
+        TaskCrash.objects.bulk_create([TaskCrash(celery_task_id=task.request.id)], ignore_conflicts=True)
+        crash = locked(TaskCrash.objects.filter(pk=task.request.id)).get()
         crash.count, crash.last_at = crash.count + 1, timezone.now()
         crash.save()
-    if crash.count >= settings.MBS.MAX_ATTEMPTS:
+    if crash.count >= settings.MBS.MAX_TASK_TRIES:
         raise MBSError(
             f"{task.name} {what}; it was tried {crash.count} times.",
-            code="worker_lost",
-            hint="Look at the log of the workers (out of memory?); resubmit when the cause is mended.",
+            code="worker_lost" if what.startswith("took") else "internal_error",
+            hint="Look at the log of the workers (out of memory?); resubmit when the cause is fixed.",
         )
+    return crash.count
+
+
+def _forget_mishaps(task: Task) -> None:
+    """The task came to an end: what happened before was not its doing, or is over."""
+    TaskCrash.objects.filter(celery_task_id=task.request.id).delete()

@@ -8,17 +8,19 @@ canvas, and is Obsolete once the step after it has ended as well.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from builds import dispatch, selectors
 from builds.models import ComponentBuild, ModuleBuild, Phase
+from builds.models.locking import locked
 from builds.selectors.prepared import Instances
 from builds.services import arches, components, conflicts, documents, reuse, slots, tagging, transitions
 from builds.services.systems import as_module, build_system
-from builds.workflow import canvas, graph
+from builds.workflow import canvas, graph, waits
 from builds.workflow.outcomes import Obsolete, Outcome, Park
 from buildsys.base import BuildSystemError, Shipping
 from mbs.states import ACTIVE, BuildState, ComponentState
@@ -81,15 +83,74 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
     ended: set[int] = set()
     try:
         # Those that a former delivery left behind first: what is claimed now is leased already.
-        left, claimed = slots.lease(members), slots.claim(waiting)
+        left, claimed = slots.lease(build, members), slots.claim(build, waiting)
         ended = components.submit(build, left + claimed, fresh=claimed)
     except BuildSystemError as refusal:
         # Each submits itself, so that those fail that are refused, and for their own reasons.
         log.warning("Batch %s of %s was refused as a whole: %s", build.batch, build, refusal)
     # The end of each component counts where others are built after it (``buildafter``).
     outstanding = [c for c in members if build.graph or not (c.settled or c.pk in ended)]
-    canvas.batch(build, outstanding).apply_async()
-    _phase(build, Phase.STARTING, Phase.BUILDING)
+    if outstanding:
+        _park(build, outstanding)
+    else:
+        canvas.after_components(build).apply_async()
+        _phase(build, Phase.STARTING, Phase.BUILDING)
+    return None
+
+
+def _park(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
+    """Park the tasks of components; those that nothing is to be waited for are done, or sent, at once."""
+    header = canvas.header(build, members)
+    with transaction.atomic():
+        # Locks the build: no slot is given to its components before it is stored that they wait for one.
+        _phase(build, Phase.STARTING, Phase.BUILDING)
+        # What ends from here on finds the waits when it is recorded.
+        rows = list(locked(ComponentBuild.objects.filter(pk__in=[component.pk for component in members])))
+        known = {component.pk: component for component in rows}
+        there = {component.package for component in rows if component.in_buildroot}
+        fresh = [known[component.pk] for component in members]
+        parks = [_park_of(component, there) for component in fresh]
+        waits.store(
+            waits.row(build.pk, build.run, park, signature)
+            for park, signature in zip(parks, header, strict=True)
+        )
+    components.finish(build, [component for component in fresh if component.settled])
+    unsubmitted = [c.wait_key for c in fresh if c.state == ComponentState.BUILDING and c.task_id is None]
+    dispatch.wake(unsubmitted)
+    if any(component.state is None and not component.blocked for component in fresh):
+        slots.hand_out()
+    if build.graph:
+        graph.renew(build)
+
+
+def _park_of(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
+    """Say what a component waits for that is not to be submitted now."""
+    if component.blocked:
+        return graph.park(component, in_buildroot)
+    if component.state is None:
+        return Park(
+            f"{slots.KEY}{component.pk}",
+            f"{component.package} {slots.WAITS}",
+            "the end of another component",
+            component.pk,
+        )
+    return Park(
+        component.wait_key, f"{component.package} {slots.BUILDS}", "the end of the build", component.pk
+    )
+
+
+def submit_given(build_id: int, run: int) -> Outcome:
+    """Submit together the components of a build that were given slots while they waited for one."""
+    build = _current(build_id, run, BuildState.BUILD)
+    rows = build.component_builds.filter(state=ComponentState.BUILDING, task_id=None, batch=build.batch)
+    mine = slots.lease(build, list(rows.order_by("-weight", "pk")))
+    try:
+        ended = components.submit(build, mine)
+    except BuildSystemError as refusal:
+        log.warning("Components of %s were refused together: %s", build, refusal)
+        dispatch.wake(component.wait_key for component in mine)
+    else:
+        components.finish(build, [component for component in mine if component.pk in ended])
     return None
 
 
@@ -108,53 +169,24 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
     if component.blocked:
         return graph.wait(component)
     if component.state is None:
-        if not _claim_and_submit(component):
-            return Park(
-                f"{slots.KEY}{component.pk}",
-                f"{component.package} waits for one of the places to build",
-                "the end of another component",
-                component.pk,
-            )
+        claimed = slots.claim(build, [component])
+        components.submit(build, claimed, fresh=claimed)
     else:
-        components.submit(build, slots.lease([component]))
-    return Park(
-        component.wait_key,
-        f"{component.package} is being built",
-        "the build system's word that it ended",
-        component.pk,
-    )
-
-
-def _claim_and_submit(component: ComponentBuild) -> bool:
-    """Submit a component and its neighbours, as far as there are slots; answer whether it is among them.
-
-    Slots that become free at one moment cost the build system as many requests as one of them.
-    """
-    build = component.module_build
-    mine = slots.claim([each for each in _batch(build) if each.state is None and not each.blocked])
-    own = [each for each in mine if each.pk == component.pk]
-    try:
-        components.submit(build, mine, fresh=mine)
-    except BuildSystemError as refusal:
-        if mine == own:
-            raise
-        # Each submits itself, so that those fail that are refused.
-        log.warning("%s components of %s were refused as a whole: %s", len(mine), build, refusal)
-        components.submit(build, slots.lease(own))
-    finally:
-        # They wait for a slot under keys of their own, and have to wait for their builds from now on.
-        dispatch.wake(f"{slots.KEY}{each.pk}" for each in mine if each not in own)
-    return bool(own)
+        components.submit(build, slots.lease(build, [component]))
+    return _park_of(component, ())
 
 
 def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
     """All components of a batch have ended: go on, or fail with the names of those that failed."""
     build = _current(build_id, run, BuildState.BUILD, batch)
     # Where there was nothing to build (reuse) this may be faster than the end of start_batch.
-    building = (Phase.STARTING, Phase.BUILDING)
-    if build.phase not in building:
+    submitting = (Phase.STARTING, Phase.BUILDING)
+    if build.phase not in submitting:
         return _unless_past(build, Phase.TAGGING)
     unfinished = [c for c in _batch(build) if c.state != ComponentState.COMPLETE]
+    building = next((c for c in unfinished if c.state == ComponentState.BUILDING), None)
+    if building is not None:
+        return _park_of(building, ())
     if unfinished:
         unfinished.sort(key=lambda component: component.package)
         failed = [c for c in unfinished if c.state is not None] or unfinished
@@ -163,7 +195,7 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
             code="component_failed",
             hint="Look at the logs of these components, mend them, and resubmit.",
         )
-    _phase(build, building, Phase.TAGGING)
+    _phase(build, submitting, Phase.TAGGING)
     return None
 
 

@@ -56,7 +56,7 @@ def recover_lost(sent_at: float) -> dict[str, int]:
     lost = _lost().filter(progress_at__lt=before)
     woken_before = now - timedelta(seconds=settings.MBS.WAKE_AGAIN_AFTER) - queued
     return _each(lost.values_list("pk", flat=True), dispatch.advance, "advanced") | _each(
-        _stuck(woken_before), lambda wait: dispatch.wake_waits([wait]), "woken"
+        _stuck(woken_before), _wake, "woken"
     )
 
 
@@ -66,14 +66,17 @@ def _lost() -> QuerySet[ModuleBuild]:
     Such a one would keep others of its batch waiting: for its end, or for the place that it is to have.
     """
     under_way = Q(state__in=ACTIVE) | Q(state=BuildState.DONE, scratch=False)
+    # A row of an earlier run, stored behind its end, is no sign of life.
+    waits = Wait.objects.filter(run=OuterRef("run"))
+    parked = Wait.objects.filter(component_build=OuterRef("pk"), run=OuterRef("module_build__run"))
     forgotten = ComponentBuild.objects.filter(
         Q(state=None, blocked=False) | Q(state=ComponentState.BUILDING),
+        ~Exists(parked),
         module_build=OuterRef("pk"),
         batch=OuterRef("batch"),
-        waits=None,
     )
     return ModuleBuild.objects.filter(
-        under_way & ~Exists(Wait.objects.filter(module_build=OuterRef("pk")))
+        under_way & ~Exists(waits.filter(module_build=OuterRef("pk")))
         | Q(state=BuildState.BUILD, phase=Phase.BUILDING) & Exists(forgotten)
     )
 
@@ -94,9 +97,10 @@ def _stuck(woken_before: datetime) -> QuerySet[Wait]:
 
 def stuck_waits() -> dict[str, int]:
     """Forget waits of builds that moved on; give away free slots; stop what builds for ended builds."""
-    gone = Wait.objects.filter(~Q(module_build__state__in=ACTIVE) | ~Q(run=F("module_build__run")))
-    forgotten, _ = gone.delete()
-    slots.wake_next()
+    moved_on = ~Q(module_build__state__in=[*ACTIVE, BuildState.DONE]) | ~Q(run=F("module_build__run"))
+    gone = list(Wait.objects.filter(moved_on).values_list("pk", flat=True))
+    forgotten = dispatch.forget(Wait.objects.filter(pk__in=gone)) if gone else 0
+    slots.hand_out()
     stopping = ModuleBuild.objects.filter(
         ~Q(state__in=ACTIVE), component_builds__state=ComponentState.BUILDING
     ).distinct()
@@ -131,14 +135,15 @@ def open_repos() -> dict[str, int]:
 
     Repositories that are being regenerated are asked about together, and not each by who waits for it.
     """
-    waits = Wait.objects.select_related("module_build").defer("module_build__modulemd")
+    # What was woken looks again anyway, or is woken again by another sweep.
+    waits = Wait.objects.filter(woken_at=None).select_related("module_build").defer("module_build__modulemd")
     tags, repos = (list(waits.filter(key__startswith=f"{kind}:")) for kind in ("tag", "repo"))
     requests = {wait.module_build.new_repo_task_id for wait in repos} - {None}
     under_way = build_system().repos_under_way(sorted(requests)) if requests else set()
     if requests:
         outages.over()
     due = [wait for wait in repos if wait.module_build.new_repo_task_id not in under_way]
-    return _each(tags + due, lambda wait: dispatch.wake_waits([wait]), "woken")
+    return _each(tags + due, _wake, "woken")
 
 
 def publish_outbox() -> dict[str, int]:
@@ -220,6 +225,10 @@ def run(name: str) -> bool:
 
 def _stop_components(build_id: int) -> None:
     dispatch.send("workflow.stop_components", build_id)
+
+
+def _wake(wait: Wait) -> None:
+    dispatch.wake_waits([wait])
 
 
 def _each(items: Iterable[T], work: Callable[[T], object], done: str) -> dict[str, int]:

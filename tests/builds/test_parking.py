@@ -23,6 +23,7 @@ from mbs.states import BuildState
 from tests.factories import module_build
 
 pytestmark = pytest.mark.django_db(transaction=True)
+Option = Callable[..., None]
 PARK = Park("tag:x", "what was built is being tagged", "the build system's word")
 #: steps -> how many arguments they have beside build and run
 STEPS = dict.fromkeys(("initialize", "prepare", "renew_buildroot", "finalize"), 0) | dict.fromkeys(
@@ -135,27 +136,82 @@ def test_who_gives_up_waits_for_nothing_any_more(task: Task, goes_on: bool) -> N
     assert not Wait.objects.exists()
 
 
-def test_an_unexpected_error_is_told_with_its_kind(task: Task) -> None:
-    (error,) = run(task, failing(ZeroDivisionError("oh")), goes_on=True)
-    assert error.message == "The service failed in workflow.tag_batch: ZeroDivisionError: oh"
+def test_an_unexpected_error_is_tried_again_and_people_can_see_it(task: Task) -> None:
+    with pytest.raises(Retry):
+        run(task, failing(ZeroDivisionError("oh")))
+    wait = Wait.objects.get()
+    told = "an unexpected error of the service: ZeroDivisionError: oh (try 1 of 10 failed)"
+    assert (wait.key, wait.what, wait.wakes_on) == ("retry:one", told, "another try")
+    assert wait.woken_at > timezone.now()
+    task.request.update(retries=1, headers={PARKED: True})
+    assert run(task, lambda *_: None) == []
+    assert not Wait.objects.exists()
+    assert not TaskCrash.objects.exists()
 
 
-def test_a_step_that_hangs_is_tried_three_times(task: Task) -> None:
-    hanging = failing(SoftTimeLimitExceeded())
+def test_an_unexpected_error_that_stays_is_recorded_with_its_kind(task: Task, option: Option) -> None:
+    option(MAX_TASK_TRIES=3)
     for _ in range(2):
+        with pytest.raises(Retry):
+            run(task, failing(ZeroDivisionError("oh")))
+    (error,) = run(task, failing(ZeroDivisionError("oh")), goes_on=True)
+    assert error.message == "workflow.tag_batch failed (ZeroDivisionError: oh); it was tried 3 times."
+    assert error.code == "internal_error"
+    assert not Wait.objects.exists()
+    assert not TaskCrash.objects.exists()
+
+
+def test_a_fault_of_the_input_is_recorded_at_once(task: Task) -> None:
+    (error,) = run(task, failing(MBSError("It broke.", code="broken")), goes_on=True)
+    assert error.code == "broken"
+
+
+def test_a_step_that_hangs_is_tried_again_a_bounded_number_of_times(task: Task, option: Option) -> None:
+    option(MAX_TASK_TRIES=4)
+    hanging = failing(SoftTimeLimitExceeded())
+    for _ in range(3):
         with pytest.raises(Retry):
             run(task, hanging)
     (error,) = run(task, hanging, goes_on=True)
-    assert error.code == "worker_lost"
     assert "workflow.tag_batch hung" in error.message
 
 
-def test_a_step_that_kills_its_worker_is_tried_three_times(task: Task) -> None:
+def redelivered(task: Task, step: Callable[..., object]) -> list[MBSError]:
+    """Perform a step whose message a dead worker has given back; when it is put off, when it comes again."""
     task.request.delivery_info = {"redelivered": True}
-    for _ in range(2):
+    try:
+        return run(task, step, goes_on=True)
+    except Retry:
+        # As the message has it that is sent then.
+        task.request.update(delivery_info={}, retries=task.request.retries + 1, headers={PARKED: True})
+        return run(task, step, goes_on=True)
+
+
+def test_deaths_of_a_worker_for_the_reasons_of_others_fail_nothing(task: Task) -> None:
+    """Deployments, or a neighbour that takes all memory: the task ran each time, and in the end it does."""
+    for _ in range(4):
         with pytest.raises(SystemExit):
-            run(task, failing(SystemExit()))
-    (error,) = run(task, lambda *_: None, goes_on=True)
+            redelivered(task, failing(SystemExit()))
+    assert redelivered(task, lambda *_: None) == []
+    assert not TaskCrash.objects.exists()
+    assert not Wait.objects.exists()
+
+
+def test_after_a_second_death_a_step_waits_and_people_can_see_it(task: Task) -> None:
+    task.request.delivery_info = {"redelivered": True}
+    with pytest.raises(SystemExit):
+        run(task, failing(SystemExit()))
+    with pytest.raises(Retry):
+        run(task, lambda *_: None)
+    assert "the worker of workflow.tag_batch died 2 times in a row" in Wait.objects.get().what
+
+
+def test_a_step_that_always_kills_its_worker_is_given_up(task: Task, option: Option) -> None:
+    option(MAX_TASK_TRIES=4)
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            redelivered(task, failing(SystemExit()))
+    (error,) = redelivered(task, failing(SystemExit()))
     assert error.code == "worker_lost"
 
 

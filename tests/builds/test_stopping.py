@@ -97,8 +97,10 @@ def test_only_an_ended_build_is_abandoned(
 ) -> None:
     abandoned = []
     monkeypatch.setattr(system, "abandon", lambda module: abandoned.append(module.id))
-    build = module_build(state=state)
-    cancellation.abandon(build.pk)
+    build = module_build(state=state, run=3)
+    cancellation.abandon(build.pk, 2)
+    assert abandoned == []
+    cancellation.abandon(build.pk, 3)
     on_its_way = state in (BuildState.INIT, BuildState.WAIT, BuildState.BUILD)
     assert abandoned == ([] if on_its_way else [build.pk])
 
@@ -106,7 +108,7 @@ def test_only_an_ended_build_is_abandoned(
 def test_nobody_minds_a_build_that_is_no_more(system: BuildSystem) -> None:
     components.stop(77)
     components.fail(77, "because")
-    cancellation.abandon(77)
+    cancellation.abandon(77, 1)
 
 
 def test_while_something_is_being_stopped_nothing_is_resumed(system: BuildSystem) -> None:

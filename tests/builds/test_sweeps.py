@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from celery import current_app
 from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
@@ -40,7 +41,13 @@ def recover(queued: float = 0) -> dict[str, int]:
 
 
 def building(**fields) -> ModuleBuild:
-    values = {"state": BuildState.BUILD, "batch": 2, "phase": Phase.BUILDING, "progress_at": LONG_AGO}
+    values = {
+        "state": BuildState.BUILD,
+        "batch": 2,
+        "phase": Phase.BUILDING,
+        "progress_at": LONG_AGO,
+        "run": 1,
+    }
     return module_build(**{**values, **fields})
 
 
@@ -59,10 +66,18 @@ def test_a_scratch_build_ends_in_done(advanced: list[int]) -> None:
 
 
 def test_what_waits_or_has_just_moved_is_left_alone(advanced: list[int]) -> None:
-    wait(module_build(state=BuildState.BUILD, progress_at=LONG_AGO))
+    wait(module_build(state=BuildState.BUILD, progress_at=LONG_AGO, run=1))
     module_build(state=BuildState.BUILD, progress_at=timezone.now())
     recover()
     assert advanced == []
+
+
+def test_a_wait_of_an_earlier_run_is_no_sign_of_life(advanced: list[int]) -> None:
+    """It was stored by a step that was under way when the build was cancelled, and is resumed since."""
+    build = module_build(state=BuildState.WAIT, progress_at=LONG_AGO, run=3)
+    wait(build, run=1)
+    recover()
+    assert advanced == [build.pk]
 
 
 def test_behind_a_long_queue_nothing_is_taken_for_lost(
@@ -70,7 +85,7 @@ def test_behind_a_long_queue_nothing_is_taken_for_lost(
 ) -> None:
     option(LOST_AFTER=60, WAKE_AGAIN_AFTER=60)
     build = module_build(state=BuildState.BUILD, progress_at=timezone.now() - timedelta(seconds=200))
-    wait(module_build(state=BuildState.BUILD), woken_at=timezone.now() - timedelta(seconds=100))
+    wait(module_build(state=BuildState.BUILD, run=1), woken_at=timezone.now() - timedelta(seconds=100))
     recover(queued=50)
     assert (advanced, woken) == ([], [])
     recover()
@@ -231,6 +246,21 @@ def test_a_sweep_whose_time_is_over_ends(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(dispatch, "advance", slow)
     with pytest.raises(SoftTimeLimitExceeded):
         recover()
+
+
+def test_what_was_woken_and_has_not_looked_yet_is_not_woken_by_polling(woken: list[str]) -> None:
+    """On a long queue each round would add a message for each wait."""
+    wait(building(), key="repo:a", woken_at=timezone.now())
+    wait(building(), key="tag:b", woken_at=LONG_AGO)
+    sweeps.open_repos()
+    assert woken == []
+
+
+def test_the_search_for_lost_work_does_not_wait_in_the_queue_that_it_is_about() -> None:
+    """It expires, and expired there: then nothing measured how long that queue was."""
+    router = current_app.amqp.router
+    assert router.route({}, "sweep.lost_work")["queue"].name == "sweeps"
+    assert router.route({}, "workflow.recover_lost")["queue"].name == "workflow"
 
 
 def test_those_whose_repositories_are_under_way_are_left_alone(

@@ -87,7 +87,7 @@ def test_only_what_is_on_its_way_fails(state: BuildState, sent: list[tuple]) -> 
         assert (build.state, build.state_reason) == (BuildState.FAILED, "It broke.")
         assert (build.error_code, build.error_hint) == ("broken", "Mend it.")
         assert not Wait.objects.exists()
-        assert sent == [("workflow.abandon", build.pk)]
+        assert (build.run, sent) == (4, [("workflow.abandon", build.pk, 4)])
     else:
         assert (sent, build.state, OutboxMessage.objects.count()) == ([], state, 0)
 
@@ -96,4 +96,4 @@ def test_what_builds_for_a_failed_build_is_stopped(sent: list[tuple]) -> None:
     build = module_build(state=BuildState.BUILD)
     component_build(build, state=ComponentState.BUILDING)
     transitions.fail(build.pk, MBSError("It broke."))
-    assert sent == [("workflow.stop_components", build.pk), ("workflow.abandon", build.pk)]
+    assert sent == [("workflow.stop_components", build.pk), ("workflow.abandon", build.pk, 1)]
