@@ -1,0 +1,172 @@
+"""Processes of the service, run one at a time in this one, and stopped or overtaken between any two commits.
+
+Messages of Celery are kept in a list instead of a broker, and carried out by Celery's own code for workers;
+chords are counted by a real Redis.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import kombu
+import pytest
+from celery import current_app
+from celery.app.trace import trace_task_ret
+from celery.exceptions import Reject
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+from django.utils import timezone
+
+from builds.models import ComponentBuild, ModuleBuild, Sweep, Wait
+
+#: columns that say until when, or since when, something holds
+_TIMES = {
+    ModuleBuild: ("progress_at", "publishing_until"),
+    ComponentBuild: ("submitting_until",),
+    Wait: ("created_at", "woken_at"),
+    Sweep: ("leased_until",),
+}
+
+
+class Killed(BaseException):
+    """The process is killed."""
+
+
+@dataclass
+class Message:
+    """A task in the queue."""
+
+    headers: dict[str, Any]
+    body: str
+    redelivered: bool = False
+
+    @property
+    def name(self) -> str:
+        return str(self.headers["task"])
+
+
+@dataclass
+class Process:
+    """One that works now; at one of its places between two commits something happens.
+
+    :param at: number of the place, from 1; 0: nothing happens.
+    :param act: what happens; None: the process is killed.
+    """
+
+    at: int = 0
+    act: Callable[[], object] | None = None
+    passed: int = 0
+    dead: bool = False
+
+
+@dataclass
+class World:
+    """The queue and the clock."""
+
+    queue: list[Message] = field(default_factory=list)
+    skew: timedelta = timedelta(0)
+    processes: list[Process] = field(default_factory=list)
+
+    def publish(self, body: Any, headers: dict[str, Any]) -> None:
+        self.point()
+        self.queue.append(Message(dict(headers), json.dumps(body)))
+
+    def deliver(self, number: int = 0, at: int = 0, act: Callable[[], object] | None = None) -> None:
+        """Carry out a message in a process of its own, which gives it back when it is killed."""
+        message = self.queue.pop(number)
+
+        def work() -> None:
+            headers = {**message.headers, "headers": message.headers}
+            headers["delivery_info"] = {"redelivered": message.redelivered, "routing_key": "workflow"}
+            body, app = json.loads(message.body), current_app._get_current_object()
+            with suppress(Reject):
+                trace_task_ret(message.name, headers["id"], headers, body, None, None, app=app)
+
+        if not self.process(work, at, act):
+            self.queue.insert(0, replace(message, redelivered=True))
+
+    def process(
+        self, work: Callable[[], object], at: int = 0, act: Callable[[], object] | None = None
+    ) -> bool:
+        """Do something in a process of its own; answers whether that lived to its end."""
+        process = Process(at, act)
+        self.processes.append(process)
+        try:
+            work()
+            self.point()
+        except Killed:
+            connection.run_on_commit = []
+            connection.close()
+        finally:
+            self.processes.pop()
+        return not process.dead
+
+    def point(self) -> None:
+        """A place between two commits."""
+        if not self.processes:
+            return
+        process = self.processes[-1]
+        process.passed += 1
+        if process.passed == process.at:
+            if process.act is None:
+                process.dead = True
+            else:
+                self.processes.append(Process())
+                try:
+                    process.act()
+                finally:
+                    self.processes.pop()
+        # What is dead does nothing any more, although Python still runs its ``finally`` blocks.
+        if process.dead:
+            raise Killed
+
+    def pass_time(self, seconds: float) -> None:
+        """Let all that is noted with its time be older, whatever clock it was noted by."""
+        step = timedelta(seconds=seconds)
+        for model, names in _TIMES.items():
+            for row in model._default_manager.all():
+                times = {name: getattr(row, name) for name in names}
+                later = {name: value - step for name, value in times.items() if value is not None}
+                model._default_manager.filter(pk=row.pk).update(**later)
+
+    def empty_broker(self) -> None:
+        self.queue.clear()
+        current_app.backend.client.flushall()
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """A world, in whose place the broker and the clock are put."""
+    made = World()
+    current_app.loader.import_default_modules()
+    with pytest.MonkeyPatch.context() as patch:
+        now = timezone.now
+
+        def skewed() -> datetime:
+            return now() + made.skew
+
+        patch.setattr(timezone, "now", skewed)
+        patch.setattr(kombu.Producer, "publish", _publish(made))
+        patch.setattr(CursorWrapper, "_execute", _executing(made, CursorWrapper._execute))
+        yield made
+
+
+def _publish(made: World) -> Callable[..., None]:
+    def publish(self: kombu.Producer, body: Any, *args: Any, **options: Any) -> None:
+        made.publish(body, options["headers"])
+
+    return publish
+
+
+def _executing(made: World, execute: Callable[..., Any]) -> Callable[..., Any]:
+    def executing(self: CursorWrapper, sql: Any, params: Any, *rest: Any) -> Any:
+        if made.processes and not connection.in_atomic_block:
+            made.point()
+        return execute(self, sql, params, *rest)
+
+    return executing
