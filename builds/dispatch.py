@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from celery import Signature, current_app
 from celery.app.task import Context
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -21,7 +21,8 @@ from redis.exceptions import RedisError
 from builds.models import Wait
 from builds.models.locking import locked
 from builds.observing.celery import WOKEN
-from builds.selectors.prepared import Instances
+from builds.selectors.prepared import ByValues, Instances
+from builds.selectors.statements import Given
 from mbs.states import SETTLED
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 BROKER_AWAY = (OperationalError, RedisError)
 
 _waits = Instances(Wait, "key")
+_COLUMNS = [field.attname for field in Wait._meta.concrete_fields]
+_of_ended = ByValues(
+    Wait.objects.filter(key__among=Given(), component_build__state__in=SETTLED).values_list(*_COLUMNS)
+)
 
 
 def send(task: str, *args: int | float | str, countdown: float = 0) -> None:
@@ -111,7 +116,7 @@ def _wake(keys: list[str]) -> None:
 
 def _complete(keys: list[str]) -> None:
     # In one statement: a component that was begun anew meanwhile has another wait, and has not ended.
-    waits = list(Wait.objects.filter(key__in=keys, component_build__state__in=SETTLED))
+    waits = [Wait.from_db(connection.alias, _COLUMNS, row) for row in _of_ended(keys)]
     done = [wait for wait in waits if wait.signature["options"].get("chord") and _count_done(wait)]
     if done:
         forget(Wait.objects.filter(pk__in=[wait.pk for wait in done]))
@@ -138,6 +143,7 @@ def _count_done(wait: Wait) -> bool:
 def forget(waits: QuerySet[Wait]) -> int:
     """Delete waits, but for those that another transaction is changing; return how many."""
     with transaction.atomic():
+        # What is locked is about to be deleted as well, or belongs to a task that looks again.
         numbers = list(waits.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))
         return Wait.objects.filter(pk__in=numbers).delete()[0]
 
