@@ -53,17 +53,31 @@ class Published(admin.SimpleListFilter):
     title = parameter_name = "published"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("no", "not yet"), ("yes", "confirmed")]
+        return [("no", "not yet"), ("yes", "confirmed"), ("never", "set aside: cannot be published")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return (
-            queryset if self.value() is None else queryset.filter(published_at__isnull=self.value() == "no")
-        )
+        match self.value():
+            case "yes":
+                return queryset.exclude(published_at=None)
+            case "no":
+                return queryset.filter(published_at=None, set_aside_at=None)
+            case "never":
+                return queryset.filter(published_at=None).exclude(set_aside_at=None)
+        return queryset
 
 
 @admin.register(OutboxMessage)
 class OutboxDesk(Desk):
-    list_display = ("id", "topic", "module", "created_at", "published_at", "message_id")
+    list_display = (
+        "id",
+        "topic",
+        "module",
+        "created_at",
+        "published_at",
+        "set_aside_at",
+        "error",
+        "message_id",
+    )
     list_filter = (Published, "topic")
     list_select_related = ("module_build",)
     ordering = ("-id",)

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from builds.messaging.publishers import BusUnavailable, publisher
+from builds.messaging.publishers import BusUnavailable, Unpublishable, publisher
 from builds.models import ModuleBuild, OutboxMessage
 from builds.observing import context
 from builds.observing.metrics import shared
@@ -24,8 +24,15 @@ log = logging.getLogger(__name__)
 CHUNK = 100
 
 
-def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
-    """Record messages ``(topic, body)`` of a build in the present transaction; they go out after commit."""
+def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]], *, locked: bool = False) -> None:
+    """Record messages ``(topic, body)`` of a build in the present transaction; they go out after commit.
+
+    The row of the build is locked until then, so that the order of the rows is the order of the commits.
+
+    :param locked: the transaction has that lock already, by an update of the row for instance.
+    """
+    if not locked:
+        list(ModuleBuild.objects.select_for_update(no_key=True).filter(pk=build_id).values_list("pk"))
     rows = OutboxMessage.objects.bulk_create(
         [OutboxMessage(module_build_id=build_id, topic=topic, body=body) for topic, body in messages]
     )
@@ -38,8 +45,10 @@ def flush(build_id: int) -> int:
     """Publish what is in a build's outbox; answers how many messages went out.
 
     One publisher per build at a time, so that the order on the bus is the order of the rows. An outage
-    is logged and left to the sweep.
+    is logged and left to the sweep. A message that cannot be published at all is set aside.
     """
+    if not publisher().ready():
+        return 0
     until = _lease(build_id)
     published = 0
     try:
@@ -52,17 +61,31 @@ def flush(build_id: int) -> int:
         shared().unsent.inc()
         with context.about(**context.of_number(build_id)):
             log.warning("Messages of module build %s wait for the bus: %s", build_id, error)
-        ModuleBuild.objects.filter(pk=build_id, publishing_until=until).update(publishing_until=None)
+        _release(build_id, until)
+    except Exception:
+        _release(build_id, until)
+        raise
     return published
 
 
 def pending_builds() -> list[int]:
     """Builds whose outbox holds something that was not confirmed, and that nobody publishes now."""
     free = Q(publishing_until=None) | Q(publishing_until__lt=timezone.now())
-    rows = OutboxMessage.objects.filter(published_at=None)
     return list(
-        ModuleBuild.objects.filter(free, pk__in=rows.values("module_build_id")).values_list("pk", flat=True)
+        ModuleBuild.objects.filter(free, pk__in=unconfirmed().values("module_build_id")).values_list(
+            "pk", flat=True
+        )
     )
+
+
+def unconfirmed() -> QuerySet[OutboxMessage]:
+    """Messages that are still to be published."""
+    return OutboxMessage.objects.filter(published_at=None, set_aside_at=None)
+
+
+def set_aside() -> QuerySet[OutboxMessage]:
+    """Messages that cannot be published; an operator may send them again."""
+    return OutboxMessage.objects.filter(published_at=None).exclude(set_aside_at=None)
 
 
 def _lease(build_id: int) -> datetime | None:
@@ -81,23 +104,30 @@ def _take(build_id: int, condition: Q) -> datetime | None:
     return until if taken else None
 
 
+def _release(build_id: int, until: datetime | None) -> None:
+    ModuleBuild.objects.filter(pk=build_id, publishing_until=until).update(publishing_until=None)
+
+
 def _release_when_empty(build_id: int) -> bool:
     """Give the lease back unless there is more to publish.
 
     One statement: whoever commits a message after this looked is blocked by the row until the lease is
     free, and takes it then.
     """
-    more = OutboxMessage.objects.filter(module_build_id=OuterRef("pk"), published_at=None)
+    more = unconfirmed().filter(module_build_id=OuterRef("pk"))
     return bool(ModuleBuild.objects.filter(~Exists(more), pk=build_id).update(publishing_until=None))
 
 
 def _publish(build_id: int) -> int:
-    pending = OutboxMessage.objects.filter(module_build_id=build_id, published_at=None)
-    messages = list(pending.order_by("id")[:CHUNK])
+    messages = list(unconfirmed().filter(module_build_id=build_id).order_by("id")[:CHUNK])
     if not messages:
         return 0
     with context.about(**context.of_number(build_id)):
-        confirmed = publisher().publish(messages)
+        try:
+            confirmed = publisher().publish(messages)
+        except Unpublishable as error:
+            _set_aside(messages[0], error)
+            return 0
     shared().sent.inc(confirmed)
     OutboxMessage.objects.filter(pk__in=[message.pk for message in messages[:confirmed]]).update(
         published_at=timezone.now()
@@ -105,13 +135,23 @@ def _publish(build_id: int) -> int:
     return confirmed
 
 
+def _set_aside(message: OutboxMessage, error: Unpublishable) -> None:
+    """Pass over a message, so that those behind it go out."""
+    log.error("Message %s cannot be published and is set aside: %s", message, error.message)
+    shared().unsent.inc()
+    OutboxMessage.objects.filter(pk=message.pk).update(
+        set_aside_at=timezone.now(), error=error.message[:1000]
+    )
+
+
 def resend(messages: QuerySet[OutboxMessage]) -> int:
     """Publish messages once more, with the ids they had; answers how many.
 
-    Those that are kept after they were published (``builds.workflow.sweeps``) can be sent again.
+    Those that are kept after they were published (``builds.workflow.sweeps``), and those that were set
+    aside, can be sent again.
     """
     builds = set(messages.values_list("module_build_id", flat=True))
-    count = messages.update(published_at=None)
+    count = messages.update(published_at=None, set_aside_at=None, error="")
     for build_id in builds:
         transaction.on_commit(partial(flush, build_id))
     return count

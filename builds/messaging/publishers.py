@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from builds.models import OutboxMessage
-from mbs.errors import ConfigurationError, Problem, Unavailable
+from mbs.errors import ConfigurationError, MBSError, Problem, Unavailable
 
 
 class BusUnavailable(Unavailable):
@@ -21,11 +21,22 @@ class BusUnavailable(Unavailable):
     code = "bus_unavailable"
 
 
+class Unpublishable(MBSError):
+    """No bus can carry this message: it is set aside, and those behind it go on."""
+
+    code = "unpublishable"
+
+
 class Publisher(Protocol):
+    def ready(self) -> bool:
+        """Return whether it is worth trying to publish now; False right after an outage was noticed."""
+        return True
+
     def publish(self, messages: Sequence[OutboxMessage]) -> int:
         """Hand over messages in order; answers how many the bus confirmed, counted from the first.
 
         :raises BusUnavailable: when it confirmed none.
+        :raises Unpublishable: the first of them can never be published; none was.
         """
 
     def examine(self) -> list[Problem]:

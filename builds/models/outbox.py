@@ -12,7 +12,8 @@ class OutboxMessage(models.Model):
     """A bus message, written in the transaction of the fact it tells.
 
     ``message_id`` is fixed here, so that a doubled delivery can be told. Published rows are kept for a
-    while for the operators' desk.
+    while for the operators' desk. A row that no bus can carry is set aside with the reason, and kept until
+    an operator sends it again.
     """
 
     module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="outbox")
@@ -21,6 +22,9 @@ class OutboxMessage(models.Model):
     body = models.JSONField()
     created_at = models.DateTimeField(default=timezone.now)
     published_at = models.DateTimeField(null=True, blank=True)
+    set_aside_at = models.DateTimeField(null=True, blank=True)
+    #: why it was set aside
+    error = models.TextField(blank=True)
 
     class Meta:
         ordering = ["id"]

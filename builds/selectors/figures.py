@@ -9,7 +9,7 @@ from datetime import datetime
 
 from celery import current_app
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Case, CharField, Count, Min, Value, When
+from django.db.models import Case, CharField, Count, Min, Q, Value, When
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 from prometheus_client.core import GaugeMetricFamily
@@ -60,11 +60,15 @@ def _of_database() -> Iterator[Family]:
         value=_age(progress, now),
     )
     yield _waits(now)
+    waiting = Q(set_aside_at=None)
     pending = OutboxMessage.objects.filter(published_at=None).aggregate(
-        depth=Count("pk"), oldest=Min("created_at")
+        depth=Count("pk", filter=waiting),
+        oldest=Min("created_at", filter=waiting),
+        aside=Count("set_aside_at"),
     )
     yield Family("mbs_outbox_depth", "Messages that the bus has not confirmed", value=pending["depth"])
     yield Family("mbs_outbox_age_seconds", "Age of the oldest of them", value=_age(pending["oldest"], now))
+    yield Family("mbs_outbox_set_aside", "Messages that cannot be published", value=pending["aside"])
     yield from _sweeps()
 
 

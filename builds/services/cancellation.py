@@ -10,10 +10,13 @@ from django.db.models import Q
 from django.utils import timezone
 
 from builds import dispatch
+from builds.messaging import outbox
 from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, Sweep
 from builds.models.locking import locked
 from builds.models.saving import save_all
+from builds.representations import component_message
 from builds.services import transitions
+from builds.services.components import TOPIC
 from builds.services.systems import as_module, build_system
 from mbs.errors import Conflict, InvalidInput, MBSError, Unavailable
 from mbs.states import ACTIVE, BuildState, ComponentState
@@ -32,6 +35,8 @@ _FORGOTTEN = [
     "losses",
     "blocked",
 ]
+
+_AGAIN = "To be built again."
 
 
 def cancel(build: ModuleBuild, who: str) -> bool:
@@ -91,7 +96,7 @@ def resume(build: ModuleBuild, who: str) -> None:
                 code="still_stopping",
                 hint="Try again in a minute.",
             )
-        _start_over(components)
+        _start_over(failed, components)
         # It goes on where it stopped: behind the first step unless that one was never done.
         began = BuildState.WAIT if failed.arch_names else BuildState.INIT
         reason, new_run = f"Resumed by {who}.", failed.run + 1
@@ -139,7 +144,7 @@ def _lease_name(build_id: int) -> str:
     return f"abandon {build_id}"
 
 
-def _start_over(components: Sequence[ComponentBuild]) -> None:
+def _start_over(build: ModuleBuild, components: Sequence[ComponentBuild]) -> None:
     """Forget failures, and what is in tags and buildroot: those may have been removed since."""
     in_tags = {"tagged": False, "tagged_in_final": False, "in_buildroot": False}
     ComponentBuild.objects.filter(pk__in=[component.pk for component in components]).update(**in_tags)
@@ -156,8 +161,7 @@ def _start_over(components: Sequence[ComponentBuild]) -> None:
     save_all(unfinished, _FORGOTTEN)
     now = timezone.now()
     ComponentBuildTrace.objects.bulk_create(
-        [
-            ComponentBuildTrace(component_build=c, state=None, state_reason="To be built again.", time=now)
-            for c in failed
-        ]
+        [ComponentBuildTrace(component_build=c, state=None, state_reason=_AGAIN, time=now) for c in failed]
     )
+    told = [(TOPIC, {**component_message(component, build), "state_reason": _AGAIN}) for component in failed]
+    outbox.add(build.pk, told, locked=True)

@@ -62,7 +62,7 @@ def announce(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) ->
     for build.state, build.state_reason in states:
         messages.append((TOPIC, module_message(build, component_ids=component_ids, siblings=siblings)))
     build.state, build.state_reason = last
-    outbox.add(build.pk, messages)
+    outbox.add(build.pk, messages, locked=True)  # by the update or insert of its row
     # Not a partial, which has no name that Django could tell if it failed.
     transaction.on_commit(lambda: _report(build, states), robust=True)
 

@@ -148,7 +148,11 @@ def open_repos() -> dict[str, int]:
 
 def publish_outbox() -> dict[str, int]:
     """Publish what the bus has not confirmed."""
-    return _each(outbox.pending_builds(), outbox.flush, "builds")
+    result = _each(outbox.pending_builds(), outbox.flush, "builds")
+    result["waiting"] = outbox.unconfirmed().count()
+    if aside := outbox.set_aside().count():
+        result["set_aside"] = aside
+    return result
 
 
 def lost_tags() -> dict[str, int]:

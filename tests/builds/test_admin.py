@@ -150,6 +150,9 @@ def test_messages_are_sent_once_more_with_the_ids_they_had(
     published: list[OutboxMessage] = []
 
     class Bus:
+        def ready(self) -> bool:
+            return True
+
         def publish(self, messages: list[OutboxMessage]) -> int:
             published.extend(messages)
             return len(messages)

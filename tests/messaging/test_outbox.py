@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from builds.messaging import outbox
-from builds.messaging.publishers import BusUnavailable
-from builds.models import OutboxMessage
+from builds.messaging.publishers import BusUnavailable, Unpublishable
+from builds.models import ComponentBuild, OutboxMessage
+from builds.selectors.figures import Figures
+from builds.services import cancellation
+from builds.workflow import sweeps
+from mbs.states import BuildState, ComponentState
 from tests import factories
+from tests.processes import wait_for
 
 
 class Bus:
-    """A bus that takes a number of messages and then none."""
+    """A bus that takes a number of messages and then none, and never one of the topic ``poison``."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
         self.room = 10**9
+        self.is_ready = True
+
+    def ready(self) -> bool:
+        return self.is_ready
 
     def publish(self, messages) -> int:
+        if messages[0].topic == "poison":
+            raise Unpublishable("A header is too long.")
+        topics = [message.topic for message in messages]
+        messages = messages[: topics.index("poison") if "poison" in topics else None]
         part = messages[: self.room]
         if not part:
             raise BusUnavailable("away")
@@ -131,3 +145,82 @@ def test_a_long_outbox_is_published_under_one_lease(build, bus, monkeypatch, set
     assert bus.taken == list("abcde")
     assert len(ends) == 3
     assert ends == sorted(set(ends))
+
+
+def test_a_message_that_cannot_be_published_is_set_aside_and_the_others_go_out(build, bus, caplog):
+    add(build, "a", "poison", "b", "poison")
+    assert bus.taken == ["a", "b"]
+    assert outbox.pending_builds() == []
+    aside = list(outbox.set_aside())
+    assert [message.topic for message in aside] == ["poison", "poison"]
+    assert {message.error for message in aside} == {"A header is too long."}
+    assert "cannot be published and is set aside" in caplog.text
+    build.refresh_from_db()
+    assert build.publishing_until is None
+
+
+def test_what_is_set_aside_is_reported_and_can_be_sent_again(build, bus, monkeypatch):
+    add(build, "poison", "a")
+    assert sweeps.publish_outbox() == {"builds": 0, "waiting": 0, "set_aside": 1}
+    values = {family.name: family.samples[0].value for family in Figures().collect() if family.samples}
+    assert values["mbs_outbox_set_aside"] == 1
+    assert values["mbs_outbox_depth"] == values["mbs_outbox_age_seconds"] == 0
+    OutboxMessage.objects.filter(topic="poison").update(topic="b")
+    assert outbox.resend(outbox.set_aside()) == 1
+    assert bus.taken == ["a", "b"]
+    assert not outbox.set_aside().exists()
+
+
+def test_while_the_bus_is_away_nothing_is_tried(build, bus, django_assert_num_queries):
+    bus.is_ready = False
+    with django_assert_num_queries(0):
+        assert outbox.flush(build.pk) == 0
+    add(build, "a")
+    assert bus.taken == []
+    assert sweeps.publish_outbox()["waiting"] == 1
+    bus.is_ready = True
+    assert sweeps.publish_outbox()["waiting"] == 0
+    assert bus.taken == ["a"]
+
+
+def test_the_order_of_the_rows_is_the_order_of_the_commits(build, bus):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one transaction at a time.")
+    added = threading.Event()
+
+    def second() -> None:
+        try:
+            with transaction.atomic():
+                added.set()
+                outbox.add(build.pk, [("second", {})])
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=second)
+    with transaction.atomic():
+        outbox.add(build.pk, [("first", {})])
+        other.start()
+        added.wait(10)
+
+        def blocked() -> bool:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+                return cursor.fetchone()[0] > 0
+
+        wait_for(blocked, what="the second transaction to wait for the first")
+        assert bus.taken == []
+    other.join()
+    assert bus.taken == ["first", "second"]
+    assert list(OutboxMessage.objects.order_by("id").values_list("topic", flat=True)) == ["first", "second"]
+
+
+def test_a_resumption_tells_which_components_are_built_again(build, bus):
+    type(build).objects.filter(pk=build.pk).update(state=BuildState.FAILED)
+    done = factories.component_build(build, state=ComponentState.COMPLETE)
+    failed = factories.component_build(build, state=ComponentState.FAILED, state_reason="no space left")
+    cancellation.resume(build, "ann")
+    told = OutboxMessage.objects.filter(topic="mbs.component.state.change").values_list("body", flat=True)
+    assert [(body["id"], body["state"], body["state_reason"]) for body in told] == [
+        (failed.pk, None, "To be built again.")
+    ]
+    assert ComponentBuild.objects.get(pk=done.pk).state == ComponentState.COMPLETE

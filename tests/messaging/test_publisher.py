@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from builds.messaging.publishers import BusUnavailable, publisher
+from builds.messaging.publishers import BusUnavailable, Unpublishable, publisher
 from builds.models import OutboxMessage
 from builds.representations import component_message, module_message
 from mbs.states import BuildState
@@ -134,6 +134,29 @@ def test_a_fact_is_told_even_when_its_schema_is_wrong_about_it(bus, broker, queu
     assert "does not match its schema" in caplog.text
 
 
+def test_a_name_that_is_too_long_for_a_header_is_told_without_headers_made_of_it(bus, broker, queue):
+    rows = changes(3)
+    rows[1].body["package"] = "p" * 300
+    assert bus.publish(rows) == 3
+    there = broker.drain(queue)
+    assert [properties.message_id for _, properties, _ in there] == ids(rows)
+    assert [body for _, _, body in there] == [row.body for row in rows]
+    assert there[1][1].headers["fedora_messaging_schema"] == "base.message"
+
+
+@pytest.mark.parametrize("fault", [{"topic": "unknown"}, {"body": {}}, {"body": []}])
+def test_a_message_that_no_bus_can_carry_is_told_from_an_outage(bus, broker, queue, fault):
+    rows = changes(3)
+    for name, value in fault.items():
+        setattr(rows[1], name, value)
+    assert bus.publish(rows) == 1
+    with pytest.raises(Unpublishable):
+        bus.publish(rows[1:])
+    assert bus.ready()
+    assert bus.publish(rows[2:]) == 1
+    assert [properties.message_id for _, properties, _ in broker.drain(queue)] == ids([rows[0], rows[2]])
+
+
 def test_messages_that_nobody_wants_are_confirmed(bus):
     assert bus.publish(changes(2)) == 2
 
@@ -166,6 +189,11 @@ def test_a_broker_that_is_killed_costs_one_timeout_and_loses_no_message(bus, bro
         with pytest.raises(BusUnavailable, match="a moment ago"):
             bus.publish(rows)
         assert time.monotonic() - start < 0.9  # not a second time
+        assert not bus.ready()
+        wait_for(lambda: bus._away_until < time.monotonic(), what="the pause to be over")
+        with pytest.raises(BusUnavailable, match="no connection"):
+            bus.publish(rows)
+        assert not bus.ready()
     finally:
         broker.start()
     send(bus, rows)
