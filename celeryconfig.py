@@ -59,8 +59,16 @@ timezone = "UTC"
 
 
 def _every(name: str, seconds: float) -> dict[str, object]:
-    """A sweep; one that could not run within its interval is dropped, the next is due anyway."""
-    return {"task": f"sweep.{name}", "schedule": seconds, "options": {"expires": max(seconds, 1)}}
+    """A sweep. What waits for workers longer than a day is dropped.
+
+    A shorter time would compare the clocks of two machines: see ``builds.workflow.sweeps.run``.
+    """
+    return {
+        "task": f"sweep.{name}",
+        "args": (seconds,),
+        "schedule": seconds,
+        "options": {"expires": 24 * 3600},
+    }
 
 
 beat_schedule = {

@@ -14,11 +14,10 @@ from celery import Signature, current_app
 from celery.app.task import Context
 from django.db import connection, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from builds.models import Wait
+from builds.models import Wait, clock
 from builds.models.locking import locked
 from builds.observing.celery import WOKEN
 from builds.selectors.prepared import ByValues, Instances
@@ -94,7 +93,7 @@ def wake_waits(waits: Iterable[Wait]) -> int:
 
 
 def _send_again(wait: Wait) -> bool:
-    now = timezone.now()
+    now = clock.now()
     rows = Wait.objects.filter(pk=wait.pk)
     if not rows.filter(woken_at=wait.woken_at).update(woken_at=now):
         return False

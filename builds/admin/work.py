@@ -8,13 +8,12 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.timesince import timesince
 
 from builds import dispatch
 from builds.admin.desk import Desk, InFlower, link
 from builds.messaging import outbox
-from builds.models import OutboxMessage, Sweep, Wait
+from builds.models import OutboxMessage, Sweep, Wait, clock
 
 
 @admin.register(Wait)
@@ -108,7 +107,7 @@ class SweepDesk(Desk):
 
     @admin.display(boolean=True)
     def running(self, sweep: Sweep) -> bool:
-        return sweep.leased_until is not None and sweep.leased_until > timezone.now()
+        return sweep.leased_until is not None and sweep.leased_until > clock.now()
 
     @admin.action(description="Run now", permissions=["operate"])
     def run_now(self, request: HttpRequest, rows: QuerySet[Sweep]) -> None:

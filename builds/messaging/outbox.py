@@ -11,10 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from builds.messaging.publishers import BusUnavailable, Unpublishable, publisher
-from builds.models import ModuleBuild, OutboxMessage
+from builds.models import ModuleBuild, OutboxMessage, clock
 from builds.observing import context
 from builds.observing.metrics import shared
 
@@ -70,7 +69,7 @@ def flush(build_id: int) -> int:
 
 def pending_builds() -> list[int]:
     """Builds whose outbox holds something that was not confirmed, and that nobody publishes now."""
-    free = Q(publishing_until=None) | Q(publishing_until__lt=timezone.now())
+    free = Q(publishing_until=None) | Q(publishing_until__lt=clock.now())
     return list(
         ModuleBuild.objects.filter(free, pk__in=unconfirmed().values("module_build_id")).values_list(
             "pk", flat=True
@@ -90,7 +89,7 @@ def set_aside() -> QuerySet[OutboxMessage]:
 
 def _lease(build_id: int) -> datetime | None:
     """Take the lease of a build when it is free; answers its end."""
-    return _take(build_id, Q(publishing_until=None) | Q(publishing_until__lt=timezone.now()))
+    return _take(build_id, Q(publishing_until=None) | Q(publishing_until__lt=clock.now()))
 
 
 def _extend(build_id: int, until: datetime) -> datetime | None:
@@ -99,7 +98,7 @@ def _extend(build_id: int, until: datetime) -> datetime | None:
 
 
 def _take(build_id: int, condition: Q) -> datetime | None:
-    until = timezone.now() + timedelta(seconds=settings.MBS.OUTBOX_LEASE)
+    until = clock.now() + timedelta(seconds=settings.MBS.OUTBOX_LEASE)
     taken = ModuleBuild.objects.filter(condition, pk=build_id).update(publishing_until=until)
     return until if taken else None
 
@@ -130,7 +129,7 @@ def _publish(build_id: int) -> int:
             return 0
     shared().sent.inc(confirmed)
     OutboxMessage.objects.filter(pk__in=[message.pk for message in messages[:confirmed]]).update(
-        published_at=timezone.now()
+        published_at=clock.now()
     )
     return confirmed
 
@@ -139,9 +138,7 @@ def _set_aside(message: OutboxMessage, error: Unpublishable) -> None:
     """Pass over a message, so that those behind it go out."""
     log.error("Message %s cannot be published and is set aside: %s", message, error.message)
     shared().unsent.inc()
-    OutboxMessage.objects.filter(pk=message.pk).update(
-        set_aside_at=timezone.now(), error=error.message[:1000]
-    )
+    OutboxMessage.objects.filter(pk=message.pk).update(set_aside_at=clock.now(), error=error.message[:1000])
 
 
 def resend(messages: QuerySet[OutboxMessage]) -> int:

@@ -19,6 +19,8 @@ class ComponentBuild(models.Model):
     format = models.CharField(max_length=16, default="rpms")
     scmurl = models.TextField(blank=True, null=True)
     ref = models.CharField(max_length=255, blank=True, null=True)
+    #: of a submission that git did not answer in time: what is to be resolved to the commit ``ref`` in init
+    unresolved_ref = models.CharField(max_length=255, blank=True)
     batch = models.PositiveIntegerField()
     #: the packages that must be in the buildroot before this one starts, where the module says so
     build_after = models.JSONField(default=list)

@@ -10,12 +10,11 @@ from datetime import datetime
 from celery import current_app
 from django.db import DatabaseError, InterfaceError
 from django.db.models import Case, CharField, Count, Min, Q, Value, When
-from django.utils import timezone
 from kombu.exceptions import OperationalError
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, Wait
+from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, Wait, clock
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ def _tried(
 
 
 def _of_database() -> Iterator[Family]:
-    now = timezone.now()
+    now = clock.now()
     yield _by_state("mbs_builds", "Module builds", ModuleBuild, {s.word: int(s) for s in BuildState})
     states: dict[str, int | None] = {"none": None, **{s.name.lower(): int(s) for s in ComponentState}}
     yield _by_state("mbs_components", "Component builds", ComponentBuild, states)

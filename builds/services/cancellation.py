@@ -7,11 +7,10 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, Sweep
+from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, Sweep, clock
 from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
@@ -108,7 +107,7 @@ def resume(build: ModuleBuild, who: str) -> None:
 
 def abandoning(build_id: int) -> bool:
     """Say whether the build system is letting go of a build at this moment."""
-    return Sweep.objects.filter(name=_lease_name(build_id), leased_until__gt=timezone.now()).exists()
+    return Sweep.objects.filter(name=_lease_name(build_id), leased_until__gt=clock.now()).exists()
 
 
 def abandon(build_id: int, run: int) -> None:
@@ -125,7 +124,7 @@ def abandon(build_id: int, run: int) -> None:
         Unavailable: another process is about it, or died of it.
     """
     lease, _ = Sweep.objects.get_or_create(name=_lease_name(build_id))
-    now = timezone.now()
+    now = clock.now()
     free = Sweep.objects.filter(Q(leased_until=None) | Q(leased_until__lt=now), pk=lease.pk)
     if not free.update(leased_until=now + _ABANDONING):
         raise Unavailable(f"Another process has the build system let go of module build {build_id}.")
@@ -159,7 +158,7 @@ def _start_over(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Non
         component.state_reason = component.nvr = component.time_completed = None
         component.attempt += 1
     save_all(unfinished, _FORGOTTEN)
-    now = timezone.now()
+    now = clock.now()
     ComponentBuildTrace.objects.bulk_create(
         [ComponentBuildTrace(component_build=c, state=None, state_reason=_AGAIN, time=now) for c in failed]
     )

@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ComponentBuildTrace, LogMessage, ModuleBuild
+from builds.models import ComponentBuild, ComponentBuildTrace, LogMessage, ModuleBuild, clock
 from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
@@ -189,7 +188,7 @@ def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
         return True
     component.state = _STATES.get(status.state, ComponentState.FAILED)
     component.state_reason = status.reason or None
-    component.time_completed = datetime.fromtimestamp(status.ended, UTC) if status.ended else timezone.now()
+    component.time_completed = datetime.fromtimestamp(status.ended, UTC) if status.ended else clock.now()
     return True
 
 
@@ -212,7 +211,7 @@ def _trace(component: ComponentBuild) -> ComponentBuildTrace:
         state=component.state,
         state_reason=component.state_reason,
         task_id=component.task_id,
-        time=timezone.now(),
+        time=clock.now(),
     )
 
 
@@ -240,7 +239,7 @@ def fail(component_id: int, reason: str, *, run: int | None = None) -> None:
             return
         component.module_build = build
         component.state, component.state_reason = ComponentState.FAILED, reason
-        component.time_completed, component.submitting_until = timezone.now(), None
+        component.time_completed, component.submitting_until = clock.now(), None
         if component.task_id:
             stale = [component.task_id]
             transaction.on_commit(lambda: build_system().cancel(stale), robust=True)

@@ -11,10 +11,9 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max
-from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from builds.models import Sweep
+from builds.models import Sweep, clock
 from mbs.errors import Unavailable
 
 #: seconds that everything has for saying that it is there
@@ -115,5 +114,5 @@ def _beat() -> str:
         return "cannot be asked"
     if latest is None:
         return "has never ticked"
-    age = timezone.now() - latest
+    age = clock.now() - latest
     return "ok" if age < timedelta(seconds=3 * longest) else f"last tick {int(age.total_seconds())} s ago"

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.utils import timezone
 
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
+from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, clock
 from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
@@ -108,7 +107,7 @@ def apply(build: ModuleBuild) -> None:
 
 
 def _record(components: Sequence[ComponentBuild], found: Reuse) -> None:
-    now = timezone.now()
+    now = clock.now()
     for component, decision in zip(components, found.decisions, strict=True):
         component.reuse_code, component.reuse_detail = decision.code, decision.detail
         source = found.taken.get(decision.package)

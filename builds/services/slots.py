@@ -16,10 +16,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet, Value, Window
 from django.db.models.functions import Replace, RowNumber
-from django.utils import timezone
 
 from builds import dispatch
-from builds.models import ComponentBuild, ModuleBuild, Phase, Wait
+from builds.models import ComponentBuild, ModuleBuild, Phase, Wait, clock
 from builds.models.locking import hold, locked
 from mbs.states import BuildState, ComponentState
 
@@ -74,7 +73,7 @@ def release(components: Sequence[ComponentBuild]) -> None:
 
 
 def _take(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
-    now = timezone.now()
+    now = clock.now()
     free = Q(submitting_until=None) | Q(submitting_until__lt=now)
     rows = ComponentBuild.objects.filter(free, state=ComponentState.BUILDING, task_id=None)
     chosen = locked(rows.filter(pk__in=[component.pk for component in components]))
@@ -83,7 +82,7 @@ def _take(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
 
 def _give(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[ComponentBuild]:
     """Give the free slots away; return those of ``asking``, components of ``build``, that got one."""
-    now, granted = timezone.now(), []
+    now, granted = clock.now(), []
     with transaction.atomic():
         turns = _turns(asking)
         runs = _runs(set(turns.values()), build)

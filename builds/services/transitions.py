@@ -6,11 +6,10 @@ import logging
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace
+from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace, clock
 from builds.models.locking import locked
 from builds.observing import context
 from builds.observing.metrics import shared
@@ -42,7 +41,7 @@ def announce(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) ->
 
     The build holds the last of them; the messages of the others tell the state they are about.
     """
-    now = timezone.now()
+    now = clock.now()
     ModuleBuildTrace.objects.bulk_create(
         [ModuleBuildTrace(module_build=build, state=s, state_reason=r, time=now) for s, r in states]
     )
@@ -112,7 +111,7 @@ def move(
         if check_transition(current, state):
             passed.append((state, reason if state == states[-1] else None))
             current = state
-    now = timezone.now()
+    now = clock.now()
     fields |= {"state": int(current), "state_reason": reason, "time_modified": now, "progress_at": now}
     if new_run is not None:
         fields["run"] = new_run

@@ -9,8 +9,8 @@ from builds.workflow import sweeps
 
 def _declare(name: str) -> None:
     @shared_task(name=f"sweep.{name}")
-    def sweep() -> None:
-        sweeps.run(name)
+    def sweep(every: float = 0) -> None:
+        sweeps.run(name, every)
 
 
 for _name in sweeps.SWEEPS:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils import timezone
 
 from builds import dispatch
-from builds.models import ModuleBuild, Phase
+from builds.models import ModuleBuild, Phase, clock
 from builds.models.locking import locked
 from builds.workflow import canvas
 from mbs.states import ACTIVE, BuildState
@@ -23,7 +22,7 @@ def advance(build_id: int) -> None:
         if build is None or build.state not in ACTIVE | {BuildState.DONE}:
             return
         build.run += 1
-        build.progress_at = timezone.now()
+        build.progress_at = clock.now()
         if build.phase == Phase.BUILDING:
             build.phase = Phase.STARTING
         build.save(update_fields=["run", "phase", "progress_at"])

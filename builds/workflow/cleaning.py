@@ -6,9 +6,8 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.utils import timezone
 
-from builds.models import ComponentBuild, ModuleBuild, Wait
+from builds.models import ComponentBuild, ModuleBuild, Wait, clock
 from builds.services import transitions
 from builds.services.systems import as_module, build_system
 from mbs.errors import MBSError
@@ -18,14 +17,14 @@ from mbs.states import ACTIVE, BuildState, parse_build_state
 def ended_long_ago() -> list[str]:
     """Tags of builds that ended, where the build system still keeps what only building needs."""
     kept = build_system().prepared()
-    before = timezone.now() - timedelta(seconds=settings.MBS.KOJI_TARGET_DELETE_TIME)
+    before = clock.now() - timedelta(seconds=settings.MBS.KOJI_TARGET_DELETE_TIME)
     ended = ModuleBuild.objects.exclude(state__in=ACTIVE).filter(time_completed__lt=before)
     return sorted(set(ended.filter(koji_tag__in=kept).values_list("koji_tag", flat=True)))
 
 
 def failed_long_ago() -> QuerySet[ModuleBuild]:
     """Builds that failed so long ago that nobody will resume them."""
-    before = timezone.now() - timedelta(days=settings.MBS.CLEANUP_FAILED_BUILDS_TIME)
+    before = clock.now() - timedelta(days=settings.MBS.CLEANUP_FAILED_BUILDS_TIME)
     return ModuleBuild.objects.filter(state=BuildState.FAILED, time_completed__lt=before)
 
 
@@ -37,7 +36,7 @@ def discard(build: ModuleBuild) -> None:
 
 def stuck() -> QuerySet[ModuleBuild]:
     """Builds in which nothing has happened for days."""
-    before = timezone.now() - timedelta(days=settings.MBS.CLEANUP_STUCK_BUILDS_TIME)
+    before = clock.now() - timedelta(days=settings.MBS.CLEANUP_STUCK_BUILDS_TIME)
     states = [parse_build_state(word) for word in settings.MBS.CLEANUP_STUCK_BUILDS_STATES]
     return ModuleBuild.objects.filter(state__in=states, progress_at__lt=before)
 

@@ -1,4 +1,4 @@
-"""The right to run a sweep: one process has it, for as long as it lives."""
+"""The right to do a work alone: one process has it, for as long as it lives."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from django.db import Error, connection
-from django.db.models import Q
-from django.utils import timezone
+from django.db.models import Q, QuerySet
 
-from builds.models import Sweep
+from builds.models import clock
 
 log = logging.getLogger(__name__)
 
@@ -23,22 +22,31 @@ SECONDS = 30
 class Lease:
     """Taken by ``take``; renewed by a thread within the ``with`` block; given back by ``end``.
 
-    Whoever holds it is told from others by the time until which it is theirs.
+    It ends at a moment of the database's time, and that moment tells its holder from others: one that was
+    overtaken can neither renew the lease nor give it back.
+
+    :param row: of the table that the lease is kept in.
+    :param field: the column with the end of the lease; empty where nobody holds it.
+    :param name: for the log.
     """
 
-    def __init__(self, name: str) -> None:
-        Sweep.objects.get_or_create(name=name)
-        self._row = Sweep.objects.filter(name=name)
+    def __init__(self, row: QuerySet[Any], field: str, name: str) -> None:
+        self._row = row
+        self._field = field
         self._until: datetime | None = None
         self._over = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name=f"lease of {name}", daemon=True)
 
-    def take(self) -> bool:
-        """Take it if it is free; whether that succeeded."""
-        now = timezone.now()
+    def take(self, condition: Q | None = None, **fields: Any) -> bool:
+        """Take it if it is free; return whether that succeeded.
+
+        :param condition: what else must hold of the row.
+        :param fields: further columns to set.
+        """
+        now = clock.now()
         until = now + timedelta(seconds=SECONDS)
-        free = Q(leased_until=None) | Q(leased_until__lt=now)
-        if not self._row.filter(free).update(leased_until=until, started_at=now):
+        free = Q(**{self._field: None}) | Q(**{f"{self._field}__lt": now})
+        if not self._row.filter(free, condition or Q()).update(**{self._field: until}, **fields):
             return False
         self._until = until
         return True
@@ -55,13 +63,16 @@ class Lease:
 
     def end(self, **report: Any) -> None:
         """Give it back, with what is to be recorded; one that was overtaken has nothing to say."""
-        self._row.filter(leased_until=self._until).update(leased_until=None, **report)
+        self._ours().update(**{self._field: None}, **report)
+
+    def _ours(self) -> QuerySet[Any]:
+        return self._row.filter(**{self._field: self._until})
 
     def _keep(self) -> None:
         while not self._over.wait(SECONDS / 3):
-            until = timezone.now() + timedelta(seconds=SECONDS)
             try:
-                if not self._row.filter(leased_until=self._until).update(leased_until=until):
+                until = clock.now() + timedelta(seconds=SECONDS)
+                if not self._ours().update(**{self._field: until}):
                     return
                 self._until = until
             except Error as error:

@@ -16,10 +16,9 @@ from celery import Task
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
-from django.utils import timezone
 
 from builds.dispatch import BROKER_AWAY
-from builds.models import TaskCrash, Wait
+from builds.models import TaskCrash, Wait, clock
 from builds.models.locking import locked
 from builds.workflow import waits
 from builds.workflow.canvas import PARKED
@@ -102,7 +101,7 @@ def _retry(task: Task, error: Exception, component_id: int | None, what: str = "
     retries = task.request.retries
     delay = min(2 ** min(retries, 10), settings.MBS.RETRY_BACKOFF_MAX)
     log.warning("%s%s tries again in %s s: %s", task.name, task.request.args, delay, error)
-    again = timezone.now() + timedelta(seconds=delay)
+    again = clock.now() + timedelta(seconds=delay)
     remedy = f" {error.hint}" if isinstance(error, MBSError) and error.hint else ""
     what = what or f"an outage: {error}{remedy}"
     park = Park(f"retry:{task.request.id}", what, "another try", component_id)
@@ -160,7 +159,7 @@ def _count_mishap(task: Task, what: str) -> int:
     with transaction.atomic():
         TaskCrash.objects.bulk_create([TaskCrash(celery_task_id=task.request.id)], ignore_conflicts=True)
         crash = locked(TaskCrash.objects.filter(pk=task.request.id)).get()
-        crash.count, crash.last_at = crash.count + 1, timezone.now()
+        crash.count, crash.last_at = crash.count + 1, clock.now()
         crash.save()
     if crash.count >= settings.MBS.MAX_TASK_TRIES:
         raise MBSError(

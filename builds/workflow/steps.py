@@ -12,10 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from builds import dispatch, selectors
-from builds.models import ComponentBuild, ModuleBuild, Phase
+from builds.models import ComponentBuild, ModuleBuild, Phase, clock
 from builds.models.locking import locked
 from builds.selectors.prepared import Instances
 from builds.services import arches, components, conflicts, documents, reuse, slots, tagging, transitions
@@ -54,7 +53,7 @@ def prepare(build_id: int, run: int) -> Outcome:
             build_system().prepare(as_module(build, groups=groups), selectors.packages(build))
         if not tagging.first_repo(build):
             if not ModuleBuild.objects.filter(pk=build.pk, run=run, state=build.state).update(
-                new_repo_task_id=build.new_repo_task_id, progress_at=timezone.now()
+                new_repo_task_id=build.new_repo_task_id, progress_at=clock.now()
             ):
                 raise Obsolete
             return _awaiting_repo(build)
@@ -243,7 +242,7 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
             return Park(f"tag:{build.koji_tag}", "new builds are being tagged", "the build system's word")
         there = tagging.in_repo(build, [str(component.nvr) for component in fresh])
         ModuleBuild.objects.filter(pk=build.pk, run=run).update(
-            new_repo_task_id=build.new_repo_task_id, progress_at=timezone.now()
+            new_repo_task_id=build.new_repo_task_id, progress_at=clock.now()
         )
         if not there:
             return _awaiting_repo(build)
@@ -335,7 +334,7 @@ def _move(build: ModuleBuild, state: BuildState, **fields: Any) -> None:
 def _phase(build: ModuleBuild, old: Phase | Sequence[Phase], new: Phase, **fields: Any) -> None:
     """Move the batch's phase on; whoever comes second with the same step is Obsolete."""
     expected = [old] if isinstance(old, Phase) else old
-    fields |= {"phase": new, "progress_at": timezone.now()}
+    fields |= {"phase": new, "progress_at": clock.now()}
     rows = ModuleBuild.objects.filter(
         pk=build.pk, run=build.run, state=BuildState.BUILD, batch=build.batch, phase__in=expected
     )

@@ -14,11 +14,10 @@ from typing import Any, TypeVar
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.utils import timezone
 
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, TaskCrash, Wait
+from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Sweep, TaskCrash, Wait, clock
 from builds.observing import context
 from builds.services import components, outages, slots
 from builds.services.systems import build_system
@@ -39,7 +38,7 @@ KEEP = timedelta(days=7)
 
 def lost_work() -> dict[str, int]:
     """Have the workflow queue look for lost builds: behind all the work that waits there now."""
-    dispatch.send_now("workflow.recover_lost", timezone.now().timestamp())
+    dispatch.send_now("workflow.recover_lost", clock.now().timestamp())
     return {}
 
 
@@ -50,7 +49,7 @@ def recover_lost(sent_at: float) -> dict[str, int]:
         waited there, each step of a build waits too, and a build takes up to three steps between two
         marks of progress: a long queue is no loss, and must not be made longer.
     """
-    now = timezone.now()
+    now = clock.now()
     queued = timedelta(seconds=max(0.0, now.timestamp() - sent_at))
     before = now - timedelta(seconds=settings.MBS.LOST_AFTER) - 3 * queued
     lost = _lost().filter(progress_at__lt=before)
@@ -84,7 +83,7 @@ def _lost() -> QuerySet[ModuleBuild]:
 def _stuck(woken_before: datetime) -> QuerySet[Wait]:
     """Waits that were woken and are still there, or that something should have woken."""
     not_lately = Q(woken_at=None) | Q(woken_at__lt=woken_before)
-    free = Q(component_build__submitting_until=None) | Q(component_build__submitting_until__lt=timezone.now())
+    free = Q(component_build__submitting_until=None) | Q(component_build__submitting_until__lt=clock.now())
     ended = Q(component_build__state__in=SETTLED)
     unsubmitted = free & Q(component_build__state=ComponentState.BUILDING, component_build__task_id=None)
     unheard = Q(key__startswith=graph.KEY)
@@ -180,7 +179,7 @@ def stuck_builds() -> dict[str, int]:
 
 def clean_up() -> dict[str, int]:
     """Forget messages that were published, and crashes, some time ago."""
-    before = timezone.now() - KEEP
+    before = clock.now() - KEEP
     messages, _ = OutboxMessage.objects.filter(published_at__lt=before).delete()
     crashes, _ = TaskCrash.objects.filter(last_at__lt=before).delete()
     return {"messages": messages, "crashes": crashes}
@@ -201,13 +200,20 @@ SWEEPS: dict[str, Callable[[], dict[str, int]]] = {
 }
 
 
-def run(name: str) -> bool:
+def run(name: str, every: float = 0) -> bool:
     """Run a sweep unless one of its kind runs already; its result is kept in its row.
 
+    :param every: seconds between two runs. One that began less than half of that ago is enough: what has
+        waited in a queue comes all at once. Messages that expire would do the same by the clocks of two
+        machines, and where these differ no sweep would run at all.
     :return: whether it ran.
     """
-    lease = Lease(name)
-    if not lease.take():
+    Sweep.objects.get_or_create(name=name)
+    lease, now = Lease(Sweep.objects.filter(name=name), "leased_until", name), clock.now()
+    due = Q(started_at=None) | Q(started_at__lt=now - timedelta(seconds=every / 2))
+    # A time that is yet to come was written by a clock that was wrong.
+    due |= Q(started_at__gt=now + timedelta(seconds=1))
+    if not lease.take(due if every else None, started_at=now):
         return False
     result, error = {}, ""
     try:
@@ -223,7 +229,7 @@ def run(name: str) -> bool:
         error = "".join(traceback.format_exception_only(failure)).strip()
         raise
     finally:
-        lease.end(finished_at=timezone.now(), result=result, error=error)
+        lease.end(finished_at=clock.now(), result=result, error=error)
     return True
 
 

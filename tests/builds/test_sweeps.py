@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
 import pytest
 from celery import current_app
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db import connection
 from django.utils import timezone
 
+import celeryconfig
 from builds import dispatch
-from builds.models import ModuleBuild, Phase, Sweep, Wait
-from builds.workflow import sweeps
+from builds.messaging import outbox
+from builds.models import ModuleBuild, Phase, Sweep, Wait, clock
+from builds.services import slots
+from builds.workflow import advance, sweeps
+from builds.workflow.lease import Lease
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
 
@@ -278,3 +283,84 @@ def test_those_whose_repositories_are_under_way_are_left_alone(
         wait(building(new_repo_task_id=number, phase=Phase.REGENERATING), key=key)
     sweeps.open_repos()
     assert (asked, sorted(woken)) == ([[7, 9]], ["repo:c", "repo:d", "tag:b"])
+
+
+def test_a_queue_of_sweeps_that_waited_is_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an outage of the workers; nothing is dropped by the clock of a machine."""
+    runs: list[int] = []
+    monkeypatch.setitem(sweeps.SWEEPS, "outbox", lambda: runs.append(1) or {})
+    assert [sweeps.run("outbox", 60) for _ in range(3)] == [True, False, False]
+    Sweep.objects.update(started_at=timezone.now() - timedelta(seconds=31))
+    assert sweeps.run("outbox", 60)
+    Sweep.objects.update(started_at=timezone.now() + timedelta(hours=1))
+    assert sweeps.run("outbox", 60)
+    assert sweeps.run("outbox")
+    assert len(runs) == 4
+
+
+def test_no_sweep_is_dropped_because_two_clocks_differ_by_an_hour() -> None:
+    for name, entry in celeryconfig.beat_schedule.items():
+        assert entry["options"]["expires"] > 3600, name
+        assert entry["args"] == (entry["schedule"],), name
+
+
+@pytest.fixture
+def _an_hour_ahead(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The clock of this process is wrong; that of the database is right."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has no clock of its own.")
+    now = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: now() + timedelta(hours=1))
+    clock._clock.cache_clear()
+    yield
+    clock._clock.cache_clear()
+
+
+def database_time() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.usefixtures("_an_hour_ahead")
+def test_a_process_with_a_wrong_clock_leaves_no_lease_that_outlives_it() -> None:
+    build = building()
+    component = component_build(build)
+    assert slots.claim([component])
+    assert outbox._lease(build.pk)
+    Sweep.objects.create(name="outbox")
+    assert Lease(Sweep.objects.filter(name="outbox"), "leased_until", "outbox").take()
+    wait(build)
+    build.refresh_from_db()
+    component.refresh_from_db()
+    soon = database_time() + timedelta(minutes=10)
+    assert component.submitting_until < soon
+    assert build.publishing_until < soon
+    assert Sweep.objects.get().leased_until < soon
+    assert Wait.objects.get().created_at < soon
+    advance.advance(build.pk)
+    build.refresh_from_db()
+    assert build.progress_at < soon
+
+
+@pytest.mark.usefixtures("_an_hour_ahead")
+def test_a_process_with_a_wrong_clock_takes_no_lease_of_others(advanced: list[int]) -> None:
+    build = module_build(state=BuildState.INIT, progress_at=database_time())
+    until = database_time() + timedelta(seconds=20)
+    Sweep.objects.create(name="outbox", leased_until=until)
+    ModuleBuild.objects.update(publishing_until=until)
+    assert not Lease(Sweep.objects.filter(name="outbox"), "leased_until", "outbox").take()
+    assert outbox._lease(build.pk) is None
+    sweeps.recover_lost(clock.now().timestamp())
+    assert advanced == []
+
+
+def test_a_holder_that_was_overtaken_cannot_renew_nor_give_back() -> None:
+    Sweep.objects.create(name="outbox")
+    lease = Lease(Sweep.objects.filter(name="outbox"), "leased_until", "outbox")
+    assert lease.take()
+    other = timezone.now() + timedelta(seconds=7)
+    Sweep.objects.update(leased_until=other)
+    lease.end(error="nobody should read this")
+    row = Sweep.objects.get()
+    assert (row.leased_until, row.error) == (other, "")

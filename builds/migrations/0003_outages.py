@@ -1,0 +1,58 @@
+
+import builds.models.clock
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ("builds", "0002_losses"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="componentbuild",
+            name="unresolved_ref",
+            field=models.CharField(blank=True, max_length=255),
+        ),
+        migrations.AddField(
+            model_name="modulebuild",
+            name="checking_until",
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name="outboxmessage",
+            name="error",
+            field=models.TextField(blank=True),
+        ),
+        migrations.AddField(
+            model_name="outboxmessage",
+            name="set_aside_at",
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AlterField(
+            model_name="modulebuild",
+            name="progress_at",
+            field=models.DateTimeField(default=builds.models.clock.now),
+        ),
+        migrations.AlterField(
+            model_name="modulebuild",
+            name="started_at",
+            field=models.DateTimeField(default=builds.models.clock.now),
+        ),
+        migrations.AlterField(
+            model_name="outboxmessage",
+            name="created_at",
+            field=models.DateTimeField(default=builds.models.clock.now),
+        ),
+        migrations.AlterField(
+            model_name="taskcrash",
+            name="last_at",
+            field=models.DateTimeField(default=builds.models.clock.now),
+        ),
+        migrations.AlterField(
+            model_name="wait",
+            name="created_at",
+            field=models.DateTimeField(default=builds.models.clock.now),
+        ),
+    ]
