@@ -6,6 +6,8 @@ from django.conf import settings
 from kombu import Queue
 
 _mbs = settings.MBS
+#: sweeps that ask the build system, which may hang
+_POLLS = ("open_builds", "open_repos", "lost_tags", "old_targets", "old_failures")
 
 broker_url = _mbs.BROKER_URL
 # Chords count their parts in the result backend. Only Redis does it without polling.
@@ -14,11 +16,16 @@ result_backend = _mbs.BROKER_URL
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 
-# Steps of builds; periodic work that must not queue up behind them; real builds, by workers of their own.
-task_queues = [Queue(name, routing_key=name) for name in ("workflow", "sweeps", "builds")]
+# Steps of builds; periodic work that must not queue up behind them, nor behind what asks the build system and
+# may hang with it (polls); questions to git (checks); real builds, by workers of their own.
+task_queues = [
+    Queue(name, routing_key=name) for name in ("workflow", "sweeps", "polls", "checks", "builds")
+]
 task_default_queue = "workflow"
 task_routes = {
+    **{f"sweep.{name}": {"queue": "polls"} for name in _POLLS},
     "sweep.*": {"queue": "sweeps"},
+    "check.*": {"queue": "checks"},
     "builder.*": {"queue": "builds"},
 }
 

@@ -294,6 +294,10 @@ class Scm(Group):
     """Seconds between tries of a git command."""
     SCM_PARALLEL: Positive = 8
     """Git commands that run at once for one submission."""
+    SCM_SUBMIT_TIMEOUT: Seconds = 10
+    """Seconds that a submission waits for git about its components; the rest is checked in `init`."""
+    SCM_CHECKS_PER_OWNER: Positive = 2
+    """Builds of one owner in `init` whose components are looked at in git at the same time."""
     SCM_SIZE_LIMIT: Bytes = 256 * 1024 * 1024
     """Largest amount that is fetched from one repository, in bytes."""
     SPEC_CPU_LIMIT: Positive = 5

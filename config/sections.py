@@ -52,6 +52,8 @@ class StandaloneConfiguration:
     ALLOW_PRIVATE_SCM_HOSTS = True
     RPMS_ALLOW_REPOSITORY = True
     MODULES_ALLOW_REPOSITORY = True
+    # Two processes do all work there is, but for builds.
+    SCM_CHECKS_PER_OWNER = 1
     DATA_DIR = _own_folder()
     DATABASE_URL = "sqlite:///mbs.sqlite3"
     BASE_URL = "http://127.0.0.1:8000"

@@ -55,6 +55,28 @@ class VerifiedComponent:
         return f"{self.repository}#{self.commit}"
 
 
+@dataclass(frozen=True)
+class OpenComponent:
+    """A component whose servers had not answered when the time was over.
+
+    :param ref: as it was asked for, or the default branch.
+    """
+
+    package: str
+    repository: str
+    ref: str
+
+    @property
+    def commit(self) -> str:
+        """Not known."""
+        return ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What people should know."""
+        return ("It was not looked at in time: that is done when the build is initialized.",)
+
+
 def verify_components(requests: Sequence[ComponentRequest], options: ScmOptions) -> list[VerifiedComponent]:
     """Look at all components at once, at most ``options.workers`` at the same time.
 
@@ -62,26 +84,73 @@ def verify_components(requests: Sequence[ComponentRequest], options: ScmOptions)
     :raises Unprocessable: ``components_unavailable`` (422); its ``problems`` name every fault of every
         component, with what was tried and what to do.
     """
+    found, problems = examine_components(requests, options)
+    if problems:
+        raise unavailable(problems)
+    return [each for each in found if isinstance(each, VerifiedComponent)]
+
+
+def check_components(
+    requests: Sequence[ComponentRequest], options: ScmOptions, patience: float
+) -> list[VerifiedComponent | OpenComponent]:
+    """The same for somebody who waits ``patience`` seconds: what is open by then is no fault.
+
+    :raises Unprocessable: as ``verify_components``, with the faults that are known by then.
+    """
+    found, problems = examine_components(requests, options, patience)
+    if problems:
+        raise unavailable(problems)
+    return [each for each in found if each is not None]
+
+
+def examine_components(
+    requests: Sequence[ComponentRequest], options: ScmOptions, patience: float | None = None
+) -> tuple[list[VerifiedComponent | OpenComponent | None], list[Problem]]:
+    """Look at all components at once.
+
+    :param patience: seconds after which a component that was not settled is open; None: after
+        ``options.deadline`` it is a fault.
+    :returns: in the order of the requests, None for those with faults; and all faults.
+    """
+    limit = _Limit(
+        time.monotonic() + (options.deadline if patience is None else patience), patience is not None
+    )
+    if patience is not None:
+        options = replace(options, spec_deadline=min(patience, options.spec_deadline))
     with (
         SpecReader(options) as reader,
-        Lookaside(options) as lookaside,
+        Lookaside(options, limit.ends) as lookaside,
         ThreadPoolExecutor(options.workers) as pool,
     ):
-        ends = time.monotonic() + options.deadline
         contents = pool.map(
-            lambda request: _attempt(request, lambda: _fetch(request, options, ends)), requests
+            lambda request: _attempt(request, limit, lambda: _fetch(request, options, limit.ends)), requests
         )
         # The map answers in order, so spec files are read here while later components are being fetched.
-        inspected = [_then(content, lambda one: _inspect(one, reader)) for content in contents]
+        inspected = [_then(content, limit, lambda one: _inspect(one, reader)) for content in contents]
         verdicts = list(
-            pool.map(lambda one: _then(one, lambda it: _check(it, lookaside, options)), inspected)
+            pool.map(lambda one: _then(one, limit, lambda it: _check(it, lookaside, options)), inspected)
         )
     problems = [
         problem for verdict in verdicts if isinstance(verdict, _Faulty) for problem in verdict.problems
     ]
-    if problems:
-        raise _unavailable(problems)
-    return [verdict for verdict in verdicts if isinstance(verdict, VerifiedComponent)]
+    return [_outcome(verdict, options) for verdict in verdicts], problems
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """How long the components of a module are looked at.
+
+    :param ends: by the monotonic clock.
+    :param open_after: what is not settled by then is open, and a fault that came later does not count: it may
+        be that of a command which was stopped.
+    """
+
+    ends: float
+    open_after: bool
+
+    @property
+    def is_over(self) -> bool:
+        return self.open_after and time.monotonic() >= self.ends
 
 
 @dataclass(frozen=True)
@@ -115,23 +184,51 @@ class _Faulty:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class _Open:
+    """A component for which the time was over; the steps that follow pass it on."""
+
+    request: ComponentRequest
+
+
 _Before = TypeVar("_Before", _Content, _Inspected)
 _After = TypeVar("_After")
 
 
-def _attempt(request: ComponentRequest, step: Callable[[], _After]) -> _After | _Faulty:
+def _attempt(
+    request: ComponentRequest, limit: _Limit, step: Callable[[], _After]
+) -> _After | _Faulty | _Open:
     """Do a step for a component; a fault puts the component out."""
+    if limit.is_over:
+        return _Open(request)
+    result: _After | _Faulty
     try:
-        return step()
+        result = step()
     except ScmError as error:
-        problem = error.problem(request.package)
+        result = _Faulty(request, (error.problem(request.package),))
     except InvalidInput as error:
         problem = Problem(error.code, error.message, component=request.package, hint=error.hint)
-    return _Faulty(request, (problem,))
+        result = _Faulty(request, (problem,))
+    return _Open(request) if limit.is_over else result
 
 
-def _then(before: _Before | _Faulty, step: Callable[[_Before], _After]) -> _After | _Faulty:
-    return before if isinstance(before, _Faulty) else _attempt(before.request, lambda: step(before))
+def _then(
+    before: _Before | _Faulty | _Open, limit: _Limit, step: Callable[[_Before], _After]
+) -> _After | _Faulty | _Open:
+    if isinstance(before, _Faulty | _Open):
+        return before
+    return _attempt(before.request, limit, lambda: step(before))
+
+
+def _outcome(
+    verdict: VerifiedComponent | _Faulty | _Open, options: ScmOptions
+) -> VerifiedComponent | OpenComponent | None:
+    match verdict:
+        case _Open(request):
+            return OpenComponent(request.package, request.repository, request.ref or options.default_branch)
+        case _Faulty():
+            return None
+    return verdict
 
 
 def _fetch(request: ComponentRequest, options: ScmOptions, ends: float) -> _Content:
@@ -239,7 +336,8 @@ def _no_dist(path: str, spec: Spec) -> ScmError:
     )
 
 
-def _unavailable(problems: Sequence[Problem]) -> Unprocessable:
+def unavailable(problems: Sequence[Problem]) -> Unprocessable:
+    """Return the error of components that cannot be built, which names all faults."""
     names = list(dict.fromkeys(problem.component for problem in problems))
     listed = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     count = f"{len(names)} component" + ("s" if len(names) > 1 else "")

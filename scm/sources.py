@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import inf
 from posixpath import basename, dirname
 from types import TracebackType
 from urllib.parse import quote, urljoin, urlsplit
@@ -50,14 +52,16 @@ class Lookaside(AbstractContextManager["Lookaside"]):
     """Asks lookaside caches whether they have a file. Threads may share it.
 
     :param options: ``lookaside`` and ``http_timeout`` are used.
+    :param ends: when nothing is asked any more, by the monotonic clock.
     """
 
-    def __init__(self, options: ScmOptions) -> None:
+    def __init__(self, options: ScmOptions, ends: float = inf) -> None:
         # It takes a fifth of the start of a process, and most never ask a cache.
         import httpx
 
         self._away = httpx.HTTPError, httpx.InvalidURL
         self._addresses = dict(options.lookaside)
+        self._timeout, self._ends = options.http_timeout, ends
         self._client = httpx.Client(timeout=options.http_timeout, follow_redirects=False)
 
     def __exit__(
@@ -87,8 +91,11 @@ class Lookaside(AbstractContextManager["Lookaside"]):
 
     def _exists(self, url: str) -> bool | None:
         for _ in range(_REDIRECTS + 1):
+            left = self._ends - time.monotonic()
+            if left <= 0:
+                return None
             try:
-                status, location = self._head(url)
+                status, location = self._head(url, min(left, self._timeout))
             except self._away:
                 return None
             if status not in (301, 302, 303, 307, 308):
@@ -99,8 +106,8 @@ class Lookaside(AbstractContextManager["Lookaside"]):
             url = target
         return None
 
-    def _head(self, url: str) -> tuple[int, str]:
-        with self._client.stream("HEAD", url) as response:
+    def _head(self, url: str, timeout: float) -> tuple[int, str]:
+        with self._client.stream("HEAD", url, timeout=timeout) as response:
             return response.status_code, response.headers.get("location", "")
 
 

@@ -94,7 +94,7 @@ class Worker:
         environ: dict[str, str],
         log: Path,
         *,
-        queues: str = "workflow,sweeps,builds",
+        queues: str = "workflow,sweeps,polls,checks,builds",
         concurrency: int = 2,
         app: str = "config.celery",
         beat: bool = False,

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 #: seconds that the broker has for answering
 PATIENCE = 1.0
 #: what tasks wait for: the beginnings of the keys of waits
-WAITS = ("after", "component", "repo", "retry", "slot", "tag")
+WAITS = ("after", "check", "component", "repo", "retry", "slot", "tag")
 
 Family = GaugeMetricFamily
 

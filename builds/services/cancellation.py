@@ -97,7 +97,8 @@ def resume(build: ModuleBuild, who: str) -> None:
             )
         _start_over(failed, components)
         # It goes on where it stopped: behind the first step unless that one was never done.
-        began = BuildState.WAIT if failed.arch_names else BuildState.INIT
+        unresolved = any(component.unresolved_ref for component in components)
+        began = BuildState.WAIT if failed.arch_names and not unresolved else BuildState.INIT
         reason, new_run = f"Resumed by {who}.", failed.run + 1
         fresh = {"batch": 0, "phase": "done", "new_repo_task_id": None}
         transitions.move(failed, began, reason=reason, new_run=new_run, **fresh)

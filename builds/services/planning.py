@@ -9,6 +9,7 @@ from typing import Any
 
 from builds.models import ComponentBuild
 from builds.services import arches, components, reuse
+from builds.services.submission import resuming
 from builds.services.submission.drafting import Draft, drafts
 from builds.services.submission.request import SubmissionRequest, check
 from builds.services.submission.sources import Prepared, prepare
@@ -146,11 +147,14 @@ def plan(request: SubmissionRequest) -> Plan:
     """
     check(request)
     prepared = prepare(request)
-    return Plan(request, prepared, [_planned(draft) for draft in drafts(request, prepared)])
+    found = drafts(request, prepared)
+    resuming.check(request, prepared, found)
+    return Plan(request, prepared, [_planned(draft) for draft in found])
 
 
 def _planned(draft: Draft) -> PlannedBuild:
     if draft.exists:
+        resuming.bring_up_to_date(draft)
         return PlannedBuild(draft, draft.components)
     build = draft.build
     build.arch_names = arches.choose(build, build_system().arches(as_module(build)))

@@ -1,5 +1,5 @@
 """Thin Celery declarations: load ids, call one function, nothing else."""
 
-from builds.tasks import builder, sweeps, workflow
+from builds.tasks import builder, checks, sweeps, workflow
 
-__all__ = ["builder", "sweeps", "workflow"]
+__all__ = ["builder", "checks", "sweeps", "workflow"]

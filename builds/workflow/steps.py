@@ -19,7 +19,7 @@ from builds.models.locking import locked
 from builds.selectors.prepared import Instances
 from builds.services import arches, components, conflicts, documents, reuse, slots, tagging, transitions
 from builds.services.systems import as_module, build_system
-from builds.workflow import canvas, graph, waits
+from builds.workflow import canvas, checks, graph, waits
 from builds.workflow.outcomes import Obsolete, Outcome, Park
 from buildsys.base import BuildSystemError, Shipping
 from mbs.states import ACTIVE, BuildState, ComponentState
@@ -32,9 +32,11 @@ _members = Instances(ComponentBuild, "module_build", "batch")
 
 
 def initialize(build_id: int, run: int) -> Outcome:
-    """init -> wait: settle the architectures, what is reused, and what must stay out of the buildroot."""
+    """init -> wait: settle commits, architectures, what is reused, and what must stay out of the buildroot."""
     build = _current(build_id, run)
     if build.state == BuildState.INIT:
+        if parked := checks.wait(build):
+            return parked
         build.arch_names = arches.settle(build, build_system().arches(as_module(build)))
         reuse.apply(build)
         components.estimate(build)

@@ -21,7 +21,7 @@ from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Swe
 from builds.observing import context
 from builds.services import components, outages, slots
 from builds.services.systems import build_system
-from builds.workflow import cleaning, graph
+from builds.workflow import checks, cleaning, graph
 from builds.workflow.lease import Lease
 from buildsys.base import BuildSystemUnavailable
 from mbs.errors import Unavailable
@@ -86,7 +86,7 @@ def _stuck(woken_before: datetime) -> QuerySet[Wait]:
     free = Q(component_build__submitting_until=None) | Q(component_build__submitting_until__lt=clock.now())
     ended = Q(component_build__state__in=SETTLED)
     unsubmitted = free & Q(component_build__state=ComponentState.BUILDING, component_build__task_id=None)
-    unheard = Q(key__startswith=graph.KEY)
+    unheard = Q(key__startswith=graph.KEY) | Q(key__startswith=checks.KEY)
     if not settings.MBS.NUM_CONCURRENT_BUILDS:
         # There was a limit when they began to wait.
         unheard |= Q(key__startswith=slots.KEY)

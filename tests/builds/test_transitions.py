@@ -64,7 +64,7 @@ def test_fact_trace_and_message_are_one_transaction(monkeypatch: pytest.MonkeyPa
     build = module_build(state=BuildState.WAIT)
     traces = build.state_trace.count()
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no message can be written")
 
     monkeypatch.setattr(outbox, "add", broken)

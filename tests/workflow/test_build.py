@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from builds import dispatch
-from builds.models import Wait
+from builds.models import ComponentBuild, Wait
 from mbs.states import BuildState, ComponentState
+from tests.gitrepos import make_repo, package_files, url
+from tests.processes import wait_for
 from tests.workflow.modules import make_build, wait_for_state
 
 
@@ -26,3 +28,17 @@ def test_the_end_of_a_build_wakes_the_workflow_without_a_sweep(workers):
     workers.start(SIMULATED_BUILD_SECONDS=0.3, SIMULATED_REPO_SECONDS=0.2)
     dispatch.advance(build.pk)
     wait_for_state(build, BuildState.READY, seconds=20)
+
+
+def test_components_that_git_had_not_answered_for_are_looked_at_in_init(workers, tmp_path):
+    build = make_build(["module-build-macros"], ["alpha"])
+    commit = make_repo(tmp_path / "rpms" / "alpha", package_files("alpha"), branch="main")
+    ComponentBuild.objects.filter(package="alpha").update(
+        scmurl=url(tmp_path / "rpms" / "alpha"), ref=None, unresolved_ref="main"
+    )
+    workers.start(beat=True)
+    dispatch.advance(build.pk)
+    wait_for_state(build, BuildState.READY)
+    component = build.component_builds.get(package="alpha")
+    assert (component.ref, component.unresolved_ref) == (commit, "")
+    wait_for(lambda: not Wait.objects.exists(), what="no wait")

@@ -25,6 +25,7 @@ class Draft:
 
     :param build: not saved, unless it ``exists`` already.
     :param components: not saved either; of a build that exists those that it has.
+    :param wanted: of a build that has failed: what it and its components would be if they were new.
     """
 
     expanded: ExpandedBuild
@@ -32,6 +33,7 @@ class Draft:
     exists: bool
     build: ModuleBuild
     components: list[ComponentBuild]
+    wanted: tuple[ModuleBuild, list[ComponentBuild]] | None = None
 
     @property
     def begins(self) -> bool:
@@ -53,10 +55,13 @@ def _draft(
     known = ModuleBuild.objects.filter(
         name=nsvc.name, stream=nsvc.stream, version=nsvc.version, context=nsvc.context
     ).first()
-    if known is not None:
+    if known is not None and known.state != BuildState.FAILED:
         return Draft(expanded, nsvc, True, known, list(known.component_builds.order_by("batch", "pk")))
     build = _build(request, prepared, expanded, nsvc)
-    return Draft(expanded, nsvc, False, build, list(_components(build, prepared, seconds)))
+    wanted = build, list(_components(build, prepared, seconds))
+    if known is None:
+        return Draft(expanded, nsvc, False, *wanted)
+    return Draft(expanded, nsvc, True, known, list(known.component_builds.order_by("batch", "pk")), wanted)
 
 
 def _nsvc(request: SubmissionRequest, prepared: Prepared, expanded: ExpandedBuild) -> NSVC:
@@ -106,7 +111,11 @@ def _build(
 def _document(prepared: Prepared, expanded: ExpandedBuild, nsvc: NSVC) -> modulemd.StreamV2:
     """The document as it is built: named, with the service's notes."""
     notes: dict[str, Any] = {**expanded.document.mbs, "commit": prepared.commit}
-    notes["rpms"] = {component.package: {"ref": component.commit} for _, component in prepared.components}
+    notes["rpms"] = {
+        component.package: {"ref": component.commit}
+        for _, component in prepared.components
+        if component.commit
+    }
     if prepared.scmurl:
         notes["scmurl"] = prepared.scmurl
     xmd = {**expanded.document.xmd, "mbs": notes}
@@ -132,7 +141,8 @@ def _components(
             module_build=build,
             package=component.package,
             scmurl=component.repository,
-            ref=component.commit,
+            ref=component.commit or None,
+            unresolved_ref="" if component.commit else component.ref,
             batch=placed.batch,
             build_after=sorted(packages[key] for key in placed.after),
             blocked=bool(placed.after),

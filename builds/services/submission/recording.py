@@ -11,6 +11,7 @@ from builds.models import BuildRequirement, ComponentBuild, ModuleBuild, Submiss
 from builds.models.locking import RECORDING, hold
 from builds.selectors.universe import Stored
 from builds.services import cancellation, transitions
+from builds.services.submission import resuming
 from builds.services.submission.drafting import Draft, drafts
 from builds.services.submission.request import SubmissionRequest
 from builds.services.submission.sources import Prepared
@@ -21,7 +22,7 @@ from mbs.states import BuildState
 def record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]:
     """The builds of an expansion: new ones are recorded, failed ones resumed, others left as they are.
 
-    :raises Conflict: all of them exist, and none had failed.
+    :raises Conflict: all of them exist, and none had failed; or one that had was submitted differently.
     """
     try:
         with transaction.atomic():
@@ -37,7 +38,9 @@ def record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]:
 
 
 def _record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]:
+    _lock_failed(prepared)
     found = drafts(request, prepared)
+    resuming.check(request, prepared, found)
     builds = [draft.build for draft in found]
     if not any(draft.begins for draft in found):
         raise Conflict(
@@ -49,8 +52,18 @@ def _record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]
         if not draft.exists:
             _create(request, draft)
         elif draft.begins:
+            resuming.take_over(request, draft)
             cancellation.resume(draft.build, request.owner)
     return builds
+
+
+def _lock_failed(prepared: Prepared) -> None:
+    """Keep others from resuming what may be resumed here, until this transaction ends."""
+    document = prepared.documents[0]
+    rows = ModuleBuild.objects.filter(
+        name=document.name, stream=document.stream, version__endswith=str(prepared.version)
+    )
+    list(rows.filter(state=BuildState.FAILED).select_for_update().order_by("pk").values_list("pk"))
 
 
 def _create(request: SubmissionRequest, draft: Draft) -> None:

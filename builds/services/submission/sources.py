@@ -21,7 +21,7 @@ from mbs.batches import Included, Placed, place
 from mbs.errors import Forbidden, InvalidInput, Problem, Unprocessable
 from mbs.modulemd import RpmComponent, StreamV2, check_names
 from mbs.modulemd.parsing import parse_streams
-from scm.components import ComponentRequest, VerifiedComponent, verify_components
+from scm.components import ComponentRequest, OpenComponent, VerifiedComponent, check_components
 from scm.modules import fetch_modulemd
 from scm.options import ScmOptions
 
@@ -32,7 +32,7 @@ class Prepared:
 
     :param scmurl: of exactly the revision that was read; None for a document that was sent.
     :param version: the document's, or made from the time of the commit, without the base module's prefix.
-    :param components: in the order of their batches, each with what git says of it.
+    :param components: in the order of their batches, each with what git says of it, if it did in time.
     :param reuse_from: the build that the request wants components from.
     """
 
@@ -40,7 +40,7 @@ class Prepared:
     scmurl: str | None
     commit: str
     version: int
-    components: Sequence[tuple[Placed, VerifiedComponent]]
+    components: Sequence[tuple[Placed, VerifiedComponent | OpenComponent]]
     expansion: expansion.Expansion
     reuse_from: ModuleBuild | None = None
 
@@ -147,7 +147,7 @@ def _check_xmd(document: StreamV2) -> None:
 
 def _components(
     document: StreamV2, request: SubmissionRequest, options: ScmOptions
-) -> list[tuple[Placed, VerifiedComponent]]:
+) -> list[tuple[Placed, VerifiedComponent | OpenComponent]]:
     placed = place(document, partial(_included, options=options))
     overrides = dict(request.rpm_component_ref_overrides)
     names = {each.component.name for each in placed}
@@ -165,7 +165,8 @@ def _components(
             hint=f"Its components are {', '.join(sorted(names))}." if names else "It has no components.",
         )
     requests = [_component_request(each.component, overrides) for each in placed]
-    return list(zip(placed, verify_components(requests, options) if requests else [], strict=True))
+    patience = settings.MBS.SCM_SUBMIT_TIMEOUT
+    return list(zip(placed, check_components(requests, options, patience) if requests else [], strict=True))
 
 
 def _component_request(component: RpmComponent, overrides: Mapping[str, str]) -> ComponentRequest:

@@ -146,7 +146,7 @@ def programs(
         Program(
             "workflow",
             (
-                *(*worker, "--queues=workflow,sweeps", "--hostname=workflow@%h", "--concurrency=2"),
+                *(*worker, "--queues=workflow,sweeps,polls,checks", "--hostname=workflow@%h", "--concurrency=2"),
                 "--prefetch-multiplier=4",
             ),
             needs=ready,

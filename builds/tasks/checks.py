@@ -1,0 +1,15 @@
+"""Questions to git servers about components, on the queue ``checks``."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from builds.workflow import checks
+
+#: seconds: longer than ``scm`` takes for all components of a module
+LIMIT = 900
+
+
+@shared_task(name=checks.TASK, soft_time_limit=LIMIT, time_limit=LIMIT + 60)
+def components(build_id: int) -> None:
+    checks.check(build_id)

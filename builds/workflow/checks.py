@@ -1,0 +1,74 @@
+"""Components that git did not answer for in time are looked at by tasks on a queue of their own.
+
+A git server that hangs then keeps no worker of the workflow, and one owner's builds keep only so many workers
+of that queue (``SCM_CHECKS_PER_OWNER``).
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from builds import dispatch
+from builds.models import ComponentBuild, Lock, ModuleBuild, clock
+from builds.services.submission import resolving
+from builds.workflow.lease import Lease
+from builds.workflow.outcomes import Park
+from mbs.states import BuildState
+
+#: what the keys of waits for git begin with
+KEY = "check:"
+TASK = "check.components"
+#: components that a wait names
+_NAMED = 5
+
+
+def wait(build: ModuleBuild) -> Park | None:
+    """Have the components of a build in init looked at; None: they all were."""
+    components = resolving.unresolved(build.pk)
+    if not components:
+        return None
+    if build.checking_until is None or build.checking_until < clock.now():
+        dispatch.send_now(TASK, build.pk)
+    names = ", ".join(component.package for component in components[:_NAMED])
+    more = f" and {len(components) - _NAMED} more" if len(components) > _NAMED else ""
+    return Park(f"{KEY}{build.pk}", f"git is asked about {names}{more}", "the answers of the git servers")
+
+
+def check(build_id: int) -> None:
+    """Look at the open components of a build in init, unless its owner has enough of that already."""
+    build = ModuleBuild.objects.filter(pk=build_id, state=BuildState.INIT).first()
+    if build is None:
+        return
+    lease = Lease(ModuleBuild.objects.filter(pk=build_id), "checking_until", f"checks of {build}")
+    if not _admitted(build, lease):
+        return
+    try:
+        with lease:
+            resolving.resolve(build)
+    finally:
+        lease.end()
+    dispatch.wake(f"{KEY}{build_id}")
+    following = _waiting(build.owner)
+    if following is not None:
+        dispatch.send_now(TASK, following)
+
+
+def _admitted(build: ModuleBuild, lease: Lease) -> bool:
+    """Take the lease of a build if its owner has fewer than ``SCM_CHECKS_PER_OWNER`` others."""
+    with transaction.atomic():
+        Lock.objects.get_or_create(name="checks")
+        Lock.objects.select_for_update().get(name="checks")
+        running = ModuleBuild.objects.filter(owner=build.owner, checking_until__gt=clock.now())
+        return running.count() < settings.MBS.SCM_CHECKS_PER_OWNER and lease.take()
+
+
+def _waiting(owner: str) -> int | None:
+    """The oldest build of an owner that waits for its turn."""
+    unresolved = ComponentBuild.objects.exclude(unresolved_ref="")
+    free = Q(checking_until=None) | Q(checking_until__lt=clock.now())
+    rows = ModuleBuild.objects.filter(
+        free, owner=owner, state=BuildState.INIT, pk__in=unresolved.values("module_build")
+    )
+    return rows.order_by("pk").values_list("pk", flat=True).first()
