@@ -18,9 +18,7 @@ broker_connection_max_retries = None
 
 # Steps of builds; periodic work that must not queue up behind them, nor behind what asks the build system and
 # may hang with it (polls); questions to git (checks); real builds, by workers of their own.
-task_queues = [
-    Queue(name, routing_key=name) for name in ("workflow", "sweeps", "polls", "checks", "builds")
-]
+task_queues = [Queue(name, routing_key=name) for name in ("workflow", "sweeps", "polls", "checks", "builds")]
 task_default_queue = "workflow"
 task_routes = {
     **{f"sweep.{name}": {"queue": "polls"} for name in _POLLS},

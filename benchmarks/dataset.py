@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection, models
+from psycopg2 import extensions
 
 from builds.models import (
     BuildRequirement,
@@ -79,7 +80,13 @@ class Table:
         self.buffer.seek(0)
         with connection.cursor() as cursor:
             columns = ", ".join(f'"{column}"' for column in self.columns)
-            cursor.copy_expert(f"COPY {self.name} ({columns}) FROM STDIN", self.buffer)
+            bounded = extensions.get_wait_callback()
+            # psycopg2 copies only where it may block (``config.postgresql``).
+            extensions.set_wait_callback(None)
+            try:
+                cursor.copy_expert(f"COPY {self.name} ({columns}) FROM STDIN", self.buffer)
+            finally:
+                extensions.set_wait_callback(bounded)
         self.buffer = io.StringIO()
 
 

@@ -1,7 +1,24 @@
+from __future__ import annotations
+
+from typing import Any
+
 from django.apps import AppConfig
+from django.db import connections
 
 
 class BuildsConfig(AppConfig):
     name = "builds"
     verbose_name = "Module builds"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Let migrations take as long as they take."""
+        from django.db.models.signals import pre_migrate
+
+        pre_migrate.connect(_wait_for_ever)
+
+
+def _wait_for_ever(using: str, **_: Any) -> None:
+    connection = connections[using]
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
+        connection.wait_for_ever()  # type: ignore[attr-defined]  # of config.postgresql

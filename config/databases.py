@@ -10,10 +10,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from mbs.errors import ConfigurationError
 
+#: libpq's names, for a network that drops packets: the kernel notices within 11 s that the server is gone
+_KEEPALIVES = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 
-def database(url: str) -> dict[str, Any]:
+
+def database(url: str, patience: float | None = None) -> dict[str, Any]:
     """The entry of ``DATABASES`` for ``postgresql://user:password@host:port/name?option=value`` or ``sqlite:///path``.
 
+    :param patience: seconds within which PostgreSQL must answer (``config.postgresql``); None: no bound.
     :raises ConfigurationError: for any other scheme.
     """
     parts = urlsplit(url)
@@ -40,7 +44,7 @@ def database(url: str) -> dict[str, Any]:
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 600,
             "CONN_HEALTH_CHECKS": True,
-            "OPTIONS": dict(parse_qsl(parts.query)),
+            "OPTIONS": {**_KEEPALIVES, **dict(parse_qsl(parts.query)), "patience": patience},
         }
     raise ConfigurationError(
         f"DATABASE_URL has the unknown scheme {parts.scheme!r}.",

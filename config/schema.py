@@ -111,6 +111,8 @@ class Storage(Group):
     """Folder for what can be fetched again; relative to DATA_DIR."""
     DATABASE_URL: DatabaseUrl
     """The database: `postgresql://user:password@host/name`, or `sqlite:///file`, relative to DATA_DIR."""
+    DATABASE_TIMEOUT: Seconds = 10
+    """Seconds within which PostgreSQL must answer; a connection that does not is given up."""
     BROKER_URL: BrokerUrl = "redis://127.0.0.1:6379/0"
     """The Redis server that carries tasks between processes; it may be emptied at any time."""
 

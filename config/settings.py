@@ -88,7 +88,7 @@ TEMPLATES = [
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 
-DATABASES = {"default": database(MBS.DATABASE_URL)}
+DATABASES = {"default": database(MBS.DATABASE_URL, MBS.DATABASE_TIMEOUT)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -81,7 +81,9 @@ _asked: dict[str, Future[str]] = {}
 def _database() -> str:
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute("SHOW transaction_read_only" if connection.vendor == "postgresql" else "SELECT 1")
+            if cursor.fetchone() == ("on",):
+                return "read only"
         older = outdated()
     except (DatabaseError, InterfaceError):
         return "away"

@@ -32,7 +32,7 @@ _members = Instances(ComponentBuild, "module_build", "batch")
 
 
 def initialize(build_id: int, run: int) -> Outcome:
-    """init -> wait: settle commits, architectures, what is reused, and what must stay out of the buildroot."""
+    """init -> wait: settle commits, architectures, reuse, and what must stay out of the buildroot."""
     build = _current(build_id, run)
     if build.state == BuildState.INIT:
         if parked := checks.wait(build):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from builds.models import ModuleBuild, OutboxMessage
 from builds.services import cancellation
@@ -81,3 +82,15 @@ def test_a_ready_build_cannot_be_retried(api: Api) -> None:
 def test_without_logins_configured_nobody_cancels(api: Api, option: Callable[..., None]) -> None:
     option(NO_AUTH=False)
     api.patch(f"module-builds/{module_build().pk}", {"state": "failed"}, status=401)
+
+
+def test_a_database_that_became_read_only_is_an_outage(api: Api) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("A file is not taken over by another server.")
+    build = module_build(state=BuildState.BUILD, owner="ann")
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+        answer = api.patch(f"module-builds/{build.pk}", {"state": "failed", "owner": "ann"}, status=503)
+        transaction.set_rollback(True)
+    assert answer["code"] == "database_unavailable"

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
-from django.db import connections
+from django.apps import apps
+from django.db import OperationalError, connections
+from django.db.models.signals import pre_migrate
 
 from config.databases import database
 from config.postgresql import base
@@ -56,3 +63,119 @@ def test_a_connection_that_was_lost_is_replaced_by_the_next_request(connection):
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         assert cursor.fetchone() != (lost,)
+
+
+class Proxy:
+    """Stands before a server; ``cut`` has it swallow all that open connections send from then on."""
+
+    def __init__(self, target: int) -> None:
+        self.target, self.era = target, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.sockets = [self.listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self.era += 1
+
+    def close(self) -> None:
+        for each in self.sockets:
+            each.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.target))
+            self.sockets += [client, server]
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=self._pump, args=(source, target, self.era), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, era: int) -> None:
+        try:
+            while data := source.recv(65536):
+                if era == self.era:
+                    target.sendall(data)
+        except OSError:
+            return
+
+
+@contextmanager
+def opened(url: str, patience: float | None) -> Iterator[DatabaseWrapper]:
+    values = connections.configure_settings({"default": database(url, patience)})["default"]
+    connection = DatabaseWrapper(values)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def value(connection: DatabaseWrapper, sql: str) -> object:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
+
+
+def test_a_connection_that_hangs_costs_its_patience_and_is_replaced(url, django_db_blocker):
+    proxy = Proxy(urlsplit(url).port)
+    through = url.replace(str(urlsplit(url).port), str(proxy.port))
+    with django_db_blocker.unblock(), opened(through, 1) as connection:
+        assert value(connection, "SELECT 1") == 1
+        proxy.cut()
+        begun = time.monotonic()
+        with pytest.raises(OperationalError, match="did not answer within 1 seconds"):
+            value(connection, "SELECT 1")
+        assert time.monotonic() - begun >= 1
+        connection.close_if_unusable_or_obsolete()
+        assert value(connection, "SELECT 1") == 1
+    proxy.close()
+
+
+def test_a_server_that_takes_connections_and_says_nothing_costs_the_patience(url, django_db_blocker):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        nowhere = url.replace(str(urlsplit(url).port), str(silent.getsockname()[1]))
+        with (
+            django_db_blocker.unblock(),
+            opened(nowhere, 1) as connection,
+            pytest.raises(OperationalError, match="did not answer within 1 seconds"),
+        ):
+            connection.ensure_connection()
+
+
+def test_a_slow_statement_is_stopped_and_its_connection_kept(url, django_db_blocker):
+    with django_db_blocker.unblock(), opened(url, 1) as connection:
+        process = value(connection, "SELECT pg_backend_pid()")
+        with pytest.raises(OperationalError, match="statement timeout"):
+            value(connection, "SELECT pg_sleep(60)")
+        assert value(connection, "SELECT pg_backend_pid()") == process
+
+
+def test_migrations_take_as_long_as_they_take(url, django_db_blocker):
+    with django_db_blocker.unblock(), opened(url, 1) as connection:
+        assert value(connection, "SHOW statement_timeout") == "900ms"
+        connection.wait_for_ever()
+        assert value(connection, "SHOW statement_timeout") == "0"
+        assert value(connection, "SELECT pg_sleep(1.5)") == ""
+
+
+def test_migrate_lifts_the_bounds(url, django_db_blocker, monkeypatch):
+    values = connections.configure_settings({"default": database(url, 5)})["default"]
+    monkeypatch.setitem(connections.settings, "other", values)
+    with django_db_blocker.unblock():
+        assert value(connections["other"], "SHOW statement_timeout") == "4500ms"
+        pre_migrate.send_robust(sender=apps.get_app_config("builds"), using="other")
+        assert value(connections["other"], "SHOW statement_timeout") == "0"
+        connections["other"].close()
+    del connections["other"]
+
+
+def test_a_server_that_became_read_only_is_away_and_not_kept(url, django_db_blocker):
+    with django_db_blocker.unblock(), opened(url, 5) as connection:
+        process = value(connection, "SELECT pg_backend_pid()")
+        value(connection, "SELECT set_config('default_transaction_read_only', 'on', false)")
+        with pytest.raises(OperationalError, match="read only"), connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE fact (id integer)")
+        connection.close_if_unusable_or_obsolete()
+        assert value(connection, "SELECT pg_backend_pid()") != process

@@ -146,7 +146,10 @@ def programs(
         Program(
             "workflow",
             (
-                *(*worker, "--queues=workflow,sweeps,polls,checks", "--hostname=workflow@%h", "--concurrency=2"),
+                *worker,
+                "--queues=workflow,sweeps,polls,checks",
+                "--hostname=workflow@%h",
+                "--concurrency=2",
                 "--prefetch-multiplier=4",
             ),
             needs=ready,
