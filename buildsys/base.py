@@ -28,6 +28,12 @@ class BuildSystemUnavailable(Unavailable):
     code = "build_system_unavailable"
 
 
+class AnswerLost(BuildSystemUnavailable):
+    """The build system may have done what it was asked for, or may do it yet: nothing was answered."""
+
+    code = "build_system_answer_lost"
+
+
 class TaskState(Enum):
     """Of one submission. ``LOST``: it will never end, and may be submitted again as the next attempt."""
 
@@ -252,7 +258,10 @@ class BuildSystem(Protocol):
         """
 
     def submit(self, jobs: Sequence[Job]) -> list[Submission]:
-        """Start builds. What ``find`` finds is answered instead; the same jobs twice are built once."""
+        """Start builds. What ``find`` finds is answered instead; the same jobs twice are built once.
+
+        :raises AnswerLost: it may start them yet.
+        """
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         """What became of submissions. One that it does not know is LOST."""

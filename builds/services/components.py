@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from datetime import UTC, datetime
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from builds import dispatch
 from builds.messaging import outbox
@@ -17,7 +18,7 @@ from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.services import slots
 from builds.services.systems import as_jobs, build_system
-from buildsys.base import Submission, TaskState, TaskStatus
+from buildsys.base import AnswerLost, Submission, TaskState, TaskStatus
 from mbs.states import ACTIVE, ComponentState
 
 TOPIC = "mbs.component.state.change"
@@ -68,18 +69,37 @@ def submit(
 
     :param fresh: those that were given their slot just now, so that the build system knows none of them.
     :return: numbers of the components that have ended already.
-    :raises BuildSystemUnavailable: it is away; the leases run out by themselves.
+    :raises AnswerLost: it may build them yet; the leases run out by themselves, so that nobody submits them
+        before that is decided.
+    :raises BuildSystemUnavailable: it is away, and has not taken anything.
     :raises BuildSystemError: it refuses.
     """
     if not components:
         return set()
     try:
         submissions = _submit(build, components, fresh)
+    except AnswerLost:
+        raise
     except Exception:
         # Nobody submits these now; what the build system did take is found by the next try.
-        rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
-        rows.update(submitting_until=None)
+        _give_back(components)
         raise
+    try:
+        return _record_submitted(build, submissions)
+    except (OperationalError, InterfaceError):
+        # The build system has them: the next try finds them, and need not wait for the leases to run out.
+        connection.close()
+        with suppress(OperationalError, InterfaceError):
+            _give_back(components)
+        raise
+
+
+def _give_back(components: Sequence[ComponentBuild]) -> None:
+    rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
+    rows.update(submitting_until=None)
+
+
+def _record_submitted(build: ModuleBuild, submissions: Mapping[int, Submission]) -> set[int]:
     known = [submission.status for submission in submissions.values() if submission.status]
     ended = record(build, submissions.keys(), known, submissions, submitting=True)
     # Word of a build that ended before its number was recorded was for nobody.

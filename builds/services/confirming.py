@@ -9,7 +9,7 @@ import logging
 import time
 
 from builds.models import ComponentBuild
-from builds.services import components
+from builds.services import components, doubles
 from builds.services.systems import build_system
 from buildsys.base import BuildSystemUnavailable, KnowsBuilds, TaskState, TaskStatus
 from mbs.states import ComponentState
@@ -47,7 +47,9 @@ def ended(component: ComponentBuild, claimed: str) -> set[int]:
     oldest = beside.order_by("time_started", "pk").values_list("task_id", "pk")[:MOST_BESIDE]
     numbers = dict(oldest) | {int(component.task_id or 0): component.pk}
     try:
-        statuses = [status for status in _ask(list(numbers)) if status.state in _ENDED]
+        statuses = doubles.checked(
+            build, [status for status in _ask(list(numbers)) if status.state in _ENDED]
+        )
     except BuildSystemUnavailable as error:
         _Outage.until = time.monotonic() + PAUSE
         log.warning("The end of %s is left to the sweep: %s", component, error.message)

@@ -89,11 +89,16 @@ def as_module(build: ModuleBuild, *, groups: Mapping[str, tuple[str, ...]] | Non
 
 
 def as_jobs(
-    build: ModuleBuild, components: Iterable[ComponentBuild], *, fresh: Collection[ComponentBuild] = ()
+    build: ModuleBuild,
+    components: Iterable[ComponentBuild],
+    *,
+    fresh: Collection[ComponentBuild] = (),
+    specs: bool = True,
 ) -> list[Job]:
-    """Components as a build system sees them; module-build-macros comes with its spec file.
+    """Return components as a build system sees them; module-build-macros comes with its spec file.
 
     :param fresh: components whose first slot this is: none of them was ever submitted in this attempt.
+    :param specs: False where nothing is to be built, but found.
     """
     module = as_module(build)
     return [
@@ -103,7 +108,7 @@ def as_jobs(
             module=module,
             package=component.package,
             source=f"{component.scmurl}#{component.ref}" if component.scmurl else "",
-            spec="" if component.scmurl else macros.spec_for(build),
+            spec=macros.spec_for(build) if specs and not component.scmurl else "",
             weight=component.weight,
             arches=tuple(component.arches) or module.arches,
             again=component.attempt > 1 or component not in fresh,

@@ -19,7 +19,7 @@ from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Sweep, TaskCrash, Wait, clock
 from builds.observing import context
-from builds.services import components, outages, slots
+from builds.services import components, doubles, outages, slots
 from builds.services.systems import build_system
 from builds.workflow import checks, cleaning, graph
 from builds.workflow.lease import Lease
@@ -124,7 +124,7 @@ def open_builds() -> dict[str, int]:
     def record(build: ModuleBuild) -> None:
         numbers = [status.task_id for status in by_build[build.pk]]
         ids = ComponentBuild.objects.filter(module_build=build, task_id__in=numbers)
-        components.record(build, ids.values_list("pk", flat=True), by_build[build.pk])
+        components.record(build, ids.values_list("pk", flat=True), doubles.checked(build, by_build[build.pk]))
 
     return {"open": len(numbers)} | _each(ModuleBuild.objects.filter(pk__in=by_build), record, "builds")
 

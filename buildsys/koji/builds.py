@@ -13,6 +13,7 @@ from typing import Any
 import koji
 
 from buildsys.base import (
+    AnswerLost,
     BuildSystemError,
     BuildSystemUnavailable,
     Job,
@@ -23,6 +24,7 @@ from buildsys.base import (
 )
 from buildsys.koji.archtags import arch_target, limited
 from buildsys.koji.blame import of_infrastructure
+from buildsys.koji.errors import is_answer_lost
 from buildsys.koji.session import Hub, failure, outcome, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.koji.tags import build_tag, target
@@ -64,8 +66,9 @@ class Builds:
     def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
         """Builds that are complete, tagged or not, and build tasks that are open, in one round trip.
 
-        A complete build is ours when it is in the module's buildroot tag, when its release ends with the
-        module's dist tag, which no other module has, or when our task for the component made it.
+        Of several open tasks of one component the oldest is its build; the others are canceled. A complete
+        build is ours when it is in the module's buildroot tag, when its release ends with the module's dist
+        tag, which no other module has, or when our task for the component made it.
         """
         if not jobs:
             return []
@@ -84,7 +87,10 @@ class Builds:
                 )
                 for job in jobs
             ]
-        under_way, closed = _by_artifact(outcome(tasks)), _by_artifact(outcome(ended))
+        open_tasks, closed_tasks = _by_artifact(outcome(tasks)), _by_artifact(outcome(ended))
+        self.cancel([number for numbers in open_tasks.values() for number in numbers[1:]])
+        under_way = {key: numbers[0] for key, numbers in open_tasks.items()}
+        closed = {key: numbers[-1] for key, numbers in closed_tasks.items()}
         in_tag = {
             (tag, build["package_name"]): build for tag, builds in tagged.items() for build in outcome(builds)
         }
@@ -111,19 +117,23 @@ class Builds:
     def submit(self, jobs: Sequence[Job], sources: Mapping[int, str], macros_target: str) -> list[Submission]:
         """Start builds in one round trip.
 
+        :raises AnswerLost: the hub may have started them, or may do so yet.
         :param sources: component -> path of an uploaded SRPM, where there is no dist-git.
         :param macros_target: target for those; empty: the module's.
         """
-        with self._hub.multicall() as calls:
-            tasks = [
-                calls.build(
-                    sources.get(job.component_id) or scm_url(job.source),
-                    (job.component_id in sources and macros_target) or self._target(job),
-                    self._options(job),
-                    priority=self._priority,
-                )
-                for job in jobs
-            ]
+        try:
+            with self._hub.multicall() as calls:
+                tasks = [
+                    calls.build(
+                        sources.get(job.component_id) or scm_url(job.source),
+                        (job.component_id in sources and macros_target) or self._target(job),
+                        self._options(job),
+                        priority=self._priority,
+                    )
+                    for job in jobs
+                ]
+        except BuildSystemUnavailable as error:
+            raise AnswerLost(error.message) if is_answer_lost(error) else error from error
         return [self._submission(task.result) for task in tasks]
 
     def _arches(self, job: Job) -> tuple[str, ...]:
@@ -291,8 +301,8 @@ class Builds:
             "listTasks",
             {"owner": self._hub.user["id"], "method": "build", "state": OPEN_TASKS, "decode": True},
         )
-        ours = [number for (name, _), number in _by_artifact(tasks).items() if name == target(module)]
-        self.cancel(ours)
+        ours = [numbers for (name, _), numbers in _by_artifact(tasks).items() if name == target(module)]
+        self.cancel([number for numbers in ours for number in numbers])
 
     def _submission(self, number: int) -> Submission:
         return Submission(number, self._url(number))
@@ -335,12 +345,13 @@ def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> boo
     )
 
 
-def _by_artifact(tasks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
-    """(module's target, package) -> the build task for it."""
-    found = {}
-    for task in tasks:
+def _by_artifact(tasks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[int]]:
+    """(module's target, package) -> the build tasks for it, the oldest first."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for task in sorted(tasks, key=lambda task: task["id"]):
         request = task["request"] or []
         options = request[2] if len(request) > 2 and isinstance(request[2], dict) else {}
         if options.get("mbs_artifact_name"):
-            found[options.get("mbs_module_target") or request[1], options["mbs_artifact_name"]] = task["id"]
+            key = options.get("mbs_module_target") or request[1], options["mbs_artifact_name"]
+            found.setdefault(key, []).append(task["id"])
     return found

@@ -60,6 +60,11 @@ def mapped(method: str = "") -> Iterator[None]:
         raise translate(error, method) from error
 
 
+def is_answer_lost(error: Exception) -> bool:
+    """Return whether the hub may have carried out a call that failed, or may do so yet."""
+    return isinstance(error.__cause__, (*_BROKEN, koji.RetryError))
+
+
 def translate(error: Exception, method: str = "") -> BuildSystemError | BuildSystemUnavailable:
     """Return the service's error for one that the hub answered to a call of ``method``."""
     text = describe(error)

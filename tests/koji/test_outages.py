@@ -10,7 +10,7 @@ import koji
 import pytest
 from koji.xmlrpcplus import Fault
 
-from buildsys.base import BuildSystemError, BuildSystemUnavailable, TaskState
+from buildsys.base import AnswerLost, BuildSystemError, BuildSystemUnavailable, TaskState
 from buildsys.koji.builds import scm_url
 from buildsys.koji.session import Access, Hub
 from mbs.errors import ConfigurationError
@@ -164,3 +164,52 @@ def _system_with(config: Path, profile: str) -> object:
 )
 def test_dist_git_addresses_are_written_as_koji_wants_them(source: str, url: str) -> None:
     assert scm_url(source) == url
+
+
+@pytest.mark.parametrize("drop", ["before", "after", "half"])
+def test_a_build_request_without_an_answer_is_told_from_a_refused_one(rig: KojiRig, drop: str) -> None:
+    job = rig.job(rig.module(), 1, "one")
+
+    def drop_the_answer(method: str, args: tuple[object, ...]) -> None:
+        if method == "listTasks":
+            rig.double.faults.drop = [drop] * 20
+            rig.double.faults.watch = None
+
+    rig.double.faults.watch = drop_the_answer
+    with pytest.raises(AnswerLost):
+        rig.system.submit([job])
+
+
+def test_a_hub_that_says_that_it_is_offline_has_built_nothing(rig: KojiRig) -> None:
+    job = rig.job(rig.module(), 1, "one")
+
+    def go_offline(method: str, args: tuple[object, ...]) -> None:
+        if method == "listTasks":
+            rig.double.faults.refuse["build"] = [Fault(koji.ServerOffline.faultCode, "database outage")]
+
+    rig.double.faults.watch = go_offline
+    with pytest.raises(BuildSystemUnavailable) as caught:
+        rig.system.submit([job])
+    assert not isinstance(caught.value, AnswerLost)
+
+
+def test_of_two_open_tasks_of_a_component_the_older_one_is_its_build(rig: KojiRig) -> None:
+    """The hub carried out a request whose answer had been given up, after the next one."""
+    module = rig.module()
+    rig.double.books.seconds["build"] = 1000
+    job, other = rig.job(module, 1, "one"), rig.job(module, 2, "two")
+    first, theirs = rig.system.submit([job, other])
+    (second,) = rig.system._builds.submit([job], {}, "")
+    assert second.task_id != first.task_id
+    assert [each and each.task_id for each in rig.system.find([job])] == [first.task_id]
+    states = {
+        s.task_id: s.state for s in rig.system.statuses([first.task_id, second.task_id, theirs.task_id])
+    }
+    assert states == {
+        first.task_id: TaskState.OPEN,
+        second.task_id: TaskState.CANCELED,
+        theirs.task_id: TaskState.OPEN,
+    }
+    rig.system._builds.submit([job], {}, "")
+    rig.system.abandon(module)
+    assert not rig.system.find([job])[0]

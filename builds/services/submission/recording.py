@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Min
 
 from builds import dispatch
+from builds.messaging import outbox
 from builds.models import BuildRequirement, ComponentBuild, ModuleBuild, Submission
 from builds.models.locking import RECORDING, hold
 from builds.selectors.universe import Stored
@@ -24,20 +27,41 @@ def record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]:
 
     :raises Conflict: all of them exist, and none had failed; or one that had was submitted differently.
     """
+    begun: dict[int, bool] = {}
+    builds: list[ModuleBuild] = []
     try:
         with transaction.atomic():
             # Two that look at the same moment would both find the same name free, or the build missing.
             hold(RECORDING)
-            return _record(request, prepared)
+            builds += _record(request, prepared, begun)
+    except (OperationalError, InterfaceError):
+        if connection.in_atomic_block or not _are_recorded(builds):
+            raise
+        for build in builds:
+            if begun[build.pk]:
+                outbox.flush(build.pk)
+                dispatch.advance(build.pk)
     except IntegrityError as error:
         raise Unavailable(
             "Somebody else submits the same module at this moment.",
             code="submitted_twice",
             hint="Submit again to see the builds.",
         ) from error
+    return builds
 
 
-def _record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]:
+def _are_recorded(builds: Sequence[ModuleBuild]) -> bool:
+    """Return whether a transaction was committed although its connection broke, by a new connection.
+
+    A number is given to one row only, whatever becomes of its transaction.
+    """
+    connection.close()
+    found = ModuleBuild.objects.exclude(state=BuildState.FAILED).in_bulk([build.pk for build in builds])
+    return bool(builds) and all(build.pk in found and found[build.pk].nsvc == build.nsvc for build in builds)
+
+
+def _record(request: SubmissionRequest, prepared: Prepared, begun: dict[int, bool]) -> list[ModuleBuild]:
+    """As ``record``; ``begun`` gets whether each build was set in motion, by its number."""
     _lock_failed(prepared)
     found = drafts(request, prepared)
     resuming.check(request, prepared, found)
@@ -49,11 +73,13 @@ def _record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]
             hint="Commit a change to the module, or make a scratch build, to build it again.",
         )
     for draft in found:
+        begins = draft.begins
         if not draft.exists:
             _create(request, draft)
-        elif draft.begins:
+        elif begins:
             resuming.take_over(request, draft)
             cancellation.resume(draft.build, request.owner)
+        begun[draft.build.pk] = begins
     return builds
 
 
