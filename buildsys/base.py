@@ -298,6 +298,9 @@ class BuildSystem(Protocol):
         :param builds: number of a submission -> the NVR that it built.
         """
 
+    def tagged_of(self, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
+        """The same for many modules, in as few round trips as there can be."""
+
     def request_repo(self, module: Module) -> int:
         """Ask for a repository of all that is in the buildroot tag now; answers the request's number."""
 

@@ -213,6 +213,9 @@ class SimulatedBuildSystem:
     def deleted(self, builds: Mapping[int, str]) -> set[int]:
         return set()
 
+    def tagged_of(self, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
+        return [self.tagged(module, nvrs) for module, nvrs in wanted]
+
     def request_repo(self, module: Module) -> int:
         now = time.time()
         with self._books() as books:

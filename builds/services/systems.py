@@ -67,8 +67,13 @@ def _send(task_id: int, delay: float) -> None:
     dispatch.send_now(RUN_TASK, task_id, countdown=delay)
 
 
-def as_module(build: ModuleBuild, *, groups: Mapping[str, tuple[str, ...]] | None = None) -> Module:
-    """A module build as a build system sees it."""
+def as_module(
+    build: ModuleBuild, *, groups: Mapping[str, tuple[str, ...]] | None = None, document: bool = True
+) -> Module:
+    """A module build as a build system sees it.
+
+    :param document: False where its modulemd is not needed, and need not be read.
+    """
     return Module(
         id=build.pk,
         name=build.name,
@@ -79,7 +84,7 @@ def as_module(build: ModuleBuild, *, groups: Mapping[str, tuple[str, ...]] | Non
         owner=build.owner,
         scratch=build.scratch,
         arches=tuple(build.arch_names),
-        modulemd=build.modulemd,
+        modulemd=build.modulemd if document else "",
         disttag=build.disttag,
         buildrequires=build.buildrequires,
         groups=groups or {},

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from builds.models import ComponentBuild, ModuleBuild, Wait, clock
 from builds.services import transitions
@@ -57,16 +58,38 @@ def give_up(build: ModuleBuild) -> None:
 
 
 def building() -> QuerySet[ModuleBuild]:
-    """Builds of which something is in the build system's tags."""
-    tagged = ComponentBuild.objects.filter(tagged=True).exclude(nvr=None)
-    return ModuleBuild.objects.filter(state=BuildState.BUILD, pk__in=tagged.values("module_build"))
+    """Builds of which something is in the build system's tags, without their documents."""
+    tagged = _tagged().filter(module_build=OuterRef("pk"))
+    rows = ModuleBuild.objects.filter(Exists(tagged), state=BuildState.BUILD)
+    return rows.defer("modulemd").order_by("pk")
+
+
+def untagged(builds: Sequence[ModuleBuild]) -> list[ModuleBuild]:
+    """Return those of these builds of which somebody has untagged something."""
+    nvrs: dict[int, dict[bool, list[str]]] = {build.pk: {True: [], False: []} for build in builds}
+    rows = _tagged().filter(module_build__in=builds)
+    for number, final, nvr in rows.values_list("module_build_id", "tagged_in_final", "nvr"):
+        nvrs[number][final].append(nvr)
+    wanted = [
+        (as_module(build, document=False), nvrs[build.pk][True] + nvrs[build.pk][False]) for build in builds
+    ]
+    found = build_system().tagged_of(wanted) if wanted else []
+    return [
+        build
+        for build, (_, asked), there in zip(builds, wanted, found, strict=True)
+        if not (there.buildroot.issuperset(asked) and there.final.issuperset(nvrs[build.pk][True]))
+    ]
 
 
 def mend_tags(build: ModuleBuild) -> None:
     """Tag again what somebody has untagged."""
     system, module = build_system(), as_module(build)
-    components = list(build.component_builds.filter(tagged=True).exclude(nvr=None))
+    components = list(_tagged().filter(module_build=build))
     for final in (True, False):
         nvrs = [str(component.nvr) for component in components if component.tagged_in_final is final]
         if nvrs:
             system.tag(module, nvrs, final=final)
+
+
+def _tagged() -> QuerySet[ComponentBuild]:
+    return ComponentBuild.objects.filter(tagged=True).exclude(nvr=None)

@@ -5,9 +5,10 @@ any time, twice too; each item is committed alone, and one that fails does not s
 from __future__ import annotations
 
 import logging
+import time
 import traceback
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ from builds.services import components, doubles, outages, slots
 from builds.services.systems import build_system
 from builds.workflow import checks, cleaning, graph
 from builds.workflow.lease import Lease
-from buildsys.base import BuildSystemUnavailable
+from buildsys.base import BuildSystemUnavailable, TaskState, TaskStatus
 from mbs.errors import Unavailable
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 
@@ -32,6 +33,12 @@ T = TypeVar("T")
 
 #: submissions asked about in one call of the build system
 CHUNK = 1000
+#: module builds whose tags are compared in one call
+SLICE = 100
+#: rows deleted by one statement
+SLICE_DELETED = 5000
+#: of a component, to tell whether a status says anything new
+_KNOWN = ("task_id", "module_build_id", "task_url", "nvr", "time_started")
 #: how long messages that were published are kept for the operators
 KEEP = timedelta(days=7)
 
@@ -109,24 +116,48 @@ def stuck_waits() -> dict[str, int]:
 
 def open_builds() -> dict[str, int]:
     """Ask the build system about all that builds, and record what it says."""
-    rows = ComponentBuild.objects.filter(state=ComponentState.BUILDING).exclude(task_id=None)
-    tasks = dict(rows.order_by("pk").values_list("task_id", "module_build_id"))
-    system, numbers = build_system(), list(tasks)
-    by_build: dict[int, list[Any]] = defaultdict(list)
-    for start in range(0, len(numbers), CHUNK):
-        chunk = numbers[start : start + CHUNK]
-        system.recover(chunk)
-        for status in system.statuses(chunk):
-            by_build[tasks[status.task_id]].append(status)
-    if numbers:
+    rows = ComponentBuild.objects.filter(state=ComponentState.BUILDING).exclude(task_id=None).order_by("pk")
+    result: Counter[str] = Counter(open=0, builds=0)
+    after = 0
+    while part := list(rows.filter(pk__gt=after).only(*_KNOWN)[:CHUNK]):
+        after = part[-1].pk
+        result["open"] += len(part)
+        result += Counter(_poll({component.task_id or 0: component for component in part}))
+    if result["open"]:
         outages.over()
+    return {"open": 0, "builds": 0, **result}
+
+
+def _poll(submissions: Mapping[int, ComponentBuild]) -> dict[str, int]:
+    """Ask about some submissions, by their numbers; record what is not known yet."""
+    system, numbers = build_system(), list(submissions)
+    system.recover(numbers)
+    by_build: dict[int, list[TaskStatus]] = defaultdict(list)
+    for status in system.statuses(numbers):
+        component = submissions[status.task_id]
+        if _tells_something(status, component):
+            by_build[component.module_build_id].append(status)
 
     def record(build: ModuleBuild) -> None:
-        numbers = [status.task_id for status in by_build[build.pk]]
-        ids = ComponentBuild.objects.filter(module_build=build, task_id__in=numbers)
-        components.record(build, ids.values_list("pk", flat=True), doubles.checked(build, by_build[build.pk]))
+        statuses = doubles.checked(build, by_build[build.pk])
+        ids = [submissions[status.task_id].pk for status in statuses]
+        components.record(build, ids, statuses)
 
-    return {"open": len(numbers)} | _each(ModuleBuild.objects.filter(pk__in=by_build), record, "builds")
+    # Most of a long list is open and as it was: it costs nothing more.
+    news = ModuleBuild.objects.defer("modulemd").filter(pk__in=by_build)
+    return _each(news, record, "builds")
+
+
+def _tells_something(status: TaskStatus, component: ComponentBuild) -> bool:
+    """Return whether a status says more than what is recorded of a component that builds."""
+    started = component.time_started.timestamp() if component.time_started else None
+    return (
+        status.state is not TaskState.OPEN
+        or bool(status.url and status.url != component.task_url)
+        or bool(status.nvr and status.nvr != component.nvr)
+        # Microseconds are all that a database keeps.
+        or bool(status.started and (started is None or abs(status.started - started) > 0.001))
+    )
 
 
 def open_repos() -> dict[str, int]:
@@ -155,8 +186,20 @@ def publish_outbox() -> dict[str, int]:
 
 
 def lost_tags() -> dict[str, int]:
-    """Compare the build system's tags with what was built."""
-    return _each(cleaning.building(), cleaning.mend_tags, "builds")
+    """Compare the build system's tags with what was built, for half an interval at the most.
+
+    The next run goes on behind the build that this one came to (``after``).
+    """
+    ends = time.monotonic() + settings.MBS.POLLING_INTERVAL / 2
+    last = Sweep.objects.filter(name="lost_tags").values_list("result", flat=True).first() or {}
+    after, result = last.get("after", 0), Counter[str]()
+    while True:
+        builds = list(cleaning.building().filter(pk__gt=after)[:SLICE])
+        result["builds"] += len(builds)
+        result += Counter(_each(cleaning.untagged(builds), cleaning.mend_tags, "mended"))
+        after = builds[-1].pk if len(builds) == SLICE else 0
+        if not after or time.monotonic() >= ends:
+            return {"builds": 0, **result, "after": after}
 
 
 def old_targets() -> dict[str, int]:
@@ -180,9 +223,17 @@ def stuck_builds() -> dict[str, int]:
 def clean_up() -> dict[str, int]:
     """Forget messages that were published, and crashes, some time ago."""
     before = clock.now() - KEEP
-    messages, _ = OutboxMessage.objects.filter(published_at__lt=before).delete()
-    crashes, _ = TaskCrash.objects.filter(last_at__lt=before).delete()
+    messages = _delete(OutboxMessage.objects.filter(published_at__lt=before))
+    crashes = _delete(TaskCrash.objects.filter(last_at__lt=before))
     return {"messages": messages, "crashes": crashes}
+
+
+def _delete(rows: QuerySet[Any]) -> int:
+    """Delete rows in slices: one statement for a year of them would take longer than a statement may."""
+    count = 0
+    while part := list(rows.order_by("pk").values_list("pk", flat=True)[:SLICE_DELETED]):
+        count += rows.model._default_manager.filter(pk__in=part).delete()[0]
+    return count
 
 
 #: every periodic sweep, by the name that ``celeryconfig.beat_schedule`` and the admin show

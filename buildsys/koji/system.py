@@ -107,6 +107,9 @@ class KojiBuildSystem:
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
         return tagging.tagged(self.hub, module, nvrs)
 
+    def tagged_of(self, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
+        return tagging.tagged_of(self.hub, wanted)
+
     def tags_holding(self, rpm: str) -> list[str]:
         return tagging.holding(self.hub, rpm, self.options.tag_prefixes)
 

@@ -195,11 +195,21 @@ def _groups(module: Module, packages: Set[str]) -> dict[str, list[str]]:
 
 def tagged(hub: Hub, module: Module, nvrs: Sequence[str]) -> Tagged:
     """Which of these builds are in a module's tags by now. One round trip."""
-    asked = frozenset(nvrs)
+    (found,) = tagged_of(hub, [(module, nvrs)])
+    return found
+
+
+def tagged_of(hub: Hub, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
+    """The same for many modules, in one round trip."""
     with hub.multicall() as calls:
-        listed = [calls.listTagged(name) for name in (build_tag(module), module.tag)]
-    buildroot, final = (frozenset(build["nvr"] for build in builds.result) for builds in listed)
-    return Tagged(asked & buildroot, asked & final)
+        listed = [
+            [calls.listTagged(name) for name in (build_tag(module), module.tag)] for module, _ in wanted
+        ]
+    found = []
+    for (_, nvrs), rows in zip(wanted, listed, strict=True):
+        buildroot, final = (frozenset(build["nvr"] for build in builds.result) for builds in rows)
+        found.append(Tagged(buildroot & set(nvrs), final & set(nvrs)))
+    return found
 
 
 def deleted(hub: Hub, nvrs: Sequence[str]) -> set[str]:

@@ -155,6 +155,9 @@ class LocalBuildSystem:
     def deleted(self, builds: Mapping[int, str]) -> set[int]:
         return {number for number, nvr in builds.items() if not Built.find(self.root, number, nvr)}
 
+    def tagged_of(self, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
+        return [self.tagged(module, nvrs) for module, nvrs in wanted]
+
     def request_repo(self, module: Module) -> int:
         # Builds of a next batch read the buildroot itself, hence there is nothing to wait for: the number
         # of builds in it, which only grows, names its state.

@@ -15,10 +15,11 @@ from django.utils import timezone
 import celeryconfig
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ModuleBuild, Phase, Sweep, Wait, clock
+from builds.models import ComponentBuild, ModuleBuild, Phase, Sweep, Wait, clock
 from builds.services import slots
 from builds.workflow import advance, sweeps
 from builds.workflow.lease import Lease
+from buildsys.base import TaskState, TaskStatus
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
 
@@ -364,3 +365,47 @@ def test_a_holder_that_was_overtaken_cannot_renew_nor_give_back() -> None:
     lease.end(error="nobody should read this")
     row = Sweep.objects.get()
     assert (row.leased_until, row.error) == (other, "")
+
+
+def test_what_builds_as_before_costs_one_statement_for_all(
+    monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Callable
+) -> None:
+    monkeypatch.setattr(sweeps, "CHUNK", 10)
+    for number in range(25):
+        component_build(building(), state=ComponentState.BUILDING, task_id=number + 1, task_url="u")
+
+    class Hub:
+        def recover(self, numbers: list[int]) -> None:
+            assert len(numbers) <= 10
+
+        def statuses(self, numbers: list[int]) -> list[TaskStatus]:
+            return [TaskStatus(number, TaskState.OPEN, url="u") for number in numbers]
+
+        def find(self, jobs: list) -> list[None]:
+            return [None for _ in jobs]
+
+    monkeypatch.setattr(sweeps, "build_system", Hub)
+    monkeypatch.setattr("builds.services.doubles.build_system", Hub)
+    with django_assert_max_num_queries(4 + 3):
+        assert sweeps.open_builds() == {"open": 25, "builds": 0}
+    failed = TaskStatus(17, TaskState.FAILED, reason="it broke")
+    monkeypatch.setattr(
+        Hub, "statuses", lambda self, numbers: [failed] if 17 in numbers else [], raising=True
+    )
+    assert sweeps.open_builds() == {"open": 25, "builds": 1}
+    (ended,) = ComponentBuild.objects.filter(state=ComponentState.FAILED)
+    assert (ended.task_id, ended.state_reason) == (17, "it broke")
+
+
+def test_what_may_hang_with_the_build_system_has_a_queue_of_its_own() -> None:
+    """Outbox and waits are looked after by workers that ask nobody but the database."""
+    router = current_app.amqp.Router(current_app.amqp.queues)
+    queues = {name: router.route({}, f"sweep.{name}")["queue"].name for name in sweeps.SWEEPS}
+    assert {name for name, queue in queues.items() if queue == "polls"} == {
+        "open_builds",
+        "open_repos",
+        "lost_tags",
+        "old_targets",
+        "old_failures",
+    }
+    assert queues["outbox"] == queues["stuck_waits"] == "sweeps"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 import celeryconfig
-from builds.models import ModuleBuild, Wait
+from builds.models import ModuleBuild, Sweep, Wait
 from builds.services.systems import as_module
 from builds.workflow import cleaning, sweeps
 from mbs.nsvc import NSVC
@@ -111,12 +112,35 @@ def test_what_somebody_has_untagged_is_tagged_again(rig: KojiRig) -> None:
         )
     mbs = rig.double.callers["mbs"]
     rig.double.untagBuild(mbs, f"{build.koji_tag}-build", f"one-1-1.{build.disttag}")
-    assert sweeps.lost_tags() == {"builds": 1}
+    assert sweeps.lost_tags() == {"builds": 1, "mended": 1, "after": 0}
     nvrs = [f"one-1-1.{build.disttag}", f"two-1-1.{build.disttag}"]
     rig.tag(as_module(build), nvrs)
     rig.double.log.clear()
     sweeps.lost_tags()
     assert not [method for request in rig.double.log for method in request if method == "tagBuild"]
+
+
+def test_tags_of_many_builds_are_compared_in_slices(
+    rig: KojiRig, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(sweeps, "SLICE", 3)
+    builds = [_build(rig, BuildState.BUILD) for _ in range(7)]
+    tags = rig.double.books.tags
+    for build in builds:
+        nvr = f"one-1-1.{build.disttag}"
+        with rig.double.lock:
+            row = rig.double.books.new_build(nvr, "COMPLETE")
+            rig.double.put(tags[f"{build.koji_tag}-build"], row)
+            rig.double.put(tags[build.koji_tag], row)
+        factories.component_build(
+            build, package="one", nvr=nvr, state=ComponentState.COMPLETE, tagged=True, tagged_in_final=True
+        )
+    rig.double.log.clear()
+    assert sweeps.lost_tags() == {"builds": 7, "after": 0}
+    assert len(rig.double.log) == 3
+    settings.MBS = settings.MBS.model_copy(update={"POLLING_INTERVAL": 0})
+    Sweep.objects.create(name="lost_tags", result={"after": builds[1].pk})
+    assert sweeps.lost_tags() == {"builds": 3, "after": builds[4].pk}
 
 
 def test_a_hub_that_is_away_leaves_everything_for_the_next_sweep(rig: KojiRig) -> None:
