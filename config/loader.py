@@ -134,8 +134,17 @@ class _Draft:
             self.problems += [self._wrong(fault) for fault in error.errors(include_url=False)]
         if options is None or self.problems:
             raise self._error()
+        self._warn_of_unknown_groups(options)
         sources = {name: self.values[name].source if name in self.values else "default" for name in _FIELDS}
         return Loaded(options, self.chosen.section, self.chosen.path, sources, tuple(self.warnings))
+
+    def _warn_of_unknown_groups(self, options: Options) -> None:
+        by_kerberos = options.AUTH_METHOD == "kerberos" and not options.NO_AUTH
+        if by_kerberos and not (options.LDAP_URI and options.LDAP_GROUPS_DN):
+            self.warnings.append(
+                "AUTH_METHOD is 'kerberos', and LDAP_URI and LDAP_GROUPS_DN are not both set: "
+                "the groups of users are not known, and only ALLOWED_USERS may submit."
+            )
 
     def _take(self, name: str, given: Given) -> None:
         if given.value is None:  # the reference's way to say: as if it were not there

@@ -134,7 +134,12 @@ class Builds:
                 ]
         except BuildSystemUnavailable as error:
             raise AnswerLost(error.message) if is_answer_lost(error) else error from error
-        return [self._submission(task.result) for task in tasks]
+        numbers = [task.result for task in tasks]
+        if silent := [job.package for job, number in zip(jobs, numbers, strict=True) if not number]:
+            raise AnswerLost(
+                f"The Koji hub answered build() for {', '.join(silent)} without a task's number."
+            )
+        return [self._submission(number) for number in numbers]
 
     def _arches(self, job: Job) -> tuple[str, ...]:
         """The architectures that a job is limited to; empty: it is not."""

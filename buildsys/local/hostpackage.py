@@ -14,6 +14,7 @@ from pathlib import Path
 
 from buildsys.base import BuildSystemError
 from buildsys.local import host
+from buildsys.local.endings import ending
 from buildsys.local.repodata import create_repository, own
 from buildsys.local.requirements import names_in
 from buildsys.local.rpmfile import Dependency, Package
@@ -116,7 +117,7 @@ def _build(folder: Path, spec: str, scratch: Path, sandbox: Sandbox) -> None:
             raise _failed(str(error)) from None
         built = sorted(inside.work.glob("RPMS/noarch/*.rpm"))
         if code or len(built) != 1:
-            raise _failed(" / ".join(log.recent()[-5:]))
+            raise _failed(f"rpmbuild {ending(code)}: {' / '.join(log.recent()[-5:])}")
     target = folder / built[0].name
     built[0].rename(target)
     own(target)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from buildsys.base import BuildSystemError
+from buildsys.local.endings import ending
 from buildsys.local.sandbox import BoundedLog, Sandbox, Stopped, remove_tree
 
 #: ``$1`` is the number of RPMs. createrepo_c passes over what it cannot read.
@@ -95,7 +96,7 @@ def _run(sandbox: Sandbox, log_path: Path, count: int, stop: Callable[[], str]) 
             raise _failed(str(error)) from None
         if code:
             said = " / ".join(line.strip() for line in log.recent()[-5:] if line.strip())
-            raise _failed(f"code {code}: {said[-500:]}")
+            raise _failed(f"it {ending(code)}: {said[-500:]}")
 
 
 def _take(source: Path, target: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildsys.base import BuildSystemError, Job
+from buildsys.local.endings import ending
 from buildsys.local.folders import TaskFolder
 from buildsys.local.host import rpmbuild_options
 from buildsys.local.modules import FACTS
@@ -124,7 +125,7 @@ class Run:
         if code:
             said = [line for line in self.log.recent() if "error:" in line.lower() or "sandbox:" in line]
             because = f": {said[-1].strip()[:300]}" if said else "."
-            raise BuildFailed(f"rpmbuild ended with code {code} while making the {what}{because}")
+            raise BuildFailed(f"rpmbuild {ending(code)} while making the {what}{because}")
         return work
 
     def _check_requirements(self, source: Package) -> None:

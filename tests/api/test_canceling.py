@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 
 from builds.models import ModuleBuild, OutboxMessage
-from builds.services import cancellation
+from builds.services import cancellation, health
 from mbs.states import BuildState
 from tests.api.conftest import Api
 from tests.factories import module_build
@@ -94,3 +94,16 @@ def test_a_database_that_became_read_only_is_an_outage(api: Api) -> None:
         answer = api.patch(f"module-builds/{build.pk}", {"state": "failed", "owner": "ann"}, status=503)
         transaction.set_rollback(True)
     assert answer["code"] == "database_unavailable"
+
+
+def test_a_retry_that_comes_second_answers_what_the_first_one_did(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = module_build(state=BuildState.FAILED, owner="ann")
+
+    def somebody_is_faster() -> None:
+        cancellation.resume(ModuleBuild.objects.get(pk=build.pk), "ann")
+
+    monkeypatch.setattr(health, "require_broker", somebody_is_faster)
+    answer = api.post(f"module-builds/{build.pk}/retry", {"owner": "ann"}, status=200)
+    assert answer["state_name"] == "init"

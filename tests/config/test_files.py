@@ -138,3 +138,17 @@ def test_an_unknown_built_in_section_is_refused_with_those_that_exist():
     with pytest.raises(ConfigurationError, match="no built-in section 'production'") as caught:
         load({"MBS_CONFIG_SECTION": "production"}, ["celery"], default_file="/nowhere")
     assert "dev, test, prod, standalone" in caught.value.hint
+
+
+def test_groups_that_nobody_can_look_up_are_a_warning(tmp_path):
+    path = tmp_path / "config.py"
+    path.write_text(
+        "class ProdConfiguration:\n"
+        "    SECRET_KEY = 'x' * 60\n"
+        "    BASE_URL = 'https://mbs.example.com'\n"
+        "    DATABASE_URL = 'sqlite:///x'\n"
+        "    AUTH_METHOD = 'kerberos'\n"
+    )
+    assert any("LDAP_URI and LDAP_GROUPS_DN are not both set" in line for line in _load(path).warnings)
+    path.write_text(path.read_text() + "    LDAP_URI = 'ldap://x'\n    LDAP_GROUPS_DN = 'ou=groups'\n")
+    assert not any("LDAP_URI" in line for line in _load(path).warnings)

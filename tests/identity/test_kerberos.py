@@ -194,3 +194,12 @@ def test_a_server_whose_certificate_does_not_fit_is_not_believed(
         else:
             with pytest.raises(Unavailable):
                 ldap.groups_of("ann")
+
+
+def test_a_service_that_was_told_no_ldap_server_says_so(
+    caller: Caller, build: ModuleBuild, front: Callable[..., None]
+) -> None:
+    front(LDAP_URI="")
+    response = caller.cancel(build, REMOTE_USER="ann@EXAMPLE.COM")
+    assert (response.status_code, response.json()["code"]) == (503, "groups_not_configured")
+    assert "LDAP_URI and LDAP_GROUPS_DN are not both set" in response.json()["message"]

@@ -213,3 +213,12 @@ def test_of_two_open_tasks_of_a_component_the_older_one_is_its_build(rig: KojiRi
     rig.system._builds.submit([job], {}, "")
     rig.system.abandon(module)
     assert not rig.system.find([job])[0]
+
+
+def test_a_hub_that_answers_nothing_to_a_build_is_named(
+    rig: KojiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = rig.job(rig.module(), 1, "one")
+    monkeypatch.setattr(HubDouble, "build", lambda *args, **options: None)
+    with pytest.raises(AnswerLost, match=r"answered build\(\) for one without a task's number"):
+        rig.system.submit([job])

@@ -76,6 +76,8 @@ class ModuleBuildViewSet(BuildViewSet):
         build, who = self._to_be_changed(pk, user, self.read())
         health.require_broker()
         cancellation.resume(build, who)
+        # Another request may have resumed it since it was read.
+        build.refresh_from_db()
         return Response(self.represent([build], Shape.VERBOSE)[0])
 
     @action(detail=True, methods=["post"])

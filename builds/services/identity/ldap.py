@@ -31,7 +31,7 @@ def groups_of(username: str, *, fresh: bool = False) -> frozenset[str]:
         return remembered("ldap", username, lambda: (_search(username), None), fresh=fresh)
     if username in options.ALLOWED_USERS:
         return frozenset()
-    raise _away("LDAP_URI and LDAP_GROUPS_DN are not both set.")
+    raise _unconfigured()
 
 
 def _search(username: str) -> frozenset[str]:
@@ -65,6 +65,15 @@ def _names(attributes: dict[str, object]) -> list[str]:
     """The values of ``cn``: a list, or one text, as the server's schema says."""
     value = attributes.get("cn") or []
     return [value] if isinstance(value, str) else [str(each) for each in value]  # type: ignore[attr-defined]
+
+
+def _unconfigured() -> Unavailable:
+    log.error("Groups cannot be looked up: LDAP_URI and LDAP_GROUPS_DN are not both set.")
+    return Unavailable(
+        "The service cannot look up the groups of users: LDAP_URI and LDAP_GROUPS_DN are not both set.",
+        code="groups_not_configured",
+        hint="Operators of the service set them, or name users in ALLOWED_USERS.",
+    )
 
 
 def _away(reason: str) -> Unavailable:
