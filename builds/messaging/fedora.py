@@ -63,6 +63,7 @@ class FedoraPublisher:
         self._pid = os.getpid()
         self._away_until = 0.0
         self._failures = 0
+        self._has_published = False
         try:
             checking.configuration()
         except ConfigurationError as error:
@@ -85,7 +86,7 @@ class FedoraPublisher:
                 return confirmed
             try:
                 self._send(message)
-                self._failures = 0
+                self._failures, self._has_published = 0, True
             except Unpublishable:
                 if confirmed:
                     return confirmed
@@ -104,8 +105,8 @@ class FedoraPublisher:
         return checking.examine()
 
     def _disconnected(self) -> bool:
-        """Return whether there was an outage and no connection since. The first connection is waited for."""
-        return bool(self._failures) and not _connected()
+        """Return whether the connection is lost, or never came. The first one is waited for, once."""
+        return (self._has_published or bool(self._failures)) and not _connected()
 
     def _pause(self) -> None:
         """Leave the bus alone for a while."""

@@ -90,6 +90,16 @@ class RabbitMQ:
             self._node.wait()
             self._node = None
 
+    def pause(self) -> None:
+        """Have the node keep its connections and say nothing, until ``resume``."""
+        assert self._node is not None
+        os.killpg(self._node.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after ``pause``."""
+        assert self._node is not None
+        os.killpg(self._node.pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """End the node for good."""
         self.kill()
