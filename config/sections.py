@@ -91,6 +91,9 @@ class TestConfiguration(StandaloneConfiguration):
     POLLING_INTERVAL = 1
     OUTBOX_INTERVAL = 1
     OUTBOX_LEASE = 1
+    # A slow machine is no outage.
+    DATABASE_TIMEOUT = 60
+    SCM_SUBMIT_TIMEOUT = 60
     LOST_AFTER = 1
     WAKE_AGAIN_AFTER = 1
     SUBMIT_LEASE = 1

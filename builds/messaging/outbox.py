@@ -32,8 +32,12 @@ def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]], *, locked
     """
     if not locked:
         list(ModuleBuild.objects.select_for_update(no_key=True).filter(pk=build_id).values_list("pk"))
+    now = clock.now()
     rows = OutboxMessage.objects.bulk_create(
-        [OutboxMessage(module_build_id=build_id, topic=topic, body=body) for topic, body in messages]
+        [
+            OutboxMessage(module_build_id=build_id, topic=topic, body=body, created_at=now)
+            for topic, body in messages
+        ]
     )
     transaction.on_commit(lambda: shared().to_send.inc(len(rows)), robust=True)
     # Whatever becomes of them, it is no fault of who recorded the fact, nor of what is to be done next.

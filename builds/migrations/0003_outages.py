@@ -1,5 +1,3 @@
-
-import builds.models.clock
 from django.db import migrations, models
 
 
@@ -29,30 +27,5 @@ class Migration(migrations.Migration):
             model_name="outboxmessage",
             name="set_aside_at",
             field=models.DateTimeField(blank=True, null=True),
-        ),
-        migrations.AlterField(
-            model_name="modulebuild",
-            name="progress_at",
-            field=models.DateTimeField(default=builds.models.clock.now),
-        ),
-        migrations.AlterField(
-            model_name="modulebuild",
-            name="started_at",
-            field=models.DateTimeField(default=builds.models.clock.now),
-        ),
-        migrations.AlterField(
-            model_name="outboxmessage",
-            name="created_at",
-            field=models.DateTimeField(default=builds.models.clock.now),
-        ),
-        migrations.AlterField(
-            model_name="taskcrash",
-            name="last_at",
-            field=models.DateTimeField(default=builds.models.clock.now),
-        ),
-        migrations.AlterField(
-            model_name="wait",
-            name="created_at",
-            field=models.DateTimeField(default=builds.models.clock.now),
         ),
     ]

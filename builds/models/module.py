@@ -4,7 +4,6 @@ from django.db import models
 from django.db.models.functions import Length
 from django.utils import timezone
 
-from builds.models import clock
 from mbs.states import BUILD_STATES, BuildState
 
 
@@ -103,7 +102,7 @@ class ModuleBuild(models.Model):
     time_completed = models.DateTimeField(null=True, blank=True)
 
     #: when it was submitted or, after a failure, resumed last
-    started_at = models.DateTimeField(default=clock.now)
+    started_at = models.DateTimeField(default=timezone.now)
     run = models.PositiveIntegerField(default=0)
     batch = models.PositiveIntegerField(default=0)
     #: number of the last batch; batches are numbered from 1 without gaps
@@ -111,7 +110,7 @@ class ModuleBuild(models.Model):
     #: its components wait for those they name (``buildafter``), not for batches
     graph = models.BooleanField(default=False)
     phase = models.CharField(max_length=16, choices=Phase.choices, default=Phase.DONE)
-    progress_at = models.DateTimeField(default=clock.now)
+    progress_at = models.DateTimeField(default=timezone.now)
     #: until when one publisher has this build's outbox for itself
     publishing_until = models.DateTimeField(null=True, blank=True)
     #: until when one process looks at the repositories of its components alone

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 
-from builds.models import clock
 from builds.models.component import ComponentBuild
 from builds.models.module import ModuleBuild
 
@@ -26,7 +26,7 @@ class Wait(models.Model):
     #: for people: what it waits for, and what will wake it
     what = models.CharField(max_length=500)
     wakes_on = models.CharField(max_length=200)
-    created_at = models.DateTimeField(default=clock.now)
+    created_at = models.DateTimeField(default=timezone.now)
     woken_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -45,7 +45,7 @@ class TaskCrash(models.Model):
 
     celery_task_id = models.CharField(max_length=64, primary_key=True)
     count = models.PositiveSmallIntegerField(default=0)
-    last_at = models.DateTimeField(default=clock.now)
+    last_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return f"{self.celery_task_id}: {self.count}"

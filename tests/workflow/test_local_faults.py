@@ -42,13 +42,13 @@ def outcomes(folder: Path) -> dict[int, str]:
 
 def test_a_build_whose_worker_is_killed_is_started_once_more(workers: Workers, tmp_path: Path) -> None:
     build = make_local(tmp_path, "one")
-    steps = workers.start(queues="workflow,sweeps", beat=True, SYSTEM="local")
+    steps = workers.start(queues="workflow,sweeps,polls", beat=True, SYSTEM="local")
     builder = workers.start(queues="builds", SYSTEM="local")
     dispatch.advance(build.pk)
     wait_for(lambda: "\nbuilding for real" in "".join(logs(tmp_path).values()), 60, "a build that has begun")
     builder.kill()
     steps.kill()
-    workers.start(queues="workflow,sweeps", beat=True, SYSTEM="local")
+    workers.start(queues="workflow,sweeps,polls", beat=True, SYSTEM="local")
     workers.start(queues="builds", SYSTEM="local")
     wait_for_state(build, BuildState.READY, 60)
     component = build.component_builds.get()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from builds.models import ComponentBuild, ModuleBuild
+from builds.models import ComponentBuild, ModuleBuild, clock
 from builds.selectors.history import expected_seconds
 from builds.services.submission.request import SubmissionRequest
 from builds.services.submission.sources import Prepared
@@ -83,8 +83,10 @@ def _build(
     request: SubmissionRequest, prepared: Prepared, expanded: ExpandedBuild, nsvc: NSVC
 ) -> ModuleBuild:
     """All of it that does not depend on its number."""
-    document = _document(prepared, expanded, nsvc)
+    document, now = _document(prepared, expanded, nsvc), clock.now()
     return ModuleBuild(
+        started_at=now,
+        progress_at=now,
         name=nsvc.name,
         stream=nsvc.stream,
         version=nsvc.version,
