@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("builds", "0002_losses"),
+        ("builds", "0003_buildonly"),
     ]
 
     operations = [
