@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from posixpath import dirname
 from typing import TypeVar
@@ -14,7 +15,7 @@ from scm.errors import ScmError
 from scm.git import Repository, Snapshot
 from scm.options import ScmOptions
 from scm.sources import Lookaside, check_sources, parse_sources
-from scm.specs import Spec, SpecReader
+from scm.specs import Spec, SpecReader, inclusions
 from scm.urls import has_prefix, parse_repository, shown
 
 
@@ -163,6 +164,7 @@ class _Content:
     files: frozenset[str]
     spec_path: str
     spec: bytes
+    included: Mapping[str, bytes]
     sources: str
 
 
@@ -252,13 +254,15 @@ def _fetch(request: ComponentRequest, options: ScmOptions, ends: float) -> _Cont
     with Repository(request.repository, within) as repository:
         snapshot = repository.snapshot(repository.resolve(ref))
         path = find_spec(snapshot)
+        spec = snapshot.read(path, options.max_spec)
         return _Content(
             request=request,
             ref=ref,
             commit=snapshot.commit,
             files=frozenset(snapshot.files),
             spec_path=path,
-            spec=snapshot.read(path, options.max_spec),
+            spec=spec,
+            included=_read_included(snapshot, spec, options),
             sources=read_sources_file(snapshot, request.package, options),
         )
 
@@ -294,8 +298,17 @@ def read_sources_file(snapshot: Snapshot, package: str, options: ScmOptions) -> 
     return "\n".join(snapshot.read(path, options.max_sources).decode("utf-8", "replace") for path in paths)
 
 
+def _read_included(snapshot: Snapshot, spec: bytes, options: ScmOptions) -> dict[str, bytes]:
+    """Return the content of the files that a spec file includes; one that cannot be read is left out."""
+    found = {}
+    for name, path in inclusions(spec, snapshot.files).items():
+        with suppress(ScmError):
+            found[name] = snapshot.read(path, options.max_spec)
+    return found
+
+
 def _inspect(content: _Content, reader: SpecReader) -> _Inspected:
-    return _Inspected(content, reader.read(content.spec, content.spec_path))
+    return _Inspected(content, reader.read(content.spec, content.spec_path, content.included))
 
 
 def _check(component: _Inspected, lookaside: Lookaside, options: ScmOptions) -> VerifiedComponent | _Faulty:

@@ -6,15 +6,19 @@ starting it takes longer than reading one; when a file kills it, the next file g
 
 from __future__ import annotations
 
+import codecs
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from posixpath import basename, dirname
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +28,13 @@ from scm.options import ScmOptions
 
 _CHILD = Path(__file__).with_name("specs_child.py")
 _MAX_ANSWER = 64 * 1024 * 1024
+#: Files that one spec file may include.
+MAX_INCLUSIONS = 10
+#: Byte order marks of UTF-16.
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_INCLUSION = re.compile(r"^[ \t]*(?:%include[ \t]+(\S+)|%\{load:[ \t]*(%\{[^{}]+\}|[^{}\s]+))", re.MULTILINE)
+_SOURCE = re.compile(r"^[ \t]*source([0-9]*)[ \t]*:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
+_SOURCE_MACRO = re.compile(r"%\{?(?:SOURCE([0-9]+)|S:([0-9]+))\}?")
 _HINTS = {
     "spec_invalid": "Mend the spec file; `rpmspec --parse` shows what rpm makes of it.",
     "spec_incomplete": "Every spec file needs Name, Version and Release.",
@@ -37,7 +48,8 @@ class SourceFile:
 
     :param tag: ``Source0``, ``Patch12`` ...
     :param value: as the spec file says it, macros expanded as far as they are known: a name or a url.
-    :param conditional: stands inside an ``%if``, so that it may not count where it is built.
+    :param conditional: stands inside an ``%if``, or depends on macros of the build environment, so that it
+        may not count where it is built.
     """
 
     tag: str
@@ -92,22 +104,28 @@ class SpecReader(AbstractContextManager["SpecReader"]):
     ) -> None:
         self._stop()
 
-    def read(self, content: bytes, path: str) -> Spec:
-        """What a spec file says.
+    def read(self, content: bytes, path: str, included: Mapping[str, bytes] | None = None) -> Spec:
+        """Return what a spec file says.
 
         :param path: for messages.
+        :param included: what the file names in ``%include`` and ``%{load:}`` -> content; see ``inclusions``.
         :raises ScmError: ``spec_invalid``, ``spec_incomplete``, ``spec_over_bounds``.
         """
+        if content.startswith(_UTF_16):
+            raise _refused(path, "spec_invalid", "it is UTF-16, and rpm reads UTF-8 only")
         now = time.monotonic()
         if self._deadline is None:
             self._deadline = now + self._options.spec_deadline
         left = min(self._options.spec_timeout, self._deadline - now)
         if left <= 0:
             raise _refused(path, "spec_over_bounds", "reading the spec files before it took too long")
-        text = content.decode("utf-8", "replace").replace("\0", "")
-        stem = PurePosixPath(path).stem
-        request = json.dumps({"text": text, "stem": stem, "macros": dict(self._options.macros)}).encode()
-        answer = self._ask(request + b"\n", left)
+        request = {
+            "text": _decoded(content),
+            "stem": PurePosixPath(path).stem,
+            "macros": dict(self._options.macros),
+            "included": {name: _decoded(file) for name, file in (included or {}).items()},
+        }
+        answer = self._ask(json.dumps(request).encode() + b"\n", left)
         if answer is None:
             raise _refused(path, "spec_over_bounds", self._bounds())
         if "spec" not in answer:
@@ -163,6 +181,29 @@ class SpecReader(AbstractContextManager["SpecReader"]):
             with suppress(BrokenPipeError):
                 if pipe:
                     pipe.close()
+
+
+def inclusions(content: bytes, files: Iterable[str]) -> dict[str, str]:
+    """Return the files of the same commit that a spec file includes, at most ``MAX_INCLUSIONS``.
+
+    :param files: paths in the commit.
+    :return: name as it stands in the spec file, e.g. ``%{SOURCE1}`` -> path.
+    """
+    text = _decoded(content)
+    sources = {number or "0": basename(name) for number, name in _SOURCE.findall(text)}
+    paths = {basename(path): path for path in files if dirname(path) in ("", "SOURCES", "SPECS")}
+    found = {}
+    for match in _INCLUSION.finditer(text):
+        token = match[1] or match[2]
+        number = _SOURCE_MACRO.fullmatch(token)
+        name = sources.get(number[1] or number[2], "") if number else basename(token)
+        if name in paths:
+            found[token] = paths[name]
+    return dict(list(found.items())[:MAX_INCLUSIONS])
+
+
+def _decoded(content: bytes) -> str:
+    return content.decode("utf-8", "replace").replace("\0", "")
 
 
 def _refused(path: str, code: str, reason: str) -> ScmError:

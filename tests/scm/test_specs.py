@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scm.errors import ScmError
 from scm.options import ScmOptions
-from scm.specs import Spec, SpecReader
+from scm.specs import Spec, SpecReader, inclusions
 from tests.gitrepos import SPEC
 
 PLAIN = "Name: foo\nVersion: 1\nRelease: 1\n"
@@ -78,7 +78,7 @@ listed.patch
     )
     assert (spec.name, spec.epoch, spec.version, spec.release) == ("foo", "2", "1.5", "3")
     assert [(file.tag, file.name, file.conditional) for file in spec.sources] == [
-        ("Source0", "foo-1.5.tar.gz", False),
+        ("Source0", "foo-1.5.tar.gz", True),
         ("Source1", "foo-abcdef0.conf", False),
         ("Source2", "tests.tar", True),
     ]
@@ -95,7 +95,7 @@ listed.patch
     )
     assert spec.buildarches == ("noarch",)
     assert spec.packages == ("foo", "foo-devel", "libfoo")
-    assert spec.warnings == ()
+    assert spec.warnings == ("Name is only known where it is built: foo",)
 
 
 def test_the_operators_macros_are_known(options: ScmOptions) -> None:
@@ -234,8 +234,9 @@ def test_even_a_parser_that_would_may_not(
 ) -> None:
     package = tmp_path / "norpm"
     package.mkdir()
-    for name in ("__init__", "macro", "macrofile"):
-        (package / f"{name}.py").touch()
+    (package / "__init__.py").touch()
+    (package / "builtins.py").write_text("BUILTINS = {}\n")
+    (package / "exceptions.py").write_text("class NorpmRecursionError(Exception): pass\n")
     (package / "macro.py").write_text("class MacroRegistry(dict):\n    def known_norpm_hacks(self): pass\n")
     (package / "macrofile.py").write_text("def macrofile_parse(*arguments): pass\n")
     (package / "specfile.py").write_text(
@@ -298,3 +299,120 @@ def test_whatever_is_sent_gets_a_verdict(reader: SpecReader, content: bytes) -> 
 def test_a_release_without_dist_is_noticed(reader: SpecReader, release: str, dist: bool) -> None:
     head = "%global release_of_ours 3%{?dist}\n%global plain 3\n"
     assert _read(reader, f"{head}Name: foo\nVersion: 1\nRelease: {release}\n").dist is dist
+
+
+def test_a_chain_of_conditions_is_read_as_rpm_reads_it(reader: SpecReader) -> None:
+    chain = "%if 0\nVersion: 1\n%elif 1\nVersion: 2\n%elif 1\nVersion: 3\n%else\nVersion: 4\n%endif\n"
+    spec = _read(reader, f"Name: foo\nRelease: 1\n{chain}")
+    assert spec.version == "2"
+
+
+@pytest.mark.parametrize(
+    ("condition", "taken"),
+    [("%ifos linux", True), ("%ifnos linux", False), ("%ifos solaris", False), ("%ifarch aarch64", False)],
+)
+def test_conditions_about_the_system_are_evaluated(reader: SpecReader, condition: str, taken: bool) -> None:
+    chosen = f"{condition}\n%global epoch_of_it 7\n%else\n%global epoch_of_it 8\n%endif\n"
+    spec = _read(reader, f"{chosen}{PLAIN}Epoch: %{{epoch_of_it}}\n")
+    assert spec.epoch == ("7" if taken else "8")
+
+
+def test_an_else_chain_about_architectures_is_read(reader: SpecReader) -> None:
+    text = (
+        "%ifarch s390x\nVersion: 1\n%elifarch x86_64 aarch64\nVersion: 2\n%elifos linux\nVersion: 3\n%endif\n"
+    )
+    assert _read(reader, f"Name: foo\nRelease: 1\n{text}").version == "2"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (f"{PLAIN}%if 1\n%elif\n%endif\n", "line 5: %elif has no expression"),
+        (f"{PLAIN}%if 1\n%else\n%elif 1\n%endif\n", "line 6: %elif follows %else"),
+        (f"{PLAIN}%endif\n", "line 4: %endif has no %if"),
+        (f"{PLAIN}%if 1\n", "line 4: an %if has no %endif"),
+    ],
+)
+def test_conditions_that_rpm_refuses_are_refused_with_their_line(
+    reader: SpecReader, text: str, reason: str
+) -> None:
+    with pytest.raises(ScmError) as caught:
+        _read(reader, text)
+    assert reason in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("release", "source"),
+    [
+        ("1%{?dist}", "foo-%{release}.tar"),
+        ("1", "foo-%{?dist}.tar"),
+        ("1", "foo-%{?rhel}.tar"),
+        ("1", "foo-%{_target_cpu}.tar"),
+        ("1", "foo%{?with_docs:-docs}.tar"),
+        ("1", "foo-%{?macro_of_the_module}.tar"),
+    ],
+)
+def test_a_source_named_by_the_build_environment_is_uncertain(
+    reader: SpecReader, release: str, source: str
+) -> None:
+    head = "%bcond_with docs\n" if "docs" in source else ""
+    spec = _read(reader, f"{head}Name: foo\nVersion: 1\nRelease: {release}\nSource0: {source}\n")
+    assert spec.sources[0].conditional
+
+
+def test_a_source_named_by_the_file_itself_is_certain(reader: SpecReader) -> None:
+    spec = _read(reader, f"%global part core\n{PLAIN}Source0: %{{name}}-%{{part}}-%{{version}}.tar\n")
+    assert (spec.sources[0].name, spec.sources[0].conditional) == ("foo-core-1.tar", False)
+
+
+def test_a_tag_under_a_condition_of_the_distribution_is_taken_with_a_warning(reader: SpecReader) -> None:
+    chosen = "%if 0%{?rhel}\nVersion: 8\n%endif\n"
+    spec = _read(reader, f"Name: foo\nRelease: 1\n{chosen}")
+    assert spec.version == "8"
+    assert spec.warnings == ("Version is only known where it is built: 8",)
+
+
+def test_a_section_in_the_body_of_a_macro_does_not_end_the_preamble(reader: SpecReader) -> None:
+    body = "%define subpackage() \\\n%package %{1}\\\n%files %{1}\\\n%if 1\\\n%nil\n"
+    body += "%global other() %{expand:\n%build\n}\n"
+    spec = _read(reader, f"{body}{PLAIN}Source0: a.tar\n%description\n%prep\n")
+    assert (spec.name, [file.name for file in spec.sources]) == ("foo", ["a.tar"])
+
+
+def test_tags_come_from_files_of_the_same_commit(reader: SpecReader) -> None:
+    text = b"%include %{SOURCE1}\n%{load:%{SOURCE2}}\nRelease: 1\nName: foo\nVersion: %{of_the_file}\n"
+    included = {"%{SOURCE1}": b"Source0: from-the-file.tar\n", "%{SOURCE2}": b"%of_the_file 3\n"}
+    spec = reader.read(text, "foo.spec", included)
+    assert (spec.version, [file.name for file in spec.sources]) == ("3", ["from-the-file.tar"])
+
+
+def test_files_that_a_spec_file_includes_are_found_in_its_commit() -> None:
+    spec = (
+        b"Source0: https://example.org/foo.tar\nSource1: tags.inc\n%include %{SOURCE1}\n"
+        b"%{load:%{S:2}}\nSource2: macros.foo\n%include plain.inc\n%include /etc/passwd\n%include missing\n"
+    )
+    files = ["foo.spec", "SOURCES/tags.inc", "macros.foo", "plain.inc", "deep/down/missing", "passwd.txt"]
+    assert inclusions(spec, files) == {
+        "%{SOURCE1}": "SOURCES/tags.inc",
+        "%{S:2}": "macros.foo",
+        "plain.inc": "plain.inc",
+    }
+
+
+def test_a_tag_may_come_from_a_file_that_is_not_there(reader: SpecReader) -> None:
+    spec = _read(reader, "%include %{_libdir}/python.inc\nVersion: 1\n")
+    assert (spec.name, spec.version) == ("foo", "1")
+    assert any(warning.startswith("Release is only known") for warning in spec.warnings)
+
+
+def test_utf_16_is_refused_with_the_cause(reader: SpecReader) -> None:
+    with pytest.raises(ScmError, match="UTF-16"):
+        reader.read(PLAIN.encode("utf-16"), "foo.spec")
+
+
+def test_the_limits_of_the_parser_are_no_fault_of_the_spec_file(
+    reader: SpecReader,
+) -> None:
+    # norpm does not know this form of a macro's name, and fails over it.
+    spec = _read(reader, f"%global 9lives 1\n{PLAIN}Source0: a.tar\n")
+    assert (spec.name, spec.version) == ("foo", "1")
