@@ -15,7 +15,7 @@ from itertools import takewhile
 from typing import Any
 
 from norpm.builtins import BUILTINS  # type: ignore[import-untyped]
-from norpm.exceptions import NorpmRecursionError  # type: ignore[import-untyped]
+from norpm.exceptions import NorpmError, NorpmRecursionError  # type: ignore[import-untyped]
 from norpm.macro import MacroRegistry  # type: ignore[import-untyped]
 from norpm.macrofile import macrofile_parse  # type: ignore[import-untyped]
 from norpm.specfile import ParserHooks, specfile_expand  # type: ignore[import-untyped]
@@ -94,7 +94,9 @@ def inspect(text: str, stem: str, macros: dict[str, str], included: dict[str, st
     except NorpmRecursionError as error:
         raise Refused("spec_invalid", f"a macro calls itself ({str(error)[:200]})") from error
     except Exception as error:  # noqa: BLE001 - the parser's limits are no fault of the spec file
-        readings = _Readings(*[_read_plain(lines)] * 2, unread=f"{type(error).__name__}: {error}"[:200])
+        known = isinstance(error, NorpmError)
+        unread = str(error)[:200] if known else "the parser does not know a form that it uses"
+        readings = _Readings(*[_read_plain(lines)] * 2, unread=unread)
     return readings.summary(stem)
 
 

@@ -236,7 +236,9 @@ def test_even_a_parser_that_would_may_not(
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "builtins.py").write_text("BUILTINS = {}\n")
-    (package / "exceptions.py").write_text("class NorpmRecursionError(Exception): pass\n")
+    (package / "exceptions.py").write_text(
+        "class NorpmError(Exception): pass\nclass NorpmRecursionError(NorpmError): pass\n"
+    )
     (package / "macro.py").write_text("class MacroRegistry(dict):\n    def known_norpm_hacks(self): pass\n")
     (package / "macrofile.py").write_text("def macrofile_parse(*arguments): pass\n")
     (package / "specfile.py").write_text(
