@@ -5,7 +5,7 @@ DATA ?= .data
 # What asks the database; the rest of the tests does not notice which one it is.
 ON_POSTGRESQL := tests/api tests/builds tests/events tests/identity tests/web tests/workflow
 
-.PHONY: demo up flower test fresh lint bench lock clean
+.PHONY: demo up flower test fresh docs lint bench lock clean
 
 demo: .venv/base
 	$(BIN)/mbs demo --data $(DATA)
@@ -28,6 +28,10 @@ test: .venv/dev
 # Both in bare trees of Debian's releases: as root, with debootstrap.
 fresh:
 	deploy/fresh
+
+# The pages in .data/docs; what is made from the code is made anew.
+docs: .venv/dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs .data/docs
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -1,0 +1,45 @@
+"""Documents that code and other documents name are there, with the headings that are named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT
+
+CITED = re.compile(r'(?P<path>docs/[\w./-]+\.md)(?:, (?P<headings>"[^"\n]+"(?:,? (?:and )?"[^"\n]+")*))?')
+LINK = re.compile(r"\]\((?!https?:|#)(?P<path>[^)#\s]+)(?:#[^)]*)?\)")
+PACKAGES = ("mbs", "scm", "buildsys", "builds", "config", "messages", "benchmarks", "tests")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")]
+
+
+def headings(path: Path) -> set[str]:
+    """Return the headings of a document, without the signs around them."""
+    return {line.strip("# ") for line in path.read_text("utf-8").splitlines() if line.startswith("#")}
+
+
+def test_code_cites_documents_and_headings_that_exist() -> None:
+    cited, missing = 0, []
+    for source in SOURCES:
+        for match in CITED.finditer(source.read_text("utf-8")):
+            document = ROOT / match["path"]
+            cited += 1
+            known = headings(document) if document.exists() else set()
+            for heading in re.findall(r'"([^"]+)"', match["headings"] or ""):
+                if heading not in known:
+                    missing.append(f'{source.relative_to(ROOT)}: {match["path"]}, "{heading}"')
+            if not document.exists():
+                missing.append(f"{source.relative_to(ROOT)}: {match['path']}")
+    assert cited
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    links = [match["path"] for match in LINK.finditer(document.read_text("utf-8"))]
+    made = {"errors.md", "command-line.md", "metrics.md", "states.md"}
+    broken = [link for link in links if not (document.parent / link).exists() and Path(link).name not in made]
+    assert broken == []
