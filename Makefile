@@ -5,7 +5,7 @@ DATA ?= .data
 # What asks the database; the rest of the tests does not notice which one it is.
 ON_POSTGRESQL := tests/api tests/builds tests/events tests/identity tests/web tests/workflow
 
-.PHONY: demo up flower test fresh docs lint bench lock clean
+.PHONY: demo up flower test chaos fresh docs lint bench lock clean
 
 demo: .venv/base
 	$(BIN)/mbs demo --data $(DATA)
@@ -32,6 +32,11 @@ fresh:
 # The pages in .data/docs; what is made from the code is made anew.
 docs: .venv/dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs .data/docs
+
+# A deployment that is hurt while modules build; CHAOS="--help" names the parameters.
+CHAOS ?= --size 60 --seconds 120
+chaos: .venv/dev
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

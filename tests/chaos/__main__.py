@@ -1,0 +1,77 @@
+"""The command behind ``make chaos``; ``--help`` names its parameters."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.faults import KINDS
+from tests.chaos.run import Options, Run, forget_data
+
+#: Set in the process that has a mount namespace of its own.
+INSIDE = "CHAOS_INSIDE"
+
+
+def _range(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    return float(low), float(high or low)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--size", type=int, default=60, help="modules to submit")
+    parser.add_argument("--seconds", type=float, default=120, help="time with faults")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--components", type=_range, default=(10, 30), help="components of a module, low-high"
+    )
+    parser.add_argument("--faults", default="", help=f"kinds, by commas; default: all of {', '.join(KINDS)}")
+    parser.add_argument(
+        "--pace", type=_range, default=(0.5, 3.0), help="seconds between two faults, low-high"
+    )
+    parser.add_argument("--quiet", type=float, default=240, help="seconds within which all must come to rest")
+    parser.add_argument("--slots", type=int, default=40, help="NUM_CONCURRENT_BUILDS")
+    parser.add_argument("--keep", type=Path, help="folder for logs and report; default: a temporary one")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Make one run; return 0 when every invariant holds and 1 otherwise."""
+    arguments = _arguments()
+    if os.geteuid() == 0 and INSIDE not in os.environ:
+        # Mounts then end with this process, however it ends.
+        command = ["unshare", "--mount", sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
+        os.execvpe(command[0], command, os.environ | {INSIDE: "1"})
+    kinds = [name for name in arguments.faults.split(",") if name]
+    unknown = [name for name in kinds if name not in KINDS]
+    if unknown:
+        sys.exit(f"There is no kind of fault {', '.join(unknown)}. Kinds are {', '.join(KINDS)}.")
+    folder = arguments.keep or Path(tempfile.mkdtemp(prefix="mbs-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    low, high = arguments.components
+    options = Options(
+        size=arguments.size,
+        seconds=arguments.seconds,
+        seed=arguments.seed,
+        components=(int(low), int(high)),
+        faults=kinds,
+        pace=arguments.pace,
+        quiet=arguments.quiet,
+        slots=arguments.slots,
+    )
+    with Run(options, folder.absolute()) as run:
+        run.say(f"{options.size} modules, {options.seconds:.0f} s of faults, seed {options.seed}: {folder}")
+        run.hurt()
+        run.settle()
+        run.report()
+    forget_data(folder)
+    return 1 if run.violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
