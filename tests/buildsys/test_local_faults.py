@@ -20,6 +20,8 @@ from tests.buildsys.packages import DISTTAG, Bench, spec
 from tests.buildsys.test_local_sandbox import processes
 
 HERE = Path(__file__).resolve().parents[2]
+#: In the command lines of builds, to find them; other test runs on this machine have others.
+KILLED, CANCELLED = f"86431.{os.getpid()}", f"86432.{os.getpid()}"
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
@@ -79,16 +81,16 @@ def test_of_two_runs_at_once_one_builds(bench: Bench) -> None:
 
 
 def test_a_killed_worker_takes_its_build_along_and_the_next_attempt_starts_clean(bench: Bench) -> None:
-    build = "pwd; touch left-behind; sh -c 'sleep 86431.5; true' & setsid sleep 86431.5 & sleep 86431.5"
+    build = f"pwd; touch left-behind; sh -c 'sleep {KILLED}; true' & setsid sleep {KILLED} & sleep {KILLED}"
     number = bench.submit(bench.job(2, "one", spec("one", build=build)))
     process = worker(bench, number)
-    wait_for(lambda: len(processes("sleep 86431.5")) >= 3)
+    wait_for(lambda: len(processes(f"sleep {KILLED}")) >= 3)
     assert state(bench, number) is TaskState.OPEN
     assert bench.system.run(number) is None
 
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    wait_for(lambda: not processes("86431.5"), 5)
+    wait_for(lambda: not processes(KILLED), 5)
     wait_for(lambda: not processes(str(bench.root)), 5)
 
     status = bench.system.statuses([number])[0]
@@ -123,12 +125,12 @@ def test_an_attempt_that_waits_is_adopted(bench: Bench) -> None:
 
 
 def test_a_running_build_is_cancelled_from_another_process(bench: Bench) -> None:
-    number = bench.submit(bench.job(2, "one", spec("one", build="sleep 86432.5")))
+    number = bench.submit(bench.job(2, "one", spec("one", build=f"sleep {CANCELLED}")))
     process = worker(bench, number)
-    wait_for(lambda: processes("sleep 86432.5"))
+    wait_for(lambda: processes(f"sleep {CANCELLED}"))
     bench.system.cancel([number])
     process.wait(10)
-    assert not processes("86432.5")
+    assert not processes(CANCELLED)
     status = bench.system.statuses([number])[0]
     assert status.state is TaskState.CANCELED
     assert "cancelled" in status.reason

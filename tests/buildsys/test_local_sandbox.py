@@ -20,6 +20,8 @@ from buildsys.local.check import check
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
 
 NOBODY = 65534
+#: In the command lines of builds, to find them; other test runs on this machine have others.
+LEFT, STOPPED = f"86423.{os.getpid()}", f"86424.{os.getpid()}"
 HERE = Path(__file__).resolve().parents[2]
 
 
@@ -210,10 +212,10 @@ def test_a_work_folder_that_was_tampered_with_is_not_followed(base: Path) -> Non
 
 def test_everything_ends_with_the_command(base: Path) -> None:
     began = time.monotonic()
-    code, _ = run(base, "sleep 86423.25 & setsid sleep 86423.25 & exit 7")
+    code, _ = run(base, f"sleep {LEFT} & setsid sleep {LEFT} & exit 7")
     assert code == 7
     assert time.monotonic() - began < 10
-    assert not processes("86423.25")
+    assert not processes(LEFT)
 
 
 def test_a_command_killed_by_a_signal_says_which(base: Path) -> None:
@@ -222,8 +224,8 @@ def test_a_command_killed_by_a_signal_says_which(base: Path) -> None:
 
 def test_stop_ends_the_command(base: Path) -> None:
     with pytest.raises(Stopped, match="enough"):
-        run(base, "sleep 86424.25", stop=lambda: "enough")
-    assert not processes("86424.25")
+        run(base, f"sleep {STOPPED}", stop=lambda: "enough")
+    assert not processes(STOPPED)
 
 
 def test_a_program_that_is_not_there_is_told(base: Path) -> None:
