@@ -25,7 +25,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 30, what: str = "a condition") -> T:
+def wait_for(condition: Callable[[], T], seconds: float = 120, what: str = "a condition") -> T:
     """The first true answer of ``condition``; fails the test after ``seconds``."""
     end = time.monotonic() + seconds
     while True:

@@ -29,7 +29,7 @@ def the_one(pid: int, word: str) -> int | None:
     return next((number for number, command in children(pid).items() if word in command), None)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 180.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

@@ -109,7 +109,7 @@ class Service:
 
 def _answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{API}1/about/", timeout=2):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{API}1/about/", timeout=20):
             return True
     except OSError:
         return False
