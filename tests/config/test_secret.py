@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from config.schema import Options
 from config.secret import kept_key
 from mbs.errors import ConfigurationError
 
@@ -38,3 +42,12 @@ def test_an_empty_key_file_is_refused(tmp_path):
     (tmp_path / "secret-key").write_text("")
     with pytest.raises(ConfigurationError, match="secret-key is empty"):
         kept_key(tmp_path)
+
+
+def test_the_key_of_the_documents_example_is_refused() -> None:
+    example = re.search(
+        r'SECRET_KEY = "(.*)"', Path(__file__).parents[2].joinpath("docs/configuration.md").read_text()
+    )
+    assert example
+    with pytest.raises(ValidationError, match="text of the example"):
+        Options(SECRET_KEY=example[1], BASE_URL="https://mbs.example.org", DATABASE_URL="sqlite:///x")
