@@ -125,23 +125,16 @@ class Deployment:
         def add(name: str, *command: str | Path) -> None:
             self.processes[name] = Process(name, command, environ, folder)
 
-        web = ("uvicorn", "tests.chaos.web_app:application", "--workers=2", "--host=127.0.0.1")
-        add("web", python, "-m", *web, f"--port={port}", "--no-access-log")
+        def worker(name: str, queue: str, concurrency: int, *options: str) -> None:
+            names = ("worker", "-Q", queue, f"--concurrency={concurrency}", f"--hostname={name}@chaos")
+            add(name, *celery, *names, "-l", "INFO", *options)
+
+        add("web", python, "-m", "tests.chaos.web", "--workers=2", f"--port={port}")
         for number in range(1, workers + 1):
-            name = f"workflow{number}"
-            options = ("--prefetch-multiplier=4", "--concurrency=2", f"--hostname={name}@chaos", "-l", "INFO")
-            add(name, *celery, "worker", "-Q", "workflow", *options)
-        add(
-            "sweeps",
-            *celery,
-            "worker",
-            "-Q",
-            "sweeps",
-            "--concurrency=2",
-            "--hostname=sweeps@chaos",
-            "-l",
-            "INFO",
-        )
+            worker(f"workflow{number}", "workflow", 2, "--prefetch-multiplier=4")
+        worker("sweeps", "sweeps", 2)
+        worker("polls", "polls", 5)
+        worker("checks", "checks", 1)
         add("beat", *celery, "beat", "--pidfile=", f"--schedule={folder}/work/beat", "-l", "INFO")
         add("consumer", Path(python).with_name("fedora-messaging"), "--conf", bus_config, "consume")
 

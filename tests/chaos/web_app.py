@@ -19,7 +19,7 @@ from scm.specs import Spec
 __all__ = ["application"]
 
 
-def _believe(requests: Sequence[Any], options: Any) -> list[VerifiedComponent]:
+def _believe(requests: Sequence[Any], options: Any, patience: float) -> list[VerifiedComponent]:
     return [
         VerifiedComponent(
             package=request.package,
@@ -34,4 +34,4 @@ def _believe(requests: Sequence[Any], options: Any) -> list[VerifiedComponent]:
     ]
 
 
-sources.verify_components = _believe
+sources.check_components = _believe

@@ -10,6 +10,9 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+#: What is served; each process of the server imports it.
+APPLICATION = "config.asgi:application"
+
 
 class Command(BaseCommand):
     help = "Serve the REST API, the pages and the admin over HTTP."
@@ -27,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         allow_many_connections()
         uvicorn.run(
-            "config.asgi:application",
+            APPLICATION,
             host=options["host"],
             port=options["port"],
             uds=options["uds"],
