@@ -1,4 +1,4 @@
-"""How answers, events and messages are written: JSON, with times to the second (contract: rest).
+"""How answers, events and messages are written: JSON, with times to the second (docs/contract/rest.md).
 
 All times of the service are in UTC: what the database gives, and what ``timezone.now()`` says.
 """

@@ -56,7 +56,8 @@ class RepoState(Enum):
 class Module:
     """A module build, as far as a build system needs to know it.
 
-    :param tag: name of its Koji tag (``contract: Koji tag``), unique among builds that are not garbage.
+    :param tag: name of its Koji tag (docs/contract/modulemd.md, "Names and hashes"), unique among builds that
+        are not garbage.
     :param buildrequires: name -> ``{ref, stream, version, context, koji_tag, ...}``, ordered.
     :param groups: build group name -> packages that are to be installed in every buildroot.
     :param modulemd: the document as it was expanded.

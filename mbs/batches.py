@@ -1,7 +1,7 @@
 """In which order the components of a module are built.
 
 Either in batches, by ``buildorder``, or as a graph, by ``buildafter``; never both in one module.
-Source of the rules: contract ``modulemd.md``, "Components" and "Reading"; the numbers of batches are those
+Source of the rules: docs/contract/modulemd.md, "Components" and "Reading"; the numbers of batches are those
 of the reference service, without its gaps.
 
 Pure: documents come in as anything that has the attributes named here.

@@ -1,6 +1,6 @@
 """Hashes that tell the contexts of a module apart, and versions made from streams.
 
-Source of the rules: contract ``modulemd.md``, "Names and hashes". The exact values are those of the
+Source of the rules: docs/contract/modulemd.md, "Names and hashes". The exact values are those of the
 reference service (3.9.2): builds of both must agree on what is the same build.
 """
 

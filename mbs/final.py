@@ -1,6 +1,6 @@
 """The documents of a finished module: what it holds for each architecture.
 
-Contract: ``modulemd.md``, "Components"; ``koji.md``, "What a module build leaves in Koji", point 4.
+docs/contract/modulemd.md, "Components"; docs/contract/koji.md, "What a module build leaves in Koji", point 4.
 """
 
 from __future__ import annotations

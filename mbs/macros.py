@@ -1,6 +1,6 @@
 """The package ``module-build-macros``: the first thing that a module builds, and what makes its RPMs modular.
 
-Contract: ``koji.md``, "What a module build leaves in Koji", point 2.
+docs/contract/koji.md, "What a module build leaves in Koji", point 2.
 """
 
 from __future__ import annotations

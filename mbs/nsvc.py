@@ -1,6 +1,6 @@
 """The name of a module build, and every other name that is made of it.
 
-Source of the rules: contract ``modulemd.md``, "Names and hashes".
+Source of the rules: docs/contract/modulemd.md, "Names and hashes".
 """
 
 from __future__ import annotations

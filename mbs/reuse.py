@@ -1,6 +1,6 @@
 """Which components of a module need not be built, because a former build of it built them already.
 
-Source of the rules: contract ``modulemd.md``, "Reuse of components". Pure: what is compared comes in as
+Source of the rules: docs/contract/modulemd.md, "Reuse of components". Pure: what is compared comes in as
 plain values.
 """
 

@@ -1,6 +1,6 @@
 """States of module and component builds, and the transitions between them.
 
-The numbers and names are the REST contract's; ``BUILD_STATES`` and ``COMPONENT_STATES`` are for
+Numbers and names: docs/contract/rest.md, "Representations". ``BUILD_STATES`` and ``COMPONENT_STATES`` are for
 programs that talk to the service.
 """
 

@@ -1,4 +1,7 @@
-"""Errors as answers: the only place that knows which error has which HTTP status (contract: rest, Errors)."""
+"""Errors as answers: the only place that knows which error has which HTTP status.
+
+Source of the statuses: docs/contract/rest.md, "Errors".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How lists are filtered and ordered, for all kinds of builds (contract: rest, Lists)."""
+"""How lists are filtered and ordered, for all kinds of builds (docs/contract/rest.md, "Lists")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filters of each list (contract: rest, Lists)."""
+"""The filters of each list (docs/contract/rest.md, "Lists")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of lists (contract: rest, Lists)."""
+"""Pages of lists (docs/contract/rest.md, "Lists")."""
 
 from __future__ import annotations
 

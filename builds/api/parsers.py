@@ -1,6 +1,6 @@
 """Bodies of requests: JSON whatever the ``Content-Type`` says, unless it is multipart.
 
-rpkg's Kerberos requests name no type at all (contract: rest, Submitting).
+rpkg's Kerberos requests name no type at all (docs/contract/rest.md, "Submitting").
 """
 
 from __future__ import annotations

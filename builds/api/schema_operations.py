@@ -1,4 +1,4 @@
-"""What each operation of the API takes and answers, by its view and action (contract: rest).
+"""What each operation of the API takes and answers, by its view and action (docs/contract/rest.md).
 
 What the views know themselves (filters, columns to order by, keys of bodies) is not repeated here.
 """

@@ -232,7 +232,7 @@ class StrictSerializer(serializers.Serializer):
 
 
 class SubmissionSerializer(StrictSerializer):
-    """What a user may say in a submission (contract: rest, Submitting)."""
+    """What a user may say in a submission (docs/contract/rest.md, "Submitting")."""
 
     scmurl = Text(help_text="Where the modulemd file lies: scheme://host/path?#revision")
     branch = Text(help_text="The branch that the revision is part of")

@@ -1,4 +1,4 @@
-"""What is read out of messages of the bus (contract: messages).
+"""What is read out of messages of the bus (docs/contract/messages.md).
 
 Only the fields that matter here are checked, and required: other fields that a hub adds or leaves out are no
 reason to miss an event. The message classes that Koji's plug-in publishes its schemas with are not needed.

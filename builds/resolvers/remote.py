@@ -1,4 +1,4 @@
-"""The modules that another Module Build Service knows, read by its REST API (``contract: REST``)."""
+"""The modules that another Module Build Service knows, read by its REST API (docs/contract/rest.md)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The builds that components may be taken from, and what of them reuse depends on.
 
-Contract: ``modulemd.md``, "Reuse of components".
+docs/contract/modulemd.md, "Reuse of components".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""For which architectures a module is built (contract: modulemd, Components)."""
+"""For which architectures a module is built (docs/contract/modulemd.md, "Components")."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The production build system: a Koji hub. Contract: ``koji.md``."""
+"""The production build system: a Koji hub. docs/contract/koji.md."""

@@ -1,6 +1,6 @@
 """Builds of components: find what there is, start what is not, tell what became of it.
 
-Contract: ``koji.md``, "What a module build leaves in Koji", point 3, and "Facts: builds and tasks".
+docs/contract/koji.md, "What a module build leaves in Koji", point 3, and "Builds and tasks".
 """
 
 from __future__ import annotations

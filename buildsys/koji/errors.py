@@ -1,4 +1,4 @@
-"""What a hub's refusals and outages mean here. Contract: ``koji.md``, "Facts: sessions and errors"."""
+"""What a hub's refusals and outages mean here. docs/contract/koji.md, "Sessions and errors"."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The end of a module build: Content Generator imports, and the tag that consumers look into.
 
-Contract: ``koji.md``, "What a module build leaves in Koji", point 4, and "Facts: import".
+docs/contract/koji.md, "What a module build leaves in Koji", point 4, and "Import".
 """
 
 from __future__ import annotations

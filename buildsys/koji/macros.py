@@ -1,6 +1,6 @@
 """The source RPM of module-build-macros: Koji builds it from an upload, for it has no dist-git.
 
-Contract: ``koji.md``, "What a module build leaves in Koji", point 2.
+docs/contract/koji.md, "What a module build leaves in Koji", point 2.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a Content Generator import says of a module: metadata and files. Pure; ``importing`` does it.
 
-Contract: ``koji.md``, "What a module build leaves in Koji", point 4, and "Facts: import". The form is that of
+docs/contract/koji.md, "What a module build leaves in Koji", point 4, and "Import". The form is that of
 Koji's "Content Generator Metadata", version 0.
 """
 

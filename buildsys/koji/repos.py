@@ -1,6 +1,6 @@
 """Repositories of buildroot tags: ask for them, and believe none that does not hold what it must.
 
-Contract: ``koji.md``, "Facts: repositories". New hubs take requests (``repo.request``) and repeat failed
+docs/contract/koji.md, "Repositories". New hubs take requests (``repo.request``) and repeat failed
 regenerations themselves; old ones start a task (``newRepo``). A negative number stands for a repository that
 was there already when it was asked for.
 """

@@ -1,6 +1,6 @@
 """JSON schema of the metadata that this service imports into Koji: what the hub needs, and what it checks.
 
-Source: Koji's "Content Generator Metadata" document, version 0; contract ``koji.md``, "Facts: import".
+Source: Koji's "Content Generator Metadata" document, version 0; docs/contract/koji.md, "Import".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether consumers find an imported module: the tag that they look into.
 
-Contract: ``koji.md``, "What a module build leaves in Koji", point 4, and "Facts: builds and tasks".
+docs/contract/koji.md, "What a module build leaves in Koji", point 4, and "Builds and tasks".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which builds are in a module's tags. Contract: ``koji.md``, "Facts: builds and tasks"."""
+"""Which builds are in a module's tags. docs/contract/koji.md, "Builds and tasks"."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a module needs before it can build: two tags, inheritance, packages, groups, a target.
 
-Contract: ``koji.md``, "What a module build leaves in Koji", point 1, and "Facts: tags".
+docs/contract/koji.md, "What a module build leaves in Koji", point 1, and "Tags".
 """
 
 from __future__ import annotations

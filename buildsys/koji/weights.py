@@ -1,4 +1,4 @@
-"""How long builds are expected to take. Contract: ``koji.md``, "Weights"."""
+"""How long builds are expected to take. docs/contract/koji.md, "Weights"."""
 
 from __future__ import annotations
 

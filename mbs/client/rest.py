@@ -1,4 +1,4 @@
-"""The REST API seen from a program (``contract: REST``).
+"""The REST API seen from a program (docs/contract/rest.md).
 
 Answers are the decoded JSON objects, as the server sent them; ``mbs.client.snapshot`` reads them.
 """
@@ -101,7 +101,7 @@ class Client:
     def submit(self, body: Mapping[str, object]) -> list[Json]:
         """Submit a module; answers all builds that it became, those that existed already too.
 
-        :param body: the keys of ``contract: Submitting``.
+        :param body: the keys of a submission (docs/contract/rest.md, "Submitting").
         """
         return _objects(self._request("POST", "module-builds/", json=self._signed(body)))
 
@@ -114,7 +114,7 @@ class Client:
         return _object(self._request("GET", f"module-builds/{build_id}", params=_verbose(verbose)))
 
     def builds(self, params: Params, *, limit: int) -> Iterator[Json]:
-        """Module builds by the filters of the contract, newest first, at most ``limit``."""
+        """Module builds by filters (docs/contract/rest.md), newest first, at most ``limit``."""
         return self._pages("module-builds/", {**params, "per_page": min(limit, 100)}, limit)
 
     def components(self, build_id: int) -> list[Json]:

@@ -1,6 +1,6 @@
 """Module builds and components as a watcher sees them: the server's JSON, typed.
 
-A server of the reference sends less (``contract: Representations``, "new keys"); what is missing is
+A server of the reference sends less (docs/contract/rest.md, "Representations"); what is missing is
 empty here. Texts of strangers are freed of control characters once, on the way in.
 """
 

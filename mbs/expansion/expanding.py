@@ -1,6 +1,6 @@
 """Stream expansion: one document in, one document for each combination of streams out.
 
-Source: contract ``modulemd.md``, "Stream expansion".
+Source: docs/contract/modulemd.md, "Stream expansion".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Says why streams cannot be built together, in words.
 
-Source: contract ``modulemd.md``, "Stream expansion", rule 8: which requirement cannot be met, or which
+Source: docs/contract/modulemd.md, "Stream expansion", rule 8: which requirement cannot be met, or which
 two modules collide, and through what path.
 """
 

@@ -1,6 +1,6 @@
 """Asks a universe, level by level, for everything that may take part.
 
-Source: contract ``modulemd.md``, "Stream expansion", rules 2 to 4.
+Source: docs/contract/modulemd.md, "Stream expansion", rules 2 to 4.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From the author's documents to dependency lists: static contexts, overrides.
 
-Source: contract ``modulemd.md``, "Stream expansion", rule 1, and "Names and hashes" (static contexts).
+Source: docs/contract/modulemd.md, "Stream expansion", rule 1, and "Names and hashes" (static contexts).
 """
 
 from __future__ import annotations

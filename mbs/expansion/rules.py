@@ -1,6 +1,6 @@
 """Which builds satisfy a list of streams, and which base modules are compatible.
 
-Source: contract ``modulemd.md``, "Stream expansion", rules 4 and 5.
+Source: docs/contract/modulemd.md, "Stream expansion", rules 4 and 5.
 """
 
 from __future__ import annotations

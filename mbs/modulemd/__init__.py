@@ -2,7 +2,7 @@
 
 ``parse`` reads a file, ``parse_stream`` the one stream of a submission, ``examine`` judges each document of
 a file by itself; ``upgrade`` makes v2 streams of any stream document, ``dump`` writes documents. Rules:
-contract ``modulemd.md``; what is meant to differ from libmodulemd: ``docs/modulemd-differences.md``.
+docs/contract/modulemd.md; what is meant to differ from libmodulemd: ``docs/modulemd-differences.md``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 libyaml's parser gives events; this composer makes three kinds of nodes of them. No type is ever
 resolved: every scalar is the text that was written. Nothing here recurses, and every bound is
-checked while reading, before memory is spent (contract ``modulemd.md``, "Reading").
+checked while reading, before memory is spent (docs/contract/modulemd.md, "Reading").
 """
 
 from __future__ import annotations

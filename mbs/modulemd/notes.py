@@ -1,7 +1,7 @@
 """The parts of ``xmd`` that mean something to the service: ``mbs``, its own notes, and ``mbs_options``.
 
 They come with an imported document, and from authors of privileged modules; what they hold ends in tags,
-dist tags and macros. Contract: ``modulemd.md``, "Stream expansion", rule 7; ``koji.md``, point 1.
+dist tags and macros. docs/contract/modulemd.md, "Stream expansion", rule 7; docs/contract/koji.md, point 1.
 """
 
 from __future__ import annotations

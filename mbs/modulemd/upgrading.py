@@ -26,7 +26,7 @@ def upgrade(document: Document) -> list[StreamV2]:
     """The v2 streams that a document stands for; none for a document that is no stream.
 
     Nothing is shared with ``document``. A packager v3 document makes one stream for each configuration,
-    with the configuration's context as a static one (contract ``modulemd.md``, "Reading").
+    with the configuration's context as a static one (docs/contract/modulemd.md, "Reading").
     """
     document = copy.deepcopy(document)
     if isinstance(document, StreamV2):

@@ -1,4 +1,4 @@
-"""A server that answers as ``contract: REST`` says, with builds kept in memory."""
+"""A server that answers as docs/contract/rest.md says, with builds kept in memory."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_code_cites_documents_and_headings_that_exist() -> None:
                     missing.append(f'{source.relative_to(ROOT)}: {match["path"]}, "{heading}"')
             if not document.exists():
                 missing.append(f"{source.relative_to(ROOT)}: {match['path']}")
-    assert cited
+    assert cited > 30
     assert missing == []
 
 

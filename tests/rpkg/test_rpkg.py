@@ -1,4 +1,4 @@
-"""The real rpkg 1.70 from PyPI drives the service (contract: rest)."""
+"""The real rpkg 1.70 from PyPI drives the service (docs/contract/rest.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""``mbs-manager build_module_locally``: build a module file on this machine (contract: rest, rpkg)."""
+"""``mbs-manager build_module_locally``: build a module file on this machine.
+
+Source of its options: docs/contract/rest.md, "rpkg".
+"""
 
 from __future__ import annotations
 

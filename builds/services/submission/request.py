@@ -1,4 +1,4 @@
-"""What a user asks for, and whether it may be asked for (contract: rest, Submitting)."""
+"""What a user asks for, and whether it may be asked for (docs/contract/rest.md, "Submitting")."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Commit:
 
     @property
     def scmurl(self) -> str:
-        """Its address in the form that the service takes (``contract: Submitting``)."""
+        """Its address in the form that the service takes (docs/contract/rest.md, "Submitting")."""
         return f"{self.repository.as_uri()}?#{self.hexsha}"
 
 
