@@ -1,4 +1,4 @@
-"""Builds as programs see them: in REST answers and in bus messages (docs/contract/rest.md, docs/contract/messages.md).
+"""Builds as programs see them, in answers and in messages (docs/contract/rest.md, docs/contract/messages.md).
 
 Times are datetimes, which ``builds.encoding`` writes.
 

@@ -27,6 +27,7 @@ import select
 import signal
 import sys
 import time
+import warnings  # noqa: F401 - Python 3.13 imports it late, when the root folder has changed
 from contextlib import suppress
 from typing import Any, NoReturn
 
