@@ -10,8 +10,8 @@ from builds.models.module import ModuleBuild
 class Wait(models.Model):
     """A parked task: its signature, to be sent again when its key is woken.
 
-    Waking deletes nothing; the task deletes its row in the transaction that records what it waited
-    for (``builds.workflow.parking``).
+    Waking deletes nothing: the task deletes its row when it has done its work, or whatever records the end of
+    its component does (``builds.dispatch.complete``). Only rows of the present run of the build count.
     """
 
     key = models.CharField(max_length=300)
@@ -41,7 +41,7 @@ class Wait(models.Model):
 
 
 class TaskCrash(models.Model):
-    """How often a task took its worker with it."""
+    """How often in a row a task did not come to its end: it failed unexpectedly, hung, or lost its worker."""
 
     celery_task_id = models.CharField(max_length=64, primary_key=True)
     count = models.PositiveSmallIntegerField(default=0)
