@@ -68,6 +68,12 @@ def test_after_a_lost_answer_nobody_submits_until_it_is_decided(hub: Hub, compon
     assert slots.lease([component]) == []
 
 
+def test_a_component_that_failed_keeps_no_lease(hub: Hub, component: ComponentBuild) -> None:
+    components.fail(component.pk, "The module build was stopped.")
+    component.refresh_from_db()
+    assert (component.state, component.submitting_until) == (ComponentState.FAILED, None)
+
+
 def test_what_was_refused_for_now_may_be_submitted_at_once(hub: Hub, component: ComponentBuild) -> None:
     hub.error = BuildSystemUnavailable("offline")
     with pytest.raises(BuildSystemUnavailable):
