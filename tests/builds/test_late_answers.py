@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from django.db import OperationalError, connections
 
-from builds.models import ComponentBuild, ModuleBuild, OutboxMessage
+from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase
 from builds.services import components, slots
 from builds.services.systems import build_system
 from builds.workflow import sweeps
@@ -54,9 +54,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
 @pytest.fixture
 def component() -> ComponentBuild:
     """A component with a slot, a lease, and no submission."""
-    build = module_build(state=BuildState.BUILD, batch=2, koji_tag="module-x")
+    build = module_build(state=BuildState.BUILD, batch=2, phase=Phase.BUILDING, koji_tag="module-x")
     component = component_build(build, scmurl="https://git.example.com/rpms/alpha", ref="0" * 40)
-    assert slots.claim([component])
+    assert slots.claim(component.module_build, [component])
     return component
 
 
@@ -65,7 +65,7 @@ def test_after_a_lost_answer_nobody_submits_until_it_is_decided(hub: Hub, compon
     with pytest.raises(AnswerLost):
         components.submit(component.module_build, [component])
     component.refresh_from_db()
-    assert slots.lease([component]) == []
+    assert slots.lease(component.module_build, [component]) == []
 
 
 def test_a_component_that_failed_keeps_no_lease(hub: Hub, component: ComponentBuild) -> None:
@@ -79,7 +79,7 @@ def test_what_was_refused_for_now_may_be_submitted_at_once(hub: Hub, component: 
     with pytest.raises(BuildSystemUnavailable):
         components.submit(component.module_build, [component])
     component.refresh_from_db()
-    assert slots.lease([component]) == [component]
+    assert slots.lease(component.module_build, [component]) == [component]
 
 
 def test_a_submission_that_could_not_be_recorded_is_looked_for_at_once(
@@ -92,7 +92,7 @@ def test_a_submission_that_could_not_be_recorded_is_looked_for_at_once(
     with pytest.raises(OperationalError):
         components.submit(component.module_build, [component])
     component.refresh_from_db()
-    assert slots.lease([component]) == [component]
+    assert slots.lease(component.module_build, [component]) == [component]
 
 
 @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.CANCELED])

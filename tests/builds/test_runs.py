@@ -90,7 +90,7 @@ def test_a_late_step_does_not_fail_a_component_of_a_build_that_was_resumed(
     build = building()
     component = component_build(build, scmurl="https://git.example.com/rpms/a")
 
-    def refused(*_: object) -> None:
+    def refused(*_: object, **__: object) -> None:
         components.fail(component.pk, "It was stopped.")
         again(ModuleBuild.objects.get(pk=build.pk))
         raise MBSError("It is refused.")

@@ -67,7 +67,7 @@ def test_faults_that_are_known_in_time_are_refused_at_once(
 ) -> None:
     text = document({"alpha": "ref: nowhere", "beta": "repository: PLACE"})
     with silent() as port:
-        option(SCM_SUBMIT_TIMEOUT=5, RPMS_ALLOW_REPOSITORY=True)
+        option(SCM_SUBMIT_TIMEOUT=5, RPMS_ALLOW_REPOSITORY=True, ALLOW_PRIVATE_SCM_HOSTS=True)
         scmurl = forge.module("tiny", text.replace("PLACE", f"'git://127.0.0.1:{port}/beta'"))
         with pytest.raises(Unprocessable) as caught:
             submitted(scmurl=scmurl)

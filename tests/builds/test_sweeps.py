@@ -327,7 +327,7 @@ def database_time() -> datetime:
 def test_a_process_with_a_wrong_clock_leaves_no_lease_that_outlives_it() -> None:
     build = building()
     component = component_build(build)
-    assert slots.claim([component])
+    assert slots.claim(build, [component])
     assert outbox._lease(build.pk)
     Sweep.objects.create(name="outbox")
     assert Lease(Sweep.objects.filter(name="outbox"), "leased_until", "outbox").take()

@@ -9,7 +9,7 @@ from celery import current_app
 from fedora_messaging.message import Message
 
 from builds.consumers import callback
-from builds.models import ModuleBuild, Wait
+from builds.models import ComponentBuild, ModuleBuild, Wait
 from builds.services import confirming
 from builds.services.systems import build_system
 from tests import factories
@@ -56,9 +56,8 @@ def receive(
 def park(redis_url: str) -> Callable[[ModuleBuild, str], Wait]:
     """A parked task that can be sent again."""
 
-    def parking(build: ModuleBuild, key: str) -> Wait:
-        return factories.wait(
-            build, key=key, signature=dict(current_app.signature("test.nothing", (build.pk,)))
-        )
+    def parking(build: ModuleBuild, key: str, component: ComponentBuild | None = None) -> Wait:
+        signature = dict(current_app.signature("test.nothing", (build.pk,)))
+        return factories.wait(build, key=key, signature=signature, component_build=component)
 
     return parking
