@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
+from django.conf import settings
 from django.db.models import F, Q
 
 from builds import dispatch
@@ -86,6 +87,10 @@ def note_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
     :param koji_tag: the module's own tag; that of an unknown module, or an unknown build, is no error.
     :param final: it is in the module's own tag; else in that of the buildroot.
     """
+    prefixes = tuple(f"{prefix}-" for prefix in settings.MBS.KOJI_TAG_PREFIXES)
+    if not koji_tag.startswith(prefixes):
+        # Not a module's tag: one that consumers look into, perhaps, which a finished module waits for.
+        return dispatch.wake(f"tag:{nvr}")
     awaited = Q(module_build__phase=Phase.TAGGING) | Q(module_build__graph=True)
     component = (
         ComponentBuild.objects.filter(
@@ -99,8 +104,7 @@ def note_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
         .first()
     )
     if component is None:
-        # A finished module waits for its own tag.
-        return dispatch.wake(f"tag:{nvr}")
+        return
     field = "tagged_in_final" if final else "tagged"
     ComponentBuild.objects.filter(pk=component.pk).update(**{field: True})
     outstanding = ComponentBuild.objects.filter(

@@ -94,6 +94,7 @@ def test_messages_alone_bring_a_build_to_its_end(workers, broker, consumers):
 def test_schemas_that_are_not_installed_are_not_needed_and_fill_no_log(workers, broker, consumers):
     consumer = consumers()
     component = factories.component_build(factories.module_build(), state=ComponentState.BUILDING, task_id=7)
+    books.end(workers.folder, 7, "bash-1-1")
     unknown = {"fedora_messaging_schema": "koji_fedoramessaging.no.such.V1"}
     broker.publish(BUILD, build_changed(7, 1, "bash-1-1"), unknown)
     consumer.wait_for_counts(processed=1, dropped=0, rejected=0)
