@@ -16,6 +16,7 @@ from buildsys.base import (
     RepoState,
     RepoStatus,
     Result,
+    Shipping,
     Submission,
     Tagged,
     TaskState,
@@ -135,7 +136,14 @@ class Hub(BuildSystem):
     def recover(self, task_ids: Sequence[int]) -> None:
         self._here()
 
-    def tag(self, module: Module, nvrs: Sequence[str], *, final: bool = True) -> Tagged:
+    def tag(
+        self,
+        module: Module,
+        nvrs: Sequence[str],
+        *,
+        final: bool = True,
+        task_ids: Mapping[str, int] | None = None,
+    ) -> Tagged:
         self._here()
         self.tagging += [(module.tag, nvr) for nvr in nvrs]
         return self.tagged(module, nvrs)
@@ -143,6 +151,18 @@ class Hub(BuildSystem):
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
         there = frozenset(self.tags.get(module.tag, set()) & set(nvrs))
         return Tagged(there, there)
+
+    def tagged_of(self, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
+        self._here()
+        return [self.tagged(module, nvrs) for module, nvrs in wanted]
+
+    def deleted(self, builds: Mapping[int, str]) -> set[int]:
+        self._here()
+        return set()
+
+    def ship(self, module: Module, content_tag: str) -> Shipping:
+        self._here()
+        return Shipping()
 
     def request_repo(self, module: Module) -> int:
         self._here()
