@@ -335,7 +335,7 @@ def test_rpms_of_the_bases_external_repositories_count_too(hub: HubDouble, tmp_p
     hub.books.tags["platform-build"].external.append({"url": url, "external_repo_id": 1})
     build = _requiring(_module(hub, "langc", ["langc-2-1"]))
     steps.initialize(build.pk, 0)
-    assert _conflicts(build) == ["langc = 0:7-1"]
+    assert _conflicts(build) == ["langc = 0:7-1.module+el9+7+0a1b2c3d"]
 
 
 def test_an_external_repository_that_is_away_is_an_outage(hub: HubDouble, tmp_path: Path) -> None:

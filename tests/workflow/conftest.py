@@ -68,6 +68,8 @@ def workers(transactional_db, redis_url: str, tmp_path: Path) -> Iterator[Worker
         "MBS_BROKER_URL": redis_url,
         "MBS_DATA_DIR": str(tmp_path),
         "MBS_MESSAGING": "log",
+        # Repositories of tests lie on this machine.
+        "MBS_ALLOW_PRIVATE_SCM_HOSTS": "true",
         "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
     }
     with current_app.connection_for_write() as broker:
