@@ -11,6 +11,7 @@ from buildsys.base import Job, Module, TaskState, TaskStatus
 from buildsys.local.sandbox import Limits
 from buildsys.local.system import LocalBuildSystem
 from mbs import macros
+from scm.options import ScmOptions
 
 DISTTAG = "module+el9+7+0a1b2c3d"
 DOCUMENT = """\
@@ -116,6 +117,7 @@ class Bench:
             base_url="http://mbs.example.org",
             jobs=2,
             limits=self.limits,
+            scm=ScmOptions(allow_private=True),
         )
         self.system.prepare(self.module, ["one", "two"])
 
