@@ -246,8 +246,8 @@ class SubmissionSerializer(StrictSerializer):
         help_text="The same as a file",
         error_messages=dict.fromkeys(("invalid", "no_name"), "must be a file, in multipart/form-data."),
     )
-    module_name = Text(help_text="Name of the module, for a file without one")
-    module_stream = Text(help_text="Stream of the module, for a file without one")
+    module_name = Text(help_text="Name of the module whose file is sent, instead of the one in the file")
+    module_stream = Text(help_text="Stream of the module whose file is sent, instead of the one in the file")
     buildrequire_overrides = Streams()
     require_overrides = Streams()
     rpm_component_ref_overrides = Refs()
@@ -266,6 +266,7 @@ class SubmissionSerializer(StrictSerializer):
                 raise InvalidInput(
                     "The modulemd is given twice, as a file and as a key.", code="two_modulemds"
                 )
+            values["file_name"] = file.name.removesuffix(".yaml")
             try:
                 values["modulemd"] = file.read().decode("utf-8")
             except UnicodeDecodeError as error:

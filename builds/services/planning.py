@@ -136,6 +136,13 @@ class Plan:
                 {"component": package, "message": text}
                 for package, texts in warnings.items()
                 for text in texts
+            ]
+            + [
+                {
+                    "component": package,
+                    "message": f"rpm_component_ref_overrides names {package}, which is no component: ignored.",
+                }
+                for package in self.prepared.ignored_refs(self.request)
             ],
         }
 

@@ -111,7 +111,7 @@ def test_a_form_may_carry_the_modulemd_as_a_file(api: Api, submitted: list[Submi
     response = api.client.post(
         "/module-build-service/2/module-builds/",
         {
-            "yaml": SimpleUploadedFile("quiet.yaml", "summary: ä\n".encode()),
+            "yaml": SimpleUploadedFile("byfile.yaml", "summary: ä\n".encode()),
             "module_name": "quiet",
             "scratch": "true",
             "buildrequire_overrides": '{"platform": ["f28"]}',
@@ -123,6 +123,7 @@ def test_a_form_may_carry_the_modulemd_as_a_file(api: Api, submitted: list[Submi
             owner="anonymous",
             modulemd="summary: ä\n",
             module_name="quiet",
+            file_name="byfile",
             scratch=True,
             buildrequire_overrides={"platform": ["f28"]},
         )

@@ -7,14 +7,31 @@ from collections.abc import Callable
 import pytest
 
 from builds.models import ModuleBuild
+from builds.services.planning import plan
+from builds.services.submission import SubmissionRequest
 from mbs.errors import Conflict, InvalidInput, Unprocessable
-from mbs.modulemd import parse_stream
+from mbs.modulemd import ModulemdError, parse_stream
 from mbs.states import BuildState, ComponentState
 from tests.builds.conftest import Forge, document, everything, submitted
 from tests.factories import base_module, module_build
 
 TWO = {"alpha": "buildorder: 1", "beta": "buildorder: 2"}
 ONE = document({"alpha": ""})
+PACKAGER = """document: modulemd-packager
+version: 3
+data:
+  name: own
+  stream: '1'
+  summary: A module
+  description: A module of two contexts.
+  license: [MIT]
+  configurations:
+  - {context: first, platform: f40}
+  - {context: second, platform: f41}
+  components:
+    rpms:
+      alpha: {rationale: needed}
+"""
 
 
 @pytest.fixture
@@ -153,12 +170,21 @@ class TestOverrides:
         assert build.component_builds.get(package="alpha").ref == old
         assert build.component_builds.get(package="beta").ref == forge.head("beta")
 
-    def test_a_component_that_there_is_none_of_is_refused(self, forge: Forge, sent: list[int]) -> None:
-        before = everything()
-        with pytest.raises(InvalidInput) as caught:
-            submitted(scmurl=forge.module("tiny", ONE), rpm_component_ref_overrides={"gamma": "main"})
-        assert caught.value.code == "unknown_component"
-        assert everything() == before
+    def test_one_that_names_no_component_is_ignored_and_planned_with_a_warning(
+        self, forge: Forge, sent: list[int]
+    ) -> None:
+        values = {
+            "scmurl": forge.module("tiny", ONE),
+            "branch": "1",
+            "rpm_component_ref_overrides": {"gamma": "x"},
+        }
+        warnings = plan(SubmissionRequest(owner="anna", **values)).as_dict()["warnings"]
+        assert [each["message"] for each in warnings if each["component"] == "gamma"] == [
+            "rpm_component_ref_overrides names gamma, which is no component: ignored."
+        ]
+        (build,) = submitted(**values)
+        packages = build.component_builds.filter(build_time_only=False)
+        assert {each.package: each.ref for each in packages} == {"alpha": forge.head("alpha")}
 
 
 class TestYaml:
@@ -167,20 +193,73 @@ class TestYaml:
         assert (build.name, build.stream, build.scmurl) == ("tiny", "1", None)
 
     @pytest.mark.parametrize(
-        ("values", "code"),
-        [({"module_stream": "1"}, "no_name"), ({"module_name": "tiny"}, "no_stream")],
+        ("values", "name"),
+        [
+            ({"module_name": "sent", "file_name": "byfile"}, "sent"),
+            ({"module_name": "sent", "file_name": "byfile", "own": "name: own"}, "sent"),
+            ({"file_name": "byfile", "own": "name: own"}, "own"),
+            ({"file_name": "no name", "own": "name: own"}, "own"),
+            ({"file_name": "byfile"}, "byfile"),
+        ],
     )
-    def test_it_needs_a_name_and_a_stream(
-        self, forge: Forge, sent: list[int], values: dict[str, str], code: str
+    def test_its_name_is_sent_or_its_own_or_that_of_its_file(
+        self, forge: Forge, sent: list[int], values: dict[str, str], name: str
     ) -> None:
-        with pytest.raises(Unprocessable) as caught:
-            submitted(modulemd=ONE, **values)
-        assert caught.value.code == code
+        text = ONE.replace("data:\n", f"data:\n  {values.pop('own', '')}\n")
+        (build,) = submitted(modulemd=text, **values)
+        assert build.name == name
+        assert parse_stream(build.modulemd, strict=False).name == name
 
-    def test_its_own_name_and_stream_count_more(self, forge: Forge, sent: list[int]) -> None:
-        text = ONE.replace("data:\n", "data:\n  name: own\n  stream: '2'\n")
-        (build,) = submitted(modulemd=text, module_name="tiny", module_stream="1")
-        assert (build.name, build.stream) == ("own", "2")
+    @pytest.mark.parametrize("file_name", ["", "no name", "../up", "a:b", "x" * 129])
+    def test_it_needs_a_name(self, forge: Forge, sent: list[int], file_name: str) -> None:
+        with pytest.raises(Unprocessable) as caught:
+            submitted(modulemd=ONE, file_name=file_name)
+        assert caught.value.code == "no_name"
+
+    @pytest.mark.parametrize(
+        ("values", "stream"),
+        [
+            ({"module_stream": "sent", "branch": "b", "own": "stream: own"}, "sent"),
+            ({"module_stream": "sent"}, "sent"),
+            ({"branch": "b", "own": "stream: own"}, "own"),
+            ({"branch": "stream-1-2"}, "stream_1_2"),
+            ({}, "devel_1"),
+        ],
+    )
+    def test_its_stream_is_sent_or_its_own_or_its_branch_or_the_default(
+        self,
+        forge: Forge,
+        sent: list[int],
+        option: Callable[..., None],
+        values: dict[str, str],
+        stream: str,
+    ) -> None:
+        option(DEFAULT_BRANCH="devel-1")
+        text = document({"alpha": "ref: main"}).replace("data:\n", f"data:\n  {values.pop('own', '')}\n")
+        (build,) = submitted(modulemd=text, module_name="tiny", **values)
+        assert build.stream == stream
+        assert parse_stream(build.modulemd, strict=False).stream == stream
+
+    def test_all_streams_of_a_packager_document_get_the_sent_name_and_stream(
+        self, forge: Forge, sent: list[int]
+    ) -> None:
+        base_module("f41", stream_version=410000.0)
+        builds = submitted(modulemd=PACKAGER, module_name="sent", module_stream="9")
+        assert {(build.name, build.stream, build.context) for build in builds} == {
+            ("sent", "9", "first"),
+            ("sent", "9", "second"),
+        }
+
+    def test_a_branch_that_is_no_stream_is_refused(self, forge: Forge, sent: list[int]) -> None:
+        with pytest.raises(ModulemdError) as caught:
+            submitted(modulemd=ONE, module_name="tiny", branch="private/x")
+        assert caught.value.problems[0].code == "invalid_stream"
+
+
+def test_a_dash_in_a_branch_is_an_underscore_in_the_stream(forge: Forge, sent: list[int]) -> None:
+    scmurl = forge.module("tiny", ONE, branch="private-x")
+    (build,) = submitted(scmurl=scmurl, branch="private-x")
+    assert build.stream == "private_x"
 
 
 class TestReuseComponentsFrom:

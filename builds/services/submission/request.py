@@ -31,6 +31,8 @@ class SubmissionRequest:
     """The form of it is checked already, the meaning is not.
 
     :param modulemd: text of a document that is submitted instead of an scm url.
+    :param module_name: instead of the document's; likewise ``module_stream``.
+    :param file_name: name of a module whose document was sent as a file, unless anything else names it.
     :param reuse_components_from: number or NSVC of a module build.
     :param anew: the version is the time of the request, not of the commit.
     """
@@ -41,6 +43,7 @@ class SubmissionRequest:
     modulemd: str = ""
     module_name: str = ""
     module_stream: str = ""
+    file_name: str = ""
     buildrequire_overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
     require_overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rpm_component_ref_overrides: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +60,7 @@ class SubmissionRequest:
 
     def repeatable(self) -> dict[str, Any]:
         """What has to be kept to ask for the same once more: JSON values, without owner and document."""
-        one_time = {"owner", "modulemd", "anew"}
+        one_time = {"owner", "modulemd", "file_name", "anew"}
         return {key: value for key, value in asdict(self).items() if value and key not in one_time}
 
 

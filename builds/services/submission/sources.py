@@ -21,6 +21,7 @@ from mbs.batches import Included, Placed, place
 from mbs.errors import Forbidden, InvalidInput, Problem, Unprocessable
 from mbs.modulemd import RpmComponent, StreamV2, check_names
 from mbs.modulemd.parsing import parse_streams
+from mbs.names import NAME
 from scm.components import ComponentRequest, OpenComponent, VerifiedComponent, check_components
 from scm.modules import fetch_modulemd
 from scm.options import ScmOptions
@@ -44,6 +45,11 @@ class Prepared:
     expansion: expansion.Expansion
     reuse_from: ModuleBuild | None = None
 
+    def ignored_refs(self, request: SubmissionRequest) -> list[str]:
+        """Return the names in ``rpm_component_ref_overrides`` that no component has."""
+        known = {placed.component.name for placed, _ in self.components}
+        return sorted(set(request.rpm_component_ref_overrides) - known)
+
 
 def prepare(request: SubmissionRequest) -> Prepared:
     """Fetch, validate, expand and verify.
@@ -54,13 +60,17 @@ def prepare(request: SubmissionRequest) -> Prepared:
     options = replace(ScmOptions.from_options(settings.MBS), needs_dist=needs_dist)
     reuse_from = reuse.named(request.reuse_components_from) if request.reuse_components_from else None
     scmurl, commit, moment = None, "", timezone.now()
+    stream = _stream(request.branch or options.default_branch)
     if request.modulemd:
-        text, name, stream = request.modulemd, request.module_name, request.module_stream
+        text, name = request.modulemd, request.file_name if NAME.fits(request.file_name) else ""
     else:
         source = fetch_modulemd(request.scmurl, request.branch, options)
-        text, name, stream = source.text, source.name, request.branch
+        text, name = source.text, source.name
         scmurl, commit, moment = source.scmurl, source.commit, source.commit_time
     documents = parse_streams(text, strict=True, name=name, stream=stream)
+    for each in documents:
+        # The checks of a request let these stand beside a document that is sent only.
+        each.name, each.stream = request.module_name or each.name, request.module_stream or each.stream
     document = documents[0]
     check_names(documents)
     _check_names(request, document, name, stream)
@@ -75,6 +85,11 @@ def prepare(request: SubmissionRequest) -> Prepared:
         expansion=expanded,
         reuse_from=reuse_from,
     )
+
+
+def _stream(branch: str) -> str:
+    """The stream that a branch stands for."""
+    return branch if settings.MBS.ALLOW_DASHES_IN_SVC else branch.replace("-", "_")
 
 
 def expand(documents: Sequence[StreamV2], request: SubmissionRequest) -> expansion.Expansion:
@@ -109,7 +124,8 @@ def _check_names(request: SubmissionRequest, document: StreamV2, name: str, stre
             raise Unprocessable(
                 f"The document does not say the module's {kind}.",
                 code=f"no_{kind}",
-                hint=f"Set data.{kind}, or send module_{kind}.",
+                hint=f"Set data.{kind}, or send module_{kind}"
+                + (" or a file whose name is one that modules may have." if kind == "name" else "."),
             )
         if request.scmurl and said != found and not allowed:
             raise Unprocessable(
@@ -157,12 +173,6 @@ def _components(
             f"The package {twice} is built by several components of the module.",
             code="package_twice",
             hint="A module builds a package once.",
-        )
-    if unknown := sorted(set(overrides) - names):
-        raise InvalidInput(
-            f"rpm_component_ref_overrides names {', '.join(unknown)}: no component of the module.",
-            code="unknown_component",
-            hint=f"Its components are {', '.join(sorted(names))}." if names else "It has no components.",
         )
     requests = [_component_request(each.component, overrides) for each in placed]
     patience = settings.MBS.SCM_SUBMIT_TIMEOUT
