@@ -225,7 +225,11 @@ def body(serializer: type[serializers.StrictSerializer]) -> dict[str, Shape]:
     if any(_is_file(field) for _, field in fields):
         bodies["multipart/form-data"] = {name: _part(field) for name, field in fields}
     return {
-        kind: {"type": "object", "properties": properties, "additionalProperties": False}
+        kind: {
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": not serializer.refuses_unknown,
+        }
         for kind, properties in bodies.items()
     }
 

@@ -204,14 +204,20 @@ class Owner(Text):
 
 
 class StrictSerializer(serializers.Serializer):
-    """An object in which no unknown key may stand; null is as good as absent."""
+    """An object in which no unknown key may stand; null is as good as absent.
+
+    :cvar refuses_unknown: False where clients of MBS 3.9.2 rely on unknown keys being ignored.
+    """
+
+    refuses_unknown = True
 
     def read(self) -> dict[str, Any]:
         """The values that are there.
 
         :raises InvalidInput: with a problem for each key that is wrong.
         """
-        unknown = sorted(self.initial_data.keys() - self.fields.keys() - {CSRF_FIELD})
+        others = self.initial_data.keys() - self.fields.keys() - {CSRF_FIELD}
+        unknown = sorted(others) if self.refuses_unknown else []
         problems = [
             Problem("unknown_key", f"There is no key {key[:60]!r}.", key=key[:60])
             for key in unknown[:MOST_PROBLEMS]
@@ -279,6 +285,7 @@ class SubmissionSerializer(StrictSerializer):
 class ChangeSerializer(StrictSerializer):
     """What may be changed of a module build: it can be failed, which cancels it."""
 
+    refuses_unknown = False
     state = Identifier(help_text="failed")
     owner = Owner()
 

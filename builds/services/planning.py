@@ -140,7 +140,7 @@ class Plan:
             + [
                 {
                     "component": package,
-                    "message": f"rpm_component_ref_overrides names {package}, which is no component: ignored.",
+                    "message": f"rpm_component_ref_overrides names {package}: no component, ignored.",
                 }
                 for package in self.prepared.ignored_refs(self.request)
             ],

@@ -57,11 +57,17 @@ def test_others_cannot_cancel(api: Api, body: dict[str, str]) -> None:
     assert ModuleBuild.objects.get().state == BuildState.INIT
 
 
-@pytest.mark.parametrize("body", [{}, {"state": "ready"}, {"state": True}, {"state": "failed", "name": "x"}])
+@pytest.mark.parametrize("body", [{}, {"state": "ready"}, {"state": True}, {"name": "x"}])
 def test_nothing_else_can_be_changed(api: Api, body: dict[str, Any]) -> None:
     build = module_build(owner="anonymous")
     api.patch(f"module-builds/{build.pk}", body, status=400)
     assert ModuleBuild.objects.get().state == BuildState.INIT
+
+
+def test_unknown_keys_beside_the_state_are_ignored(api: Api) -> None:
+    build = module_build(owner="anonymous", name="quiet")
+    answer = api.patch(f"module-builds/{build.pk}", {"state": "failed", "name": "x", "reason": None})
+    assert (answer["state_name"], answer["name"]) == ("failed", "quiet")
 
 
 def test_a_build_that_is_not_there_cannot_be_canceled(api: Api) -> None:

@@ -193,7 +193,7 @@ class TestRequest:
             ({"scmurl": "u", "module_name": "n"}, InvalidInput, "name_with_scmurl"),
             ({"scmurl": "u", "module_stream": "n"}, InvalidInput, "name_with_scmurl"),
             ({"scmurl": "u", "modulemd": "d"}, InvalidInput, "scmurl_with_yaml"),
-            ({"scmurl": "u", "srpms": ["cli-build/1/a.src.rpm"]}, InvalidInput, "srpms_without_scratch"),
+            ({"scmurl": "u", "srpms": ["cli-build/1/a.src.rpm"]}, Forbidden, "srpms_without_scratch"),
             (
                 {"scmurl": "u", "scratch": True, "srpms": ["cli-build/1/a.src.rpm"]},
                 NotSupported,

@@ -10,7 +10,7 @@ from builds.models import ModuleBuild, Submission
 from builds.services import cancellation
 from builds.services.planning import plan
 from builds.services.submission import SubmissionRequest
-from mbs.errors import Conflict
+from mbs.errors import Conflict, InvalidInput, MBSError
 from mbs.modulemd import parse_stream
 from mbs.states import BuildState, ComponentState
 from tests.builds.conftest import Forge, document, submitted
@@ -29,14 +29,14 @@ def failed(forge: Forge, sent: list[int]) -> ModuleBuild:
     return build
 
 
-def differences(**values: object) -> dict[str, str]:
+def differences(kind: type[MBSError] = Conflict, **values: object) -> dict[str, str]:
     """Key or component of each difference that a submission is refused for -> what is said of it."""
     before = list(ModuleBuild.objects.values())
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(kind) as caught:
         submitted(**values)
     assert caught.value.code == "submitted_differently"
     assert list(ModuleBuild.objects.values()) == before
-    with pytest.raises(Conflict):
+    with pytest.raises(kind):
         plan(SubmissionRequest(owner="anna", **{"branch": "1", **values}))
     return {problem.key or problem.component: problem.message for problem in caught.value.problems}
 
@@ -94,7 +94,7 @@ def test_another_strategy_and_another_source_of_reuse_are_named(
     failed: ModuleBuild, option: Callable[..., None]
 ) -> None:
     option(REBUILD_STRATEGY_ALLOW_OVERRIDE=True, REBUILD_STRATEGIES_ALLOWED=("all", "only-changed"))
-    assert differences(scmurl=failed.scmurl, rebuild_strategy="only-changed") == {
+    assert differences(InvalidInput, scmurl=failed.scmurl, rebuild_strategy="only-changed") == {
         "rebuild_strategy": f"rebuild_strategy was {failed.rebuild_strategy}, and is only-changed"
     }
     (build,) = submitted(scmurl=failed.scmurl)

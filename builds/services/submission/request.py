@@ -181,7 +181,7 @@ def _check_scratch(request: SubmissionRequest) -> None:
     options = settings.MBS
     if not request.scratch:
         if request.srpms:
-            raise InvalidInput(
+            raise Forbidden(
                 "srpms go with scratch builds only.",
                 code="srpms_without_scratch",
                 hint="Set scratch, or leave srpms out.",

@@ -16,11 +16,12 @@ from builds.services.submission.drafting import Draft
 from builds.services.submission.request import SubmissionRequest
 from builds.services.submission.sources import Prepared
 from mbs import modulemd
-from mbs.errors import Conflict, Problem
+from mbs.errors import Conflict, InvalidInput, MBSError, Problem
 from mbs.modulemd.dumping import as_dict
 from mbs.states import ComponentState
 
 CODE = "submitted_differently"
+_STRATEGY = "rebuild_strategy"
 _TAKEN_OVER = ["scmurl", "ref", "unresolved_ref"]
 #: columns of a component that must be the same, with the keys of the document that make them
 _FIXED = {"batch": "buildorder", "build_after": "buildafter", "arches": "arches"}
@@ -30,6 +31,7 @@ def check(request: SubmissionRequest, prepared: Prepared, drafts: Sequence[Draft
     """Compare the failed builds among these with what was submitted now.
 
     :raises Conflict: one of them was submitted differently; its ``problems`` name each difference.
+    :raises InvalidInput: likewise, when the rebuild strategy is among them, as in MBS 3.9.2.
     """
     problems = {
         problem: None
@@ -38,13 +40,17 @@ def check(request: SubmissionRequest, prepared: Prepared, drafts: Sequence[Draft
         for problem in _differences(request, prepared, draft)
     }
     if problems:
-        raise refusal([draft.build for draft in drafts if draft.wanted], list(problems))
+        other_strategy = any(problem.key == _STRATEGY for problem in problems)
+        kind = InvalidInput if other_strategy else Conflict
+        raise refusal([draft.build for draft in drafts if draft.wanted], list(problems), kind)
 
 
-def refusal(builds: Sequence[ModuleBuild], problems: Sequence[Problem]) -> Conflict:
+def refusal(
+    builds: Sequence[ModuleBuild], problems: Sequence[Problem], kind: type[MBSError] = Conflict
+) -> MBSError:
     """Return the error of builds that cannot go on as something else than they were."""
     names = ", ".join(build.nsvc for build in builds[:10])
-    return Conflict(
+    return kind(
         f"{names} failed and was submitted differently: " + "; ".join(each.message for each in problems),
         code=CODE,
         hint="Commit a change to the module to build it as it is now, or retry the build to resume it.",
@@ -111,7 +117,7 @@ def _differences(request: SubmissionRequest, prepared: Prepared, draft: Draft) -
     assert draft.wanted is not None
     old, (new, _) = draft.build, draft.wanted
     if request.rebuild_strategy and request.rebuild_strategy != old.rebuild_strategy:
-        yield _option("rebuild_strategy", old.rebuild_strategy, request.rebuild_strategy)
+        yield _option(_STRATEGY, old.rebuild_strategy, request.rebuild_strategy)
     if prepared.reuse_from and prepared.reuse_from.pk != old.reuse_components_from_id:
         before = old.reuse_components_from.nsvc if old.reuse_components_from else None
         yield _option("reuse_components_from", before, prepared.reuse_from.nsvc)
