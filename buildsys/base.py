@@ -368,6 +368,17 @@ class FindsRpms(Protocol):
 
 
 @runtime_checkable
+class DescribesModules(Protocol):
+    """A build system that can say what a module holds which another service finished."""
+
+    def documents(self, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
+        """Return the final documents of a finished module by architecture; nothing is changed.
+
+        :param nvrs: of all its components.
+        """
+
+
+@runtime_checkable
 class KnowsBuilds(Protocol):
     """A build system in which a build may have ended while its task is still open."""
 

@@ -18,7 +18,8 @@ from buildsys.koji import shipping
 from buildsys.koji.errors import TAKEN
 from buildsys.koji.metadata import Import, KojiRpm, Material, devel_import, import_nvr, main_import
 from buildsys.koji.session import Hub, outcome
-from mbs.final import SOURCE, BuiltRpm
+from mbs.final import SOURCE, BuiltRpm, final_documents
+from mbs.modulemd import dump, parse_stream
 
 #: headers of RPMs that Koji does not keep in its database
 _HEADERS = ["license", "excludearch", "exclusivearch"]
@@ -161,20 +162,42 @@ def read(hub: Hub, module: Module, nvrs: Sequence[str]) -> Material:
         owner = calls.getUser(module.owner)
     infos = {nvr: outcome(build) for nvr, build in builds.items()}
     _check_all_there(module, infos, {build["nvr"] for build in outcome(tagged)})
-    rows = [(nvr.rsplit("-", 2)[0], rpm) for nvr, rpms in listed.items() for rpm in outcome(rpms)]
+    return Material(
+        rpms=_with_headers(hub, {nvr: outcome(rpms) for nvr, rpms in listed.items()}),
+        owner=module.owner if outcome(owner) else str(hub.user["name"]),
+        started=module.submitted,
+        ended=time.time(),
+        log=_log(module, infos.values()),
+    )
+
+
+def documents(hub: Hub, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
+    """Compute the final documents of a module that was finished long ago, without changing anything.
+
+    Its builds need not be in its tag any more.
+
+    :raises BuildSystemError: ``koji_build_gone`` when a build was deleted.
+    """
+    with hub.multicall(strict=False) as calls:
+        builds = {nvr: calls.getBuild(nvr) for nvr in nvrs}
+        listed = {nvr: calls.listBuildRPMs(nvr) for nvr in nvrs}
+    _check_all_there(module, {nvr: outcome(build) for nvr, build in builds.items()}, set(nvrs))
+    rpms = _with_headers(hub, {nvr: outcome(found) for nvr, found in listed.items()})
+    document = parse_stream(module.modulemd, strict=False)
+    finals = final_documents(document, [rpm.built for rpm in rpms], module.arches)
+    return {arch: dump(final) for arch, final in finals.items()}
+
+
+def _with_headers(hub: Hub, listed: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[KojiRpm]:
+    """Return the RPMs of builds, with what only their headers tell: a multicall."""
+    rows = [(nvr.rsplit("-", 2)[0], rpm) for nvr, rpms in listed.items() for rpm in rpms]
     # Debugging packages share the licence of what they are about: their headers would cost most.
     asked = [rpm["id"] for _, rpm in rows if not rpm["name"].endswith(_DEBUG)]
     with hub.multicall() as calls:
         promises = {number: calls.getRPMHeaders(rpmID=number, headers=_HEADERS) for number in asked}
     headers = {number: promise.result for number, promise in promises.items()}
     sources = {source: headers.get(rpm["id"], {}) for source, rpm in rows if rpm["arch"] == SOURCE}
-    return Material(
-        rpms=[_rpm(source, rpm, headers.get(rpm["id"], {}), sources.get(source, {})) for source, rpm in rows],
-        owner=module.owner if outcome(owner) else str(hub.user["name"]),
-        started=module.submitted,
-        ended=time.time(),
-        log=_log(module, infos.values()),
-    )
+    return [_rpm(source, rpm, headers.get(rpm["id"], {}), sources.get(source, {})) for source, rpm in rows]
 
 
 def _check_all_there(

@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Access:
     :param config: configuration file of the Koji client, and the profile in it.
     :param user: and ``password``, for the profile's ``authtype = password``.
     :param principal: Kerberos; empty ones are those of the profile or of the environment.
+    :param anonymous: read only, without any login, whatever the profile says.
     :param timeout: seconds within which a call must have succeeded or failed; it is tried twice.
     :param retry_interval: seconds between the two.
     """
@@ -42,6 +43,7 @@ class Access:
     principal: str = ""
     keytab: str = ""
     ccache: str = ""
+    anonymous: bool = False
     timeout: float = 120
     retry_interval: float = 30
 
@@ -58,6 +60,10 @@ class Hub:
         self._local = threading.local()
         self.profile = _read_profile(access)
         self._methods: frozenset[str] | None = None
+
+    def read_only(self) -> Hub:
+        """Return the same hub without a login: hubs answer questions about builds and tags to everybody."""
+        return Hub(replace(self._access, anonymous=True))
 
     # -- calls -------------------------------------------------------------------------------------------
 
@@ -238,7 +244,7 @@ def _read_profile(access: Access) -> dict[str, Any]:
             code="koji_profile",
             hint="Set KOJI_CONFIG and KOJI_PROFILE.",
         ) from error
-    authtype = profile["authtype"]
+    authtype = "noauth" if access.anonymous else profile["authtype"]
     authtype = _OTHER_NAMES.get(authtype, authtype)
     profile["authtype"] = authtype or _guess(access, profile)
     if profile["authtype"] not in _LOGINS:

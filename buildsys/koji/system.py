@@ -27,9 +27,9 @@ from mbs.errors import Problem
 
 
 class KojiBuildSystem:
-    """See ``BuildSystem``, ``FindsRpms``, ``KnowsBuilds`` and ``ListsRpms`` in ``buildsys.base``.
+    """See ``BuildSystem``, ``FindsRpms``, ``DescribesModules``, ``KnowsBuilds`` and ``ListsRpms``.
 
-    Makes no call before it is used.
+    They are in ``buildsys.base``. Makes no call before it is used.
     """
 
     name = "koji"
@@ -39,6 +39,8 @@ class KojiBuildSystem:
         # A macros package with a target of its own needs the repository of that.
         self.capabilities = Capabilities(shares_builds=True, first_repo=not options.macros_target)
         self.hub = Hub(options.access)
+        # The web front has no credentials of Koji.
+        self._public_hub = self.hub.read_only()
         self._builds = Builds(
             self.hub,
             weburl=self.hub.profile["weburl"],
@@ -111,7 +113,10 @@ class KojiBuildSystem:
         return tagging.tagged_of(self.hub, wanted)
 
     def tags_holding(self, rpm: str) -> list[str]:
-        return tagging.holding(self.hub, rpm, self.options.tag_prefixes)
+        return tagging.holding(self._public_hub, rpm, self.options.tag_prefixes)
+
+    def documents(self, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
+        return importing.documents(self._public_hub, module, nvrs)
 
     def deleted(self, builds: Mapping[int, str]) -> set[int]:
         gone = tagging.deleted(self.hub, sorted({*builds.values()}))

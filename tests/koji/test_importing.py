@@ -10,14 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from koji import GenericError
 from koji.xmlrpcplus import Fault
 
+from builds.services import documents
 from buildsys.base import BuildSystemError, BuildSystemUnavailable, Module
 from buildsys.koji import metadata
 from buildsys.koji.importing import ImportOptions, read
+from buildsys.koji.options import KojiOptions
+from buildsys.koji.session import Access
+from buildsys.koji.system import KojiBuildSystem
+from buildsys.koji.tags import TagOptions
 from mbs.modulemd import parse_stream
+from mbs.states import BuildState, ComponentState
 from tests.buildsys.rigs import KojiRig, koji_system
+from tests.factories import component_build, module_build
 
 NVR = "tiny-1-1.c0ffee12"
 
@@ -55,6 +63,56 @@ def test_a_module_and_its_devel_module_are_imported_once(rig: KojiRig, built: An
     assert rig.double.books.build("tiny-devel-1-1.c0ffee12")
     assert _tags(rig, NVR) == _tags(rig, "tiny-devel-1-1.c0ffee12") == ["modular-updates-candidate"]
     assert results[0].content_tag == "modular-updates-candidate"
+
+
+def test_documents_of_a_module_of_an_old_database_are_computed_without_a_login_and_kept(
+    rig: KojiRig, built: Any, client: Client, db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, nvrs = built
+    known = dict(rig.system.finalize(module, nvrs).modulemds)
+    rig.double.untagBuild(rig.double.callers["mbs"], module.tag, nvrs["one"])
+    build = module_build(
+        name=module.name,
+        stream=module.stream,
+        version=module.version,
+        context=module.context,
+        state=BuildState.READY,
+        koji_tag=module.tag,
+        modulemd=module.modulemd,
+        arch_names=list(module.arches),
+    )
+    address = f"/module-build-service/2/final-modulemd/{build.pk}"
+    monkeypatch.setattr(documents, "build_system", lambda: _front(rig, tmp_path))
+    assert client.get(address).status_code == 501, "nothing is known of what it holds"
+    for package, nvr in nvrs.items():
+        component_build(build, package=package, nvr=nvr, state=ComponentState.COMPLETE)
+    assert client.get(address).json() == known
+    rig.double.faults.offline = True
+    assert client.get(address).json() == known
+
+
+def test_documents_of_a_module_whose_builds_are_gone_are_not_found(
+    rig: KojiRig, built: Any, client: Client, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "build_system", lambda: rig.system)
+    module, _ = built
+    build = module_build(
+        state=BuildState.READY,
+        koji_tag=module.tag,
+        modulemd=module.modulemd,
+        arch_names=["x86_64"],
+    )
+    component_build(build, package="gone", nvr="gone-1-1", state=ComponentState.COMPLETE)
+    answer = client.get(f"/module-build-service/2/final-modulemd/{build.pk}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_final_modulemd")
+    assert "gone-1-1 was deleted" in answer.json()["message"]
+
+
+def _front(rig: KojiRig, folder: Path) -> KojiBuildSystem:
+    """The build system as a web front has it, which cannot log in."""
+    config = rig.double.write_profile(folder / "front.conf")
+    access = Access(config, "koji", user="mbs", password="wrong", timeout=5, retry_interval=0.01)
+    return KojiBuildSystem(KojiOptions(access, tags=TagOptions("module-tags")))
 
 
 def test_the_tag_of_the_base_modules_stream_is_preferred(rig: KojiRig, built: Any) -> None:

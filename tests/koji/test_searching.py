@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.test import Client
 
 from buildsys.base import BuildSystemUnavailable
+from buildsys.koji.options import KojiOptions
+from buildsys.koji.session import Access
+from buildsys.koji.system import KojiBuildSystem
+from buildsys.koji.tags import TagOptions
 from mbs.states import BuildState
 from tests.buildsys.rigs import KojiRig
 from tests.factories import module_build
+from tests.koji.double import HubDouble
 
 LIST = "/module-build-service/2/module-builds/"
 
@@ -38,6 +45,19 @@ def test_modules_are_found_by_an_rpm(client: Client, nvr: str) -> None:
         assert _versions(client, rpm) == ["1"]
     answer = client.get(f"{LIST}?rpm={nvr}.noarch")
     assert answer.json()["meta"]["total"] == 1, "a plus that the client did not quote"
+
+
+def test_a_front_that_cannot_log_in_searches(
+    client: Client, double: HubDouble, nvr: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = double.write_profile(tmp_path / "front.conf")
+    access = Access(config, "koji", user="mbs", password="wrong", timeout=5, retry_interval=0.01)
+    front = KojiBuildSystem(KojiOptions(access, tags=TagOptions("module-tags")))
+    monkeypatch.setattr("builds.services.systems.build_system", lambda: front)
+    with pytest.raises(BuildSystemUnavailable) as caught:
+        front.hub.call("getPerms")
+    assert caught.value.code == "koji_login_failed"
+    assert _versions(client, f"{nvr}.src") == ["1"]
 
 
 def test_only_tags_of_modules_count(client: Client, rig: KojiRig, nvr: str) -> None:

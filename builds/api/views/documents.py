@@ -14,8 +14,9 @@ from builds.api.permissions import require_importer
 from builds.api.views.base import NUMBER, ApiViewSet
 from builds.models import FinalModulemd, ModuleBuild
 from builds.selectors import related
+from builds.services.documents import compute
 from builds.services.importing import import_module
-from mbs.errors import InvalidInput, NotFound, NotSupported
+from mbs.errors import InvalidInput, NotFound
 from mbs.states import BuildState
 from scm.modules import fetch_modulemd
 from scm.options import ScmOptions
@@ -48,20 +49,16 @@ class FinalModulemdViewSet(ApiViewSet):
             .order_by("arch")
             .values_list("arch", "document")
         )
-        if not documents:
-            raise self._reason(int(pk))
-        return Response(documents)
+        return Response(documents or compute(self._finished(int(pk))))
 
-    def _reason(self, pk: int) -> NotFound | NotSupported:
-        build = ModuleBuild.objects.defer("modulemd").filter(pk=pk).first()
+    def _finished(self, pk: int) -> ModuleBuild:
+        build = ModuleBuild.objects.filter(pk=pk).first()
         if build is None:
-            return NotFound(f"There is no module build {str(pk)[:30]}.", code="no_such_module_build")
+            raise NotFound(f"There is no module build {str(pk)[:30]}.", code="no_such_module_build")
         if build.state not in (BuildState.DONE, BuildState.READY):
-            return NotFound(
+            raise NotFound(
                 f"Module build {pk} is {build.state_name}: it has no final documents.",
                 code="no_final_modulemd",
                 hint="They are made when all components are built.",
             )
-        return NotSupported(
-            f"The build system made no final documents for module build {pk}.", code="no_final_modulemd"
-        )
+        return build
