@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, HttpResponsePermanentRedirect
 from django.template.loader import render_to_string
+from django.urls import is_valid_path
+from django.utils.encoding import escape_uri_path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -19,6 +22,7 @@ from builds.api.renderers import JSONRenderer
 from mbs.errors import Forbidden, NotFound
 
 READING = ("GET", "HEAD")
+_SLASHES = re.compile("/{2,}")
 
 
 class ErrorPageRenderer(BaseRenderer):
@@ -63,8 +67,21 @@ def failure(error: Exception | None = None) -> Callable[..., HttpResponseBase]:
     return handler
 
 
+class _SamePermanently(HttpResponsePermanentRedirect):
+    """A redirect after which clients send the same method and body (RFC 9110, section 15.4.9)."""
+
+    status_code = 308
+
+
 def nothing_here(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """The handler of addresses that lead nowhere."""
+    """The handler of addresses that lead nowhere.
+
+    Where doubled slashes are all that is wrong, the address without them is answered, as MBS 3.9.2 does.
+    """
+    if "//" in request.path and is_valid_path(_SLASHES.sub("/", request.path_info)):
+        query = request.META.get("QUERY_STRING", "")
+        merged = escape_uri_path(_SLASHES.sub("/", request.path))
+        return _SamePermanently(f"{merged}?{query}" if query else merged)
     where = NotFound(f"There is nothing at the address {request.path[:200]}.")
     return failure(where)(request)
 

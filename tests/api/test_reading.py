@@ -172,3 +172,27 @@ def test_reads_may_be_made_from_pages_of_any_site(api: Api) -> None:
         "/module-build-service/2/module-builds/", headers={"Origin": "https://x.example"}
     )
     assert response["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("prefix", ["", "/front"])
+@pytest.mark.parametrize(
+    ("path", "merged"),
+    [
+        ("/module-build-service/2//module-builds/", "/module-build-service/2/module-builds/"),
+        ("/module-build-service//2///about/?a=b//c", "/module-build-service/2/about/?a=b//c"),
+        ("//module-build-service/2/about/", "/module-build-service/2/about/"),
+    ],
+)
+def test_doubled_slashes_are_redirected_with_the_body(api: Api, prefix: str, path: str, merged: str) -> None:
+    for method in ("GET", "POST"):
+        path_info, _, query = path.partition("?")
+        request = {"PATH_INFO": path_info, "QUERY_STRING": query, "SCRIPT_NAME": prefix}
+        answer = api.client.generic(method, "/", b"{}", **request)
+        assert (answer.status_code, answer["Location"]) == (308, prefix + merged)
+
+
+@pytest.mark.parametrize(
+    "path", ["//nothing.example.com/x", "/module-build-service/2//nothing", "//%2f%5cx/"]
+)
+def test_doubled_slashes_of_no_address_are_not_redirected(api: Api, path: str) -> None:
+    assert api.client.generic("GET", "/", PATH_INFO=path).status_code == 404
