@@ -47,6 +47,17 @@ def test_the_name_of_the_file_names_the_module(file: Callable[[str], Path]) -> N
     assert "buildrequire_overrides" not in plan.body
 
 
+def test_the_name_in_the_file_wins_over_its_own_and_the_stream_that_was_asked_for_over_both(
+    file: Callable[[str], Path],
+) -> None:
+    path = file("[f40]")
+    path.write_text(path.read_text().replace("data:\n", "data:\n  name: own\n  stream: '2'\n"))
+    for stream, built in (("", "2"), ("1.10", "1.10")):
+        plan = make_plan(Wish(path, stream=stream), host="el9")
+        assert (plan.name, plan.stream, plan.body["module_name"]) == ("own", built, "own")
+        assert plan.body.get("module_stream", "") == stream
+
+
 @pytest.mark.parametrize("platform", ["[]", "[-f28]"])
 def test_where_the_platform_is_open_it_is_this_machine(file: Callable[[str], Path], platform: str) -> None:
     assert make_plan(Wish(file(platform), stream="1"), host="el9").platforms == ("el9",)

@@ -63,13 +63,15 @@ def make_plan(wish: Wish, *, host: str) -> Plan:
     if wish.platform:
         choices[PLATFORM] = wish.platform.rpartition(":")[2]
     platforms = _platforms(documents, choices, host)
+    # What is sent beside a document wins over it.
+    name, stream = documents[0].name or name, wish.stream or documents[0].stream or ""
     body: Json = {
         "modulemd": _without_checks(documents) if wish.skip_tests else text,
         "module_name": name,
         **({"module_stream": wish.stream} if wish.stream else {}),
         **_overrides(documents, choices),
     }
-    return Plan(documents[0].name or name, documents[0].stream or wish.stream, body, platforms)
+    return Plan(name, stream, body, platforms)
 
 
 def choices(texts: Iterable[str]) -> dict[str, str]:
