@@ -25,6 +25,17 @@ _NOTHING_COMPARED = {
     "not_shared": "the build system cannot use a build in several modules",
     "no_former_build": "no other build of this stream, built against the same streams, is ready",
 }
+#: What the other codes of decisions mean, for people.
+_DIFFERENCES = {
+    "former_strategy": "the other build was made with a strategy that is not strict enough",
+    "new_component": "the other build has no such component",
+    "former_unfinished": "the other build has no result of it any more",
+    "commit_changed": "its commit differs",
+    "arches_changed": "its architectures differ",
+    "batch_changed": "its batch differs",
+    "macros_changed": "the macros of the module differ",
+    "earlier_changed": "components that are built before it differ",
+}
 #: Builds made with these are good enough to be reused with "changed-and-after".
 STRICT = (ALL, CHANGED_AND_AFTER)
 
@@ -106,6 +117,13 @@ class Decision:
     @property
     def reused(self) -> bool:
         return self.code == "reused"
+
+    @property
+    def reason(self) -> str:
+        """Why a component that is not reused is built, in one clause, for people."""
+        if self.code in _DIFFERENCES:
+            return f"{_DIFFERENCES[self.code]} ({self.detail})"
+        return self.detail
 
     @property
     def detail(self) -> str:

@@ -14,7 +14,7 @@ from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, Swee
 from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
-from builds.services import transitions
+from builds.services import log_messages, transitions
 from builds.services.components import TOPIC
 from builds.services.systems import as_module, build_system
 from mbs.errors import Conflict, InvalidInput, MBSError, Unavailable
@@ -102,6 +102,7 @@ def resume(build: ModuleBuild, who: str) -> None:
         reason, new_run = f"Resumed by {who}.", failed.run + 1
         fresh = {"batch": 0, "phase": "done", "new_repo_task_id": None}
         transitions.move(failed, began, reason=reason, new_run=new_run, **fresh)
+        log_messages.add([(failed, reason)])
         dispatch.advance(build.pk)
     build.refresh_from_db()
 

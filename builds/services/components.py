@@ -12,11 +12,11 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ComponentBuildTrace, LogMessage, ModuleBuild, clock
+from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, clock
 from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
-from builds.services import slots
+from builds.services import log_messages, slots
 from builds.services.systems import as_jobs, build_system
 from buildsys.base import AnswerLost, Submission, TaskState, TaskStatus
 from mbs.states import ACTIVE, ComponentState
@@ -146,7 +146,7 @@ def record(
             ComponentBuild.objects.filter(pk__in=list(component_ids), state=ComponentState.BUILDING)
         )
         history: list[ComponentBuildTrace] = []
-        log_messages: list[LogMessage] = []
+        retries: list[tuple[ComponentBuild, str]] = []
         changed: list[ComponentBuild] = []
         for component in rows:
             before = _facts(component)
@@ -158,16 +158,16 @@ def record(
             status = known.get(component.task_id or 0)
             if status and _apply(component, status):
                 history.append(_trace(component))
-                if status.infrastructure and not component.settled:
+                if not component.settled:
                     message = f"{component.package} is built again. {component.state_reason}"
-                    log_messages.append(LogMessage(component_build=component, message=message))
+                    retries.append((component, message))
             if _facts(component) != before:
                 changed.append(component)
         if not changed:
             return set()
         save_all(changed, _FIELDS)
         ComponentBuildTrace.objects.bulk_create(history)
-        LogMessage.objects.bulk_create(log_messages)
+        log_messages.add(retries)
         settled = [component for component in changed if component.settled]
         if not submitting:
             dispatch.wake(component.wait_key for component in changed if component.task_id is None)
@@ -265,6 +265,7 @@ def fail(component_id: int, reason: str, *, run: int | None = None) -> None:
             transaction.on_commit(lambda: build_system().cancel(stale), robust=True)
         component.save(update_fields=["state", "state_reason", "time_completed", "submitting_until"])
         _trace(component).save()
+        log_messages.add([(component, f"{component.package} failed: {reason}")])
         finish(build, [component])
         transaction.on_commit(slots.hand_out, robust=True)
         outbox.add(build.pk, [(TOPIC, component_message(component, build))])

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from builds.models import BuildRequirement, ModuleBuild, VirtualStream
 from builds.models.locking import RECORDING, hold, locked
-from builds.services import transitions
+from builds.services import log_messages, transitions
 from mbs import modulemd
 from mbs.contexts import contexts, stream_version
 from mbs.errors import Unprocessable
@@ -54,6 +54,7 @@ def import_module(text: str, *, scmurl: str = "", commit: str = "") -> tuple[Mod
         BuildRequirement.objects.bulk_create(
             [BuildRequirement(module_build=build, required=each) for each in required.values()]
         )
+        log_messages.add((build, text) for text in messages)
     return build, messages
 
 

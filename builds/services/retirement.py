@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+
 from builds.models import ModuleBuild
-from builds.services import transitions
+from builds.services import log_messages, transitions
 from mbs.errors import Conflict
 from mbs.states import TRANSITIONS, BuildState
 
@@ -21,4 +23,7 @@ def retire(build: ModuleBuild, who: str) -> None:
             code="not_retirable",
             hint="Cancel it first, if it is on its way.",
         )
-    transitions.move(build, BuildState.GARBAGE, reason=f"Retired by {who}.")
+    reason = f"Retired by {who}."
+    with transaction.atomic():
+        if transitions.move(build, BuildState.GARBAGE, reason=reason):
+            log_messages.add([(build, reason)])

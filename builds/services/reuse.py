@@ -13,6 +13,7 @@ from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.selectors import reuse as selectors
+from builds.services import log_messages
 from builds.services.components import TOPIC
 from builds.services.systems import build_system
 from mbs.reuse import ALL, Decision, decide
@@ -99,6 +100,7 @@ def apply(build: ModuleBuild) -> None:
         ]
         ComponentBuildTrace.objects.bulk_create(history)
         outbox.add(build.pk, [(TOPIC, component_message(each, build)) for each in taken])
+        log_messages.add([(build, _summary(found)), *_reasons(components, found)])
         if found.everything:
             build.component_builds.filter(build_time_only=True, state=None).delete()
         if found.former:
@@ -119,3 +121,31 @@ def _record(components: Sequence[ComponentBuild], found: Reuse) -> None:
         component.task_id, component.task_url = source.task_id, source.task_url
         component.blocked = False
     save_all(components, _FIELDS)
+
+
+def _summary(found: Reuse) -> str:
+    """Say of which build how much is reused, for the module."""
+    total = len(found.decisions)
+    if found.former is None:
+        reason = f": {found.decisions[0].reason}" if found.decisions else ", it has none"
+        return f"No components are reused{reason}."
+    return (
+        f"Components were compared with those of {found.former.nsvc} (module build {found.former.pk}): "
+        f"{len(found.taken)} of {total} are reused."
+    )
+
+
+def _reasons(components: Sequence[ComponentBuild], found: Reuse) -> list[tuple[ComponentBuild, str]]:
+    """Say of each component why it is reused or built."""
+    return [
+        (component, f"{component.package} is {_reason(decision, found)}.")
+        for component, decision in zip(components, found.decisions, strict=True)
+    ]
+
+
+def _reason(decision: Decision, found: Reuse) -> str:
+    if decision.package in found.taken and found.former:
+        source = found.taken[decision.package]
+        what = f"{source.nvr} (component build {source.pk})"
+        return f"reused from {found.former.nsvc}: {what}, it has not changed"
+    return f"built and not reused: {decision.reason}"

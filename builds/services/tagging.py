@@ -10,6 +10,7 @@ from django.db.models import F, Q
 
 from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild, Phase
+from builds.services import log_messages
 from builds.services.systems import as_module, build_system
 from buildsys.base import RepoState, Tagged
 from mbs.states import BuildState, ComponentState
@@ -35,6 +36,17 @@ def tag(build: ModuleBuild, components: Sequence[ComponentBuild]) -> bool:
         done = done and nvrs <= (tagged.buildroot & tagged.final if final else tagged.buildroot)
         _store(part, tagged)
     return done
+
+
+def tagging_message(build: ModuleBuild, components: Sequence[ComponentBuild]) -> str:
+    """Say for the log of a build which builds of a batch are going to be tagged, and where."""
+    built = [each for each in components if each.nvr]
+    if not built:
+        return ""
+    final = sum(not each.build_time_only for each in built)
+    tags = f"{build.koji_tag}-build" + (f" and {build.koji_tag}" if final else "")
+    nvrs = log_messages.listed(str(each.nvr) for each in built)
+    return f"Batch {build.batch} is complete: {len(built)} builds are being tagged into {tags}: {nvrs}."
 
 
 def first_repo(build: ModuleBuild) -> bool:

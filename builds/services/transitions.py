@@ -14,6 +14,7 @@ from builds.models.locking import locked
 from builds.observing import context
 from builds.observing.metrics import shared
 from builds.representations import module_message
+from builds.services import log_messages
 from mbs.errors import MBSError
 from mbs.states import ACTIVE, BuildState, ComponentState, check_transition
 
@@ -146,6 +147,7 @@ def fail(build_id: int, error: MBSError, *, run: int | None = None) -> bool:
         reason = {"reason": error.message, "error_code": error.code, "error_hint": error.hint}
         # Steps that are under way do not belong to what the build is now, or is when it was resumed.
         move(build, BuildState.FAILED, **reason, new_run=build.run + 1)
+        log_messages.add([(build, error.message)])
         dispatch.forget_all(build_id)
         if ComponentBuild.objects.filter(module_build=build, state=ComponentState.BUILDING).exists():
             dispatch.send("workflow.stop_components", build_id)

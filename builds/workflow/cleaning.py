@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from builds.models import ComponentBuild, ModuleBuild, Wait, clock
-from builds.services import transitions
+from builds.services import log_messages, transitions
 from builds.services.systems import as_module, build_system
 from mbs.errors import MBSError
 from mbs.states import ACTIVE, BuildState, parse_build_state
@@ -18,9 +19,19 @@ from mbs.states import ACTIVE, BuildState, parse_build_state
 def ended_long_ago() -> list[str]:
     """Tags of builds that ended, where the build system still keeps what only building needs."""
     kept = build_system().prepared()
+    return sorted(set(_ended().filter(koji_tag__in=kept).values_list("koji_tag", flat=True)))
+
+
+def _ended() -> QuerySet[ModuleBuild]:
     before = clock.now() - timedelta(seconds=settings.MBS.KOJI_TARGET_DELETE_TIME)
-    ended = ModuleBuild.objects.exclude(state__in=ACTIVE).filter(time_completed__lt=before)
-    return sorted(set(ended.filter(koji_tag__in=kept).values_list("koji_tag", flat=True)))
+    return ModuleBuild.objects.exclude(state__in=ACTIVE).filter(time_completed__lt=before)
+
+
+def retire(tags: Sequence[str]) -> None:
+    """Remove what only building needed of these tags, and say so on their builds."""
+    build_system().retire(list(tags))
+    builds = _ended().filter(koji_tag__in=tags).only("pk", "koji_tag")
+    log_messages.add((build, f"The build target of {build.koji_tag} was removed.") for build in builds)
 
 
 def failed_long_ago() -> QuerySet[ModuleBuild]:
@@ -32,7 +43,11 @@ def failed_long_ago() -> QuerySet[ModuleBuild]:
 def discard(build: ModuleBuild) -> None:
     """failed -> garbage: what was built for it may be cleaned up."""
     build_system().discard(as_module(build))
-    transitions.move(build, BuildState.GARBAGE, reason=build.state_reason)
+    with transaction.atomic():
+        if transitions.move(build, BuildState.GARBAGE, reason=build.state_reason):
+            days = settings.MBS.CLEANUP_FAILED_BUILDS_TIME
+            text = f"It failed more than {days} days ago: its builds were untagged, and it cannot be resumed."
+            log_messages.add([(build, text)])
 
 
 def stuck() -> QuerySet[ModuleBuild]:

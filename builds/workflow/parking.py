@@ -18,8 +18,9 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
 from builds.dispatch import BROKER_AWAY
-from builds.models import TaskCrash, Wait, clock
+from builds.models import ComponentBuild, ModuleBuild, TaskCrash, Wait, clock
 from builds.models.locking import locked
+from builds.services import log_messages, outages
 from builds.workflow import waits
 from builds.workflow.canvas import PARKED
 from builds.workflow.outcomes import Obsolete, Outcome, Park
@@ -102,12 +103,23 @@ def _retry(task: Task, error: Exception, component_id: int | None, what: str = "
     delay = min(2 ** min(retries, 10), settings.MBS.RETRY_BACKOFF_MAX)
     log.warning("%s%s tries again in %s s: %s", task.name, task.request.args, delay, error)
     again = clock.now() + timedelta(seconds=delay)
-    remedy = f" {error.hint}" if isinstance(error, MBSError) and error.hint else ""
-    what = what or f"an outage: {error}{remedy}"
-    park = Park(f"retry:{task.request.id}", what, "another try", component_id)
-    with suppress(DatabaseError, InterfaceError):
+    remedy = error.hint if isinstance(error, MBSError) else ""
+    text = what or outages.text_of(error, remedy)
+    park = Park(f"retry:{task.request.id}", text, "another try", component_id)
+    with suppress(DatabaseError, InterfaceError), transaction.atomic():
+        if what:
+            _report(task, what, component_id)
+        else:
+            outages.report([task.request.args[0]], error)
         _store(task, park, retries + 1, again)
     raise task.retry(exc=error, countdown=delay, max_retries=None, headers=_headers(task))
+
+
+def _report(task: Task, what: str, component_id: int | None) -> None:
+    """Add a log message about a try that failed, to the component or to the build."""
+    rows = ModuleBuild.objects if component_id is None else ComponentBuild.objects
+    about = rows.only("pk").filter(pk=component_id or task.request.args[0]).first()
+    log_messages.add([(about, f"A step is tried again after {what}.")] if about else [])
 
 
 def _headers(task: Task) -> dict[str, Any]:

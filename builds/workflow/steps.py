@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from django.db import transaction
@@ -17,7 +18,17 @@ from builds import dispatch, selectors
 from builds.models import ComponentBuild, ModuleBuild, Phase, clock
 from builds.models.locking import locked
 from builds.selectors.prepared import Instances
-from builds.services import arches, components, conflicts, documents, reuse, slots, tagging, transitions
+from builds.services import (
+    arches,
+    components,
+    conflicts,
+    documents,
+    log_messages,
+    reuse,
+    slots,
+    tagging,
+    transitions,
+)
 from builds.services.systems import as_module, build_system
 from builds.workflow import canvas, checks, graph, waits
 from builds.workflow.outcomes import Obsolete, Outcome, Park
@@ -53,13 +64,13 @@ def prepare(build_id: int, run: int) -> Outcome:
         if build.new_repo_task_id is None:
             groups = selectors.build_groups(build)
             build_system().prepare(as_module(build, groups=groups), selectors.packages(build))
-        if not tagging.first_repo(build):
-            if not ModuleBuild.objects.filter(pk=build.pk, run=run, state=build.state).update(
-                new_repo_task_id=build.new_repo_task_id, progress_at=clock.now()
-            ):
-                raise Obsolete
+        before = build.new_repo_task_id
+        ready = tagging.first_repo(build)
+        message = _repo_message(build, before)
+        if not ready:
+            _request(build, message)
             return _awaiting_repo(build)
-        _move(build, BuildState.BUILD, new_repo_task_id=None, cg_build_koji_tag=None)
+        _move(build, BuildState.BUILD, message, new_repo_task_id=None, cg_build_koji_tag=None)
     elif build.batch:
         raise Obsolete
     return None
@@ -184,7 +195,8 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
     submitting = (Phase.STARTING, Phase.BUILDING)
     if build.phase not in submitting:
         return _unless_past(build, Phase.TAGGING)
-    unfinished = [c for c in _batch(build) if c.state != ComponentState.COMPLETE]
+    members = _batch(build)
+    unfinished = [c for c in members if c.state != ComponentState.COMPLETE]
     building = next((c for c in unfinished if c.state == ComponentState.BUILDING), None)
     if building is not None:
         return _park_of(building, ())
@@ -196,7 +208,7 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
             code="component_failed",
             hint="Look at the logs of these components, mend them, and resubmit.",
         )
-    _phase(build, submitting, Phase.TAGGING)
+    _phase(build, submitting, Phase.TAGGING, tagging.tagging_message(build, members))
     return None
 
 
@@ -217,13 +229,14 @@ def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
     if build.phase != Phase.REGENERATING:
         return _unless_past(build, Phase.DONE)
     nvrs = [] if batch == build.batches else _needed(build)
-    if nvrs:
-        before = build.new_repo_task_id
-        if set(nvrs) - tagging.in_repo(build, nvrs):
-            if build.new_repo_task_id != before:
-                _phase(build, Phase.REGENERATING, Phase.REGENERATING, new_repo_task_id=build.new_repo_task_id)
-            return _awaiting_repo(build)
-    _phase(build, Phase.REGENERATING, Phase.DONE, new_repo_task_id=build.new_repo_task_id)
+    before = build.new_repo_task_id
+    missing = set(nvrs) - tagging.in_repo(build, nvrs) if nvrs else ()
+    message, fields = _repo_message(build, before), {"new_repo_task_id": build.new_repo_task_id}
+    if missing:
+        if message:
+            _phase(build, Phase.REGENERATING, Phase.REGENERATING, message, **fields)
+        return _awaiting_repo(build)
+    _phase(build, Phase.REGENERATING, Phase.DONE, message, **fields)
     return None
 
 
@@ -242,10 +255,9 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
     while fresh := graph.fresh(build):
         if not tagging.tag(build, fresh):
             return Park(f"tag:{build.koji_tag}", "new builds are being tagged", "the build system's word")
+        before = build.new_repo_task_id
         there = tagging.in_repo(build, [str(component.nvr) for component in fresh])
-        ModuleBuild.objects.filter(pk=build.pk, run=run).update(
-            new_repo_task_id=build.new_repo_task_id, progress_at=clock.now()
-        )
+        _request(build, _repo_message(build, before, fresh))
         if not there:
             return _awaiting_repo(build)
         graph.unblock(build, [component for component in fresh if component.nvr in there])
@@ -277,8 +289,38 @@ def finalize(build_id: int, run: int) -> Outcome:
             "the build system's word that it is tagged, or another try",
         )
     states = [BuildState.DONE] if build.scratch else [BuildState.DONE, BuildState.READY]
-    transitions.move(build, *states, run=run, phase=Phase.DONE)
+    with transaction.atomic():
+        if transitions.move(build, *states, run=run, phase=Phase.DONE):
+            log_messages.add([(build, _finished_message(build))])
     return None
+
+
+def _finished_message(build: ModuleBuild) -> str:
+    if build.scratch:
+        return "The module is built. As a scratch build it is not imported into the build system."
+    where = f" and tagged into {build.cg_build_koji_tag}" if build.cg_build_koji_tag else ""
+    return f"The finished module was imported into the build system as {build.nsvc}{where}."
+
+
+def _repo_message(build: ModuleBuild, before: int | None, fresh: Sequence[ComponentBuild] = ()) -> str:
+    """Say that a repository was requested, when the present request is not the one before."""
+    number = build.new_repo_task_id
+    if number is None or number == before:
+        return ""
+    what = f" with {log_messages.listed(str(each.nvr) for each in fresh)}" if fresh else ""
+    return f"A repository of {build.koji_tag}-build was requested{what} (task {number})."
+
+
+def _request(build: ModuleBuild, message: str) -> None:
+    """Save the number of the repository that was requested, with the message about it.
+
+    :raises Obsolete: the build is not in this run and state any more.
+    """
+    with transaction.atomic():
+        rows = ModuleBuild.objects.filter(pk=build.pk, run=build.run, state=build.state)
+        if not rows.update(new_repo_task_id=build.new_repo_task_id, progress_at=clock.now()):
+            raise Obsolete
+        log_messages.add([(build, message)])
 
 
 def _shipping(build: ModuleBuild) -> Shipping:
@@ -328,19 +370,28 @@ def _unless_past(build: ModuleBuild, following: Phase) -> None:
         raise Obsolete
 
 
-def _move(build: ModuleBuild, state: BuildState, **fields: Any) -> None:
-    if not transitions.move(build, state, run=build.run, **fields):
-        raise Obsolete
+def _move(build: ModuleBuild, state: BuildState, message: str = "", **fields: Any) -> None:
+    with transaction.atomic():
+        if not transitions.move(build, state, run=build.run, **fields):
+            raise Obsolete
+        log_messages.add([(build, message)])
 
 
-def _phase(build: ModuleBuild, old: Phase | Sequence[Phase], new: Phase, **fields: Any) -> None:
-    """Move the batch's phase on; whoever comes second with the same step is Obsolete."""
+def _phase(
+    build: ModuleBuild, old: Phase | Sequence[Phase], new: Phase, message: str = "", **fields: Any
+) -> None:
+    """Move the batch's phase on, with a log message if there is one to write.
+
+    :raises Obsolete: the same step has done so already.
+    """
     expected = [old] if isinstance(old, Phase) else old
     fields |= {"phase": new, "progress_at": clock.now()}
     rows = ModuleBuild.objects.filter(
         pk=build.pk, run=build.run, state=BuildState.BUILD, batch=build.batch, phase__in=expected
     )
-    if not rows.update(**fields):
-        raise Obsolete
+    with transaction.atomic() if message else nullcontext():
+        if not rows.update(**fields):
+            raise Obsolete
+        log_messages.add([(build, message)])
     for name, value in fields.items():
         setattr(build, name, value)

@@ -206,7 +206,7 @@ def old_targets() -> dict[str, int]:
     """Remove what only building needed, some time after the end."""
     tags = cleaning.ended_long_ago()
     if tags:
-        build_system().retire(tags)
+        cleaning.retire(tags)
     return {"retired": len(tags)}
 
 

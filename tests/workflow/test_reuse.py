@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from django.test import Client
 
 from builds import dispatch
 from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild
@@ -243,3 +244,42 @@ def test_a_worker_killed_at_any_commit_loses_nothing_of_a_reuse(workers: Workers
         assert submitted(tmp_path, build) == {PACKAGE, "late"}
         assert_history_is_right(build)
         assert set(build.component_builds.values_list("state", flat=True)) == {ComponentState.COMPLETE}
+
+
+def test_what_happened_to_a_build_is_read_over_rest(workers: Workers, client: Client) -> None:
+    def messages(kind: str, number: int) -> list[str]:
+        """All messages of a build or component, the oldest first."""
+        answer = client.get(f"/module-build-service/1/{kind}/{number}/messages?per_page=100")
+        assert answer.status_code == 200
+        return [each["message"] for each in reversed(answer.json()["messages"])]
+
+    workers.start()
+    former = built(make_version(1))
+    build = built(make_version(2, {"middle": "1" * 40}))
+    members = {each.package: each for each in build.component_builds.all()}
+    told = messages("module-builds", build.pk)
+    assert told[0] == (
+        f"Components were compared with those of {former.nsvc} (module build {former.pk}): 2 of 4 are reused."
+    )
+    batches = [text for text in told if text.startswith("Batch ")]
+    assert len(batches) == 4
+    both = sorted(str(members[package].nvr) for package in ("early", "other"))
+    assert batches[1] == (
+        f"Batch 2 is complete: 2 builds are being tagged into {build.koji_tag}-build and {build.koji_tag}: "
+        f"{', '.join(both)}."
+    )
+    requests = [
+        text for text in told if text.startswith(f"A repository of {build.koji_tag}-build was requested")
+    ]
+    assert len(requests) == len(set(requests)) >= 2
+    assert told[-1].startswith(f"The finished module was imported into the build system as {build.nsvc}")
+    source = former.component_builds.get(package="early")
+    assert messages("component-builds", members["early"].pk) == [
+        f"early is reused from {former.nsvc}: {source.nvr} (component build {source.pk}), it has not changed."
+    ]
+    assert messages("component-builds", members["middle"].pk) == [
+        f"middle is built and not reused: its commit differs (was {'0' * 40}, is {'1' * 40})."
+    ]
+    assert messages("module-builds", former.pk)[0].startswith(
+        "No components are reused: no other build of this"
+    )
