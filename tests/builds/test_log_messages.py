@@ -12,12 +12,12 @@ from django.db import transaction
 from builds.models import ComponentBuild, LogMessage, ModuleBuild
 from builds.services import cancellation, components, log_messages, outages, retirement, transitions
 from builds.tasks import workflow
-from builds.workflow import cleaning
+from builds.workflow import cleaning, sweeps
 from builds.workflow.parking import perform
 from buildsys.base import BuildSystemUnavailable, TaskState, TaskStatus
 from mbs.errors import InvalidInput, Unavailable
 from mbs.states import BuildState, ComponentState
-from tests.factories import component_build, module_build, wait
+from tests.factories import START, component_build, module_build, wait
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -129,6 +129,24 @@ class TestOnce:
             cleaning.discard(build)
         (text,) = texts(build)
         assert text.startswith("It failed more than")
+
+    def test_a_target_that_was_removed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        build = module_build(state=BuildState.READY, koji_tag="module-a", time_completed=START)
+        other = module_build(state=BuildState.READY, koji_tag="module-b", time_completed=START)
+        there = {"module-a"}
+
+        class Hub:
+            def prepared(self) -> list[str]:
+                return sorted(there)
+
+            def retire(self, tags: list[str]) -> None:
+                there.difference_update(tags)
+
+        monkeypatch.setattr(cleaning, "build_system", Hub)
+        for _ in range(2):
+            sweeps.old_targets()
+        assert texts(build) == ["The build target of module-a was removed."]
+        assert texts(other) == []
 
 
 class TestOutages:
