@@ -25,11 +25,15 @@ class ComponentRequest:
 
     :param repository: url of its dist-git repository (the configured one plus its name, or its own).
     :param ref: branch, tag or commit; empty: the configured default branch.
+    :param names: source packages that it may build; empty: any.
+    :param whitelisted: ``names`` is ``buildopts.rpms.whitelist``.
     """
 
     package: str
     repository: str
     ref: str = ""
+    names: frozenset[str] = frozenset()
+    whitelisted: bool = False
 
 
 @dataclass(frozen=True)
@@ -327,8 +331,15 @@ def _check(component: _Inspected, lookaside: Lookaside, options: ScmOptions) -> 
             faults = [*faults, lack]
         else:
             warnings = [*warnings, f"{lack.message} {lack.hint}"]
-    if faults:
-        return _Faulty(request, tuple(fault.problem(request.package) for fault in faults))
+    problems = [fault.problem(request.package) for fault in faults]
+    if request.names and spec.name not in request.names:
+        other = _other_package(content.spec_path, spec, request)
+        if spec.name_certain:
+            problems.append(other)
+        else:
+            warnings = [*warnings, f"{other.message} {other.hint}"]
+    if problems:
+        return _Faulty(request, tuple(problems))
     return VerifiedComponent(
         package=request.package,
         repository=request.repository,
@@ -337,6 +348,22 @@ def _check(component: _Inspected, lookaside: Lookaside, options: ScmOptions) -> 
         spec=spec,
         warnings=(*spec.warnings, *warnings),
     )
+
+
+def _other_package(path: str, spec: Spec, request: ComponentRequest) -> Problem:
+    """Return what is wrong with a package that the module would not hold, or not build."""
+    name, listed = spec.name[:100], "buildopts.rpms.whitelist"
+    certainly = "is" if spec.name_certain else "seems to be"
+    if request.whitelisted:
+        message = f"The spec file {path} {certainly} of the package {name}, which {listed} does not list."
+        hint = f"Add {name} to {listed}: packages that a whitelist lacks are left out of the module."
+    else:
+        message = (
+            f"The spec file {path} {certainly} of the package {name}, the component is {request.package}."
+        )
+        hint = f"Name the component after the package, or list the package in {listed}."
+    code = "not_whitelisted" if request.whitelisted else "other_package"
+    return Problem(code, message, request.package, f"data.{listed}", tried="reading it with norpm", hint=hint)
 
 
 def _no_dist(path: str, spec: Spec) -> ScmError:

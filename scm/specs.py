@@ -68,6 +68,7 @@ class Spec:
 
     :param buildrequires: one requirement each: ``name``, ``name >= version`` or a rich one in parentheses.
     :param packages: names of the binary packages it declares, its own first.
+    :param name_certain: the name does not depend on the build environment.
     :param dist: the release holds ``%dist``, as far as can be told without rpm.
     :param warnings: about what is only known where it is built.
     """
@@ -82,6 +83,7 @@ class Spec:
     buildarches: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     dist: bool = True
+    name_certain: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -228,5 +230,6 @@ def _spec(told: dict[str, Any]) -> Spec:
         buildarches=tuple(told["buildarches"]),
         packages=tuple(told["packages"]),
         dist=bool(told["dist"]),
+        name_certain=bool(told["name_certain"]),
         warnings=tuple(told["warnings"]),
     )

@@ -132,6 +132,7 @@ class _Readings:
         arches = preamble.tags.get("buildarch", preamble.tags.get("buildarchitectures", ""))
         return {
             **{tag: text[:_MAX_VALUE] for tag, text in core.items()},
+            "name_certain": self._is_certain("name"),
             "epoch": preamble.tags.get("epoch", "")[:_MAX_VALUE],
             "files": (files + listed)[:_MAX_VALUES],
             "buildrequires": wanted[:_MAX_VALUES],
@@ -140,6 +141,11 @@ class _Readings:
             "dist": self._has_dist(),
             "warnings": self.warnings,
         }
+
+    def _is_certain(self, tag: str) -> bool:
+        """Return whether both readings found the same value, without a macro that is not known."""
+        here, there = (reading.preamble.tags.get(tag, "") for reading in (self.first, self.second))
+        return bool(here) and here == there and "%" not in here and not self.unread
 
     def _core(self, tag: str) -> str:
         """Return a tag that every spec file has; a doubt about it becomes a warning."""

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from builds.services import submission
+from builds.services.submission import SubmissionRequest
+from builds.services.submission.sources import prepare
 from mbs.errors import Forbidden, InvalidInput, MBSError, NotSupported, Unprocessable
 from tests.builds.conftest import Forge, document, everything, submitted
 from tests.factories import module_build
 from tests.gitrepos import commit, git, make_repo, package_files
 
 ONE = document({"alpha": ""})
+WHITELIST = "  buildopts: {{rpms: {{whitelist: {}}}}}\n"
 Options = Callable[..., None]
 
 
@@ -107,6 +110,50 @@ class TestComponents:
         )
         assert error.code == "components_unavailable"
         assert not target.exists()
+
+    @pytest.mark.parametrize(
+        ("whitelist", "keys", "code"),
+        [
+            ("[beta]", "", "not_whitelisted"),
+            ("[alpha, beta]", "", ""),
+            ("[beta]", "buildonly: true", ""),
+        ],
+    )
+    def test_a_component_that_the_whitelist_lacks_is_named(
+        self, forge: Forge, sent: list[int], whitelist: str, keys: str, code: str
+    ) -> None:
+        text = document({"alpha": keys, "beta": ""}, more=WHITELIST.format(whitelist))
+        scmurl = forge.module("tiny", text)
+        if not code:
+            assert submitted(scmurl=scmurl)
+            return
+        (problem,) = refused(scmurl=scmurl).problems
+        assert (problem.component, problem.code) == ("alpha", code)
+        assert problem.key == "data.buildopts.rpms.whitelist"
+        assert "Add alpha to buildopts.rpms.whitelist" in problem.hint
+
+    def test_a_package_of_another_name_than_the_component_is_refused(
+        self, forge: Forge, sent: list[int]
+    ) -> None:
+        spec = package_files("gamma")["gamma.spec"]
+        forge.package("delta", **{"delta.spec": spec, "sources": package_files("gamma")["sources"]})
+        (problem,) = refused(scmurl=forge.module("tiny", document({"delta": ""}))).problems
+        assert (problem.component, problem.code) == ("delta", "other_package")
+        assert "gamma" in problem.message
+        listed = document({"delta": ""}, more=WHITELIST.format("[gamma]"))
+        assert submitted(scmurl=forge.module("tiny", listed))
+
+    def test_a_package_name_that_only_the_build_knows_is_a_warning(
+        self, forge: Forge, sent: list[int]
+    ) -> None:
+        files = package_files("cmake")
+        spec = str(files["cmake.spec"]).replace("Name: cmake", "Name: %{?scl_prefix}cmake")
+        assert spec != files["cmake.spec"]
+        forge.package("cmake", **{**files, "cmake.spec": spec})
+        text = document({"cmake": ""}, more=WHITELIST.format("[llvm-toolset-7-cmake]"))
+        request = SubmissionRequest(owner="anna", scmurl=forge.module("tiny", text), branch="1")
+        ((_, component),) = prepare(request).components
+        assert any("buildopts.rpms.whitelist" in warning for warning in component.warnings)
 
     def test_a_package_is_built_once(self, forge: Forge) -> None:
         text = document({"alpha": "", "again": "name: alpha"})

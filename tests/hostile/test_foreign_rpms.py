@@ -162,6 +162,22 @@ def test_a_source_package_that_the_document_whitelists_may_be_built(bench: Bench
     assert "buildopts.rpms.whitelist" in status.reason
 
 
+def test_a_whitelisted_package_with_a_prefix_out_of_the_macros_is_built_and_shipped(bench: Bench) -> None:
+    document = DOCUMENT.replace(
+        "    rpms:\n      macros: |\n",
+        "    rpms:\n      whitelist: [llvm-toolset-7-cmake]\n      macros: |\n"
+        "        %scl_prefix llvm-toolset-7-\n",
+    ).replace("      one: {", "      cmake: {")
+    scl = Bench(bench.root, module=replace(bench.module, modulemd=document))
+    scl.complete(scl.macros())
+    text = spec("%{?scl_prefix}cmake", files={"/usr/share/cmake/name": "cmake"})
+    nvr = scl.complete(scl.job(2, "cmake", text))
+    assert nvr == f"llvm-toolset-7-cmake-1-1.{DISTTAG}"
+    final = scl.system.finalize(scl.module, {"cmake": nvr})
+    (arch,) = scl.module.arches
+    assert f"- llvm-toolset-7-cmake-0:1-1.{DISTTAG}.noarch" in final.modulemds[arch]
+
+
 def test_the_same_package_of_two_components_ends_the_module_with_its_name(bench: Bench) -> None:
     twice = "%package -n twice\nSummary: s\n%description -n twice\nd\n%files -n twice\n%description"
     nvrs = {

@@ -9,6 +9,7 @@ from builds.models import ComponentBuild, ModuleBuild
 from builds.models.saving import save_all
 from builds.services import transitions
 from builds.services.submission.resuming import CODE, named_commits, other_commit
+from builds.services.submission.sources import with_names
 from mbs import modulemd
 from mbs.errors import MBSError, Problem
 from mbs.states import BuildState, ComponentState
@@ -30,7 +31,11 @@ def resolve(build: ModuleBuild) -> None:
     components = unresolved(build.pk)
     if not components:
         return
-    requests = [ComponentRequest(c.package, c.scmurl or "", c.unresolved_ref) for c in components]
+    whitelist = frozenset(modulemd.parse_stream(build.modulemd, strict=False).buildopts.rpm_whitelist)
+    requests = [
+        with_names(ComponentRequest(c.package, c.scmurl or "", c.unresolved_ref), c.buildonly, [whitelist])
+        for c in components
+    ]
     found, problems = examine_components(requests, ScmOptions.from_options(settings.MBS))
     commits = dict(zip([component.pk for component in components], map(_commit, found), strict=True))
     with transaction.atomic():

@@ -81,7 +81,7 @@ def prepare(request: SubmissionRequest) -> Prepared:
         scmurl=scmurl,
         commit=commit,
         version=_version(request, document, moment),
-        components=_components(document, request, options),
+        components=_components(documents, request, options),
         expansion=expanded,
         reuse_from=reuse_from,
     )
@@ -162,9 +162,9 @@ def _check_xmd(document: StreamV2) -> None:
 
 
 def _components(
-    document: StreamV2, request: SubmissionRequest, options: ScmOptions
+    documents: Sequence[StreamV2], request: SubmissionRequest, options: ScmOptions
 ) -> list[tuple[Placed, VerifiedComponent | OpenComponent]]:
-    placed = place(document, partial(_included, options=options))
+    placed = place(documents[0], partial(_included, options=options))
     overrides = dict(request.rpm_component_ref_overrides)
     names = {each.component.name for each in placed}
     if len(names) < len(placed):
@@ -174,9 +174,31 @@ def _components(
             code="package_twice",
             hint="A module builds a package once.",
         )
-    requests = [_component_request(each.component, overrides) for each in placed]
+    whitelists = [frozenset(each.buildopts.rpm_whitelist) for each in documents]
+    requests = [
+        with_names(_component_request(each.component, overrides), each.component.buildonly, whitelists)
+        for each in placed
+    ]
     patience = settings.MBS.SCM_SUBMIT_TIMEOUT
     return list(zip(placed, check_components(requests, options, patience) if requests else [], strict=True))
+
+
+def with_names(
+    request: ComponentRequest, buildonly: bool, whitelists: Sequence[frozenset[str]]
+) -> ComponentRequest:
+    """Add the names of the source packages that a component may build.
+
+    A whitelist takes the place of the components in what a module holds (``mbs.final``), so a component that
+    is shipped must be in it.
+
+    :param buildonly: it is in no module, hence needs to be in no whitelist.
+    :param whitelists: one for each stream that the document stands for; a package must fit them all.
+    """
+    own = frozenset({request.package})
+    allowed = [listed | own if buildonly or not listed else listed for listed in whitelists]
+    names = frozenset.intersection(*allowed)
+    # Streams whose lists have nothing in common leave no name to compare with.
+    return replace(request, names=names or own, whitelisted=any(whitelists) and not buildonly)
 
 
 def _component_request(component: RpmComponent, overrides: Mapping[str, str]) -> ComponentRequest:
