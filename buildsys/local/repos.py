@@ -10,7 +10,9 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from glob import escape
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from buildsys.base import BuildSystemError, Module
 from buildsys.local.folders import lock, write_atomically
@@ -25,6 +27,10 @@ from mbs.modulemd import StreamV2, dump, parse_stream
 #: Bytes of what is kept about the packages of one module: they are read while a worker waits.
 _MAX_FACTS = 512 << 20
 _REPOSITORIES = ("repo", "source", "host")
+#: File of the final documents, by architecture.
+_RECORD = "final.json"
+#: The base module that dnf knows.
+_PLATFORM = "platform"
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ def finish(
     document = _document(module)
     documents = {each: dump(final) for each, final in final_documents(document, list(built), [arch]).items()}
     held = [built[rpm] for rpm in content(document, list(built), arch)]
-    record = folder.path / "final.json"
+    record = folder.path / _RECORD
     with lock(folder.path / ".final.lock", wait=True):
         if record.exists() and json.loads(record.read_text("utf-8")) == documents:
             return documents
@@ -152,12 +158,14 @@ def _binary(folder: ModuleFolder, held: Mapping[Path, Package]) -> Iterator[Pack
 def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profile: str = "") -> DnfCommands:
     """How to look at a finished module with dnf, and how to install it.
 
+    The repositories of the modules that it requires, directly or not, are named too, if they were built here.
+
     :param installroot: absolute path of the folder to install into; dnf makes it.
     :param profile: to be installed; else ``default``, else the first one.
     """
     document = _document(module)
-    platform = module.buildrequires.get("platform", {}).get("stream", "")
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{module.name}-{module.stream}")
+    required = _required(module, document, folder)
+    platform = _platform(module, [document, *required.values()])
     as_root = () if os.geteuid() == 0 else ("unshare", "--map-root-user")
     options = (
         "dnf",
@@ -166,9 +174,8 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
         f"--installroot={installroot}",
         "--releasever=0",
         "--setopt=reposdir=/dev/null",
-        f"--setopt=module_platform_id=platform:{platform}",
-        f"--repofrompath=mbs-{name},{folder.repo.as_uri()}",
-        f"--repofrompath=mbs-host-{name},{folder.host.as_uri()}",
+        f"--setopt=module_platform_id={_PLATFORM}:{platform}",
+        *(option for each in (folder, *required) for option in _repository_options(each)),
     )
     profiles = list(document.profiles)
     chosen = profile or ("default" if "default" in profiles else next(iter(profiles), ""))
@@ -177,3 +184,85 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
         listing=(*options, "module", "list", module.name),
         install=(*as_root, *options, "module", "install", wanted),
     )
+
+
+def _repository_options(folder: ModuleFolder) -> Iterator[str]:
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", folder.tag.removeprefix("module-"))
+    yield f"--repofrompath=mbs-{name},{folder.repo.as_uri()}"
+    yield f"--repofrompath=mbs-host-{name},{folder.host.as_uri()}"
+
+
+def _requires(document: StreamV2) -> Iterator[tuple[str, list[str]]]:
+    return ((name, streams) for each in document.dependencies for name, streams in each.requires.items())
+
+
+def _platform(module: Module, documents: Sequence[StreamV2]) -> str:
+    """The base module's stream that dnf is to assume: one that all documents accept, if there is one.
+
+    What a document requires may be a virtual stream (``el8``) of the base module that the module is built
+    against (``el8.6.0``), and dnf knows of one platform only.
+    """
+    built = str(module.buildrequires.get(_PLATFORM, {}).get("stream", ""))
+    wished = [
+        streams for each in documents for name, streams in _requires(each) if name == _PLATFORM and streams
+    ]
+    candidates = dict.fromkeys(
+        [built, *(stream for streams in wished for stream in streams if not stream.startswith("-"))]
+    )
+    accepted = (each for each in candidates if all(_accepts(streams, each) for streams in wished))
+    first = next((each for each in candidates if not wished or _accepts(wished[0], each)), built)
+    return next(accepted, first)
+
+
+def _accepts(streams: Sequence[str], stream: str) -> bool:
+    """Whether a list of required streams, or of those that are excluded, is satisfied by a stream."""
+    if streams[0].startswith("-"):
+        return f"-{stream}" not in streams
+    return stream in streams
+
+
+def _required(module: Module, document: StreamV2, folder: ModuleFolder) -> dict[ModuleFolder, StreamV2]:
+    """The finished modules of this build system that a module requires, directly or not."""
+    found: dict[ModuleFolder, StreamV2] = {}
+    seen, queue = {module.name, _PLATFORM}, list(_requires(document))
+    while queue:
+        name, streams = queue.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        for tag in _tags(module, folder, name, streams):
+            other = ModuleFolder(folder.root, tag)
+            text = _finished(other)
+            if text is not None:
+                found[other] = parse_stream(text, strict=False)
+                queue += _requires(found[other])
+                break
+    return found
+
+
+def _tags(module: Module, folder: ModuleFolder, name: str, streams: Sequence[str]) -> Iterator[str]:
+    """Tags of a required module's builds: the one that was built against, then others, the newest first."""
+    against = module.buildrequires.get(name, {})
+    tag = against.get("koji_tag")
+    if isinstance(tag, str) and tag and (not streams or _accepts(streams, str(against.get("stream", "")))):
+        yield tag
+    # Names of tags are module-name-stream-version-context (docs/contract/modulemd.md, "Names and hashes").
+    wanted = [stream for stream in streams if not stream.startswith("-")]
+    records = [
+        path
+        for stream in wanted
+        for path in folder.path.parent.glob(
+            f"{escape(quote(f'module-{name}-{stream}-', safe='+'))}*/final.json"
+        )
+    ]
+    for path in sorted(records, key=lambda path: path.stat().st_mtime, reverse=True):
+        yield unquote(path.parent.name)
+
+
+def _finished(folder: ModuleFolder) -> str | None:
+    """The final document of a module for the first of its architectures; None: it is not finished here."""
+    record = folder.path / _RECORD
+    if not record.is_file():
+        return None
+    documents: Mapping[str, str] = json.loads(record.read_text("utf-8"))
+    return next((text for arch, text in documents.items() if arch != SOURCE), None)

@@ -14,7 +14,7 @@ from buildsys.local.hostpackage import make_host_repository
 from buildsys.local.rpmfile import Dependency, Package, read_package
 from buildsys.local.sandbox import Sandbox
 from mbs.modulemd import parse_stream
-from tests.buildsys.packages import DISTTAG, Bench, module, spec
+from tests.buildsys.packages import DISTTAG, DOCUMENT, Bench, module, spec
 from tests.gitrepos import make_repo
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -175,3 +175,48 @@ def test_the_example_is_built_installed_with_dnf_and_runs(tmp_path: Path) -> Non
         [scratch / "usr/bin/mbsgreet", "de"], env=environment, capture_output=True, text=True
     )
     assert said.stdout == "Guten Tag, world!\n"
+
+
+def dnf_document(name: str, requires: str) -> str:
+    """A module of one package, which is built on el8.6.0 and requires el8, its virtual stream."""
+    text = DOCUMENT.replace("name: tiny", f"name: {name}").replace("rpms: [one]", f"rpms: [{name}]")
+    text = text.replace(
+        "[el9]}\n    requires: {platform: [el9]}", f"[el8.6.0]}}\n    requires: {{{requires}}}"
+    )
+    start = text.index("      one: {")
+    return text[:start] + f"      {name}: {{rationale: r}}\n"
+
+
+@pytest.mark.skipif(not shutil.which("dnf"), reason="dnf is not here")
+@pytest.mark.parametrize("built_against", [True, False])
+def test_a_module_on_a_minor_release_is_installed_with_the_module_it_requires(
+    tmp_path: Path, built_against: bool
+) -> None:
+    platform = {"stream": "el8.6.0", "koji_tag": "module-el8.6.0"}
+    lower_module = module(
+        id=8,
+        name="lower",
+        tag="module-lower-1-92026-c0ffee12",
+        modulemd=dnf_document("lower", "platform: [el8]"),
+        buildrequires={"platform": platform},
+    )
+    against = {"lower": {"stream": "1", "koji_tag": lower_module.tag}} if built_against else {}
+    upper_module = module(
+        id=9,
+        name="upper",
+        tag="module-upper-1-92026-c0ffee12",
+        modulemd=dnf_document("upper", "platform: [el8], lower: ['1']"),
+        buildrequires={"platform": platform, **against},
+    )
+    for number, built in enumerate((lower_module, upper_module)):
+        bench = Bench(tmp_path / "local", module=built)
+        head = "Requires: lower" if built is upper_module else ""
+        text = spec(built.name, head=head, of=built)
+        nvr = bench.complete(bench.job(2 + number, built.name, text))
+        bench.system.finalize(built, {built.name: nvr})
+    scratch = tmp_path / "scratch"
+    commands = bench.system.dnf_commands(upper_module, scratch)
+    assert "--setopt=module_platform_id=platform:el8" in commands.install
+    done = subprocess.run(commands.install, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path.name for path in (scratch / "usr/share").iterdir()} >= {"lower", "upper"}
