@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import click
 
 from mbs.client.options import finish
 from mbs.errors import Problem
-from mbs.modulemd import Verdict, dump_all, examine, upgrade
+from mbs.modulemd import Verdict, dump_all, examine, misnamed, upgrade
+from mbs.modulemd.errors import MAX_PROBLEMS
 from mbs.modulemd.nodes import MAX_BYTES, printable
 
 VALID, INVALID, UNREADABLE = range(3)
@@ -24,10 +27,11 @@ Exit codes:
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--strict", is_flag=True, help="Refuse unknown keys, as a submission does.")
+@click.option("--lenient", is_flag=True, help="Ignore unknown keys and odd names, as an import does.")
+@click.option("--strict", is_flag=True, hidden=True, help="The default; kept for scripts.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: one list for all files.")
-def validate(files: Sequence[str], strict: bool, as_json: bool) -> None:
-    """Check modulemd files; - is the standard input.
+def validate(files: Sequence[str], lenient: bool, strict: bool, as_json: bool) -> None:
+    """Check modulemd files as a submission does; - is the standard input.
 
     Says of each document whether it is valid, and if not, why and in which line.
     """
@@ -37,7 +41,7 @@ def validate(files: Sequence[str], strict: bool, as_json: bool) -> None:
         text = _read(file)
         code = max(code, UNREADABLE if text is None else VALID)
         answers.append({"file": file, "documents": []})
-        for verdict in examine(text, strict=strict) if text is not None else ():
+        for verdict in _verdicts(text, lenient and not strict) if text is not None else ():
             code = max(code, VALID if verdict.ok else INVALID)
             if as_json:
                 answers[-1]["documents"].append(_as_json(verdict))
@@ -46,6 +50,16 @@ def validate(files: Sequence[str], strict: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answers, indent=2))
     finish(code)
+
+
+def _verdicts(text: bytes, lenient: bool) -> Iterator[Verdict]:
+    """Judge each document; unless ``lenient``, names that a submission refuses are problems too."""
+    for verdict in examine(text, strict=not lenient):
+        if verdict.document is not None and not lenient:
+            faults = (fault for stream in upgrade(verdict.document) for fault in misnamed(stream))
+            found = tuple(dict.fromkeys(islice(faults, MAX_PROBLEMS)))
+            verdict = replace(verdict, problems=found, document=None if found else verdict.document)
+        yield verdict
 
 
 @click.command("upgrade", epilog=EXIT_CODES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import getpass
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -84,18 +85,38 @@ def exit_code(error: MBSError) -> int:
     return REFUSED if isinstance(error, InvalidInput | Unprocessable | Conflict | TooLarge) else TROUBLE
 
 
+#: Keys of a submission -> the options that set them.
+_OPTIONS = {
+    "module_name": "--module-name",
+    "module_stream": "--module-stream",
+    "buildrequire_overrides": "--buildrequire-override",
+    "require_overrides": "--require-override",
+    "rpm_component_ref_overrides": "--ref-override",
+    "rebuild_strategy": "--rebuild-strategy",
+    "reuse_components_from": "--reuse-components-from",
+    "side_tag": "--side-tag",
+    "srpms": "--srpm",
+}
+_KEY = re.compile(rf"(?<![\w.'\"-])({'|'.join(_OPTIONS)})(?![\w'\"-])")
+
+
+def _told(text: str) -> str:
+    """A text of the server for a terminal, which names options where it names keys of a request."""
+    return printable(_KEY.sub(lambda match: _OPTIONS[match[1]], text), KEPT)
+
+
 def report(error: MBSError) -> None:
     """Write an error to stderr: the message, each single problem, and what to do."""
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {printable(error.message, KEPT)}", err=True)
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {_told(error.message)}", err=True)
     for problem in error.problems:
         about = ": ".join(part for part in (problem.component or problem.key, problem.message) if part)
         line = f" (line {problem.line})" if problem.line else ""
-        click.echo(f"  - {printable(about, KEPT)}{line}", err=True)
+        click.echo(f"  - {_told(about)}{line}", err=True)
         for label, text in (("tried", problem.tried), ("do", problem.hint)):
             if text:
-                click.echo(f"    {label}: {printable(text, KEPT)}", err=True)
+                click.echo(f"    {label}: {_told(text)}", err=True)
     if error.hint:
-        click.echo(f"  {printable(error.hint, KEPT)}", err=True)
+        click.echo(f"  {_told(error.hint)}", err=True)
 
 
 def print_json(value: object) -> None:

@@ -12,9 +12,10 @@ from rich.tree import Tree
 
 from mbs.client.builds import AS_JSON
 from mbs.client.display import duration
-from mbs.client.options import EXIT_CODES, print_json, with_client
+from mbs.client.options import EXIT_CODES, exit_code, finish, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.submission import wishes
+from mbs.errors import MBSError
 from mbs.text import printable_values
 
 #: What would become of a build, for people.
@@ -37,7 +38,20 @@ def plan(client: Client, body: Json, trace: bool, as_json: bool) -> None:
 
     SOURCE is an scm url (https://host/path?#COMMIT), a modulemd file, or - for standard input.
     """
-    answer = client.plan(body)
+    try:
+        answer = client.plan(body)
+    except MBSError as error:
+        if not as_json:
+            raise
+        print_json(
+            {
+                "code": error.code,
+                "message": error.message,
+                "hint": error.hint,
+                "problems": [problem.as_dict() for problem in error.problems],
+            }
+        )
+        finish(exit_code(error))
     if as_json:
         print_json(answer)
         return

@@ -107,6 +107,16 @@ class Fields:
             return None
         return value
 
+    def buildorder(self) -> int:
+        """The batch of a component; 0 when it is not there.
+
+        libmodulemd wrote negative numbers unsigned once. Metadata that is only read may hold such a number; a
+        submission may not.
+        """
+        bounds = INT64 if self._strict else (INT64[0], UINT64[1])
+        number = self.integer("buildorder", bounds) or 0
+        return number - 2**64 if number > INT64[1] else number
+
     def date(self, key: str) -> datetime.date | None:
         """A day written ``YYYY-MM-DD``; what follows it is ignored. None when it is not there."""
         text = self.text(key)

@@ -58,15 +58,16 @@ class Tree:
     cut_off: bool = False
 
 
-def trees(text: str | bytes) -> Iterator[Tree]:
+def trees(text: str | bytes, most: int = MAX_BYTES) -> Iterator[Tree]:
     """The documents of a file, one after the other.
 
     A document that breaks a bound still comes, without a root. A syntax error or too deep nesting ends
     the file (deep nesting costs libyaml quadratic time).
 
+    :param most: bytes that the file may have.
     :raises ModulemdError: ``too_large``, or ``not_yaml`` when it comes to a syntax error.
     """
-    data = _encode(text)
+    data = _encode(text, most)
     parser = CParser(data)
     try:
         while (event := parser.get_event()) is not None:
@@ -80,17 +81,17 @@ def trees(text: str | bytes) -> Iterator[Tree]:
         parser.dispose()
 
 
-def _encode(text: str | bytes) -> bytes:
+def _encode(text: str | bytes, most: int) -> bytes:
     problems = Problems()
     try:
         data = text.encode() if isinstance(text, str) else text
     except UnicodeEncodeError as error:
         problems.add("not_yaml", "The text holds a lone surrogate, which is no character.")
         raise ModulemdError.of(problems.found) from error
-    if len(data) > MAX_BYTES:
+    if len(data) > most:
         problems.add(
             "too_large",
-            f"The file is larger than {MAX_BYTES} bytes.",
+            f"The file is larger than {most} bytes.",
             hint="Split it into files of fewer documents.",
         )
         raise ModulemdError.of(problems.found)

@@ -12,7 +12,7 @@ from mbs.errors import Problem
 from mbs.modulemd.documents import Document, StreamV2
 from mbs.modulemd.errors import MAX_PROBLEMS, ModulemdError, Problems
 from mbs.modulemd.fields import Fields
-from mbs.modulemd.nodes import Mapping, Tree, clip, trees
+from mbs.modulemd.nodes import MAX_BYTES, Mapping, Tree, clip, trees
 from mbs.modulemd.others import read_defaults, read_obsoletes, read_translations
 from mbs.modulemd.streams import read_packager_v2, read_packager_v3, read_stream_v1, read_stream_v2
 from mbs.modulemd.upgrading import upgrade
@@ -53,14 +53,16 @@ class Verdict:
         return not self.problems
 
 
-def examine(text: str | bytes, *, strict: bool) -> Iterator[Verdict]:
+def examine(text: str | bytes, *, strict: bool, most: int = MAX_BYTES) -> Iterator[Verdict]:
     """A verdict on each document of a file, whatever is wrong with the others. Raises nothing.
+
+    :param most: bytes that the file may have; the default is the bound of a submission.
 
     A file that is no YAML, too large or empty ends with a verdict that says so.
     """
     number = 0
     try:
-        for tree in trees(text):
+        for tree in trees(text, most):
             yield _judge(number, tree, strict)
             number += 1
         if not number:
@@ -148,6 +150,7 @@ def _read(top: Fields, problems: Problems, verdict: Verdict) -> Document | None:
         if key not in top:
             top.problem(code, f"The document has no {key}.", key)
     if len(problems.found) > before:
+        top.close()
         return None
     reader = _READERS.get((verdict.type, verdict.version or 0))
     if reader is None:

@@ -12,7 +12,7 @@ from mbs.modulemd.documents import (
     RpmComponent,
     Stream,
 )
-from mbs.modulemd.fields import INT64, Fields
+from mbs.modulemd.fields import Fields
 
 
 def read_shared(data: Fields, document: Content, *, packager_v2: bool = False) -> None:
@@ -132,7 +132,7 @@ def _rpm_component(key: str, fields: Fields) -> RpmComponent:
         buildroot=fields.boolean("buildroot"),
         srpm_buildroot=fields.boolean("srpm-buildroot"),
         buildonly=fields.boolean("buildonly"),
-        buildorder=fields.integer("buildorder", INT64) or 0,
+        buildorder=fields.buildorder(),
         buildafter=fields.names("buildafter"),
         arches=fields.names("arches"),
         multilib=fields.names("multilib"),
@@ -148,7 +148,7 @@ def _module_component(key: str, fields: Fields) -> ModuleComponent:
         repository=fields.text("repository"),
         ref=fields.text("ref"),
         buildonly=fields.boolean("buildonly"),
-        buildorder=fields.integer("buildorder", INT64) or 0,
+        buildorder=fields.buildorder(),
     )
     fields.close()
     return component

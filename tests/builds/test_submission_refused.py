@@ -53,6 +53,29 @@ def test_a_document_that_is_none(forge: Forge, sent: list[int], text: str, code:
     assert not sent
 
 
+def test_faults_that_do_not_depend_on_each_other_are_told_together(forge: Forge, option: Options) -> None:
+    text = document(
+        {"alpha": "repository: 'https://example.com/x'", "beta": "cache: 'https://example.com/y'"},
+        more="  stream: a-b\n  xmd: {mbs: {}}\n",
+    )
+    option(ALLOW_DASHES_IN_SVC=False)
+    error = refused(modulemd=text, module_stream="1")
+    assert [(problem.code, problem.key) for problem in error.problems] == [
+        ("no_name", "data.name"),
+        ("invalid_stream", "data.stream"),
+        ("reserved_xmd", "data.xmd.mbs"),
+        ("custom_repository", "data.components.rpms.alpha.repository"),
+        ("custom_cache", "data.components.rpms.beta.cache"),
+    ]
+
+
+def test_faults_of_streams_and_of_components_are_told_together(forge: Forge) -> None:
+    scmurl = forge.module("tiny", document({"missing": ""}, platforms="[f99]"))
+    problems = refused(scmurl=scmurl).problems
+    assert ("missing", "repository_unreachable") in {(each.component, each.code) for each in problems}
+    assert any("f99" in each.message for each in problems)
+
+
 def test_a_bomb_of_aliases_takes_no_time(forge: Forge) -> None:
     lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
     assert refused(modulemd="\n".join(lines), module_name="tiny", module_stream="1").code == "alias"

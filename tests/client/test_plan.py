@@ -109,6 +109,26 @@ def test_a_refusal_ends_it(server: FakeServer) -> None:
     assert "No combination." in result.stderr
 
 
+def test_a_refusal_is_json_too(server: FakeServer) -> None:
+    problem = {"code": "no_name", "message": "No name.", "key": "data.name"}
+    refusal = {
+        "message": "No name.",
+        "code": "no_name",
+        "hint": "Or give module_name.",
+        "problems": [problem],
+    }
+    result = mbs(server, "--json", answer=refusal, status=422)
+    assert result.exit_code == 2
+    answer = json.loads(result.stdout)
+    assert (answer["code"], answer["hint"]) == ("no_name", "Or give module_name.")
+    assert answer["problems"] == [problem]
+
+
+def test_a_refusal_names_the_options_of_the_command_line(server: FakeServer) -> None:
+    refusal = {"message": "No name.", "code": "no_name", "hint": "Or give module_name."}
+    assert "Or give --module-name." in mbs(server, answer=refusal, status=422).stderr
+
+
 @pytest.mark.parametrize("hostile", ["[red]x[/red]", "\x1b[2J"])
 def test_what_others_wrote_cannot_change_the_terminal(hostile: str) -> None:
     out = io.StringIO()

@@ -46,13 +46,24 @@ def test_problems_are_shown_with_file_and_line(bad: Path) -> None:
     assert "A document must be a mapping. [invalid_type]" in result.stdout
 
 
-def test_unknown_keys_are_refused_on_request(tmp_path: Path) -> None:
+def test_what_a_submission_refuses_is_invalid_unless_lenient(tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
     path.write_text((DATA / "stream_v1.yaml").read_text() + "  colour: brown\n")
-    assert run("validate", path).exit_code == 0
-    result = run("validate", "--strict", path)
+    assert run("validate", "--lenient", path).exit_code == 0
+    result = run("validate", path)
     assert result.exit_code == 1
     assert "'colour' is not a key of data." in result.stdout
+
+
+def test_names_that_a_submission_refuses_are_invalid_unless_lenient(tmp_path: Path) -> None:
+    path = tmp_path / "file.yaml"
+    text = (DATA / "stream_v2.yaml").read_text()
+    path.write_text(text.replace("whitelist: [bread,", "whitelist: ['bread;rm',"))
+    assert path.read_text() != text
+    assert run("validate", "--lenient", path).exit_code == 0
+    result = run("validate", path)
+    assert result.exit_code == 1
+    assert "data.buildopts.rpms.whitelist" in result.stdout
 
 
 def test_json_is_one_list_for_all_files(bad: Path) -> None:

@@ -90,6 +90,25 @@ def test_unknown_keys_matter_in_strict_mode_only() -> None:
     assert modulemd.parse(text, strict=False)
 
 
+def test_an_unknown_key_at_the_root_of_packager_v3_is_refused_when_strict() -> None:
+    text = "colour: brown\n" + (DATA / "packager_v3.yaml").read_text().removeprefix("---\n")
+    for document in (text, text.replace("data:", "other:")):
+        (verdict,) = modulemd.examine(document, strict=True)
+        assert ("unknown_key", "colour") in {(each.code, each.key) for each in verdict.problems}
+    (verdict,) = modulemd.examine(text, strict=False)
+    assert verdict.ok
+
+
+def test_an_unsigned_buildorder_is_negative_where_metadata_is_read() -> None:
+    text = (DATA / "packager_v2.yaml").read_text()
+    text = text[: text.index("  components:")] if "  components:" in text else text
+    text += "  components: {rpms: {bread: {rationale: r, buildorder: 18446744073709551615}}}\n"
+    (read,) = modulemd.examine(text, strict=False)
+    assert read.document.rpm_components["bread"].buildorder == -1
+    (submitted,) = modulemd.examine(text, strict=True)
+    assert [each.key for each in submitted.problems] == ["data.components.rpms.bread.buildorder"]
+
+
 def test_packager_v3_is_always_strict() -> None:
     text = (DATA / "packager_v3.yaml").read_text() + "  arch: x86_64\n"
     assert [code for code, _, _ in told(text, strict=False)] == ["unknown_key"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -18,7 +19,7 @@ from builds.services.submission.request import SubmissionRequest
 from builds.services.systems import build_system
 from mbs import expansion
 from mbs.batches import Included, Placed, place
-from mbs.errors import Forbidden, InvalidInput, Problem, Unprocessable
+from mbs.errors import Forbidden, InvalidInput, MBSError, Problem, Unprocessable
 from mbs.modulemd import RpmComponent, StreamV2, check_names
 from mbs.modulemd.parsing import parse_streams
 from mbs.names import NAME
@@ -72,16 +73,23 @@ def prepare(request: SubmissionRequest) -> Prepared:
         # The checks of a request let these stand beside a document that is sent only.
         each.name, each.stream = request.module_name or each.name, request.module_stream or each.stream
     document = documents[0]
-    check_names(documents)
-    _check_names(request, document, name, stream)
-    _check_xmd(document)
-    expanded = expand(documents, request)
+    _together(
+        lambda: check_names(documents),
+        lambda: _check_said("name", request, document, name),
+        lambda: _check_said("stream", request, document, stream),
+        lambda: _check_buildable(document),
+        lambda: _check_xmd(document),
+        lambda: _check_places(document),
+    )
+    expanded, components = _together(
+        lambda: expand(documents, request), lambda: _components(documents, request, options)
+    )
     return Prepared(
         documents=documents,
         scmurl=scmurl,
         commit=commit,
         version=_version(request, document, moment),
-        components=_components(documents, request, options),
+        components=components,
         expansion=expanded,
         reuse_from=reuse_from,
     )
@@ -114,32 +122,73 @@ def _version(request: SubmissionRequest, document: StreamV2, committed: datetime
     return int(moment.astimezone(UTC).strftime("%Y%m%d%H%M%S"))
 
 
-def _check_names(request: SubmissionRequest, document: StreamV2, name: str, stream: str) -> None:
+def _together(*steps: Callable[[], Any]) -> list[Any]:
+    """Do steps that do not depend on each other, and return what they return.
+
+    :raises MBSError: the error of the only step that fails; that of the first, with the problems of all, when
+        several do.
+    """
+    results: list[Any] = []
+    errors: list[MBSError] = []
+    for step in steps:
+        try:
+            results.append(step())
+        except (InvalidInput, Forbidden, Unprocessable) as error:
+            errors.append(error)
+    if len(errors) > 1:
+        problems = [problem for error in errors for problem in _problems(error)]
+        first = errors[0]
+        message = f"{first.message} (and {len(problems) - len(_problems(first))} other faults)"
+        raise type(first)(message, code=first.code, hint=first.hint, problems=problems)
+    if errors:
+        raise errors[0]
+    return results
+
+
+def _problems(error: MBSError) -> Sequence[Problem]:
+    return error.problems or [Problem(error.code, error.message, hint=error.hint)]
+
+
+def _check_said(kind: str, request: SubmissionRequest, document: StreamV2, found: str) -> None:
+    """Check the name or the stream that the document says.
+
+    :param found: the name of the repository or the branch, or what was sent beside the document.
+    """
     options = settings.MBS
-    for kind, said, found, allowed, option in (
-        ("name", document.name, name, options.ALLOW_NAME_OVERRIDE_FROM_SCM, "repository"),
-        ("stream", document.stream, stream, options.ALLOW_STREAM_OVERRIDE_FROM_SCM, "branch"),
-    ):
-        if not said:
-            raise Unprocessable(
-                f"The document does not say the module's {kind}.",
-                code=f"no_{kind}",
-                hint=f"Set data.{kind}, or send module_{kind}"
-                + (" or a file whose name is one that modules may have." if kind == "name" else "."),
-            )
-        if request.scmurl and said != found and not allowed:
-            raise Unprocessable(
-                f"The document's {kind} is {said[:80]!r}, but its {option} is {found[:80]!r}.",
-                code=f"other_{kind}",
-                hint=f"Leave data.{kind} out, or make both the same.",
-            )
-        if kind == "stream" and "-" in said and not options.ALLOW_DASHES_IN_SVC:
-            raise Unprocessable(
-                f"The module's stream {said[:80]!r} holds a dash, which is not allowed here.",
-                code="invalid_stream",
-                hint="Use letters, digits, dots and underscores.",
-            )
-    if document.name in options.BASE_MODULE_NAMES:
+    said: str = getattr(document, kind)
+    allowed = getattr(options, f"ALLOW_{kind.upper()}_OVERRIDE_FROM_SCM")
+    if not said:
+        raise _key_error(
+            kind,
+            f"The document does not say the module's {kind}.",
+            code=f"no_{kind}",
+            hint=f"Set data.{kind}, or give module_{kind}"
+            + (" or a file whose name is one that modules may have." if kind == "name" else "."),
+        )
+    if request.scmurl and said != found and not allowed:
+        option = "repository" if kind == "name" else "branch"
+        raise _key_error(
+            kind,
+            f"The document's {kind} is {said[:80]!r}, but its {option} is {found[:80]!r}.",
+            code=f"other_{kind}",
+            hint=f"Leave data.{kind} out, or make both the same.",
+        )
+    if kind == "stream" and "-" in said and not options.ALLOW_DASHES_IN_SVC:
+        raise _key_error(
+            kind,
+            f"The module's stream {said[:80]!r} holds a dash, which is not allowed here.",
+            code="invalid_stream",
+            hint="Use letters, digits, dots and underscores.",
+        )
+
+
+def _key_error(kind: str, message: str, *, code: str, hint: str) -> Unprocessable:
+    problem = Problem(code, message, key=f"data.{kind}", hint=hint)
+    return Unprocessable(message, code=code, hint=hint, problems=[problem])
+
+
+def _check_buildable(document: StreamV2) -> None:
+    if document.name in settings.MBS.BASE_MODULE_NAMES:
         raise InvalidInput(
             f"{document.name} is a base module: it cannot be built.",
             code="base_module",
@@ -154,11 +203,10 @@ def _check_xmd(document: StreamV2) -> None:
     privileged = document.name in settings.MBS.ALLOWED_PRIVILEGED_MODULE_NAMES
     allowed = {"disttag_marking", "koji_tag_arches"} if privileged else set()
     if not document.mbs or set(document.mbs) - allowed:
-        raise Unprocessable(
-            "The key mbs in data.xmd is reserved for the service.",
-            code="reserved_xmd",
-            hint="Remove data.xmd.mbs from the document.",
-        )
+        message = "The key mbs in data.xmd is reserved for the service."
+        code, hint = "reserved_xmd", "Remove data.xmd.mbs from the document."
+        problem = Problem(code, message, key="data.xmd.mbs", hint=hint)
+        raise Unprocessable(message, code=code, hint=hint, problems=[problem])
 
 
 def _components(
@@ -201,18 +249,28 @@ def with_names(
     return replace(request, names=names or own, whitelisted=any(whitelists) and not buildonly)
 
 
-def _component_request(component: RpmComponent, overrides: Mapping[str, str]) -> ComponentRequest:
+def _check_places(document: StreamV2) -> None:
+    """Refuse all components that name places of their own where that is not allowed."""
+    _together(*(partial(_check_place, component) for component in document.rpm_components.values()))
+
+
+def _check_place(component: RpmComponent) -> None:
     options = settings.MBS
     for kind, value, allowed in (
         ("repository", component.repository, options.RPMS_ALLOW_REPOSITORY),
         ("cache", component.cache, options.RPMS_ALLOW_CACHE),
     ):
         if value and not allowed:
-            raise Forbidden(
-                f"Component {component.name} names a {kind} of its own, which is not allowed here.",
-                code=f"custom_{kind}",
-                hint=f"Remove {kind} from the component.",
-            )
+            message = f"Component {component.name} names a {kind} of its own, which is not allowed here."
+            code, hint = f"custom_{kind}", f"Remove {kind} from the component."
+            key = f"data.components.rpms.{component.name}.{kind}"
+            problem = Problem(code, message, component.name, key, hint=hint)
+            raise Forbidden(message, code=code, hint=hint, problems=[problem])
+
+
+def _component_request(component: RpmComponent, overrides: Mapping[str, str]) -> ComponentRequest:
+    _check_place(component)
+    options = settings.MBS
     repository = component.repository or f"{options.RPMS_DEFAULT_REPOSITORY}{component.name}"
     return ComponentRequest(component.name, repository, overrides.get(component.name) or component.ref or "")
 
