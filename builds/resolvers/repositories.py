@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 from buildsys.local import bounded
 from buildsys.local.bounded import Bounds, ChildFailed
@@ -27,6 +28,9 @@ MAX_MEMORY = 512 * 1024 * 1024
 _UNPACK = "import {module}, shutil, sys; shutil.copyfileobj({module}.open(sys.argv[1]), sys.stdout.buffer)"
 #: Files of modulemd in a folder: a repository's metadata (``<checksum>-modules.yaml.gz``), or loose ones.
 _MODULES = re.compile(r"(.*-)?modules\.yaml(\.(gz|xz|bz2|zst))?|[^.].*\.ya?ml")
+#: First bytes of compressed files -> the module or program that unpacks them.
+_MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "lzma", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+_REPO = "{http://linux.duke.edu/metadata/repo}"
 _SEPARATOR = re.compile(rb"^---(?=\s)", re.MULTILINE)
 
 
@@ -94,10 +98,42 @@ def _usable(path: Path, build: Available) -> bool:
 def _parts(path: Path, _changed: int, _size: int) -> tuple[bytes, ...]:
     """The single documents of a file, as text."""
     try:
-        return tuple(filter(bytes.strip, _SEPARATOR.split(_unpacked(path))))
+        return tuple(part for _, part in split(unpacked(path)))
     except OSError as error:
         log.warning("Modules of %s are passed over: %s", path, error)
         return ()
+
+
+def split(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield each document of a file as text, with the number of the lines before it."""
+    line = 0
+    for part in _SEPARATOR.split(content):
+        if part.strip():
+            yield line, part
+        line += part.count(b"\n")
+
+
+def named_modules(folder: Path) -> Path | None:
+    """Return the file that ``repodata/repomd.xml`` of a folder names as ``modules``; None: there is none.
+
+    :param folder: a repository, or its ``repodata``.
+    :raises OSError: the index cannot be read, or names a file outside of the repository.
+    """
+    root = folder.parent if (folder / "repomd.xml").is_file() else folder
+    index = root / "repodata" / "repomd.xml"
+    if not index.is_file():
+        return None
+    try:
+        tree = ElementTree.fromstring(_plain(index))
+    except ElementTree.ParseError as error:
+        raise OSError(f"{index} is not XML: {error}") from error
+    location = tree.find(f"{_REPO}data[@type='modules']/{_REPO}location")
+    if location is None:
+        return None
+    path = (root / location.get("href", "")).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise OSError(f"{index} names a file outside of the repository")
+    return path
 
 
 def _documents(path: Path, text: bytes) -> Iterator[Document]:
@@ -109,22 +145,24 @@ def _documents(path: Path, text: bytes) -> Iterator[Document]:
             log.warning("A document of %s is passed over: %s", path, verdict.problems[0].message)
 
 
-def _unpacked(path: Path) -> bytes:
-    """The content of a file, unpacked by what its name ends with.
+def unpacked(path: Path) -> bytes:
+    """The content of a file, unpacked by what it begins with.
 
     Decompressors run as bounded children: a few kilobytes of xz can ask for gigabytes of memory.
 
     :raises OSError: it cannot be read, or takes more than ``MAX_BYTES`` or too much memory.
     """
     bounds = Bounds(seconds=60, memory=MAX_MEMORY, output=MAX_BYTES)
-    if path.suffix == ".zst":
+    with path.open("rb") as file:
+        start = file.read(6)
+    kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
+    if kind == "zstd":
         program = shutil.which("zstd")
         if program is None:
             raise OSError("the program zstd is needed to unpack it")
         argv = [program, "-dcq", "--", str(path.absolute())]
-    elif path.suffix in (".gz", ".xz", ".bz2"):
-        module = {".gz": "gzip", ".xz": "lzma", ".bz2": "bz2"}[path.suffix]
-        argv = [sys.executable, "-I", "-S", "-c", _UNPACK.format(module=module), str(path.absolute())]
+    elif kind:
+        argv = [sys.executable, "-I", "-S", "-c", _UNPACK.format(module=kind), str(path.absolute())]
     else:
         return _plain(path)
     try:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
 import json
+import lzma
+import subprocess
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -123,6 +127,35 @@ def test_an_invalid_document_of_the_universe_is_named_and_passed_over(document, 
     said = capsys.readouterr().err
     assert "bad.yaml:1: passed over: A document must be a mapping" in said
     assert "broken.yaml:1: passed over: " in said
+
+
+@pytest.mark.parametrize("compression", ["", "gz", "xz", "bz2", "zst"])
+def test_the_modules_of_a_repository_are_read_and_a_bad_one_is_passed_over(
+    document, universe, tmp_path, capsys, compression
+):
+    documents = [path.read_text() for path in sorted(universe.glob("*.y*ml"))]
+    documents.insert(1, "---\nbad: [\n...\n")
+    documents.append("---\n" + f"# {'x' * 78}\n" * 30_000)
+    content = "".join(documents).encode()
+    assert len(content) > 2 << 20
+    repodata = tmp_path / "repository" / "repodata"
+    repodata.mkdir(parents=True)
+    packed = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress, "zst": zstd}
+    (repodata / "unusual").write_bytes(packed[compression](content) if compression else content)
+    (repodata / "repomd.xml").write_text(
+        '<repomd xmlns="http://linux.duke.edu/metadata/repo"><data type="modules">'
+        '<location href="repodata/unusual"/></data></repomd>'
+    )
+    file = document({"platform": [], "gtk": ["1"]}, {"gtk": ["1"], "platform": []})
+    [build] = json.loads(run(file, "--universe", repodata.parent, "--json"))
+    assert build["buildrequires"]["gtk"] == "1:1:c"
+    said = capsys.readouterr().err
+    assert said.count("passed over: ") >= 1
+    assert "This is not YAML" in said
+
+
+def zstd(content):
+    return subprocess.run(["zstd", "-qc"], input=content, capture_output=True, check=True).stdout
 
 
 def test_missing_files_are_named(document, universe, tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from builds.resolvers.repositories import MAX_BYTES, named_modules, split, unpacked
 from mbs.errors import MBSError
 from mbs.expansion import Expansion, MemoryUniverse, Request, Settings, expand
 from mbs.modulemd import StreamV2, examine, parse_streams, upgrade
@@ -27,7 +28,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path, help="the modulemd document to expand")
         parser.add_argument(
-            "--universe", type=Path, required=True, metavar="DIR", help="folder with *.yaml, *.yml files"
+            "--universe",
+            type=Path,
+            required=True,
+            metavar="DIR",
+            help="a repository (what its repomd.xml names as modules), or a folder with *.yaml, *.yml files",
         )
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--json", action="store_true", help="print one list of builds, sorted by context")
@@ -75,14 +80,28 @@ class Command(BaseCommand):
         """Yield every stream document of the folder, as v2; what is invalid is reported and passed over."""
         if not folder.is_dir():
             raise CommandError(f"{folder} is no folder.")
-        for file in sorted(each for each in folder.iterdir() if each.suffix in (".yaml", ".yml")):
-            for verdict in examine(_read(file), strict=False):
-                if verdict.document is None:
-                    problem = verdict.problems[0]
-                    line = problem.line or verdict.line
-                    self.stderr.write(f"{file}:{line}: passed over: {problem.message}")
-                    continue
+        try:
+            modules = named_modules(folder)
+        except OSError as error:
+            raise CommandError(f"{error}.") from error
+        loose = sorted(each for each in folder.iterdir() if each.suffix in (".yaml", ".yml"))
+        for file in [modules] if modules else loose:
+            try:
+                content = unpacked(file)
+            except OSError as error:
+                raise CommandError(f"{file} cannot be read: {error.strerror or error}.") from error
+            # One document at a time: a syntax error ends what can be read of a text.
+            for before, text in split(content):
+                yield from self._streams(file, before, text)
+
+    def _streams(self, file: Path, before: int, text: bytes) -> Iterator[StreamV2]:
+        for verdict in examine(text, strict=False, most=MAX_BYTES):
+            if verdict.document is not None:
                 yield from upgrade(verdict.document)
+                continue
+            problem = verdict.problems[0]
+            line = before + (problem.line or verdict.line)
+            self.stderr.write(printable(f"{file}:{line}: passed over: {problem.message}"))
 
 
 def _streams(text: str) -> tuple[str, list[str]]:
