@@ -124,7 +124,7 @@ AXES_CLIENT_IP_CALLABLE = "builds.admin.logins.address"
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": [
         "builds.api.renderers.JSONRenderer",
-        "builds.api.renderers.PageRenderer",
+        "builds.api.browsable.PageRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": ["builds.api.parsers.JSONParser", "builds.api.parsers.MultiPartParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "builds.api.parsers.Negotiation",

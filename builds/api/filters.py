@@ -9,7 +9,6 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
-from django.template.loader import render_to_string
 from django_filters import Filter, FilterSet
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.filters import BaseFilterBackend
@@ -172,10 +171,6 @@ class BuildFilterSet(FilterSet):
 
 class FilterBackend(DjangoFilterBackend):
     """Filters by the FilterSet of the view; what is wrong is answered as any error of the API."""
-
-    def to_html(self, request: Request, queryset: QuerySet[Any], view: Any) -> str:
-        filterset = view.filterset_class(request.query_params, queryset, request=request, complete=True)
-        return render_to_string("django_filters/rest_framework/form.html", {"filter": filterset})
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         if request.query_params.keys().isdisjoint(view.filterset_class.names()):

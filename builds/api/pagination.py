@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.template.loader import render_to_string
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,7 +37,6 @@ class Pages(BasePagination):
         self.total = len(first or ()) if all_read else listing.count(first or ())
         self.counting_ms = (time.perf_counter() - started) * 1000
         self.pages = -(-self.total // self.per_page) if self.per_page else 0
-        self.display_page_controls = self.pages > 1
         if first is not None:
             return first
         offset = (self.page - 1) * self.per_page
@@ -50,14 +48,6 @@ class Pages(BasePagination):
             {self.items_key: data, "meta": self.meta()},
             headers={"Server-Timing": f"total;dur={self.counting_ms:.2f}"},
         )
-
-    def get_results(self, data: dict[str, Any]) -> Any:
-        return data[self.items_key]
-
-    def to_html(self) -> str:
-        meta = self.meta()
-        context = {"previous_url": meta["prev"], "next_url": meta["next"]}
-        return render_to_string("rest_framework/pagination/previous_and_next.html", context)
 
     def meta(self) -> dict[str, Any]:
         """Where this page stands among all, with absolute urls that keep the other parameters."""

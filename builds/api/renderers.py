@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from builds import encoding
-from builds.policy import HEADER, POLICY
 
-#: DRF's templates place some of their buttons by attributes.
-STYLED = "; style-src-attr 'unsafe-inline'"
+#: the format of ``builds.api.browsable.PageRenderer``
+PAGE = "api"
 
 
 def wants_page(accept: str) -> bool:
@@ -34,7 +33,7 @@ def wants_page(accept: str) -> bool:
 
 def is_page(request: Request) -> bool:
     """Return whether the answer to this request is a page."""
-    return getattr(request.accepted_renderer, "format", "") == PageRenderer.format
+    return getattr(request.accepted_renderer, "format", "") == PAGE
 
 
 def _media_range(text: str) -> tuple[str, float]:
@@ -64,23 +63,3 @@ class JSONRenderer(BaseRenderer):
             return b""
         for_people = renderer_context and renderer_context.get("indent")
         return encoding.indented(data) if for_people else encoding.encode(data)
-
-
-class PageRenderer(BrowsableAPIRenderer):
-    """The same answers as pages, with forms that submit, filter and turn pages."""
-
-    template = "builds/api.html"
-
-    def render(
-        self,
-        data: Any,
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        page = super().render(data, accepted_media_type, renderer_context)
-        (renderer_context or {})["response"][HEADER] = POLICY + STYLED
-        return page
-
-    def get_context(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        # Colours for source code, as a style in the page: where Pygments happens to be installed.
-        return {**super().get_context(*args, **kwargs), "code_style": ""}

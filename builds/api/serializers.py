@@ -19,6 +19,7 @@ from builds.api.parameters import FLAGS, Shape
 from builds.models import ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors import related
 from mbs.errors import InvalidInput, Problem
+from mbs.states import BuildState
 
 #: which pages with forms add
 CSRF_FIELD = "csrfmiddlewaretoken"
@@ -286,7 +287,7 @@ class ChangeSerializer(StrictSerializer):
     """What may be changed of a module build: it can be failed, which cancels it."""
 
     refuses_unknown = False
-    state = Identifier(help_text="failed")
+    state = Identifier(help_text="failed", initial=BuildState.FAILED.word)
     owner = Owner()
 
 

@@ -9,6 +9,7 @@ from builds.models import ModuleBuild
 from mbs.states import BuildState
 from tests.api.conftest import Api
 from tests.factories import module_build
+from tests.web.test_pages import Page
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 ROOT = "/module-build-service/2/"
@@ -77,6 +78,123 @@ def test_the_list_has_forms_to_submit_and_to_filter_and_links_to_pages(browser: 
     assert 'name="scmurl"' in page
     assert 'name="virtual_stream"' in page
     assert "page=2&amp;per_page=10" in page
+
+
+def test_the_form_comes_empty_with_a_label_for_each_input(browser: Client) -> None:
+    page = Page(browser.get(ROOT + "module-builds/", headers=BROWSER).content.decode())
+    labels = set(page.all("label", "for"))
+    inputs = {values.get("id", "") for tag, values in page.tags if tag in ("input", "textarea", "select")}
+    assert {"POST-scmurl", "POST-require_overrides", "POST-scratch"} <= inputs
+    assert inputs <= labels
+    assert page.all("input", "checked") == []
+    assert "null" not in page.html.partition('class="send"')[2].partition("</form>")[0]
+    assert page.all("html", "lang") == ["en"]
+
+
+def test_the_form_as_it_comes_is_told_what_lacks(browser: Client) -> None:
+    empty = dict.fromkeys(("scmurl", "modulemd", "require_overrides", "srpms", "owner", "side_tag"), "")
+    page = browser.post(ROOT + "module-builds/", empty, headers=BROWSER)
+    assert page.status_code == 400
+    assert "must be" not in page.content.decode()
+
+
+def test_a_refused_form_keeps_what_was_typed_and_says_what_is_wrong_with_each_value(browser: Client) -> None:
+    typed = {
+        "scmurl": "https://example.com/<x>?#1",
+        "srpms": '["cli-build/1/a.rpm"',
+        "modulemd": 'document: "x"',
+        "scratch": "true",
+        "require_overrides": "",
+    }
+    response = browser.post(ROOT + "module-builds/", typed, headers=BROWSER)
+    assert response.status_code == 400
+    page = Page(response.content.decode())
+    by_id = {each["id"]: each for tag, each in page.tags if tag in ("input", "textarea") and "id" in each}
+    assert by_id["POST-scmurl"]["value"] == typed["scmurl"]
+    assert "checked" in by_id["POST-scratch"]
+    assert by_id["POST-srpms"]["aria-invalid"] == "true"
+    assert "aria-invalid" not in by_id["POST-scmurl"]
+    assert typed["srpms"] in page.text
+    assert typed["modulemd"] in page.text
+    assert "<x>" not in page.html
+
+
+def test_what_another_site_sent_is_not_filled_in(browser: Client) -> None:
+    headers = {**BROWSER, "Origin": "https://evil.example.com"}
+    page = browser.post(ROOT + "module-builds/", {"scmurl": "https://evil.example.com/m"}, headers=headers)
+    assert page.status_code == 403
+    assert 'value="https://evil.example.com/m"' not in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "button"),
+    [
+        ("module-builds/{}/retry", "Retry"),
+        ("module-builds/{}/rebuild", "Rebuild"),
+        ("module-builds/plan/", "Submit"),
+        ("import-module/", "Submit"),
+    ],
+)
+def test_addresses_that_take_only_post_are_forms_in_a_browser(
+    browser: Client, path: str, button: str
+) -> None:
+    url = ROOT + path.format(module_build(state=BuildState.FAILED).pk)
+    page = browser.get(url, headers=BROWSER)
+    assert page.status_code == 200
+    assert f'<form action="{url}" method="post"' in page.content.decode()
+    assert f'<button type="submit">{button}</button>' in page.content.decode()
+    assert browser.get(url).status_code == 405
+
+
+def test_the_form_to_retry_starts_a_failed_build_again(browser: Client) -> None:
+    build = module_build(state=BuildState.FAILED, components=1, owner="anonymous")
+    page = browser.post(f"{ROOT}module-builds/{build.pk}/retry", {"owner": ""}, headers=BROWSER)
+    assert page.status_code == 200
+    build.refresh_from_db()
+    assert build.state != BuildState.FAILED
+
+
+def test_the_form_of_an_item_that_is_not_there_is_404(browser: Client) -> None:
+    assert browser.get(ROOT + "module-builds/77/retry", headers=BROWSER).status_code == 404
+
+
+def test_links_of_an_item_lead_to_pages(browser: Client) -> None:
+    build = module_build(state=BuildState.FAILED, components=1)
+    page = Page(browser.get(f"{ROOT}module-builds/{build.pk}", headers=BROWSER).content.decode())
+    links = {link for link in page.all("a", "href") if link.startswith(("/", "http://testserver/"))}
+    assert f"http://testserver{ROOT}module-builds/{build.pk}/retry" in links
+    for link in links:
+        assert browser.get(link, headers=BROWSER).status_code in (200, 302), link
+
+
+@pytest.mark.parametrize("kind", ["module-builds", "component-builds"])
+def test_each_listed_build_links_to_its_page_and_its_item(browser: Client, kind: str) -> None:
+    build = module_build(components=1)
+    number = build.pk if kind == "module-builds" else build.component_builds.get().pk
+    for path in (f"{kind}/", f"{kind}/{number}", f"{kind}/?verbose=1"):
+        links = Page(browser.get(ROOT + path, headers=BROWSER).content.decode()).all("a", "href")
+        assert {f"/builds/{build.pk}", f"{ROOT}{kind}/{number}", "/"} <= set(links)
+
+
+def test_the_root_names_every_resource_and_each_of_them_is_a_page(browser: Client) -> None:
+    resources = browser.get(ROOT).json()
+    assert {"tokens", "import-module", "plan", "module-builds", "docs"} <= resources.keys()
+    for name, url in resources.items():
+        assert browser.get(url, headers=BROWSER).status_code == 200, name
+
+
+def test_pages_need_no_styles_or_scripts_in_themselves(browser: Client) -> None:
+    response = browser.get(ROOT + "module-builds/", headers=BROWSER)
+    assert "unsafe" not in response["Content-Security-Policy"]
+    page = Page(response.content.decode())
+    assert not [tag for tag, values in page.tags if "style" in values or tag == "style"]
+    assert all("src" in values for tag, values in page.tags if tag == "script")
+
+
+def test_a_version_that_is_not_there_is_a_page(browser: Client) -> None:
+    page = browser.get("/module-build-service/3/module-builds/", headers=BROWSER)
+    assert page.status_code == 404
+    assert page["Content-Type"].startswith("text/html")
 
 
 def test_what_is_left_empty_in_the_form_does_not_filter(browser: Client) -> None:

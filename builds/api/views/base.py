@@ -61,6 +61,19 @@ class ApiViewSet(GenericViewSet):
         if self.strict(request):
             parameters.check_known(self.unknown, known)
 
+    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer a browser that follows a link to something that only takes POST with the page of its form.
+
+        :raises MethodNotAllowed: programs get 405.
+        """
+        if request.method == "GET" and "POST" in self.allowed_methods and is_page(request):
+            return Response(self.form_subject(**kwargs))
+        return super().http_method_not_allowed(request, *args, **kwargs)
+
+    def form_subject(self, **kwargs: Any) -> Any:
+        """Return what the page of a form shows beside it."""
+        return None
+
     def strict(self, request: Request) -> bool:
         """Return whether unknown parameters are refused: as asked for, and always for a person at a page."""
         return parameters.flag(request, parameters.STRICT) or is_page(request)
@@ -148,6 +161,10 @@ class BuildViewSet(ApiViewSet):
         if not rows:
             raise self.not_found(pk)
         return Response(self.represent(rows, shape)[0])
+
+    def form_subject(self, pk: str = "", **kwargs: Any) -> Any:
+        """Return the item that the form is about."""
+        return self.represent([self.row(pk)], Shape.SHORT)[0] if pk else None
 
     def row(self, pk: str) -> Any:
         """The row of this number, with everything that it can do.

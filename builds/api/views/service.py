@@ -14,7 +14,18 @@ from mbs import __version__
 from mbs.reuse import STRATEGIES
 
 API_VERSION = 2
-RESOURCES = ("module-builds", "component-builds", "rebuild-strategies", "about", "docs", "schema")
+#: name of a resource -> its path, relative to the root
+RESOURCES = {
+    "module-builds": "module-builds/",
+    "plan": "module-builds/plan/",
+    "component-builds": "component-builds/",
+    "import-module": "import-module/",
+    "tokens": "tokens/",
+    "rebuild-strategies": "rebuild-strategies/",
+    "about": "about/",
+    "docs": "docs/",
+    "schema": "schema/",
+}
 
 
 class AboutViewSet(ApiViewSet):
@@ -48,4 +59,4 @@ class RootViewSet(ApiViewSet):
     """The resources of the service."""
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        return Response({name: f"{urls_of.api(request)}{name}/" for name in RESOURCES})
+        return Response({name: f"{urls_of.api(request)}{path}" for name, path in RESOURCES.items()})

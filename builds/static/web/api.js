@@ -1,0 +1,26 @@
+"use strict";
+
+// Sends the forms whose method browsers cannot send by themselves, and shows the item, or the refusal.
+for (const form of document.querySelectorAll("form[data-method]")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const fault = form.querySelector("[role=alert]");
+    fault.hidden = true;
+    try {
+      const response = await fetch(form.action, {
+        method: form.dataset.method,
+        headers: { Accept: "application/json" },
+        body: new FormData(form),
+      });
+      if (response.ok) {
+        location.reload();
+        return;
+      }
+      const answer = await response.json();
+      fault.textContent = `${answer.message} ${answer.hint || ""}`;
+    } catch {
+      fault.textContent = "The service did not answer. Try again.";
+    }
+    fault.hidden = false;
+  });
+}
