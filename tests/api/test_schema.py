@@ -208,6 +208,7 @@ def test_programs_get_the_document_and_people_a_page(api: Api) -> None:
     assert api.get("docs/") == {"schema": "http://testserver/module-build-service/2/schema/"}
     page = api.client.get("/module-build-service/2/docs/", headers={"Accept": "text/html"})
     assert 'data-schema="http://testserver/module-build-service/2/schema/"' in page.content.decode()
+    assert '<html lang="en">' in page.content.decode()
     assert "'unsafe-inline'" not in page["Content-Security-Policy"].split("script-src")[1].split(";")[0]
 
 
