@@ -1,0 +1,26 @@
+"""Probes name the address of a process; everything else must name the service."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+pytestmark = pytest.mark.django_db
+METRICS = "/module-build-service/2/monitor/metrics"
+
+
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "[fd00::1]", "web-7f9c.internal", "_"])
+@pytest.mark.parametrize("path", ["/health/live", METRICS, METRICS + "/"])
+def test_probes_are_answered_whatever_host_they_name(client: Client, path: str, host: str) -> None:
+    assert client.get(path, headers={"Host": host}).status_code == 200
+
+
+def test_readiness_is_answered_by_address(client: Client) -> None:
+    by_name = client.get("/health/ready")
+    assert client.get("/health/ready", headers={"Host": "10.1.2.3"}).status_code == by_name.status_code
+
+
+@pytest.mark.parametrize("path", ["/", "/module-build-service/2/about/", "/health/live/x", "/admin/"])
+def test_other_addresses_are_refused_under_a_foreign_host(client: Client, path: str) -> None:
+    client.raise_request_exception = False
+    assert client.get(path, headers={"Host": "10.1.2.3"}).status_code == 400
