@@ -125,11 +125,14 @@ def _complete(keys: list[str]) -> None:
 def _count_done(wait: Wait) -> bool:
     """Count one member of a chord; counted twice, by a task of its own too, it counts once."""
     options = wait.signature["options"]
+    body = dict(options["chord"])
+    # When its last part ended, so that the body can tell how long it took to react.
+    body["options"] = {**body.get("options", {}), "headers": {WOKEN: time.time()}}
     request = Context(
         id=options["task_id"],
         group=options["group_id"],
         group_index=options.get("group_index"),
-        chord=options["chord"],
+        chord=body,
     )
     try:
         current_app.backend.mark_as_done(request.id, None, request, store_result=False)

@@ -105,7 +105,7 @@ def test_service_that_cannot_start_tells_the_end_of_its_log(
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with (
         service(tmp_path / "data", keep=False) as mine,
-        pytest.raises(ServiceFailed, match="rpmbuild is not here"),
+        pytest.raises(ServiceFailed, match="There is no Redis server"),
     ):
         mine.ready()
 

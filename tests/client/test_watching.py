@@ -160,14 +160,14 @@ def test_without_a_terminal_each_change_is_one_plain_line(server: FakeServer, cl
     follow(watch(client, [1], sleep=clock.sleep, clock=clock), stream)
     who = "1 quiet:1:20230101000000:c1"
     assert stream.getvalue().splitlines() == [
-        f"{who} the  [31mcode is fetched",
+        f"{who} the \\x1b[31mcode is fetched",
         f"{who} init",
         f"{who} libquiet: building http://log/1",
         f"{who} build, batch 1 of 2",
         f"{who} libquiet: complete libquiet-1-1 in 12 s http://log/1",
         f"{who} quiet: building",
         f"{who} build, batch 2 of 2",
-        f"{who} quiet: failed (gcc was unhappy) in 1 min 5 s",
+        f"{who} quiet: failed (gcc\\nwas unhappy) in 1 min 5 s",
         f"{who} failed, after 1 min 30 s: quiet failed (Read the log.)",
     ]
 

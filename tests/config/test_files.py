@@ -144,7 +144,7 @@ def test_groups_that_nobody_can_look_up_are_a_warning(tmp_path):
     path = tmp_path / "config.py"
     path.write_text(
         "class ProdConfiguration:\n"
-        "    SECRET_KEY = 'x' * 60\n"
+        "    SECRET_KEY = '0123456789abcdef' * 4\n"
         "    BASE_URL = 'https://mbs.example.com'\n"
         "    DATABASE_URL = 'sqlite:///x'\n"
         "    AUTH_METHOD = 'kerberos'\n"

@@ -49,5 +49,5 @@ def test_the_key_of_the_documents_example_is_refused() -> None:
         r'SECRET_KEY = "(.*)"', Path(__file__).parents[2].joinpath("docs/configuration.md").read_text()
     )
     assert example
-    with pytest.raises(ValidationError, match="text of the example"):
+    with pytest.raises(ValidationError, match=r"text of the example|random text"):
         Options(SECRET_KEY=example[1], BASE_URL="https://mbs.example.org", DATABASE_URL="sqlite:///x")

@@ -29,8 +29,9 @@ ALLOWED = {
     "orjson": "MPL-2.0 with Apache-2.0 or MIT: only imported, unchanged",
     "hypothesis": "MPL-2.0: for tests, not part of an installation",
     "pathspec": "MPL-2.0: for mypy, not part of an installation",
+    "docutils": "public domain and BSD, an editor mode GPL: for the documents, not part of an installation",
 }
-DEVELOPMENT_ONLY = {"hypothesis", "pathspec"}
+DEVELOPMENT_ONLY = {"hypothesis", "pathspec", "docutils"}
 
 
 def here(name: str) -> list[str]:
