@@ -72,9 +72,11 @@ def compare(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Reuse:
 def _kept(components: Iterable[ComponentBuild]) -> set[int]:
     """Return the numbers of the components that were built and whose results are still there."""
     complete = [each for each in components if each.state == ComponentState.COMPLETE and each.nvr]
-    submitted = {each.task_id: str(each.nvr) for each in complete if each.task_id}
+    # No submission has a number below zero: one that is not known cannot be found where that is needed.
+    numbers = {each.pk: each.task_id or -each.pk for each in complete}
+    submitted = {numbers[each.pk]: str(each.nvr) for each in complete}
     deleted = build_system().deleted(submitted) if submitted else set()
-    return {each.pk for each in complete if each.task_id not in deleted}
+    return {each.pk for each in complete if numbers[each.pk] not in deleted}
 
 
 def apply(build: ModuleBuild) -> None:

@@ -19,6 +19,7 @@ from rest_framework.views import APIView
 
 from builds.api.errors import method_not_allowed
 from builds.api.renderers import JSONRenderer
+from builds.api.urls_of import ROOT
 from mbs.errors import Forbidden, NotFound
 
 READING = ("GET", "HEAD")
@@ -76,9 +77,10 @@ class _SamePermanently(HttpResponsePermanentRedirect):
 def nothing_here(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """The handler of addresses that lead nowhere.
 
-    Where doubled slashes are all that is wrong, the address without them is answered, as MBS 3.9.2 does.
+    An address of the API with which only doubled slashes are wrong is redirected, as MBS 3.9.2 does.
     """
-    if "//" in request.path and is_valid_path(_SLASHES.sub("/", request.path_info)):
+    below_api = request.path_info.lstrip("/").startswith(ROOT.strip("/"))
+    if below_api and "//" in request.path and is_valid_path(_SLASHES.sub("/", request.path_info)):
         query = request.META.get("QUERY_STRING", "")
         merged = escape_uri_path(_SLASHES.sub("/", request.path))
         return _SamePermanently(f"{merged}?{query}" if query else merged)

@@ -59,7 +59,7 @@ def test_faults_that_do_not_depend_on_each_other_are_told_together(forge: Forge,
         more="  stream: a-b\n  xmd: {mbs: {}}\n",
     )
     option(ALLOW_DASHES_IN_SVC=False)
-    error = refused(modulemd=text, module_stream="1")
+    error = refused(modulemd=text)
     assert [(problem.code, problem.key) for problem in error.problems] == [
         ("no_name", "data.name"),
         ("invalid_stream", "data.stream"),

@@ -165,12 +165,12 @@ def test_it_works_in_a_plain_chroot(base: Path) -> None:
     stage = """
 set -e
 mount --make-rprivate /
-mkdir "$1/tree" "$1/tree/tmp"
+mkdir "$1/tree"
 cd /
 for name in *; do
     if [ -L "$name" ]; then
         cp -P "$name" "$1/tree/$name"
-    elif [ -d "$name" ] && [ "$name" != tmp ]; then
+    elif [ -d "$name" ]; then
         mkdir "$1/tree/$name"
         mount --rbind "/$name" "$1/tree/$name"
     fi
@@ -180,7 +180,7 @@ exec chroot "$1/tree" "$2" -c "$3"
     program = (
         f"import sys; sys.path.insert(0, {str(HERE)!r})\n"
         "from pathlib import Path; from buildsys.local.sandbox import *\n"
-        "base = Path('/tmp/base'); base.mkdir()\n"
+        "base = Path('/base'); base.mkdir()\n"
         "box = Sandbox(base / 'work', base / 'root')\n"
         "box.prepare()\n"
         "with BoundedLog(base / 'log', 1 << 20) as log: code = box.run(['ls', '-A', '/'], log)\n"

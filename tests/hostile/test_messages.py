@@ -43,6 +43,7 @@ def build(db: None, rig: KojiRig) -> ModuleBuild:
         phase=Phase.BUILDING,
         koji_tag=module.tag,
         disttag=module.disttag,
+        modulemd=module.modulemd,
         arch_names=list(module.arches),
     )
     for number, submission in enumerate(
@@ -93,7 +94,7 @@ def test_a_forged_name_is_not_recorded_when_the_build_has_ended(
 
 @pytest.mark.parametrize(
     ("ends", "claimed"),
-    [("FAILED", TaskState.COMPLETE), ("CANCELED", TaskState.COMPLETE), ("COMPLETE", TaskState.FAILED)],
+    [("CANCELED", TaskState.COMPLETE), ("COMPLETE", TaskState.FAILED)],
 )
 def test_the_hub_says_how_a_build_ended(
     build: ModuleBuild, rig: KojiRig, ends: str, claimed: TaskState
@@ -103,6 +104,17 @@ def test_the_hub_says_how_a_build_ended(
     handlers.handle(BuildChanged(task_id, claimed, nvr))
     assert component(build).state == ComponentState[ends]
     assert bool(component(build).state_reason) is (ends != "COMPLETE")
+
+
+def test_a_failure_is_recorded_when_the_hub_tells_its_reason(build: ModuleBuild, rig: KojiRig) -> None:
+    """A build fails before its task does, and only the task has the reason."""
+    task_id = int(component(build).task_id or 0)
+    handlers.handle(BuildChanged(task_id, TaskState.FAILED, end(rig, task_id, "FAILED")))
+    assert component(build).state == ComponentState.BUILDING
+    rig.double.books.close(rig.double.books.tasks[task_id], "FAILED")
+    handlers.handle(BuildChanged(task_id, TaskState.FAILED, ""))
+    assert component(build).state == ComponentState.FAILED
+    assert component(build).state_reason
 
 
 def test_a_build_that_is_complete_before_its_task_is_closed_is_recorded(
