@@ -93,7 +93,8 @@ def resume(build: ModuleBuild, who: str) -> None:
             raise Conflict(
                 f"Components of module build {build.pk} are still being stopped.",
                 code="still_stopping",
-                hint="Try again in a minute.",
+                hint="Try again in a minute; if a worker died of it, in up to "
+                f"{_ABANDONING // timedelta(minutes=1)} minutes.",
             )
         _start_over(failed, components)
         # It goes on where it stopped: behind the first step unless that one was never done.

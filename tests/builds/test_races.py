@@ -20,7 +20,7 @@ from builds.models import ComponentBuild, ModuleBuild, Phase, Wait
 from builds.services import cancellation, components, slots, tagging, transitions
 from builds.services.systems import build_system
 from builds.workflow import advance, graph, sweeps
-from buildsys.base import TaskState, TaskStatus
+from buildsys.base import Tagged, TaskState, TaskStatus
 from mbs.errors import Conflict, MBSError
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
@@ -126,7 +126,9 @@ def go_on(build: ModuleBuild, dice: random.Random) -> None:
 
 
 def mark_tagged(build: ModuleBuild, dice: random.Random) -> None:
-    tagging._mark(some(build, dice, state=ComponentState.COMPLETE), final=dice.random() < 0.5)
+    complete = some(build, dice, state=ComponentState.COMPLETE)
+    nvrs = frozenset(str(component.nvr) for component in complete)
+    tagging._store(complete, Tagged(nvrs, nvrs if dice.random() < 0.5 else frozenset()))
 
 
 def unblock(build: ModuleBuild, dice: random.Random) -> None:

@@ -34,6 +34,8 @@ from tests.processes import ROOT, free_port
 DISK = 256
 #: Queue that receives all messages of the service.
 SPY = "chaos.spy"
+#: seconds for which a build is in no case being stopped any more: five minutes, and one to spare
+_STOPPING = 360
 _OPEN = """
     SELECT (SELECT count(*) FROM builds_modulebuild WHERE state IN (0, 1, 2, 3) AND name <> 'platform'),
            (SELECT count(*) FROM builds_outboxmessage WHERE published_at IS NULL),
@@ -288,11 +290,18 @@ class Run:
             if wish.bad:
                 continue
             wish.canceled.clear()
-            status, answer = self.client.send(
-                "POST", f"module-builds/{build.pk}/retry", {"owner": build.owner}
-            )
+            status, answer = self._retry(build.pk, build.owner)
             if status != 200:
                 self.violation(f"build {build.pk} cannot be tried again: {status} {answer}")
+
+    def _retry(self, build: int, owner: str) -> tuple[int, Any]:
+        """Ask until what a worker left that died is over: nothing else may be in the way of a retry."""
+        end = time.monotonic() + _STOPPING
+        while True:
+            status, answer = self.client.send("POST", f"module-builds/{build}/retry", {"owner": owner})
+            if answer.get("code") != "still_stopping" or time.monotonic() > end:
+                return status, answer
+            time.sleep(5)
 
     def _check(self, when: str) -> None:
         from django.db import connection
