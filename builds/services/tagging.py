@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q
 
 from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild, Phase
+from builds.models.locking import locked
 from builds.services import log_messages
 from builds.services.systems import as_module, build_system
 from buildsys.base import RepoState, Tagged
@@ -135,9 +137,16 @@ def _store(components: Sequence[ComponentBuild], known: Tagged) -> None:
         found = each.nvr in known.buildroot, each.nvr in known.final and not each.build_time_only
         if found != (each.tagged, each.tagged_in_final):
             changed[found].append(each)
+    if not changed:
+        return
+    with transaction.atomic():
+        # In the order in which all lock them, or two that store at the same time wait for each other.
+        numbers = [each.pk for rows in changed.values() for each in rows]
+        list(locked(ComponentBuild.objects.filter(pk__in=numbers)).values_list("pk"))
+        for (tagged, in_final), rows in changed.items():
+            ComponentBuild.objects.filter(pk__in=[each.pk for each in rows]).update(
+                tagged=tagged, tagged_in_final=in_final
+            )
     for (tagged, in_final), rows in changed.items():
-        ComponentBuild.objects.filter(pk__in=[each.pk for each in rows]).update(
-            tagged=tagged, tagged_in_final=in_final
-        )
         for each in rows:
             each.tagged, each.tagged_in_final = tagged, in_final
