@@ -142,6 +142,8 @@ def record(
     """
     known = {status.task_id: status for status in statuses}
     with transaction.atomic():
+        # Its messages lock the build, which comes before its components.
+        list(locked(ModuleBuild.objects.filter(pk=build.pk)).values_list("pk"))
         rows = locked(
             ComponentBuild.objects.filter(pk__in=list(component_ids), state=ComponentState.BUILDING)
         )
@@ -176,7 +178,8 @@ def record(
             transaction.on_commit(slots.hand_out, robust=True)
         if history:
             # Behind the wakes, which must not wait for the bus.
-            outbox.add(build.pk, [(TOPIC, component_message(_as_of(step), build)) for step in history])
+            messages = [(TOPIC, component_message(_as_of(step), build)) for step in history]
+            outbox.add(build.pk, messages, locked=True)
         return {component.pk for component in settled}
 
 
