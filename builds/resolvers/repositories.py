@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
-import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
 
-from buildsys.local import bounded
-from buildsys.local.bounded import Bounds, ChildFailed
+from buildsys.unpacking import unpacked
 from mbs.expansion import Available, NameStream, available
 from mbs.modulemd import examine, upgrade
 from mbs.modulemd.documents import Document
@@ -23,13 +20,10 @@ log = logging.getLogger(__name__)
 #: What one repository's documents may take when they are unpacked, since several are kept in memory:
 #: Fedora's largest took 10 MiB.
 MAX_BYTES = 32 * 1024 * 1024
-#: Address space of what unpacks it.
+#: Bytes of address space of the program that unpacks it.
 MAX_MEMORY = 512 * 1024 * 1024
-_UNPACK = "import {module}, shutil, sys; shutil.copyfileobj({module}.open(sys.argv[1]), sys.stdout.buffer)"
 #: Files of modulemd in a folder: a repository's metadata (``<checksum>-modules.yaml.gz``), or loose ones.
 _MODULES = re.compile(r"(.*-)?modules\.yaml(\.(gz|xz|bz2|zst))?|[^.].*\.ya?ml")
-#: First bytes of compressed files -> the module or program that unpacks them.
-_MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "lzma", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _REPO = "{http://linux.duke.edu/metadata/repo}"
 _SEPARATOR = re.compile(rb"^---(?=\s)", re.MULTILINE)
 
@@ -98,7 +92,7 @@ def _usable(path: Path, build: Available) -> bool:
 def _parts(path: Path, _changed: int, _size: int) -> tuple[bytes, ...]:
     """The single documents of a file, as text."""
     try:
-        return tuple(part for _, part in split(unpacked(path)))
+        return tuple(part for _, part in split(unpacked(path, max_bytes=MAX_BYTES, max_memory=MAX_MEMORY)))
     except OSError as error:
         log.warning("Modules of %s are passed over: %s", path, error)
         return ()
@@ -124,7 +118,7 @@ def named_modules(folder: Path) -> Path | None:
     if not index.is_file():
         return None
     try:
-        tree = ElementTree.fromstring(_plain(index))
+        tree = ElementTree.fromstring(unpacked(index, max_bytes=MAX_BYTES, max_memory=MAX_MEMORY))
     except ElementTree.ParseError as error:
         raise OSError(f"{index} is not XML: {error}") from error
     location = tree.find(f"{_REPO}data[@type='modules']/{_REPO}location")
@@ -143,37 +137,3 @@ def _documents(path: Path, text: bytes) -> Iterator[Document]:
             yield verdict.document
         else:
             log.warning("A document of %s is passed over: %s", path, verdict.problems[0].message)
-
-
-def unpacked(path: Path) -> bytes:
-    """The content of a file, unpacked by what it begins with.
-
-    Decompressors run as bounded children: a few kilobytes of xz can ask for gigabytes of memory.
-
-    :raises OSError: it cannot be read, or takes more than ``MAX_BYTES`` or too much memory.
-    """
-    bounds = Bounds(seconds=60, memory=MAX_MEMORY, output=MAX_BYTES)
-    with path.open("rb") as file:
-        start = file.read(6)
-    kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
-    if kind == "zstd":
-        program = shutil.which("zstd")
-        if program is None:
-            raise OSError("the program zstd is needed to unpack it")
-        argv = [program, "-dcq", "--", str(path.absolute())]
-    elif kind:
-        argv = [sys.executable, "-I", "-S", "-c", _UNPACK.format(module=kind), str(path.absolute())]
-    else:
-        return _plain(path)
-    try:
-        return bounded.run(argv, bounds=bounds)
-    except ChildFailed as error:
-        raise OSError(str(error)) from None
-
-
-def _plain(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise OSError(f"it takes more than {MAX_BYTES} bytes")
-    return content

@@ -13,9 +13,12 @@ import koji
 import solv  # type: ignore[import-untyped]
 
 from buildsys.base import BuildSystemUnavailable, TaggedRpm
+from buildsys.unpacking import unpacked
 
 #: bytes of a repository's list of packages: Fedora's, of 70,000, takes 20 MiB
 MAX_BYTES = 512 * 1024 * 1024
+#: bytes of address space of the program that unpacks it
+MAX_MEMORY = 512 * 1024 * 1024
 
 
 def rpms(url: str, arches: Iterable[str], timeout: float) -> set[TaggedRpm]:
@@ -39,9 +42,10 @@ def _of(address: str, timeout: float) -> Iterator[TaggedRpm]:
             httpx.Client(timeout=timeout, follow_redirects=True) as web,
         ):
             index = _fetched(web, urljoin(address, "repodata/repomd.xml"), Path(folder))
-            repo.add_repomdxml(_opened(index))
+            repo.add_repomdxml(_opened(index, Path(folder)))
             for place in _primary(repo):
-                repo.add_rpmmd(_opened(_fetched(web, urljoin(address, place), Path(folder))), None)
+                packages = _fetched(web, urljoin(address, place), Path(folder))
+                repo.add_rpmmd(_opened(packages, Path(folder)), None)
     except (httpx.HTTPError, OSError) as error:
         raise BuildSystemUnavailable(
             f"The external repository {address} cannot be read: {error}",
@@ -80,11 +84,15 @@ def _fetched(web: httpx.Client, address: str, folder: Path) -> Path:
     return place
 
 
-def _opened(place: Path) -> object:
-    file = solv.xfopen(str(place))
-    if file is None:
-        raise OSError(f"{place.name} cannot be unpacked")
-    return file
+def _opened(place: Path, folder: Path) -> object:
+    """Open a file for libsolv, unpacked: the solv of PyPI is built without zstd."""
+    try:
+        content = unpacked(place, max_bytes=MAX_BYTES, max_memory=MAX_MEMORY)
+    except OSError as error:
+        raise OSError(f"{place.name}: {error}") from None
+    plain = folder / "unpacked.xml"
+    plain.write_bytes(content)
+    return solv.xfopen(str(plain))
 
 
 def _rpm(name: str, evr: str, arch: str) -> TaggedRpm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -324,13 +325,30 @@ def test_rpms_of_the_base_that_a_module_brings_in_another_build_stay_out(hub: Hu
     ]
 
 
-def test_rpms_of_the_bases_external_repositories_count_too(hub: HubDouble, tmp_path: Path) -> None:
+def _pack_by_zstd(repodata: Path) -> None:
+    """Pack a list of packages as createrepo_c of Debian 13 and of Fedora does; that of Debian 12 cannot."""
+    (packed,) = repodata.glob("*-primary.xml.gz")
+    plain = repodata / packed.stem
+    plain.write_bytes(gzip.decompress(packed.read_bytes()))
+    subprocess.run(["zstd", "-q", "--rm", str(plain)], check=True)
+    index = repodata / "repomd.xml"
+    index.write_text(index.read_text().replace(packed.name, f"{plain.name}.zst"))
+    packed.unlink()
+
+
+@pytest.mark.parametrize("zstd", [False, True])
+def test_rpms_of_the_bases_external_repositories_count_too(
+    hub: HubDouble, tmp_path: Path, zstd: bool
+) -> None:
     folder = tmp_path / "external" / "x86_64"
     folder.mkdir(parents=True)
     (tmp_path / "langc.spec").write_text(spec("langc").replace("Version: 1", "Version: 7"))
     command = ["rpmbuild", "-bb", "--define", f"_topdir {tmp_path}/rpm", "--define", f"_rpmdir {folder}"]
     subprocess.run([*command, str(tmp_path / "langc.spec")], check=True, capture_output=True)
-    subprocess.run(["createrepo_c", str(folder)], check=True, capture_output=True)
+    gz = "--general-compress-type=gz"
+    subprocess.run(["createrepo_c", gz, str(folder)], check=True, capture_output=True)
+    if zstd:
+        _pack_by_zstd(folder / "repodata")
     url = f"file://{tmp_path}/external/$arch/"
     hub.books.tags["platform-build"].external.append({"url": url, "external_repo_id": 1})
     build = _requiring(_module(hub, "langc", ["langc-2-1"]))
