@@ -384,6 +384,6 @@ def unavailable(problems: Sequence[Problem]) -> Unprocessable:
     return Unprocessable(
         f"{count} cannot be built: {listed}.",
         code="components_unavailable",
-        hint="Mend what the problems name, then submit again.",
+        hint="Correct what the problems name, then submit again.",
         problems=problems,
     )

@@ -36,7 +36,7 @@ _INCLUSION = re.compile(r"^[ \t]*(?:%include[ \t]+(\S+)|%\{load:[ \t]*(%\{[^{}]+
 _SOURCE = re.compile(r"^[ \t]*source([0-9]*)[ \t]*:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
 _SOURCE_MACRO = re.compile(r"%\{?(?:SOURCE([0-9]+)|S:([0-9]+))\}?")
 _HINTS = {
-    "spec_invalid": "Mend the spec file; `rpmspec --parse` shows what rpm makes of it.",
+    "spec_invalid": "Correct the spec file; `rpmspec --parse` shows what rpm makes of it.",
     "spec_incomplete": "Every spec file needs Name, Version and Release.",
     "spec_over_bounds": "Make the macros of the spec file simpler.",
 }

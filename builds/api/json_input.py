@@ -59,7 +59,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise _invalid(f"The key {twice[:60]!r} stands there twice.")
+        raise _invalid(f"The key {twice[:60]!r} is given twice.")
     return found
 
 

@@ -63,7 +63,7 @@ class MultiPartParser(parsers.MultiPartParser):
             raise _invalid_form(f"The form cannot be read: {reason[:200]}.") from error
         for key, values in [*parsed.data.lists(), *parsed.files.lists()]:
             if len(values) > 1:
-                raise _invalid_form(f"The key {key[:60]!r} stands there twice.")
+                raise _invalid_form(f"The key {key[:60]!r} is given twice.")
         for key, value in parsed.data.items():
             if _REPLACED in value and _REPLACED.encode() not in raw:
                 raise _invalid_form(f"The value of {key[:60]!r} is not UTF-8.")

@@ -98,11 +98,11 @@ def _unusable(error: Exception) -> ConfigurationError:
     name = "" if isinstance(error, ConfigurationException) else f"{type(error).__name__}: "
     reason = name + str(getattr(error, "message", error))
     problem = _problem(
-        "bus_configuration", f"The configuration of the bus cannot be used: {reason}", "Mend the file"
+        "bus_configuration", f"The configuration of the bus cannot be used: {reason}", "Correct the file"
     )
     return ConfigurationError(problem.message, code=problem.code, hint=problem.hint)
 
 
-def _problem(code: str, message: str, hint: str = "Mend amqp_url or tls") -> Problem:
+def _problem(code: str, message: str, hint: str = "Correct amqp_url or tls") -> Problem:
     place = os.environ.get("FEDORA_MESSAGING_CONF", "/etc/fedora-messaging/config.toml")
     return Problem(code, message, hint=f"{hint}: {place}.")

@@ -26,7 +26,7 @@ def part(name: bytes, value: bytes, more: bytes = b"") -> bytes:
         (part(b"branch", b"\xff") + b"--x--", FORM, "'branch' is not UTF-8"),
         (part(b"branch", b"a\0b") + b"--x--", FORM, "'branch' holds a NUL"),
         (part(b"br\0", b"b") + b"--x--", FORM, r"The key 'br\x00' holds a NUL"),
-        (part(b"branch", b"b") * 2 + b"--x--", FORM, "'branch' stands there twice"),
+        (part(b"branch", b"b") * 2 + b"--x--", FORM, "'branch' is given twice"),
         (part(b"branch", b"b"), FORM, "closing boundary"),
         (part(b"branch", b"b") + b"--x--", FORM.replace("=x", "=y"), "boundary that Content-Type names"),
         (part(b"branch", b"b") + b"--x--", "multipart/form-data", "Content-Type names no boundary"),

@@ -178,8 +178,8 @@ def test_truth_may_be_written_as_for_the_reference(
     [
         (b"{", "not JSON"),
         (b"[]", "not a JSON object"),
-        (b'{"branch": "f1", "branch": "f2"}', "'branch' stands there twice"),
-        (b'{"branch": {"a": 1, "a": 2}}', "'a' stands there twice"),
+        (b'{"branch": "f1", "branch": "f2"}', "'branch' is given twice"),
+        (b'{"branch": {"a": 1, "a": 2}}', "'a' is given twice"),
         (b'{"branch": "\xff"}', "not UTF-8"),
         (b'{"branch": "a\\u0000b"}', "NUL"),
         (b'{"srpms": ["a\\u0000b"]}', "NUL"),

@@ -34,7 +34,8 @@ from tests.processes import ROOT, free_port
 DISK = 256
 #: Queue that receives all messages of the service.
 SPY = "chaos.spy"
-#: seconds for which a build is in no case being stopped any more: five minutes, and one to spare
+#: Seconds after which a failed build can be resumed in any case: the lease of ``cancellation.abandon`` lasts
+#: five minutes when the process that holds it dies; one minute is added for a busy machine.
 _STOPPING = 360
 _OPEN = """
     SELECT (SELECT count(*) FROM builds_modulebuild WHERE state IN (0, 1, 2, 3) AND name <> 'platform'),
@@ -295,7 +296,7 @@ class Run:
                 self.violation(f"build {build.pk} cannot be tried again: {status} {answer}")
 
     def _retry(self, build: int, owner: str) -> tuple[int, Any]:
-        """Ask until what a worker left that died is over: nothing else may be in the way of a retry."""
+        """Resume a build; ask again while it is refused because a dead worker's lease has not run out."""
         end = time.monotonic() + _STOPPING
         while True:
             status, answer = self.client.send("POST", f"module-builds/{build}/retry", {"owner": owner})

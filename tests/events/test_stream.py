@@ -303,10 +303,11 @@ def test_a_look_at_the_database_without_news_is_one_statement(building: ModuleBu
 def test_an_outage_of_the_database_is_survived(
     building: ModuleBuild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, away = feed.read, threading.Event()
+    real, away, refused = feed.read, threading.Event(), threading.Event()
 
     def unsteady(*args: Any) -> Any:
         if away.is_set():
+            refused.set()
             raise OperationalError("gone")
         return real(*args)
 
@@ -316,8 +317,11 @@ def test_an_outage_of_the_database_is_survived(
         async with watching(application(patience=0.3), building.pk) as watcher:
             await watcher.until(lambda: "batch" in watcher.names)
             away.set()
+            # Reads follow each other: once one is refused, none that began before is under way.
+            assert await asyncio.to_thread(refused.wait, 60)
             await in_database(lambda: LogMessage.objects.create(module_build=building, message="missed"))
-            await asyncio.sleep(0.2)
+            refused.clear()
+            assert await asyncio.to_thread(refused.wait, 60)
             assert "missed" not in watcher.text
             async with watching(application(patience=0.3), building.pk) as newcomer:
                 await newcomer.until(lambda: newcomer.ended)

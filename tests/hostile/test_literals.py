@@ -139,7 +139,8 @@ def test_the_macros_package_is_made_and_installs_the_macros_as_they_are(
         return
     script = (
         "rpmbuild -bi --nodeps --define '_topdir /builddir/b' /input/m.spec > /builddir/log 2>&1 "
-        "|| { cat /builddir/log; exit 1; }; cat /builddir/b/BUILDROOT/*/etc/rpm/macros.zz-modules; "
+        "|| { cat /builddir/log; exit 1; }; "
+        "find /builddir/b -path '*/etc/rpm/macros.zz-modules' -exec cat {} +; "
         "rpmspec -q --qf '%{SUMMARY}' /input/m.spec"
     )
     said = run({"m.spec": text}, script)

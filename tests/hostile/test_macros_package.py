@@ -75,4 +75,6 @@ def test_what_a_spec_file_leaves_behind_is_not_followed(command: str) -> None:
 def test_nothing_is_left_on_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     made(SPEC.format(first="%(mkdir -p a/b; chmod 0 a)", summary="x"))
-    assert os.listdir(tmp_path) == []
+    # An ordinary user's builds take numbers by locks in a folder that stays.
+    left = [name for name in os.listdir(tmp_path) if not name.startswith("module-build-service-users-")]
+    assert left == []

@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_used_is_a_problem_each_time_it_is_looked_at(
             call_command("doctor", stdout=out)
         assert "The configuration of the bus cannot be used: " in out.getvalue()
         assert said in out.getvalue()
-        assert f"Mend the file: {file}." in out.getvalue()
+        assert f"Correct the file: {file}." in out.getvalue()
 
 
 def test_who_starts_with_such_a_file_logs_it_and_publishes_once_it_is_mended(
