@@ -92,16 +92,25 @@ def _usable(path: Path, build: Available) -> bool:
 def _parts(path: Path, _changed: int, _size: int) -> tuple[bytes, ...]:
     """The single documents of a file, as text."""
     try:
-        return tuple(part for _, part in split(unpacked(path, max_bytes=MAX_BYTES, max_memory=MAX_MEMORY)))
+        return tuple(part for _, part in documents(path))
     except OSError as error:
         log.warning("Modules of %s are passed over: %s", path, error)
         return ()
 
 
-def split(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield each document of a file as text, with the number of the lines before it."""
+def documents(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield each YAML document of a file as text, with the number of the lines before it.
+
+    Each is read by itself, since a syntax error ends what can be read of a text.
+
+    Args:
+        path: the file, which may be compressed.
+
+    Raises:
+        OSError: the file cannot be read or unpacked, or takes more than ``MAX_BYTES``.
+    """
     line = 0
-    for part in _SEPARATOR.split(content):
+    for part in _SEPARATOR.split(unpacked(path, max_bytes=MAX_BYTES, max_memory=MAX_MEMORY)):
         if part.strip():
             yield line, part
         line += part.count(b"\n")

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from builds.resolvers.repositories import MAX_BYTES, named_modules, split, unpacked
+from builds.resolvers.repositories import MAX_BYTES, documents, named_modules
 from mbs.errors import MBSError
 from mbs.expansion import Expansion, MemoryUniverse, Request, Settings, expand
 from mbs.modulemd import StreamV2, examine, parse_streams, upgrade
@@ -65,8 +65,8 @@ class Command(BaseCommand):
         )
         known = MemoryUniverse.from_documents(self._universe(universe))
         try:
-            documents = parse_streams(_read(file), strict=True, name=file.stem, stream="master")
-            found = expand(documents, known, Settings.from_options(settings.MBS), request)
+            streams = parse_streams(_read(file), strict=True, name=file.stem, stream="master")
+            found = expand(streams, known, Settings.from_options(settings.MBS), request)
         except MBSError as error:
             raise CommandError(printable(f"{file}: " + _told(error), "\n")) from error
         if options["json"]:
@@ -87,12 +87,10 @@ class Command(BaseCommand):
         loose = sorted(each for each in folder.iterdir() if each.suffix in (".yaml", ".yml"))
         for file in [modules] if modules else loose:
             try:
-                content = unpacked(file)
+                for before, text in documents(file):
+                    yield from self._streams(file, before, text)
             except OSError as error:
                 raise CommandError(f"{file} cannot be read: {error.strerror or error}.") from error
-            # One document at a time: a syntax error ends what can be read of a text.
-            for before, text in split(content):
-                yield from self._streams(file, before, text)
 
     def _streams(self, file: Path, before: int, text: bytes) -> Iterator[StreamV2]:
         for verdict in examine(text, strict=False, most=MAX_BYTES):
