@@ -238,7 +238,7 @@ def _set_up() -> None:
 
 def _listen(double: HubDouble) -> None:
     """Hand the hub's messages to the consumer's code, in a thread of its own as the bus would."""
-    from builds.consumers import events, handlers
+    from builds.consumers import handlers, koji_events
 
     waiting: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
     double.books.listeners.append(lambda topic, body: waiting.put((topic, body)))
@@ -246,7 +246,7 @@ def _listen(double: HubDouble) -> None:
     def consume() -> None:
         while True:
             topic, body = waiting.get()
-            event = events.parse(f"org.fedoraproject.prod.{topic}", body)
+            event = koji_events.parse(f"org.fedoraproject.prod.{topic}", body)
             if event:
                 handlers.handle(event)
 

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from builds.models import Wait, clock
 from builds.models.locking import locked
-from builds.observing.celery import WOKEN
+from builds.observability.celery_signals import WOKEN
 from builds.selectors.prepared import ByValues, Instances
 from builds.selectors.statements import Given
 from mbs.states import SETTLED

@@ -13,7 +13,7 @@ from typing import Any
 from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors.prepared import Record
-from builds.selectors.related import BASE_MODULE_COLUMNS, ModuleSurroundings, Trace, Waiting
+from builds.selectors.rest import BASE_MODULE_COLUMNS, ModuleSurroundings, Trace, Waiting
 from builds.selectors.statements import Row
 from mbs.states import BuildState, ComponentState
 

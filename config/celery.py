@@ -29,17 +29,17 @@ def _drop_broken_connections(**_: object) -> None:
 
 
 # Behind the above: what it connects to asks the database.
-import builds.observing.celery  # noqa: E402, F401
+import builds.observability.celery_signals  # noqa: E402, F401
 
 
 @celeryd_after_setup.connect
 def _check_builder(instance: Any, **_: object) -> None:
     """End a worker that would run builds on a machine that lacks protections of builds."""
     if "builds" in instance.app.amqp.queues.consume_from:
-        from builds.services import builder
+        from builds.services import local_builds
 
         try:
-            builder.check_start()
+            local_builds.check_start()
         except ConfigurationError as error:
             raise SystemExit(f"{error} {error.hint}") from error
 

@@ -11,8 +11,8 @@ django.setup()
 # The reactor that messages are published with is the one that consumes; nothing else must start it.
 crochet.no_setup()
 
-from builds.consumers import reading  # noqa: E402  (models need the apps)
+from builds.consumers import decoding  # noqa: E402  (models need the apps)
 from builds.consumers.callback import Callback  # noqa: E402
 
-reading.install()
+decoding.install()
 consume = Callback()

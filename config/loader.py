@@ -14,11 +14,11 @@ from typing import Any, get_origin
 from pydantic import ValidationError
 
 from config import legacy
+from config.describe import shown
 from config.files import Given, attributes, built_in, is_open_to_all, read_section
 from config.schema import Options
 from config.secret import kept_key
 from config.selection import DEFAULT_FILE, Selection, select
-from config.show import shown
 from mbs.errors import ConfigurationError, Problem
 
 PREFIX = "MBS_"

@@ -10,7 +10,7 @@ import sys
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from builds.observing.logs import configuration
+from builds.observability.logs import configuration
 from config.databases import database
 from config.loader import load
 from mbs import __version__
@@ -28,7 +28,7 @@ DEBUG = False
 ALLOWED_HOSTS = MBS.ALLOWED_HOSTS
 TESTING = "pytest" in sys.modules
 
-# The operators' desk is imported where the web site is (``config.urls``): nobody else needs it.
+# The admin is imported where the web site is (``config.urls``): nobody else needs it.
 INSTALLED_APPS = [
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
@@ -44,7 +44,7 @@ INSTALLED_APPS = [
     "builds",
 ]
 MIDDLEWARE = [
-    "builds.observing.requests.RequestMiddleware",
+    "builds.observability.requests.RequestMiddleware",
     "builds.policy.PolicyMiddleware",
     "builds.web.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",

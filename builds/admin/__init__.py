@@ -1,4 +1,4 @@
-"""The operators' desk: what there is, what hangs and on what, and the few things to do about it.
+"""The the admin: what there is, what hangs and on what, and the few things to do about it.
 
 Nothing is edited here, since rows belong to the services: operators act, by the same services that the
 API and the workflow use, and every action is recorded with who and when (Django's ``LogEntry``).
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from builds.admin import module_builds, tokens, work
+from builds.admin import module_builds, operations, tokens
 
-__all__ = ["module_builds", "tokens", "work"]
+__all__ = ["module_builds", "operations", "tokens"]
 
 admin.site.site_header = admin.site.site_title = "Module Build Service"
-admin.site.index_title = "Operators' desk"
-admin.site.index_template = "builds/desk.html"
+admin.site.index_title = "Operation"
+admin.site.index_template = "builds/admin.html"

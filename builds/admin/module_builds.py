@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 
 from builds import dispatch
-from builds.admin.desk import LONGEST_ID, Desk, InFlower, Reasons, Rows, link
+from builds.admin.base import LONGEST_ID, InFlower, ReadOnlyAdmin, Reasons, Rows, link
 from builds.messaging import outbox
 from builds.models import (
     Arch,
@@ -50,7 +50,7 @@ class Logs(Rows):
 
 
 @admin.register(ModuleBuild)
-class ModuleBuildDesk(Reasons, Desk):
+class ModuleBuildAdmin(Reasons, ReadOnlyAdmin):
     list_display = ("id", "nsvc", "state", "reason", "owner", "scratch", "batch", "doing", "age")
     list_display_links = ("id", "nsvc")
     list_filter = ("state", "scratch", "rebuild_strategy")
@@ -143,7 +143,7 @@ class ModuleBuildDesk(Reasons, Desk):
 
 
 @admin.register(ComponentBuild)
-class ComponentBuildDesk(Reasons, Desk):
+class ComponentBuildAdmin(Reasons, ReadOnlyAdmin):
     list_display = ("id", "package", "module", "state", "reason", "batch", "nvr", "task", "attempt")
     list_display_links = ("id", "package")
     list_filter = ("state", "build_time_only")
@@ -188,7 +188,7 @@ class ComponentBuildDesk(Reasons, Desk):
 
 
 @admin.register(Arch, VirtualStream)
-class NameDesk(Desk):
+class NameAdmin(ReadOnlyAdmin):
     list_display = ("name", "builds")
     search_fields = ("name",)
 

@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from builds.admin.desk import Desk
+from builds.admin.base import ReadOnlyAdmin
 from builds.models import ApiToken
 from builds.services.identity import Scope, tokens
 
@@ -45,7 +45,7 @@ class NewToken(forms.ModelForm):
 
 
 @admin.register(ApiToken)
-class ApiTokenDesk(Desk):
+class ApiTokenAdmin(ReadOnlyAdmin):
     list_display = (
         "name",
         "owner",

@@ -14,11 +14,11 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request, override_method
 from rest_framework.utils.breadcrumbs import get_breadcrumbs
 
-from builds.api import urls_of
+from builds.api import links
 from builds.api.parameters import FLAGS
 from builds.api.renderers import PAGE, JSONRenderer
 from builds.api.serializers import Structured
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from mbs.errors import MBSError
 
 #: action of a view -> label of the button that sends its form
@@ -101,7 +101,7 @@ class PageRenderer(BaseRenderer):
 def _entries(data: Any, request: Request) -> Iterator[Entry]:
     """Yield the builds among the rows of an answer."""
     rows = data.get("items", [data]) if isinstance(data, dict) else data or []
-    api = urls_of.path(request)
+    api = links.path(request)
     for row in rows:
         number = row.get("id")
         if "package" in row and "module_build" in row:

@@ -25,7 +25,7 @@ from builds.api.filters import (
 )
 from builds.api.parameters import invalid
 from builds.models import BuildRequirement, ModuleBuild
-from builds.services.systems import tags_holding
+from builds.services.build_system import tags_holding
 from mbs.errors import InvalidInput
 from mbs.nsvc import NSVC
 from mbs.states import BUILD_STATES, COMPONENT_STATES, parse_build_state

@@ -11,8 +11,8 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from builds.api.links import list_url
 from builds.api.parameters import number
-from builds.api.urls_of import list_url
 from builds.selectors.prepared import Listing, Record
 
 PER_PAGE = 10

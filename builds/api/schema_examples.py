@@ -9,7 +9,7 @@ from builds import representations
 from builds.api import errors
 from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
-from builds.selectors.related import COMPONENT_COLUMNS, ModuleSurroundings, Waiting
+from builds.selectors.rest import COMPONENT_COLUMNS, ModuleSurroundings, Waiting
 from mbs.errors import NotFound
 from mbs.states import BuildState, ComponentState
 

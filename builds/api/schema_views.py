@@ -9,7 +9,7 @@ from django.template.loader import render_to_string
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from builds.api import urls_of
+from builds.api import links
 from builds.api.renderers import JSONRenderer
 from builds.api.schema import document
 from builds.api.views.base import ApiViewSet
@@ -51,4 +51,4 @@ class DocsViewSet(ApiViewSet):
     renderer_classes = [JSONRenderer, DocsRenderer]
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        return Response({"schema": f"{urls_of.api(request)}schema/"})
+        return Response({"schema": f"{links.api(request)}schema/"})

@@ -13,11 +13,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from builds import representations
-from builds.api import urls_of
+from builds.api import links
 from builds.api.json_input import read_json
 from builds.api.parameters import FLAGS, Shape
 from builds.models import ComponentBuild, LogMessage, ModuleBuild
-from builds.selectors import related
+from builds.selectors import rest
 from mbs.errors import InvalidInput, Problem
 from mbs.states import BuildState
 
@@ -35,10 +35,10 @@ class ModuleBuildSerializer(serializers.BaseSerializer):
         """Representations of these rows, with what stands around them read for all at once."""
         if shape is Shape.SHORT:
             return [representations.module_short(row) for row in rows]
-        around = related.around_modules(rows, verbose=shape is Shape.VERBOSE)
+        around = rest.around_modules(rows, verbose=shape is Shape.VERBOSE)
         if shape is Shape.DEFAULT:
             return [representations.module_answer(row, around) for row in rows]
-        base = f"{urls_of.path(request)}module-builds/"
+        base = f"{links.path(request)}module-builds/"
         return [representations.module_verbose(row, around, f"{base}{row.pk}") for row in rows]
 
 
@@ -48,11 +48,11 @@ class ComponentBuildSerializer(serializers.BaseSerializer):
     @staticmethod
     def page(rows: Sequence[ComponentBuild], shape: Shape, request: Request) -> list[dict[str, Any]]:
         """Representations of these rows, with what stands around them read for all at once."""
-        waits = related.component_waits(rows)
+        waits = rest.component_waits(rows)
         if shape is not Shape.VERBOSE:
             return [representations.component_answer(row, waits.get(row.pk)) for row in rows]
-        traces = related.component_traces(rows)
-        base = f"{urls_of.path(request)}component-builds/"
+        traces = rest.component_traces(rows)
+        base = f"{links.path(request)}component-builds/"
         return [
             representations.component_verbose(
                 row, waits.get(row.pk), traces.get(row.pk, []), f"{base}{row.pk}"

@@ -9,11 +9,11 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from fedora_messaging.exceptions import Drop, Nack
 from fedora_messaging.message import Message
 
-from builds.consumers import events, handlers
+from builds.consumers import handlers, koji_events
 from builds.messaging.fedora import reconnect_soon
-from builds.observing import context
-from builds.observing.metrics import shared
-from builds.observing.requests import request_number
+from builds.observability import log_context
+from builds.observability.metrics import shared
+from builds.observability.requests import request_number
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +42,14 @@ class Callback:
         # Nothing else may come out of here: it would stop the consumer, and come again with the message.
         try:
             close_old_connections()
-            context.begin(request_id=request_number(message.id or ""))
-            event = events.parse(message.topic, message.body)
+            log_context.begin(request_id=request_number(message.id or ""))
+            event = koji_events.parse(message.topic, message.body)
             if event is not None:
                 log.debug("%s: %s", message.id, event)
                 handlers.handle(event)
             self._outages = 0
             figures.handled.inc()
-        except events.Malformed as error:
+        except koji_events.Malformed as error:
             log.warning("Message %s (%s) is dropped: %s", message.id, message.topic, error)
             figures.refused.inc()
             raise Drop from error

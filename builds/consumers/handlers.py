@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from builds import dispatch
-from builds.consumers.events import BuildChanged, BuildTagged, Event, RepoDone
+from builds.consumers.koji_events import BuildChanged, BuildTagged, Event, RepoDone
 from builds.models import ComponentBuild
-from builds.observing import context
+from builds.observability import log_context
 from builds.services import confirming, tagging
 from buildsys.base import TaskState
 from mbs.states import ComponentState
@@ -40,5 +40,5 @@ def _build_changed(event: BuildChanged) -> None:
         .first()
     )
     if component is not None:
-        with context.about(**context.of(component.module_build)):
+        with log_context.about(**log_context.of(component.module_build)):
             confirming.ended(component, event.nvr)

@@ -14,8 +14,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from builds.messaging.publishers import BusUnavailable, Unpublishable, publisher
 from builds.models import ModuleBuild, OutboxMessage, clock
-from builds.observing import context
-from builds.observing.metrics import shared
+from builds.observability import log_context
+from builds.observability.metrics import shared
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def flush(build_id: int) -> int:
             until = _extend(build_id, until)
     except BusUnavailable as error:
         shared().unsent.inc()
-        with context.about(**context.of_number(build_id)):
+        with log_context.about(**log_context.of_number(build_id)):
             log.warning("Messages of module build %s wait for the bus: %s", build_id, error)
         _release(build_id, until)
     except Exception:
@@ -125,7 +125,7 @@ def _publish(build_id: int) -> int:
     messages = list(unconfirmed().filter(module_build_id=build_id).order_by("id")[:CHUNK])
     if not messages:
         return 0
-    with context.about(**context.of_number(build_id)):
+    with log_context.about(**log_context.of_number(build_id)):
         try:
             confirmed = publisher().publish(messages)
         except Unpublishable as error:

@@ -12,7 +12,7 @@ class OutboxMessage(models.Model):
     """A bus message, written in the transaction of the fact it tells.
 
     ``message_id`` is fixed here, so that a doubled delivery can be told. Published rows are kept for a
-    while for the operators' desk. A row that no bus can carry is set aside with the reason, and kept until
+    while for the admin. A row that no bus can carry is set aside with the reason, and kept until
     an operator sends it again.
     """
 

@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import Model, QuerySet
 
 from builds.encoding import Ready, decode
-from builds.selectors import deep
+from builds.selectors import deep_pages
 from builds.selectors.statements import Given, Row, Statement
 
 M = TypeVar("M", bound=Model)
@@ -134,7 +134,9 @@ class Listing:
     def page(self, offset: int, count: int, total: int) -> list[Record]:
         """``count`` rows from ``offset`` on, of ``total``."""
         return (
-            self._records(deep.rows_at(self.queryset, offset, count, total)) if offset else self.first(count)
+            self._records(deep_pages.rows_at(self.queryset, offset, count, total))
+            if offset
+            else self.first(count)
         )
 
     def count(self, first: Sequence[Record] = ()) -> int:

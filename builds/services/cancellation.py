@@ -15,8 +15,8 @@ from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.services import log_messages, transitions
+from builds.services.build_system import as_module, build_system
 from builds.services.components import TOPIC
-from builds.services.systems import as_module, build_system
 from mbs.errors import Conflict, InvalidInput, MBSError, Unavailable
 from mbs.states import ACTIVE, BuildState, ComponentState
 

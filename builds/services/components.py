@@ -17,7 +17,7 @@ from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.services import log_messages, slots
-from builds.services.systems import as_jobs, build_system
+from builds.services.build_system import as_jobs, build_system
 from buildsys.base import AnswerLost, Submission, TaskState, TaskStatus
 from mbs.states import ACTIVE, ComponentState
 

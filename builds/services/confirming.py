@@ -10,7 +10,7 @@ import time
 
 from builds.models import ComponentBuild
 from builds.services import components, doubles
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from buildsys.base import BuildSystemUnavailable, KnowsBuilds, TaskState, TaskStatus
 from mbs.states import ComponentState
 

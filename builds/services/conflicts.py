@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 
 from builds.models import ModuleBuild
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from buildsys.base import ListsRpms, TaggedRpm
 from mbs.modulemd import StreamV2, dump, parse_stream
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from builds.models import FinalModulemd, ModuleBuild
-from builds.services.systems import as_module, build_system
+from builds.services.build_system import as_module, build_system
 from buildsys.base import BuildSystemError, DescribesModules
 from mbs.errors import NotFound, NotSupported
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from builds.models import ComponentBuild, ModuleBuild
-from builds.services.systems import as_jobs, build_system
+from builds.services.build_system import as_jobs, build_system
 from buildsys.base import TaskState, TaskStatus
 from mbs.states import ComponentState
 

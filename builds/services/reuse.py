@@ -14,8 +14,8 @@ from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.selectors import reuse as selectors
 from builds.services import log_messages
+from builds.services.build_system import build_system
 from builds.services.components import TOPIC
-from builds.services.systems import build_system
 from mbs.reuse import ALL, Decision, decide
 from mbs.states import BuildState, ComponentState
 

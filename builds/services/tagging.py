@@ -13,7 +13,7 @@ from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild, Phase
 from builds.models.locking import locked
 from builds.services import log_messages
-from builds.services.systems import as_module, build_system
+from builds.services.build_system import as_module, build_system
 from buildsys.base import RepoState, Tagged
 from mbs.states import BuildState, ComponentState
 

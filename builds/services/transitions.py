@@ -11,8 +11,8 @@ from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace, clock
 from builds.models.locking import locked
-from builds.observing import context
-from builds.observing.metrics import shared
+from builds.observability import log_context
+from builds.observability.metrics import shared
 from builds.representations import module_message
 from builds.services import log_messages
 from mbs.errors import MBSError
@@ -74,7 +74,7 @@ def _report(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) -> 
             shared().succeeded.inc()
         elif state == BuildState.FAILED:
             shared().failed.labels(failure_kind(build.error_code)).inc()
-        with context.about(**context.of(build)):
+        with log_context.about(**log_context.of(build)):
             log.info("Module build %s is %s%s", build.pk, state.word, f": {reason}" if reason else "")
 
 

@@ -6,7 +6,7 @@ from celery import Task, shared_task
 
 from builds.services import cancellation, components, transitions
 from builds.workflow import advance as advancing
-from builds.workflow import graph, steps, sweeps
+from builds.workflow import buildafter, steps, sweeps
 from builds.workflow.parking import OUTAGES, perform
 from mbs.errors import MBSError
 
@@ -87,7 +87,7 @@ def regenerate_repo(self: Task, build_id: int, run: int, batch: int) -> None:
 @shared_task(**_STEP, name="workflow.renew_buildroot")
 def renew_buildroot(self: Task, build_id: int, run: int) -> None:
     perform(self, steps.renew_buildroot, build_id, run, give_up=_fail_build)
-    graph.renew_again(build_id, run)
+    buildafter.renew_again(build_id, run)
 
 
 @shared_task(**_STEP, name="workflow.finalize")

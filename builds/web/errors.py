@@ -18,8 +18,8 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from builds.api.errors import method_not_allowed
+from builds.api.links import ROOT
 from builds.api.renderers import JSONRenderer
-from builds.api.urls_of import ROOT
 from mbs.errors import Forbidden, NotFound
 
 READING = ("GET", "HEAD")

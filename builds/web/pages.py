@@ -20,16 +20,16 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
-from builds.api import urls_of
+from builds.api import links
 from builds.api.renderers import wants_page
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.service import RootViewSet
 from builds.models import ComponentBuild, ModuleBuild
-from builds.selectors import progress
-from builds.services.systems import build_system
-from builds.web.bars import Axis, Bar, state_word, steps, took
+from builds.selectors import pages
+from builds.services.build_system import build_system
 from builds.web.errors import failure
-from builds.web.moments import Moment, moment
+from builds.web.time_format import Moment, moment
+from builds.web.timeline import Axis, Bar, state_word, steps, took
 from mbs.errors import InvalidInput, MBSError, NotFound
 from mbs.states import ACTIVE, BUILD_STATES, BuildState
 
@@ -40,7 +40,7 @@ REFRESH_LIST, REFRESH_BUILD = 5, 3
 CHOICES: Mapping[str, Iterable[int]] = {"active": ACTIVE} | {
     word: (number,) for word, number in BUILD_STATES.items()
 }
-API = f"{urls_of.ROOT}2/"
+API = f"{links.ROOT}2/"
 
 View = Callable[..., HttpResponseBase]
 
@@ -72,7 +72,7 @@ def page(answer: View) -> Callable[[Callable[..., HttpResponse]], View]:
 class Entry:
     """A line of the list of builds."""
 
-    line: progress.Line
+    line: pages.Line
     submitted: Moment
     took: str
     active: bool
@@ -85,7 +85,7 @@ def front(request: HttpRequest) -> HttpResponse:
     state, owner = (request.GET.get(name, "") for name in ("state", "owner"))
     if state and state not in CHOICES:
         raise InvalidInput(f"There is no state {state[:40]!r}.", hint=f"States are {', '.join(CHOICES)}.")
-    lines = progress.latest(
+    lines = pages.latest(
         LINES + 1, states=CHOICES.get(state, ()), owner=owner.replace("\0", ""), before=_before(request)
     )
     older = request.GET.copy()
@@ -126,7 +126,7 @@ class Batch:
 @page(ModuleBuildViewSet.as_view({"get": "retrieve"}))
 def build(request: HttpRequest, pk: str) -> HttpResponse:
     """One build: its states and components on an axis of time, what it waits for, and what was said."""
-    whole = progress.whole(int(pk))
+    whole = pages.whole(int(pk))
     if whole is None:
         raise NotFound(f"There is no module build {pk}.", hint="The latest builds are on the front page.")
     row, now = whole.build, timezone.now()
@@ -149,8 +149,8 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             "messages": [(message, moment(message.time_created, now)) for message in whole.messages],
             "address": f"{API}module-builds/{row.pk}",
             "events": f"{API}module-builds/{row.pk}/events",
-            "desk": _desk(request, row),
-            "watch": f"mbs watch {row.pk} --server {urls_of.site(request)}",
+            "admin_address": _admin_address(request, row),
+            "watch": f"mbs watch {row.pk} --server {links.site(request)}",
         },
     )
 
@@ -160,8 +160,8 @@ def _everywhere(seconds: int) -> dict[str, Any]:
     return {"seconds": seconds, "simulated": build_system().capabilities.simulated, "api": API}
 
 
-def _desk(request: HttpRequest, row: ModuleBuild) -> str:
-    """The address of a build on the operators' desk, for who is logged in there and may see it, or nothing.
+def _admin_address(request: HttpRequest, row: ModuleBuild) -> str:
+    """The address of a build in the admin, for who is logged in there and may see it, or nothing.
 
     Nobody is looked up who has no session, or one that cannot be.
     """
@@ -182,7 +182,7 @@ def _before(request: HttpRequest) -> int | None:
     return int(text)
 
 
-def _entry(line: progress.Line, now: Any) -> Entry:
+def _entry(line: pages.Line, now: Any) -> Entry:
     row = line.build
     active = row.state in ACTIVE
     end = now if active else row.time_completed or row.time_modified
@@ -194,7 +194,7 @@ def _entry(line: progress.Line, now: Any) -> Entry:
     )
 
 
-def _batches(whole: progress.Whole, axis: Axis) -> Iterator[Batch]:
+def _batches(whole: pages.Whole, axis: Axis) -> Iterator[Batch]:
     graph = whole.build.graph
     for number, rows in groupby(whole.components, key=lambda row: 0 if graph else row.batch):
         components = [Component(row, state_word(row), axis.component(row)) for row in rows]

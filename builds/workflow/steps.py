@@ -29,8 +29,8 @@ from builds.services import (
     tagging,
     transitions,
 )
-from builds.services.systems import as_module, build_system
-from builds.workflow import canvas, checks, graph, waits
+from builds.services.build_system import as_module, build_system
+from builds.workflow import buildafter, canvas, checks, waits
 from builds.workflow.outcomes import Obsolete, Outcome, Park
 from buildsys.base import BuildSystemError, Shipping
 from mbs.states import ACTIVE, BuildState, ComponentState
@@ -132,13 +132,13 @@ def _park(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
     if any(component.state is None and not component.blocked for component in fresh):
         slots.hand_out()
     if build.graph:
-        graph.renew(build)
+        buildafter.renew(build)
 
 
 def _park_of(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
     """Say what a component waits for that is not to be submitted now."""
     if component.blocked:
-        return graph.park(component, in_buildroot)
+        return buildafter.park(component, in_buildroot)
     if component.state is None:
         return Park(
             f"{slots.KEY}{component.pk}",
@@ -176,10 +176,10 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
         raise Obsolete
     if component.settled:
         if build.graph:
-            graph.ended(build)
+            buildafter.ended(build)
         return None
     if component.blocked:
-        return graph.wait(component)
+        return buildafter.wait(component)
     if component.state is None:
         claimed = slots.claim(build, [component])
         components.submit(build, claimed, fresh=claimed)
@@ -252,7 +252,7 @@ def _needed(build: ModuleBuild) -> list[str]:
 def renew_buildroot(build_id: int, run: int) -> Outcome:
     """Bring what has been built into the buildroot while others wait for it (``buildafter``)."""
     build = _current(build_id, run, BuildState.BUILD)
-    while fresh := graph.fresh(build):
+    while fresh := buildafter.fresh(build):
         if not tagging.tag(build, fresh):
             return Park(f"tag:{build.koji_tag}", "new builds are being tagged", "the build system's word")
         before = build.new_repo_task_id
@@ -260,7 +260,7 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
         _request(build, _repo_message(build, before, fresh))
         if not there:
             return _awaiting_repo(build)
-        graph.unblock(build, [component for component in fresh if component.nvr in there])
+        buildafter.unblock(build, [component for component in fresh if component.nvr in there])
     return None
 
 

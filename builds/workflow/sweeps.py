@@ -19,10 +19,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Sweep, TaskCrash, Wait, clock
-from builds.observing import context
+from builds.observability import log_context
 from builds.services import components, doubles, outages, slots
-from builds.services.systems import build_system
-from builds.workflow import checks, cleaning, graph
+from builds.services.build_system import build_system
+from builds.workflow import buildafter, checks, cleanup
 from builds.workflow.lease import Lease
 from buildsys.base import BuildSystemUnavailable, TaskState, TaskStatus
 from mbs.errors import Unavailable
@@ -93,7 +93,7 @@ def _stuck(woken_before: datetime) -> QuerySet[Wait]:
     free = Q(component_build__submitting_until=None) | Q(component_build__submitting_until__lt=clock.now())
     ended = Q(component_build__state__in=SETTLED)
     unsubmitted = free & Q(component_build__state=ComponentState.BUILDING, component_build__task_id=None)
-    unheard = Q(key__startswith=graph.KEY) | Q(key__startswith=checks.KEY)
+    unheard = Q(key__startswith=buildafter.KEY) | Q(key__startswith=checks.KEY)
     if not settings.MBS.NUM_CONCURRENT_BUILDS:
         # There was a limit when they began to wait.
         unheard |= Q(key__startswith=slots.KEY)
@@ -194,9 +194,9 @@ def lost_tags() -> dict[str, int]:
     last = Sweep.objects.filter(name="lost_tags").values_list("result", flat=True).first() or {}
     after, result = last.get("after", 0), Counter[str]()
     while True:
-        builds = list(cleaning.building().filter(pk__gt=after)[:SLICE])
+        builds = list(cleanup.building().filter(pk__gt=after)[:SLICE])
         result["builds"] += len(builds)
-        result += Counter(_each(cleaning.untagged(builds), cleaning.mend_tags, "mended"))
+        result += Counter(_each(cleanup.untagged(builds), cleanup.mend_tags, "mended"))
         after = builds[-1].pk if len(builds) == SLICE else 0
         if not after or time.monotonic() >= ends:
             return {"builds": 0, **result, "after": after}
@@ -204,20 +204,20 @@ def lost_tags() -> dict[str, int]:
 
 def old_targets() -> dict[str, int]:
     """Remove what only building needed, some time after the end."""
-    tags = cleaning.ended_long_ago()
+    tags = cleanup.ended_long_ago()
     if tags:
-        cleaning.retire(tags)
+        cleanup.retire(tags)
     return {"retired": len(tags)}
 
 
 def old_failures() -> dict[str, int]:
     """Builds that failed long ago become garbage."""
-    return _each(cleaning.failed_long_ago(), cleaning.discard, "discarded")
+    return _each(cleanup.failed_long_ago(), cleanup.discard, "discarded")
 
 
 def stuck_builds() -> dict[str, int]:
     """Builds in which nothing happens any more fail, saying where."""
-    return _each(cleaning.stuck(), cleaning.give_up, "failed_as_stuck")
+    return _each(cleanup.stuck(), cleanup.give_up, "failed_as_stuck")
 
 
 def clean_up() -> dict[str, int]:
@@ -297,7 +297,7 @@ def _each(items: Iterable[T], work: Callable[[T], object], done: str) -> dict[st
     count = failed = 0
     for item in list(items):
         try:
-            with context.about(**_facts(item)):
+            with log_context.about(**_facts(item)):
                 work(item)
             count += 1
         except (SoftTimeLimitExceeded, Unavailable):
@@ -305,7 +305,7 @@ def _each(items: Iterable[T], work: Callable[[T], object], done: str) -> dict[st
             raise
         except Exception:
             failed += 1
-            with context.about(**_facts(item)):
+            with log_context.about(**_facts(item)):
                 log.exception("The sweep failed for %s", item)
     return {done: count} | ({"failed": failed} if failed else {})
 
@@ -314,9 +314,9 @@ def _facts(item: object) -> dict[str, object]:
     """What a sweep works on, for the log: a build, its number, or a wait."""
     match item:
         case ModuleBuild():
-            return context.of(item)
+            return log_context.of(item)
         case Wait():
-            return context.of_number(item.module_build_id)
+            return log_context.of_number(item.module_build_id)
         case int():
-            return context.of_number(item)
+            return log_context.of_number(item)
     return {}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from builds.models import ComponentBuild, ModuleBuild
-from builds.selectors import deep
+from builds.selectors import deep_pages
 from tests.api.conftest import Api
 from tests.factories import module_build
 
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Ids of 60 components, with gaps; every place in their list counts as deep."""
-    monkeypatch.setattr(deep, "NEAR", 0)
-    monkeypatch.setattr(deep, "PLACES_OF_LISTS", deep.Places())
+    monkeypatch.setattr(deep_pages, "NEAR", 0)
+    monkeypatch.setattr(deep_pages, "PLACES_OF_LISTS", deep_pages.Places())
     build = module_build()
     ComponentBuild.objects.bulk_create(
         [ComponentBuild(pk=n * 3, module_build=build, package=f"p{n}", batch=n % 2) for n in range(1, 61)]
@@ -29,41 +29,41 @@ def test_every_page_is_the_one_at_its_offset(rows: list[int], order: str, offset
     expected = rows if order == "id" else rows[::-1]
     for offset in offsets:
         count = min(7, 60 - offset)
-        found = deep.rows_at(queryset, offset, count, 60)
+        found = deep_pages.rows_at(queryset, offset, count, 60)
         assert [row[0] for row in found] == expected[offset : offset + count], offset
 
 
 def test_filtered_lists_have_places_of_their_own(rows: list[int]) -> None:
     every = ComponentBuild.objects.order_by("-id").values_list("id", "package")
     odd = every.filter(batch=1)
-    deep.rows_at(every, 20, 5, 60)
-    found = deep.rows_at(odd, 20, 5, 30)
+    deep_pages.rows_at(every, 20, 5, 60)
+    found = deep_pages.rows_at(odd, 20, 5, 30)
     assert [row[0] for row in found] == [row[0] for row in odd[20:25]]
 
 
 def test_new_rows_move_no_place(rows: list[int]) -> None:
     queryset = ComponentBuild.objects.order_by("-id").values_list("id", "package")
-    deep.rows_at(queryset, 30, 5, 60)
+    deep_pages.rows_at(queryset, 30, 5, 60)
     build = ModuleBuild.objects.get()
     ComponentBuild.objects.create(pk=999, module_build=build, package="new", batch=0)
-    found = deep.rows_at(queryset, 32, 5, 61)
+    found = deep_pages.rows_at(queryset, 32, 5, 61)
     assert [row[0] for row in found] == [row[0] for row in queryset[32:37]]
 
 
 def test_a_page_near_a_remembered_place_passes_few_rows(rows: list[int], django_assert_num_queries) -> None:
     queryset = ComponentBuild.objects.order_by("-id").values_list("id", "package")
-    deep.rows_at(queryset, 25, 5, 60)
+    deep_pages.rows_at(queryset, 25, 5, 60)
     with django_assert_num_queries(1) as statements:
-        deep.rows_at(queryset, 30, 5, 60)
+        deep_pages.rows_at(queryset, 30, 5, 60)
     assert "OFFSET" not in statements[0]["sql"]
 
 
 def test_places_are_forgotten(rows: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     queryset = ComponentBuild.objects.order_by("-id").values_list("id", "package")
-    deep.rows_at(queryset, 25, 5, 60)
+    deep_pages.rows_at(queryset, 25, 5, 60)
     ComponentBuild.objects.filter(pk__lte=30).delete()
-    monkeypatch.setattr(deep, "LIFETIME", 0.0)
-    found = deep.rows_at(queryset, 30, 5, 50)
+    monkeypatch.setattr(deep_pages, "LIFETIME", 0.0)
+    found = deep_pages.rows_at(queryset, 30, 5, 50)
     assert [row[0] for row in found] == rows[::-1][30:35]
 
 

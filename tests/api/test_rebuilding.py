@@ -12,7 +12,7 @@ from celery import current_app
 from django.utils import timezone
 
 from builds.models import ModuleBuild
-from builds.services.importing import import_module
+from builds.services.module_import import import_module
 from mbs.states import BuildState
 from tests.api.conftest import Api
 from tests.factories import module_build

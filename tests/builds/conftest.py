@@ -16,8 +16,8 @@ from builds.models import (
     OutboxMessage,
     Submission,
 )
+from builds.services.build_system import build_system
 from builds.services.submission import SubmissionRequest, submit
-from builds.services.systems import build_system
 from tests.factories import base_module
 from tests.gitrepos import commit, git, make_repo, package_files, url
 

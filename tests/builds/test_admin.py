@@ -17,7 +17,7 @@ from mbs.states import BuildState
 from tests.factories import base_module, component_build, module_build, wait
 
 pytestmark = pytest.mark.django_db
-DESK = "/admin/builds/"
+ADMIN = "/admin/builds/"
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def operator(client: Client) -> Client:
 def act(client: Client, model: str, action: str, *rows: Any) -> str:
     """Run an action on rows; answers the page that follows."""
     form = {"action": action, "_selected_action": [row.pk for row in rows]}
-    return client.post(f"{DESK}{model}/", form, follow=True).content.decode()
+    return client.post(f"{ADMIN}{model}/", form, follow=True).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_every_list_and_page_opens(operator: Client, model: str) -> None:
     Sweep.objects.create(name="outbox", started_at=timezone.now())
     Arch.objects.create(name="x86_64")
     tokens.create("ann", name="for a script", scopes=["submit"], days=1)
-    page = operator.get(f"{DESK}{model}/")
+    page = operator.get(f"{ADMIN}{model}/")
     assert page.status_code == 200
-    link = page.content.decode().split(f'href="{DESK}{model}/')[-1].split('"')[0]
-    assert operator.get(f"{DESK}{model}/{link}").status_code == 200
+    link = page.content.decode().split(f'href="{ADMIN}{model}/')[-1].split('"')[0]
+    assert operator.get(f"{ADMIN}{model}/{link}").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -57,20 +57,20 @@ def test_every_list_and_page_opens(operator: Client, model: str) -> None:
 def test_builds_are_found_by_what_operators_know_of_them(operator: Client, term: str) -> None:
     build = base_module(koji_tag="tag-1")
     module_build(owner="bob")
-    page = operator.get(f"{DESK}modulebuild/", {"q": term.format(pk=build.pk)}).content.decode()
+    page = operator.get(f"{ADMIN}modulebuild/", {"q": term.format(pk=build.pk)}).content.decode()
     assert "platform:f30:3:00000000" in page
     assert "quiet:" not in page
 
 
 def test_a_component_links_to_the_build_system(operator: Client) -> None:
     component_build(module_build(), package="bash", task_url="https://koji.example.com/taskinfo?taskID=1")
-    page = operator.get(f"{DESK}componentbuild/", {"q": "bash"}).content.decode()
+    page = operator.get(f"{ADMIN}componentbuild/", {"q": "bash"}).content.decode()
     assert 'href="https://koji.example.com/taskinfo?taskID=1"' in page
 
 
 def test_an_address_that_is_none_is_no_link_that_runs(operator: Client) -> None:
     component_build(module_build(), task_url='"><script>alert(1)</script>')
-    assert "<script>alert" not in operator.get(f"{DESK}componentbuild/").content.decode()
+    assert "<script>alert" not in operator.get(f"{ADMIN}componentbuild/").content.decode()
 
 
 def test_canceling_is_recorded_with_who_did_it(operator: Client) -> None:
@@ -178,34 +178,34 @@ def test_staff_who_may_only_look_cannot_act(client: Client) -> None:
     user.user_permissions.add(Permission.objects.get(codename="view_modulebuild"))
     client.force_login(user)
     build = module_build()
-    assert "quiet:" in client.get(f"{DESK}modulebuild/").content.decode()
+    assert "quiet:" in client.get(f"{ADMIN}modulebuild/").content.decode()
     act(client, "modulebuild", "cancel", build)
     assert ModuleBuild.objects.get().state == BuildState.INIT
 
 
 def test_strangers_are_sent_to_the_login(client: Client) -> None:
-    assert client.get(f"{DESK}modulebuild/").status_code == 302
+    assert client.get(f"{ADMIN}modulebuild/").status_code == 302
 
 
 def test_nothing_is_edited_by_hand(operator: Client) -> None:
     component = component_build(module_build())
-    response = operator.post(f"{DESK}componentbuild/{component.pk}/change/", {"package": "other"})
+    response = operator.post(f"{ADMIN}componentbuild/{component.pk}/change/", {"package": "other"})
     assert response.status_code == 403
     assert ComponentBuild.objects.get().package == component.package
-    assert operator.post(f"{DESK}modulebuild/add/", {}).status_code == 403
+    assert operator.post(f"{ADMIN}modulebuild/add/", {}).status_code == 403
 
 
 def test_a_build_and_its_components_link_to_the_page_for_everybody(operator: Client) -> None:
     build = module_build(components=1)
     component = build.component_builds.get()
     for path in (f"modulebuild/{build.pk}", f"componentbuild/{component.pk}"):
-        page = operator.get(f"{DESK}{path}/change/").content.decode()
+        page = operator.get(f"{ADMIN}{path}/change/").content.decode()
         assert f'href="/builds/{build.pk}"' in page
 
 
-def test_the_page_links_to_the_desk_for_who_may_see_it_there(client: Client) -> None:
+def test_the_page_links_to_the_admin_for_who_may_see_it_there(client: Client) -> None:
     build = module_build()
-    link = f'href="{DESK}modulebuild/{build.pk}/change/"'
+    link = f'href="{ADMIN}modulebuild/{build.pk}/change/"'
 
     def linked() -> bool:
         return link in client.get(f"/builds/{build.pk}", headers={"Accept": "text/html"}).content.decode()
@@ -216,7 +216,7 @@ def test_the_page_links_to_the_desk_for_who_may_see_it_there(client: Client) -> 
     assert not linked()
     staff.user_permissions.add(Permission.objects.get(codename="view_modulebuild"))
     assert linked()
-    assert client.get(f"{DESK}modulebuild/{build.pk}/change/").status_code == 200
+    assert client.get(f"{ADMIN}modulebuild/{build.pk}/change/").status_code == 200
 
 
 @pytest.mark.parametrize("session", ["", "made-up", '"\\000aaaaaaaaaaaa"', "\xff" * 40])
@@ -232,7 +232,7 @@ def test_a_session_that_cannot_be_one_costs_nothing(
 
 def test_a_build_is_shown_with_its_state_first_and_its_document_as_it_was_written(operator: Client) -> None:
     build = module_build(modulemd="document: modulemd\ndata:\n  name: <quiet>\n", state=BuildState.FAILED)
-    page = operator.get(f"{DESK}modulebuild/{build.pk}/change/").content.decode()
+    page = operator.get(f"{ADMIN}modulebuild/{build.pk}/change/").content.decode()
     assert "<pre>document: modulemd\ndata:\n  name: &lt;quiet&gt;\n</pre>" in page
     places = [page.index(f"field-{name}") for name in ("state", "components", "runtime_context", "document")]
     assert places == sorted(places)
@@ -242,10 +242,10 @@ def test_a_build_is_shown_with_its_state_first_and_its_document_as_it_was_writte
 def test_only_a_build_on_its_way_has_a_phase(operator: Client) -> None:
     said = Phase.BUILDING.label
     build = module_build(state=BuildState.BUILD, phase=Phase.BUILDING)
-    assert said in operator.get(f"{DESK}modulebuild/").content.decode()
+    assert said in operator.get(f"{ADMIN}modulebuild/").content.decode()
     ModuleBuild.objects.update(state=BuildState.READY)
     for path in ("", f"{build.pk}/change/"):
-        assert said not in operator.get(f"{DESK}modulebuild/{path}").content.decode()
+        assert said not in operator.get(f"{ADMIN}modulebuild/{path}").content.decode()
 
 
 def test_long_reasons_are_short_in_lists_and_whole_on_pages(operator: Client) -> None:
@@ -253,7 +253,7 @@ def test_long_reasons_are_short_in_lists_and_whole_on_pages(operator: Client) ->
     build = module_build(state=BuildState.FAILED, state_reason=long)
     component = component_build(build, state_reason=long)
     for model, row in (("modulebuild", build), ("componentbuild", component)):
-        listed = operator.get(f"{DESK}{model}/").content.decode()
+        listed = operator.get(f"{ADMIN}{model}/").content.decode()
         assert f'title="{long}"' in listed
         assert listed.count("It broke.") < 70
-        assert long.strip() in operator.get(f"{DESK}{model}/{row.pk}/change/").content.decode()
+        assert long.strip() in operator.get(f"{ADMIN}{model}/{row.pk}/change/").content.decode()

@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 
 from builds.models import BuildRequirement, ModuleBuild
-from builds.services.importing import import_module
+from builds.services.module_import import import_module
 from mbs.states import BuildState
 from tests.builds.conftest import Forge, document, submitted
 from tests.factories import base_module

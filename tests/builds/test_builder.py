@@ -14,8 +14,8 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild
-from builds.services import builder
-from builds.services.systems import as_jobs, build_system
+from builds.services import local_builds
+from builds.services.build_system import as_jobs, build_system
 from buildsys.base import TaskStatus
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
@@ -68,10 +68,10 @@ def test_what_has_ended_beside_it_is_recorded_with_it(seconds: Callable[..., Non
     one, two = submitted(build, "one"), submitted(build, "fails-two")
     seconds(3600)
     submitted(build, "three")
-    builder.run(one.number)
+    local_builds.run(one.number)
     assert states(build) == [ComponentState.COMPLETE, ComponentState.FAILED, ComponentState.BUILDING]
     assert sorted(woken) == ["fails-two", "one"]
-    builder.run(two.number)
+    local_builds.run(two.number)
     assert sorted(woken) == ["fails-two", "one"]
 
 
@@ -95,10 +95,10 @@ def test_what_was_recorded_but_not_woken_is_woken_by_the_next(
 
     with monkeypatch.context() as patch, suppress(Killed):
         patch.setattr(dispatch, "_wake", failing)
-        builder.run(one.number)
+        local_builds.run(one.number)
     assert states(build) == [ComponentState.COMPLETE] * 2
-    builder.run(two.number)
-    builder.run(one.number)
+    local_builds.run(two.number)
+    local_builds.run(one.number)
     assert sorted(woken) == ["one", "two"]
 
 
@@ -114,8 +114,8 @@ def test_what_no_broker_took_is_woken_by_the_next(
 
     with monkeypatch.context() as patch:
         patch.setattr(Signature, "apply_async", failing)
-        builder.run(one.number)
-    builder.run(two.number)
+        local_builds.run(one.number)
+    local_builds.run(two.number)
     assert woken == ["two"]
 
 
@@ -134,7 +134,7 @@ def test_a_build_that_cannot_be_asked_about_keeps_none_back(
         return ask(numbers)
 
     monkeypatch.setattr(system, "statuses", statuses)
-    builder.run(one.number)
+    local_builds.run(one.number)
     assert states(build) == [ComponentState.COMPLETE, ComponentState.BUILDING]
     assert woken == ["one"]
 
@@ -144,13 +144,13 @@ def test_only_some_are_asked_about_beside_one(
 ) -> None:
     build = module_build(state=BuildState.BUILD)
     seconds(3600)
-    many = [submitted(build, f"package{number}") for number in range(builder.MOST_BESIDE + 5)]
+    many = [submitted(build, f"package{number}") for number in range(local_builds.MOST_BESIDE + 5)]
     system, asked = build_system(), []
     ask = system.statuses
     monkeypatch.setattr(system, "statuses", lambda numbers: asked.extend(numbers) or ask(numbers))
     monkeypatch.setattr(system, "run", lambda number: f"component:{many[-1].pk}")
-    builder.run(many[-1].number)
-    assert len(asked) == builder.MOST_BESIDE + 1
+    local_builds.run(many[-1].number)
+    assert len(asked) == local_builds.MOST_BESIDE + 1
 
 
 def test_the_late_word_of_an_attempt_that_was_canceled_is_for_nobody(
@@ -163,7 +163,7 @@ def test_the_late_word_of_an_attempt_that_was_canceled_is_for_nobody(
     over = time.time() + 3600
     monkeypatch.setattr("buildsys.simulated.time.time", lambda: over)
     ComponentBuild.objects.filter(pk=component.pk).update(attempt=2, task_id=None)
-    builder.run(component.number)
+    local_builds.run(component.number)
     assert states(build) == [ComponentState.BUILDING]
 
 
@@ -173,6 +173,6 @@ def test_a_build_may_end_before_its_number_is_recorded(
     build = module_build(state=BuildState.BUILD)
     seconds(0)
     component = submitted(build, "one", known=False)
-    builder.run(component.number)
+    local_builds.run(component.number)
     assert states(build) == [ComponentState.COMPLETE]
     assert woken == ["one"]

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from builds.models import ModuleBuild
 from builds.selectors.universe import DatabaseUniverse
-from builds.services.importing import import_module
+from builds.services.module_import import import_module
 from mbs.contexts import build_context
 from mbs.errors import Unprocessable
 from mbs.modulemd import parse_stream

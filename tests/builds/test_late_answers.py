@@ -9,7 +9,7 @@ from django.db import OperationalError, connections
 
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase
 from builds.services import components, slots
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from builds.workflow import sweeps
 from buildsys.base import AnswerLost, BuildSystemUnavailable, Submission, TaskState, TaskStatus
 from mbs.states import BuildState, ComponentState

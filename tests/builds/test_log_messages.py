@@ -12,7 +12,7 @@ from django.db import transaction
 from builds.models import ComponentBuild, LogMessage, ModuleBuild
 from builds.services import cancellation, components, log_messages, outages, retirement, transitions
 from builds.tasks import workflow
-from builds.workflow import cleaning, sweeps
+from builds.workflow import cleanup, sweeps
 from builds.workflow.parking import perform
 from buildsys.base import BuildSystemUnavailable, TaskState, TaskStatus
 from mbs.errors import InvalidInput, Unavailable
@@ -126,7 +126,7 @@ class TestOnce:
     def test_discarding_a_failed_build(self) -> None:
         build = module_build(state=BuildState.FAILED)
         for _ in range(2):
-            cleaning.discard(build)
+            cleanup.discard(build)
         (text,) = texts(build)
         assert text.startswith("It failed more than")
 
@@ -142,7 +142,7 @@ class TestOnce:
             def retire(self, tags: list[str]) -> None:
                 there.difference_update(tags)
 
-        monkeypatch.setattr(cleaning, "build_system", Hub)
+        monkeypatch.setattr(cleanup, "build_system", Hub)
         for _ in range(2):
             sweeps.old_targets()
         assert texts(build) == ["The build target of module-a was removed."]

@@ -15,7 +15,7 @@ from django.utils import timezone
 from builds.api import schema
 from builds.models import ModuleBuild
 from builds.services import reuse
-from builds.services.planning import plan
+from builds.services.plan import plan
 from builds.services.submission import SubmissionRequest, sources
 from buildsys.base import Capabilities
 from mbs.errors import Unprocessable

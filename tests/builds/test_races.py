@@ -18,8 +18,8 @@ from django.db.models import F
 from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild, Phase, Wait
 from builds.services import cancellation, components, slots, tagging, transitions
-from builds.services.systems import build_system
-from builds.workflow import advance, graph, sweeps
+from builds.services.build_system import build_system
+from builds.workflow import advance, buildafter, sweeps
 from buildsys.base import Tagged, TaskState, TaskStatus
 from mbs.errors import Conflict, MBSError
 from mbs.states import BuildState, ComponentState
@@ -132,7 +132,7 @@ def mark_tagged(build: ModuleBuild, dice: random.Random) -> None:
 
 
 def unblock(build: ModuleBuild, dice: random.Random) -> None:
-    graph.unblock(build, some(build, dice, state=ComponentState.COMPLETE))
+    buildafter.unblock(build, some(build, dice, state=ComponentState.COMPLETE))
 
 
 def forget(build: ModuleBuild, dice: random.Random) -> None:

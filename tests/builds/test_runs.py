@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from builds.models import ComponentBuild, ModuleBuild, Phase, Sweep, Wait
 from builds.services import cancellation, components, slots
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from builds.tasks import workflow
 from builds.workflow import sweeps
 from buildsys.base import BuildSystem, Module, Submission, TaskState

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from builds.models import ComponentBuild, ModuleBuild
 from builds.services import cancellation, components, transitions
-from builds.services.systems import as_jobs, as_module, build_system
+from builds.services.build_system import as_jobs, as_module, build_system
 from buildsys.base import BuildSystem, TaskState, TaskStatus
 from mbs.errors import Conflict
 from mbs.states import BuildState, ComponentState

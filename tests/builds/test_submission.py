@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from builds.models import ModuleBuild
-from builds.services.planning import plan
+from builds.services.plan import plan
 from builds.services.submission import SubmissionRequest
 from mbs.errors import Conflict, InvalidInput, Unprocessable
 from mbs.modulemd import ModulemdError, parse_stream

@@ -8,7 +8,7 @@ import pytest
 
 from builds.models import ModuleBuild, Submission
 from builds.services import cancellation
-from builds.services.planning import plan
+from builds.services.plan import plan
 from builds.services.submission import SubmissionRequest
 from mbs.errors import Conflict, InvalidInput, MBSError
 from mbs.modulemd import parse_stream

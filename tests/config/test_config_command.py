@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from config.page import page
+from config.documentation import page
 from config.schema import Options
 
 ROOT = Path(__file__).parent.parent.parent

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from config.describe import described, masked
 from config.schema import GROUPS, Options
-from config.show import described, masked
 from tests.config.conftest import KEY
 
 

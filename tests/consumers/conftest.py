@@ -11,7 +11,7 @@ from fedora_messaging.message import Message
 from builds.consumers import callback
 from builds.models import ComponentBuild, ModuleBuild, Wait
 from builds.services import confirming
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from tests import factories
 from tests.messaging.conftest import broker, bus_config, queue  # noqa: F401  (fixtures)
 from tests.workflow import books

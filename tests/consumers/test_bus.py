@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from builds import dispatch
-from builds.consumers import events
+from builds.consumers import koji_events
 from builds.models import ComponentBuild, ComponentBuildTrace, OutboxMessage, Wait
 from mbs.states import BuildState, ComponentState
 from tests import factories
@@ -208,7 +208,7 @@ def test_the_sample_file_binds_what_is_consumed():
     sample = tomllib.loads(SAMPLE.read_text())
     [binding] = sample["bindings"]
     assert {key.removeprefix("org.fedoraproject.prod.") for key in binding["routing_keys"]} == set(
-        events._KINDS
+        koji_events._KINDS
     )
     assert sample["queues"]["mbs"]["durable"]
     assert sample["callback"] == "config.consumer:consume"

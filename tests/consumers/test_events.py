@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builds.consumers.events import BuildChanged, BuildTagged, Malformed, RepoDone, parse
+from builds.consumers.koji_events import BuildChanged, BuildTagged, Malformed, RepoDone, parse
 from buildsys.base import TaskState
 from tests.consumers.messages import BUILD, REPO, TAG, TASK, build_changed, repo_done, tagged, task_changed
 

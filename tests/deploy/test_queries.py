@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 
 from builds.models import Sweep
-from builds.observing import metrics
-from builds.services.systems import measured
+from builds.observability import metrics
+from builds.services.build_system import measured
 from buildsys.simulated import SimulatedBuildSystem
 from tests.deploy import queries
 

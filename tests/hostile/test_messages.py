@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from builds.consumers import handlers
-from builds.consumers.events import BuildChanged, BuildTagged
+from builds.consumers.koji_events import BuildChanged, BuildTagged
 from builds.models import ComponentBuild, ModuleBuild, Phase
 from builds.services import confirming, tagging
 from buildsys.base import TaskState

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from builds.services.importing import import_module
-from builds.services.rebuilding import rebuild
+from builds.services.module_import import import_module
+from builds.services.rebuild import rebuild
 from builds.services.submission import SubmissionRequest, submit
 from mbs import names
 from mbs.errors import InvalidInput, MBSError, Unprocessable

@@ -14,7 +14,7 @@ import pytest
 from celery.signals import celeryd_after_setup
 from django.core.management import CommandError, call_command
 
-from builds.services import builder
+from builds.services import local_builds
 from buildsys.local import cgroups, identities, syscalls
 from buildsys.local.protections import missing, protections
 from buildsys.local.sandbox import Limits
@@ -40,18 +40,18 @@ def system(folder: Path, *, lenient: bool, limits: Limits | None = None) -> Loca
 def test_a_builder_in_production_refuses_an_unprotected_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprotected: None
 ) -> None:
-    monkeypatch.setattr(builder, "build_system", lambda: system(tmp_path, lenient=False))
+    monkeypatch.setattr(local_builds, "build_system", lambda: system(tmp_path, lenient=False))
     with pytest.raises(ConfigurationError, match="no filter of system calls") as caught:
-        builder.check_start()
+        local_builds.check_start()
     assert "Build on x86_64 or aarch64" in caught.value.hint
 
 
 def test_a_standalone_builder_says_so_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprotected: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(builder, "build_system", lambda: system(tmp_path, lenient=True))
+    monkeypatch.setattr(local_builds, "build_system", lambda: system(tmp_path, lenient=True))
     with caplog.at_level(logging.WARNING):
-        builder.check_start()
+        local_builds.check_start()
     assert caplog.text.count("no filter of system calls") == 1
 
 
@@ -59,8 +59,8 @@ def test_other_build_systems_need_no_protection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprotected: None
 ) -> None:
     other = SimulatedBuildSystem(tmp_path / "x", send=lambda number, delay: None, build_seconds=0)
-    monkeypatch.setattr(builder, "build_system", lambda: other)
-    builder.check_start()
+    monkeypatch.setattr(local_builds, "build_system", lambda: other)
+    local_builds.check_start()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses the users of builds")
@@ -85,7 +85,7 @@ def test_a_worker_of_builds_ends_at_its_start(tmp_path: Path) -> None:
 
 def test_workers_of_other_queues_do_not_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(builder, "check_start", lambda: asked.append(1))
+    monkeypatch.setattr(local_builds, "check_start", lambda: asked.append(1))
     for queues in (["workflow", "sweeps"], ["builds"]):
         consumed = SimpleNamespace(consume_from=dict.fromkeys(queues))
         instance = SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=consumed)))

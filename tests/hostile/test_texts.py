@@ -13,8 +13,8 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builds.observing import context
-from builds.observing.logs import configuration
+from builds.observability import log_context
+from builds.observability.logs import configuration
 from mbs.text import printable, printable_values
 from tests.processes import ROOT
 
@@ -40,7 +40,7 @@ def plain(record: logging.LogRecord) -> str:
 
 def test_a_plain_line_of_the_log_is_one_line_whatever_it_holds() -> None:
     record = logging.LogRecord("builds.x", logging.INFO, "", 1, "%s", (FORGED,), None)
-    with context.about(nsvc=FORGED):
+    with log_context.about(nsvc=FORGED):
         told = plain(record)
     assert told.isprintable()
 

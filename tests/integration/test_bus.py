@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pika
 import pytest
 
-from builds.consumers import events
+from builds.consumers import koji_events
 from buildsys.base import TaskState
 from tests.integration.conftest import Setting
 from tests.integration.test_module_build import _repo, _with_macros
@@ -41,8 +41,8 @@ def test_builds_tags_and_repositories_are_told_on_the_bus(
     module, macros_nvr = _with_macros(setting, "bus")
     _repo(setting, module, [macros_nvr])
     wanted = {
-        events.BuildTagged(f"{module.tag}-build", macros_nvr),
-        events.RepoDone(f"{module.tag}-build"),
+        koji_events.BuildTagged(f"{module.tag}-build", macros_nvr),
+        koji_events.RepoDone(f"{module.tag}-build"),
     }
     seen: set[object] = set()
     end = time.monotonic() + setting.patience
@@ -53,11 +53,11 @@ def test_builds_tags_and_repositories_are_told_on_the_bus(
             time.sleep(0.1)
             continue
         _, found, kind = method.routing_key.partition("buildsys.")
-        seen.add(events.parse(f"{PREFIX}{found}{kind}", json.loads(body)))
+        seen.add(koji_events.parse(f"{PREFIX}{found}{kind}", json.loads(body)))
 
 
 def _completed(seen: set[object], nvr: str) -> bool:
     return any(
-        isinstance(event, events.BuildChanged) and (event.nvr, event.state) == (nvr, TaskState.COMPLETE)
+        isinstance(event, koji_events.BuildChanged) and (event.nvr, event.state) == (nvr, TaskState.COMPLETE)
         for event in seen
     )

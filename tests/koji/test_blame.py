@@ -8,10 +8,10 @@ from celery.exceptions import Retry
 from koji.xmlrpcplus import Fault
 
 from builds.consumers import handlers
-from builds.consumers.events import BuildChanged
+from builds.consumers.koji_events import BuildChanged
 from builds.models import ComponentBuild, LogMessage, Sweep, Wait
 from builds.services import components, slots
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from builds.tasks import workflow
 from builds.workflow import steps, sweeps
 from builds.workflow.parking import perform

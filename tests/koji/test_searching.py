@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def nvr(rig: KojiRig, monkeypatch: pytest.MonkeyPatch) -> str:
     """A build of the package ``one`` that is in the first of two modules."""
-    monkeypatch.setattr("builds.services.systems.build_system", lambda: rig.system)
+    monkeypatch.setattr("builds.services.build_system.build_system", lambda: rig.system)
     modules = [rig.module("1"), rig.module("2")]
     for module in modules:
         module_build(name=module.name, version=module.version, state=BuildState.READY, koji_tag=module.tag)
@@ -53,7 +53,7 @@ def test_a_front_that_cannot_log_in_searches(
     config = double.write_profile(tmp_path / "front.conf")
     access = Access(config, "koji", user="mbs", password="wrong", timeout=5, retry_interval=0.01)
     front = KojiBuildSystem(KojiOptions(access, tags=TagOptions("module-tags")))
-    monkeypatch.setattr("builds.services.systems.build_system", lambda: front)
+    monkeypatch.setattr("builds.services.build_system.build_system", lambda: front)
     with pytest.raises(BuildSystemUnavailable) as caught:
         front.hub.call("getPerms")
     assert caught.value.code == "koji_login_failed"

@@ -11,7 +11,7 @@ import pytest
 
 from builds.models import ComponentBuild, ModuleBuild
 from builds.services import components, reuse, tagging
-from builds.services.systems import as_jobs, build_system
+from builds.services.build_system import as_jobs, build_system
 from builds.workflow import steps
 from builds.workflow.outcomes import Park
 from buildsys.base import BuildSystemError, BuildSystemUnavailable

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from mbs.critical import Path, Work, critical_path
+from mbs.critical_path import Path, Work, critical_path
 
 
 def work(package: str, batch: int, seconds: float, *after: str) -> Work:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from builds.messaging import outbox
 from builds.messaging.publishers import BusUnavailable, Unpublishable
 from builds.models import ComponentBuild, OutboxMessage
-from builds.selectors.figures import Figures
+from builds.selectors.metrics import Figures
 from builds.services import cancellation
 from builds.workflow import sweeps
 from mbs.states import BuildState, ComponentState

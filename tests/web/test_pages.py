@@ -262,7 +262,7 @@ def test_a_fault_of_ours_is_a_page_with_the_number_of_the_incident(
     def broken(*args: object, **kwargs: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(pages.progress, "latest", broken)
+    monkeypatch.setattr(pages.pages, "latest", broken)
     page = get("/", status=500)
     assert "this is incident" in page.text
     assert "secret" not in page.html

@@ -9,7 +9,7 @@ import pytest
 from celery import current_app
 from django.db import connection
 
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from tests.processes import Worker
 
 

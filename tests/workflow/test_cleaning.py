@@ -11,8 +11,8 @@ from django.utils import timezone
 
 import celeryconfig
 from builds.models import ModuleBuild, Sweep, Wait
-from builds.services.systems import as_module
-from builds.workflow import cleaning, sweeps
+from builds.services.build_system import as_module
+from builds.workflow import cleanup, sweeps
 from buildsys.base import BuildSystemUnavailable
 from mbs.nsvc import NSVC
 from mbs.states import BuildState, ComponentState
@@ -28,7 +28,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The service's build system is a hub double."""
     double = HubDouble().start()
     system = koji_system(double, tmp_path)
-    for module in (cleaning, sweeps):
+    for module in (cleanup, sweeps):
         monkeypatch.setattr(module, "build_system", lambda: system)
     yield KojiRig(system, ("x86_64",), double=double)
     double.stop()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from builds import dispatch
 from builds.models import ModuleBuild, Wait
-from builds.services.systems import as_module
+from builds.services.build_system import as_module
 from mbs.states import BuildState, ComponentState
 from tests.buildsys.packages import spec
 from tests.gitrepos import make_repo, url

@@ -23,10 +23,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from builds import dispatch
 from builds.consumers import handlers
-from builds.consumers.events import BuildChanged
+from builds.consumers.koji_events import BuildChanged
 from builds.models import ComponentBuild, ModuleBuild, TaskCrash, Wait
 from builds.services import cancellation
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from builds.workflow import sweeps
 from buildsys.base import TaskState
 from mbs.errors import Conflict, InvalidInput

@@ -17,8 +17,8 @@ from django.http.request import split_domain_port, validate_host
 from builds.api.events.cursor import Cursor
 from builds.api.events.feed import Feed, Hub
 from builds.api.serving.types import Application, Message, Receive, Send
-from builds.observing import context
-from builds.observing.requests import count, request_number
+from builds.observability import log_context
+from builds.observability.requests import count, request_number
 from mbs.errors import InvalidInput
 
 PATH = re.compile(r"/module-build-service/[12]/module-builds/([0-9]{1,18})/events/?")
@@ -66,7 +66,7 @@ class Events:
             if not await self._loaded(feed) or feed.progress is None:
                 return False
             number = request_number(headers.get(b"x-request-id", ""))
-            context.begin(request_id=number, build=build_id)
+            log_context.begin(request_id=number, build=build_id)
             first = feed.tell(cursor, 0, _CHUNK)
             status = 200 if first or not feed.over or len(feed.events) > _CHUNK else 204
             count("GET", ROUTE, status)

@@ -13,9 +13,9 @@ from builds.api import serializers
 from builds.api.permissions import require_importer
 from builds.api.views.base import NUMBER, ApiViewSet
 from builds.models import FinalModulemd, ModuleBuild
-from builds.selectors import related
+from builds.selectors import rest
 from builds.services.documents import compute
-from builds.services.importing import import_module
+from builds.services.module_import import import_module
 from mbs.errors import InvalidInput, NotFound
 from mbs.states import BuildState
 from scm.modules import fetch_modulemd
@@ -34,7 +34,7 @@ class ImportViewSet(ApiViewSet):
             raise InvalidInput("The key 'scmurl' is missing or empty.", code="missing_scmurl")
         source = fetch_modulemd(values["scmurl"], "", ScmOptions.from_options(settings.MBS))
         build, messages = import_module(source.text, scmurl=source.scmurl, commit=source.commit)
-        module = representations.module_answer(build, related.around_modules([build]))
+        module = representations.module_answer(build, rest.around_modules([build]))
         return Response({"module": module, "messages": messages}, status=201)
 
 

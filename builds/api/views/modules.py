@@ -15,9 +15,9 @@ from builds.api.permissions import acting_for, require_login, require_owner, req
 from builds.api.submissions import submission_request
 from builds.api.views.base import BuildViewSet, by_id
 from builds.models import ModuleBuild
-from builds.observing import context
+from builds.observability import log_context
 from builds.representations import DEFAULT_COLUMNS, SHORT_COLUMNS, VERBOSE_COLUMNS
-from builds.services import cancellation, health, rebuilding
+from builds.services import cancellation, health, rebuild
 from builds.services.identity import Identity, Scope
 from builds.services.submission import submit
 from mbs.errors import InvalidInput
@@ -87,15 +87,15 @@ class ModuleBuildViewSet(BuildViewSet):
         values = self.read()
         who = acting_for(user, values)
         build = self.row(pk)
-        context.note(**context.of(build))
+        log_context.note(**log_context.of(build))
         health.require_broker()
-        builds = rebuilding.rebuild(build, who, rebuild_strategy=values.get("rebuild_strategy", ""))
+        builds = rebuild.rebuild(build, who, rebuild_strategy=values.get("rebuild_strategy", ""))
         return self._submitted(request, builds)
 
     def _to_be_changed(self, pk: str, user: Identity, values: Mapping[str, Any]) -> tuple[ModuleBuild, str]:
         """A build that the user may change, and in whose name they do."""
         build = self.row(pk)
-        context.note(**context.of(build))
+        log_context.note(**log_context.of(build))
         who = acting_for(user, values)
         require_owner(user, who, build)
         return build, who

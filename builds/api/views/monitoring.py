@@ -9,8 +9,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from rest_framework.request import Request
 
 from builds.api.views.base import ApiViewSet
-from builds.observing import metrics
-from builds.selectors.figures import Figures
+from builds.observability import metrics
+from builds.selectors.metrics import Figures
 
 
 class MetricsViewSet(ApiViewSet):

@@ -11,7 +11,7 @@ from builds.api import serializers
 from builds.api.permissions import require_submitter
 from builds.api.submissions import submission_request
 from builds.api.views.base import ApiViewSet
-from builds.services.planning import plan
+from builds.services.plan import plan
 
 
 class PlanViewSet(ApiViewSet):

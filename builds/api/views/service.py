@@ -8,7 +8,7 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from builds.api import urls_of
+from builds.api import links
 from builds.api.views.base import ApiViewSet
 from mbs import __version__
 from mbs.reuse import STRATEGIES
@@ -59,4 +59,4 @@ class RootViewSet(ApiViewSet):
     """The resources of the service."""
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        return Response({name: f"{urls_of.api(request)}{path}" for name, path in RESOURCES.items()})
+        return Response({name: f"{links.api(request)}{path}" for name, path in RESOURCES.items()})

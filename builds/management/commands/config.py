@@ -11,10 +11,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from config.describe import Option, described, masked, plain
+from config.documentation import page
 from config.loader import Loaded
-from config.page import page
 from config.schema import Options
-from config.show import Option, described, masked, plain
 
 
 class Command(BaseCommand):

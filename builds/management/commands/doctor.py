@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from builds.messaging.publishers import publisher
 from builds.services import checkup
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from buildsys.local.protections import Protection
 from buildsys.local.system import LocalBuildSystem
 from mbs.errors import Problem

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from builds.services.importing import import_module
+from builds.services.module_import import import_module
 from mbs.errors import MBSError
 from mbs.text import printable
 

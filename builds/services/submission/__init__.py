@@ -2,7 +2,7 @@
 
 ``request`` is what a user asks for and what of it is allowed; ``sources`` reads the document and what it
 names; ``drafting`` makes builds of it, and ``recording`` writes them down. ``submit`` is the whole of it;
-``builds.services.planning`` goes all the way but the last step.
+``builds.services.plan`` goes all the way but the last step.
 """
 
 from __future__ import annotations

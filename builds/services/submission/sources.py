@@ -15,8 +15,8 @@ from django.utils import timezone
 from builds import resolvers
 from builds.models import ModuleBuild
 from builds.selectors import reuse
+from builds.services.build_system import build_system
 from builds.services.submission.request import SubmissionRequest
-from builds.services.systems import build_system
 from mbs import expansion
 from mbs.batches import Included, Placed, place
 from mbs.errors import Forbidden, InvalidInput, MBSError, Problem, Unprocessable

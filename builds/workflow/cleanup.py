@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from builds.models import ComponentBuild, ModuleBuild, Wait, clock
 from builds.services import log_messages, transitions
-from builds.services.systems import as_module, build_system
+from builds.services.build_system import as_module, build_system
 from mbs.errors import MBSError
 from mbs.states import ACTIVE, BuildState, parse_build_state
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from builds.observing import context, metrics
-from builds.selectors import figures
+from builds.observability import log_context, metrics
+from builds.selectors import metrics as database_metrics
 
 
 @pytest.fixture(autouse=True)
@@ -14,10 +14,10 @@ def _own_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     """Figures that begin at nothing, and no context of an earlier test."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "metrics"))
     metrics.shared.cache_clear()
-    for ended in figures.ENDED.values():
+    for ended in database_metrics.ENDED.values():
         ended.forget()
-    context.begin()
-    context._names.clear()
+    log_context.begin()
+    log_context._names.clear()
     yield
     metrics.shared.cache_clear()
-    context.begin()
+    log_context.begin()

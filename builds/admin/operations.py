@@ -11,13 +11,13 @@ from django.http import HttpRequest
 from django.utils.timesince import timesince
 
 from builds import dispatch
-from builds.admin.desk import Desk, InFlower, link
+from builds.admin.base import InFlower, ReadOnlyAdmin, link
 from builds.messaging import outbox
 from builds.models import OutboxMessage, Sweep, Wait, clock
 
 
 @admin.register(Wait)
-class WaitDesk(InFlower, Desk):
+class WaitAdmin(InFlower, ReadOnlyAdmin):
     """What hangs, and on what: the oldest first."""
 
     list_display = ("what", "wakes_on", "waiting", "module", "component", "last_woken", "in_flower", "key")
@@ -66,7 +66,7 @@ class Published(admin.SimpleListFilter):
 
 
 @admin.register(OutboxMessage)
-class OutboxDesk(Desk):
+class OutboxAdmin(ReadOnlyAdmin):
     list_display = (
         "id",
         "topic",
@@ -96,7 +96,7 @@ class OutboxDesk(Desk):
 
 
 @admin.register(Sweep)
-class SweepDesk(Desk):
+class SweepAdmin(ReadOnlyAdmin):
     list_display = ("name", "started_at", "finished_at", "result", "failed", "running")
     ordering = ("name",)
     actions = ("run_now",)
@@ -115,7 +115,7 @@ class SweepDesk(Desk):
 
 
 @admin.register(LogEntry)
-class RecordDesk(Desk):
+class RecordAdmin(ReadOnlyAdmin):
     """What operators did, and when."""
 
     list_display = ("action_time", "user", "content_type", "object_repr", "get_change_message")

@@ -21,10 +21,10 @@ from builds import dispatch
 from builds.messaging import outbox
 from builds.messaging.publishers import BusUnavailable, MemoryPublisher
 from builds.models import ComponentBuild, OutboxMessage, Sweep
-from builds.observing import metrics
-from builds.selectors import figures
+from builds.observability import metrics
+from builds.selectors import metrics as database_metrics
 from builds.services import transitions
-from builds.services.systems import measured
+from builds.services.build_system import measured
 from buildsys.base import BuildSystemUnavailable, RunsBuilds
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.errors import MBSError
@@ -71,7 +71,7 @@ def test_the_answer_is_the_text_format_of_prometheus_and_open_to_all(client: Cli
 
 def test_what_several_processes_count_is_added_up_and_survives_them(ask: Any) -> None:
     code = (
-        "import django; django.setup(); from builds.observing.metrics import shared;"
+        "import django; django.setup(); from builds.observability.metrics import shared;"
         " shared().received.inc(3); shared().requests.labels('GET', 'x', 200).inc(2);"
         " shared().reaction_seconds.labels('s').observe(0.3)"
     )
@@ -87,7 +87,7 @@ def test_what_several_processes_count_is_added_up_and_survives_them(ask: Any) ->
 
 
 def test_of_processes_that_ended_no_more_files_stay_than_of_one(ask: Any, tmp_path: Path) -> None:
-    code = "import django; django.setup(); from builds.observing.metrics import shared; shared()"
+    code = "import django; django.setup(); from builds.observability.metrics import shared; shared()"
     for _ in range(2):
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
     assert ask("messaging_rx_total") == 0
@@ -111,8 +111,8 @@ def test_builds_and_components_are_counted_by_state(ask: Any) -> None:
 
 def test_what_ended_is_counted_again_only_after_a_while(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 100.5, 300.0, 700.0, 700.5])
-    ended = figures.Ended(ComponentBuild, [ComponentState.COMPLETE])
-    monkeypatch.setattr("builds.selectors.figures.time.monotonic", lambda: next(clock))
+    ended = database_metrics.Ended(ComponentBuild, [ComponentState.COMPLETE])
+    monkeypatch.setattr("builds.selectors.metrics.time.monotonic", lambda: next(clock))
     counts = []
     for _ in range(3):
         factories.module_build(state=BuildState.READY, components=1)
@@ -170,7 +170,7 @@ def test_without_broker_or_database_the_rest_is_told(ask: Any, monkeypatch: pyte
         raise OperationalError("gone")
 
     monkeypatch.setattr(current_app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
-    monkeypatch.setattr(figures, "_of_database", away)
+    monkeypatch.setattr(database_metrics, "_of_database", away)
     assert ask("mbs_broker_up") == 0
     assert ask("mbs_database_up") == 0
     assert ask("builds_success_total") == 0

@@ -18,21 +18,24 @@ WANTED = {"owner": "ann", "name": "nightly", "groups": "packager qa", "scopes": 
 
 
 @pytest.fixture
-def desk(client: Client, db: None) -> Client:
+def operator(client: Client, db: None) -> Client:
     client.force_login(User.objects.create_superuser("operator"))
     return client
 
 
-def test_an_operator_makes_a_token_for_somebody_and_sees_it_once(desk: Client) -> None:
-    assert desk.get(ADD).status_code == 200
-    page = desk.post(ADD, WANTED, follow=True).content.decode()
+def test_an_operator_makes_a_token_for_somebody_and_sees_it_once(operator: Client) -> None:
+    assert operator.get(ADD).status_code == 200
+    page = operator.post(ADD, WANTED, follow=True).content.decode()
     token = re.search(r"mbs_[\w-]{43}", page)
     assert token
     identity = tokens.identify(token[0])
     assert (identity.username, identity.groups, identity.scopes) == ("ann", {"packager", "qa"}, {"submit"})
     assert LogEntry.objects.get().user.username == "operator"
     row = ApiToken.objects.get()
-    pages = [desk.get("/admin/builds/apitoken/"), desk.get(f"/admin/builds/apitoken/{row.pk}/change/")]
+    pages = [
+        operator.get("/admin/builds/apitoken/"),
+        operator.get(f"/admin/builds/apitoken/{row.pk}/change/"),
+    ]
     assert all(page.status_code == 200 for page in pages)
     assert not any(secret in page.content.decode() for page in pages for secret in (token[0], row.digest))
 
@@ -40,14 +43,14 @@ def test_an_operator_makes_a_token_for_somebody_and_sees_it_once(desk: Client) -
 @pytest.mark.parametrize(
     "wrong", [{"days": "366"}, {"days": "0"}, {"scopes": []}, {"scopes": ["x"]}, {"owner": ""}]
 )
-def test_what_cannot_be_is_refused(desk: Client, wrong: dict[str, Any]) -> None:
-    assert desk.post(ADD, {**WANTED, **wrong}).status_code == 200
+def test_what_cannot_be_is_refused(operator: Client, wrong: dict[str, Any]) -> None:
+    assert operator.post(ADD, {**WANTED, **wrong}).status_code == 200
     assert not ApiToken.objects.exists()
 
 
-def test_a_token_is_revoked_in_the_admin(desk: Client) -> None:
+def test_a_token_is_revoked_in_the_admin(operator: Client) -> None:
     row, _ = tokens.create("ann", "ci")
-    desk.post("/admin/builds/apitoken/", {"action": "revoke", "_selected_action": [row.pk]})
+    operator.post("/admin/builds/apitoken/", {"action": "revoke", "_selected_action": [row.pk]})
     row.refresh_from_db()
     assert row.revoked_at
 

@@ -1,4 +1,4 @@
-"""What the pages of the operators' desk have in common."""
+"""Share what all pages of the admin need."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_ID = 18
 _SHOWN_OF_REASONS = 100
 
 
-class Desk(admin.ModelAdmin):
+class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows to look at. Whoever may change them, by Django's permissions, may run the actions."""
 
     list_per_page = 50
@@ -65,7 +65,7 @@ class Reasons:
     """Shortens the reasons of states in a list; a page has them in full."""
 
     class Media:
-        css = {"all": ("web/desk.css",)}
+        css = {"all": ("web/admin.css",)}
 
     @admin.display(ordering="state_reason")
     def reason(self, build: ModuleBuild | ComponentBuild) -> str:
@@ -99,7 +99,7 @@ class Rows(admin.TabularInline):
 
 
 def link(row: Model | None, text: str = "") -> str:
-    """A link to the page of a row on this desk."""
+    """A link to the page of a row in the admin."""
     if row is None:
         return "-"
     address = reverse(f"admin:builds_{row._meta.model_name}_change", args=[row.pk])

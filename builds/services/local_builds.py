@@ -6,10 +6,10 @@ import logging
 
 from builds import dispatch
 from builds.models import ComponentBuild
-from builds.observing import context
+from builds.observability import log_context
 from builds.selectors.prepared import Instances
 from builds.services import components
-from builds.services.systems import build_system
+from builds.services.build_system import build_system
 from buildsys.base import BuildSystem, RunsBuilds, Submission, TaskState
 from buildsys.local.system import LocalBuildSystem
 from mbs.errors import ConfigurationError
@@ -59,7 +59,7 @@ def _record(system: BuildSystem, component_id: int, task_id: int) -> None:
     (component,) = _components([component_id]) or [None]
     if component is None:
         return
-    with context.about(**context.of(component.module_build)):
+    with log_context.about(**log_context.of(component.module_build)):
         if component.settled or component.pk not in _record_ended(system, component, task_id):
             # Whoever recorded it may have died, or found no broker, before anything was woken.
             components.finish(component.module_build, [component])

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from config import legacy
+from config.describe import described, plain
 from config.files import attributes, built_in
 from config.sections import SECTIONS
-from config.show import described, plain
 
 _INTRODUCTION = """\
-<!-- Made by `mbs-manager config --defaults`: edit config/schema.py or config/page.py instead. -->
+<!-- Made by `mbs-manager config --defaults`: edit config/schema.py or config/documentation.py instead. -->
 # Configuration
 
 `mbs-manager config` prints the value of every option in effect, its meaning, and where the value came

@@ -13,8 +13,8 @@ from celery import Task
 from celery.signals import before_task_publish, setup_logging, task_postrun, task_prerun
 from django.conf import settings
 
-from builds.observing import context
-from builds.observing.metrics import shared
+from builds.observability import log_context
+from builds.observability.metrics import shared
 
 #: header of a message: the request that led to the task
 REQUEST_ID = "mbs_request_id"
@@ -25,7 +25,7 @@ WOKEN = "mbs_woken"
 #: tasks whose first argument is the number of a module build, but for these, begin with this
 _OF_BUILDS, _OTHERS = "workflow.", frozenset({"workflow.recover_lost"})
 
-_marks: dict[str, context.Mark] = {}
+_marks: dict[str, log_context.Mark] = {}
 
 
 @setup_logging.connect
@@ -42,25 +42,25 @@ def _carry(headers: dict[str, Any] | None = None, **_: Any) -> None:
     if headers is None or WOKEN in headers:
         return
     for header, name in ((REQUEST_ID, "request_id"), (BUILD, "build")):
-        if name in context.current():
-            headers[header] = context.current()[name]
+        if name in log_context.current():
+            headers[header] = log_context.current()[name]
 
 
 @task_prerun.connect
 def _begin(task_id: str, task: Task, args: Any = (), **_: Any) -> None:
     headers = task.request.headers or {}
-    _marks[task_id] = context.note(task=task.name, task_id=task_id, request_id=headers.get(REQUEST_ID))
+    _marks[task_id] = log_context.note(task=task.name, task_id=task_id, request_id=headers.get(REQUEST_ID))
     woken, build = headers.get(WOKEN), headers.get(BUILD)
     if woken and not task.request.retries:
         shared().reaction_seconds.labels(task.name).observe(max(0.0, time.time() - woken))
     if task.name.startswith(_OF_BUILDS) and task.name not in _OTHERS and args:
         build = args[0]
     if build:
-        context.note(**context.of_number(build))
+        log_context.note(**log_context.of_number(build))
 
 
 @task_postrun.connect
 def _end(task_id: str, **_: Any) -> None:
     mark = _marks.pop(task_id, None)
     if mark is not None:
-        context.forget(mark)
+        log_context.forget(mark)

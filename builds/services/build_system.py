@@ -11,7 +11,7 @@ from django.conf import settings
 
 from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild
-from builds.observing import metrics
+from builds.observability import metrics
 from buildsys import registry
 from buildsys.base import BuildSystem, FindsRpms, Job, Module
 from mbs import macros

@@ -108,25 +108,25 @@ def test_it_runs_with_the_others_when_it_is_wanted(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def desk(db: None, client: Client) -> Client:
+def operator(db: None, client: Client) -> Client:
     client.force_login(User.objects.create_superuser("boss"))
     return client
 
 
-def test_the_admin_links_to_flower_and_to_the_task_that_waits(desk: Client, settings: Any) -> None:
+def test_the_admin_links_to_flower_and_to_the_task_that_waits(operator: Client, settings: Any) -> None:
     settings.MBS = settings.MBS.model_copy(update={"FLOWER_URL": "http://flower.example.com"})
     wait = factories.wait(factories.module_build())
-    assert b'href="http://flower.example.com"' in desk.get("/admin/").content
+    assert b'href="http://flower.example.com"' in operator.get("/admin/").content
     link = f'href="http://flower.example.com/task/{wait.celery_task_id}"'
     build = f"/admin/builds/modulebuild/{wait.module_build_id}/change/"
     for page in ("/admin/builds/wait/", f"/admin/builds/wait/{wait.pk}/change/", build):
-        assert link.encode() in desk.get(page).content
+        assert link.encode() in operator.get(page).content
 
 
-def test_without_flower_the_admin_has_no_link(desk: Client) -> None:
+def test_without_flower_the_admin_has_no_link(operator: Client) -> None:
     wait = factories.wait(factories.module_build())
-    assert b"Flower" not in desk.get("/admin/").content
+    assert b"Flower" not in operator.get("/admin/").content
     for page in ("/admin/builds/wait/", f"/admin/builds/wait/{wait.pk}/change/"):
-        shown = desk.get(page)
+        shown = operator.get(page)
         assert shown.status_code == 200
         assert b">task</a>" not in shown.content

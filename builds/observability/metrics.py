@@ -1,11 +1,11 @@
-"""Figures that processes count, in the files of prometheus_client's multiprocess mode.
+"""Count events in the files of prometheus_client's multiprocess mode.
 
 All processes of a machine write into one folder (``PROMETHEUS_MULTIPROC_DIR``, by default ``metrics`` in
-the data folder), each into files of its own, and whoever is asked for the figures adds them up. So they are
-right whatever process is asked, they survive a process, and counting costs about a microsecond. What
-processes counted that ended is kept (``builds.observing.merging``): a sum that shrinks would look like a
-restart. What the database knows is not counted here: ``builds.selectors.figures`` reads it, the same on every
-machine.
+the data folder), each into files of its own; a request for the metrics adds them up. So every process gives
+the same answer, counts survive their process, and counting costs about a microsecond.
+``builds.observability.multiprocess`` keeps the counts of ended processes, since a counter that shrinks looks
+like a restart. Numbers that the database knows are read by ``builds.selectors.metrics`` instead, the same on
+every machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from django.conf import settings
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
 
-from builds.observing.merging import AllProcesses
+from builds.observability.multiprocess import AllProcesses
 
 #: whose fault it is that a module build failed (names of the reference)
 REASONS = ("user", "infra", "unspec")

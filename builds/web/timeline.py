@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace
-from builds.web.moments import duration
+from builds.web.time_format import duration
 from mbs.states import ACTIVE, BuildState, ComponentState
 
 #: per cent; a shorter bar could not be seen

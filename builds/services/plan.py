@@ -9,12 +9,12 @@ from typing import Any
 
 from builds.models import ComponentBuild
 from builds.services import arches, components, reuse
+from builds.services.build_system import as_module, build_system
 from builds.services.submission import resuming
 from builds.services.submission.drafting import Draft, drafts
 from builds.services.submission.request import SubmissionRequest, check
 from builds.services.submission.sources import Prepared, prepare
-from builds.services.systems import as_module, build_system
-from mbs.critical import Work, critical_path
+from mbs.critical_path import Work, critical_path
 from mbs.reuse import Decision
 from mbs.states import ComponentState
 

@@ -1,10 +1,10 @@
-"""Make messages of what comes from the bus, whatever it is.
+"""Decode the messages of the bus, whatever they hold.
 
-fedora-messaging's own way has two faults for a program that must not stop. What it does not expect (another
-encoding, a body that is a list, a tag that is a number) stops the consumer and goes back into the queue,
-to stop the next one. And it checks the whole schema of Koji's messages, and each time the schema itself:
-11 ms of CPU for any message, also about what is not known here; and a message of a newer hub would be
-dropped for a field that does not matter. ``builds.consumers.events`` checks, by the same schemas, what does.
+fedora-messaging's own decoding has two faults for a consumer that must not stop. An unexpected encoding, a
+body that is a list or a tag that is a number stops the consumer, and the message goes back into the queue and
+stops the next one. And it validates every Koji message against its whole schema, and the schema itself each
+time: 11 ms of CPU per message, and a newer hub's message is dropped for a field that is not used here.
+``builds.consumers.koji_events`` validates the fields that are used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fedora_messaging.exceptions import ValidationError
 from fedora_messaging.message import Message
 from fedora_messaging.twisted import consumer
 
-from builds.observing.metrics import shared
+from builds.observability.metrics import shared
 
 
 def install() -> None:

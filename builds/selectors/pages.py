@@ -9,9 +9,9 @@ from itertools import chain
 from django.db.models import Count, Q
 
 from builds.models import ComponentBuild, LogMessage, ModuleBuild, ModuleBuildTrace, Wait
-from builds.selectors import related
+from builds.selectors import rest
 from builds.selectors.prepared import ByValues
-from builds.selectors.related import Waiting
+from builds.selectors.rest import Waiting
 from builds.selectors.statements import Given
 from mbs.states import ACTIVE, ComponentState
 
@@ -86,7 +86,7 @@ def latest(
         rows = rows.filter(pk__lt=before)
     builds = list(rows[:count])
     counts = {key: Counts(*values) for key, *values in _counts([build.pk for build in builds])}
-    waits = related.module_waits(builds)
+    waits = rest.module_waits(builds)
     return [Line(build, counts.get(build.pk, Counts()), waits.get(build.pk)) for build in builds]
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
-from builds.observing import context
-from builds.observing.metrics import shared
+from builds.observability import log_context
+from builds.observability.metrics import shared
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class RequestMiddleware:
         number = request_number(request.META.get("HTTP_X_REQUEST_ID", ""))
         started = time.perf_counter()
         # Not ended here: Django itself writes a line about an error behind all middlewares.
-        context.begin(request_id=number)
+        log_context.begin(request_id=number)
         response = self.get_response(request)
         seconds = time.perf_counter() - started
         count(request.method or "", route_of(request), response.status_code, seconds)
@@ -52,7 +52,7 @@ class RequestMiddleware:
     ) -> None:
         """Lines about a module build carry its number; the view that reads the row adds its name."""
         if "pk" in kwargs and "module-builds/" in request.path:
-            context.note(build=int(kwargs["pk"]))
+            log_context.note(build=int(kwargs["pk"]))
 
 
 def request_number(given: str) -> str:

@@ -1,6 +1,6 @@
 """How a line of the log looks (the option ``LOG_FORMAT``), and which logger says how much.
 
-Every line carries what ``builds.observing.context`` knows at the moment it is written.
+Every line carries what ``builds.observability.log_context`` knows at the moment it is written.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-from builds.observing import context
+from builds.observability import log_context
 from mbs.text import printable
 
 #: the packages of this service
@@ -41,7 +41,7 @@ def configuration(level: str, form: str) -> dict[str, Any]:
         "loggers": {
             **dict.fromkeys((*OURS, "celery"), said),
             **{name: {"handlers": [], "propagate": True, "level": "INFO"} for name in SERVERS},
-            # Of requests ``builds.observing.requests`` says what matters, with their context.
+            # Of requests ``builds.observability.requests`` says what matters, with their context.
             "uvicorn.access": {"level": "WARNING"},
             # That a task came in is said by the process that does not run it; its end says as much.
             "celery.worker.strategy": {"level": "WARNING"},
@@ -64,7 +64,7 @@ class PlainFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the name of logging)
         # Lines hold strangers' texts: addresses, names, what other services say.
         record.message = printable(record.message, "\t")
-        facts = context.current()
+        facts = log_context.current()
         # What is in the message already is not said again.
         told = [f"{name} {fact}" for name, fact in facts.items() if name in ("build", "nsvc", "request_id")]
         record.context = printable(f"  [{', '.join(told)}]") if told else ""
@@ -91,6 +91,6 @@ class LineFormatter(JsonFormatter):
             time=f"{moment}.{int(record.msecs):03}Z",
             level=record.levelname.lower(),
             logger=record.name,
-            **context.current(),
+            **log_context.current(),
         )
         super().add_fields(log_data, record, message_dict)
