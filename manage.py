@@ -4,6 +4,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 #: Options before the command, as the reference service has them -> Django's verbosity.
 VERBOSITY = {"-q": 0, "--quiet": 0, "-v": 2, "--verbose": 2, "-d": 3, "--debug": 3}
@@ -20,6 +21,8 @@ def arguments(argv: Sequence[str]) -> list[str]:
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if find_spec("django") is None:
+        sys.exit("Only the client is installed. Install the service: pip install 'mbs[server]'")
     from django.core.management import execute_from_command_line
 
     from mbs.errors import ConfigurationError

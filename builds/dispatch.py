@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from celery import Signature, current_app
 from celery.app.task import Context
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -20,20 +20,12 @@ from redis.exceptions import RedisError
 from builds.models import Wait, clock
 from builds.models.locking import locked
 from builds.observability.celery_signals import WOKEN
-from builds.selectors.prepared import ByValues, Instances
-from builds.selectors.statements import Given
 from mbs.states import SETTLED
 
 log = logging.getLogger(__name__)
 
 #: what sending a task raises while the broker is away; a chord talks to Redis directly
 BROKER_AWAY = (OperationalError, RedisError)
-
-_waits = Instances(Wait, "key")
-_COLUMNS = [field.attname for field in Wait._meta.concrete_fields]
-_of_ended = ByValues(
-    Wait.objects.filter(key__among=Given(), component_build__state__in=SETTLED).values_list(*_COLUMNS)
-)
 
 
 def send(task: str, *args: int | float | str, countdown: float = 0) -> None:
@@ -110,12 +102,12 @@ def _send_again(wait: Wait) -> bool:
 
 
 def _wake(keys: list[str]) -> None:
-    wake_waits(wait for wait in _waits(keys) if wait.woken_at is None)
+    wake_waits(Wait.objects.filter(key__in=keys, woken_at=None).order_by("pk"))
 
 
 def _complete(keys: list[str]) -> None:
     # In one statement: a component that was begun anew meanwhile has another wait, and has not ended.
-    waits = [Wait.from_db(connection.alias, _COLUMNS, row) for row in _of_ended(keys)]
+    waits = list(Wait.objects.filter(key__in=keys, component_build__state__in=SETTLED).order_by("pk"))
     done = [wait for wait in waits if wait.signature["options"].get("chord") and _count_done(wait)]
     if done:
         forget(Wait.objects.filter(pk__in=[wait.pk for wait in done]))

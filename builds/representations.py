@@ -12,9 +12,9 @@ from typing import Any
 
 from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
-from builds.selectors.prepared import Record
+from builds.selectors.compiled import Row
+from builds.selectors.listing import Record
 from builds.selectors.rest import BASE_MODULE_COLUMNS, ModuleSurroundings, Trace, Waiting
-from builds.selectors.statements import Row
 from mbs.states import BuildState, ComponentState
 
 #: columns that the short representation shows, and what the default one adds to them

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from builds.api.links import list_url
 from builds.api.parameters import number
-from builds.selectors.prepared import Listing, Record
+from builds.selectors.listing import Listing, Record
 
 PER_PAGE = 10
 PARAMETERS = ("page", "per_page")
@@ -31,10 +31,12 @@ class Pages(BasePagination):
         self.request = request
         self.page = number(request, "page", least=1, default=1)
         self.per_page = min(number(request, "per_page", least=0, default=PER_PAGE), settings.MBS.PER_PAGE_MAX)
-        first = listing.first(self.per_page) if self.page == 1 and self.per_page and listing.whole else None
+        at_start = self.page == 1 and self.per_page > 0 and listing.unfiltered
+        first = listing.first(self.per_page) if at_start else None
         started = time.perf_counter()
-        all_read = first is not None and len(first) < self.per_page
-        self.total = len(first or ()) if all_read else listing.count(first or ())
+        # Rows may be added between the two statements.
+        whole = first is not None and len(first) < self.per_page
+        self.total = len(first or ()) if whole else max(listing.count(), len(first or ()))
         self.counting_ms = (time.perf_counter() - started) * 1000
         self.pages = -(-self.total // self.per_page) if self.per_page else 0
         if first is not None:

@@ -10,9 +10,8 @@ from django.db.models import Count, Q
 
 from builds.models import ComponentBuild, LogMessage, ModuleBuild, ModuleBuildTrace, Wait
 from builds.selectors import rest
-from builds.selectors.prepared import ByValues
+from builds.selectors.compiled import CompiledQuery, Given
 from builds.selectors.rest import Waiting
-from builds.selectors.statements import Given
 from mbs.states import ACTIVE, ComponentState
 
 #: what a list of builds shows of each
@@ -55,7 +54,7 @@ class Whole:
     messages: Sequence[LogMessage]
 
 
-_counts = ByValues(
+_counts = CompiledQuery(
     ComponentBuild.objects.filter(module_build__among=Given())
     .values("module_build_id")
     .annotate(

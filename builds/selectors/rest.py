@@ -29,8 +29,7 @@ from builds.models import (
     ModuleBuildTrace,
     Wait,
 )
-from builds.selectors.prepared import ByValues
-from builds.selectors.statements import Given, Row
+from builds.selectors.compiled import CompiledQuery, Given, Row
 from mbs.states import ACTIVE, ComponentState
 
 #: (time, state, reason)
@@ -69,22 +68,22 @@ COMPONENT_COLUMNS = ("id", "format", "package", "task_id", "state", "state_reaso
 BASE_MODULE_COLUMNS = ("id", "state", "stream", "version", "name", "context", "stream_version")
 
 # The first column of each is what the rows are grouped by.
-_module_traces = ByValues(
+_module_traces = CompiledQuery(
     ModuleBuildTrace.objects.filter(module_build__among=Given())
     .order_by("id")
     .values_list("module_build_id", "time", "state", "state_reason")
 )
-_component_traces = ByValues(
+_component_traces = CompiledQuery(
     ComponentBuildTrace.objects.filter(component_build__among=Given())
     .order_by("id")
     .values_list("component_build_id", "time", "state", "state_reason")
 )
-_virtual_streams = ByValues(
+_virtual_streams = CompiledQuery(
     ModuleBuild.virtual_streams.through.objects.filter(modulebuild__among=Given())
     .order_by("id")
     .values_list("modulebuild_id", "virtualstream__name")
 )
-_base_modules = ByValues(
+_base_modules = CompiledQuery(
     BuildRequirement.objects.filter(module_build__among=Given())
     .order_by("id")
     .values_list("module_build_id", *(f"required__{column}" for column in BASE_MODULE_COLUMNS))
@@ -100,8 +99,8 @@ def _oldest_waits(column: str, *columns: str | Combinable) -> QuerySet[Any, Any]
 
 
 _WAITING = ("what", "created_at", "wakes_on", "count")
-_module_waits = ByValues(_oldest_waits("module_build_id", "module_build_id", *_WAITING))
-_component_waits = ByValues(_oldest_waits("component_build_id", "component_build_id", *_WAITING))
+_module_waits = CompiledQuery(_oldest_waits("module_build_id", "module_build_id", *_WAITING))
+_component_waits = CompiledQuery(_oldest_waits("component_build_id", "component_build_id", *_WAITING))
 
 
 def _read_around() -> QuerySet[Any, Any]:
@@ -127,7 +126,7 @@ def _read_around() -> QuerySet[Any, Any]:
     return components.union(waits, builds, all=True).order_by("id")
 
 
-_around = ByValues(_read_around())
+_around = CompiledQuery(_read_around())
 
 
 def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> ModuleSurroundings:

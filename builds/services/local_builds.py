@@ -7,7 +7,6 @@ import logging
 from builds import dispatch
 from builds.models import ComponentBuild
 from builds.observability import log_context
-from builds.selectors.prepared import Instances
 from builds.services import components
 from builds.services.build_system import build_system
 from buildsys.base import BuildSystem, RunsBuilds, Submission, TaskState
@@ -17,7 +16,6 @@ from mbs.states import ComponentState
 
 log = logging.getLogger(__name__)
 
-_components = Instances(ComponentBuild, parent="module_build")
 #: builds of the same module that are asked about beside one that has ended, those that began first
 MOST_BESIDE = 10
 
@@ -56,7 +54,7 @@ def run(task_id: int) -> None:
 
 def _record(system: BuildSystem, component_id: int, task_id: int) -> None:
     """Record what became of a component, and of those of its module that have ended meanwhile."""
-    (component,) = _components([component_id]) or [None]
+    component = ComponentBuild.objects.select_related("module_build").filter(pk=component_id).first()
     if component is None:
         return
     with log_context.about(**log_context.of(component.module_build)):

@@ -17,7 +17,6 @@ from django.db import transaction
 from builds import dispatch, selectors
 from builds.models import ComponentBuild, ModuleBuild, Phase, clock
 from builds.models.locking import locked
-from builds.selectors.prepared import Instances
 from builds.services import (
     arches,
     components,
@@ -36,10 +35,6 @@ from buildsys.base import BuildSystemError, Shipping
 from mbs.states import ACTIVE, BuildState, ComponentState
 
 log = logging.getLogger(__name__)
-
-_builds = Instances(ModuleBuild)
-_components = Instances(ComponentBuild, parent="module_build")
-_members = Instances(ComponentBuild, "module_build", "batch")
 
 
 def initialize(build_id: int, run: int) -> Outcome:
@@ -168,7 +163,7 @@ def submit_given(build_id: int, run: int) -> Outcome:
 
 def build_component(build_id: int, run: int, component_id: int) -> Outcome:
     """One component, from a slot to its end. What became of it is recorded by whoever learns it."""
-    (component,) = _components([component_id]) or [None]
+    component = ComponentBuild.objects.select_related("module_build").filter(pk=component_id).first()
     if component is None:
         raise Obsolete
     build = component.module_build
@@ -350,7 +345,7 @@ def _current(
 
     :raises Obsolete: a newer run has taken over, or the build has left this state or batch, or is no more.
     """
-    (build,) = _builds([build_id]) or [None]
+    build = ModuleBuild.objects.filter(pk=build_id).first()
     allowed = ACTIVE | {BuildState.DONE} if state is None else {state}
     if build is None or build.run != run or build.state not in allowed or batch not in (None, build.batch):
         raise Obsolete
@@ -359,7 +354,7 @@ def _current(
 
 def _batch(build: ModuleBuild) -> list[ComponentBuild]:
     """The components of the present batch."""
-    members = _members([build.pk], [build.batch])
+    members = list(build.component_builds.filter(batch=build.batch).order_by("pk"))
     for component in members:
         component.module_build = build
     return members

@@ -1,4 +1,4 @@
-"""Django's PostgreSQL: asking less often whether a connection still lives, and waiting for bounded times."""
+"""Django's PostgreSQL backend with bounded waits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 from psycopg2 import errors, extensions
 
-#: seconds for which a connection that lived is taken to live on
-TRUSTED = 1.0
 #: bounds at the server's side: for statements, and for a client that hangs in a transaction and keeps locks
 _SESSION = """
     SELECT set_config('statement_timeout', %(statement)s, false),
@@ -79,15 +77,10 @@ class _Errors(DatabaseErrorWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """``CONN_HEALTH_CHECKS`` costs a statement in every request; here it costs one a second at most.
-
-    A connection that was lost within that second ends its request with an error, as one that is lost in
-    the middle of a request does anyway.
-    """
+    """Bound every wait for the server, and take a read-only server for one that is away."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.trusted_until = 0.0
         self.patience: float | None = None
         self.unbounded = False
 
@@ -115,12 +108,3 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Bound no statement any more: a migration takes as long as it takes."""
         self.unbounded = True
         self.close()
-
-    def close_if_health_check_failed(self) -> None:
-        if self.health_check_done:
-            return
-        if time.monotonic() >= self.trusted_until:
-            super().close_if_health_check_failed()
-            self.trusted_until = time.monotonic() + TRUSTED
-        # Not once more in this request: at the end of a transaction the question would begin another.
-        self.health_check_done = True

@@ -234,7 +234,7 @@ def start_supervisor(folder: Path, **more: object) -> tuple[subprocess.Popen[str
 def test_signals_stop_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     process, children = start_supervisor(tmp_path)
     process.send_signal(number)
-    assert process.communicate(timeout=10)[0] == "mbs | Stopping.\n"
+    assert process.communicate(timeout=60)[0] == "mbs | Stopping.\n"
     assert process.returncode == 0
     assert not any(map(is_alive, children))
 
@@ -242,7 +242,7 @@ def test_signals_stop_it_cleanly(tmp_path: Path, number: signal.Signals) -> None
 def test_children_die_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     process, children = start_supervisor(tmp_path)
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     wait_for(lambda: not any(map(is_alive, children)))
 
 
@@ -254,7 +254,7 @@ def test_ignored_hangup_stays_ignored(tmp_path: Path) -> None:
     time.sleep(0.5)
     assert all(map(is_alive, children))
     process.terminate()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     assert process.stdout is not None
     process.stdout.close()
 

@@ -15,7 +15,6 @@ from django.db import OperationalError, connections
 from django.db.models.signals import pre_migrate
 
 from config.databases import database
-from config.postgresql import base
 from config.postgresql.base import DatabaseWrapper
 from tests import postgresql
 
@@ -40,25 +39,12 @@ def connection(url: str, django_db_blocker) -> Iterator[DatabaseWrapper]:
         connection.close()
 
 
-def test_a_transaction_may_last_longer_than_a_connection_is_trusted(connection, monkeypatch):
-    monkeypatch.setattr(base, "TRUSTED", 0)
-    connection.trusted_until = float("inf")
-    connection.set_autocommit(False)
-    connection.cursor().execute("CREATE TEMPORARY TABLE fact (id integer)")
-    connection.trusted_until = 0
-    connection.commit()
-    connection.set_autocommit(True)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM fact")
-        assert cursor.fetchone() == (0,)
-
-
 def test_a_connection_that_was_lost_is_replaced_by_the_next_request(connection):
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         [lost] = cursor.fetchone()
     connection.connection.close()
-    connection.trusted_until = 0
+    connection.health_check_done = False
     connection.close_if_unusable_or_obsolete()
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")

@@ -22,8 +22,8 @@ from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
 from builds.api.renderers import is_page
 from builds.api.serializers import LogMessageSerializer, StrictSerializer
-from builds.selectors.prepared import ByValues, Listing, records
-from builds.selectors.statements import Given
+from builds.selectors.compiled import CompiledQuery, Given
+from builds.selectors.listing import Listing, records
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
 #: an id in an address; a longer one is none, and no column could hold it
@@ -102,7 +102,7 @@ class BuildViewSet(ApiViewSet):
     filter_backends = (FilterBackend, OrderBackend)
     filterset_class: type[BuildFilterSet]
     columns: Mapping[Shape, Sequence[str]] = {}
-    by_id: Mapping[Shape, ByValues] = {}
+    by_id: Mapping[Shape, CompiledQuery] = {}
     order_columns: Mapping[str, tuple[Any, ...]] = {}
     input_serializers: Mapping[str, type[StrictSerializer]] = {}
 
@@ -207,10 +207,10 @@ class BuildViewSet(ApiViewSet):
         return self.serializer_class.page(rows, shape, self.request)
 
 
-def by_id(queryset: QuerySet[Any, Any], columns: Mapping[Shape, Sequence[str]]) -> dict[Shape, ByValues]:
+def by_id(queryset: QuerySet[Any, Any], columns: Mapping[Shape, Sequence[str]]) -> dict[Shape, CompiledQuery]:
     """Queries for single rows, by shape. Values of JSON columns are only good to be shown."""
     return {
-        shape: ByValues(queryset.filter(pk__among=Given()).values_list(*names), read_json=encoding.Ready)
+        shape: CompiledQuery(queryset.filter(pk__among=Given()).values_list(*names), read_json=encoding.Ready)
         for shape, names in columns.items()
     }
 

@@ -15,7 +15,7 @@ from builds.api.permissions import require_login, require_person
 from builds.api.serializers import StrictSerializer, Text, Texts, Whole
 from builds.api.views.base import NUMBER, ApiViewSet
 from builds.models import ApiToken
-from builds.selectors.prepared import Listing
+from builds.selectors.listing import Listing
 from builds.services.identity import Identity, Scope, tokens
 from mbs.errors import InvalidInput, NotFound
 

@@ -22,6 +22,7 @@ from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish
 from mbs.client.rest import Client
 from mbs.client.snapshot import Build
 from mbs.client.up.command import DATA
+from mbs.client.up.needs import check_installed
 from mbs.client.watching import Snapshot, watch
 
 #: A demo is short: look often.
@@ -39,6 +40,7 @@ def demo(keep: bool, data: str | None) -> None:
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # end as by Ctrl-C: the service is stopped first
+    check_installed()
     folder = data_dir(data)
     document_path()  # misses the examples before anything is started
     say("Starting the service ...")

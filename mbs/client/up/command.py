@@ -13,7 +13,7 @@ import click
 from mbs.client.address import Running, data_dir, lock, publish, withdraw
 from mbs.client.options import SUCCESS, TROUBLE
 from mbs.client.up.log import Log
-from mbs.client.up.needs import check_machine, find_redis
+from mbs.client.up.needs import check_installed, check_machine, find_redis
 from mbs.client.up.services import (
     HOME,
     LOOPBACK,
@@ -69,6 +69,7 @@ def run(data: Path, port: int | None, *, modules: Sequence[Path] = (), flower: b
     :param flower: with Flower.
     :raises MBSError: when it cannot start.
     """
+    check_installed()
     redis = find_redis()
     with ExitStack() as stack:
         stack.callback(os.close, lock(data))

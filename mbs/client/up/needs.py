@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from buildsys.local.check import check
@@ -14,6 +15,20 @@ class Missing(MBSError):
     """Something that must be installed is not."""
 
     code = "machine_not_ready"
+
+
+def check_installed() -> None:
+    """Check that the service is installed, not only the client.
+
+    Raises:
+        Missing: packages of the extra ``server`` are missing.
+    """
+    lacking = [name for name in ("django", "rest_framework", "celery", "uvicorn") if find_spec(name) is None]
+    if lacking:
+        raise Missing(
+            f"Only the client is installed; the service also needs {', '.join(lacking)}.",
+            hint="Install it: pip install 'mbs[server]'",
+        )
 
 
 def find_redis() -> Path:
