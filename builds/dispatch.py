@@ -118,7 +118,7 @@ def _complete(keys: list[str]) -> None:
     waits = [Wait.from_db(connection.alias, _COLUMNS, row) for row in _of_ended(keys)]
     done = [wait for wait in waits if wait.signature["options"].get("chord") and _count_done(wait)]
     if done:
-        forget(Wait.objects.filter(pk__in=[wait.pk for wait in done]))
+        delete_waits(Wait.objects.filter(pk__in=[wait.pk for wait in done]))
     wake_waits(wait for wait in waits if wait not in done and wait.woken_at is None)
 
 
@@ -142,7 +142,7 @@ def _count_done(wait: Wait) -> bool:
     return True
 
 
-def forget(waits: QuerySet[Wait]) -> int:
+def delete_waits(waits: QuerySet[Wait]) -> int:
     """Delete waits, but for those that another transaction is changing; return how many."""
     with transaction.atomic():
         # What is locked is about to be deleted as well, or belongs to a task that looks again.
@@ -150,7 +150,7 @@ def forget(waits: QuerySet[Wait]) -> int:
         return Wait.objects.filter(pk__in=numbers).delete()[0]
 
 
-def forget_all(build_id: int) -> None:
+def delete_all_waits(build_id: int) -> None:
     """Delete all waits of a build in the present transaction, which has locked the build."""
     rows = locked(Wait.objects.filter(module_build=build_id))
     Wait.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).delete()

@@ -14,11 +14,11 @@ _TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 decode = orjson.loads
 #: a JSON text that becomes part of another as it is
-Ready = orjson.Fragment
+RawJSON = orjson.Fragment
 
 
 def encode(data: Any) -> bytes:
-    """JSON of plain values, of times (aware, in UTC) and of what is ``Ready``."""
+    """JSON of plain values, of times (aware, in UTC) and of what is ``RawJSON``."""
     return orjson.dumps(data, option=_TIMES)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors.prepared import Record
-from builds.selectors.rest import BASE_MODULE_COLUMNS, ModuleSurroundings, Trace, Waiting
+from builds.selectors.rest import BASE_MODULE_COLUMNS, ModuleRelations, Trace, Waiting
 from builds.selectors.statements import Row
 from mbs.states import BuildState, ComponentState
 
@@ -78,7 +78,7 @@ def module_default(
     }
 
 
-def module_answer(build: ModuleBuild, around: ModuleSurroundings) -> dict[str, Any]:
+def module_answer(build: ModuleBuild, around: ModuleRelations) -> dict[str, Any]:
     """The default representation in the REST API."""
     components = around.components.get(build.pk, ())
     tasks: dict[str, dict[str, Any]] = {}
@@ -100,7 +100,7 @@ def module_answer(build: ModuleBuild, around: ModuleSurroundings) -> dict[str, A
     }
 
 
-def module_verbose(build: ModuleBuild, around: ModuleSurroundings, url: str) -> dict[str, Any]:
+def module_verbose(build: ModuleBuild, around: ModuleRelations, url: str) -> dict[str, Any]:
     """The verbose representation.
 
     :param url: path at which the API shows this build: clients put the host before it.

@@ -12,7 +12,7 @@ from fedora_messaging.message import Message
 from builds.consumers import handlers, koji_events
 from builds.messaging.fedora import reconnect_soon
 from builds.observability import log_context
-from builds.observability.metrics import shared
+from builds.observability.metrics import service_metrics
 from builds.observability.requests import request_number
 
 log = logging.getLogger(__name__)
@@ -37,21 +37,21 @@ class Callback:
         :raises Drop: the message is malformed, or cannot be handled; sweeps find what it was about.
         :raises Nack: the database is away: the message comes again, after a growing pause.
         """
-        figures = shared()
-        figures.received.inc()
+        metrics = service_metrics()
+        metrics.received.inc()
         # Nothing else may come out of here: it would stop the consumer, and come again with the message.
         try:
             close_old_connections()
-            log_context.begin(request_id=request_number(message.id or ""))
+            log_context.restart(request_id=request_number(message.id or ""))
             event = koji_events.parse(message.topic, message.body)
             if event is not None:
                 log.debug("%s: %s", message.id, event)
                 handlers.handle(event)
             self._outages = 0
-            figures.handled.inc()
-        except koji_events.Malformed as error:
+            metrics.handled.inc()
+        except koji_events.MalformedMessage as error:
             log.warning("Message %s (%s) is dropped: %s", message.id, message.topic, error)
-            figures.refused.inc()
+            metrics.refused.inc()
             raise Drop from error
         except (OperationalError, InterfaceError) as error:
             pause = min(2**self._outages, PAUSE_MAX)
@@ -60,11 +60,11 @@ class Callback:
                 "The database is away, message %s is given back in %s s: %s", message.id, pause, error
             )
             time.sleep(pause)
-            figures.refused.inc()
+            metrics.refused.inc()
             raise Nack from error
         except Exception as error:
             log.exception("Message %s (%s) is dropped", message.id, message.topic)
-            figures.refused.inc()
+            metrics.refused.inc()
             raise Drop from error
         finally:
             close_old_connections()

@@ -16,15 +16,15 @@ from fedora_messaging.exceptions import ValidationError
 from fedora_messaging.message import Message
 from fedora_messaging.twisted import consumer
 
-from builds.observability.metrics import shared
+from builds.observability.metrics import service_metrics
 
 
 def install() -> None:
-    """Have the consumer of this process read messages by ``read``."""
-    consumer.get_message = read
+    """Have the consumer of this process read messages by ``decode``."""
+    consumer.get_message = decode
 
 
-def read(topic: str, properties: pika.BasicProperties, body: bytes) -> Message:
+def decode(topic: str, properties: pika.BasicProperties, body: bytes) -> Message:
     """A message without a schema of its own.
 
     :raises ValidationError: it is no JSON object; fedora-messaging drops it.
@@ -34,8 +34,8 @@ def read(topic: str, properties: pika.BasicProperties, body: bytes) -> Message:
         if not isinstance(content, dict):
             raise ValueError(f"a {type(content).__name__}, not an object")
     except (ValueError, LookupError, RecursionError) as error:
-        figures = shared()
-        figures.received.inc()
-        figures.refused.inc()
+        metrics = service_metrics()
+        metrics.received.inc()
+        metrics.refused.inc()
         raise ValidationError(error) from error
     return Message(body=content, topic=topic, properties=properties)

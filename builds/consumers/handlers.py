@@ -6,7 +6,7 @@ from builds import dispatch
 from builds.consumers.koji_events import BuildChanged, BuildTagged, Event, RepoDone
 from builds.models import ComponentBuild
 from builds.observability import log_context
-from builds.services import confirming, tagging
+from builds.services import confirmation, tagging
 from buildsys.base import TaskState
 from mbs.states import ComponentState
 
@@ -40,5 +40,5 @@ def _build_changed(event: BuildChanged) -> None:
         .first()
     )
     if component is not None:
-        with log_context.about(**log_context.of(component.module_build)):
-            confirming.ended(component, event.nvr)
+        with log_context.bound(**log_context.of_build(component.module_build)):
+            confirmation.confirm_end(component, event.nvr)

@@ -19,7 +19,7 @@ from mbs.errors import InvalidInput
 from mbs.states import ComponentState
 
 
-class Malformed(InvalidInput):
+class MalformedMessage(InvalidInput):
     """A message that is not what its topic says."""
 
     code = "malformed_message"
@@ -71,7 +71,7 @@ def parse(topic: str, body: Mapping[str, Any]) -> Event | None:
     """The event that a message tells; None when it is none of this service's business.
 
     :param body: bare, or in an envelope ``{"msg": {...}}``.
-    :raises Malformed: it is not what its topic says.
+    :raises MalformedMessage: it is not what its topic says.
     """
     prefixes = settings.MBS.MESSAGING_TOPIC_PREFIX
     if prefixes and not topic.startswith(tuple(f"{prefix.rstrip('.')}." for prefix in prefixes)):
@@ -84,7 +84,7 @@ def parse(topic: str, body: Mapping[str, Any]) -> Event | None:
     validator, read = _KINDS[kind]
     fault = next(validator.iter_errors(body), None)
     if fault is not None:
-        raise Malformed(f"{kind}: {fault.json_path}: {fault.message[:200]}")
+        raise MalformedMessage(f"{kind}: {fault.json_path}: {fault.message[:200]}")
     return read(body) if body["instance"] == settings.MBS.KOJI_INSTANCE else None
 
 
@@ -135,7 +135,7 @@ def _nvr(body: Mapping[str, Any]) -> str:
 
 def _name(text: object) -> str:
     if not isinstance(text, str) or not _NAME.fullmatch(text):
-        raise Malformed(f"{str(text)[:100]!r} is no name of a tag or a build.")
+        raise MalformedMessage(f"{str(text)[:100]!r} is no name of a tag or a build.")
     return text
 
 

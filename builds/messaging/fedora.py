@@ -24,7 +24,7 @@ from jsonschema import ValidationError
 from mbs_messages import ComponentStateChangeV1, ModuleStateChangeV1
 from mbs_messages.base import URL_HEADER
 
-from builds.messaging import checking
+from builds.messaging import fedora_config
 from builds.messaging.publishers import BusUnavailable, Unpublishable
 from builds.models import OutboxMessage
 from mbs.errors import ConfigurationError, Problem
@@ -39,9 +39,9 @@ _KINDS: dict[str, tuple[type[Message], str]] = {
 #: longest pause (seconds) between two tries to connect; Twisted's own grows to an hour
 RECONNECT_MAX = 5
 #: bytes of a body; RabbitMQ 4's default ``max_message_size``
-_LARGEST = 16 * 1024 * 1024
+_MAX_BODY = 16 * 1024 * 1024
 #: longest pause (seconds) of a process that found the bus connected but silent several times in a row
-_SILENT_MAX = 300.0
+_PAUSE_MAX = 300.0
 
 
 def reconnect_soon() -> None:
@@ -65,7 +65,7 @@ class FedoraPublisher:
         self._failures = 0
         self._has_published = False
         try:
-            checking.configuration()
+            fedora_config.configuration()
         except ConfigurationError as error:
             # Not the end of whoever starts: messages wait until the file is mended.
             log.error("%s %s", error.message, error.hint)
@@ -93,8 +93,8 @@ class FedoraPublisher:
                 raise
             except Exception as error:
                 self._pause()
-                told = isinstance(error, BusUnavailable | BusError | ConfigurationError)
-                log.warning("The bus did not take %s: %r", message, error, exc_info=not told)
+                expected = isinstance(error, BusUnavailable | BusError | ConfigurationError)
+                log.warning("The bus did not take %s: %r", message, error, exc_info=not expected)
                 if confirmed:
                     return confirmed
                 raise BusUnavailable(f"{type(error).__name__}: {error}") from error
@@ -102,7 +102,7 @@ class FedoraPublisher:
 
     def examine(self) -> list[Problem]:
         """See ``builds.messaging.publishers.Publisher``."""
-        return checking.examine()
+        return fedora_config.examine()
 
     def _disconnected(self) -> bool:
         """Return whether the connection is lost, or never came. The first one is waited for, once."""
@@ -111,13 +111,13 @@ class FedoraPublisher:
     def _pause(self) -> None:
         """Leave the bus alone for a while."""
         pause = settings.MBS.OUTBOX_INTERVAL * 2 ** min(self._failures, 10)
-        self._away_until = time.monotonic() + min(pause, max(_SILENT_MAX, settings.MBS.OUTBOX_INTERVAL))
+        self._away_until = time.monotonic() + min(pause, max(_PAUSE_MAX, settings.MBS.OUTBOX_INTERVAL))
         self._failures += 1
 
     def _send(self, row: OutboxMessage) -> None:
         if self._pid != os.getpid():
             raise BusUnavailable("Messages were published before this process was forked.")
-        checking.configuration()
+        fedora_config.configuration()
         try:
             kind, resource = _KINDS[row.topic]
             url = f"{settings.MBS.BASE_URL}/module-build-service/2/{resource}/{row.body['id']}"
@@ -151,8 +151,8 @@ def _publish(row: OutboxMessage, kind: type[Message], url: str) -> None:
     except PublishTimeout as error:
         # The broker closes the channel for it, and the library publishes it again until the time is over.
         size = len(message._encoded_body)
-        if size > _LARGEST:
-            raise Unpublishable(f"Its body has {size} bytes; brokers take {_LARGEST}.") from error
+        if size > _MAX_BODY:
+            raise Unpublishable(f"Its body has {size} bytes; brokers take {_MAX_BODY}.") from error
         raise
 
 

@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from builds.messaging.publishers import BusUnavailable, Unpublishable, publisher
 from builds.models import ModuleBuild, OutboxMessage, clock
 from builds.observability import log_context
-from builds.observability.metrics import shared
+from builds.observability.metrics import service_metrics
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]], *, locked
             for topic, body in messages
         ]
     )
-    transaction.on_commit(lambda: shared().to_send.inc(len(rows)), robust=True)
+    transaction.on_commit(lambda: service_metrics().to_send.inc(len(rows)), robust=True)
     # Whatever becomes of them, it is no fault of who recorded the fact, nor of what is to be done next.
     transaction.on_commit(lambda: flush(build_id), robust=True)
 
@@ -61,8 +61,8 @@ def flush(build_id: int) -> int:
                 break
             until = _extend(build_id, until)
     except BusUnavailable as error:
-        shared().unsent.inc()
-        with log_context.about(**log_context.of_number(build_id)):
+        service_metrics().unsent.inc()
+        with log_context.bound(**log_context.of_build_id(build_id)):
             log.warning("Messages of module build %s wait for the bus: %s", build_id, error)
         _release(build_id, until)
     except Exception:
@@ -125,13 +125,13 @@ def _publish(build_id: int) -> int:
     messages = list(unconfirmed().filter(module_build_id=build_id).order_by("id")[:CHUNK])
     if not messages:
         return 0
-    with log_context.about(**log_context.of_number(build_id)):
+    with log_context.bound(**log_context.of_build_id(build_id)):
         try:
             confirmed = publisher().publish(messages)
         except Unpublishable as error:
             _set_aside(messages[0], error)
             return 0
-    shared().sent.inc(confirmed)
+    service_metrics().sent.inc(confirmed)
     OutboxMessage.objects.filter(pk__in=[message.pk for message in messages[:confirmed]]).update(
         published_at=clock.now()
     )
@@ -141,7 +141,7 @@ def _publish(build_id: int) -> int:
 def _set_aside(message: OutboxMessage, error: Unpublishable) -> None:
     """Pass over a message, so that those behind it go out."""
     log.error("Message %s cannot be published and is set aside: %s", message, error.message)
-    shared().unsent.inc()
+    service_metrics().unsent.inc()
     OutboxMessage.objects.filter(pk=message.pk).update(set_aside_at=clock.now(), error=error.message[:1000])
 
 

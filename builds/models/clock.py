@@ -17,7 +17,7 @@ from django.utils import timezone
 log = logging.getLogger(__name__)
 
 #: seconds after which the database is asked for its time again
-_TRUSTED = 60.0
+_REFRESH_INTERVAL = 60.0
 
 
 def now() -> datetime:
@@ -51,13 +51,13 @@ class _Clock:
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT clock_timestamp()")
-                (told,) = cursor.fetchone()
+                (database_time,) = cursor.fetchone()
         except (DatabaseError, InterfaceError) as error:
             log.warning("The database did not tell its time: %s", error)
             return
         ended = time.monotonic()
-        self._at, self._known = (begun + ended) / 2, told.astimezone(UTC)
-        self._until = ended + _TRUSTED
+        self._at, self._known = (begun + ended) / 2, database_time.astimezone(UTC)
+        self._until = ended + _REFRESH_INTERVAL
 
 
 @cache

@@ -14,7 +14,7 @@ from celery.signals import before_task_publish, setup_logging, task_postrun, tas
 from django.conf import settings
 
 from builds.observability import log_context
-from builds.observability.metrics import shared
+from builds.observability.metrics import service_metrics
 
 #: header of a message: the request that led to the task
 REQUEST_ID = "mbs_request_id"
@@ -23,7 +23,7 @@ BUILD = "mbs_build"
 #: header of a message: when the task, which was parked, was woken, in seconds since the epoch
 WOKEN = "mbs_woken"
 #: tasks whose first argument is the number of a module build, but for these, begin with this
-_OF_BUILDS, _OTHERS = "workflow.", frozenset({"workflow.recover_lost"})
+_BUILD_TASKS, _NOT_OF_BUILDS = "workflow.", frozenset({"workflow.recover_lost"})
 
 _marks: dict[str, log_context.Mark] = {}
 
@@ -37,7 +37,7 @@ def _configure(loglevel: int | None = None, **_: Any) -> None:
 
 
 @before_task_publish.connect
-def _carry(headers: dict[str, Any] | None = None, **_: Any) -> None:
+def _add_headers(headers: dict[str, Any] | None = None, **_: Any) -> None:
     """A task belongs to what sends it; but not one that was parked, which may be another build's."""
     if headers is None or WOKEN in headers:
         return
@@ -47,20 +47,20 @@ def _carry(headers: dict[str, Any] | None = None, **_: Any) -> None:
 
 
 @task_prerun.connect
-def _begin(task_id: str, task: Task, args: Any = (), **_: Any) -> None:
+def _bind_context(task_id: str, task: Task, args: Any = (), **_: Any) -> None:
     headers = task.request.headers or {}
-    _marks[task_id] = log_context.note(task=task.name, task_id=task_id, request_id=headers.get(REQUEST_ID))
+    _marks[task_id] = log_context.bind(task=task.name, task_id=task_id, request_id=headers.get(REQUEST_ID))
     woken, build = headers.get(WOKEN), headers.get(BUILD)
     if woken and not task.request.retries:
-        shared().reaction_seconds.labels(task.name).observe(max(0.0, time.time() - woken))
-    if task.name.startswith(_OF_BUILDS) and task.name not in _OTHERS and args:
+        service_metrics().reaction_seconds.labels(task.name).observe(max(0.0, time.time() - woken))
+    if task.name.startswith(_BUILD_TASKS) and task.name not in _NOT_OF_BUILDS and args:
         build = args[0]
     if build:
-        log_context.note(**log_context.of_number(build))
+        log_context.bind(**log_context.of_build_id(build))
 
 
 @task_postrun.connect
-def _end(task_id: str, **_: Any) -> None:
+def _unbind_context(task_id: str, **_: Any) -> None:
     mark = _marks.pop(task_id, None)
     if mark is not None:
-        log_context.forget(mark)
+        log_context.unbind(mark)

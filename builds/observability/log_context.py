@@ -20,7 +20,7 @@ _facts: ContextVar[Mapping[str, object]] = ContextVar("mbs_facts", default=_NOTH
 
 #: number -> NSVC, which never changes; more than one process has builds in hand
 _names: dict[int, str] = {}
-_REMEMBERED = 1000
+_MAX_NAMES = 1000
 
 Mark = Token[Mapping[str, object]]
 
@@ -30,37 +30,37 @@ def current() -> Mapping[str, object]:
     return _facts.get()
 
 
-def note(**facts: object) -> Mark:
+def bind(**facts: object) -> Mark:
     """Add facts until ``forget`` is called with the answer; what is empty or None is left out."""
     return _facts.set({**_facts.get(), **{name: fact for name, fact in facts.items() if fact}})
 
 
-def begin(**facts: object) -> None:
+def restart(**facts: object) -> None:
     """Work that has nothing to do with what this thread did before begins."""
     _facts.set(facts)
 
 
-def forget(mark: Mark) -> None:
+def unbind(mark: Mark) -> None:
     """Undo a ``note``, and those after it."""
     _facts.reset(mark)
 
 
 @contextmanager
-def about(**facts: object) -> Iterator[None]:
+def bound(**facts: object) -> Iterator[None]:
     """Work within which these facts hold as well."""
-    mark = note(**facts)
+    mark = bind(**facts)
     try:
         yield
     finally:
-        forget(mark)
+        unbind(mark)
 
 
-def of(build: Any) -> dict[str, object]:
+def of_build(build: Any) -> dict[str, object]:
     """The facts about a row of ``ModuleBuild``."""
     return {"build": build.pk, "nsvc": build.nsvc}
 
 
-def of_number(build_id: int) -> dict[str, object]:
+def of_build_id(build_id: int) -> dict[str, object]:
     """The facts about a module build that is known by its number; its name is asked for once per process."""
     if build_id not in _names:
         rows = apps.get_model("builds", "ModuleBuild").objects.filter(pk=build_id)
@@ -70,7 +70,7 @@ def of_number(build_id: int) -> dict[str, object]:
             found = None
         if found is None:
             return {"build": build_id}
-        if len(_names) >= _REMEMBERED:
+        if len(_names) >= _MAX_NAMES:
             _names.clear()
         _names[build_id] = ":".join(found)
     return {"build": build_id, "nsvc": _names[build_id]}

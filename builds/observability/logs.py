@@ -20,8 +20,8 @@ OURS = ("mbs", "scm", "buildsys", "builds", "config")
 #: servers that bring handlers of their own: one stream in one format is better
 SERVERS = ("uvicorn", "gunicorn.error")
 
-#: what libraries attach to their lines: a task said twice, a request as Python sees it, colours
-_NOISE = ("data", "request", "color_message")
+#: what libraries attach to their lines: a task named twice, a request as Python sees it, colours
+_DROPPED_FIELDS = ("data", "request", "color_message")
 
 
 def configuration(level: str, form: str) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def configuration(level: str, form: str) -> dict[str, Any]:
     :param level: least important messages of this service's own packages, Celery's and the servers'.
     :param form: ``plain`` or ``json``.
     """
-    formatters = {"plain": {"()": PlainFormatter}, "json": {"()": LineFormatter}}
-    said = {"level": level.upper()}
+    formatters = {"plain": {"()": PlainFormatter}, "json": {"()": JsonLineFormatter}}
+    level_of_service = {"level": level.upper()}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -39,11 +39,11 @@ def configuration(level: str, form: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            **dict.fromkeys((*OURS, "celery"), said),
+            **dict.fromkeys((*OURS, "celery"), level_of_service),
             **{name: {"handlers": [], "propagate": True, "level": "INFO"} for name in SERVERS},
             # Of requests ``builds.observability.requests`` says what matters, with their context.
             "uvicorn.access": {"level": "WARNING"},
-            # That a task came in is said by the process that does not run it; its end says as much.
+            # The main process logs that a task arrived; the log line about its end is enough.
             "celery.worker.strategy": {"level": "WARNING"},
         },
     }
@@ -65,9 +65,9 @@ class PlainFormatter(logging.Formatter):
         # Lines hold strangers' texts: addresses, names, what other services say.
         record.message = printable(record.message, "\t")
         facts = log_context.current()
-        # What is in the message already is not said again.
-        told = [f"{name} {fact}" for name, fact in facts.items() if name in ("build", "nsvc", "request_id")]
-        record.context = printable(f"  [{', '.join(told)}]") if told else ""
+        # What is in the message already is not repeated.
+        shown = [f"{name} {fact}" for name, fact in facts.items() if name in ("build", "nsvc", "request_id")]
+        record.context = printable(f"  [{', '.join(shown)}]") if shown else ""
         return super().formatMessage(record)
 
 
@@ -77,11 +77,11 @@ def _indented(trace: str) -> str:
     return "\n".join(f"  | {printable(line, keep)}" for line in trace.split("\n"))
 
 
-class LineFormatter(JsonFormatter):
+class JsonLineFormatter(JsonFormatter):
     """A JSON object on one line: time (UTC), level, logger, message, context, and what ``extra`` brought."""
 
     def __init__(self) -> None:
-        super().__init__("%(message)s", reserved_attrs=[*RESERVED_ATTRS, *_NOISE])
+        super().__init__("%(message)s", reserved_attrs=[*RESERVED_ATTRS, *_DROPPED_FIELDS])
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]

@@ -29,11 +29,11 @@ _SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LONG = (0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300)
 
 
-class Shared:
-    """The figures. Those of the reference bear its names, and no prefix.
+class ServiceMetrics:
+    """The metrics. Those of the reference bear its names, and no prefix.
 
     A figure without labels begins at 0 in the file of whoever makes it: a process that counts nothing
-    should not make these at all, hence ``shared``.
+    should not make these at all, hence ``service_metrics``.
     """
 
     def __init__(self) -> None:
@@ -88,9 +88,9 @@ class Shared:
 
 
 @cache
-def shared() -> Shared:
-    """The figures of this process."""
-    return Shared()
+def service_metrics() -> ServiceMetrics:
+    """The metrics of this process."""
+    return ServiceMetrics()
 
 
 @contextmanager
@@ -101,14 +101,14 @@ def call(method: str) -> Iterator[None]:
         yield
         outcome = "ok"
     finally:
-        figures = shared()
-        figures.calls.labels(method, outcome).inc()
-        figures.call_seconds.labels(method).observe(time.perf_counter() - started)
+        metrics = service_metrics()
+        metrics.calls.labels(method, outcome).inc()
+        metrics.call_seconds.labels(method).observe(time.perf_counter() - started)
 
 
-def of_all_processes() -> CollectorRegistry:
+def machine_registry() -> CollectorRegistry:
     """A registry with the sums over all processes of this machine."""
-    shared()
+    service_metrics()
     registry = CollectorRegistry()
     AllProcesses(registry)
     return registry

@@ -17,7 +17,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 
 from builds.observability import log_context
-from builds.observability.metrics import shared
+from builds.observability.metrics import service_metrics
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class RequestMiddleware:
         number = request_number(request.META.get("HTTP_X_REQUEST_ID", ""))
         started = time.perf_counter()
         # Not ended here: Django itself writes a line about an error behind all middlewares.
-        log_context.begin(request_id=number)
+        log_context.restart(request_id=number)
         response = self.get_response(request)
         seconds = time.perf_counter() - started
         count(request.method or "", route_of(request), response.status_code, seconds)
@@ -52,7 +52,7 @@ class RequestMiddleware:
     ) -> None:
         """Lines about a module build carry its number; the view that reads the row adds its name."""
         if "pk" in kwargs and "module-builds/" in request.path:
-            log_context.note(build=int(kwargs["pk"]))
+            log_context.bind(build=int(kwargs["pk"]))
 
 
 def request_number(given: str) -> str:
@@ -66,10 +66,10 @@ def count(method: str, route: str, status: int, seconds: float | None = None) ->
     :param seconds: None for an answer that goes on for as long as somebody listens.
     """
     method = method if method in _METHODS else "other"
-    figures = shared()
-    figures.requests.labels(method, route, status).inc()
+    metrics = service_metrics()
+    metrics.requests.labels(method, route, status).inc()
     if seconds is not None:
-        figures.request_seconds.labels(method, route).observe(seconds)
+        metrics.request_seconds.labels(method, route).observe(seconds)
 
 
 def route_of(request: HttpRequest) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Protocol
 
-from builds.resolvers.layered import Layered
+from builds.resolvers.layered import LayeredUniverse
 from builds.resolvers.remote import RemoteUniverse
 from builds.resolvers.repositories import RepositoryUniverse
 from builds.selectors.universe import DatabaseUniverse
@@ -17,7 +17,7 @@ from mbs.client.rest import Client
 from mbs.errors import NotSupported
 from mbs.expansion import Universe
 
-__all__ = ["Layered", "RemoteUniverse", "RepositoryUniverse", "universe"]
+__all__ = ["LayeredUniverse", "RemoteUniverse", "RepositoryUniverse", "universe"]
 
 
 class Options(Protocol):
@@ -38,9 +38,9 @@ def universe(options: Options) -> Universe:
         case "db":
             return own
         case "mbs":
-            return Layered(own, RemoteUniverse(_client(str(options.MBS_URL))))
+            return LayeredUniverse(own, RemoteUniverse(_client(str(options.MBS_URL))))
         case "local":
-            return Layered(own, RepositoryUniverse(map(str, options.MODULE_REPOSITORIES)))
+            return LayeredUniverse(own, RepositoryUniverse(map(str, options.MODULE_REPOSITORIES)))
     raise NotSupported(
         f"Modules cannot be resolved by {options.RESOLVER}.",
         code="resolver_not_supported",

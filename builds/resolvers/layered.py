@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from mbs.expansion import Available, NameStream, Universe
 
 
-class Layered:
+class LayeredUniverse:
     """Asks one universe after the other (see ``mbs.expansion.Universe``).
 
     A stream that an earlier one has builds of is not looked for in later ones: what a developer built on

@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 #: Requests at once.
 PARALLEL = 8
 #: Builds of one module that are looked at; services keep thousands, and the newest come first.
-MOST = 5000
+MAX_BUILDS = 5000
 
 #: Keys that every representation has; the verbose one has the document as well.
-_NEEDED = {"id", "name", "stream", "version", "state_name"}
+_REQUIRED_KEYS = {"id", "name", "stream", "version", "state_name"}
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -39,7 +39,7 @@ class RemoteUniverse:
         self._client = client
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
-        answers = _at_once(
+        answers = _in_parallel(
             lambda query: list(self._builds(name=query[0], state=query[1], verbose="true")),
             [(name, state) for state in ("ready", "garbage") for name in names],
         )
@@ -52,7 +52,7 @@ class RemoteUniverse:
 
     def streams(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
         found: dict[str, set[str]] = defaultdict(set)
-        answers = _at_once(
+        answers = _in_parallel(
             lambda name: list(self._builds(name=name, state="ready", short="true")), list(names)
         )
         for build in (build for answer in answers for build in answer):
@@ -63,7 +63,7 @@ class RemoteUniverse:
         self, wanted: Collection[NameStream], bases: Collection[NameStream]
     ) -> Sequence[Available]:
         queries = [(pair, base) for pair in wanted for base in bases]
-        answers = _at_once(lambda query: self._newest(*query), queries)
+        answers = _in_parallel(lambda query: self._newest(*query), queries)
         builds = {build["id"]: build for answer in answers for build in answer}
         return _available(builds[number] for number in sorted(builds))
 
@@ -85,12 +85,12 @@ class RemoteUniverse:
 
     def _builds(self, **params: str) -> Iterator[Json]:
         query: Params = params
-        needed = _NEEDED | ({"modulemd"} if "verbose" in params else set())
+        needed = _REQUIRED_KEYS | ({"modulemd"} if "verbose" in params else set())
         try:
-            for build in self._client.builds(query, limit=MOST):
+            for build in self._client.builds(query, limit=MAX_BUILDS):
                 if missing := needed - build.keys():
                     raise UnexpectedAnswer(f"A build lacks {', '.join(sorted(missing))}.")
-                if _readable(build):
+                if _is_valid(build):
                     yield build
         except (Refused, UnexpectedAnswer) as error:
             raise Unavailable(
@@ -100,7 +100,7 @@ class RemoteUniverse:
             ) from error
 
 
-def _at_once(work: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
+def _in_parallel(work: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
     with ThreadPoolExecutor(PARALLEL) as pool:
         return list(pool.map(work, items))
 
@@ -113,12 +113,14 @@ def _precedence(build: Json) -> tuple[bool, int]:
     return build["state_name"] == "ready", int(build["version"])
 
 
-def _readable(build: Json) -> bool:
+def _is_valid(build: Json) -> bool:
     """Whether the parts of a build that are looked at are what they should be; others are passed over."""
     texts = all(isinstance(build[key], str) for key in ("name", "stream", "version", "state_name"))
     if texts and isinstance(build["id"], int) and is_version(build["version"]):
         return True
-    log.warning("A build of the other service is passed over: %.200r", {key: build[key] for key in _NEEDED})
+    log.warning(
+        "A build of the other service is passed over: %.200r", {key: build[key] for key in _REQUIRED_KEYS}
+    )
     return False
 
 

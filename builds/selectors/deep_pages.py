@@ -23,14 +23,14 @@ from django.db.models import QuerySet
 #: seconds for which a place is remembered
 LIFETIME = 60.0
 #: rows that are passed gladly, before it pays to look for a remembered place
-NEAR = 20_000
+MAX_SKIPPED = 20_000
 #: lists, and places of each, that a process remembers
-LISTS, PLACES = 64, 256
+MAX_LISTS, MAX_POSITIONS = 64, 256
 
 Key = tuple[Any, ...]
 
 
-class Places:
+class Positions:
     """Numbers of rows and the ids that stand there, counted from the lowest id of a list."""
 
     def __init__(self) -> None:
@@ -43,12 +43,12 @@ class Places:
             places = self._lists.setdefault(key, {})
             self._lists.move_to_end(key)
             places[number] = row_id, time.monotonic()
-            if len(places) > PLACES:
+            if len(places) > MAX_POSITIONS:
                 del places[next(iter(places))]
-            if len(self._lists) > LISTS:
+            if len(self._lists) > MAX_LISTS:
                 self._lists.popitem(last=False)
 
-    def around(self, key: Key, number: int) -> list[tuple[int, int]]:
+    def nearest(self, key: Key, number: int) -> list[tuple[int, int]]:
         """The nearest remembered places on either side, as (number, id)."""
         oldest = time.monotonic() - LIFETIME
         with self._lock:
@@ -58,7 +58,7 @@ class Places:
         return [(n, known[n]) for n in numbers[max(0, middle - 1) : middle + 1]]
 
 
-PLACES_OF_LISTS = Places()
+POSITIONS = Positions()
 
 
 def rows_at(queryset: QuerySet[Any, Any], offset: int, count: int, total: int) -> Sequence[Any]:
@@ -69,7 +69,7 @@ def rows_at(queryset: QuerySet[Any, Any], offset: int, count: int, total: int) -
     """
     rest = total - offset - count
     query = queryset.query
-    if query.order_by in (("id",), ("-id",)) and query.standard_ordering and min(offset, rest) > NEAR:
+    if query.order_by in (("id",), ("-id",)) and query.standard_ordering and min(offset, rest) > MAX_SKIPPED:
         return _in_order_of_ids(queryset, offset if query.order_by == ("id",) else rest, count, total)
     ids = queryset.values("pk")
     ids = ids.reverse()[rest : rest + count] if rest < offset else ids[offset : offset + count]
@@ -82,7 +82,7 @@ def _in_order_of_ids(queryset: QuerySet[Any, Any], first: int, count: int, total
     key: Key = (queryset.model, *ids.query.sql_with_params())
     # Upwards from a place at or below the page, or downwards from one above it; the ends are such places.
     ways = [(first, ids), (total - first - count, ids.reverse())]
-    for number, row_id in PLACES_OF_LISTS.around(key, first):
+    for number, row_id in POSITIONS.nearest(key, first):
         if number <= first:
             ways.append((first - number, ids.filter(pk__gte=row_id)))
         elif number >= first + count:
@@ -90,5 +90,5 @@ def _in_order_of_ids(queryset: QuerySet[Any, Any], first: int, count: int, total
     skipped, start = min(ways, key=itemgetter(0))
     rows = list(queryset.filter(pk__in=start[skipped : skipped + count]))
     if rows:
-        PLACES_OF_LISTS.remember(key, first, min(row[0] for row in rows))
+        POSITIONS.remember(key, first, min(row[0] for row in rows))
     return rows

@@ -20,22 +20,22 @@ from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 log = logging.getLogger(__name__)
 
 #: seconds that the broker has for answering
-PATIENCE = 1.0
+BROKER_TIMEOUT = 1.0
 #: what tasks wait for: the beginnings of the keys of waits
-WAITS = ("after", "check", "component", "repo", "retry", "slot", "tag")
+WAIT_KINDS = ("after", "check", "component", "repo", "retry", "slot", "tag")
 
 Family = GaugeMetricFamily
 
 
-class Figures(Collector):
+class StateCollector(Collector):
     """For a registry of prometheus_client; where database or broker are away it says that, and the rest."""
 
     def collect(self) -> Iterator[Family]:
-        yield from _tried("database", _of_database, (DatabaseError, InterfaceError))
-        yield from _tried("broker", _of_broker, (OperationalError, OSError))
+        yield from _collected("database", _of_database, (DatabaseError, InterfaceError))
+        yield from _collected("broker", _of_broker, (OperationalError, OSError))
 
 
-def _tried(
+def _collected(
     what: str, read: Callable[[], Iterable[Family]], outages: tuple[type[Exception], ...]
 ) -> Iterator[Family]:
     try:
@@ -71,7 +71,7 @@ def _of_database() -> Iterator[Family]:
     yield from _sweeps()
 
 
-class Ended:
+class EndedCounts:
     """How many rows are in the states in which they stay, which are nearly all there are.
 
     Counting a million takes 40 ms, so a count serves for a thousand times as long as it took.
@@ -80,9 +80,9 @@ class Ended:
     def __init__(self, model: type[ModuleBuild] | type[ComponentBuild], states: Iterable[int]) -> None:
         self.states = frozenset(states)
         self._rows = model._default_manager.order_by().filter(state__in=self.states)
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Count anew the next time."""
         self._counts: dict[int, int] = {}
         self._until = 0.0
@@ -97,9 +97,9 @@ class Ended:
         return self._counts
 
 
-ENDED = {
-    ModuleBuild: Ended(ModuleBuild, (BuildState.FAILED, BuildState.READY, BuildState.GARBAGE)),
-    ComponentBuild: Ended(ComponentBuild, SETTLED),
+ENDED_COUNTS = {
+    ModuleBuild: EndedCounts(ModuleBuild, (BuildState.FAILED, BuildState.READY, BuildState.GARBAGE)),
+    ComponentBuild: EndedCounts(ComponentBuild, SETTLED),
 }
 
 
@@ -107,7 +107,7 @@ def _by_state(
     name: str, what: str, model: type[ModuleBuild] | type[ComponentBuild], states: dict[str, int | None]
 ) -> Family:
     """How many rows there are in each state, 0 too; counted in the index of the state."""
-    ended = ENDED[model]
+    ended = ENDED_COUNTS[model]
     counts = ended.counts()
     family = Family(name, f"{what} by state", labels=["state"])
     for word, number in states.items():
@@ -118,11 +118,11 @@ def _by_state(
 
 
 def _waits(now: datetime) -> Family:
-    kinds = [When(key__startswith=f"{kind}:", then=Value(kind)) for kind in WAITS]
+    kinds = [When(key__startswith=f"{kind}:", then=Value(kind)) for kind in WAIT_KINDS]
     kind = Case(*kinds, default=Value("other"), output_field=CharField())
     oldest = dict(Wait.objects.order_by().values_list(kind).annotate(Min("created_at")))
     family = Family("mbs_oldest_wait_age_seconds", "Age of the oldest wait by kind", labels=["kind"])
-    for name in (*WAITS, "other"):
+    for name in (*WAIT_KINDS, "other"):
         family.add_metric([name], _age(oldest.get(name), now))
     return family
 
@@ -143,7 +143,7 @@ def _sweeps() -> Iterator[Family]:
 def _of_broker() -> Iterator[Family]:
     depths = Family("mbs_queue_depth", "Tasks that wait for a worker, by queue", labels=["queue"])
     with current_app.connection_for_write() as broker:
-        broker.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE)
+        broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT)
         channel = broker.default_channel
         for queue in current_app.conf.task_queues:
             try:

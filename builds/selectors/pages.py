@@ -16,13 +16,13 @@ from builds.selectors.statements import Given
 from mbs.states import ACTIVE, ComponentState
 
 #: what a list of builds shows of each
-COLUMNS = (
+LIST_COLUMNS = (
     *("id", "name", "stream", "version", "context", "state", "owner", "scratch"),
     *("state_reason", "time_submitted", "time_modified", "time_completed"),
 )
 #: waits and log messages that the page of a build shows at most
-MOST_WAITS = 20
-MOST_MESSAGES = 50
+MAX_WAITS = 20
+MAX_MESSAGES = 50
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Line:
+class ListedBuild:
     """One build in a list."""
 
     build: ModuleBuild
@@ -45,7 +45,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Whole:
+class BuildDetails:
     """All that the page of one build shows."""
 
     build: ModuleBuild
@@ -70,14 +70,14 @@ _counts = ByValues(
 
 def latest(
     count: int, *, states: Iterable[int] = (), owner: str = "", before: int | None = None
-) -> list[Line]:
+) -> list[ListedBuild]:
     """The newest builds, in three statements.
 
     :param count: how many at most.
     :param states: only builds in one of them; empty: in any.
     :param before: only builds with a smaller number.
     """
-    rows = ModuleBuild.objects.only(*COLUMNS).order_by("-id")
+    rows = ModuleBuild.objects.only(*LIST_COLUMNS).order_by("-id")
     if states:
         rows = rows.filter(state__in=states)
     if owner:
@@ -87,10 +87,10 @@ def latest(
     builds = list(rows[:count])
     counts = {key: Counts(*values) for key, *values in _counts([build.pk for build in builds])}
     waits = rest.module_waits(builds)
-    return [Line(build, counts.get(build.pk, Counts()), waits.get(build.pk)) for build in builds]
+    return [ListedBuild(build, counts.get(build.pk, Counts()), waits.get(build.pk)) for build in builds]
 
 
-def whole(number: int) -> Whole | None:
+def build_details(number: int) -> BuildDetails | None:
     """One build with all that belongs to it, in six statements; None: there is no such build."""
     build = ModuleBuild.objects.defer("modulemd").filter(pk=number).first()
     if build is None:
@@ -102,12 +102,12 @@ def whole(number: int) -> Whole | None:
         .select_related("component_build")
         .order_by("-id")
     )
-    messages = {row.pk: row for row in chain(of_module[:MOST_MESSAGES], of_components[:MOST_MESSAGES])}
+    messages = {row.pk: row for row in chain(of_module[:MAX_MESSAGES], of_components[:MAX_MESSAGES])}
     waits = build.waits.select_related("component_build").order_by("id") if build.state in ACTIVE else ()
-    return Whole(
+    return BuildDetails(
         build,
         traces=list(build.state_trace.order_by("id")),
         components=components,
-        waits=list(waits[:MOST_WAITS]),
-        messages=[messages[pk] for pk in sorted(messages, reverse=True)[:MOST_MESSAGES]],
+        waits=list(waits[:MAX_WAITS]),
+        messages=[messages[pk] for pk in sorted(messages, reverse=True)[:MAX_MESSAGES]],
     )

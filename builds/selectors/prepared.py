@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from django.db import connection
 from django.db.models import Model, QuerySet
 
-from builds.encoding import Ready, decode
+from builds.encoding import RawJSON, decode
 from builds.selectors import deep_pages
 from builds.selectors.statements import Given, Row, Statement
 
@@ -129,7 +129,7 @@ class Listing:
         return self._records(self._first(connection.vendor, count).rows())
 
     def _translate(self, vendor: str, count: int) -> Statement:
-        return Statement(self.queryset[:count], read_json=Ready)
+        return Statement(self.queryset[:count], read_json=RawJSON)
 
     def page(self, offset: int, count: int, total: int) -> list[Record]:
         """``count`` rows from ``offset`` on, of ``total``."""

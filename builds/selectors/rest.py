@@ -48,7 +48,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class ModuleSurroundings:
+class ModuleRelations:
     """By id of the module build; what a build has none of is not in it.
 
     ``components`` holds values of ``COMPONENT_COLUMNS``, in the order of their ids; ``base_modules`` those
@@ -130,10 +130,10 @@ def _read_around() -> QuerySet[Any, Any]:
 _around = ByValues(_read_around())
 
 
-def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> ModuleSurroundings:
+def module_relations(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> ModuleRelations:
     """Read what the default (one statement) or the verbose representation (4) adds to the rows."""
     ids = [build.pk for build in builds]
-    found = ModuleSurroundings()
+    found = ModuleRelations()
     families: dict[Row, list[int]] = {}
     for row in _around(ids, [build.name for build in builds], [build.version for build in builds]):
         owner, row_id = row[:2]

@@ -21,7 +21,7 @@ from mbs.reuse import CHANGED_AND_AFTER, STRICT, Part, Parts
 from mbs.states import BuildState
 
 
-def named(reference: str) -> ModuleBuild:
+def reference_build(reference: str) -> ModuleBuild:
     """The build that a submission wants components from.
 
     :param reference: its number or its N:S:V:C.

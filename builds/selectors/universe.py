@@ -30,7 +30,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Stored(Available):
+class StoredBuild(Available):
     """A module build and its number in the database."""
 
     pk: int = 0
@@ -106,8 +106,8 @@ def _virtual_streams(pks: Iterable[int]) -> Mapping[int, Sequence[str]]:
     return found
 
 
-def _as_available(build: ModuleBuild, virtual_streams: Sequence[str] = ()) -> Stored:
-    return Stored(
+def _as_available(build: ModuleBuild, virtual_streams: Sequence[str] = ()) -> StoredBuild:
+    return StoredBuild(
         name=build.name,
         stream=build.stream,
         version=int(build.version),

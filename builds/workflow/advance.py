@@ -27,7 +27,7 @@ def advance(build_id: int) -> None:
             build.phase = Phase.STARTING
         build.save(update_fields=["run", "phase", "progress_at"])
         if build.run > 1:
-            dispatch.forget_all(build_id)
+            dispatch.delete_all_waits(build_id)
     remaining = canvas.remaining(build)
     if remaining is not None:
         remaining.apply_async()

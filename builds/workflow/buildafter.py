@@ -54,7 +54,7 @@ def ended(build: ModuleBuild) -> None:
 
 def renew(build: ModuleBuild) -> None:
     """Have what was built brought into the buildroot if others wait for it, unless a task does so already."""
-    if not fresh(build):
+    if not awaited_builds(build):
         return
     task = canvas.renew_buildroot(build)
     why = Park(f"repo:{build.koji_tag}", "new builds are to be put into the buildroot", "the worker")
@@ -72,7 +72,7 @@ def renew_again(build_id: int, run: int) -> None:
         renew(build)
 
 
-def fresh(build: ModuleBuild) -> list[ComponentBuild]:
+def awaited_builds(build: ModuleBuild) -> list[ComponentBuild]:
     """What has been built, is not in the buildroot yet, and is waited for."""
     wanted = {package for component in _blocked(build) for package in component.build_after}
     return list(

@@ -96,7 +96,7 @@ def untagged(builds: Sequence[ModuleBuild]) -> list[ModuleBuild]:
     ]
 
 
-def mend_tags(build: ModuleBuild) -> None:
+def restore_tags(build: ModuleBuild) -> None:
     """Tag again what somebody has untagged."""
     system, module = build_system(), as_module(build)
     components = list(_tagged().filter(module_build=build))

@@ -47,7 +47,7 @@ def perform(
     :param component_id: the component that the step is about, if it is about one.
     """
     try:
-        if _done(task, step, args):
+        if _run_step(task, step, args):
             return
         failure = None
     except OUTAGES as error:
@@ -59,19 +59,19 @@ def perform(
     try:
         goes_on = failure is not None and give_up(failure, *args)
         if failure:
-            _forget(task)
-            _forget_mishaps(task)
+            _delete_wait(task)
+            _reset_crashes(task)
     except OUTAGES as error:
         _retry(task, error, component_id)
     if not goes_on:
         raise Ignore
 
 
-def _done(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bool:
+def _run_step(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bool:
     """Run the step; False: it is parked, or obsolete, and the canvas does not go on from here."""
     redelivered = (task.request.delivery_info or {}).get("redelivered")
     if redelivered:
-        _after_death(task)
+        _count_worker_loss(task)
     parked, waiting = bool((task.request.headers or {}).get(PARKED)), False
     try:
         outcome = step(*args)
@@ -84,16 +84,16 @@ def _done(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bo
     except Obsolete:
         done = False
     except SoftTimeLimitExceeded as error:
-        _count_mishap(task, "hung")
+        _count_crash(task, "hung")
         raise Unavailable(f"{task.name} took too long.") from error
     if redelivered or task.request.retries:
-        _forget_mishaps(task)
+        _reset_crashes(task)
     if parked and not waiting:
-        _forget(task)
+        _delete_wait(task)
     return done
 
 
-def _forget(task: Task) -> None:
+def _delete_wait(task: Task) -> None:
     Wait.objects.filter(celery_task_id=task.request.id).delete()
 
 
@@ -136,18 +136,18 @@ def _store(task: Task, park: Park, retries: int = 0, woken_at: datetime | None =
 def _unexpected(task: Task, error: Exception, component_id: int | None) -> MBSError:
     """Try again after an error that this service does not know; return what to record after too many."""
     log.exception("%s%s failed", task.name, task.request.args)
-    told = f"{type(error).__name__}: {error}"
+    described = f"{type(error).__name__}: {error}"
     try:
-        count = _count_mishap(task, f"failed ({told})")
+        count = _count_crash(task, f"failed ({described})")
     except MBSError as failure:
         return failure
     except OUTAGES as outage:
         _retry(task, outage, component_id)
     tries = f"try {count} of {settings.MBS.MAX_TASK_TRIES} failed"
-    _retry(task, error, component_id, f"an unexpected error of the service: {told} ({tries})")
+    _retry(task, error, component_id, f"an unexpected error of the service: {described} ({tries})")
 
 
-def _after_death(task: Task) -> None:
+def _count_worker_loss(task: Task) -> None:
     """Count that a worker died, and come again later when this task may be the reason.
 
     A task that was only waiting in the worker is given back as well. So the first time is no reason to
@@ -157,12 +157,12 @@ def _after_death(task: Task) -> None:
         Unavailable: to be tried later.
         MBSError: it died too often in a row.
     """
-    count = _count_mishap(task, "took its worker with it")
+    count = _count_crash(task, "took its worker with it")
     if count > 1:
         raise Unavailable(f"the worker of {task.name} died {count} times in a row.")
 
 
-def _count_mishap(task: Task, what: str) -> int:
+def _count_crash(task: Task, what: str) -> int:
     """Count that a task did not come to an end; return how often that happened in a row.
 
     Raises:
@@ -182,6 +182,6 @@ def _count_mishap(task: Task, what: str) -> int:
     return crash.count
 
 
-def _forget_mishaps(task: Task) -> None:
+def _reset_crashes(task: Task) -> None:
     """The task came to an end: what happened before was not its doing, or is over."""
     TaskCrash.objects.filter(celery_task_id=task.request.id).delete()

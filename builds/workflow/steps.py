@@ -252,15 +252,15 @@ def _needed(build: ModuleBuild) -> list[str]:
 def renew_buildroot(build_id: int, run: int) -> Outcome:
     """Bring what has been built into the buildroot while others wait for it (``buildafter``)."""
     build = _current(build_id, run, BuildState.BUILD)
-    while fresh := buildafter.fresh(build):
-        if not tagging.tag(build, fresh):
+    while built := buildafter.awaited_builds(build):
+        if not tagging.tag(build, built):
             return Park(f"tag:{build.koji_tag}", "new builds are being tagged", "the build system's word")
         before = build.new_repo_task_id
-        there = tagging.in_repo(build, [str(component.nvr) for component in fresh])
-        _request(build, _repo_message(build, before, fresh))
+        there = tagging.in_repo(build, [str(component.nvr) for component in built])
+        _request(build, _repo_message(build, before, built))
         if not there:
             return _awaiting_repo(build)
-        buildafter.unblock(build, [component for component in fresh if component.nvr in there])
+        buildafter.unblock(build, [component for component in built if component.nvr in there])
     return None
 
 

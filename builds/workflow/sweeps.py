@@ -20,7 +20,7 @@ from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Sweep, TaskCrash, Wait, clock
 from builds.observability import log_context
-from builds.services import components, doubles, outages, slots
+from builds.services import components, duplicate_tasks, outages, slots
 from builds.services.build_system import build_system
 from builds.workflow import buildafter, checks, cleanup
 from builds.workflow.lease import Lease
@@ -36,9 +36,9 @@ CHUNK = 1000
 #: module builds whose tags are compared in one call
 SLICE = 100
 #: rows deleted by one statement
-SLICE_DELETED = 5000
+DELETE_SLICE = 5000
 #: of a component, to tell whether a status says anything new
-_KNOWN = ("task_id", "module_build_id", "task_url", "nvr", "time_started")
+_COMPARED = ("task_id", "module_build_id", "task_url", "nvr", "time_started")
 #: how long messages that were published are kept for the operators
 KEEP = timedelta(days=7)
 
@@ -105,13 +105,13 @@ def stuck_waits() -> dict[str, int]:
     """Forget waits of builds that moved on; give away free slots; stop what builds for ended builds."""
     moved_on = ~Q(module_build__state__in=[*ACTIVE, BuildState.DONE]) | ~Q(run=F("module_build__run"))
     gone = list(Wait.objects.filter(moved_on).values_list("pk", flat=True))
-    forgotten = dispatch.forget(Wait.objects.filter(pk__in=gone)) if gone else 0
+    deleted = dispatch.delete_waits(Wait.objects.filter(pk__in=gone)) if gone else 0
     slots.hand_out()
     stopping = ModuleBuild.objects.filter(
         ~Q(state__in=ACTIVE), component_builds__state=ComponentState.BUILDING
     ).distinct()
     stopped = _each(stopping.values_list("pk", flat=True), _stop_components, "stopped")
-    return {"forgotten": forgotten} | stopped
+    return {"deleted": deleted} | stopped
 
 
 def open_builds() -> dict[str, int]:
@@ -119,12 +119,12 @@ def open_builds() -> dict[str, int]:
     rows = ComponentBuild.objects.filter(state=ComponentState.BUILDING).exclude(task_id=None).order_by("pk")
     result: Counter[str] = Counter(open=0, builds=0)
     after = 0
-    while part := list(rows.filter(pk__gt=after).only(*_KNOWN)[:CHUNK]):
+    while part := list(rows.filter(pk__gt=after).only(*_COMPARED)[:CHUNK]):
         after = part[-1].pk
         result["open"] += len(part)
         result += Counter(_poll({component.task_id or 0: component for component in part}))
     if result["open"]:
-        outages.over()
+        outages.end()
     return {"open": 0, "builds": 0, **result}
 
 
@@ -135,11 +135,11 @@ def _poll(submissions: Mapping[int, ComponentBuild]) -> dict[str, int]:
     by_build: dict[int, list[TaskStatus]] = defaultdict(list)
     for status in system.statuses(numbers):
         component = submissions[status.task_id]
-        if _tells_something(status, component):
+        if _is_news(status, component):
             by_build[component.module_build_id].append(status)
 
     def record(build: ModuleBuild) -> None:
-        statuses = doubles.checked(build, by_build[build.pk])
+        statuses = duplicate_tasks.reclassify(build, by_build[build.pk])
         ids = [submissions[status.task_id].pk for status in statuses]
         components.record(build, ids, statuses)
 
@@ -148,7 +148,7 @@ def _poll(submissions: Mapping[int, ComponentBuild]) -> dict[str, int]:
     return _each(news, record, "builds")
 
 
-def _tells_something(status: TaskStatus, component: ComponentBuild) -> bool:
+def _is_news(status: TaskStatus, component: ComponentBuild) -> bool:
     """Return whether a status says more than what is recorded of a component that builds."""
     started = component.time_started.timestamp() if component.time_started else None
     return (
@@ -171,7 +171,7 @@ def open_repos() -> dict[str, int]:
     requests = {wait.module_build.new_repo_task_id for wait in repos} - {None}
     under_way = build_system().repos_under_way(sorted(requests)) if requests else set()
     if requests:
-        outages.over()
+        outages.end()
     due = [wait for wait in repos if wait.module_build.new_repo_task_id not in under_way]
     return _each(tags + due, _wake, "woken")
 
@@ -196,7 +196,7 @@ def lost_tags() -> dict[str, int]:
     while True:
         builds = list(cleanup.building().filter(pk__gt=after)[:SLICE])
         result["builds"] += len(builds)
-        result += Counter(_each(cleanup.untagged(builds), cleanup.mend_tags, "mended"))
+        result += Counter(_each(cleanup.untagged(builds), cleanup.restore_tags, "restored"))
         after = builds[-1].pk if len(builds) == SLICE else 0
         if not after or time.monotonic() >= ends:
             return {"builds": 0, **result, "after": after}
@@ -231,7 +231,7 @@ def clean_up() -> dict[str, int]:
 def _delete(rows: QuerySet[Any]) -> int:
     """Delete rows in slices: one statement for a year of them would take longer than a statement may."""
     count = 0
-    while part := list(rows.order_by("pk").values_list("pk", flat=True)[:SLICE_DELETED]):
+    while part := list(rows.order_by("pk").values_list("pk", flat=True)[:DELETE_SLICE]):
         count += rows.model._default_manager.filter(pk__in=part).delete()[0]
     return count
 
@@ -297,7 +297,7 @@ def _each(items: Iterable[T], work: Callable[[T], object], done: str) -> dict[st
     count = failed = 0
     for item in list(items):
         try:
-            with log_context.about(**_facts(item)):
+            with log_context.bound(**_log_fields(item)):
                 work(item)
             count += 1
         except (SoftTimeLimitExceeded, Unavailable):
@@ -305,18 +305,18 @@ def _each(items: Iterable[T], work: Callable[[T], object], done: str) -> dict[st
             raise
         except Exception:
             failed += 1
-            with log_context.about(**_facts(item)):
+            with log_context.bound(**_log_fields(item)):
                 log.exception("The sweep failed for %s", item)
     return {done: count} | ({"failed": failed} if failed else {})
 
 
-def _facts(item: object) -> dict[str, object]:
+def _log_fields(item: object) -> dict[str, object]:
     """What a sweep works on, for the log: a build, its number, or a wait."""
     match item:
         case ModuleBuild():
-            return log_context.of(item)
+            return log_context.of_build(item)
         case Wait():
-            return log_context.of_number(item.module_build_id)
+            return log_context.of_build_id(item.module_build_id)
         case int():
-            return log_context.of_number(item)
+            return log_context.of_build_id(item)
     return {}
