@@ -1,4 +1,4 @@
-"""The callback of ``fedora-messaging consume`` (``config.consumer`` makes it)."""
+"""The callback of ``fedora-messaging consume``, which ``config.consumer`` creates."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from builds.observability.requests import request_number
 
 log = logging.getLogger(__name__)
 
-#: longest pause (seconds) before a message is given back: the consumer cannot be stopped meanwhile
+#: Longest pause (seconds) before a message is returned to the queue; the consumer cannot be stopped in it.
 PAUSE_MAX = 10
 
 
 class Callback:
-    """Takes one message after the other, in a thread of Twisted's.
+    """Handle one message after the other, in a thread of Twisted.
 
-    fedora-messaging counts what was processed, dropped and given back, and shows it where its option
-    ``monitoring`` says. A message that is dropped goes to the queue's dead letter exchange, if it has one.
+    fedora-messaging itself counts processed, dropped and returned messages, at the port of its option
+    ``monitoring``. A dropped message goes to the queue's dead letter exchange, if there is one.
     """
 
     def __init__(self) -> None:
@@ -33,13 +33,15 @@ class Callback:
         self._outages = 0
 
     def __call__(self, message: Message) -> None:
-        """
-        :raises Drop: the message is malformed, or cannot be handled; sweeps find what it was about.
-        :raises Nack: the database is away: the message comes again, after a growing pause.
+        """Handle a message.
+
+        Raises:
+            Drop: The message is malformed or cannot be handled. A sweep finds the change that it reported.
+            Nack: The database is unavailable. The message is delivered again, after a growing pause.
         """
         metrics = service_metrics()
         metrics.received.inc()
-        # Nothing else may come out of here: it would stop the consumer, and come again with the message.
+        # Any other exception would stop the consumer, and again when the message is redelivered.
         try:
             close_old_connections()
             log_context.restart(request_id=request_number(message.id or ""))
@@ -50,20 +52,23 @@ class Callback:
             self._outages = 0
             metrics.handled.inc()
         except koji_events.MalformedMessage as error:
-            log.warning("Message %s (%s) is dropped: %s", message.id, message.topic, error)
+            log.warning("Message %s (%s) is malformed and dropped: %s", message.id, message.topic, error)
             metrics.refused.inc()
             raise Drop from error
         except (OperationalError, InterfaceError) as error:
             pause = min(2**self._outages, PAUSE_MAX)
             self._outages += 1
             log.warning(
-                "The database is away, message %s is given back in %s s: %s", message.id, pause, error
+                "The database is unavailable; message %s is returned to the queue in %s s: %s",
+                message.id,
+                pause,
+                error,
             )
             time.sleep(pause)
             metrics.refused.inc()
             raise Nack from error
         except Exception as error:
-            log.exception("Message %s (%s) is dropped", message.id, message.topic)
+            log.exception("Message %s (%s) could not be handled and is dropped", message.id, message.topic)
             metrics.refused.inc()
             raise Drop from error
         finally:

@@ -1,6 +1,6 @@
-"""The context of log lines, followed through Celery: from a request to its tasks and to the tasks of those.
+"""Carry the log context through Celery: from a request to its tasks, and to the tasks that those send.
 
-``config.celery`` imports this; what it connects to are signals of Celery.
+``config.celery`` imports this module, which connects to Celery's signals.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from django.conf import settings
 from builds.observability import log_context
 from builds.observability.metrics import service_metrics
 
-#: header of a message: the request that led to the task
+#: Message header: id of the request that led to the task.
 REQUEST_ID = "mbs_request_id"
-#: header of a message: the number of the module build that the task is sent for
+#: Message header: number of the module build that the task is sent for.
 BUILD = "mbs_build"
-#: header of a message: when the task, which was parked, was woken, in seconds since the epoch
+#: Message header: time at which a parked task was woken, in seconds since the epoch.
 WOKEN = "mbs_woken"
-#: tasks whose first argument is the number of a module build, but for these, begin with this
+#: Prefix of tasks whose first argument is the number of a module build, and the exceptions.
 _BUILD_TASKS, _NOT_OF_BUILDS = "workflow.", frozenset({"workflow.recover_lost"})
 
 _marks: dict[str, log_context.Mark] = {}
@@ -30,7 +30,7 @@ _marks: dict[str, log_context.Mark] = {}
 
 @setup_logging.connect
 def _configure(loglevel: int | None = None, **_: Any) -> None:
-    """Log as the rest of the service does; what Celery itself says follows its command line."""
+    """Configure logging as in the rest of the service, with the level of Celery's command line for Celery."""
     logging.config.dictConfig(settings.LOGGING)
     if loglevel:
         logging.getLogger("celery").setLevel(loglevel)
@@ -38,7 +38,7 @@ def _configure(loglevel: int | None = None, **_: Any) -> None:
 
 @before_task_publish.connect
 def _add_headers(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    """A task belongs to what sends it; but not one that was parked, which may be another build's."""
+    """Add the sender's context to a task, except to a woken one, which may belong to another build."""
     if headers is None or WOKEN in headers:
         return
     for header, name in ((REQUEST_ID, "request_id"), (BUILD, "build")):

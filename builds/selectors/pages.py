@@ -1,4 +1,4 @@
-"""How far builds are, for the pages that people look at; the number of statements is fixed."""
+"""Builds and their progress for the web pages, read by a fixed number of statements."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from builds.selectors.rest import Waiting
 from builds.selectors.statements import Given
 from mbs.states import ACTIVE, ComponentState
 
-#: what a list of builds shows of each
+#: Columns that a list of builds shows.
 LIST_COLUMNS = (
     *("id", "name", "stream", "version", "context", "state", "owner", "scratch"),
     *("state_reason", "time_submitted", "time_modified", "time_completed"),
 )
-#: waits and log messages that the page of a build shows at most
+#: Waits and log messages that the page of a build shows at most.
 MAX_WAITS = 20
 MAX_MESSAGES = 50
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Of a build's components: all of them, and those that are complete, that build, and that failed."""
+    """Numbers of a build's components; ``failed`` includes canceled ones."""
 
     total: int = 0
     complete: int = 0
@@ -46,7 +46,7 @@ class ListedBuild:
 
 @dataclass(frozen=True)
 class BuildDetails:
-    """All that the page of one build shows."""
+    """All data of the page of one build."""
 
     build: ModuleBuild
     traces: Sequence[ModuleBuildTrace]
@@ -71,11 +71,13 @@ _counts = ByValues(
 def latest(
     count: int, *, states: Iterable[int] = (), owner: str = "", before: int | None = None
 ) -> list[ListedBuild]:
-    """The newest builds, in three statements.
+    """Return the newest builds, by three statements.
 
-    :param count: how many at most.
-    :param states: only builds in one of them; empty: in any.
-    :param before: only builds with a smaller number.
+    Args:
+        count: How many at most.
+        states: Only builds in one of these states; empty: in any.
+        owner: Only builds of this owner, if given.
+        before: Only builds with a smaller number, if given.
     """
     rows = ModuleBuild.objects.only(*LIST_COLUMNS).order_by("-id")
     if states:
@@ -91,7 +93,7 @@ def latest(
 
 
 def build_details(number: int) -> BuildDetails | None:
-    """One build with all that belongs to it, in six statements; None: there is no such build."""
+    """Return a build with everything that its page shows, by six statements; None: there is no such build."""
     build = ModuleBuild.objects.defer("modulemd").filter(pk=number).first()
     if build is None:
         return None
