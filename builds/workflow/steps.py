@@ -77,7 +77,7 @@ def prepare(build_id: int, run: int) -> Outcome:
 
 
 def start_batch(build_id: int, run: int, after: int) -> Outcome:
-    """Submit the batch after ``after`` as far as slots are free and begin its chord, or finalize it.
+    """Submit the batch after ``after`` as far as slots are free and begin its chord, or finalize the build.
 
     Components that are reused, or that ended while they were submitted, get no task in the chord.
     """
@@ -98,7 +98,7 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
         left, claimed = slots.lease(build, members), slots.claim(build, waiting)
         ended = components.submit(build, left + claimed, fresh=claimed)
     except BuildSystemError as refusal:
-        # Each component is then submitted by itself, so that only the refused ones fail, each with its reason.
+        # Each component is then submitted by itself, so that only refused ones fail, for their own reasons.
         log.warning(
             "Batch %s of %s was refused; its components are submitted one by one: %s",
             build.batch,
