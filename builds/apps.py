@@ -1,3 +1,5 @@
+"""The Django app ``builds``."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -7,12 +9,14 @@ from django.db import connections
 
 
 class BuildsConfig(AppConfig):
+    """Configuration of the app."""
+
     name = "builds"
     verbose_name = "Module builds"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Let migrations take as long as they take."""
+        """Exempt migrations from the time limit of database statements."""
         from django.db.models.signals import pre_migrate
 
         pre_migrate.connect(_wait_for_ever)

@@ -1,8 +1,7 @@
-"""Builds as programs see them, in answers and in messages (docs/contract/rest.md, docs/contract/messages.md).
+"""Representations of builds in responses and messages (docs/contract/rest.md, docs/contract/messages.md).
 
-Times are datetimes, which ``builds.encoding`` writes.
-
-Plain functions over rows that were read already: none of them queries the database.
+The functions take rows that were read already, and do not query the database. Times are datetimes, which
+``builds.encoding`` converts.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors.compiled import Row
 from builds.selectors.listing import Record
-from builds.selectors.rest import BASE_MODULE_COLUMNS, ModuleSurroundings, Trace, Waiting
+from builds.selectors.rest import BASE_MODULE_COLUMNS, ModuleRelations, Trace, Waiting
 from mbs.states import BuildState, ComponentState
 
-#: columns that the short representation shows, and what the default one adds to them
+#: Columns that each representation needs.
 SHORT_COLUMNS = ("id", "state", "stream", "version", "name", "context", "scratch")
 DEFAULT_COLUMNS = (
     *SHORT_COLUMNS,
@@ -41,7 +40,7 @@ _WORDS: dict[int | None, str] = {int(state): state.word for state in BuildState}
 
 
 def module_short(build: ModuleBuild) -> dict[str, Any]:
-    """The short representation of a module build."""
+    """Return the short representation of a module build."""
     return {
         "id": build.pk,
         "state": build.state,
@@ -57,7 +56,7 @@ def module_short(build: ModuleBuild) -> dict[str, Any]:
 def module_default(
     build: ModuleBuild, *, component_ids: Iterable[int], siblings: Iterable[int]
 ) -> dict[str, Any]:
-    """The default representation without ``tasks`` and ``waiting_for``, which bus messages leave out."""
+    """Return the default representation without ``tasks`` and ``waiting_for``, as in bus messages."""
     return {
         **module_short(build),
         "batch": build.batch,
@@ -78,8 +77,8 @@ def module_default(
     }
 
 
-def module_answer(build: ModuleBuild, around: ModuleSurroundings) -> dict[str, Any]:
-    """The default representation in the REST API."""
+def module_answer(build: ModuleBuild, around: ModuleRelations) -> dict[str, Any]:
+    """Return the default representation of a module build in the REST API."""
     components = around.components.get(build.pk, ())
     tasks: dict[str, dict[str, Any]] = {}
     for _, kind, package, task_id, state, reason, nvr in components:
@@ -100,10 +99,13 @@ def module_answer(build: ModuleBuild, around: ModuleSurroundings) -> dict[str, A
     }
 
 
-def module_verbose(build: ModuleBuild, around: ModuleSurroundings, url: str) -> dict[str, Any]:
-    """The verbose representation.
+def module_verbose(build: ModuleBuild, around: ModuleRelations, url: str) -> dict[str, Any]:
+    """Return the verbose representation of a module build.
 
-    :param url: path at which the API shows this build: clients put the host before it.
+    Args:
+        build: The build.
+        around: Its related rows.
+        url: Path of the build in the API, without the host.
     """
     return {
         **module_answer(build, around),
@@ -137,7 +139,7 @@ def _module_step(step: Trace) -> dict[str, Any]:
 
 
 def waiting_for(waiting: Waiting | None) -> dict[str, Any] | None:
-    """What a build waits for, since when, and what will wake it."""
+    """Return the thing that is waited for, since when, and the event that ends the wait."""
     if waiting is None:
         return None
     more = f" (and {waiting.count - 1} more)" if waiting.count > 1 else ""
@@ -149,7 +151,7 @@ def waiting_for(waiting: Waiting | None) -> dict[str, Any] | None:
 
 
 def log_message(message: LogMessage) -> dict[str, Any]:
-    """A log message of a build."""
+    """Return the representation of a log message."""
     return {
         "id": message.pk,
         "time_created": message.time_created,
@@ -158,7 +160,7 @@ def log_message(message: LogMessage) -> dict[str, Any]:
 
 
 def module_error(build: ModuleBuild) -> dict[str, str] | None:
-    """Why the build failed, for programs and people."""
+    """Return the error of a failed build; None: it has not failed."""
     if build.state != BuildState.FAILED:
         return None
     return {
@@ -169,7 +171,7 @@ def module_error(build: ModuleBuild) -> dict[str, str] | None:
 
 
 def component_task(component: ComponentBuild) -> dict[str, Any]:
-    """A component as it stands under ``tasks`` of its module build."""
+    """Return a component's entry in ``tasks`` of its module build."""
     return {
         "task_id": component.task_id,
         "state": component.state,
@@ -179,7 +181,7 @@ def component_task(component: ComponentBuild) -> dict[str, Any]:
 
 
 def component_default(component: ComponentBuild) -> dict[str, Any]:
-    """The representation of a component build."""
+    """Return the representation of a component build without ``waiting_for``."""
     reuse = None
     if component.reuse_code:
         reuse = {
@@ -204,16 +206,20 @@ def component_default(component: ComponentBuild) -> dict[str, Any]:
 
 
 def component_answer(component: ComponentBuild, waiting: Waiting | None) -> dict[str, Any]:
-    """The default representation in the REST API."""
+    """Return the default representation of a component build in the REST API."""
     return {**component_default(component), "waiting_for": waiting_for(waiting)}
 
 
 def component_verbose(
     component: ComponentBuild, waiting: Waiting | None, traces: Sequence[Trace], url: str
 ) -> dict[str, Any]:
-    """The verbose representation of a component build.
+    """Return the verbose representation of a component build.
 
-    :param url: path at which the API shows this component build: clients put the host before it.
+    Args:
+        component: The component build.
+        waiting: Its oldest wait.
+        traces: Its state changes.
+        url: Path of the component build in the API, without the host.
     """
     return {
         **component_answer(component, waiting),
@@ -236,7 +242,7 @@ def _component_step(step: Trace) -> dict[str, Any]:
 def module_message(
     build: ModuleBuild, *, component_ids: Iterable[int], siblings: Iterable[int]
 ) -> dict[str, Any]:
-    """Body of ``mbs.module.state.change``."""
+    """Return the body of a message ``mbs.module.state.change``."""
     body = module_default(build, component_ids=component_ids, siblings=siblings)
     body |= {key: plain(body[key]) for key in ("time_completed", "time_modified", "time_submitted")}
     body["release"] = f"{build.version}.{build.context}"
@@ -246,7 +252,7 @@ def module_message(
 
 
 def component_message(component: ComponentBuild, module: ModuleBuild) -> dict[str, Any]:
-    """Body of ``mbs.component.state.change``; ``module`` is the build it belongs to."""
+    """Return the body of a message ``mbs.component.state.change`` about a component of ``module``."""
     return {
         "id": component.pk,
         "package": component.package,
@@ -267,7 +273,7 @@ TOKEN_COLUMNS = (
 
 
 def api_token(token: ApiToken | Record) -> dict[str, Any]:
-    """An API token as its owner sees it; the token itself is not known. A record has ``TOKEN_COLUMNS``."""
+    """Return the representation of an API token, without the secret. A record has ``TOKEN_COLUMNS``."""
     return {
         "id": token.id,
         "name": token.name,

@@ -9,7 +9,7 @@ from builds import representations
 from builds.api import errors
 from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
-from builds.selectors.rest import COMPONENT_COLUMNS, ModuleSurroundings, Waiting
+from builds.selectors.rest import COMPONENT_COLUMNS, ModuleRelations, Waiting
 from mbs.errors import NotFound
 from mbs.states import BuildState, ComponentState
 
@@ -77,7 +77,7 @@ _COMPONENT = ComponentBuild(
     time_started=_later(90),
 )
 _WAITING = Waiting("libgreet is being built", _later(90), "the end of its task")
-_AROUND = ModuleSurroundings(
+_AROUND = ModuleRelations(
     components={12: [tuple(getattr(_COMPONENT, column) for column in COMPONENT_COLUMNS)]},
     siblings={},
     waiting={12: _WAITING},

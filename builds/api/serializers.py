@@ -35,7 +35,7 @@ class ModuleBuildSerializer(serializers.BaseSerializer):
         """Representations of these rows, with what stands around them read for all at once."""
         if shape is Shape.SHORT:
             return [representations.module_short(row) for row in rows]
-        around = rest.around_modules(rows, verbose=shape is Shape.VERBOSE)
+        around = rest.module_relations(rows, verbose=shape is Shape.VERBOSE)
         if shape is Shape.DEFAULT:
             return [representations.module_answer(row, around) for row in rows]
         base = f"{links.path(request)}module-builds/"

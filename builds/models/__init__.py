@@ -1,3 +1,5 @@
+"""The tables of the service."""
+
 from builds.models.component import ComponentBuild, ComponentBuildTrace
 from builds.models.document import FinalModulemd
 from builds.models.log import LogMessage

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 
-from builds.encoding import Ready
+from builds.encoding import RawJSON
 from builds.selectors import deep_pages
 from builds.selectors.compiled import CompiledQuery, Row
 
@@ -56,7 +56,7 @@ class Listing:
         self.unfiltered = not (queryset.query.where or queryset.query.distinct)
         self._record = records(tuple(columns))
         self._first = lru_cache(maxsize=MAX_SIZES)(
-            lambda count: CompiledQuery(self.queryset[:count], read_json=Ready)
+            lambda count: CompiledQuery(self.queryset[:count], read_json=RawJSON)
         )
 
     def first(self, count: int) -> list[Record]:

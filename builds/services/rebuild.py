@@ -28,4 +28,6 @@ def rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> list
             hint="Submit its document again: that makes a new version.",
         )
     request = SubmissionRequest(owner=who, **{**submission.request, "scmurl": build.scmurl})
-    return submit(replace(request, anew=True, rebuild_strategy=rebuild_strategy or request.rebuild_strategy))
+    return submit(
+        replace(request, new_version=True, rebuild_strategy=rebuild_strategy or request.rebuild_strategy)
+    )

@@ -72,7 +72,7 @@ def page(answer: View) -> Callable[[Callable[..., HttpResponse]], View]:
 class Entry:
     """A line of the list of builds."""
 
-    line: pages.Line
+    line: pages.ListedBuild
     submitted: Moment
     took: str
     active: bool
@@ -126,7 +126,7 @@ class Batch:
 @page(ModuleBuildViewSet.as_view({"get": "retrieve"}))
 def build(request: HttpRequest, pk: str) -> HttpResponse:
     """One build: its states and components on an axis of time, what it waits for, and what was said."""
-    whole = pages.whole(int(pk))
+    whole = pages.build_details(int(pk))
     if whole is None:
         raise NotFound(f"There is no module build {pk}.", hint="The latest builds are on the front page.")
     row, now = whole.build, timezone.now()
@@ -182,7 +182,7 @@ def _before(request: HttpRequest) -> int | None:
     return int(text)
 
 
-def _entry(line: pages.Line, now: Any) -> Entry:
+def _entry(line: pages.ListedBuild, now: Any) -> Entry:
     row = line.build
     active = row.state in ACTIVE
     end = now if active else row.time_completed or row.time_modified
@@ -194,7 +194,7 @@ def _entry(line: pages.Line, now: Any) -> Entry:
     )
 
 
-def _batches(whole: pages.Whole, axis: Axis) -> Iterator[Batch]:
+def _batches(whole: pages.BuildDetails, axis: Axis) -> Iterator[Batch]:
     graph = whole.build.graph
     for number, rows in groupby(whole.components, key=lambda row: 0 if graph else row.batch):
         components = [Component(row, state_word(row), axis.component(row)) for row in rows]

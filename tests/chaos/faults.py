@@ -411,7 +411,7 @@ def hub_sessions(world: World, dice: random.Random) -> str:
             session.expired = True
         if forget:
             world.hub.sessions.clear()
-    return "forgotten" if forget else "expired"
+    return "deleted" if forget else "expired"
 
 
 @kind(1)

@@ -66,7 +66,7 @@ class Events:
             if not await self._loaded(feed) or feed.progress is None:
                 return False
             number = request_number(headers.get(b"x-request-id", ""))
-            log_context.begin(request_id=number, build=build_id)
+            log_context.restart(request_id=number, build=build_id)
             first = feed.tell(cursor, 0, _CHUNK)
             status = 200 if first or not feed.over or len(feed.events) > _CHUNK else 204
             count("GET", ROUTE, status)

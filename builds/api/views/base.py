@@ -210,7 +210,9 @@ class BuildViewSet(ApiViewSet):
 def by_id(queryset: QuerySet[Any, Any], columns: Mapping[Shape, Sequence[str]]) -> dict[Shape, CompiledQuery]:
     """Queries for single rows, by shape. Values of JSON columns are only good to be shown."""
     return {
-        shape: CompiledQuery(queryset.filter(pk__among=Given()).values_list(*names), read_json=encoding.Ready)
+        shape: CompiledQuery(
+            queryset.filter(pk__among=Given()).values_list(*names), read_json=encoding.RawJSON
+        )
         for shape, names in columns.items()
     }
 

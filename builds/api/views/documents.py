@@ -34,7 +34,7 @@ class ImportViewSet(ApiViewSet):
             raise InvalidInput("The key 'scmurl' is missing or empty.", code="missing_scmurl")
         source = fetch_modulemd(values["scmurl"], "", ScmOptions.from_options(settings.MBS))
         build, messages = import_module(source.text, scmurl=source.scmurl, commit=source.commit)
-        module = representations.module_answer(build, rest.around_modules([build]))
+        module = representations.module_answer(build, rest.module_relations([build]))
         return Response({"module": module, "messages": messages}, status=201)
 
 

@@ -87,7 +87,7 @@ class ModuleBuildViewSet(BuildViewSet):
         values = self.read()
         who = acting_for(user, values)
         build = self.row(pk)
-        log_context.note(**log_context.of(build))
+        log_context.bind(**log_context.of_build(build))
         health.require_broker()
         builds = rebuild.rebuild(build, who, rebuild_strategy=values.get("rebuild_strategy", ""))
         return self._submitted(request, builds)
@@ -95,7 +95,7 @@ class ModuleBuildViewSet(BuildViewSet):
     def _to_be_changed(self, pk: str, user: Identity, values: Mapping[str, Any]) -> tuple[ModuleBuild, str]:
         """A build that the user may change, and in whose name they do."""
         build = self.row(pk)
-        log_context.note(**log_context.of(build))
+        log_context.bind(**log_context.of_build(build))
         who = acting_for(user, values)
         require_owner(user, who, build)
         return build, who

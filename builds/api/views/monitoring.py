@@ -10,13 +10,13 @@ from rest_framework.request import Request
 
 from builds.api.views.base import ApiViewSet
 from builds.observability import metrics
-from builds.selectors.metrics import Figures
+from builds.selectors.metrics import StateCollector
 
 
 class MetricsViewSet(ApiViewSet):
     """Figures in the text format of Prometheus: what the database knows, and what processes counted."""
 
     def list(self, request: Request, **kwargs: Any) -> HttpResponse:
-        registry = metrics.of_all_processes()
-        registry.register(Figures())
+        registry = metrics.machine_registry()
+        registry.register(StateCollector())
         return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
