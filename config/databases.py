@@ -17,8 +17,12 @@ _KEEPALIVES = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, 
 def database(url: str, patience: float | None = None) -> dict[str, Any]:
     """The entry of ``DATABASES`` for ``postgresql://user:password@host:port/name?option=value`` or ``sqlite:///path``.
 
-    :param patience: seconds within which PostgreSQL must answer (``config.postgresql``); None: no bound.
-    :raises ConfigurationError: for any other scheme.
+    Args:
+        patience: Seconds within which PostgreSQL must answer (``config.postgresql``); None: no
+            bound.
+
+    Raises:
+        ConfigurationError: For any other scheme.
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":

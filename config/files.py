@@ -32,7 +32,8 @@ class Given:
 def built_in(section: str) -> type:
     """The class of a built-in section.
 
-    :raises ConfigurationError: when there is none of this name.
+    Raises:
+        ConfigurationError: When there is none of this name.
     """
     if section not in sections.SECTIONS:
         raise ConfigurationError(
@@ -47,7 +48,8 @@ def built_in(section: str) -> type:
 def read_section(path: str, section: str) -> type:
     """The class of ``section`` in the file at ``path``, which is executed.
 
-    :raises ConfigurationError: when the file cannot be read or run, or has no such class.
+    Raises:
+        ConfigurationError: When the file cannot be read or run, or has no such class.
     """
     module = _run(path)
     for name in sections.SECTIONS.get(section, (section,)):

@@ -33,10 +33,11 @@ _TYPING_ERROR = 0.85
 class Loaded:
     """The configuration, and how it came about.
 
-    :param section: dev, test, prod, standalone, or the name of a class of the file.
-    :param path: the file; None for a built-in section.
-    :param sources: option -> where its value came from, for people.
-    :param warnings: what the file says that has another name here, or no meaning.
+    Attributes:
+        section: Dev, test, prod, standalone, or the name of a class of the file.
+        path: The file; None for a built-in section.
+        sources: Option -> where its value came from, for people.
+        warnings: What the file says that has another name here, or no meaning.
     """
 
     options: Options
@@ -54,10 +55,13 @@ def load(
 ) -> Loaded:
     """The configuration for this process: the section, with the variables ``MBS_<option>`` laid over it.
 
-    :param environ: the environment; ``os.environ`` when None.
-    :param argv: the command line; ``sys.argv`` when None.
-    :param default_file: the file that is taken when ``MBS_CONFIG_FILE`` is not set.
-    :raises ConfigurationError: naming everything that is wrong at once.
+    Args:
+        environ: The environment; ``os.environ`` when None.
+        argv: The command line; ``sys.argv`` when None.
+        default_file: The file that is taken when ``MBS_CONFIG_FILE`` is not set.
+
+    Raises:
+        ConfigurationError: Naming everything that is wrong at once.
     """
     environ = os.environ if environ is None else environ
     chosen = select(environ, sys.argv if argv is None else argv, default_file)
@@ -126,7 +130,10 @@ class _Draft:
         self.values["SECRET_KEY"] = Given(kept_key(Path(folder)), "made and kept in DATA_DIR")
 
     def checked(self) -> Loaded:
-        """:raises ConfigurationError: when anything was wrong."""
+        """
+        Raises:
+            ConfigurationError: When anything was wrong.
+        """
         options = None
         try:
             options = Options.model_validate({name: given.value for name, given in self.values.items()})

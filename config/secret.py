@@ -15,7 +15,8 @@ NAME = "secret-key"
 def kept_key(folder: Path) -> str:
     """The key in ``folder``, made when there is none; processes that start at once agree on it.
 
-    :raises ConfigurationError: when the folder cannot be made, read or written.
+    Raises:
+        ConfigurationError: When the folder cannot be made, read or written.
     """
     path = folder.expanduser() / NAME
     try:

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
@@ -20,6 +22,6 @@ exclude_patterns = ["_build"]
 nitpicky = True
 
 
-def setup(app):
+def setup(app: Sphinx) -> None:
     """Write the pages that are made from the code before Sphinx reads the others."""
     app.connect("builder-inited", lambda _: reference.write(HERE / "generated"))

@@ -46,7 +46,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     ) -> None:
         """Do something to each of the rows, record it, and say how it went.
 
-        :param act: ``act(row, who)``.
+        Args:
+            act: ``act(row, who)``.
         """
         who, done = request.user.get_username(), 0
         for row in rows:

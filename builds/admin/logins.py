@@ -18,7 +18,8 @@ def counted_by(request: Any, credentials: dict[str, Any] | None = None) -> list[
     From an address from which this user has logged in before, only their own failures from there count: a
     stranger who guesses the passwords of an operator must not keep them out.
 
-    :param request: a request, or a stored attempt.
+    Args:
+        request: A request, or a stored attempt.
     """
     if not isinstance(request, HttpRequest):
         return ["username", "ip_address"]

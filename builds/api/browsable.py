@@ -31,9 +31,10 @@ NOT_SHOWN_AGAIN = {"foreign_origin", "body_too_large", "length_required"}
 class Input:
     """One input of a form.
 
-    :param kind: text, textarea, checkbox, file or number.
-    :param value: what it holds; of a checkbox: not empty when it is checked.
-    :param fault: why its value was refused.
+    Attributes:
+        kind: Text, textarea, checkbox, file or number.
+        value: What it holds; of a checkbox: not empty when it is checked.
+        fault: Why its value was refused.
     """
 
     name: str

@@ -146,7 +146,8 @@ class ManyFilter(Filter):
 class BuildFilterSet(FilterSet):
     """Of the declared filters, a request pays only for those that it names.
 
-    :param complete: have all of them, for a form that people fill in.
+    Args:
+        complete: Have all of them, for a form that people fill in.
     """
 
     def __init__(

@@ -21,7 +21,8 @@ MAX_DIGITS = 100
 def read_object(raw: bytes) -> dict[str, Any]:
     """Read a JSON object that a stranger sent.
 
-    :raises InvalidInput: saying what is wrong with it.
+    Raises:
+        InvalidInput: Saying what is wrong with it.
     """
     try:
         value = read_json(raw.decode("utf-8"), "The body")
@@ -35,9 +36,12 @@ def read_object(raw: bytes) -> dict[str, Any]:
 def read_json(text: str, what: str, key: str = "") -> Any:
     """Read a JSON value that a stranger sent.
 
-    :param what: names it in messages, such as "The body".
-    :param key: that it is the value of; empty for a body, whose own keys are named.
-    :raises InvalidInput: it is no JSON, nested too deeply, or holds what no database can store.
+    Args:
+        what: Names it in messages, such as "The body".
+        key: That it is the value of; empty for a body, whose own keys are named.
+
+    Raises:
+        InvalidInput: It is no JSON, nested too deeply, or holds what no database can store.
     """
     try:
         value = json.loads(

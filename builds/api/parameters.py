@@ -45,7 +45,8 @@ def invalid(name: str, wanted: str) -> InvalidInput:
 def check_encoding(request: Request) -> None:
     """Refuse query strings that are not UTF-8, and NUL, which no database stores.
 
-    :raises InvalidInput: naming the parameter.
+    Raises:
+        InvalidInput: Naming the parameter.
     """
     query = request.META.get("QUERY_STRING", "")
     if "%" not in query and query.isascii():
@@ -65,9 +66,12 @@ def given(query: QueryDict, repeatable: Collection[str]) -> QueryDict:
 
     An empty value counts as not given. Of a parameter that may have one value only, the first counts.
 
-    :param query: the parameters as the client sent them.
-    :param repeatable: names of the parameters that may have several values.
-    :raises InvalidInput: a value consists of white space.
+    Args:
+        query: The parameters as the client sent them.
+        repeatable: Names of the parameters that may have several values.
+
+    Raises:
+        InvalidInput: A value consists of white space.
     """
     kept = QueryDict(mutable=True)
     for name, values in query.lists():
@@ -103,7 +107,8 @@ def number(request: Request, name: str, *, least: int, default: int) -> int:
 def check_known(unknown: Iterable[str], known: Collection[str]) -> None:
     """Refuse unknown parameters, each with the known name that is most like it.
 
-    :raises InvalidInput: there is at least one unknown parameter.
+    Raises:
+        InvalidInput: There is at least one unknown parameter.
     """
     problems = []
     for name in list(unknown)[:MAX_NAMED]:

@@ -15,9 +15,12 @@ from mbs.errors import Forbidden, InvalidInput, NotAuthenticated
 def require_login(identity: Identity | None, scope: Scope | None = None) -> Identity:
     """The identity of a user who is logged in.
 
-    :param scope: what the credentials must be good for.
-    :raises NotAuthenticated: nobody is.
-    :raises Forbidden: the user shows a token for other things.
+    Args:
+        scope: What the credentials must be good for.
+
+    Raises:
+        NotAuthenticated: Nobody is.
+        Forbidden: The user shows a token for other things.
     """
     if identity is None:
         raise NotAuthenticated(
@@ -35,8 +38,10 @@ def require_login(identity: Identity | None, scope: Scope | None = None) -> Iden
 def require_person(identity: Identity | None) -> Identity:
     """The identity of a user who makes an API token.
 
-    :raises NotAuthenticated: nobody is logged in.
-    :raises Forbidden: logged in by another API token, which could so outlive itself; or there are no logins.
+    Raises:
+        NotAuthenticated: Nobody is logged in.
+        Forbidden: Logged in by another API token, which could so outlive itself; or there are no
+            logins.
     """
     identity = require_login(identity)
     if identity.token_id is not None:
@@ -51,8 +56,9 @@ def require_person(identity: Identity | None) -> Identity:
 def require_submitter(identity: Identity | None) -> Identity:
     """The identity of a user who may submit builds.
 
-    :raises NotAuthenticated: nobody is logged in.
-    :raises Forbidden: the user is in none of the groups that may, or shows a token for other things.
+    Raises:
+        NotAuthenticated: Nobody is logged in.
+        Forbidden: The user is in none of the groups that may, or shows a token for other things.
     """
     identity = require_login(identity, Scope.SUBMIT)
     _require_group(identity)
@@ -73,8 +79,9 @@ def _require_group(identity: Identity) -> None:
 def require_importer(identity: Identity | None) -> Identity:
     """The identity of a user who may import modules.
 
-    :raises NotAuthenticated: nobody is logged in.
-    :raises Forbidden: nobody may, or the user is in none of the groups that may.
+    Raises:
+        NotAuthenticated: Nobody is logged in.
+        Forbidden: Nobody may, or the user is in none of the groups that may.
     """
     groups = settings.MBS.ALLOWED_GROUPS_TO_IMPORT_MODULE
     if not groups:
@@ -92,8 +99,11 @@ def require_importer(identity: Identity | None) -> Identity:
 def require_owner(identity: Identity, who: str, build: ModuleBuild) -> None:
     """Check that a user may change a build: its owner may, who may submit still, and admins.
 
-    :param who: in whose name the request acts.
-    :raises Forbidden: for others.
+    Args:
+        who: In whose name the request acts.
+
+    Raises:
+        Forbidden: For others.
     """
     if identity.groups & settings.MBS.ADMIN_GROUPS and identity.allows(Scope.ADMIN):
         return
@@ -110,7 +120,8 @@ def require_owner(identity: Identity, who: str, build: ModuleBuild) -> None:
 def acting_for(identity: Identity, body: Mapping[str, Any]) -> str:
     """In whose name a request acts: the key ``owner`` of its body, where that counts, else the user's.
 
-    :raises InvalidInput: the key stands there and does not count.
+    Raises:
+        InvalidInput: The key stands there and does not count.
     """
     owner = body.get("owner")
     if not owner:

@@ -21,7 +21,8 @@ def wants_page(accept: str) -> bool:
     Java's default ``text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2`` does not.
     Source: docs/contract/rest.md, "Pages and JSON".
 
-    :param accept: the header ``Accept``.
+    Args:
+        accept: The header ``Accept``.
     """
     if "text/html" not in accept.lower():
         return False

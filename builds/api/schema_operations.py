@@ -40,12 +40,13 @@ MEANINGS = {
 class Operation:
     """One method of one address.
 
-    :param answer: the shape of the answer; where versions of the API differ, one for each.
-    :param examples: name -> an answer.
-    :param bodies: name -> a body that is taken.
-    :param errors: the statuses of its errors.
-    :param parameters: of the query, besides filters, order and page.
-    :param empty: statuses of answers without a body, and what they mean.
+    Attributes:
+        answer: The shape of the answer; where versions of the API differ, one for each.
+        examples: Name -> an answer.
+        bodies: Name -> a body that is taken.
+        errors: The statuses of its errors.
+        parameters: Of the query, besides filters, order and page.
+        empty: Statuses of answers without a body, and what they mean.
     """
 
     id: str

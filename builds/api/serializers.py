@@ -119,7 +119,8 @@ class Whole(serializers.IntegerField):
 class Structured(serializers.JSONField):
     """A JSON value of a certain form; in a form with files it may be written as text.
 
-    :param form: what it must be, for people.
+    Args:
+        form: What it must be, for people.
     """
 
     def __init__(self, form: str, **kwargs: Any) -> None:
@@ -207,7 +208,8 @@ class Owner(Text):
 class StrictSerializer(serializers.Serializer):
     """An object in which no unknown key may stand; null is as good as absent.
 
-    :cvar refuses_unknown: False where clients of MBS 3.9.2 rely on unknown keys being ignored.
+    Args:
+        refuses_unknown: False where clients of MBS 3.9.2 rely on unknown keys being ignored.
     """
 
     refuses_unknown = True
@@ -215,7 +217,8 @@ class StrictSerializer(serializers.Serializer):
     def read(self) -> dict[str, Any]:
         """The values that are there.
 
-        :raises InvalidInput: with a problem for each key that is wrong.
+        Raises:
+            InvalidInput: With a problem for each key that is wrong.
         """
         others = self.initial_data.keys() - self.fields.keys() - {CSRF_FIELD}
         unknown = sorted(others) if self.refuses_unknown else []

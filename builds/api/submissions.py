@@ -13,8 +13,11 @@ from builds.services.submission import SubmissionRequest
 def submission_request(user: Identity, values: Mapping[str, Any]) -> SubmissionRequest:
     """What a submission says, in the name of whoever it is made for.
 
-    :param values: as ``SubmissionSerializer`` reads them.
-    :raises Forbidden: the user may not act for the one that is named.
+    Args:
+        values: As ``SubmissionSerializer`` reads them.
+
+    Raises:
+        Forbidden: The user may not act for the one that is named.
     """
     values = {**values, "owner": acting_for(user, values)}
     if values.get("modulemd"):

@@ -59,7 +59,8 @@ class FailureView(APIView):
 def failure(error: Exception | None = None) -> Callable[..., HttpResponseBase]:
     """A handler of Django's (``handler404`` and so on) that answers as the API does.
 
-    :param error: to answer with; None: the one that is being handled.
+    Args:
+        error: To answer with; None: the one that is being handled.
     """
 
     def handler(request: HttpRequest, exception: Exception | None = None, **kwargs: Any) -> HttpResponseBase:

@@ -20,9 +20,10 @@ PARTS = 4
 class Bar:
     """One bar.
 
-    :param x: where it begins, and ``width``: in per cent of the axis, as texts.
-    :param kind: the state, by which it has its colour.
-    :param took: how long it took, or takes by now.
+    Attributes:
+        x: Where it begins, and ``width``: in per cent of the axis, as texts.
+        kind: The state, by which it has its colour.
+        took: How long it took, or takes by now.
     """
 
     x: str

@@ -42,7 +42,8 @@ def wait(connection: Any) -> None:
     libpq itself would wait for ever for a server that was cut off, or that a proxy does not reach any more.
     psycopg2 closes a connection whose callback raises.
 
-    :raises psycopg2.OperationalError: the time is over.
+    Raises:
+        psycopg2.OperationalError: The time is over.
     """
     patience = getattr(connection, "patience", None)
     ends = None if patience is None else time.monotonic() + patience

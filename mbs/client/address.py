@@ -93,8 +93,11 @@ def _write(folder: Path, service: Running) -> None:
 def find_server(chosen: str | None) -> tuple[str, bool]:
     """The server's address, and whether it is this user's own standalone service.
 
-    :param chosen: ``--server`` or ``MBS_SERVER``.
-    :raises NoServer: when there is neither a choice nor a running service.
+    Args:
+        chosen: ``--server`` or ``MBS_SERVER``.
+
+    Raises:
+        NoServer: When there is neither a choice nor a running service.
     """
     if chosen:
         return chosen, False
@@ -111,7 +114,8 @@ def find_server(chosen: str | None) -> tuple[str, bool]:
 def lock(data: Path) -> int:
     """Hold a data folder for this process and its life; answers the open descriptor.
 
-    :raises Conflict: when a service runs there already.
+    Raises:
+        Conflict: When a service runs there already.
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(data / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

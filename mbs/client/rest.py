@@ -38,7 +38,8 @@ class UnexpectedAnswer(MBSError):
 class Refused(MBSError):
     """The server said no.
 
-    :param status: HTTP status of the answer.
+    Args:
+        status: HTTP status of the answer.
     """
 
     code = "refused"
@@ -57,13 +58,14 @@ class Refused(MBSError):
 class Client:
     """One server, and who is asking.
 
-    :param server: its address, as ``http://host:port`` or any longer url of its API.
-    :param token: bearer token; without one requests carry no credentials.
-    :param owner: in whose name builds are submitted and cancelled; only for a server without logins.
-    :param timeout: seconds for one request. Submitting takes longest: the server reads git meanwhile.
-    :param transport: replaces the network (tests).
-
     Every method raises ``Refused``, ``Unreachable`` or ``UnexpectedAnswer``.
+
+    Args:
+        server: Its address, as ``http://host:port`` or any longer url of its API.
+        token: Bearer token; without one requests carry no credentials.
+        owner: In whose name builds are submitted and cancelled; only for a server without logins.
+        timeout: Seconds for one request. Submitting takes longest: the server reads git meanwhile.
+        transport: Replaces the network (tests).
     """
 
     def __init__(
@@ -101,7 +103,8 @@ class Client:
     def submit(self, body: Mapping[str, object]) -> list[Json]:
         """Submit a module; answers all builds that it became, those that existed already too.
 
-        :param body: the keys of a submission (docs/contract/rest.md, "Submitting").
+        Args:
+            body: The keys of a submission (docs/contract/rest.md, "Submitting").
         """
         return _objects(self._request("POST", "module-builds/", json=self._signed(body)))
 
@@ -199,7 +202,8 @@ class Client:
 def base_url(server: str) -> str:
     """``scheme://host[:port][/prefix]`` of an address that a person wrote, without the API's root.
 
-    :raises InvalidInput: when it is no web address.
+    Raises:
+        InvalidInput: When it is no web address.
     """
     text = server if "://" in server else f"http://{server}"
     try:

@@ -19,9 +19,10 @@ from mbs.text import printable
 class Component:
     """One component of a module build; ``state`` is None before it starts.
 
-    :param url: of its log, or of the page where the build system shows it.
-    :param weight: seconds that its build is expected to take; 0: nobody knows.
-    :param waiting_for: a sentence that says what it waits for, or empty.
+    Attributes:
+        url: Of its log, or of the page where the build system shows it.
+        weight: Seconds that its build is expected to take; 0: nobody knows.
+        waiting_for: A sentence that says what it waits for, or empty.
     """
 
     id: int
@@ -56,7 +57,8 @@ class Component:
 class Build:
     """One module build with its components, in the order of batches.
 
-    :param hint: what to do about its error, or empty.
+    Attributes:
+        hint: What to do about its error, or empty.
     """
 
     id: int
@@ -98,7 +100,8 @@ class Build:
 def read_build(data: Json, components: list[Json] | None = None) -> Build:
     """A build in any of its forms, with its components in their verbose form, if they were asked for.
 
-    :raises UnexpectedAnswer: when it has no id or a state that this client does not know.
+    Raises:
+        UnexpectedAnswer: When it has no id or a state that this client does not know.
     """
     try:
         return _read_build(data, components or [])

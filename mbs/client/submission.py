@@ -105,7 +105,8 @@ def _body(
 def read_source(source: str) -> Json:
     """The keys of a submission that say where the modulemd is.
 
-    :raises InvalidInput: when the argument is neither a file nor an scm url.
+    Raises:
+        InvalidInput: When the argument is neither a file nor an scm url.
     """
     if source == "-":
         return {"modulemd": _decode(sys.stdin.buffer.read(), "standard input")}
@@ -131,7 +132,8 @@ def _decode(content: bytes, name: str) -> str:
 def pair(text: str, form: str) -> tuple[str, str]:
     """Both halves of ``left:right``.
 
-    :raises InvalidInput: when there is no colon, or nothing on one side of it.
+    Raises:
+        InvalidInput: When there is no colon, or nothing on one side of it.
     """
     left, _, right = text.partition(":")
     if not left or not right:

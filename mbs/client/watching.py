@@ -15,7 +15,8 @@ from mbs.errors import MBSError
 class Snapshot:
     """The watched builds at one moment.
 
-    :param outage: why the server cannot be asked just now; then ``builds`` are as last known.
+    Attributes:
+        outage: Why the server cannot be asked just now; then ``builds`` are as last known.
     """
 
     builds: tuple[Build, ...]
@@ -44,7 +45,8 @@ def watch(
     A server that is away for less than ``patience`` seconds does not end it; one that was never
     there does at once.
 
-    :raises MBSError: what the client raises; ``Unreachable`` only when patience is over.
+    Raises:
+        MBSError: What the client raises; ``Unreachable`` only when patience is over.
     """
     builds: dict[int, Build] = {}
     away_since: float | None = None

@@ -36,8 +36,9 @@ _LARGEST = 2**63 - 1
 class Events:
     """Serves streams of events, and hands everything else on.
 
-    :param heartbeat: seconds of silence after which a comment is sent, so that no proxy hangs up.
-    :param patience: seconds that the first look at the database may take.
+    Args:
+        heartbeat: Seconds of silence after which a comment is sent, so that no proxy hangs up.
+        patience: Seconds that the first look at the database may take.
     """
 
     def __init__(

@@ -93,7 +93,8 @@ class Cursor:
     def parse(cls, text: str) -> Cursor:
         """The cursor that an id stands for; an empty one: nothing was seen.
 
-        :raises InvalidInput: it was not made here.
+        Raises:
+            InvalidInput: It was not made here.
         """
         cursor = cls()
         if not text:
@@ -131,7 +132,8 @@ class Cursor:
 def _ranges(listed: str) -> list[tuple[int, int]]:
     """The ranges of a list.
 
-    :raises InvalidInput: they hold more numbers than any build could have had lately.
+    Raises:
+        InvalidInput: They hold more numbers than any build could have had lately.
     """
     parts = [part.partition("-") for part in filter(None, listed.split(","))]
     found = [(int(first), int(last or first)) for first, _, last in parts]

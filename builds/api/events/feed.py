@@ -25,9 +25,10 @@ log = logging.getLogger(__name__)
 class Feed:
     """What has happened to one build.
 
-    :param events: in the order in which they are told; it only grows.
-    :param progress: where the build stands; None: not read yet, or there is no such build.
-    :param loaded: it was read.
+    Attributes:
+        events: In the order in which they are told; it only grows.
+        progress: Where the build stands; None: not read yet, or there is no such build.
+        loaded: It was read.
     """
 
     build_id: int
@@ -88,7 +89,8 @@ def read(
 ) -> tuple[dict[int, list[Event]], dict[int, Progress]]:
     """What is new for some feeds, by build: one statement, and one for each kind of news.
 
-    :param above: what is looked at of feeds that were read before: rows with numbers above these.
+    Args:
+        above: What is looked at of feeds that were read before: rows with numbers above these.
     """
     numbers = {feed.build_id: feed.numbers for feed in feeds}
     fresh = [feed.build_id for feed in feeds if not feed.loaded]
@@ -105,7 +107,8 @@ def read(
 class Hub:
     """All feeds of a process, kept up to date while somebody watches.
 
-    :param interval: seconds between two looks at the database, however many watch.
+    Args:
+        interval: Seconds between two looks at the database, however many watch.
     """
 
     def __init__(self, interval: float = 1.0) -> None:

@@ -23,7 +23,8 @@ class Gone(Exception):
 class Deadlines:
     """Runs an application, and tells the connection when a request begins and ends.
 
-    :param patience: seconds that a client has to take each part of an answer.
+    Args:
+        patience: Seconds that a client has to take each part of an answer.
     """
 
     def __init__(self, application: Application, patience: float) -> None:
@@ -62,7 +63,8 @@ class _Answer:
     async def send(self, message: Message) -> None:
         """Send a message of ASGI, however large it is.
 
-        :raises Gone: nobody takes it.
+        Raises:
+            Gone: Nobody takes it.
         """
         body = message.get("body", b"")
         if len(body) <= files.PART:

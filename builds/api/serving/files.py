@@ -67,7 +67,8 @@ async def on_disk(data: bytes | memoryview) -> Any:
 async def send(file: Any, sender: Send, *, more_body: bool = False) -> None:
     """Send the rest of an open file as the end of an answer, and close it.
 
-    :param more_body: something of the answer follows.
+    Args:
+        more_body: Something of the answer follows.
     """
     try:
         while part := await in_thread(file.read, PART):

@@ -44,7 +44,8 @@ class Answer:
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., Any]:
         """Take status and headers: ``start_response`` of PEP 3333.
 
-        :raises RuntimeError: for the function that it answers, which only old applications use.
+        Raises:
+            RuntimeError: For the function that it answers, which only old applications use.
         """
         self.status = int(status.partition(" ")[0])
         self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
@@ -61,9 +62,10 @@ class Pages:
     Requests that may wait for others have threads of their own: a submission waits for a git server, a login
     for the check of a password.
 
-    :param threads: how many there are for reading and for changing each.
-    :param apart: paths that have two threads of their own each: passwords are checked there, or it must be
-        answered whatever holds up the others.
+    Args:
+        threads: How many there are for reading and for changing each.
+        apart: Paths that have two threads of their own each: passwords are checked there, or it
+            must be answered whatever holds up the others.
     """
 
     def __init__(self, application: Wsgi, threads: int, apart: Collection[str] = ()) -> None:

@@ -20,7 +20,8 @@ _PRINTABLE = bytes(range(0x21, 0x7F)).decode()
 class _Refused(Exception):
     """The body is not taken.
 
-    :param error: what the client is answered; None: it has gone.
+    Args:
+        error: What the client is answered; None: it has gone.
     """
 
     def __init__(self, error: MBSError | None, status: int = 0) -> None:
@@ -36,7 +37,8 @@ class WholeRequests:
     breaks off with nothing. Headers with an underscore are left out: they could not be told apart from those
     with a hyphen (RFC 3875, 4.1.18).
 
-    :param patience: seconds that a client has for a whole body.
+    Args:
+        patience: Seconds that a client has for a whole body.
     """
 
     def __init__(self, application: Application, limit: int, patience: float = 60.0) -> None:

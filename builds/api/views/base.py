@@ -64,7 +64,8 @@ class ApiViewSet(GenericViewSet):
     def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer a browser that follows a link to something that only takes POST with the page of its form.
 
-        :raises MethodNotAllowed: programs get 405.
+        Raises:
+            MethodNotAllowed: Programs get 405.
         """
         if request.method == "GET" and "POST" in self.allowed_methods and is_page(request):
             return Response(self.form_subject(**kwargs))
@@ -92,11 +93,12 @@ class ApiViewSet(GenericViewSet):
 class BuildViewSet(ApiViewSet):
     """A list and the single items of it, in the shape that the request asks for.
 
-    :cvar noun: of one item, in messages.
-    :cvar columns: shape -> columns that it shows, the first of them ``id``.
-    :cvar by_id: shape -> the query for these columns of single rows.
-    :cvar order_columns: column that a request names -> what to order by.
-    :cvar input_serializers: action -> the form of the body that it takes.
+    Args:
+        noun: Of one item, in messages.
+        columns: Shape -> columns that it shows, the first of them ``id``.
+        by_id: Shape -> the query for these columns of single rows.
+        order_columns: Column that a request names -> what to order by.
+        input_serializers: Action -> the form of the body that it takes.
     """
 
     filter_backends = (FilterBackend, OrderBackend)
@@ -169,7 +171,8 @@ class BuildViewSet(ApiViewSet):
     def row(self, pk: str) -> Any:
         """The row of this number, with everything that it can do.
 
-        :raises NotFound: when there is none.
+        Raises:
+            NotFound: When there is none.
         """
         row = self.queryset.filter(pk=int(pk)).first()
         if row is None:
@@ -198,7 +201,8 @@ class BuildViewSet(ApiViewSet):
     def read(self) -> dict[str, Any]:
         """The values in the body of the request.
 
-        :raises InvalidInput: with a problem for each key that is wrong.
+        Raises:
+            InvalidInput: With a problem for each key that is wrong.
         """
         return self.get_serializer(data=self.request.data).read()
 

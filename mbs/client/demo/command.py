@@ -69,7 +69,8 @@ def build_example(there: Running, folder: Path, example: Example) -> Build:
 def while_it_runs(folder: Path, snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:
     """The snapshots, until there is no service any more that could change anything.
 
-    :raises ServiceFailed: then.
+    Raises:
+        ServiceFailed: Then.
     """
     for snapshot in snapshots:
         if snapshot.outage and running(folder) is None:

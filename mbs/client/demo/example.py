@@ -30,7 +30,8 @@ class Example:
 def document_path() -> Path:
     """The module's document.
 
-    :raises NotFound: when the examples are not there.
+    Raises:
+        NotFound: When the examples are not there.
     """
     path = EXAMPLES / "modules" / NAME / f"{NAME}.yaml"
     if not path.is_file():
@@ -47,8 +48,11 @@ def make_repositories(target: Path) -> Example:
 
     The module gets a new commit, hence a new version, each time; a component only when it changed.
 
-    :param target: folder of the repositories.
-    :raises NotFound: when the examples are not there.
+    Args:
+        target: Folder of the repositories.
+
+    Raises:
+        NotFound: When the examples are not there.
     """
     path = document_path()
     document = parse_stream(path.read_text(), strict=True, name=NAME)

@@ -27,9 +27,10 @@ class DnfFailed(MBSError):
 class Module:
     """A finished module of the local build system.
 
-    :param repository: its yum repository.
-    :param listing: the command line that lists it.
-    :param install: the command line that installs it into ``root``.
+    Attributes:
+        repository: Its yum repository.
+        listing: The command line that lists it.
+        install: The command line that installs it into ``root``.
     """
 
     repository: Path
@@ -41,8 +42,9 @@ class Module:
 def finished_module(data: Path, tag: str, root: Path) -> Module | None:
     """What a build left in the service's data folder; None when another build system made it.
 
-    :param tag: its Koji tag, by which its folder is named.
-    :param root: folder to install into.
+    Args:
+        tag: Its Koji tag, by which its folder is named.
+        root: Folder to install into.
     """
     folder = data / "local" / "modules" / tag
     if not (folder / COMMANDS_FILE).is_file():
@@ -67,7 +69,8 @@ def dnf_is_there() -> bool:
 def run(command: Sequence[str], root: Path) -> str:
     """Run a dnf command line on an empty root; answers what it printed.
 
-    :raises DnfFailed: with what it said.
+    Raises:
+        DnfFailed: With what it said.
     """
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)

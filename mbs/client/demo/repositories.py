@@ -43,8 +43,11 @@ class Commit:
 def commit_tree(source: Path, target: Path, branch: str, *, always: bool) -> Commit:
     """Make the branch of a repository hold what is in a folder; the repository is made when needed.
 
-    :param always: commit even when nothing has changed.
-    :raises GitFailed: with what git said.
+    Args:
+        always: Commit even when nothing has changed.
+
+    Raises:
+        GitFailed: With what git said.
     """
     if not _is_good(target, branch):
         shutil.rmtree(target, ignore_errors=True)
@@ -74,7 +77,8 @@ def _is_good(target: Path, branch: str) -> bool:
 def git(folder: Path, *arguments: str) -> str:
     """Run git in a folder; answers what it printed.
 
-    :raises GitFailed: with what it said, or because it is not installed.
+    Raises:
+        GitFailed: With what it said, or because it is not installed.
     """
     settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
     # A hook that runs this would hand down variables that point to its own repository.

@@ -34,8 +34,9 @@ class ServiceFailed(MBSError):
 class Service:
     """The service on a data folder: the one that ran there, or one that was started.
 
-    :param modules: documents of modules that it is to know as ready.
-    :param process: the one that was started; None when it ran.
+    Args:
+        modules: Documents of modules that it is to know as ready.
+        process: The one that was started; None when it ran.
     """
 
     def __init__(self, data: Path, modules: Sequence[Path], process: subprocess.Popen[bytes] | None) -> None:
@@ -47,7 +48,8 @@ class Service:
     def ready(self) -> Running:
         """Wait until it can be used.
 
-        :raises ServiceFailed: when it cannot be.
+        Raises:
+            ServiceFailed: When it cannot be.
         """
         if self._process:
             return _wait_until_ready(self._process, self._data)
@@ -81,8 +83,9 @@ def service(data: Path, *, keep: bool, modules: Sequence[Path] = ()) -> Iterator
 
     A new one writes its log to ``up.log`` and ends with this block, or with this process.
 
-    :param keep: leave it running, unless the block fails.
-    :param modules: documents of modules that it is to know as ready.
+    Args:
+        keep: Leave it running, unless the block fails.
+        modules: Documents of modules that it is to know as ready.
     """
     mine = Service(data, modules, None if running(data) else _start(data, modules, keep=keep))
     kept = False
@@ -138,7 +141,8 @@ def failure(what: str, data: Path) -> ServiceFailed:
 def manage(service: Running, *arguments: str) -> None:
     """Run an operators' command (``mbs-manager``) on the service's database.
 
-    :raises ServiceFailed: with what it said, when it fails.
+    Raises:
+        ServiceFailed: With what it said, when it fails.
     """
     done = subprocess.run(
         (sys.executable, "manage.py", *arguments),

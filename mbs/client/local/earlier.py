@@ -47,7 +47,8 @@ def keep(data: Path, nsvc: str, modulemd: str, tag: str) -> Path:
 def find(root: Path, wanted: str) -> Earlier:
     """The newest former build of ``name:stream[:version[:context]]``.
 
-    :raises InvalidInput: there is none.
+    Raises:
+        InvalidInput: There is none.
     """
     parts = tuple(wanted.split(":"))
     found = [each for each in _all(root) if each.nsvc[: len(parts)] == parts]

@@ -22,10 +22,11 @@ SKIP_CHECKS = "%__spec_check_pre exit 0"
 class Wish:
     """What a user asks for.
 
-    :param stream: of the module, for a file that does not say.
-    :param add: earlier local builds that this one may use, as ``name:stream[:version]``.
-    :param streams: module name -> the stream to build against, where there is a choice.
-    :param platform: the base module's stream, or ``platform:STREAM``.
+    Attributes:
+        stream: Of the module, for a file that does not say.
+        add: Earlier local builds that this one may use, as ``name:stream[:version]``.
+        streams: Module name -> the stream to build against, where there is a choice.
+        platform: The base module's stream, or ``platform:STREAM``.
     """
 
     file: Path
@@ -40,8 +41,9 @@ class Wish:
 class Plan:
     """What to do.
 
-    :param body: of the submission.
-    :param platforms: streams of the base module that it can be built against.
+    Attributes:
+        body: Of the submission.
+        platforms: Streams of the base module that it can be built against.
     """
 
     name: str
@@ -53,9 +55,12 @@ class Plan:
 def make_plan(wish: Wish, *, host: str) -> Plan:
     """Read the file and settle what is left open.
 
-    :param host: stream of the base module that stands for this machine.
-    :raises InvalidInput: the file cannot be read, or the choices do not fit it.
-    :raises ModulemdError: the file is no valid module.
+    Args:
+        host: Stream of the base module that stands for this machine.
+
+    Raises:
+        InvalidInput: The file cannot be read, or the choices do not fit it.
+        ModulemdError: The file is no valid module.
     """
     text, name = _read(wish.file), wish.file.stem
     documents = parse_streams(text, strict=False, name=name, stream=wish.stream)
@@ -77,7 +82,8 @@ def make_plan(wish: Wish, *, host: str) -> Plan:
 def choices(texts: Iterable[str]) -> dict[str, str]:
     """``["perl:5.30"]`` -> ``{"perl": "5.30"}``.
 
-    :raises InvalidInput: one of them is not of this form.
+    Raises:
+        InvalidInput: One of them is not of this form.
     """
     return dict(pair(text, "NAME:STREAM") for text in texts)
 

@@ -54,9 +54,12 @@ Say = Callable[[str], None]
 def build_locally(wish: Wish, *, say: Say, progress: TextIO, root: Path = ROOT) -> bool:
     """Build a module; answers whether all its builds became ready.
 
-    :param say: is told, as lines, where things lie.
-    :param progress: shows what is going on.
-    :raises MBSError: it cannot be built.
+    Args:
+        say: Is told, as lines, where things lie.
+        progress: Shows what is going on.
+
+    Raises:
+        MBSError: It cannot be built.
     """
     root = root.expanduser()
     plan = make_plan(wish, host=host_platform())

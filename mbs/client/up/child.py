@@ -38,13 +38,14 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None]:
 class Program:
     """What is to be run.
 
-    :param needs: names of the programs that must be ready before it starts, and stop after it.
-    :param after: names of the programs that must be ready before it starts.
-    :param once: it ends by itself, and is ready when it has ended well.
-    :param ready: asked until it says yes.
-    :param says: it is ready when it has written a line with this. Without both it is when it runs.
-    :param grace: seconds between the request to end and the kill.
-    :param umask: of the files that it makes; -1: that of this process.
+    Attributes:
+        needs: Names of the programs that must be ready before it starts, and stop after it.
+        after: Names of the programs that must be ready before it starts.
+        once: It ends by itself, and is ready when it has ended well.
+        ready: Asked until it says yes.
+        says: It is ready when it has written a line with this. Without both it is when it runs.
+        grace: Seconds between the request to end and the kill.
+        umask: Of the files that it makes; -1: that of this process.
     """
 
     name: str
@@ -70,7 +71,8 @@ class Child:
     Of its own, because Ctrl-C reaches the whole foreground group at once: a broker that ends together
     with the workers that need it would make the end of both unclean.
 
-    :param descriptors: open files that the program inherits under the same numbers.
+    Args:
+        descriptors: Open files that the program inherits under the same numbers.
     """
 
     def __init__(

@@ -65,9 +65,12 @@ def up(data: str | None, port: int | None, modules: tuple[Path, ...], flower: bo
 def run(data: Path, port: int | None, *, modules: Sequence[Path] = (), flower: bool = False) -> bool:
     """Run the service on a data folder; answers whether it ended by request.
 
-    :param modules: documents of modules to be recorded as ready.
-    :param flower: with Flower.
-    :raises MBSError: when it cannot start.
+    Args:
+        modules: Documents of modules to be recorded as ready.
+        flower: With Flower.
+
+    Raises:
+        MBSError: When it cannot start.
     """
     redis = find_redis()
     with ExitStack() as stack:

@@ -22,7 +22,8 @@ class LogLost(Exception):
 class Log:
     """Writes prefixed lines, coloured on a terminal unless ``NO_COLOR`` is set (no-color.org).
 
-    :param names: who writes; the supervisor itself is ``mbs``.
+    Args:
+        names: Who writes; the supervisor itself is ``mbs``.
     """
 
     def __init__(self, stream: TextIO, names: Sequence[str]) -> None:
@@ -38,7 +39,8 @@ class Log:
     def write(self, name: str, line: str) -> None:
         """Write one line of ``name``, without control characters: strangers' texts pass here.
 
-        :raises LogLost: when it cannot be written; from then on lines go nowhere.
+        Raises:
+            LogLost: When it cannot be written; from then on lines go nowhere.
         """
         text = printable(line.rstrip(), "\t")
         try:

@@ -34,9 +34,12 @@ def find_redis() -> Path:
 def check_machine(system: str, folder: Path) -> None:
     """Check that this machine can do what the build system will ask of it.
 
-    :param system: the configured build system; only the local one builds on this machine.
-    :param folder: the data folder, below which builds will lie.
-    :raises Missing: with all that is missing, and how to get it.
+    Args:
+        system: The configured build system; only the local one builds on this machine.
+        folder: The data folder, below which builds will lie.
+
+    Raises:
+        Missing: With all that is missing, and how to get it.
     """
     problems = check(folder) if system == "local" else []
     if problems:

@@ -78,8 +78,11 @@ def listen(port: int | None, *, favourite: int = FAVOURITE_PORT) -> socket.socke
 
     It stays open while the web server is restarted, so that requests wait instead of being refused.
 
-    :param port: the one to use; None: the favourite one, 8080, or the next that is free.
-    :raises Conflict: when the port that was asked for is taken or forbidden.
+    Args:
+        port: The one to use; None: the favourite one, 8080, or the next that is free.
+
+    Raises:
+        Conflict: When the port that was asked for is taken or forbidden.
     """
     free = (favourite, *range(FAVOURITE_PORT, FAVOURITE_PORT + FURTHER_PORTS), 0)
     wanted = free if port is None else (port,)
@@ -121,10 +124,11 @@ def programs(
 ) -> list[Program]:
     """Broker, database, web, workers and beat, and Flower.
 
-    :param redis: the server's program.
-    :param build_jobs: local builds that run at once.
-    :param modules: documents of modules to be recorded as ready before anything else happens.
-    :param flower_port: of Flower; 0: without it.
+    Args:
+        redis: The server's program.
+        build_jobs: Local builds that run at once.
+        modules: Documents of modules to be recorded as ready before anything else happens.
+        flower_port: Of Flower; 0: without it.
     """
     python = sys.executable
     celery = (python, "-m", "celery", "--quiet", "-A", "config.celery")

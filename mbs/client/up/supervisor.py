@@ -28,10 +28,11 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Patience:
     """When a program that dies is started again, and when no more.
 
-    :param first: seconds before the first restart; doubled for each further quick death.
-    :param longest: the longest such pause.
-    :param quick: a program that lived for less than this many seconds died quickly.
-    :param deaths: after as many quick deaths in a row the supervisor gives up.
+    Attributes:
+        first: Seconds before the first restart; doubled for each further quick death.
+        longest: The longest such pause.
+        quick: A program that lived for less than this many seconds died quickly.
+        deaths: After as many quick deaths in a row the supervisor gives up.
     """
 
     first: float = 0.5
@@ -57,9 +58,10 @@ class Slot:
 class Supervisor:
     """Runs programs until it is told to stop, or one of them cannot be kept running.
 
-    :param folder: working folder of all programs.
-    :param descriptors: open files that all programs inherit.
-    :param on_ready: called once, when all programs are ready.
+    Args:
+        folder: Working folder of all programs.
+        descriptors: Open files that all programs inherit.
+        on_ready: Called once, when all programs are ready.
     """
 
     def __init__(
