@@ -92,9 +92,9 @@ def test_a_file_that_everybody_may_write_is_warned_of(tmp_path):
     path = tmp_path / "config.py"
     path.write_bytes(Path(REFERENCE).read_bytes())
     path.chmod(0o646)
-    assert any("every user may write it" in line for line in _load(path).warnings)
+    assert any("Every user may write " in line for line in _load(path).warnings)
     path.chmod(0o640)
-    assert not any("every user may write it" in line for line in _load(path).warnings)
+    assert not any("Every user may write " in line for line in _load(path).warnings)
 
 
 @pytest.mark.parametrize(
