@@ -71,7 +71,7 @@ first start and kept there.
 _OLD = """
 ## Options of MBS 3.9.2
 
-| option of MBS 3.9.2 | use instead |
+| option of MBS 3.9.2 | replacement |
 |---|---|
 """
 

@@ -19,12 +19,12 @@ VALUES = {
 }
 
 _CELERY = "celeryconfig.py"
-_MOCK = 'SYSTEM = "local": there is no mock build system'
-_PRODUCT_PAGES = "BR_STREAM_OVERRIDE_REGEXES: the service does not query Product Pages"
-_RAWHIDE = "DEFAULT_BRANCH: default modules are not added"
-_LOG = "LOG_FORMAT and LOG_LEVEL: the log is written to standard error"
-_BUILD_LOG = "nothing: the log messages of a module build are in the database"
-_EOL = "nothing: PDC, which had the end-of-life dates of streams, no longer exists"
+_MOCK = 'SYSTEM = "local" (there is no mock build system)'
+_PRODUCT_PAGES = "BR_STREAM_OVERRIDE_REGEXES (the service does not query Product Pages)"
+_RAWHIDE = "DEFAULT_BRANCH (default modules are not added)"
+_LOG = "LOG_FORMAT and LOG_LEVEL (the log is written to standard error)"
+_BUILD_LOG = "none (the log messages of a module build are in the database)"
+_EOL = "none (PDC, which had the end-of-life dates of streams, no longer exists)"
 _BUILDROOT = "the profiles buildroot and srpm-buildroot of the base module"
 _SERVER = "the options of the command mbs-manager web"
 
@@ -42,14 +42,14 @@ RETIRED = {
     "CHECK_FOR_EOL": _EOL,
     "DB": "DATABASE_URL",
     "DEFAULT_BUILDROOT_PACKAGES": _BUILDROOT,
-    "DEFAULT_MODULES_SCM_URL": "nothing: default modules are not added",
+    "DEFAULT_MODULES_SCM_URL": "none (default modules are not added)",
     "DEFAULT_SRPM_BUILDROOT_PACKAGES": _BUILDROOT,
     "DISTGITS": "LOOKASIDE_URLS",
     "DNF_MINRATE": "NET_TIMEOUT",
     "DNF_TIMEOUT": "NET_TIMEOUT",
     "HOST": _SERVER,
-    "JSONIFY_PRETTYPRINT_REGULAR": "nothing: programs get compact JSON, browsers a page",
-    "KOJI_EXTERNAL_REPO_URL_PREFIX": "nothing: external repositories of base modules are not read",
+    "JSONIFY_PRETTYPRINT_REGULAR": "none (programs get compact JSON, browsers a page)",
+    "KOJI_EXTERNAL_REPO_URL_PREFIX": "none (external repositories are read at the URLs that Koji returns)",
     "KOJI_PROXYUSER": "KRB_PRINCIPAL",
     "LOG_BACKEND": _LOG,
     "LOG_FILE": _LOG,
@@ -58,7 +58,7 @@ RETIRED = {
     "MOCK_CONFIG_FILE": _MOCK,
     "MOCK_PURGE_USELESS_LOGS": _MOCK,
     "MOCK_RESULTSDIR": _MOCK,
-    "NUM_THREADS_FOR_BUILD_SUBMISSIONS": "nothing: components are submitted in one call",
+    "NUM_THREADS_FOR_BUILD_SUBMISSIONS": "none (components are submitted in one call)",
     "NUM_WORKERS": "the option --concurrency of the Celery workers",
     "PDC_DEVELOP": _EOL,
     "PDC_INSECURE": _EOL,
@@ -70,7 +70,7 @@ RETIRED = {
     "PRODUCT_PAGES_URL": _PRODUCT_PAGES,
     "RAWHIDE_BRANCH": _RAWHIDE,
     "SERVER_NAME": "BASE_URL",
-    "STRICT_MODULE_STATE_TRANSITIONS": "nothing: transitions are always checked",
+    "STRICT_MODULE_STATE_TRANSITIONS": "none (transitions are always checked)",
     "USES_RAWHIDE": _RAWHIDE,
     "YUM_CONFIG_FILE": _MOCK,
 }

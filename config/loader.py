@@ -106,7 +106,7 @@ class _Draft:
             elif name in legacy.RENAMED:
                 old[legacy.RENAMED[name]] = name, given
             elif (instead := legacy.replacement(name)) is not None:
-                self.warnings.append(f"{name} ({given.source}) has no effect. Use instead: {instead}.")
+                self.warnings.append(f"{name} ({given.source}) has no effect. Replacement: {instead}.")
             elif attribute == name:
                 self._unknown(name, given.source)
         for name, (old_name, given) in old.items():

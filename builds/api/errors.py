@@ -205,6 +205,6 @@ def incident(exc: Exception) -> errors.MBSError:
     number = uuid.uuid4().hex[:12]
     log.error("Incident %s: %s", number, type(exc).__name__, exc_info=exc)
     return errors.MBSError(
-        f"The service failed unexpectedly (incident {number}).",
+        f"The service failed unexpectedly. This is incident {number}.",
         hint="Report the incident number to the operators of the service.",
     )

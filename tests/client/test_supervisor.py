@@ -16,10 +16,10 @@ import pytest
 
 from mbs.client.up.child import Program
 from mbs.client.up.log import Log
-from mbs.client.up.supervisor import Patience, Supervisor
+from mbs.client.up.supervisor import RestartPolicy, Supervisor
 
 FOREVER = "exec sleep 60"
-IMPATIENT = Patience(first=0.01, longest=0.05, quick=5, deaths=3)
+IMPATIENT = RestartPolicy(first=0.01, longest=0.05, quick=5, deaths=3)
 
 
 def shell(name: str, script: str, **more: object) -> Program:
@@ -40,7 +40,7 @@ def run(folder: Path, *programs: Program, on_ready: Callable[[], None] = stop_me
     stream = io.StringIO()
     log = Log(stream, [program.name for program in programs])
     supervisor = Supervisor(
-        programs, log, environment=dict(os.environ), folder=folder, on_ready=on_ready, patience=IMPATIENT
+        programs, log, environment=dict(os.environ), folder=folder, on_ready=on_ready, restarts=IMPATIENT
     )
     return supervisor.run(), stream.getvalue().splitlines()
 

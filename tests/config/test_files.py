@@ -41,10 +41,10 @@ def test_a_configuration_of_the_reference_keeps_working():
         "CELERY_BROKER_URL": "BROKER_URL",
         "SQLALCHEMY_TRACK_MODIFICATIONS": "DATABASE_URL",
         "CELERY_TASK_ALWAYS_EAGER": "celeryconfig.py",
-        "HOST": "command line",
+        "HOST": "mbs-manager web",
         "'fedmsg'": "'fedora-messaging'",
         "LOG_BACKEND": "LOG_LEVEL",
-        "PDC_URL": "nothing",
+        "PDC_URL": "none",
     }.items():
         assert any(old in line and new in line for line in loaded.warnings), old
     assert "hunter2" not in said

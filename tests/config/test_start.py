@@ -27,7 +27,7 @@ def test_a_command_says_what_is_wrong_and_nothing_else():
     done = _start("manage.py", "config", MBS_CONFIG_SECTION="prod", MBS_SYSTEM="brew")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "has 4 faults" in done.stderr
+    assert "has 4 errors" in done.stderr
     assert "Traceback" not in done.stderr
 
 

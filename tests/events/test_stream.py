@@ -293,7 +293,7 @@ def test_many_watchers_cost_one_statement_at_a_time_and_no_threads(building: Mod
 def test_a_look_at_the_database_without_news_is_one_statement(building: ModuleBuild) -> None:
     known = Feed(building.pk)
     found, progress = read([known], {})
-    known.grow(found[building.pk], progress[building.pk])
+    known.update(found[building.pk], progress[building.pk])
     with CaptureQueriesContext(connection) as queries:
         found, _ = read([known], {})
     assert not found

@@ -264,7 +264,7 @@ def test_a_fault_of_ours_is_a_page_with_the_number_of_the_incident(
 
     monkeypatch.setattr(pages.pages, "latest", broken)
     page = get("/", status=500)
-    assert "(incident " in page.text
+    assert "This is incident" in page.text
     assert "secret" not in page.html
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from mbs.client.local.plan import Wish, choices
+from mbs.client.local.plan import LocalBuildRequest, choices
 from mbs.client.local.run import build_locally
 from mbs.errors import MBSError
 
@@ -81,7 +81,7 @@ class Command(BaseCommand):
             self.stderr.write(f"{path} is ignored: builds use the packages installed on this machine.")
         with open(os.devnull, "w") as nowhere:
             try:
-                wish = Wish(
+                request = LocalBuildRequest(
                     file=given["file"],
                     stream=given["stream"],
                     add=given["add_local_build"],
@@ -90,7 +90,7 @@ class Command(BaseCommand):
                     skip_tests=given["skiptests"],
                 )
                 succeeded = build_locally(
-                    wish, say=self.stdout.write, progress=sys.stdout if verbosity else nowhere
+                    request, say=self.stdout.write, progress=sys.stdout if verbosity else nowhere
                 )
             except MBSError as error:
                 problems = [problem.message for problem in error.problems]
