@@ -175,7 +175,7 @@ def test_files_that_dnf_keeps_for_itself_are_not_the_modules(tmp_path: Path) -> 
 
 
 def test_end_of_the_service_ends_the_watching(tmp_path: Path) -> None:
-    (tmp_path / "up.log").write_text("web died 6 times in a row: giving up.\n")
+    (tmp_path / "up.log").write_text("web ended 6 times in a row: giving up.\n")
     looks = iter([Snapshot(()), Snapshot((), "It cannot be reached."), Snapshot(())])
     shown = while_service_runs(tmp_path, looks)
     assert next(shown) == Snapshot(())

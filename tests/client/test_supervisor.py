@@ -118,8 +118,8 @@ def test_program_that_dies_is_started_again(tmp_path: Path) -> None:
     good, lines = run(tmp_path, shell("worker", script, ready=lambda: (tmp_path / "up").exists()))
     assert good
     assert [line for line in lines if "killed" in line] == [
-        "mbs    | worker was killed by SIGKILL; it starts again in 0.01 s.",
-        "mbs    | worker was killed by SIGKILL; it starts again in 0.02 s.",
+        "mbs    | worker was killed by SIGKILL; restarting in 0.01 s.",
+        "mbs    | worker was killed by SIGKILL; restarting in 0.02 s.",
     ]
 
 
@@ -131,7 +131,7 @@ def test_after_many_quick_deaths_it_gives_up_and_stops_the_others(tmp_path: Path
         on_ready=lambda: None,
     )
     assert not good
-    assert lines[-1] == "mbs    | worker died 3 times in a row: giving up."
+    assert lines[-1] == "mbs    | worker ended 3 times in a row: giving up."
     assert (tmp_path / "starts").read_text().count("x") == 3
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
