@@ -1,4 +1,4 @@
-"""Sphinx: ``make docs`` writes the pages to ``.data/docs`` and treats warnings as errors."""
+"""Sphinx configuration: ``make docs`` writes HTML pages to ``.data/docs``, and treats warnings as errors."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from sphinx.application import Sphinx
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-import reference  # noqa: E402  (it lies beside this file)
+import reference  # noqa: E402  (a module in this folder)
 
 project = "Module Build Service"
 author = "the authors of the Module Build Service"
@@ -23,5 +23,5 @@ nitpicky = True
 
 
 def setup(app: Sphinx) -> None:
-    """Write the pages that are made from the code before Sphinx reads the others."""
+    """Generate the reference pages before Sphinx reads the documents."""
     app.connect("builder-inited", lambda _: reference.write(HERE / "generated"))

@@ -1,4 +1,7 @@
-"""The OpenAPI document: drf-spectacular finds the operations, ``schema_operations`` says what they are."""
+"""Generate the OpenAPI document.
+
+drf-spectacular finds the operations, and ``schema_operations`` describes them.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ from mbs.states import BUILD_STATES, COMPONENT_STATES
 
 Parameter = dict[str, Any]
 
-#: Text in a parameter: an empty one counts as not given; white space alone and NUL are refused.
+#: A text parameter. An empty value counts as absent; blanks alone and NUL are refused.
 TEXT = {"type": "string", "pattern": "^[^\\u0000]*$"}
 YES_OR_NO = {"type": "string", "enum": ["true", "false", "1", "0", ""]}
-#: A value that every text is taken for: what is no number is the default.
+#: A number parameter that accepts any text: text that is not a number means the default.
 _LENIENT_NUMBER = {"type": ["integer", "string"]}
 _LENIENT_FLAG = {"type": "string", "examples": ["true"]}
 PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -45,7 +48,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         _LENIENT_FLAG,
     ),
 }
-#: groups of operations, by the names of their views; what is in none belongs to the service
+#: Tag -> the views of its operations. All other operations have the tag "service".
 TAGS = {
     "module builds": ("module-build", "plan", "event", "final-modulemd", "import-module"),
     "component builds": ("component-build",),
@@ -56,49 +59,55 @@ _TIME = r"^$|^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00(:?00)?)?$"
 
 
 def _or_empty(shape: dict[str, Any]) -> dict[str, Any]:
-    """Return a shape that takes the empty text too, which counts as not given."""
+    """Return the shape, or an empty text, which counts as absent."""
     return {"anyOf": [shape, {"type": "string", "maxLength": 0}]}
 
 
 _FILTERS: dict[type[Any], dict[str, Any]] = {
     filtersets.ModuleStatesFilter: {"enum": [*BUILD_STATES, *map(str, BUILD_STATES.values()), ""]},
     filtersets.ComponentStatesFilter: {"enum": [*COMPONENT_STATES, *map(str, COMPONENT_STATES.values()), ""]},
-    filters.ManyFilter: TEXT,
-    filters.WholeFilter: _or_empty({"type": "integer", "minimum": 0, "maximum": filters.LARGEST}),
+    filters.AnyOfFilter: TEXT,
+    filters.IntegerFilter: _or_empty({"type": "integer", "minimum": 0, "maximum": filters.LARGEST}),
     filters.FloatFilter: _or_empty({"type": "number"}),
     filters.FlagFilter: YES_OR_NO,
     filters.JSONFilter: {"type": "string", "description": "A JSON list"},
     filters.AfterFilter: {"type": "string", "pattern": _TIME},
     filters.BeforeFilter: {"type": "string", "pattern": _TIME},
-    filtersets.BaseModuleFloat: _or_empty({"type": "number"}),
+    filtersets.BaseModuleFloatFilter: _or_empty({"type": "number"}),
 }
 
 
 class Schema(AutoSchema):
-    """Describes one operation; the setting ``DEFAULT_SCHEMA_CLASS`` names it."""
+    """Describe one operation (DRF's setting ``DEFAULT_SCHEMA_CLASS``)."""
 
     @property
     def operation(self) -> Operation:
+        """The description of the operation."""
         key = f"{self.view.basename or 'root'}.{self.view.action}"
         if key not in OPERATIONS:
             warn(f"the operation {key} is not described in builds.api.schema_operations")
         return OPERATIONS.get(key, Operation(key.replace(".", "_"), key))
 
     def get_operation_id(self) -> str:
+        """Return the operation id."""
         return self.operation.id
 
     def get_summary(self) -> str:
+        """Return the summary."""
         return self.operation.summary
 
     def get_tags(self) -> list[str]:
+        """Return the one tag of the operation."""
         return [next((tag for tag, names in TAGS.items() if self.view.basename in names), SERVICE)]
 
     def get_auth(self) -> list[dict[str, list[str]]]:
+        """Return the security schemes that the operation accepts, if it needs a login."""
         private = getattr(self.view, "private", False)
         needed = not settings.MBS.NO_AUTH and (private or self.method not in SAFE)
         return [{name: []} for name in security_schemes()] if needed else []
 
     def get_override_parameters(self) -> list[OpenApiParameter]:
+        """Return the parameters that are not filters."""
         known = [*self.operation.parameters]
         if getattr(self.view, "pagination_class", None) and self.view.action in ("list", "messages"):
             known += ["page", "per_page"]
@@ -118,9 +127,11 @@ class Schema(AutoSchema):
         return []
 
     def get_filter_backends(self) -> list[Any]:
+        """Return the filter backends of a list."""
         return [*self.view.filter_backends] if self.view.action == "list" else []
 
     def get_request_serializer(self) -> Any:
+        """Return the request bodies by media type."""
         serializer = self.view.get_serializer_class()
         return {
             media_type: OpenApiRequest(
@@ -130,6 +141,7 @@ class Schema(AutoSchema):
         }
 
     def get_response_serializers(self) -> Any:
+        """Return the successful answers by status and media type."""
         operation = self.operation
         shape = operation.answer.get(self.path.split("/")[2], operation.answer)
         answers: dict[Any, Any] = {
@@ -142,7 +154,7 @@ class Schema(AutoSchema):
         return answers
 
     def _is_list_view(self, serializer: Any = None) -> bool:
-        """Lists are described as they are, not made from the form of their items."""
+        """Return False, since the answers of lists are described as they are."""
         return False
 
 
@@ -150,26 +162,27 @@ def _examples(values: Mapping[str, Any]) -> list[OpenApiExample]:
     return [OpenApiExample(name, value) for name, value in values.items()]
 
 
-class Filters(OpenApiFilterExtension):
-    """Parameters of the filters of a view."""
+class FilterParameters(OpenApiFilterExtension):
+    """Adds the parameters of a view's filters."""
 
     target_class = "builds.api.filters.FilterBackend"
     priority = 1
 
     def get_schema_operation_parameters(self, auto_schema: AutoSchema, *args: Any, **kwargs: Any) -> Any:
+        """Return the parameters."""
         known = auto_schema.view.filterset_class.base_filters
         return [_parameter(name, filter_) for name, filter_ in known.items()]
 
 
 def _parameter(name: str, filter_: Any) -> Parameter:
     shape = next((shape for cls, shape in _FILTERS.items() if isinstance(filter_, cls)), TEXT)
-    if isinstance(filter_, filters.ManyFilter):
+    if isinstance(filter_, filters.AnyOfFilter):
         shape = {"type": "array", "items": shape}
     return {"name": name, "in": "query", "description": filter_.extra["help_text"], "schema": shape}
 
 
 def endpoints(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Addresses in the spelling of the contract: lists end in a slash, everything else does not."""
+    """Return the addresses as documented: lists end with a slash, other addresses do not."""
     found = []
     for path, regex, method, callback in endpoints:
         path = path.rstrip("/").replace("{pk}", "{id}")
@@ -179,7 +192,7 @@ def endpoints(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Add the components of the document, and to each operation the errors that it may answer with."""
+    """Add the components of the document, and the possible errors to each operation."""
     result["servers"] = [{"url": "/"}]
     result["tags"] = [{"name": name} for name in (*TAGS, SERVICE)]
     result["components"] = {
@@ -196,7 +209,7 @@ def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
 
 
 def _error(status: int) -> dict[str, Any]:
-    """Return the description of the errors that have an HTTP status."""
+    """Return the description of the errors with an HTTP status."""
     content: dict[str, Any] = {"schema": schema_shapes.ref("Error")}
     if status == schema_examples.ERROR["status"]:
         content["examples"] = {"error": {"value": schema_examples.ERROR}}
@@ -204,9 +217,9 @@ def _error(status: int) -> dict[str, Any]:
 
 
 def security_schemes() -> dict[str, dict[str, str]]:
-    """Return the ways to log in: by an API token, or as the setting AUTH_METHOD says.
+    """Return the ways to log in: an API token, and the one in AUTH_METHOD.
 
-    They are described where NO_AUTH is set too; no operation asks for them there.
+    With NO_AUTH they are described too, but no operation requires them.
     """
     schemes = {"token": {"type": "http", "scheme": "bearer", "description": "An API token"}}
     if settings.MBS.AUTH_METHOD == "kerberos":
@@ -215,13 +228,13 @@ def security_schemes() -> dict[str, dict[str, str]]:
 
 
 def document(version: str) -> dict[str, Any]:
-    """The OpenAPI document of a version of the API, for the logins of this service."""
+    """Return the OpenAPI document of an API version, for the configured login method."""
     options = settings.MBS
     with _making:
         return _document(version, options.NO_AUTH, options.AUTH_METHOD)
 
 
-#: drf-spectacular loads its extensions when it is first used, and fails where two threads are first
+#: drf-spectacular loads its extensions on first use, and fails if two threads do so at once.
 _making = threading.Lock()
 
 

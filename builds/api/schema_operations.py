@@ -1,6 +1,6 @@
-"""What each operation of the API takes and answers, by its view and action (docs/contract/rest.md).
+"""Descriptions of the API's operations, by view and action (docs/contract/rest.md).
 
-What the views know themselves (filters, columns to order by, keys of bodies) is not repeated here.
+Filters, order and keys of bodies are not repeated here, since the views define them.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ JSON, SSE, PLAIN = "application/json", "text/event-stream", "text/plain"
 
 READING = (400, 500, 503)
 WRITING = (*READING, 401, 403, 411, 413, 429)
-#: of submissions: what they name is there already, wrong, or not to be had
+#: Statuses of a submission that names something that exists already, is wrong, or is unavailable.
 BUILDING = (*WRITING, 404, 409, 422, 501)
 MEANINGS = {
-    400: "A parameter or the body is wrong; the message names what.",
-    401: "No credentials, or expired ones.",
-    403: "Known, but not allowed.",
-    404: "There is no such thing.",
-    409: "It exists already, or its state does not allow this.",
+    400: "A parameter or a key of the body is not valid; the message names it.",
+    401: "The credentials are missing or have expired.",
+    403: "The user may not do this.",
+    404: "The resource does not exist.",
+    409: "The resource exists already, or its state does not allow this.",
     429: "There were too many failed logins from this address.",
-    411: "The request does not say how long its body is.",
+    411: "The request does not announce the length of its body.",
     413: "The body is too large.",
-    422: "The modulemd is invalid, or what it names cannot be had.",
-    500: "A fault of the service: the message has the number of the incident.",
-    501: "The configured build system has no such thing.",
-    503: "Maintenance, or the database, the broker or a provider is away: nothing was recorded.",
+    422: "The modulemd is invalid, or names something that does not exist.",
+    500: "The service failed unexpectedly; the message has the incident number.",
+    501: "The configured build system does not support this.",
+    503: "The database, the broker or an identity provider is unavailable; nothing was recorded.",
 }
 
 
@@ -40,12 +40,13 @@ MEANINGS = {
 class Operation:
     """One method of one address.
 
-    :param answer: the shape of the answer; where versions of the API differ, one for each.
-    :param examples: name -> an answer.
-    :param bodies: name -> a body that is taken.
-    :param errors: the statuses of its errors.
-    :param parameters: of the query, besides filters, order and page.
-    :param empty: statuses of answers without a body, and what they mean.
+    Attributes:
+        answer: The shape of the answer, or one for each version of the API if they differ.
+        examples: Name -> an answer.
+        bodies: Name -> a request body.
+        errors: Statuses of errors.
+        parameters: Query parameters other than filters, order and page.
+        empty: Statuses of answers without a body -> their meaning.
     """
 
     id: str
@@ -68,7 +69,7 @@ MODULES = {
     "short": examples.MODULE_SHORT,
 }
 COMPONENTS = {"default": examples.COMPONENT, "verbose": examples.COMPONENT_VERBOSE}
-#: version 1 answers the first build of a submission, version 2 all
+#: Version 1 returns the first build of a submission, version 2 all.
 SUBMITTED: Shape = {"1": ref("ModuleBuildVerbose"), "2": array(ref("ModuleBuildVerbose"))}
 SUBMISSIONS = {"commit": examples.SUBMISSION, "file": examples.SUBMISSION_OF_A_FILE}
 SHAPES = ("verbose", "short")
@@ -79,7 +80,7 @@ def _pages(resource: str, items: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _messages(kind: str, number: int) -> Operation:
-    """The log messages of a module or component build, here of the build of the examples."""
+    """Return the operation that lists the log messages of a module or component build."""
     shown = examples.page(f"{kind}-builds/{number}/messages", examples.MESSAGE, "messages")
     return Operation(
         f"list_{kind}_messages",
@@ -126,7 +127,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "module-build.retry": Operation(
         "retry",
-        "Start a failed build again",
+        "Resume a failed build",
         ref("ModuleBuildVerbose"),
         bodies={"retry": {}},
         errors=(*WRITING, 404, 409),
@@ -146,11 +147,11 @@ OPERATIONS: Mapping[str, Operation] = {
         ref("Event"),
         media_type=SSE,
         errors=(*READING, 404),
-        empty={204: "The build is over and everything was told: do not come back."},
+        empty={204: "The build has ended and all events were sent: do not reconnect."},
     ),
     "plan.create": Operation(
         "plan",
-        "What a submission would do",
+        "Preview a submission",
         ref("Plan"),
         examples={"plan": schema_plan.EXAMPLE},
         bodies=SUBMISSIONS,
@@ -203,24 +204,24 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "final-modulemd.retrieve": Operation(
         "get_final_modulemd",
-        "The documents a finished module is shipped with",
+        "The final modulemd documents of a finished module",
         mapping(shapes.TEXT),
         examples={"by architecture": {"x86_64": examples.MODULEMD}},
         errors=(*READING, 404, 501),
     ),
     "metrics.list": Operation(
-        "metrics", "Figures for Prometheus", {"type": "string"}, media_type=PLAIN, errors=READING
+        "metrics", "Metrics for Prometheus", {"type": "string"}, media_type=PLAIN, errors=READING
     ),
     "token.list": Operation(
         "list_tokens",
-        "One's API tokens",
+        "List one's API tokens",
         page_of(ref("Token")),
         examples={"tokens": examples.page("tokens/", examples.API_TOKEN)},
         errors=(*READING, 401, 403),
     ),
     "token.create": Operation(
         "create_token",
-        "Make an API token",
+        "Create an API token",
         ref("NewToken"),
         status=201,
         examples={"token": examples.NEW_TOKEN},
@@ -235,5 +236,5 @@ OPERATIONS: Mapping[str, Operation] = {
         errors=(*WRITING, 404),
     ),
     "schema.list": Operation("schema", "This document", {"type": "object"}),
-    "docs.list": Operation("docs", "This document for people, in a browser", record(schema=shapes.URL)),
+    "docs.list": Operation("docs", "This document as a page", record(schema=shapes.URL)),
 }

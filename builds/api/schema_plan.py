@@ -1,4 +1,4 @@
-"""What the plan of a submission looks like, with an example (``builds.services.plan`` makes plans)."""
+"""The shape of a plan, and an example (``builds.services.plan`` makes plans)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What answers and bodies look like, as JSON Schema (OpenAPI 3.1 uses it as it is).
+"""The shapes of answers and bodies as JSON Schema, which OpenAPI 3.1 uses unchanged.
 
-Objects name all their keys, and all of them are always there. Later versions may add keys, so clients must
-ignore those that they do not know.
+All named keys of an object are always present. Later versions may add keys, so clients must ignore unknown
+ones.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ COMPONENT_STATE_NAME: Shape = {"enum": [*COMPONENT_STATES, None]}
 
 
 def ref(name: str) -> Shape:
-    """A shape by its name."""
+    """Return a reference to a shape."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def optional(shape: Shape) -> Shape:
-    """Or null."""
+    """Return the shape, or null."""
     return {"anyOf": [shape, {"type": "null"}]}
 
 
 def array(items: Shape) -> Shape:
+    """Return a list of the shape."""
     return {"type": "array", "items": items}
 
 
 def mapping(values: Shape) -> Shape:
-    """An object with any keys."""
+    """Return an object with any keys."""
     return {"type": "object", "additionalProperties": values}
 
 
@@ -52,17 +53,17 @@ def record(**properties: Shape) -> Shape:
 
 
 def extended(shape: Shape, **properties: Shape) -> Shape:
-    """The same object with more keys."""
+    """Return the object with more keys."""
     return record(**shape["properties"], **properties)
 
 
 def with_options(shape: Shape, **properties: Shape) -> Shape:
-    """The same object with keys that may be absent."""
+    """Return the object with keys that may be absent."""
     return {**shape, "properties": {**shape["properties"], **properties}}
 
 
 def page_of(items: Shape, key: str = "items") -> Shape:
-    """One page of a list."""
+    """Return a page of a list."""
     return record(**{key: array(items), "meta": ref("Meta")})
 
 
@@ -208,18 +209,18 @@ _YES_OR_NO: Shape = {
 }
 _TEXTS: Shape = {"type": ["array", "null"], "items": {"type": "string", "pattern": "^[^\\u0000]*$"}}
 _FIELDS: dict[type[drf.Field], Shape] = {
-    serializers.Identifier: {"anyOf": [_NO_NUL, NUMBER]},
-    serializers.Text: _NO_NUL,
-    serializers.Streams: {"type": ["object", "null"], "additionalProperties": array(TEXT)},
-    serializers.Refs: {"type": ["object", "null"], "additionalProperties": TEXT},
-    serializers.Structured: _TEXTS,
-    serializers.Flag: _YES_OR_NO,
-    serializers.Whole: {"type": ["integer", "null"]},
+    serializers.IdentifierField: {"anyOf": [_NO_NUL, NUMBER]},
+    serializers.TextField: _NO_NUL,
+    serializers.StreamsField: {"type": ["object", "null"], "additionalProperties": array(TEXT)},
+    serializers.RefsField: {"type": ["object", "null"], "additionalProperties": TEXT},
+    serializers.StructuredField: _TEXTS,
+    serializers.FlagField: _YES_OR_NO,
+    serializers.WholeNumberField: {"type": ["integer", "null"]},
 }
 
 
 def body(serializer: type[serializers.StrictSerializer]) -> dict[str, Shape]:
-    """The bodies that a serializer reads, by media type: JSON and, where it takes a file, a form."""
+    """Return the bodies that a serializer reads, by media type: JSON and, if it takes a file, a form."""
     fields = serializer().fields.items()
     bodies = {"application/json": {name: _field(field) for name, field in fields if not _is_file(field)}}
     if any(_is_file(field) for _, field in fields):
@@ -248,5 +249,7 @@ def _part(field: drf.Field) -> Shape:
 
 
 def _described(field: drf.Field, shape: Shape) -> Shape:
-    text = field.help_text or (f"It is {field.form}" if isinstance(field, serializers.Structured) else "")
+    text = field.help_text or (
+        f"It is {field.form}" if isinstance(field, serializers.StructuredField) else ""
+    )
     return shape | ({"description": str(text)} if text else {})

@@ -1,4 +1,4 @@
-"""Addresses of the API: every one in two spellings, with and without a slash, and never a redirect."""
+"""Routes of the API, each with and without a trailing slash."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from builds.api.views.tokens import TokenViewSet
 
 
 class Router(SimpleRouter):
-    """A redirect to the other spelling would lose the body of a POST: both are answered."""
+    """A router that answers both spellings, since a redirect would lose the body of a POST."""
 
     def __init__(self) -> None:
         super().__init__()

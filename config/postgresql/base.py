@@ -15,7 +15,7 @@ from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 from psycopg2 import errors, extensions
 
-#: bounds at the server's side: for statements, and for a client that hangs in a transaction and keeps locks
+#: Limits in the server: for statements, and for clients that hang in a transaction and hold locks.
 _SESSION = """
     SELECT set_config('statement_timeout', %(statement)s, false),
         set_config('idle_in_transaction_session_timeout', %(idle)s, false),
@@ -26,21 +26,22 @@ _SESSION = """
 
 
 class Connection(extensions.connection):
-    """A connection that gives up waiting for the server after ``patience`` seconds; None: never."""
+    """A connection that waits at most ``patience`` seconds for an answer; None: no limit."""
 
     def __init__(self, *args: Any, patience: float | None = None, **kwargs: Any) -> None:
-        # Before it connects, which is waited for as well.
+        # Set before connecting, since the limit applies to that as well.
         self.patience = patience
         super().__init__(*args, **kwargs)
 
 
 def wait(connection: Any) -> None:
-    """Wait until the server has answered: psycopg2's wait callback, by which it never blocks in libpq.
+    """Wait for an answer of the server. This is psycopg2's wait callback, used instead of blocking in libpq.
 
-    libpq itself would wait for ever for a server that was cut off, or that a proxy does not reach any more.
-    psycopg2 closes a connection whose callback raises.
+    libpq would wait without limit for an unreachable server. If the callback raises, psycopg2 closes the
+    connection.
 
-    :raises psycopg2.OperationalError: the time is over.
+    Raises:
+        psycopg2.OperationalError: The time limit has passed.
     """
     patience = getattr(connection, "patience", None)
     ends = None if patience is None else time.monotonic() + patience
@@ -60,7 +61,7 @@ extensions.set_wait_callback(wait)
 
 
 class _Errors(DatabaseErrorWrapper):
-    """Takes a server that has become read only for what it is: away, until a connection finds another one."""
+    """Treats a read-only server as unavailable, so that a new connection can find the primary."""
 
     def __exit__(
         self,
@@ -70,9 +71,9 @@ class _Errors(DatabaseErrorWrapper):
     ) -> None:
         if isinstance(error, errors.ReadOnlySqlTransaction):
             self.wrapper.errors_occurred = True
-            # Not kept for the next request: after a failover the old server may serve reads for ever.
+            # Close the connection: after a failover, the old primary may go on serving reads.
             self.wrapper.close_at = 0.0
-            raise OperationalError("The database is read only.") from error
+            raise OperationalError("The database is read-only.") from error
         super().__exit__(kind, error, trace)
 
 
@@ -86,18 +87,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        """The context manager that converts errors of psycopg2."""
         return _Errors(self)
 
     def get_connection_params(self) -> dict[str, Any]:
+        """Return the parameters of a connection, with the time limit."""
         parameters = super().get_connection_params()
         patience = parameters.pop("patience", None)
         self.patience = None if self.unbounded else patience
         return {**parameters, "connection_factory": partial(Connection, patience=self.patience)}
 
     def init_connection_state(self) -> None:
+        """Set the limits in the server."""
         super().init_connection_state()
         if self.patience:
-            # The server stops a statement before this side gives up the whole connection for it.
+            # The server's limit is lower, so that a slow statement fails without losing the connection.
             milliseconds = round(self.patience * 900)
             with self.connection.cursor() as cursor:
                 cursor.execute(_SESSION, {"statement": str(milliseconds), "idle": str(milliseconds * 6)})
@@ -105,6 +109,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 self.connection.commit()
 
     def wait_for_ever(self) -> None:
-        """Bound no statement any more: a migration takes as long as it takes."""
+        """Remove the limits, for migrations."""
         self.unbounded = True
         self.close()

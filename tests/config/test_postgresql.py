@@ -161,7 +161,7 @@ def test_a_server_that_became_read_only_is_away_and_not_kept(url, django_db_bloc
     with django_db_blocker.unblock(), opened(url, 5) as connection:
         process = value(connection, "SELECT pg_backend_pid()")
         value(connection, "SELECT set_config('default_transaction_read_only', 'on', false)")
-        with pytest.raises(OperationalError, match="read only"), connection.cursor() as cursor:
+        with pytest.raises(OperationalError, match="read-only"), connection.cursor() as cursor:
             cursor.execute("CREATE TABLE fact (id integer)")
         connection.close_if_unusable_or_obsolete()
         assert value(connection, "SELECT pg_backend_pid()") != process

@@ -1,4 +1,4 @@
-"""Modules that come in, and documents that go out."""
+"""Views that import modules and return final modulemd documents."""
 
 from __future__ import annotations
 
@@ -23,15 +23,20 @@ from scm.options import ScmOptions
 
 
 class ImportViewSet(ApiViewSet):
-    """Record a module that was built elsewhere as ready."""
+    """Import a module that was built elsewhere, and record it as ready."""
 
     serializer_class = serializers.ImportSerializer
 
     def create(self, request: Request, **kwargs: Any) -> Response:
+        """Import a module that was built elsewhere, and record it as ready."""
         require_importer(request.user)
         values = self.get_serializer(data=request.data).read()
         if not values.get("scmurl"):
-            raise InvalidInput("The key 'scmurl' is missing or empty.", code="missing_scmurl")
+            raise InvalidInput(
+                "The key 'scmurl' is missing or empty.",
+                code="missing_scmurl",
+                hint="Send the address of the modulemd file and its commit.",
+            )
         source = fetch_modulemd(values["scmurl"], "", ScmOptions.from_options(settings.MBS))
         build, messages = import_module(source.text, scmurl=source.scmurl, commit=source.commit)
         module = representations.module_answer(build, rest.module_relations([build]))
@@ -39,11 +44,12 @@ class ImportViewSet(ApiViewSet):
 
 
 class FinalModulemdViewSet(ApiViewSet):
-    """The documents that a finished module is shipped with, by architecture."""
+    """The final modulemd documents of a finished module, by architecture."""
 
     lookup_value_regex = NUMBER
 
     def retrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Return the recorded documents, or compute them."""
         documents = dict(
             FinalModulemd.objects.filter(module_build=int(pk))
             .order_by("arch")
@@ -59,6 +65,6 @@ class FinalModulemdViewSet(ApiViewSet):
             raise NotFound(
                 f"Module build {pk} is {build.state_name}: it has no final documents.",
                 code="no_final_modulemd",
-                hint="They are made when all components are built.",
+                hint="They exist once all components are built.",
             )
         return build

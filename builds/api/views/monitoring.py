@@ -1,4 +1,4 @@
-"""Figures for Prometheus."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from builds.selectors.metrics import StateCollector
 
 
 class MetricsViewSet(ApiViewSet):
-    """Figures in the text format of Prometheus: what the database knows, and what processes counted."""
+    """Metrics from the database and from all processes, in the text format of Prometheus."""
 
     def list(self, request: Request, **kwargs: Any) -> HttpResponse:
+        """Return all metrics."""
         registry = metrics.machine_registry()
         registry.register(StateCollector())
         return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
