@@ -38,15 +38,18 @@ class Among(Lookup):
     lookup_name = "among"
 
     def get_prep_lookup(self) -> Given:
+        """Return the placeholder; no other operand is possible."""
         if not isinstance(self.rhs, Given):
             raise TypeError("The lookup 'among' takes Given(); use 'in' for a list of values.")
         return self.rhs
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        """Compare with the elements of an array."""
         column, params = self.process_lhs(compiler, connection)
         return f"{column} = ANY(%s)", [*params, self.rhs]
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        """Compare with the elements of a JSON list."""
         column, params = self.process_lhs(compiler, connection)
         return f"{column} IN (SELECT value FROM json_each(%s))", [*params, self.rhs]
 

@@ -25,6 +25,7 @@ class Record:
 
     @property
     def pk(self) -> int:
+        """Return the id, under the name that models use."""
         return self.id
 
     if TYPE_CHECKING:
