@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from builds import shapes
 from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors.compiled import Row
 from builds.selectors.listing import Record
-from builds.selectors.rest import BASE_MODULE_COLUMNS, ModuleRelations, Trace, Waiting
+from builds.selectors.rest import ComponentTrace, ModuleRelations, ModuleTrace, Waiting
 from mbs.states import BuildState, ComponentState
 
 #: Columns that each representation needs.
@@ -36,10 +37,14 @@ COMPONENT_COLUMNS = (
 )
 LOG_COLUMNS = ("id", "time_created", "message")
 _COMPONENT_WORDS: dict[int | None, str] = {int(state): state.name for state in ComponentState}
-_WORDS: dict[int | None, str] = {int(state): state.word for state in BuildState}
+_WORDS = {int(state): state.word for state in BuildState}
+
+#: Lists read records of some columns, whose JSON columns are unparsed; single builds may be model instances.
+ModuleRow = ModuleBuild | Record
+ComponentRow = ComponentBuild | Record
 
 
-def module_short(build: ModuleBuild) -> dict[str, Any]:
+def module_short(build: ModuleRow) -> shapes.ModuleBuildShort:
     """Return the short representation of a module build."""
     return {
         "id": build.pk,
@@ -54,8 +59,8 @@ def module_short(build: ModuleBuild) -> dict[str, Any]:
 
 
 def module_default(
-    build: ModuleBuild, *, component_ids: Iterable[int], siblings: Iterable[int]
-) -> dict[str, Any]:
+    build: ModuleRow, *, component_ids: Iterable[int], siblings: Iterable[int]
+) -> shapes.ModuleState:
     """Return the default representation without ``tasks`` and ``waiting_for``, as in bus messages."""
     return {
         **module_short(build),
@@ -77,10 +82,10 @@ def module_default(
     }
 
 
-def module_answer(build: ModuleBuild, around: ModuleRelations) -> dict[str, Any]:
+def module_answer(build: ModuleRow, around: ModuleRelations) -> shapes.ModuleBuild:
     """Return the default representation of a module build in the REST API."""
     components = around.components.get(build.pk, ())
-    tasks: dict[str, dict[str, Any]] = {}
+    tasks: dict[str, dict[str, shapes.Task]] = {}
     for _, kind, package, task_id, state, reason, nvr in components:
         tasks.setdefault(kind, {})[package] = {
             "task_id": task_id,
@@ -99,7 +104,7 @@ def module_answer(build: ModuleBuild, around: ModuleRelations) -> dict[str, Any]
     }
 
 
-def module_verbose(build: ModuleBuild, around: ModuleRelations, url: str) -> dict[str, Any]:
+def module_verbose(build: ModuleRow, around: ModuleRelations, url: str) -> shapes.ModuleBuildVerbose:
     """Return the verbose representation of a module build.
 
     Args:
@@ -123,22 +128,31 @@ def module_verbose(build: ModuleBuild, around: ModuleRelations, url: str) -> dic
     }
 
 
-def _base_module(row: Row) -> dict[str, Any]:
-    values = dict(zip(BASE_MODULE_COLUMNS, row, strict=True))
-    return values | {"state_name": _WORDS[values["state"]]}
+def _base_module(row: Row) -> shapes.RequiredBaseModule:
+    number, state, stream, version, name, context, stream_version = row
+    return {
+        "id": number,
+        "state": state,
+        "state_name": _WORDS[state],
+        "stream": stream,
+        "version": version,
+        "name": name,
+        "context": context,
+        "stream_version": stream_version,
+    }
 
 
-def _module_step(step: Trace) -> dict[str, Any]:
+def _module_step(step: ModuleTrace) -> shapes.ModuleStateChange:
     time, state, reason = step
     return {
         "time": time,
         "state": state,
-        "state_name": _WORDS.get(state),
+        "state_name": _WORDS[state],
         "reason": reason,
     }
 
 
-def waiting_for(waiting: Waiting | None) -> dict[str, Any] | None:
+def waiting_for(waiting: Waiting | None) -> shapes.Waiting | None:
     """Return the thing that is waited for, since when, and the event that ends the wait."""
     if waiting is None:
         return None
@@ -150,7 +164,7 @@ def waiting_for(waiting: Waiting | None) -> dict[str, Any] | None:
     }
 
 
-def log_message(message: LogMessage) -> dict[str, Any]:
+def log_message(message: LogMessage | Record) -> shapes.LogMessage:
     """Return the representation of a log message."""
     return {
         "id": message.pk,
@@ -159,7 +173,7 @@ def log_message(message: LogMessage) -> dict[str, Any]:
     }
 
 
-def module_error(build: ModuleBuild) -> dict[str, str] | None:
+def module_error(build: ModuleRow) -> shapes.Failure | None:
     """Return the error of a failed build; None: it has not failed."""
     if build.state != BuildState.FAILED:
         return None
@@ -170,7 +184,7 @@ def module_error(build: ModuleBuild) -> dict[str, str] | None:
     }
 
 
-def component_task(component: ComponentBuild) -> dict[str, Any]:
+def component_task(component: ComponentRow) -> shapes.Task:
     """Return a component's entry in ``tasks`` of its module build."""
     return {
         "task_id": component.task_id,
@@ -180,9 +194,9 @@ def component_task(component: ComponentBuild) -> dict[str, Any]:
     }
 
 
-def component_default(component: ComponentBuild) -> dict[str, Any]:
+def component_default(component: ComponentRow) -> shapes.UnwaitedComponent:
     """Return the representation of a component build without ``waiting_for``."""
-    reuse = None
+    reuse: shapes.Reuse | None = None
     if component.reuse_code:
         reuse = {
             "reused": component.reused_component_id is not None,
@@ -205,14 +219,14 @@ def component_default(component: ComponentBuild) -> dict[str, Any]:
     }
 
 
-def component_answer(component: ComponentBuild, waiting: Waiting | None) -> dict[str, Any]:
+def component_answer(component: ComponentRow, waiting: Waiting | None) -> shapes.ComponentBuild:
     """Return the default representation of a component build in the REST API."""
     return {**component_default(component), "waiting_for": waiting_for(waiting)}
 
 
 def component_verbose(
-    component: ComponentBuild, waiting: Waiting | None, traces: Sequence[Trace], url: str
-) -> dict[str, Any]:
+    component: ComponentRow, waiting: Waiting | None, traces: Sequence[ComponentTrace], url: str
+) -> shapes.ComponentBuildVerbose:
     """Return the verbose representation of a component build.
 
     Args:
@@ -229,7 +243,7 @@ def component_verbose(
     }
 
 
-def _component_step(step: Trace) -> dict[str, Any]:
+def _component_step(step: ComponentTrace) -> shapes.ComponentStateChange:
     time, state, reason = step
     return {
         "time": time,
@@ -243,15 +257,15 @@ def module_message(
     build: ModuleBuild, *, component_ids: Iterable[int], siblings: Iterable[int]
 ) -> dict[str, Any]:
     """Return the body of a message ``mbs.module.state.change``."""
-    body = module_default(build, component_ids=component_ids, siblings=siblings)
+    state = module_default(build, component_ids=component_ids, siblings=siblings)
+    body: dict[str, Any] = {**state, "release": f"{build.version}.{build.context}"}
     body |= {key: plain(body[key]) for key in ("time_completed", "time_modified", "time_submitted")}
-    body["release"] = f"{build.version}.{build.context}"
     if build.state in (BuildState.DONE, BuildState.READY):
         body["topdir"] = build.topdir
     return body
 
 
-def component_message(component: ComponentBuild, module: ModuleBuild) -> dict[str, Any]:
+def component_message(component: ComponentBuild, module: ModuleBuild) -> shapes.ComponentMessage:
     """Return the body of a message ``mbs.component.state.change`` about a component of ``module``."""
     return {
         "id": component.pk,
@@ -272,7 +286,7 @@ TOKEN_COLUMNS = (
 )
 
 
-def api_token(token: ApiToken | Record) -> dict[str, Any]:
+def api_token(token: ApiToken | Record) -> shapes.Token:
     """Return the representation of an API token, without the secret. A record has ``TOKEN_COLUMNS``."""
     return {
         "id": token.id,

@@ -134,7 +134,7 @@ REST_FRAMEWORK = {
     "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.URLPathVersioning",
     "ALLOWED_VERSIONS": ["1", "2"],
     "EXCEPTION_HANDLER": "builds.api.errors.handle",
-    "DEFAULT_SCHEMA_CLASS": "builds.api.schema.Schema",
+    "DEFAULT_SCHEMA_CLASS": "builds.api.openapi.generator.Schema",
     "DEFAULT_METADATA_CLASS": "builds.api.metadata.Metadata",
     # "format" is a filter of component builds.
     "URL_FORMAT_OVERRIDE": None,
@@ -145,8 +145,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Coordinates builds of modules of RPM packages.",
     "VERSION": __version__,
     "OAS_VERSION": "3.1.0",
-    "PREPROCESSING_HOOKS": ["builds.api.schema.endpoints"],
-    "POSTPROCESSING_HOOKS": ["builds.api.schema.complete"],
+    "PREPROCESSING_HOOKS": ["builds.api.openapi.generator.endpoints"],
+    "POSTPROCESSING_HOOKS": ["builds.api.openapi.generator.complete"],
 }
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = MBS.BODY_LIMIT

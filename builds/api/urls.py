@@ -5,13 +5,13 @@ from __future__ import annotations
 from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
-from builds.api.schema_views import DocsViewSet, SchemaViewSet
 from builds.api.views.base import NUMBER
 from builds.api.views.components import ComponentBuildViewSet
 from builds.api.views.documents import FinalModulemdViewSet, ImportViewSet
 from builds.api.views.events import EventViewSet
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.monitoring import MetricsViewSet
+from builds.api.views.openapi import DocsViewSet, SchemaViewSet
 from builds.api.views.plan import PlanViewSet
 from builds.api.views.service import AboutViewSet, RebuildStrategyViewSet, RootViewSet
 from builds.api.views.tokens import TokenViewSet

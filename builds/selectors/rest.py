@@ -33,7 +33,8 @@ from builds.selectors.compiled import CompiledQuery, Given, Row
 from mbs.states import ACTIVE, ComponentState
 
 #: Time, state and reason of a state change.
-Trace = tuple[datetime, int | None, str | None]
+ModuleTrace = tuple[datetime, int, str | None]
+ComponentTrace = tuple[datetime, int | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class ModuleRelations:
     components: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
     siblings: dict[int, list[int]] = field(default_factory=dict)
     waiting: dict[int, Waiting] = field(default_factory=dict)
-    traces: dict[int, list[Trace]] = field(default_factory=dict)
+    traces: dict[int, list[ModuleTrace]] = field(default_factory=dict)
     virtual_streams: dict[int, list[str]] = field(default_factory=dict)
     base_modules: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
 
@@ -172,7 +173,7 @@ def component_waits(components: Iterable[ComponentBuild]) -> dict[int, Waiting]:
     return {key: Waiting(*values) for key, *values in _component_waits(open_)}
 
 
-def component_traces(components: Iterable[ComponentBuild]) -> dict[int, list[Trace]]:
+def component_traces(components: Iterable[ComponentBuild]) -> dict[int, list[ComponentTrace]]:
     """Return the state changes of each component."""
     return _group(_component_traces([component.pk for component in components]))
 

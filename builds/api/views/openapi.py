@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds.api import links
+from builds.api.openapi.generator import document
 from builds.api.renderers import JSONRenderer
-from builds.api.schema import document
 from builds.api.views.base import ApiViewSet
 from builds.web.errors import ErrorPageRenderer
 

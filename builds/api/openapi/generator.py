@@ -1,6 +1,6 @@
 """Generate the OpenAPI document.
 
-drf-spectacular finds the operations, and ``schema_operations`` describes them.
+drf-spectacular finds the operations, and ``builds.api.openapi.operations`` describes them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRequest, OpenApiResponse
 
-from builds.api import filters, filtersets, schema_examples, schema_plan, schema_shapes
+from builds.api import filters, filtersets
 from builds.api.authentication import SAFE
+from builds.api.openapi import examples, schemas
+from builds.api.openapi.operations import JSON, MEANINGS, OPERATIONS, Operation
 from builds.api.pagination import PER_PAGE
 from builds.api.parameters import STRICT
-from builds.api.schema_operations import JSON, MEANINGS, OPERATIONS, Operation
 from mbs.states import BUILD_STATES, COMPONENT_STATES
 
 Parameter = dict[str, Any]
@@ -85,7 +86,7 @@ class Schema(AutoSchema):
         """The description of the operation."""
         key = f"{self.view.basename or 'root'}.{self.view.action}"
         if key not in OPERATIONS:
-            warn(f"the operation {key} is not described in builds.api.schema_operations")
+            warn(f"the operation {key} is not described in builds.api.openapi.operations")
         return OPERATIONS.get(key, Operation(key.replace(".", "_"), key))
 
     def get_operation_id(self) -> str:
@@ -137,7 +138,7 @@ class Schema(AutoSchema):
             media_type: OpenApiRequest(
                 shape, examples=_examples(self.operation.bodies if media_type == JSON else {})
             )
-            for media_type, shape in schema_shapes.body(serializer).items()
+            for media_type, shape in schemas.body(serializer).items()
         }
 
     def get_response_serializers(self) -> Any:
@@ -196,23 +197,23 @@ def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     result["servers"] = [{"url": "/"}]
     result["tags"] = [{"name": name} for name in (*TAGS, SERVICE)]
     result["components"] = {
-        "schemas": dict(sorted((schema_shapes.SHAPES | schema_plan.SHAPES).items())),
+        "schemas": schemas.components(),
         "responses": {str(status): _error(status) for status in MEANINGS},
         "securitySchemes": security_schemes(),
     }
-    errors = {operation.id: operation.errors for operation in OPERATIONS.values()}
-    for methods in result["paths"].values():
-        for operation in methods.values():
-            for status in sorted(errors.get(operation["operationId"], ())):
+    known = {operation.id: operation for operation in OPERATIONS.values()}
+    for path, methods in result["paths"].items():
+        for method, operation in methods.items():
+            for status in sorted(known[operation["operationId"]].errors(path, method)):
                 operation["responses"][str(status)] = {"$ref": f"#/components/responses/{status}"}
     return result
 
 
 def _error(status: int) -> dict[str, Any]:
     """Return the description of the errors with an HTTP status."""
-    content: dict[str, Any] = {"schema": schema_shapes.ref("Error")}
-    if status == schema_examples.ERROR["status"]:
-        content["examples"] = {"error": {"value": schema_examples.ERROR}}
+    content: dict[str, Any] = {"schema": schemas.ref("Error")}
+    if status == examples.ERROR["status"]:
+        content["examples"] = {"error": {"value": examples.ERROR}}
     return {"description": MEANINGS[status], "content": {JSON: content}}
 
 

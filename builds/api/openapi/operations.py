@@ -9,17 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from builds.api import schema_examples as examples
-from builds.api import schema_plan
-from builds.api import schema_shapes as shapes
-from builds.api.schema_shapes import Shape, array, mapping, page_of, record, ref
+from builds.api.authentication import SAFE
+from builds.api.openapi import examples
+from builds.api.openapi.schemas import Schema, page_of, ref
 
 JSON, SSE, PLAIN = "application/json", "text/event-stream", "text/plain"
 
-READING = (400, 500, 503)
-WRITING = (*READING, 401, 403, 411, 413, 429)
-#: Statuses of a submission that names something that exists already, is wrong, or is unavailable.
-BUILDING = (*WRITING, 404, 409, 422, 501)
+#: Status of an error -> its meaning.
 MEANINGS = {
     400: "A parameter or a key of the body is not valid; the message names it.",
     401: "The credentials are missing or have expired.",
@@ -34,6 +30,10 @@ MEANINGS = {
     501: "The configured build system does not support this.",
     503: "The database, the broker or an identity provider is unavailable; nothing was recorded.",
 }
+_READING = {400, 500, 503}
+_WRITING = _READING | {401, 403, 411, 413, 429}
+#: Further errors of a submission that names something that exists already, is wrong, or is unavailable.
+_BUILDING = (404, 409, 422, 501)
 
 
 @dataclass(frozen=True)
@@ -41,38 +41,42 @@ class Operation:
     """One method of one address.
 
     Attributes:
-        answer: The shape of the answer, or one for each version of the API if they differ.
+        answer: The schema of the answer, or one for each version of the API if they differ.
         examples: Name -> an answer.
         bodies: Name -> a request body.
-        errors: Statuses of errors.
+        more_errors: Statuses of errors besides those of all operations of its kind.
         parameters: Query parameters other than filters, order and page.
         empty: Statuses of answers without a body -> their meaning.
     """
 
     id: str
     summary: str
-    answer: Shape = field(default_factory=dict)
+    answer: Schema = field(default_factory=dict)
     status: int = 200
     media_type: str = JSON
     examples: Mapping[str, Any] = field(default_factory=dict)
     bodies: Mapping[str, Any] = field(default_factory=dict)
-    errors: tuple[int, ...] = READING
+    more_errors: tuple[int, ...] = ()
     parameters: tuple[str, ...] = ()
     empty: Mapping[int, str] = field(default_factory=dict)
 
+    def errors(self, path: str, method: str) -> set[int]:
+        """Return the statuses of the errors that are possible."""
+        common = _READING if method.upper() in SAFE else _WRITING
+        return {*common, *self.more_errors, *((404,) if "{id}" in path else ())}
 
-MODULE = {"anyOf": [ref("ModuleBuildVerbose"), ref("ModuleBuild"), ref("ModuleBuildShort")]}
-COMPONENT = {"anyOf": [ref("ComponentBuildVerbose"), ref("ComponentBuild")]}
-MODULES = {
-    "default": examples.MODULE,
-    "verbose": examples.MODULE_VERBOSE,
-    "short": examples.MODULE_SHORT,
-}
-COMPONENTS = {"default": examples.COMPONENT, "verbose": examples.COMPONENT_VERBOSE}
+
+_MODULE = {"anyOf": [ref("ModuleBuildVerbose"), ref("ModuleBuild"), ref("ModuleBuildShort")]}
+_COMPONENT = {"anyOf": [ref("ComponentBuildVerbose"), ref("ComponentBuild")]}
+_MODULES = {"default": examples.MODULE, "verbose": examples.MODULE_VERBOSE, "short": examples.MODULE_SHORT}
+_COMPONENTS = {"default": examples.COMPONENT, "verbose": examples.COMPONENT_VERBOSE}
+_VERBOSE = ref("ModuleBuildVerbose")
 #: Version 1 returns the first build of a submission, version 2 all.
-SUBMITTED: Shape = {"1": ref("ModuleBuildVerbose"), "2": array(ref("ModuleBuildVerbose"))}
-SUBMISSIONS = {"commit": examples.SUBMISSION, "file": examples.SUBMISSION_OF_A_FILE}
-SHAPES = ("verbose", "short")
+_SUBMITTED: Schema = {"1": _VERBOSE, "2": {"type": "array", "items": _VERBOSE}}
+_SUBMISSIONS = {"commit": examples.SUBMISSION, "file": examples.SUBMISSION_OF_A_FILE}
+_SHAPES = ("verbose", "short")
+_TEXT: Schema = {"type": "string"}
+_URLS: Schema = {"type": "object", "additionalProperties": {"type": "string", "format": "uri"}}
 
 
 def _pages(resource: str, items: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,58 +91,43 @@ def _messages(kind: str, number: int) -> Operation:
         f"Log messages of a {kind} build",
         page_of(ref("LogMessage"), "messages"),
         examples={"messages": shown},
-        errors=(*READING, 404),
     )
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "root.list": Operation("resources", "The resources of the service", mapping(shapes.URL)),
+    "root.list": Operation("resources", "The resources of the service", _URLS),
     "module-build.list": Operation(
         "list_module_builds",
         "List module builds",
-        page_of(MODULE),
-        examples=_pages("module-builds/", MODULES),
-        errors=(*READING, 501),
-        parameters=SHAPES,
+        page_of(_MODULE),
+        examples=_pages("module-builds/", _MODULES),
+        more_errors=(501,),
+        parameters=_SHAPES,
     ),
     "module-build.retrieve": Operation(
-        "get_module_build",
-        "One module build",
-        MODULE,
-        examples=MODULES,
-        errors=(*READING, 404),
-        parameters=SHAPES,
+        "get_module_build", "One module build", _MODULE, examples=_MODULES, parameters=_SHAPES
     ),
     "module-build.create": Operation(
-        "submit",
-        "Submit a module",
-        SUBMITTED,
-        status=201,
-        bodies=SUBMISSIONS,
-        errors=BUILDING,
+        "submit", "Submit a module", _SUBMITTED, status=201, bodies=_SUBMISSIONS, more_errors=_BUILDING
     ),
     "module-build.partial_update": Operation(
         "cancel",
         "Cancel a module build",
-        ref("ModuleBuildVerbose"),
+        _VERBOSE,
         examples={"canceled": examples.MODULE_VERBOSE},
         bodies={"cancel": examples.CANCELLATION},
-        errors=(*WRITING, 404, 409),
+        more_errors=(409,),
     ),
     "module-build.retry": Operation(
-        "retry",
-        "Resume a failed build",
-        ref("ModuleBuildVerbose"),
-        bodies={"retry": {}},
-        errors=(*WRITING, 404, 409),
+        "retry", "Resume a failed build", _VERBOSE, bodies={"retry": {}}, more_errors=(409,)
     ),
     "module-build.rebuild": Operation(
         "rebuild",
         "Build a commit again as a new version",
-        SUBMITTED,
+        _SUBMITTED,
         status=201,
         bodies={"everything": {"rebuild_strategy": "all"}},
-        errors=BUILDING,
+        more_errors=_BUILDING,
     ),
     "module-build.messages": _messages("module", 12),
     "event.list": Operation(
@@ -146,78 +135,54 @@ OPERATIONS: Mapping[str, Operation] = {
         "Server-sent events of a module build",
         ref("Event"),
         media_type=SSE,
-        errors=(*READING, 404),
         empty={204: "The build has ended and all events were sent: do not reconnect."},
     ),
     "plan.create": Operation(
-        "plan",
-        "Preview a submission",
-        ref("Plan"),
-        examples={"plan": schema_plan.EXAMPLE},
-        bodies=SUBMISSIONS,
-        errors=BUILDING,
+        "plan", "Preview a submission", ref("Plan"), bodies=_SUBMISSIONS, more_errors=_BUILDING
     ),
     "component-build.list": Operation(
         "list_component_builds",
         "List component builds",
-        page_of(COMPONENT),
-        examples=_pages("component-builds/", COMPONENTS),
-        parameters=SHAPES,
+        page_of(_COMPONENT),
+        examples=_pages("component-builds/", _COMPONENTS),
+        parameters=_SHAPES,
     ),
     "component-build.retrieve": Operation(
-        "get_component_build",
-        "One component build",
-        COMPONENT,
-        examples=COMPONENTS,
-        errors=(*READING, 404),
-        parameters=SHAPES,
+        "get_component_build", "One component build", _COMPONENT, examples=_COMPONENTS, parameters=_SHAPES
     ),
     "component-build.messages": _messages("component", 34),
     "about.list": Operation(
         "about",
         "The version of the service, and how to log in",
-        record(version=shapes.TEXT, api_version=shapes.NUMBER, auth_method={"enum": ["oidc", "kerberos"]}),
+        ref("About"),
         examples={"about": {"version": "0.1.0", "api_version": 2, "auth_method": "oidc"}},
     ),
     "rebuild-strategy.list": Operation(
-        "list_rebuild_strategies",
-        "The rebuild strategies",
-        record(
-            items=array(
-                record(
-                    name=shapes.TEXT,
-                    description=shapes.TEXT,
-                    allowed=shapes.FLAG,
-                    default=shapes.FLAG,
-                )
-            )
-        ),
+        "list_rebuild_strategies", "The rebuild strategies", ref("RebuildStrategies")
     ),
     "import-module.create": Operation(
         "import_module",
         "Record a module that was built elsewhere",
-        record(module=ref("ModuleBuild"), messages=array(shapes.TEXT)),
+        ref("Imported"),
         status=201,
         examples={"imported": examples.IMPORTED},
         bodies={"commit": {"scmurl": examples.SUBMISSION["scmurl"]}},
-        errors=(*WRITING, 404, 409, 422),
+        more_errors=(404, 409, 422),
     ),
     "final-modulemd.retrieve": Operation(
         "get_final_modulemd",
         "The final modulemd documents of a finished module",
-        mapping(shapes.TEXT),
+        {"type": "object", "additionalProperties": _TEXT},
         examples={"by architecture": {"x86_64": examples.MODULEMD}},
-        errors=(*READING, 404, 501),
+        more_errors=(501,),
     ),
-    "metrics.list": Operation(
-        "metrics", "Metrics for Prometheus", {"type": "string"}, media_type=PLAIN, errors=READING
-    ),
+    "metrics.list": Operation("metrics", "Metrics for Prometheus", _TEXT, media_type=PLAIN),
     "token.list": Operation(
         "list_tokens",
         "List one's API tokens",
         page_of(ref("Token")),
         examples={"tokens": examples.page("tokens/", examples.API_TOKEN)},
-        errors=(*READING, 401, 403),
+        more_errors=(401, 403),
     ),
     "token.create": Operation(
         "create_token",
@@ -226,15 +191,10 @@ OPERATIONS: Mapping[str, Operation] = {
         status=201,
         examples={"token": examples.NEW_TOKEN},
         bodies={"token": examples.TOKEN},
-        errors=WRITING,
     ),
     "token.destroy": Operation(
-        "revoke_token",
-        "Revoke an API token",
-        ref("Token"),
-        examples={"token": examples.API_TOKEN},
-        errors=(*WRITING, 404),
+        "revoke_token", "Revoke an API token", ref("Token"), examples={"token": examples.API_TOKEN}
     ),
     "schema.list": Operation("schema", "This document", {"type": "object"}),
-    "docs.list": Operation("docs", "This document as a page", record(schema=shapes.URL)),
+    "docs.list": Operation("docs", "This document as a page", ref("DocsAddress")),
 }
