@@ -12,7 +12,8 @@ import reference  # noqa: E402  (a module in this folder)
 
 project = "Module Build Service"
 author = "the authors of the Module Build Service"
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.graphviz"]
+graphviz_output_format = "svg"
 myst_enable_extensions = ["deflist", "fieldlist"]
 myst_heading_anchors = 3
 source_suffix = {".md": "markdown"}

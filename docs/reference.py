@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,17 +96,43 @@ def _cell(text: str) -> str:
 
 
 def states() -> str:
-    """Return the page of states and transitions, generated from ``mbs.states``."""
+    """Return the page of states and phases, generated from their transition tables."""
+    import django
+
+    django.setup()
+    from builds.models import PHASE_TRANSITIONS, Phase
     from mbs.states import TRANSITIONS, BuildState, ComponentState
 
-    lines = ["# States", "", "Generated from `mbs/states.py`.", "", "## Module builds", ""]
+    lines = ["# States and phases", "", "Generated from `mbs/states.py` and `builds/models/module.py`.", ""]
+    lines += ["## Module builds", ""]
+    lines += _drawn({old.word: {new.word for new in news} for old, news in TRANSITIONS.items()})
     lines += ["| number | state | next states |", "|---|---|---|"]
     for state in BuildState:
         later = ", ".join(each.word for each in sorted(TRANSITIONS[state])) or "none"
         lines.append(f"| {int(state)} | `{state.word}` | {later} |")
+    lines += ["", "## Phases of a batch", "", "While a module build is in the state `build`:", ""]
+    lines += _drawn({old.value: {new.value for new in news} for old, news in PHASE_TRANSITIONS.items()})
+    lines += ["| phase | meaning | next phases |", "|---|---|---|"]
+    for phase in Phase:
+        later = ", ".join(sorted(PHASE_TRANSITIONS[phase])) or "none"
+        lines.append(f"| `{phase.value}` | {phase.label} | {later} |")
     lines += ["", "## Component builds", "", "| number | state |", "|---|---|"]
     lines += [f"| {int(each)} | `{each.name}` |" for each in ComponentState]
     return "\n".join(lines) + "\n"
+
+
+def _drawn(transitions: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the lines of a Graphviz drawing."""
+    edges = [f'  "{old}" -> "{new}";' for old, news in transitions.items() for new in sorted(news)]
+    return [
+        "```{graphviz}",
+        "digraph {",
+        "  rankdir=LR; node [shape=box, style=rounded];",
+        *edges,
+        "}",
+        "```",
+        "",
+    ]
 
 
 def command_line() -> str:

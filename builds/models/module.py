@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from django.db import models
 from django.db.models.functions import Length
 from django.utils import timezone
@@ -42,6 +45,20 @@ class Phase(models.TextChoices):
     REGENERATING = "regenerating", "the repository is being regenerated"
     DONE = "done", "the next batch may start"
     FINALIZING = "finalizing", "the finished module is being recorded"
+
+
+#: Phase -> the phases that a step may set next. The repository is regenerated again if it lacks a package.
+#: Besides, a new run submits a batch again that was building (``builds.workflow.advance``).
+PHASE_TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
+    {
+        Phase.DONE: frozenset({Phase.STARTING, Phase.FINALIZING}),
+        Phase.STARTING: frozenset({Phase.BUILDING, Phase.TAGGING}),
+        Phase.BUILDING: frozenset({Phase.TAGGING}),
+        Phase.TAGGING: frozenset({Phase.REGENERATING}),
+        Phase.REGENERATING: frozenset({Phase.REGENERATING, Phase.DONE}),
+        Phase.FINALIZING: frozenset(),
+    }
+)
 
 
 class ModuleBuild(models.Model):

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import transaction
 
 from builds import dispatch, selectors
-from builds.models import ComponentBuild, ModuleBuild, Phase, clock
+from builds.models import PHASE_TRANSITIONS, ComponentBuild, ModuleBuild, Phase, clock
 from builds.models.locking import locked
 from builds.services import (
     arches,
@@ -32,7 +32,7 @@ from builds.services.build_system import as_module, build_system
 from builds.workflow import buildafter, canvas, checks, waits
 from builds.workflow.outcomes import Obsolete, Outcome, Park
 from buildsys.base import BuildSystemError, Shipping
-from mbs.states import ACTIVE, BuildState, ComponentState
+from mbs.states import ACTIVE, BuildState, ComponentState, IllegalTransition
 
 log = logging.getLogger(__name__)
 
@@ -396,8 +396,11 @@ def _phase(
 
     Raises:
         Obsolete: Another delivery of the step has done so already.
+        IllegalTransition: A phase has no such transition.
     """
     expected = [old] if isinstance(old, Phase) else old
+    if not all(new in PHASE_TRANSITIONS[each] for each in expected):
+        raise IllegalTransition(f"A batch cannot go from {expected} to {new}.")
     fields |= {"phase": new, "progress_at": clock.now()}
     rows = ModuleBuild.objects.filter(
         pk=build.pk, run=build.run, state=BuildState.BUILD, batch=build.batch, phase__in=expected
