@@ -23,7 +23,7 @@ from mbs.states import BuildState
 
 #: Key that Django's forms add to the body.
 CSRF_FIELD = "csrfmiddlewaretoken"
-#: Unknown keys that an answer names at most.
+#: Maximum number of unknown keys that an answer names.
 MOST_PROBLEMS = 20
 
 
