@@ -87,7 +87,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
-        """The context manager that converts errors of psycopg2."""
+        """Return the context manager that converts errors of psycopg2."""
         return _Errors(self)
 
     def get_connection_params(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return {**parameters, "connection_factory": partial(Connection, answer_timeout=self.answer_timeout)}
 
     def init_connection_state(self) -> None:
-        """Set the limits in the server."""
+        """Set the time limits of the session in the server."""
         super().init_connection_state()
         if self.answer_timeout:
             # The server's limit is lower, so that a slow statement fails without losing the connection.
