@@ -25,4 +25,4 @@ class BuildsConfig(AppConfig):
 def _wait_for_ever(using: str, **_: Any) -> None:
     connection = connections[using]
     if connection.vendor == "postgresql" and not connection.in_atomic_block:
-        connection.wait_for_ever()  # type: ignore[attr-defined]  # of config.postgresql
+        connection.remove_time_limits()  # type: ignore[attr-defined]  # of config.postgresql

@@ -14,12 +14,12 @@ from mbs.errors import ConfigurationError
 _KEEPALIVES = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 
 
-def database(url: str, patience: float | None = None) -> dict[str, Any]:
+def database(url: str, answer_timeout: float | None = None) -> dict[str, Any]:
     """Return the entry of ``DATABASES`` for an address.
 
     Args:
         url: ``postgresql://user:password@host:port/name?option=value`` or ``sqlite:///path``.
-        patience: Seconds within which PostgreSQL must answer (``config.postgresql``); None: no limit.
+        answer_timeout: Seconds within which PostgreSQL must answer (``config.postgresql``); None: no limit.
 
     Raises:
         ConfigurationError: The scheme is not supported.
@@ -48,7 +48,7 @@ def database(url: str, patience: float | None = None) -> dict[str, Any]:
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 600,
             "CONN_HEALTH_CHECKS": True,
-            "OPTIONS": {**_KEEPALIVES, **dict(parse_qsl(parts.query)), "patience": patience},
+            "OPTIONS": {**_KEEPALIVES, **dict(parse_qsl(parts.query)), "answer_timeout": answer_timeout},
         }
     raise ConfigurationError(
         f"DATABASE_URL has the unknown scheme {parts.scheme!r}.",

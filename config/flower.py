@@ -18,7 +18,7 @@ from tornado.web import url
 address = options.address or "127.0.0.1"
 # The first argument of a workflow task is the id of its build.
 tasks_columns = "name,args,state,received,started,runtime,worker,uuid"
-# Actions belong into the admin, which records them with the operator's name.
+# Operators act in the admin, which records their actions.
 read_only = True
 natural_time = True
 

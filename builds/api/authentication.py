@@ -31,6 +31,6 @@ class CredentialAuthentication(BaseAuthentication):
         try:
             identity = identify(request.META, fresh=request.method in getattr(view, "granting", ()))
         except MBSError as error:
-            # Unless the error is of DRF, DRF authenticates once more when it renders the error page.
+            # For other classes of errors, DRF would authenticate again while it renders the error page.
             raise AuthenticationFailed(error.message) from error
         return (identity, None) if identity else None

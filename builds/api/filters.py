@@ -119,7 +119,7 @@ class JSONFilter(Filter):
     field_class = JSONField
 
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
-        """Filter by the value, even if it is an empty list."""
+        """Return rows whose list equals the value; None means no filter, and an empty list is a value."""
         return qs if value is None else qs.filter(**{self.field_name: value})
 
 

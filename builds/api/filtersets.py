@@ -30,7 +30,7 @@ from mbs.errors import InvalidInput
 from mbs.nsvc import NSVC
 from mbs.states import BUILD_STATES, COMPONENT_STATES, parse_build_state
 
-#: The lowest stream version of a base module: "1" is 10000, "10.0.0" is 100000.
+#: Stream versions of a major version begin at a multiple of this: "1" is 10000, "10.0.0" is 100000.
 MAJOR_VERSION_STEP = 10000
 #: Up to this many base modules are passed to the database as ids, more as a subquery.
 MAX_BASE_MODULE_IDS = 100

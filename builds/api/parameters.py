@@ -15,12 +15,12 @@ from rest_framework.request import Request
 
 from mbs.errors import InvalidInput, Problem
 
-#: Larger numbers are cut to this one, which exceeds the length of any list.
+#: Larger numbers are reduced to this one, which exceeds the length of any list.
 MAX_NUMBER = 10**15
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
 #: The parameter that makes unknown parameters an error instead of a warning.
 STRICT = "strict"
-#: Unknown names that an answer lists at most.
+#: Maximum number of unknown parameters that an answer names.
 MAX_NAMED = 10
 
 

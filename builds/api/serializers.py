@@ -23,7 +23,7 @@ from mbs.states import BuildState
 
 #: Key that Django's forms add to the body.
 CSRF_FIELD = "csrfmiddlewaretoken"
-#: Unknown keys that an answer names at most.
+#: Maximum number of unknown keys that an answer names.
 MOST_PROBLEMS = 20
 
 
@@ -89,7 +89,7 @@ class TextField(serializers.CharField):
 
 
 class FlagField(serializers.BooleanField):
-    """true or false. Clients of MBS 3.9.2 may send 1 and 0, and forms send any of these as text."""
+    """A truth value. Clients of MBS 3.9.2 may send 1 and 0, and forms send any of these as text."""
 
     default_error_messages = {"invalid": "must be true or false."}
 

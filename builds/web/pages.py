@@ -130,11 +130,11 @@ class Batch:
 @page(ModuleBuildViewSet.as_view({"get": "retrieve"}))
 def build(request: HttpRequest, pk: str) -> HttpResponse:
     """Show one build: its states and components on a time axis, its waits and its log messages."""
-    whole = pages.build_details(int(pk))
-    if whole is None:
+    details = pages.build_details(int(pk))
+    if details is None:
         raise NotFound(f"There is no module build {pk}.", hint="Look it up among the latest builds.")
-    row, now = whole.build, timezone.now()
-    axis = Axis.of(row, whole.components, now)
+    row, now = details.build, timezone.now()
+    axis = Axis.of(row, details.components, now)
     return render(
         request,
         "web/build.html",
@@ -147,10 +147,10 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             "completed": moment(row.time_completed, now),
             "took": took(axis.end - axis.start),
             "marks": axis.marks(),
-            "steps": [(step, moment(step.time, now)) for step in steps(whole.traces, axis)],
-            "batches": list(_batches(whole, axis)),
-            "waits": [(wait, moment(wait.created_at, now)) for wait in whole.waits],
-            "messages": [(message, moment(message.time_created, now)) for message in whole.messages],
+            "steps": [(step, moment(step.time, now)) for step in steps(details.traces, axis)],
+            "batches": list(_batches(details, axis)),
+            "waits": [(wait, moment(wait.created_at, now)) for wait in details.waits],
+            "messages": [(message, moment(message.time_created, now)) for message in details.messages],
             "address": f"{API}module-builds/{row.pk}",
             "events": f"{API}module-builds/{row.pk}/events",
             "admin_address": _admin_address(request, row),
@@ -200,8 +200,8 @@ def _entry(line: pages.ListedBuild, now: Any) -> Entry:
     )
 
 
-def _batches(whole: pages.BuildDetails, axis: Axis) -> Iterator[Batch]:
-    graph = whole.build.graph
-    for number, rows in groupby(whole.components, key=lambda row: 0 if graph else row.batch):
+def _batches(details: pages.BuildDetails, axis: Axis) -> Iterator[Batch]:
+    graph = details.build.graph
+    for number, rows in groupby(details.components, key=lambda row: 0 if graph else row.batch):
         components = [Component(row, state_word(row), axis.component(row)) for row in rows]
         yield Batch(f"Batch {number}" if number else "", components)

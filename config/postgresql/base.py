@@ -26,11 +26,11 @@ _SESSION = """
 
 
 class Connection(extensions.connection):
-    """A connection that waits at most ``patience`` seconds for an answer; None: no limit."""
+    """A connection that waits at most ``answer_timeout`` seconds for an answer; None: no limit."""
 
-    def __init__(self, *args: Any, patience: float | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, answer_timeout: float | None = None, **kwargs: Any) -> None:
         # Set before connecting, since the limit applies to that as well.
-        self.patience = patience
+        self.answer_timeout = answer_timeout
         super().__init__(*args, **kwargs)
 
 
@@ -43,14 +43,14 @@ def wait(connection: Any) -> None:
     Raises:
         psycopg2.OperationalError: The time limit has passed.
     """
-    patience = getattr(connection, "patience", None)
-    ends = None if patience is None else time.monotonic() + patience
+    answer_timeout = getattr(connection, "answer_timeout", None)
+    ends = None if answer_timeout is None else time.monotonic() + answer_timeout
     while (state := connection.poll()) != extensions.POLL_OK:
         poll = select.poll()
         poll.register(connection.fileno(), _EVENTS[state])
         left = None if ends is None else max(0.0, ends - time.monotonic()) * 1000
         if not poll.poll(left):
-            raise psycopg2.OperationalError(f"The database did not answer within {patience:g} seconds.")
+            raise psycopg2.OperationalError(f"The database did not answer within {answer_timeout:g} seconds.")
 
 
 _EVENTS = {
@@ -78,37 +78,37 @@ class _Errors(DatabaseErrorWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Bound every wait for the server, and take a read-only server for one that is away."""
+    """Django's wrapper with time limits, which treats a read-only server as unavailable."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.patience: float | None = None
+        self.answer_timeout: float | None = None
         self.unbounded = False
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
-        """The context manager that converts errors of psycopg2."""
+        """Return the context manager that converts errors of psycopg2."""
         return _Errors(self)
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return the parameters of a connection, with the time limit."""
         parameters = super().get_connection_params()
-        patience = parameters.pop("patience", None)
-        self.patience = None if self.unbounded else patience
-        return {**parameters, "connection_factory": partial(Connection, patience=self.patience)}
+        answer_timeout = parameters.pop("answer_timeout", None)
+        self.answer_timeout = None if self.unbounded else answer_timeout
+        return {**parameters, "connection_factory": partial(Connection, answer_timeout=self.answer_timeout)}
 
     def init_connection_state(self) -> None:
-        """Set the limits in the server."""
+        """Set the time limits of the session in the server."""
         super().init_connection_state()
-        if self.patience:
+        if self.answer_timeout:
             # The server's limit is lower, so that a slow statement fails without losing the connection.
-            milliseconds = round(self.patience * 900)
+            milliseconds = round(self.answer_timeout * 900)
             with self.connection.cursor() as cursor:
                 cursor.execute(_SESSION, {"statement": str(milliseconds), "idle": str(milliseconds * 6)})
             if not self.get_autocommit():
                 self.connection.commit()
 
-    def wait_for_ever(self) -> None:
+    def remove_time_limits(self) -> None:
         """Remove the limits, for migrations."""
         self.unbounded = True
         self.close()

@@ -38,13 +38,13 @@ def watch(
     build_ids: Sequence[int],
     *,
     interval: float = 2.0,
-    patience: float = 300.0,
+    outage_timeout: float = 300.0,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Snapshot]:
     """Yield a snapshot every ``interval`` seconds, until all builds have ended.
 
-    An outage of the server is tolerated for ``patience`` seconds once the builds were read.
+    An outage of the server is tolerated for ``outage_timeout`` seconds once the builds were read.
 
     Raises:
         MBSError: Any error of the client; ``Unreachable`` if the outage lasts longer.
@@ -59,7 +59,11 @@ def watch(
             away_since, outage = None, ""
         except (Refused, Unreachable) as error:
             away_since = clock() if away_since is None else away_since
-            if not _passes(error) or len(builds) < len(set(build_ids)) or clock() - away_since > patience:
+            if (
+                not _passes(error)
+                or len(builds) < len(set(build_ids))
+                or clock() - away_since > outage_timeout
+            ):
                 raise
             outage = error.message
         snapshot = Snapshot(tuple(builds[build_id] for build_id in dict.fromkeys(build_ids)), outage)

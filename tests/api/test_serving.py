@@ -58,7 +58,7 @@ def ask(exchange: Exchange, *headers: tuple[bytes, bytes], **values: Any) -> lis
     async def application(scope: Any, receive: Any, send: Any) -> None:
         asked.append((scope, scope["body"].read()))
 
-    requests = CompleteRequests(application, LIMIT, patience=0.2)
+    requests = CompleteRequests(application, LIMIT, timeout=0.2)
     asyncio.run(requests(scope(*headers, **values), exchange.receive, exchange.send))
     assert files.budget.used == 0
     return asked
@@ -219,7 +219,7 @@ def sent_to(peer: Peer, body: bytes) -> None:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": body})
 
-    deadlines = Deadlines(application, patience=0.2)
+    deadlines = Deadlines(application, timeout=0.2)
     asyncio.run(deadlines({**scope(), "state": {"connection": peer}}, None, peer.send))  # type: ignore[arg-type]
     assert files.budget.used == 0
 

@@ -35,10 +35,10 @@ class Clock:
 
 
 def run(
-    client: Client, ids: list[int], *steps: Callable[[], object], patience: float = 300
+    client: Client, ids: list[int], *steps: Callable[[], object], outage_timeout: float = 300
 ) -> list[Snapshot]:
     clock = Clock(*steps)
-    return list(watch(client, ids, interval=2, patience=patience, sleep=clock.sleep, clock=clock))
+    return list(watch(client, ids, interval=2, outage_timeout=outage_timeout, sleep=clock.sleep, clock=clock))
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_outage_of_a_minute_does_not_end_it(server: FakeServer, outage: int | st
 def test_outage_longer_than_patience_ends_it(server: FakeServer, client: Client) -> None:
     server.add(module_build(1))
     with pytest.raises(Unreachable):
-        run(client, [1], server.http.server_close, server.http.shutdown, patience=20)
+        run(client, [1], server.http.server_close, server.http.shutdown, outage_timeout=20)
 
 
 def test_server_that_was_never_there_ends_it_at_once() -> None:

@@ -89,8 +89,8 @@ class Proxy:
 
 
 @contextmanager
-def opened(url: str, patience: float | None) -> Iterator[DatabaseWrapper]:
-    values = connections.configure_settings({"default": database(url, patience)})["default"]
+def opened(url: str, answer_timeout: float | None) -> Iterator[DatabaseWrapper]:
+    values = connections.configure_settings({"default": database(url, answer_timeout)})["default"]
     connection = DatabaseWrapper(values)
     try:
         yield connection
@@ -141,7 +141,7 @@ def test_a_slow_statement_is_stopped_and_its_connection_kept(url, django_db_bloc
 def test_migrations_take_as_long_as_they_take(url, django_db_blocker):
     with django_db_blocker.unblock(), opened(url, 1) as connection:
         assert value(connection, "SHOW statement_timeout") == "900ms"
-        connection.wait_for_ever()
+        connection.remove_time_limits()
         assert value(connection, "SHOW statement_timeout") == "0"
         assert value(connection, "SELECT pg_sleep(1.5)") == ""
 

@@ -314,7 +314,7 @@ def test_an_outage_of_the_database_is_survived(
     monkeypatch.setattr(feed, "read", unsteady)
 
     async def watch() -> None:
-        async with watching(application(patience=0.3), building.pk) as watcher:
+        async with watching(application(timeout=0.3), building.pk) as watcher:
             await watcher.until(lambda: "batch" in watcher.names)
             away.set()
             # Reads follow each other: once one is refused, none that began before is under way.
@@ -323,7 +323,7 @@ def test_an_outage_of_the_database_is_survived(
             refused.clear()
             assert await asyncio.to_thread(refused.wait, 60)
             assert "missed" not in watcher.text
-            async with watching(application(patience=0.3), building.pk) as newcomer:
+            async with watching(application(timeout=0.3), building.pk) as newcomer:
                 await newcomer.until(lambda: newcomer.ended)
                 assert newcomer.status == 418
             away.clear()

@@ -39,7 +39,7 @@ class EventStreams:
         application: The application that gets the other requests.
         interval: Seconds between two queries for new events.
         heartbeat: Seconds of silence after which a comment is sent, so that proxies keep the connection.
-        patience: Seconds that the first query may take.
+        timeout: Seconds that the first query may take.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class EventStreams:
         *,
         interval: float = 1.0,
         heartbeat: float = 15.0,
-        patience: float = 10.0,
+        timeout: float = 10.0,
     ) -> None:
         self.application = application
         self.hub = FeedHub(interval)
         self.heartbeat = heartbeat
-        self.patience = patience
+        self.timeout = timeout
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a stream, or pass the request on."""
@@ -88,7 +88,7 @@ class EventStreams:
     async def _wait_until_loaded(self, feed: Feed) -> bool:
         """Wait until the feed is read for the first time, and return whether it was read in time."""
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.timeout):
                 while not feed.loaded:
                     await asyncio.wait({self.hub.changed()})
         except TimeoutError:

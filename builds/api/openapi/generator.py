@@ -34,18 +34,18 @@ YES_OR_NO = {"type": "string", "enum": ["true", "false", "1", "0", ""]}
 _LENIENT_NUMBER = {"type": ["integer", "string"]}
 _LENIENT_FLAG = {"type": "string", "examples": ["true"]}
 PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "verbose": ("Show more of each build: true or 1. It wins over short.", _LENIENT_FLAG),
-    "short": ("Show less of each build: true or 1.", _LENIENT_FLAG),
+    "verbose": ("Show all keys of each build: true or 1. It overrides short.", _LENIENT_FLAG),
+    "short": ("Show few keys of each build: true or 1.", _LENIENT_FLAG),
     "page": (
-        "Number of the page, from 1. A page past the end is empty; any other text is page 1.",
+        "Page number, from 1. A page past the end is empty. Any other text means page 1.",
         _LENIENT_NUMBER | {"default": 1},
     ),
     "per_page": (
-        "Items on a page, cut to a bound that meta.per_page tells. With 0 the answer is the meta alone.",
+        "Items on a page. Large values are reduced, see meta.per_page. With 0, there are no items.",
         _LENIENT_NUMBER | {"default": PER_PAGE},
     ),
     STRICT: (
-        "Refuse unknown parameters (400) instead of naming them in a Warning header: true or 1.",
+        "Refuse unknown parameters (400) instead of listing them in the header Warning: true or 1.",
         _LENIENT_FLAG,
     ),
 }
@@ -119,9 +119,7 @@ class Schema(AutoSchema):
         ]
         if "{id}" in self.path:
             number = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
-            found.append(
-                OpenApiParameter("id", number, OpenApiParameter.PATH, description="Number of the item")
-            )
+            found.append(OpenApiParameter("id", number, OpenApiParameter.PATH, description="Id of the item"))
         return found
 
     def _get_pagination_parameters(self) -> list[Parameter]:
@@ -225,7 +223,9 @@ def security_schemes() -> dict[str, dict[str, str]]:
     schemes = {"token": {"type": "http", "scheme": "bearer", "description": "An API token"}}
     if settings.MBS.AUTH_METHOD == "kerberos":
         return schemes | {"kerberos": {"type": "http", "scheme": "negotiate"}}
-    return schemes | {"oidc": {"type": "http", "scheme": "bearer", "description": "Of the OpenID provider"}}
+    return schemes | {
+        "oidc": {"type": "http", "scheme": "bearer", "description": "A token of the OpenID provider"}
+    }
 
 
 def document(version: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Connection(asyncio.BufferedProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self.patience = float(settings.MBS.CLIENT_TIMEOUT)
+        self.timeout = float(settings.MBS.CLIENT_TIMEOUT)
         self.writable = True
         self.lost = False
         self._loop = _loop or asyncio.get_event_loop()
@@ -162,7 +162,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _wait_for_request(self) -> None:
         Connection.waiting[self] = None
-        self._timer = self._loop.call_later(self.patience, self.abort)
+        self._timer = self._loop.call_later(self.timeout, self.abort)
 
     def _stop_waiting(self) -> None:
         Connection.waiting.pop(self, None)

@@ -24,12 +24,12 @@ class Deadlines:
     """Run an application, and report the beginning and the end of each request to its connection.
 
     Args:
-        patience: Seconds in which a client must receive each part of an answer.
+        timeout: Seconds in which a client must receive each part of an answer.
     """
 
-    def __init__(self, application: Application, patience: float) -> None:
+    def __init__(self, application: Application, timeout: float) -> None:
         self.application = application
-        self.patience = patience
+        self.timeout = timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application for a request."""
@@ -43,7 +43,7 @@ class Deadlines:
                 connection.body_ended()
             return message
 
-        answer = _Answer(connection, send, self.patience)
+        answer = _Answer(connection, send, self.timeout)
         connection.begin(scope["headers"])
         try:
             await self.application(scope, receive_part, answer.send)
@@ -56,10 +56,10 @@ class Deadlines:
 class _Answer:
     """Sends an answer in parts, with a time limit for each."""
 
-    def __init__(self, connection: Any, send: Send, patience: float) -> None:
+    def __init__(self, connection: Any, send: Send, timeout: float) -> None:
         self.connection = connection
         self._send = send
-        self._patience = patience
+        self._timeout = timeout
 
     async def send(self, message: Message) -> None:
         """Send an ASGI message of any size.
@@ -103,7 +103,7 @@ class _Answer:
         if self.connection.lost:
             raise Gone
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 await self._send(message)
         except TimeoutError:
             self.connection.abort()

@@ -39,13 +39,13 @@ class CompleteRequests:
     3875, 4.1.18).
 
     Args:
-        patience: Seconds in which a client must send the whole body.
+        timeout: Seconds in which a client must send the whole body.
     """
 
-    def __init__(self, application: Application, limit: int, patience: float = 60.0) -> None:
+    def __init__(self, application: Application, limit: int, timeout: float = 60.0) -> None:
         self.application = application
         self.limit = limit
-        self.patience = patience
+        self.timeout = timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Receive the body, then run the application."""
@@ -63,7 +63,7 @@ class CompleteRequests:
 
     async def _read(self, scope: Scope, body: _Body, receive: Receive) -> None:
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.timeout):
                 await self._parts(scope, body, receive)
         except TimeoutError:
             raise _RequestRefused(_too_slow(), 408) from None

@@ -90,7 +90,7 @@ class ApiViewSet(GenericViewSet):
     def finalize_response(
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
-        """Let other sites read the answer, and warn about unknown parameters."""
+        """Add headers: CORS for reads, and a warning about unknown parameters."""
         response = super().finalize_response(request, response, *args, **kwargs)
         if request.method in SAFE:
             response["Access-Control-Allow-Origin"] = "*"

@@ -47,7 +47,7 @@ class TokenViewSet(ApiViewSet):
     def finalize_response(
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
-        """Keep answers out of caches, and unreadable for other sites."""
+        """Forbid caching, and remove the CORS header."""
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "no-store"
         del response["Access-Control-Allow-Origin"]

@@ -1,7 +1,6 @@
 "use strict";
 
-// Two components that keyboards and screen readers cannot use well: a link inside a button, and a choice
-// without a label among one server.
+// Replaces two components that are not accessible: a link inside a button, and a list of servers without a label.
 const accessible = () => ({
   wrapComponents: {
     DeepLink: (Original, system) => ({ text }) => system.React.createElement("span", null, text),
@@ -9,7 +8,7 @@ const accessible = () => ({
   },
 });
 
-// Names choices that have no label, and lets keyboards scroll examples, whenever an operation is opened.
+// When an operation is opened, adds labels to lists and makes examples scrollable by keyboard.
 new MutationObserver(() => {
   for (const choice of document.querySelectorAll("#docs select:not([aria-label])")) {
     choice.setAttribute("aria-label", choice.matches(".examples-select-element") ? "Example" : "Value");
@@ -19,7 +18,7 @@ new MutationObserver(() => {
   }
 }).observe(document.getElementById("docs"), { childList: true, subtree: true });
 
-// Shows the OpenAPI document that the page names.
+// Shows the OpenAPI document.
 SwaggerUIBundle({
   url: document.getElementById("docs").dataset.schema,
   dom_id: "#docs",

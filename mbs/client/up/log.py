@@ -11,7 +11,7 @@ import click
 from mbs.text import printable
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_magenta")
-#: Longer lines are split, which bounds the memory for a child's output.
+#: Longer lines are split, which limits the memory for a child's output.
 LINE_LIMIT = 16_384
 
 
