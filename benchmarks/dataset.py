@@ -103,8 +103,9 @@ def _cell(value: Any) -> str:
 def fill(builds: int, components: int) -> None:
     """Put a data set into an empty, migrated database.
 
-    :param builds: besides the base modules.
-    :param components: for each of them, with the macros.
+    Args:
+        builds: Besides the base modules.
+        components: For each of them, with the macros.
     """
     tables = {
         model: Table(model)

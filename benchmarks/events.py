@@ -36,7 +36,8 @@ INSERT = (
 class Watchers:
     """Connections that read events; they note when a line of the log says when it was written.
 
-    :param received: number of events.
+    Args:
+        received: Number of events.
     """
 
     def __init__(self, port: int) -> None:

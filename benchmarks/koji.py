@@ -165,8 +165,9 @@ class _Requests(list[list[str]]):
 def reactions(folder: Path, double: HubDouble, method: str, shape: tuple[int, int], places: int) -> str:
     """One build ends after the other: until the hub is asked for the next one, or to tag it.
 
-    :param shape: components and their batches.
-    :param places: how many components may build at once; 0: all.
+    Args:
+        shape: Components and their batches.
+        places: How many components may build at once; 0: all.
     """
     from django.conf import settings
 

@@ -31,7 +31,8 @@ def free_port() -> int:
 def programs() -> Path:
     """The folder of PostgreSQL's programs, the newest that is installed.
 
-    :raises SystemExit: none is.
+    Raises:
+        SystemExit: None is.
     """
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     found = shutil.which("initdb")
@@ -46,7 +47,8 @@ def programs() -> Path:
 def postgres(folder: Path | None = None) -> Iterator[tuple[str, int]]:
     """A running server: its url for a database ``mbs``, and the id of its first process.
 
-    :param folder: where its data stays, to be used again; None: a folder that is removed at the end.
+    Args:
+        folder: Where its data stays, to be used again; None: a folder that is removed at the end.
     """
     kept = folder is not None
     place = folder or Path(tempfile.mkdtemp(prefix="mbs-bench-"))

@@ -87,7 +87,8 @@ class Service:
     def get(self, path: str) -> tuple[bytes, bytes]:
         """Head and body of an answer, from a connection of its own.
 
-        :raises SystemExit: it is none of status 200.
+        Raises:
+            SystemExit: It is none of status 200.
         """
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             host = f"127.0.0.1:{self.port}"

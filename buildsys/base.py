@@ -56,15 +56,16 @@ class RepoState(Enum):
 class Module:
     """A module build, as far as a build system needs to know it.
 
-    :param tag: name of its Koji tag (docs/contract/modulemd.md, "Names and hashes"), unique among builds that
-        are not garbage.
-    :param buildrequires: name -> ``{ref, stream, version, context, koji_tag, ...}``, ordered.
-    :param groups: build group name -> packages that are to be installed in every buildroot.
-    :param modulemd: the document as it was expanded.
-    :param disttag: value of ``%dist`` without the leading dot.
-    :param since: when it was started or, after a failure, resumed last (seconds since the epoch): what
-        failed before does not count any more.
-    :param submitted: when it was submitted (seconds since the epoch).
+    Attributes:
+        tag: Name of its Koji tag (docs/contract/modulemd.md, "Names and hashes"), unique among
+            builds that are not garbage.
+        buildrequires: Name -> ``{ref, stream, version, context, koji_tag, ...}``, ordered.
+        groups: Build group name -> packages that are to be installed in every buildroot.
+        modulemd: The document as it was expanded.
+        disttag: Value of ``%dist`` without the leading dot.
+        since: When it was started or, after a failure, resumed last (seconds since the epoch): what
+            failed before does not count any more.
+        submitted: When it was submitted (seconds since the epoch).
     """
 
     id: int
@@ -92,13 +93,15 @@ class Module:
 class Job:
     """One component to be built.
 
-    :param component_id: number of the component build; its end wakes ``component:<component_id>``.
-    :param attempt: counts from 1; raised when an earlier attempt was lost or is built anew.
-    :param source: scm url of the dist-git repository, ``url#<full commit>``; empty when ``spec`` is given.
-    :param spec: text of a spec file that needs no sources (module-build-macros).
-    :param after: NVRs that are in the buildroot when this one starts.
-    :param weight: expected seconds.
-    :param again: an earlier submission may have arrived although its answer did not.
+    Attributes:
+        component_id: Number of the component build; its end wakes ``component:<component_id>``.
+        attempt: Counts from 1; raised when an earlier attempt was lost or is built anew.
+        source: Scm url of the dist-git repository, ``url#<full commit>``; empty when ``spec`` is
+            given.
+        spec: Text of a spec file that needs no sources (module-build-macros).
+        after: NVRs that are in the buildroot when this one starts.
+        weight: Expected seconds.
+        again: An earlier submission may have arrived although its answer did not.
     """
 
     component_id: int
@@ -120,7 +123,8 @@ class Job:
 class Submission:
     """The answer to a job: the build system's number for it, and where a person can look at it.
 
-    :param status: what became of it, where the build system knows that at once (it was built before).
+    Attributes:
+        status: What became of it, where the build system knows that at once (it was built before).
     """
 
     task_id: int
@@ -132,10 +136,11 @@ class Submission:
 class TaskStatus:
     """What became of a submission.
 
-    :param nvr: ``name-version-release``, known at the latest when it is complete.
-    :param reason: why it failed or was lost, for people.
-    :param infrastructure: it failed, and plainly not for its sources: another attempt may succeed.
-    :param started: seconds since the epoch, or None when it still waits for a place.
+    Attributes:
+        nvr: ``name-version-release``, known at the latest when it is complete.
+        reason: Why it failed or was lost, for people.
+        infrastructure: It failed, and plainly not for its sources: another attempt may succeed.
+        started: Seconds since the epoch, or None when it still waits for a place.
     """
 
     task_id: int
@@ -152,7 +157,8 @@ class TaskStatus:
 class RepoStatus:
     """What became of a repository request.
 
-    :param missing: NVRs that were asked for and are not in it (then it must be asked for again).
+    Attributes:
+        missing: NVRs that were asked for and are not in it (then it must be asked for again).
     """
 
     state: RepoState
@@ -172,7 +178,8 @@ class Tagged:
 class TaggedRpm:
     """A binary RPM that a tag brings into a buildroot.
 
-    :param build: NVR of the build that it comes from; empty when the build system has none.
+    Attributes:
+        build: NVR of the build that it comes from; empty when the build system has none.
     """
 
     name: str
@@ -191,9 +198,10 @@ class TaggedRpm:
 class Shipping:
     """Whether consumers find a finished module.
 
-    :param missing: what is not in the tag that consumers look into, by the name that the message about its
-        tagging bears; empty: all is there, or was.
-    :param trouble: why the last try to tag it failed, for people.
+    Attributes:
+        missing: What is not in the tag that consumers look into, by the name that the message about
+            its tagging bears; empty: all is there, or was.
+        trouble: Why the last try to tag it failed, for people.
     """
 
     missing: tuple[str, ...] = ()
@@ -204,10 +212,11 @@ class Shipping:
 class Result:
     """What a finished module left behind.
 
-    :param topdir: folder or url where its trees lie.
-    :param modulemds: arch -> final modulemd document (artifacts, licenses), and ``src``.
-    :param content_tag: the tag in which consumers find the module; empty: none.
-    :param shipping: whether consumers find it there by now.
+    Attributes:
+        topdir: Folder or url where its trees lie.
+        modulemds: Arch -> final modulemd document (artifacts, licenses), and ``src``.
+        content_tag: The tag in which consumers find the module; empty: none.
+        shipping: Whether consumers find it there by now.
     """
 
     topdir: str
@@ -220,11 +229,12 @@ class Result:
 class Capabilities:
     """What differs between build systems and matters to the workflow.
 
-    :param shares_builds: a build made for one module may be tagged into another (reuse).
-    :param first_repo: a build needs a repository that was asked for before it, the first one too; a build
-        system that finds none may wait longer than the repository takes.
-    :param simulated: nothing is really built; pages and clients say so.
-    :param needs_dist: RPMs whose release lacks the module's dist tag are refused.
+    Attributes:
+        shares_builds: A build made for one module may be tagged into another (reuse).
+        first_repo: A build needs a repository that was asked for before it, the first one too; a
+            build system that finds none may wait longer than the repository takes.
+        simulated: Nothing is really built; pages and clients say so.
+        needs_dist: RPMs whose release lacks the module's dist tag are refused.
     """
 
     shares_builds: bool = False
@@ -236,8 +246,9 @@ class Capabilities:
 class BuildSystem(Protocol):
     """See the module's docstring for what holds for every method.
 
-    :raises BuildSystemUnavailable: from any method, when the build system is away.
-    :raises BuildSystemError: from any method, when it refuses.
+    Raises:
+        BuildSystemUnavailable: From any method, when the build system is away.
+        BuildSystemError: From any method, when it refuses.
     """
 
     name: str
@@ -261,7 +272,8 @@ class BuildSystem(Protocol):
     def submit(self, jobs: Sequence[Job]) -> list[Submission]:
         """Start builds. What ``find`` finds is answered instead; the same jobs twice are built once.
 
-        :raises AnswerLost: it may start them yet.
+        Raises:
+            AnswerLost: It may start them yet.
         """
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
@@ -286,8 +298,10 @@ class BuildSystem(Protocol):
         Builds of earlier modules may be named where ``capabilities.shares_builds``. Answers which of them
         are known to be there; where tagging takes time, a later call tells more.
 
-        :param task_ids: NVR -> number of the submission that built it. An NVR does not identify a build where
-            several modules may build it; without a number only builds of this very module are meant.
+        Args:
+            task_ids: NVR -> number of the submission that built it. An NVR does not identify a
+                build where several modules may build it; without a number only builds of this very
+                module are meant.
         """
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
@@ -296,7 +310,8 @@ class BuildSystem(Protocol):
     def deleted(self, builds: Mapping[int, str]) -> set[int]:
         """Return the submissions whose results are not there any more, so that no module can reuse them.
 
-        :param builds: number of a submission -> the NVR that it built.
+        Args:
+            builds: Number of a submission -> the NVR that it built.
         """
 
     def tagged_of(self, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
@@ -329,8 +344,9 @@ class BuildSystem(Protocol):
     def examine(self, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
         """What it lacks before it can build, for operators; empty when all is well.
 
-        :param tags: of base modules, which it must know.
-        :param bare: those of them whose modules say nothing about what is installed in buildroots.
+        Args:
+            tags: Of base modules, which it must know.
+            bare: Those of them whose modules say nothing about what is installed in buildroots.
         """
 
     def prepared(self) -> list[str]:
@@ -362,8 +378,11 @@ class FindsRpms(Protocol):
     def tags_holding(self, rpm: str) -> list[str]:
         """The tags (``Module.tag``) of modules that hold the build which an RPM comes from.
 
-        :param rpm: ``name-version-release.arch``; that of a source package may lack the ``.arch``.
-        :return: nothing for an RPM that it does not know, or that no module holds.
+        Args:
+            rpm: ``name-version-release.arch``; that of a source package may lack the ``.arch``.
+
+        Returns:
+            Nothing for an RPM that it does not know, or that no module holds.
         """
 
 
@@ -374,7 +393,8 @@ class DescribesModules(Protocol):
     def documents(self, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
         """Return the final documents of a finished module by architecture; nothing is changed.
 
-        :param nvrs: of all its components.
+        Args:
+            nvrs: Of all its components.
         """
 
 
@@ -398,8 +418,9 @@ class ListsRpms(Protocol):
     ) -> dict[str, set[TaggedRpm]]:
         """Return, for each tag, the binary RPMs that it and its parents bring along.
 
-        :param arches: of the module that they are for; RPMs of others may be among them.
-        :param packages: all builds of these source packages, instead of the latest builds of all.
+        Args:
+            arches: Of the module that they are for; RPMs of others may be among them.
+            packages: All builds of these source packages, instead of the latest builds of all.
         """
 
 

@@ -65,8 +65,11 @@ class SystemOptions(Configured, Protocol):
 def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
     """Make a build system.
 
-    :param send: puts a submission on the queue of this service's own builders.
-    :raises ConfigurationError: when there is none of that name.
+    Args:
+        send: Puts a submission on the queue of this service's own builders.
+
+    Raises:
+        ConfigurationError: When there is none of that name.
     """
     match name:
         case "local":

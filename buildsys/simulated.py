@@ -45,9 +45,10 @@ _COLUMNS = "id, state, nvr, started, ends, wakes"
 class SimulatedBuildSystem:
     """See ``buildsys.base.BuildSystem`` and ``RunsBuilds``.
 
-    :param path: of the file with its books.
-    :param build_seconds: what a build takes; 0: it is complete when it is submitted.
-    :param repo_seconds: what a regeneration takes.
+    Args:
+        path: Of the file with its books.
+        build_seconds: What a build takes; 0: it is complete when it is submitted.
+        repo_seconds: What a regeneration takes.
     """
 
     name = "simulated"

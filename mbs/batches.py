@@ -66,10 +66,11 @@ class InclusionError(Unprocessable):
 class Placed:
     """A component and its place in the build.
 
-    :param batch: from 2; a module that uses ``buildafter`` has all its components in one batch.
-    :param key: of the component in its own document.
-    :param after: keys of components of the same document that must be in the buildroot first.
-    :param path: names of the modules it was included through, outermost first.
+    Attributes:
+        batch: From 2; a module that uses ``buildafter`` has all its components in one batch.
+        key: Of the component in its own document.
+        after: Keys of components of the same document that must be in the buildroot first.
+        path: Names of the modules it was included through, outermost first.
     """
 
     batch: int
@@ -84,9 +85,12 @@ def waits_for(
 ) -> dict[str, frozenset[str]]:
     """For each component the keys of those that it names in ``buildafter``.
 
-    :param components: RPM components by key.
-    :param included: module components; they count when ``buildorder`` is looked for.
-    :raises BuildafterError: for unknown names, a circle, or ``buildorder`` in the same module.
+    Args:
+        components: RPM components by key.
+        included: Module components; they count when ``buildorder`` is looked for.
+
+    Raises:
+        BuildafterError: For unknown names, a circle, or ``buildorder`` in the same module.
     """
     graph = {key: frozenset(component.buildafter) for key, component in components.items()}
     problems = list(_misfits(components, included or {}))
@@ -139,9 +143,12 @@ def place(module: Module, fetch: Callable[[str, Included], Module]) -> list[Plac
     Components of one ``buildorder`` share a batch. The components of an included module start at the
     batch of the module's own ``buildorder`` and may take several batches of their own.
 
-    :param fetch: the document of an included module, given its key and its component.
-    :raises BuildafterError: see ``waits_for``.
-    :raises InclusionError: when a component comes twice, or a module includes itself.
+    Args:
+        fetch: The document of an included module, given its key and its component.
+
+    Raises:
+        BuildafterError: See ``waits_for``.
+        InclusionError: When a component comes twice, or a module includes itself.
     """
     placed = _Placer(fetch).walk(module, MACROS_BATCH, None, (module.name,))
     placed.sort(key=lambda each: each.batch)
@@ -164,7 +171,8 @@ class _Placer:
     def walk(self, module: Module, batch: int, order: int | None, path: tuple[str, ...]) -> list[Placed]:
         """Components of one module; ``self.batch`` is the last batch afterwards.
 
-        :param batch: the batch that is open, and ``order`` the ``buildorder`` it was opened for.
+        Args:
+            batch: The batch that is open, and ``order`` the ``buildorder`` it was opened for.
         """
         after = waits_for(module.rpm_components, module.module_components)
         self._own(module, path)

@@ -28,7 +28,8 @@ def _sha1_json(value: Mapping[str, object]) -> str:
 def build_context(buildrequires: Mapping[str, Mapping[str, Any]]) -> str:
     """Hash of what a module was built against.
 
-    :param buildrequires: ``xmd.mbs.buildrequires``: module name -> ``{"stream": ..., ...}``.
+    Args:
+        buildrequires: ``xmd.mbs.buildrequires``: module name -> ``{"stream": ..., ...}``.
     """
     return _sha1_json({name: info["stream"] for name, info in buildrequires.items()})
 
@@ -43,7 +44,8 @@ def build_context_no_bms(
 def runtime_context(requires: Iterable[Mapping[str, Iterable[str]]]) -> str:
     """Hash of what a module needs when it is installed.
 
-    :param requires: for each of the document's dependencies: module name -> streams.
+    Args:
+        requires: For each of the document's dependencies: module name -> streams.
     """
     merged: dict[str, set[str]] = {}
     for dependency in requires:
@@ -86,10 +88,13 @@ def stream_version(
 
     ``f27`` is 270000, ``f27.0.1`` is 270001, ``el8.2.0.z`` is 80200. Without ``right_pad``: ``f27`` is 27.
 
-    :param right_pad: fill with zeros to six digits.
-    :param suffixes: regular expression, matched at the start of the stream -> what it adds
-        (the first that matches), such as 0.1 for ``z`` streams.
-    :return: 0 when the stream has no number, or one that no float holds: such a stream takes no part in
+    Args:
+        right_pad: Fill with zeros to six digits.
+        suffixes: Regular expression, matched at the start of the stream -> what it adds (the first
+            that matches), such as 0.1 for ``z`` streams.
+
+    Returns:
+        0 when the stream has no number, or one that no float holds: such a stream takes no part in
         comparisons.
     """
     found = _NUMBER.search(stream)
@@ -109,9 +114,12 @@ def prefixed_version(version: int, base_stream: str | None) -> int:
 
     ``28`` and 20180205135154 make 2820180205135154.
 
-    :param version: the document's, or the commit time as ``YYYYMMDDhhmmss`` in UTC.
-    :param base_stream: stream of the base module that is buildrequired; None without one.
-    :return: ``version`` itself when the stream has no number, or the result would need over 64 bits.
+    Args:
+        version: The document's, or the commit time as ``YYYYMMDDhhmmss`` in UTC.
+        base_stream: Stream of the base module that is buildrequired; None without one.
+
+    Returns:
+        ``version`` itself when the stream has no number, or the result would need over 64 bits.
     """
     prefix = int(stream_version(base_stream or "", right_pad=False))
     prefixed = int(f"{prefix}{version}")

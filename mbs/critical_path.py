@@ -11,8 +11,9 @@ from graphlib import TopologicalSorter
 class Work:
     """A component that has to be built.
 
-    :param seconds: expected; 0 where nobody knows.
-    :param after: packages of the same batch that must be in the buildroot first.
+    Attributes:
+        seconds: Expected; 0 where nobody knows.
+        after: Packages of the same batch that must be in the buildroot first.
     """
 
     package: str
@@ -35,7 +36,8 @@ def critical_path(works: Sequence[Work]) -> Path:
     A batch starts when all of the one before it is built. What is reused is no work: leave it out. What is
     between two batches (tags, repositories) is not counted.
 
-    :param works: without circles in ``after``; what is named there and is no work is passed over.
+    Args:
+        works: Without circles in ``after``; what is named there and is no work is passed over.
     """
     by_package = {work.package: work for work in works}
     ends: dict[str, Path] = {}

@@ -30,10 +30,11 @@ class Problem:
 class MBSError(Exception):
     """Base of all errors that a user may see.
 
-    :param message: names the thing that is wrong.
-    :param code: overrides the class's code with a more exact one.
-    :param hint: what to do about it.
-    :param problems: the single faults, where there are several.
+    Args:
+        message: Names the thing that is wrong.
+        code: Overrides the class's code with a more exact one.
+        hint: What to do about it.
+        problems: The single faults, where there are several.
     """
 
     code = "internal_error"

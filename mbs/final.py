@@ -29,9 +29,10 @@ MULTILIB = {
 class BuiltRpm:
     """An RPM that a component's build made.
 
-    :param arch: ``src`` for the source RPM.
-    :param source: name of its source package.
-    :param excludearch: of the source package; likewise ``exclusivearch``.
+    Attributes:
+        arch: ``src`` for the source RPM.
+        source: Name of its source package.
+        excludearch: Of the source package; likewise ``exclusivearch``.
     """
 
     name: str
@@ -62,9 +63,12 @@ def final_documents(
 ) -> dict[str, StreamV2]:
     """The final document for each architecture, and for ``src``.
 
-    :param document: the expanded one; it is not changed.
-    :param rpms: all that the module's components built, of all architectures.
-    :raises Unprocessable: ``module_too_large``, when they are more than any document should list.
+    Args:
+        document: The expanded one; it is not changed.
+        rpms: All that the module's components built, of all architectures.
+
+    Raises:
+        Unprocessable: ``module_too_large``, when they are more than any document should list.
     """
     if (
         len(rpms) > MAX_RPMS
@@ -107,7 +111,8 @@ def content(document: StreamV2, rpms: Sequence[BuiltRpm], arch: str) -> list[Bui
 class _Rules:
     """What a document says of RPMs, prepared for many of them.
 
-    :param arch: architecture of the module.
+    Args:
+        arch: Architecture of the module.
     """
 
     def __init__(self, document: StreamV2, arch: str) -> None:

@@ -69,7 +69,9 @@ class Build(Protocol):
 def conflict(rpm: str) -> str:
     """What the macros package conflicts with to keep an RPM out of the buildroot.
 
-    :param rpm: ``name-[epoch:]version-release[.arch]``, or just its name, which stands for all its builds.
+    Args:
+        rpm: ``name-[epoch:]version-release[.arch]``, or just its name, which stands for all its
+            builds.
     """
     arch = _ARCH.search(rpm, max(rpm.rfind("."), 0))
     match = _NEVR.fullmatch(rpm[: arch.start()] if arch else rpm)
@@ -81,8 +83,9 @@ def macros(
 ) -> str:
     """The content of ``/etc/rpm/macros.zz-modules``. rpm reads it last, so it overrides the platform's.
 
-    :param disttag: without leading dot, e.g. ``module+el8+12+0a1b2c3d``.
-    :param author_macros: ``buildopts.rpms.macros`` of the document, as written.
+    Args:
+        disttag: Without leading dot, e.g. ``module+el8+12+0a1b2c3d``.
+        author_macros: ``buildopts.rpms.macros`` of the document, as written.
     """
     label = f"{name}:{stream}:{version}:{context}"
     values = {
@@ -112,9 +115,12 @@ def spec(
 ) -> str:
     """The spec file of a macros package. It needs no sources.
 
-    :param content: of the macros file; it arrives there as it is, whatever it holds.
-    :param conflicts: RPMs (NEVRA or name) that must stay out of the buildroot.
-    :raises ValueError: when a name, the dist tag or a conflict could not stand in a spec file.
+    Args:
+        content: Of the macros file; it arrives there as it is, whatever it holds.
+        conflicts: RPMs (NEVRA or name) that must stay out of the buildroot.
+
+    Raises:
+        ValueError: When a name, the dist tag or a conflict could not stand in a spec file.
     """
     wanted = sorted({conflict(rpm) for rpm in conflicts})
     for text in (disttag, *wanted):
@@ -139,8 +145,9 @@ def spec_for(build: Build) -> str:
     (``buildrequires.*.filtered_rpms``), and RPMs of base modules that modules bring in another build
     (``ursine_rpms``, of the whole or of a base module).
 
-    :raises mbs.modulemd.ModulemdError: when the document is invalid.
-    :raises ValueError: see :func:`spec`.
+    Raises:
+        mbs.modulemd.ModulemdError: When the document is invalid.
+        ValueError: See :func:`spec`.
     """
     document = parse_stream(build.modulemd, strict=False)
     content = macros(
@@ -184,7 +191,9 @@ class Place(Enum):
 def literal(text: str, place: Place) -> str:
     """Return what rpm reads back as ``text``, whatever it holds, without running or expanding any of it.
 
-    :raises ValueError: for control characters and lone surrogates, which no line of rpm's files can hold.
+    Raises:
+        ValueError: For control characters and lone surrogates, which no line of rpm's files can
+            hold.
     """
     if not text.isprintable() and any(unicodedata.category(letter) in _UNPRINTABLE for letter in text):
         raise ValueError(f"{text!r:.100} holds a character that cannot stand in a line")

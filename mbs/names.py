@@ -20,10 +20,11 @@ _SHOWN = 80
 class Rule:
     """What one kind of name may hold.
 
-    :param noun: the kind, for messages: "The {noun} 'x' ...".
-    :param pattern: of the whole name.
-    :param longest: characters that it may have.
-    :param allowed: the pattern in words.
+    Attributes:
+        noun: The kind, for messages: "The {noun} 'x' ...".
+        pattern: Of the whole name.
+        longest: Characters that it may have.
+        allowed: The pattern in words.
     """
 
     noun: str

@@ -25,8 +25,9 @@ def _sha1(text: str) -> str:
 class NSVC:
     """Name, stream, version and context of a module build.
 
-    :param version: decimal digits, a 64-bit unsigned integer. It is text here, as in the REST API;
-        compare versions as numbers (``int(nsvc.version)``).
+    Attributes:
+        version: Decimal digits, a 64-bit unsigned integer. It is text here, as in the REST API;
+            compare versions as numbers (``int(nsvc.version)``).
     """
 
     name: str
@@ -41,7 +42,8 @@ class NSVC:
     def parse(cls, text: str) -> NSVC:
         """Read ``name:stream:version:context``.
 
-        :raises InvalidInput: when a part is missing or empty, or the version is not a 64-bit number.
+        Raises:
+            InvalidInput: When a part is missing or empty, or the version is not a 64-bit number.
         """
         parts = text.split(":")
         if len(parts) != 4 or not all(parts):
@@ -89,8 +91,9 @@ class NSVC:
     def koji_tag(self, scratch_id: int | None = None) -> str:
         """Name of the module's tag in Koji; ``-build`` is appended for the buildroot's.
 
-        :param scratch_id: number of the module build when it is a scratch build, so that the same
-            commit can be submitted again.
+        Args:
+            scratch_id: Number of the module build when it is a scratch build, so that the same
+                commit can be submitted again.
         """
         return self._koji_name(MAX_TAG - len(BUILD_SUFFIX), scratch_id)
 
@@ -110,10 +113,11 @@ class NSVC:
     ) -> str:
         """Dist tag of the module's RPMs, without the leading dot.
 
-        :param index: the lowest id among the builds of the same name, stream and version.
-        :param marking: the ``disttag_marking`` of the privileged or base module, else the base module's
-            stream; empty without a base module.
-        :param prefix: the configured one; scratch builds have their own.
+        Args:
+            index: The lowest id among the builds of the same name, stream and version.
+            marking: The ``disttag_marking`` of the privileged or base module, else the base
+                module's stream; empty without a base module.
+            prefix: The configured one; scratch builds have their own.
         """
         marked = f"{marking}+" if marking else ""
         return f"{'scrmod+' if scratch else prefix}{marked}{index}+{self.dist_hash}"

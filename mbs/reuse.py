@@ -44,9 +44,11 @@ STRICT = (ALL, CHANGED_AND_AFTER)
 class Part:
     """A component of a module, as far as reuse depends on it.
 
-    :param commit: of its dist-git repository; empty where nobody knows it.
-    :param arches: all that it is built for.
-    :param after: the packages that it is built after (``buildafter``), besides those of earlier batches.
+    Attributes:
+        commit: Of its dist-git repository; empty where nobody knows it.
+        arches: All that it is built for.
+        after: The packages that it is built after (``buildafter``), besides those of earlier
+            batches.
     """
 
     package: str
@@ -63,9 +65,10 @@ class Part:
 class Parts:
     """All components of a module build, without its macros package.
 
-    :param name: of the build, for people: its NSVC.
-    :param strategy: the rebuild strategy it is, or was, built with.
-    :param macros: ``buildopts.rpms.macros`` of its document.
+    Attributes:
+        name: Of the build, for people: its NSVC.
+        strategy: The rebuild strategy it is, or was, built with.
+        macros: ``buildopts.rpms.macros`` of its document.
     """
 
     name: str
@@ -106,7 +109,8 @@ class Decision:
     ``earlier_changed``    what is built before it differs
     ====================== =========================================================================
 
-    :param former: the value of the former build that decided, and ``present``, the one of this build.
+    Attributes:
+        former: The value of the former build that decided, and ``present``, the one of this build.
     """
 
     package: str
@@ -140,10 +144,13 @@ def decide(
 ) -> list[Decision]:
     """Decide for each component of a build whether that of a former build is taken.
 
-    :param former: the build that components may be taken from.
-    :param shared: the build system can use a build in more than one module.
-    :param unfinished: packages of the former build that it has no result of.
-    :return: in the order of ``present.parts``.
+    Args:
+        former: The build that components may be taken from.
+        shared: The build system can use a build in more than one module.
+        unfinished: Packages of the former build that it has no result of.
+
+    Returns:
+        In the order of ``present.parts``.
     """
     code, was, now = _obstacle(present, former, shared)
     if former is None or code:

@@ -80,7 +80,8 @@ class IllegalTransition(MBSError):
 def check_transition(old: BuildState, new: BuildState) -> bool:
     """Whether ``old`` -> ``new`` changes anything; a repeated state does not.
 
-    :raises IllegalTransition: when the state machine has no such transition.
+    Raises:
+        IllegalTransition: When the state machine has no such transition.
     """
     if old == new:
         return False
@@ -92,7 +93,8 @@ def check_transition(old: BuildState, new: BuildState) -> bool:
 def parse_build_state(text: str) -> BuildState:
     """The state that a user wrote as a number or a name.
 
-    :raises InvalidInput: when there is no such state.
+    Raises:
+        InvalidInput: When there is no such state.
     """
     if text in BUILD_STATES:
         return BuildState(BUILD_STATES[text])

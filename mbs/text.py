@@ -12,7 +12,8 @@ def printable(text: object, keep: str = "") -> str:
     Control characters, separators of lines, marks that change the direction of writing, and whatever else is
     not printable are written as in a Python string: ``\n``, ``\x1b``, ``\u202e``.
 
-    :param keep: characters that stay as they are.
+    Args:
+        keep: Characters that stay as they are.
     """
     told = text if isinstance(text, str) else str(text)
     if told.isprintable():

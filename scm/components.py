@@ -23,10 +23,11 @@ from scm.urls import has_prefix, parse_repository, shown
 class ComponentRequest:
     """A component as the module names it.
 
-    :param repository: url of its dist-git repository (the configured one plus its name, or its own).
-    :param ref: branch, tag or commit; empty: the configured default branch.
-    :param names: source packages that it may build; empty: any.
-    :param whitelisted: ``names`` is ``buildopts.rpms.whitelist``.
+    Attributes:
+        repository: Url of its dist-git repository (the configured one plus its name, or its own).
+        ref: Branch, tag or commit; empty: the configured default branch.
+        names: Source packages that it may build; empty: any.
+        whitelisted: ``names`` is ``buildopts.rpms.whitelist``.
     """
 
     package: str
@@ -40,11 +41,12 @@ class ComponentRequest:
 class VerifiedComponent:
     """A component that can be built, as far as can be told without building it.
 
-    :param repository: as it was asked for: build systems have allow-lists of their own.
-    :param ref: that was resolved.
-    :param commit: the full commit.
-    :param spec: what its spec file says.
-    :param warnings: about what could not be told.
+    Attributes:
+        repository: As it was asked for: build systems have allow-lists of their own.
+        ref: That was resolved.
+        commit: The full commit.
+        spec: What its spec file says.
+        warnings: About what could not be told.
     """
 
     package: str
@@ -64,7 +66,8 @@ class VerifiedComponent:
 class OpenComponent:
     """A component whose servers had not answered when the time was over.
 
-    :param ref: as it was asked for, or the default branch.
+    Attributes:
+        ref: As it was asked for, or the default branch.
     """
 
     package: str
@@ -85,9 +88,12 @@ class OpenComponent:
 def verify_components(requests: Sequence[ComponentRequest], options: ScmOptions) -> list[VerifiedComponent]:
     """Look at all components at once, at most ``options.workers`` at the same time.
 
-    :returns: in the order of the requests.
-    :raises Unprocessable: ``components_unavailable`` (422); its ``problems`` name every fault of every
-        component, with what was tried and what to do.
+    Returns:
+        In the order of the requests.
+
+    Raises:
+        Unprocessable: ``components_unavailable`` (422); its ``problems`` name every fault of every
+            component, with what was tried and what to do.
     """
     found, problems = examine_components(requests, options)
     if problems:
@@ -100,7 +106,8 @@ def check_components(
 ) -> list[VerifiedComponent | OpenComponent]:
     """The same for somebody who waits ``patience`` seconds: what is open by then is no fault.
 
-    :raises Unprocessable: as ``verify_components``, with the faults that are known by then.
+    Raises:
+        Unprocessable: As ``verify_components``, with the faults that are known by then.
     """
     found, problems = examine_components(requests, options, patience)
     if problems:
@@ -113,9 +120,12 @@ def examine_components(
 ) -> tuple[list[VerifiedComponent | OpenComponent | None], list[Problem]]:
     """Look at all components at once.
 
-    :param patience: seconds after which a component that was not settled is open; None: after
-        ``options.deadline`` it is a fault.
-    :returns: in the order of the requests, None for those with faults; and all faults.
+    Args:
+        patience: Seconds after which a component that was not settled is open; None: after
+            ``options.deadline`` it is a fault.
+
+    Returns:
+        In the order of the requests, None for those with faults; and all faults.
     """
     limit = _Limit(
         time.monotonic() + (options.deadline if patience is None else patience), patience is not None
@@ -145,9 +155,10 @@ def examine_components(
 class _Limit:
     """How long the components of a module are looked at.
 
-    :param ends: by the monotonic clock.
-    :param open_after: what is not settled by then is open, and a fault that came later does not count: it may
-        be that of a command which was stopped.
+    Attributes:
+        ends: By the monotonic clock.
+        open_after: What is not settled by then is open, and a fault that came later does not count:
+            it may be that of a command which was stopped.
     """
 
     ends: float

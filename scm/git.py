@@ -46,8 +46,9 @@ class Entry:
 class Snapshot:
     """The files of one commit; reads from the repository that made it, while that is open.
 
-    :param time: when it was committed, in UTC.
-    :param files: path -> entry, of all folders, without submodules.
+    Attributes:
+        time: When it was committed, in UTC.
+        files: Path -> entry, of all folders, without submodules.
     """
 
     commit: str
@@ -58,7 +59,8 @@ class Snapshot:
     def read(self, path: str, limit: int) -> bytes:
         """The content of a file, of at most ``limit`` bytes. Symbolic links inside the commit are followed.
 
-        :raises ScmError: ``file_too_large``, ``file_unknown``.
+        Raises:
+            ScmError: ``file_too_large``, ``file_unknown``.
         """
         target = path
         for _ in range(_LINKS):
@@ -79,10 +81,13 @@ class Snapshot:
 class Repository(AbstractContextManager["Repository"]):
     """A temporary view of a remote repository; it disappears with the ``with`` block.
 
-    :param url: without revision; ``options.timeout`` runs from here.
-    :raises InvalidInput: ``repository_invalid``.
-    :raises ScmError: ``address_not_public``, ``repository_unreachable`` (see ``scm.hosts``), or when not
-        even a temporary repository can be made in time.
+    Args:
+        url: Without revision; ``options.timeout`` runs from here.
+
+    Raises:
+        InvalidInput: ``repository_invalid``.
+        ScmError: ``address_not_public``, ``repository_unreachable`` (see ``scm.hosts``), or when
+            not even a temporary repository can be made in time.
     """
 
     def __init__(self, url: str, options: ScmOptions) -> None:
@@ -116,7 +121,8 @@ class Repository(AbstractContextManager["Repository"]):
 
         Only a full commit goes before a branch: its 40 digits are what a submission pins.
 
-        :raises ScmError: ``ref_unknown``, ``repository_unreachable``, ``repository_too_large``.
+        Raises:
+            ScmError: ``ref_unknown``, ``repository_unreachable``, ``repository_too_large``.
         """
         if not REF.fits(ref):
             raise self._unknown(ref, "nothing: it can be no ref")
@@ -137,7 +143,8 @@ class Repository(AbstractContextManager["Repository"]):
     def snapshot(self, commit: str) -> Snapshot:
         """The files of a commit that ``resolve`` answered.
 
-        :raises ScmError: ``repository_too_large`` when it has too many files; ``commit_date_invalid``.
+        Raises:
+            ScmError: ``repository_too_large`` when it has too many files; ``commit_date_invalid``.
         """
         try:
             seconds = int(self._git.run("log", "-1", "--format=%ct", commit, "--"))
@@ -156,7 +163,8 @@ class Repository(AbstractContextManager["Repository"]):
     def is_on_branch(self, commit: str, branch: str) -> bool:
         """Whether a commit that ``resolve`` answered is part of a branch.
 
-        :raises ScmError: ``ref_unknown`` when there is no such branch.
+        Raises:
+            ScmError: ``ref_unknown`` when there is no such branch.
         """
         name = f"refs/heads/{branch}"
         head = self._list(name).get(name) if REF.fits(branch) else None
@@ -176,7 +184,8 @@ class Repository(AbstractContextManager["Repository"]):
     def read_blob(self, blob: str, path: str, limit: int) -> bytes:
         """The content of a blob; ``path`` is for the message.
 
-        :raises ScmError: ``file_too_large``.
+        Raises:
+            ScmError: ``file_too_large``.
         """
         try:
             return self._git.run("cat-file", "blob", blob, limit=limit)

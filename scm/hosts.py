@@ -28,8 +28,9 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 class Pin:
     """The addresses that git is to connect to, whatever a name server says by then.
 
-    :param address: of the repository.
-    :param found: textual IP addresses of its host, all of them public.
+    Attributes:
+        address: Of the repository.
+        found: Textual IP addresses of its host, all of them public.
     """
 
     address: Address
@@ -63,10 +64,13 @@ class Pin:
 def pin(address: Address, options: ScmOptions) -> Pin | None:
     """Check where a repository lies.
 
-    :return: the addresses to connect to; None where the operator trusts the place, by a prefix or because
-        private hosts are allowed.
-    :raises ScmError: ``address_not_public`` when it is this machine or one of a private network,
-        ``repository_unreachable`` when its host has no address.
+    Returns:
+        The addresses to connect to; None where the operator trusts the place, by a prefix or
+        because private hosts are allowed.
+
+    Raises:
+        ScmError: ``address_not_public`` when it is this machine or one of a private network,
+            ``repository_unreachable`` when its host has no address.
     """
     if options.allow_private or _trusted(address, options.trusted_prefixes):
         return None

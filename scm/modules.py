@@ -17,12 +17,13 @@ from scm.urls import ScmUrl, check_scmurl
 class ModuleSource:
     """A modulemd file and where it comes from.
 
-    :param text: the file; parsing it is not this package's business.
-    :param commit: the full commit that the revision stands for.
-    :param commit_time: when it was committed, in UTC; the module's version is taken from it.
-    :param name: the repository's name, which is the module's.
-    :param repository: the url of the repository, as git got it.
-    :param path: of the file inside the repository.
+    Attributes:
+        text: The file; parsing it is not this package's business.
+        commit: The full commit that the revision stands for.
+        commit_time: When it was committed, in UTC; the module's version is taken from it.
+        name: The repository's name, which is the module's.
+        repository: The url of the repository, as git got it.
+        path: Of the file inside the repository.
     """
 
     text: str
@@ -41,11 +42,14 @@ class ModuleSource:
 def fetch_modulemd(scmurl: str, branch: str, options: ScmOptions) -> ModuleSource:
     """Read the modulemd file that an scm url names.
 
-    :param branch: that the revision must be part of; empty: not checked (included modules).
-    :raises InvalidInput: ``scmurl_invalid``, ``branch_invalid`` (400).
-    :raises Forbidden: ``scmurl_not_allowed`` (403).
-    :raises ScmError: (422) ``repository_unreachable``, ``ref_unknown``, ``commit_not_on_branch``,
-        ``no_modulemd``, ...
+    Args:
+        branch: That the revision must be part of; empty: not checked (included modules).
+
+    Raises:
+        InvalidInput: ``scmurl_invalid``, ``branch_invalid`` (400).
+        Forbidden: ``scmurl_not_allowed`` (403).
+        ScmError: (422) ``repository_unreachable``, ``ref_unknown``, ``commit_not_on_branch``,
+            ``no_modulemd``, ...
     """
     url = check_scmurl(scmurl, options.allowed_prefixes, allow_custom=options.allow_custom)
     if branch and not names.REF.fits(branch):

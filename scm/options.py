@@ -30,36 +30,39 @@ class Configured(Protocol):
 class ScmOptions:
     """Bounds and permissions. Sizes are bytes, times are seconds.
 
-    :param allowed_prefixes: scm urls that may be submitted begin with one of them.
-    :param allow_custom: any scm url may be submitted, whatever it begins with.
-    :param allow_private: repositories may lie on this machine and on private networks, whoever names them.
-    :param trusted_prefixes: repositories that begin with one of them may lie there in any case.
-    :param component_prefixes: repositories of components begin with one of them; empty: any may be read.
-    :param default_branch: ref of a component that names none.
-    :param commit_on_branch: the revision submitted must be part of the branch submitted. Forges serve
-        the commits of anybody's fork under the address of the original, so without this the allow-list
-        says nothing about who wrote the commit.
-    :param lookaside: dist-git prefix -> address of its lookaside cache. An address without ``{`` gets
-        ``/{package}/{file}/{hashtype}/{hash}/{file}`` appended.
-    :param safe_directories: repositories of other users of this machine that ``file://`` urls may read
-        (git's ``safe.directory``; ``*`` means all).
-    :param workers: components that are looked at at the same time.
-    :param timeout: for all that git does about one repository.
-    :param deadline: for reading the repositories of all components of one module.
-    :param attempts: times that a network fault is met before it counts.
-    :param http_timeout: for one request to a lookaside cache.
-    :param max_pack: what one repository may take on disk.
-    :param max_memory: address space of one git process.
-    :param max_listing: git's list of refs, or of the files of one commit.
-    :param max_modulemd: a modulemd file (``modulemd.md``, "Reading").
-    :param max_spec: a spec file.
-    :param max_sources: a ``sources`` file.
-    :param spec_cpu: processor time for one spec file.
-    :param spec_memory: address space of the process that reads spec files.
-    :param spec_timeout: for one spec file, by the clock.
-    :param spec_deadline: for all spec files of one module, by the clock.
-    :param needs_dist: a spec file whose release lacks ``%dist`` is a fault; otherwise a warning.
-    :param macros: name -> value, known to spec files besides the built-in ones.
+    Attributes:
+        allowed_prefixes: Scm urls that may be submitted begin with one of them.
+        allow_custom: Any scm url may be submitted, whatever it begins with.
+        allow_private: Repositories may lie on this machine and on private networks, whoever names
+            them.
+        trusted_prefixes: Repositories that begin with one of them may lie there in any case.
+        component_prefixes: Repositories of components begin with one of them; empty: any may be
+            read.
+        default_branch: Ref of a component that names none.
+        commit_on_branch: The revision submitted must be part of the branch submitted. Forges serve
+            the commits of anybody's fork under the address of the original, so without this the
+            allow-list says nothing about who wrote the commit.
+        lookaside: Dist-git prefix -> address of its lookaside cache. An address without ``{`` gets
+            ``/{package}/{file}/{hashtype}/{hash}/{file}`` appended.
+        safe_directories: Repositories of other users of this machine that ``file://`` urls may read
+            (git's ``safe.directory``; ``*`` means all).
+        workers: Components that are looked at at the same time.
+        timeout: For all that git does about one repository.
+        deadline: For reading the repositories of all components of one module.
+        attempts: Times that a network fault is met before it counts.
+        http_timeout: For one request to a lookaside cache.
+        max_pack: What one repository may take on disk.
+        max_memory: Address space of one git process.
+        max_listing: Git's list of refs, or of the files of one commit.
+        max_modulemd: A modulemd file (``modulemd.md``, "Reading").
+        max_spec: A spec file.
+        max_sources: A ``sources`` file.
+        spec_cpu: Processor time for one spec file.
+        spec_memory: Address space of the process that reads spec files.
+        spec_timeout: For one spec file, by the clock.
+        spec_deadline: For all spec files of one module, by the clock.
+        needs_dist: A spec file whose release lacks ``%dist`` is a fault; otherwise a warning.
+        macros: Name -> value, known to spec files besides the built-in ones.
     """
 
     allowed_prefixes: tuple[str, ...] = ()

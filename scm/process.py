@@ -49,7 +49,8 @@ _CONFIG = """\
 class GitFailed(Exception):
     """A git command did not end well.
 
-    :param said: what git wrote about it, printable and short.
+    Args:
+        said: What git wrote about it, printable and short.
     """
 
     def __init__(self, said: str) -> None:
@@ -68,9 +69,10 @@ class GitOutputTooLarge(GitFailed):
 class GitRunner:
     """Runs git commands in one bare repository of its own.
 
-    :param folder: of the repository; the configuration is written beside it.
-    :param transport: the only one that git may use.
-    :param pinned: the addresses that it connects to; None: those that it finds.
+    Args:
+        folder: Of the repository; the configuration is written beside it.
+        transport: The only one that git may use.
+        pinned: The addresses that it connects to; None: those that it finds.
     """
 
     def __init__(self, folder: Path, transport: str, options: ScmOptions, pinned: Pin | None = None) -> None:
@@ -84,8 +86,11 @@ class GitRunner:
     def run(self, *arguments: str, limit: int = 65536) -> bytes:
         """What a git command writes to its standard output.
 
-        :param limit: bytes of output.
-        :raises GitFailed: when it fails; GitTimeout, GitOutputTooLarge when it was killed.
+        Args:
+            limit: Bytes of output.
+
+        Raises:
+            GitFailed: When it fails; GitTimeout, GitOutputTooLarge when it was killed.
         """
         command = [*_without_inherited_settings(), "git", f"--git-dir={self.git_dir}", *arguments]
         running = self._git.execute(command, as_process=True, env=self._environment, start_new_session=True)

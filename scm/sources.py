@@ -51,8 +51,9 @@ def parse_sources(text: str) -> dict[str, Upload]:
 class Lookaside(AbstractContextManager["Lookaside"]):
     """Asks lookaside caches whether they have a file. Threads may share it.
 
-    :param options: ``lookaside`` and ``http_timeout`` are used.
-    :param ends: when nothing is asked any more, by the monotonic clock.
+    Args:
+        options: ``lookaside`` and ``http_timeout`` are used.
+        ends: When nothing is asked any more, by the monotonic clock.
     """
 
     def __init__(self, options: ScmOptions, ends: float = inf) -> None:
@@ -132,9 +133,10 @@ def check_sources(
     What Koji would build must not be refused, so doubt is a warning: a name that only rpm can work out,
     and a file inside an ``%if``.
 
-    :param committed: paths in git.
-    :param uploads: what its ``sources`` file names.
-    :param template: of the lookaside cache, or an empty string.
+    Args:
+        committed: Paths in git.
+        uploads: What its ``sources`` file names.
+        template: Of the lookaside cache, or an empty string.
     """
     in_git = {basename(path) for path in committed if dirname(path) in ("", "SOURCES")}
     faults, warnings, done = [], [], set()

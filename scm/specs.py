@@ -46,10 +46,11 @@ _HINTS = {
 class SourceFile:
     """A source or a patch of a spec file.
 
-    :param tag: ``Source0``, ``Patch12`` ...
-    :param value: as the spec file says it, macros expanded as far as they are known: a name or a url.
-    :param conditional: stands inside an ``%if``, or depends on macros of the build environment, so that it
-        may not count where it is built.
+    Attributes:
+        tag: ``Source0``, ``Patch12`` ...
+        value: As the spec file says it, macros expanded as far as they are known: a name or a url.
+        conditional: Stands inside an ``%if``, or depends on macros of the build environment, so
+            that it may not count where it is built.
     """
 
     tag: str
@@ -66,11 +67,13 @@ class SourceFile:
 class Spec:
     """The preamble of a spec file, macros expanded as far as they are known.
 
-    :param buildrequires: one requirement each: ``name``, ``name >= version`` or a rich one in parentheses.
-    :param packages: names of the binary packages it declares, its own first.
-    :param name_certain: the name does not depend on the build environment.
-    :param dist: the release holds ``%dist``, as far as can be told without rpm.
-    :param warnings: about what is only known where it is built.
+    Attributes:
+        buildrequires: One requirement each: ``name``, ``name >= version`` or a rich one in
+            parentheses.
+        packages: Names of the binary packages it declares, its own first.
+        name_certain: The name does not depend on the build environment.
+        dist: The release holds ``%dist``, as far as can be told without rpm.
+        warnings: About what is only known where it is built.
     """
 
     name: str
@@ -109,9 +112,13 @@ class SpecReader(AbstractContextManager["SpecReader"]):
     def read(self, content: bytes, path: str, included: Mapping[str, bytes] | None = None) -> Spec:
         """Return what a spec file says.
 
-        :param path: for messages.
-        :param included: what the file names in ``%include`` and ``%{load:}`` -> content; see ``inclusions``.
-        :raises ScmError: ``spec_invalid``, ``spec_incomplete``, ``spec_over_bounds``.
+        Args:
+            path: For messages.
+            included: What the file names in ``%include`` and ``%{load:}`` -> content; see
+                ``inclusions``.
+
+        Raises:
+            ScmError: ``spec_invalid``, ``spec_incomplete``, ``spec_over_bounds``.
         """
         if content.startswith(_UTF_16):
             raise _refused(path, "spec_invalid", "it is UTF-16, and rpm reads UTF-8 only")
@@ -188,8 +195,11 @@ class SpecReader(AbstractContextManager["SpecReader"]):
 def inclusions(content: bytes, files: Iterable[str]) -> dict[str, str]:
     """Return the files of the same commit that a spec file includes, at most ``MAX_INCLUSIONS``.
 
-    :param files: paths in the commit.
-    :return: name as it stands in the spec file, e.g. ``%{SOURCE1}`` -> path.
+    Args:
+        files: Paths in the commit.
+
+    Returns:
+        Name as it stands in the spec file, e.g. ``%{SOURCE1}`` -> path.
     """
     text = _decoded(content)
     sources = {number or "0": basename(name) for number, name in _SOURCE.findall(text)}

@@ -79,10 +79,13 @@ def inspect(text: str, stem: str, macros: dict[str, str], included: dict[str, st
     The file is read under two environments that differ in every macro that the file does not define itself,
     and in the architecture. What both readings agree on is certain.
 
-    :param stem: the file's name without ``.spec``.
-    :param included: name as it stands in ``%include`` or ``%{load:}`` -> content of that file.
-    :raises Refused: rpm would refuse the file too: a tag that every spec file has is missing under every
-        condition, or its conditionals do not match.
+    Args:
+        stem: The file's name without ``.spec``.
+        included: Name as it stands in ``%include`` or ``%{load:}`` -> content of that file.
+
+    Raises:
+        Refused: Rpm would refuse the file too: a tag that every spec file has is missing under
+            every condition, or its conditionals do not match.
     """
     lines = list(_toplevel(_include(text, included)))
     _check_conditionals(_until(_CHANGELOG, lines))
@@ -103,9 +106,10 @@ def inspect(text: str, stem: str, macros: dict[str, str], included: dict[str, st
 class _Readings:
     """Two readings of a spec file.
 
-    :param first: with the macros that are known.
-    :param second: with other values for all that the file does not define itself.
-    :param unread: why the parser could not read the file, so that only plain tags were read.
+    Args:
+        first: With the macros that are known.
+        second: With other values for all that the file does not define itself.
+        unread: Why the parser could not read the file, so that only plain tags were read.
     """
 
     def __init__(self, first: _Reading, second: _Reading, *, unread: str = "") -> None:
@@ -198,7 +202,8 @@ def _include(text: str, included: dict[str, str]) -> str:
 def _check_conditionals(lines: Iterable[tuple[str, bool]]) -> None:
     """Refuse conditionals that do not match, as rpm does.
 
-    :raises Refused: naming the line.
+    Raises:
+        Refused: Naming the line.
     """
     opened: list[tuple[int, str]] = []
     for number, (line, toplevel) in enumerate(lines, 1):
@@ -318,9 +323,10 @@ class _Registry(MacroRegistry):  # type: ignore[misc]
 class _Reading:
     """A spec file read under one environment.
 
-    :param rest: what is left of the text after expansion.
-    :param undefined: names of macros that were asked for and are not defined.
-    :cvar elsewhere: tags that stand in any branch, where the evaluated ones lack some.
+    Args:
+        rest: What is left of the text after expansion.
+        undefined: Names of macros that were asked for and are not defined. :cvar elsewhere: tags
+            that stand in any branch, where the evaluated ones lack some.
     """
 
     def __init__(self, preamble: _Preamble, rest: str, undefined: set[str]) -> None:
@@ -423,8 +429,9 @@ def _allow_processor(seconds: int) -> None:
 def main(processor: int, memory: int) -> None:
     """Answer until stdin ends.
 
-    :param processor: seconds of processor time for each spec file.
-    :param memory: bytes of address space.
+    Args:
+        processor: Seconds of processor time for each spec file.
+        memory: Bytes of address space.
     """
     _bound(memory)
     _expand(

@@ -62,10 +62,11 @@ def _is_path(path: str) -> bool:
 class Address:
     """Where a repository lies.
 
-    :param scheme: as written, in lower case; ``transport`` is what git makes of it.
-    :param host: in lower case; empty for ``file``.
-    :param port: None when it is the transport's own.
-    :param path: absolute, as written (it may hold percent encodings).
+    Attributes:
+        scheme: As written, in lower case; ``transport`` is what git makes of it.
+        host: In lower case; empty for ``file``.
+        port: None when it is the transport's own.
+        path: Absolute, as written (it may hold percent encodings).
     """
 
     scheme: str
@@ -78,7 +79,8 @@ class Address:
     def parse(cls, text: str) -> Address:
         """Read ``<scheme>://[<host>]/<path>``.
 
-        :raises ValueError: saying what is wrong with it.
+        Raises:
+            ValueError: Saying what is wrong with it.
         """
         if len(text) > MAX_LENGTH:
             raise ValueError(f"it is longer than {MAX_LENGTH} characters")
@@ -154,7 +156,8 @@ def _authority(transport: str, text: str) -> tuple[str, str, int | None]:
 def parse_repository(text: str) -> Address:
     """The address of a repository without a revision, as components name it.
 
-    :raises InvalidInput: ``repository_invalid`` (400).
+    Raises:
+        InvalidInput: ``repository_invalid`` (400).
     """
     try:
         address = Address.parse(text)
@@ -179,8 +182,9 @@ def _check_repository(address: Address) -> None:
 class ScmUrl:
     """An scm url whose parts were checked.
 
-    :param modpath: path inside the repository, of the document or its folder; mostly empty.
-    :param revision: branch, tag or commit; never begins with ``-``.
+    Attributes:
+        modpath: Path inside the repository, of the document or its folder; mostly empty.
+        revision: Branch, tag or commit; never begins with ``-``.
     """
 
     address: Address
@@ -191,7 +195,8 @@ class ScmUrl:
     def parse(cls, text: str) -> ScmUrl:
         """Read an scm url.
 
-        :raises InvalidInput: ``scmurl_invalid`` (400), saying what is wrong.
+        Raises:
+            InvalidInput: ``scmurl_invalid`` (400), saying what is wrong.
         """
         try:
             return cls._parse(text)
@@ -237,7 +242,8 @@ def _is_modpath(path: str) -> bool:
 def parse_prefix(text: str) -> Address:
     """One entry of an allow-list.
 
-    :raises ConfigurationError: when it can never match.
+    Raises:
+        ConfigurationError: When it can never match.
     """
     try:
         return Address.parse(text)
@@ -252,7 +258,8 @@ def parse_prefix(text: str) -> Address:
 def has_prefix(address: Address, prefixes: Iterable[str]) -> bool:
     """Whether the repository lies under one of the prefixes.
 
-    :raises ConfigurationError: for a prefix that can never match.
+    Raises:
+        ConfigurationError: For a prefix that can never match.
     """
     return any(address.begins_with(parse_prefix(prefix)) for prefix in prefixes)
 
@@ -260,8 +267,9 @@ def has_prefix(address: Address, prefixes: Iterable[str]) -> bool:
 def allowed(url: ScmUrl, prefixes: Iterable[str]) -> None:
     """Check an scm url against the allow-list.
 
-    :raises Forbidden: ``scmurl_not_allowed`` (403).
-    :raises ConfigurationError: for a prefix that can never match.
+    Raises:
+        Forbidden: ``scmurl_not_allowed`` (403).
+        ConfigurationError: For a prefix that can never match.
     """
     if not has_prefix(url.address, prefixes):
         raise _not_allowed(str(url))
@@ -273,8 +281,9 @@ def check_scmurl(text: str, prefixes: Iterable[str], *, allow_custom: bool = Fal
     A url that lacks a part but names a place that is not allowed is refused for its place: clients of
     the REST interface expect 403 for ``git://elsewhere.example.org``.
 
-    :raises InvalidInput: ``scmurl_invalid`` (400).
-    :raises Forbidden: ``scmurl_not_allowed`` (403).
+    Raises:
+        InvalidInput: ``scmurl_invalid`` (400).
+        Forbidden: ``scmurl_not_allowed`` (403).
     """
     prefixes = tuple(prefixes)
     try:

@@ -29,8 +29,9 @@ PATHS = {
 def module_build(*, components: int = 0, requires: ModuleBuild | None = None, **values: Any) -> ModuleBuild:
     """A module build with its history.
 
-    :param components: how many it has, with histories too, in the state COMPLETE when it is ready.
-    :param requires: a base module in its buildroot.
+    Args:
+        components: How many it has, with histories too, in the state COMPLETE when it is ready.
+        requires: A base module in its buildroot.
     """
     number = next(_numbers)
     state = BuildState(values.pop("state", BuildState.INIT))

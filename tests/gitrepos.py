@@ -25,7 +25,8 @@ For tests.
 def git(folder: Path, *arguments: str, when: str = "2018-02-05T13:51:54Z") -> str:
     """Run git in ``folder`` untouched by the machine's configuration; answers its output.
 
-    :param when: date of what is committed.
+    Args:
+        when: Date of what is committed.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     person = {"NAME": "Tester", "EMAIL": "tester@example.org", "DATE": when}

@@ -86,7 +86,8 @@ def redis_server() -> Iterator[str]:
 class Worker:
     """A Celery worker process for some queues.
 
-    :param app: the Celery application; ``tests.faults`` brings one that dies on demand.
+    Args:
+        app: The Celery application; ``tests.faults`` brings one that dies on demand.
     """
 
     def __init__(

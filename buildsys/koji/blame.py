@@ -43,7 +43,8 @@ def of_infrastructure(hub: Hub, reasons: Mapping[int, str]) -> set[int]:
 
     Logs are read where the reason names one: a round trip for the subtasks, and one for their logs.
 
-    :param reasons: of failed tasks.
+    Args:
+        reasons: Of failed tasks.
     """
     plain = {task for task, reason in reasons.items() if _BUILDER.search(reason)}
     named = {task: _LOG.findall(reason) for task, reason in reasons.items() if task not in plain}

@@ -52,9 +52,10 @@ _BUILD_STATES = {
 class Builds:
     """Build tasks of a hub.
 
-    :param weburl: of Koji's pages; tasks are shown there.
-    :param priority: of builds, relative to Koji's default.
-    :param limits_arches: components are built for the architectures that they name only.
+    Args:
+        weburl: Of Koji's pages; tasks are shown there.
+        priority: Of builds, relative to Koji's default.
+        limits_arches: Components are built for the architectures that they name only.
     """
 
     def __init__(self, hub: Hub, *, weburl: str, priority: int = 0, limits_arches: bool = False) -> None:
@@ -117,9 +118,12 @@ class Builds:
     def submit(self, jobs: Sequence[Job], sources: Mapping[int, str], macros_target: str) -> list[Submission]:
         """Start builds in one round trip.
 
-        :raises AnswerLost: the hub may have started them, or may do so yet.
-        :param sources: component -> path of an uploaded SRPM, where there is no dist-git.
-        :param macros_target: target for those; empty: the module's.
+        Args:
+            sources: Component -> path of an uploaded SRPM, where there is no dist-git.
+            macros_target: Target for those; empty: the module's.
+
+        Raises:
+            AnswerLost: The hub may have started them, or may do so yet.
         """
         try:
             with self._hub.multicall() as calls:
@@ -289,7 +293,8 @@ class Builds:
     def cancel(self, task_ids: Sequence[int]) -> None:
         """Cancel tasks and the builds that they make; one that ended or is unknown is let be.
 
-        :raises BuildSystemError: when the hub does not let this user cancel one that is open.
+        Raises:
+            BuildSystemError: When the hub does not let this user cancel one that is open.
         """
         if not task_ids:
             return
@@ -319,7 +324,8 @@ class Builds:
 def _refuse(call: Any) -> None:
     """Raise what the hub answered: a task of somebody else will not become this user's by waiting.
 
-    :raises BuildSystemError: always, unless it is the session that the hub does not know.
+    Raises:
+        BuildSystemError: Always, unless it is the session that the hub does not know.
     """
     try:
         outcome(call)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def koji_build_system(options: SystemOptions) -> KojiBuildSystem:
     """Make it; no call is made yet.
 
-    :raises mbs.errors.ConfigurationError: when there is no such profile.
+    Raises:
+        mbs.errors.ConfigurationError: When there is no such profile.
     """
     return KojiBuildSystem(koji_options(options))
 

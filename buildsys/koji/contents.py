@@ -19,9 +19,12 @@ def rpms_in(
 
     Of Koji's own builds they are those of the latest; external repositories offer all that they hold.
 
-    :param arches: those that external repositories are asked for.
-    :param timeout: seconds for the server of an external repository.
-    :raises BuildSystemUnavailable: the hub or an external repository is away.
+    Args:
+        arches: Those that external repositories are asked for.
+        timeout: Seconds for the server of an external repository.
+
+    Raises:
+        BuildSystemUnavailable: The hub or an external repository is away.
     """
     options = {"inherit": True, "latest": True}
     with hub.multicall() as calls:

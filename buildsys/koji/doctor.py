@@ -23,8 +23,9 @@ _PATIENCE = 10.0
 def examine(hub: Hub, options: KojiOptions, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
     """Log in and look; empty when all is well.
 
-    :param tags: of the modules that others are built on; they must exist and name architectures.
-    :param bare: those of them that have to fill buildroots by groups of their own.
+    Args:
+        tags: Of the modules that others are built on; they must exist and name architectures.
+        bare: Those of them that have to fill buildroots by groups of their own.
     """
     problems = [*_repositories(options), *_macros_package()]
     try:

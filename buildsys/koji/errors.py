@@ -47,10 +47,13 @@ _DOCTOR = "Run `mbs-manager doctor`: it says which permission is missing and how
 def mapped(method: str = "") -> Iterator[None]:
     """Turn what the Koji client raises into the errors of build systems.
 
-    :param method: the hub's name of the call, for people.
-    :raises BuildSystemUnavailable: an outage, a lost answer, a session that has to be made anew, or a
-        permission that is missing (``koji_not_allowed``).
-    :raises BuildSystemError: the hub refuses the call.
+    Args:
+        method: The hub's name of the call, for people.
+
+    Raises:
+        BuildSystemUnavailable: An outage, a lost answer, a session that has to be made anew, or a
+            permission that is missing (``koji_not_allowed``).
+        BuildSystemError: The hub refuses the call.
     """
     try:
         yield

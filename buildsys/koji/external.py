@@ -24,9 +24,12 @@ MAX_MEMORY = 512 * 1024 * 1024
 def rpms(url: str, arches: Iterable[str], timeout: float) -> set[TaggedRpm]:
     """Return the RPMs that a repository holds for some architectures.
 
-    :param url: may hold ``$arch``, as Koji's do.
-    :param timeout: seconds without an answer after which the server counts as away.
-    :raises BuildSystemUnavailable: ``external_repository`` when it cannot be read.
+    Args:
+        url: May hold ``$arch``, as Koji's do.
+        timeout: Seconds without an answer after which the server counts as away.
+
+    Raises:
+        BuildSystemUnavailable: ``external_repository`` when it cannot be read.
     """
     addresses = sorted({url.replace("$arch", koji.canonArch(arch)) for arch in arches})
     return {rpm for address in addresses for rpm in _of(f"{address.rstrip('/')}/", timeout)}
@@ -69,7 +72,8 @@ def _primary(repo: solv.Repo) -> list[str]:
 def _fetched(web: httpx.Client, address: str, folder: Path) -> Path:
     """A local file with the content of an address.
 
-    :raises OSError: it takes more than ``MAX_BYTES``.
+    Raises:
+        OSError: It takes more than ``MAX_BYTES``.
     """
     parts = urlsplit(address)
     if parts.scheme == "file":

@@ -34,9 +34,10 @@ _REPLACEABLE = [koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]]
 class ImportOptions:
     """What is imported, and where it is tagged.
 
-    :param template: of the tag's name, ``{}`` is the stream of the base module; ``default`` is taken where
-        that tag does not exist.
-    :param tag: whether it is tagged at all.
+    Attributes:
+        template: Of the tag's name, ``{}`` is the stream of the base module; ``default`` is taken
+            where that tag does not exist.
+        tag: Whether it is tagged at all.
     """
 
     enabled: bool = True
@@ -50,8 +51,9 @@ class ImportOptions:
 class Finished:
     """What became of a finished module.
 
-    :param documents: the final documents by architecture.
-    :param tag: into which the imported module is tagged; empty: none.
+    Attributes:
+        documents: The final documents by architecture.
+        tag: Into which the imported module is tagged; empty: none.
     """
 
     documents: Mapping[str, str]
@@ -66,9 +68,12 @@ def finish(
 
     Of a scratch build there are the documents only: it is no candidate for an update.
 
-    :param nvrs: package -> NVR of its components.
-    :raises BuildSystemError: ``koji_build_taken`` when the module's NVR belongs to another module build,
-        ``koji_build_gone`` when a component's build was deleted or untagged.
+    Args:
+        nvrs: Package -> NVR of its components.
+
+    Raises:
+        BuildSystemError: ``koji_build_taken`` when the module's NVR belongs to another module
+            build, ``koji_build_gone`` when a component's build was deleted or untagged.
     """
     material = read(hub, module, sorted(nvrs.values()))
     imports = [main_import(module, material)]
@@ -132,7 +137,8 @@ def folder(nvr: str) -> str:
 def _there(nvr: str, build: Mapping[str, Any] | None, module: Module) -> bool:
     """Whether Koji has this build and it needs no other import.
 
-    :raises BuildSystemError: it is another module build's.
+    Raises:
+        BuildSystemError: It is another module build's.
     """
     if build is None or build["state"] in _REPLACEABLE:
         return False
@@ -153,7 +159,8 @@ def _check_ours(nvr: str, build: Mapping[str, Any], module: Module) -> None:
 def read(hub: Hub, module: Module, nvrs: Sequence[str]) -> Material:
     """What the components' builds are made of: a multicall about builds, one about headers of RPMs.
 
-    :raises BuildSystemError: ``koji_build_gone`` when a build was deleted or untagged.
+    Raises:
+        BuildSystemError: ``koji_build_gone`` when a build was deleted or untagged.
     """
     with hub.multicall(strict=False) as calls:
         tagged = calls.listTagged(module.tag)
@@ -176,7 +183,8 @@ def documents(hub: Hub, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
 
     Its builds need not be in its tag any more.
 
-    :raises BuildSystemError: ``koji_build_gone`` when a build was deleted.
+    Raises:
+        BuildSystemError: ``koji_build_gone`` when a build was deleted.
     """
     with hub.multicall(strict=False) as calls:
         builds = {nvr: calls.getBuild(nvr) for nvr in nvrs}

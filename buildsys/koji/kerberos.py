@@ -28,9 +28,10 @@ _HINTS: Mapping[str, str] = {
 def cause(error: Exception, login: Mapping[str, Any], server: str) -> tuple[str, str]:
     """Return why a login failed and what to do.
 
-    :param error: of ``gssapi_login``.
-    :param login: its arguments: ``principal``, ``keytab``, ``ccache``.
-    :param server: address of the hub.
+    Args:
+        error: Of ``gssapi_login``.
+        login: Its arguments: ``principal``, ``keytab``, ``ccache``.
+        server: Address of the hub.
     """
     told = _WRAPPED.search(str(error))
     text = told[1] if told else str(error).splitlines()[0]

@@ -33,10 +33,14 @@ def make_srpm(package: str, text: str) -> tuple[str, bytes]:
     rpm expands the spec file in the sandbox of local builds: whatever it holds, it reaches neither the
     service's files and credentials nor the network.
 
-    :param text: of the spec file.
-    :raises BuildSystemError: ``srpm_failed`` when rpmbuild refuses the spec file.
-    :raises BuildSystemUnavailable: ``rpmbuild_missing`` when this machine has no rpmbuild, ``sandbox_failed``
-        when it cannot make a sandbox, ``srpm_stopped`` when it is overloaded.
+    Args:
+        text: Of the spec file.
+
+    Raises:
+        BuildSystemError: ``srpm_failed`` when rpmbuild refuses the spec file.
+        BuildSystemUnavailable: ``rpmbuild_missing`` when this machine has no rpmbuild,
+            ``sandbox_failed`` when it cannot make a sandbox, ``srpm_stopped`` when it is
+            overloaded.
     """
     if shutil.which("rpmbuild") is None:
         raise BuildSystemUnavailable(

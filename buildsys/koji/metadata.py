@@ -54,8 +54,9 @@ class KojiRpm:
 class Material:
     """What a finished module is made of.
 
-    :param log: what a person may want to read about the build.
-    :param started: seconds since the epoch; ``ended`` likewise.
+    Attributes:
+        log: What a person may want to read about the build.
+        started: Seconds since the epoch; ``ended`` likewise.
     """
 
     rpms: Sequence[KojiRpm]
@@ -69,8 +70,9 @@ class Material:
 class Import:
     """One import.
 
-    :param nvr: ``name-version-release``.
-    :param files: name -> content, to be uploaded.
+    Attributes:
+        nvr: ``name-version-release``.
+        files: Name -> content, to be uploaded.
     """
 
     nvr: str
@@ -209,7 +211,8 @@ def _buildroot() -> dict[str, Any]:
 def check(metadata: Mapping[str, Any]) -> None:
     """Hold metadata against the schema: the hub answers a fault without words to what it lacks.
 
-    :raises BuildSystemError: ``invalid_metadata``, naming the place.
+    Raises:
+        BuildSystemError: ``invalid_metadata``, naming the place.
     """
     error = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(METADATA).iter_errors(metadata))
     if error is not None:

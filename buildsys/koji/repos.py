@@ -38,7 +38,8 @@ class _Answer:
 def request(hub: Hub, module: Module) -> int:
     """Ask for a repository of all that is in the buildroot tag now.
 
-    :raises BuildSystemError: ``koji_repo_failed`` when too many regenerations have failed.
+    Raises:
+        BuildSystemError: ``koji_repo_failed`` when too many regenerations have failed.
     """
     tag = build_tag(module)
     if not hub.has("repo.request"):
@@ -184,7 +185,8 @@ def _held(hub: Hub, module: Module, event: int | None) -> dict[str, str]:
 def _check_not_hidden(hub: Hub, module: Module, nvrs: Sequence[str]) -> None:
     """A build that another one of its package hides will not come into any repository.
 
-    :raises BuildSystemError: ``koji_build_hidden``.
+    Raises:
+        BuildSystemError: ``koji_build_hidden``.
     """
     now = _held(hub, module, None)
     own = {build["nvr"] for build in hub.call("listTagged", build_tag(module))}

@@ -28,12 +28,13 @@ BATCH = 1000
 class Access:
     """Where the hub is and how to log in there.
 
-    :param config: configuration file of the Koji client, and the profile in it.
-    :param user: and ``password``, for the profile's ``authtype = password``.
-    :param principal: Kerberos; empty ones are those of the profile or of the environment.
-    :param anonymous: read only, without any login, whatever the profile says.
-    :param timeout: seconds within which a call must have succeeded or failed; it is tried twice.
-    :param retry_interval: seconds between the two.
+    Attributes:
+        config: Configuration file of the Koji client, and the profile in it.
+        user: And ``password``, for the profile's ``authtype = password``.
+        principal: Kerberos; empty ones are those of the profile or of the environment.
+        anonymous: Read only, without any login, whatever the profile says.
+        timeout: Seconds within which a call must have succeeded or failed; it is tried twice.
+        retry_interval: Seconds between the two.
     """
 
     config: Path
@@ -51,8 +52,9 @@ class Access:
 class Hub:
     """A hub, as its methods can be called by several threads and processes.
 
-    :raises BuildSystemUnavailable: from any method, see ``buildsys.koji.errors``.
-    :raises BuildSystemError: likewise.
+    Raises:
+        BuildSystemUnavailable: From any method, see ``buildsys.koji.errors``.
+        BuildSystemError: Likewise.
     """
 
     def __init__(self, access: Access) -> None:
@@ -77,7 +79,9 @@ class Hub:
         """Calls that are made together when the block ends: ``calls.getTag(name)`` gives a promise with a
         ``result``. Each has a savepoint of its own on the hub.
 
-        :param strict: the first refusal is raised after all calls were made; otherwise ``outcome`` tells.
+        Args:
+            strict: The first refusal is raised after all calls were made; otherwise ``outcome``
+                tells.
         """
         calls = koji.MultiCallSession(None, batch=BATCH)
         yield calls
@@ -122,7 +126,8 @@ class Hub:
     def _session(self, method: str = "") -> Iterator[Any]:
         """This thread's session, logged in. One that the hub does not know any more is forgotten.
 
-        :param method: what it is asked for, for people.
+        Args:
+            method: What it is asked for, for people.
         """
         with mapped(method):
             try:
@@ -207,7 +212,8 @@ _OTHER_NAMES = {"gssapi": "kerberos", None: ""}
 def outcome(call: Any) -> Any:
     """The result of a call of a multicall that was not strict.
 
-    :raises BuildSystemError: what the hub answered to this call.
+    Raises:
+        BuildSystemError: What the hub answered to this call.
     """
     with mapped(call.method):
         return call.result
@@ -234,7 +240,8 @@ def failure(call: Any) -> str:
 def _read_profile(access: Access) -> dict[str, Any]:
     """The profile, with an ``authtype`` that there is a login for.
 
-    :raises ConfigurationError: when there is no such profile or no such way to log in.
+    Raises:
+        ConfigurationError: When there is no such profile or no such way to log in.
     """
     try:
         profile: dict[str, Any] = koji.read_config(access.profile, user_config=str(access.config))

@@ -18,8 +18,9 @@ def ship(hub: Hub, module: Module, tag: str, nvrs: Sequence[str]) -> Shipping:
     The hub's history is asked, not the tag: an import that operators or the update system moved on from
     the tag has arrived there, and is never put back.
 
-    :param tag: the tag that consumers look into.
-    :param nvrs: of the imports.
+    Args:
+        tag: The tag that consumers look into.
+        nvrs: Of the imports.
     """
     try:
         asked = tagging.put(

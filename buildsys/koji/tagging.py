@@ -34,8 +34,9 @@ GROUPS = tuple(PROFILES)
 class Put:
     """What came of asking that builds be tagged.
 
-    :param there: (tag, NVR) of what was tagged already.
-    :param failed: the newest task that failed to tag what is missing; 0: none.
+    Attributes:
+        there: (tag, NVR) of what was tagged already.
+        failed: The newest task that failed to tag what is missing; 0: none.
     """
 
     there: frozenset[tuple[str, str]] = frozenset()
@@ -46,9 +47,11 @@ class Put:
 class _Known:
     """What a hub knows of some builds and tags.
 
-    :param missing: (name of a tag, NVR) -> (number of the tag, of the build), for what is not tagged.
-    :param tasks: of this user, that tag: those that are open, and those that failed lately.
-    :param owner: of packages that have to be listed: the one that was wished for, if Koji knows the user.
+    Attributes:
+        missing: (name of a tag, NVR) -> (number of the tag, of the build), for what is not tagged.
+        tasks: Of this user, that tag: those that are open, and those that failed lately.
+        owner: Of packages that have to be listed: the one that was wished for, if Koji knows the
+            user.
     """
 
     missing: dict[tuple[str, str], tuple[int, int]]
@@ -86,13 +89,16 @@ def put(
 ) -> Put:
     """Ask that builds be tagged, unless they are or are being so: a multicall that reads, one that asks.
 
-    :param since: when the module was started or resumed; what failed before does not count.
-    :param owner: as whom their packages are listed in the tags first, if Koji knows the user; empty: they are
-        listed.
-    :param again: ask also for what has been in the tag and was taken out of it.
-    :param groups: build group -> packages that are added to it in the first tag.
-    :param bounded: give up when the hub's tasks have failed ``MAX_TRIES`` times.
-    :raises BuildSystemError: ``koji_tag_refused`` when the hub's tasks for it failed several times.
+    Args:
+        since: When the module was started or resumed; what failed before does not count.
+        owner: As whom their packages are listed in the tags first, if Koji knows the user; empty:
+            they are listed.
+        again: Ask also for what has been in the tag and was taken out of it.
+        groups: Build group -> packages that are added to it in the first tag.
+        bounded: Give up when the hub's tasks have failed ``MAX_TRIES`` times.
+
+    Raises:
+        BuildSystemError: ``koji_tag_refused`` when the hub's tasks for it failed several times.
     """
     if not nvrs:
         return Put()
@@ -222,7 +228,8 @@ def deleted(hub: Hub, nvrs: Sequence[str]) -> set[str]:
 def holding(hub: Hub, rpm: str, prefixes: tuple[str, ...]) -> list[str]:
     """The tags of modules that hold the build of an RPM, given by N-V-R.A, or a build, given by N-V-R.
 
-    :param prefixes: how the names of modules' tags begin.
+    Args:
+        prefixes: How the names of modules' tags begin.
     """
     with hub.multicall(strict=False) as calls:
         asked = [calls.getRPM(rpm), calls.getBuild(rpm)]

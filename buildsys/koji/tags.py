@@ -40,7 +40,8 @@ def target(module: Module) -> str:
 class TagOptions:
     """Of all tags of modules.
 
-    :param permission: needed to tag into them; empty: none.
+    Attributes:
+        permission: Needed to tag into them; empty: none.
     """
 
     permission: str = ""
@@ -61,8 +62,11 @@ class _Wanted:
 def prepare(hub: Hub, module: Module, packages: Sequence[str], options: TagOptions) -> None:
     """Make or mend the tags and the target: one multicall that reads, one of what differs.
 
-    :param packages: source packages of the module's components.
-    :raises BuildSystemError: ``koji_tag_missing`` when a buildrequired module has no tag in Koji.
+    Args:
+        packages: Source packages of the module's components.
+
+    Raises:
+        BuildSystemError: ``koji_tag_missing`` when a buildrequired module has no tag in Koji.
     """
     wanted = _wanted(module, packages, options)
     changes = _differences(hub, wanted)

@@ -16,7 +16,8 @@ def expected_seconds(hub: Hub, packages: Sequence[str], marks: Sequence[str]) ->
 
     One round trip.
 
-    :param marks: how dist tags of modular builds begin, e.g. ``module+``.
+    Args:
+        marks: How dist tags of modular builds begin, e.g. ``module+``.
     """
     if not packages:
         return {}

@@ -23,10 +23,11 @@ class ChildFailed(Exception):
 class Bounds:
     """What one program may use.
 
-    :param seconds: by the clock, and of processor time.
-    :param memory: bytes of address space.
-    :param output: bytes on standard output.
-    :param file_bytes: of any file that it writes.
+    Attributes:
+        seconds: By the clock, and of processor time.
+        memory: Bytes of address space.
+        output: Bytes on standard output.
+        file_bytes: Of any file that it writes.
     """
 
     seconds: float = 60.0
@@ -44,9 +45,13 @@ def run(
 ) -> bytes:
     """Run a program to its end and return its standard output.
 
-    :param stdin: its whole standard input.
-    :param env: its whole environment.
-    :raises ChildFailed: when it cannot be started, hits a bound, is killed, or ends with another code than 0.
+    Args:
+        stdin: Its whole standard input.
+        env: Its whole environment.
+
+    Raises:
+        ChildFailed: When it cannot be started, hits a bound, is killed, or ends with another code
+            than 0.
     """
     name = os.path.basename(argv[0])
     with open(os.memfd_create("stdin"), "wb+") as source:

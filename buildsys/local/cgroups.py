@@ -70,7 +70,8 @@ class Group:
     def remove(self) -> None:
         """Kill what is left in it and remove it.
 
-        :raises OSError: when the kernel does not let go of it.
+        Raises:
+            OSError: When the kernel does not let go of it.
         """
         ends = time.monotonic() + _PATIENCE
         for folder in self.folders:
@@ -98,7 +99,8 @@ def _kill(folder: Path) -> None:
 def made(name: str, memory: int, processes: int) -> Iterator[Group]:
     """Have a group for as long as a build runs; where none can be made, one that bounds nothing.
 
-    :param name: nobody else's. A group of that name that a worker left when it died is made anew.
+    Args:
+        name: Nobody else's. A group of that name that a worker left when it died is made anew.
     """
     found = place()
     group = Group(found.version, [folder / name for folder in found.folders]) if found else Group()

@@ -35,9 +35,12 @@ _NAMESPACES = (
 def check(folder: Path | None = None, limits: Limits | None = None) -> list[Problem]:
     """What this machine lacks; empty when it can build.
 
-    :param folder: where builds will lie, because some file systems cannot be part of an overlay.
-    :param limits: of builds.
-    :returns: one problem for each missing command, all with the same hint: the one command that brings
+    Args:
+        folder: Where builds will lie, because some file systems cannot be part of an overlay.
+        limits: Of builds.
+
+    Returns:
+        One problem for each missing command, all with the same hint: the one command that brings
         them all. And one when the sandbox does not work, with what the kernel said.
     """
     lacking = [tool for tool in _TOOLS if not shutil.which(tool)]

@@ -8,8 +8,9 @@ import signal
 def ending(code: int) -> str:
     """Return how a command ended.
 
-    :param code: its exit code; the negative number of a signal as ``subprocess`` has it, or 128 and the
-        number as shells and the sandbox have it.
+    Args:
+        code: Its exit code; the negative number of a signal as ``subprocess`` has it, or 128 and
+            the number as shells and the sandbox have it.
     """
     number = -code if code < 0 else code - 128
     try:

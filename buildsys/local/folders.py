@@ -29,7 +29,8 @@ ATTEMPTS = 100
 def task_number(component_id: int, attempt: int) -> int:
     """The number of a submission.
 
-    :raises BuildSystemError: ``too_many_attempts``.
+    Raises:
+        BuildSystemError: ``too_many_attempts``.
     """
     if not 0 < attempt < ATTEMPTS:
         raise BuildSystemError(

@@ -83,7 +83,8 @@ def rpmbuild_options() -> tuple[str, ...]:
 def provides(names: Iterable[str]) -> Provides:
     """What the host provides under each of these names; empty when it does not.
 
-    :param names: of requirements without their versions. They come from strangers and are never run.
+    Args:
+        names: Of requirements without their versions. They come from strangers and are never run.
     """
     asked = list(dict.fromkeys(names))
     sane = [name for name in asked if len(name) <= _LONGEST and _NAME.fullmatch(name)]
@@ -142,7 +143,8 @@ def _modules(asked: Mapping[str, str]) -> Provides:
 def _library_provides(asked: Mapping[str, tuple[str, bool]]) -> Provides:
     """What rpm's own generator says that libraries of the host provide: sonames and symbol versions.
 
-    :param asked: name of the requirement -> soname, and whether it is the one of 64 bit.
+    Args:
+        asked: Name of the requirement -> soname, and whether it is the one of 64 bit.
     """
     if not asked:
         return {}

@@ -43,7 +43,8 @@ Stands for the operating system of the machine that a module was built on. It ho
 def package_name(label: str) -> str:
     """The name of the package for a module.
 
-    :param label: tells the module from all others.
+    Args:
+        label: Tells the module from all others.
     """
     return "host-" + re.sub(r"[^A-Za-z0-9_.+-]", "-", label)
 
@@ -53,12 +54,16 @@ def make_host_repository(
 ) -> None:
     """Make a repository whose one package provides what these packages require of the host.
 
-    :param folder: an empty folder for it.
-    :param label: see :func:`package_name`.
-    :param packages: gives those of one module, one at a time: all that they say would not fit into memory.
-    :param scratch: a folder for intermediate files; it must not exist, and is removed.
-    :param sandbox: for its limits and user.
-    :raises BuildSystemError: ``host_package_failed``, ``repository_failed``.
+    Args:
+        folder: An empty folder for it.
+        label: See :func:`package_name`.
+        packages: Gives those of one module, one at a time: all that they say would not fit into
+            memory.
+        scratch: A folder for intermediate files; it must not exist, and is removed.
+        sandbox: For its limits and user.
+
+    Raises:
+        BuildSystemError: ``host_package_failed``, ``repository_failed``.
     """
     try:
         _build(folder, _spec(package_name(label), _offers(packages)), scratch, sandbox)

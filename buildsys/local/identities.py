@@ -39,9 +39,10 @@ _HELPERS = ("newuidmap", "newgidmap")
 class Means:
     """How builds can get users of their own here.
 
-    :param users: numbers of users, and of groups in the same order.
-    :param lacking: why there are none, for people; empty where there are.
-    :param remedy: what to do about it.
+    Attributes:
+        users: Numbers of users, and of groups in the same order.
+        lacking: Why there are none, for people; empty where there are.
+        remedy: What to do about it.
     """
 
     mode: Mode
@@ -55,8 +56,9 @@ class Means:
 class Identity:
     """What one build runs as.
 
-    :param name: no other running build on this machine has it, whoever started it.
-    :param user: on the host.
+    Attributes:
+        name: No other running build on this machine has it, whoever started it.
+        user: On the host.
     """
 
     mode: Mode
@@ -73,7 +75,8 @@ class Identity:
 def means(users: range = DEFAULT_USERS) -> Means:
     """Find out how builds can get users of their own.
 
-    :param users: what root gives to builds.
+    Args:
+        users: What root gives to builds.
     """
     if os.geteuid() == 0:
         if users and all(_is_mapped(kind, users) for kind in ("uid", "gid")):
@@ -126,8 +129,11 @@ def conflicts(users: range) -> str:
 def taken(users: range = DEFAULT_USERS, user: int = 0) -> Iterator[Identity]:
     """Have a user that no other running build has.
 
-    :param user: root's choice of one for this build; 0: any of ``users``.
-    :raises BuildSystemError: ``no_free_user`` when all are taken.
+    Args:
+        user: Root's choice of one for this build; 0: any of ``users``.
+
+    Raises:
+        BuildSystemError: ``no_free_user`` when all are taken.
     """
     found = means(users)
     count = min(len(found.users), len(found.groups)) or len(users)
@@ -159,8 +165,11 @@ def _identity(found: Means, folder: Path, number: int, user: int) -> Identity:
 def give_ids(process: int, identity: Identity | None = None) -> None:
     """Fill the user namespace of a process that has just made it.
 
-    :param identity: root and this user exist in it; without one root and all subordinate ids.
-    :raises BuildSystemError: ``no_subordinate_ids`` when the system refuses.
+    Args:
+        identity: Root and this user exist in it; without one root and all subordinate ids.
+
+    Raises:
+        BuildSystemError: ``no_subordinate_ids`` when the system refuses.
     """
     found = means()
     for helper, own, ids, one in (

@@ -171,8 +171,11 @@ def _kill(process: int) -> None:
 def _await(first: int, process: int, work: int, spec: dict[str, Any]) -> tuple[int, str]:
     """Wait for the end of pid 1, and bring it about when the work folder takes up too much.
 
-    :param process: file descriptor of pid 1.
-    :returns: the exit code, and why it was ended.
+    Args:
+        process: File descriptor of pid 1.
+
+    Returns:
+        The exit code, and why it was ended.
     """
     reason = ""
     ended = select.poll()

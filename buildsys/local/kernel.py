@@ -59,8 +59,9 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 def bind(folder: int, target: str, *, recursive: bool = True, protect: bool = False) -> None:
     """Show an open folder at a path too.
 
-    :param folder: a file descriptor, so that nothing is followed that was put in its place since.
-    :param protect: ignore set-user-id bits and device nodes there.
+    Args:
+        folder: A file descriptor, so that nothing is followed that was put in its place since.
+        protect: Ignore set-user-id bits and device nodes there.
     """
     how = _AT_EMPTY_PATH | _OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
     tree = _syscall("open_tree", _SYS_OPEN_TREE, folder, b"", how)

@@ -42,8 +42,9 @@ _NVR = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_.+~^-]*")
 class ModuleFolder:
     """See the module's docstring.
 
-    :param root: the folder of the build system.
-    :param tag: the module's tag.
+    Attributes:
+        root: The folder of the build system.
+        tag: The module's tag.
     """
 
     root: Path
@@ -100,9 +101,12 @@ class ModuleFolder:
     def tag_build(self, nvr: str, number: int | None = None, *, final: bool) -> None:
         """Put the RPMs of a build into the buildroot, and with ``final`` into the module.
 
-        :param number: of the submission that built it; None: the build of this very module.
-        :raises BuildSystemError: ``unknown_build``, when no such submission has built this NVR;
-            ``build_altered``, when its files are not those that were built.
+        Args:
+            number: Of the submission that built it; None: the build of this very module.
+
+        Raises:
+            BuildSystemError: ``unknown_build``, when no such submission has built this NVR;
+                ``build_altered``, when its files are not those that were built.
         """
         number = self.built_by(nvr) if number is None else number
         build = None if number is None else Built.find(self.root, number, nvr)
@@ -128,7 +132,8 @@ class ModuleFolder:
     def packages(self, kind: str, nvr: str, *, slim: bool = False) -> Iterator[tuple[Path, Package]]:
         """The RPMs of a build in ``buildroot`` or ``final``, source RPMs too, and what they say.
 
-        :param slim: without their dependencies and files.
+        Args:
+            slim: Without their dependencies and files.
         """
         folder = self.path / kind / _checked(nvr)
         facts = folder / _FACTS
@@ -159,8 +164,9 @@ class ModuleFolder:
 class Built:
     """A finished build of the local build system.
 
-    :param rpms: folder of its RPMs.
-    :param facts: what was read of them when they were built, in a file.
+    Attributes:
+        rpms: Folder of its RPMs.
+        facts: What was read of them when they were built, in a file.
     """
 
     rpms: Path
@@ -220,8 +226,11 @@ def installable(rpms: Iterable[tuple[Path, Package]]) -> list[tuple[Path, Packag
     """The RPMs that are installed in the view of a build: without source and debugging packages, and without
     what the macros package conflicts with (``koji.md``, point 2).
 
-    :param rpms: read once.
-    :returns: the packages without their dependencies and files.
+    Args:
+        rpms: Read once.
+
+    Returns:
+        The packages without their dependencies and files.
     """
     unwanted: set[tuple[str, str]] = set()
     found = []

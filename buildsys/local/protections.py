@@ -15,9 +15,10 @@ from mbs.errors import Problem
 class Protection:
     """One of the things that keep builds from the service and from each other.
 
-    :param text: what it is, or why it is not there; a sentence for people.
-    :param remedy: what to do where it is not in force.
-    :param required: whether a builder in production must have it.
+    Attributes:
+        text: What it is, or why it is not there; a sentence for people.
+        remedy: What to do where it is not in force.
+        required: Whether a builder in production must have it.
     """
 
     in_force: bool

@@ -38,11 +38,14 @@ _MAX_FILES, _MAX_BYTES = 20, 512 << 20
 def create_repository(folder: Path, scratch: Path, sandbox: Sandbox, modules: str = "") -> None:
     """Make a folder of RPMs a yum repository.
 
-    :param folder: it holds nothing but the RPMs.
-    :param scratch: a folder for intermediate files; it must not exist, and is removed.
-    :param sandbox: for its limits and user.
-    :param modules: modulemd documents for its metadata.
-    :raises BuildSystemError: ``repository_failed``, also when createrepo_c cannot read an RPM.
+    Args:
+        folder: It holds nothing but the RPMs.
+        scratch: A folder for intermediate files; it must not exist, and is removed.
+        sandbox: For its limits and user.
+        modules: Modulemd documents for its metadata.
+
+    Raises:
+        BuildSystemError: ``repository_failed``, also when createrepo_c cannot read an RPM.
     """
     try:
         made = _make(folder, scratch, sandbox, modules)
@@ -54,10 +57,13 @@ def create_repository(folder: Path, scratch: Path, sandbox: Sandbox, modules: st
 def check_readable(folder: Path, scratch: Path, sandbox: Sandbox, stop: Callable[[], str] = str) -> None:
     """Have createrepo_c read all RPMs of a folder; nothing is kept of it.
 
-    :param scratch: see :func:`create_repository`; ``sandbox`` likewise.
-    :param stop: see ``Sandbox.run``.
-    :raises Stopped: with the reason that ``stop`` had.
-    :raises BuildSystemError: ``repository_failed``.
+    Args:
+        scratch: See :func:`create_repository`; ``sandbox`` likewise.
+        stop: See ``Sandbox.run``.
+
+    Raises:
+        Stopped: With the reason that ``stop`` had.
+        BuildSystemError: ``repository_failed``.
     """
     try:
         _make(folder, scratch, sandbox, stop=stop)

@@ -37,9 +37,11 @@ _PLATFORM = "platform"
 class DnfCommands:
     """Complete command lines; ``shlex.join`` makes text of them.
 
-    :param listing: says what dnf knows of the module.
-    :param install: installs a profile of it into a root of its own. dnf wants to be root for that, so
-        for anybody else the command begins with ``unshare``, which makes them root of a user namespace.
+    Attributes:
+        listing: Says what dnf knows of the module.
+        install: Installs a profile of it into a root of its own. dnf wants to be root for that, so
+            for anybody else the command begins with ``unshare``, which makes them root of a user
+            namespace.
     """
 
     listing: tuple[str, ...]
@@ -54,11 +56,16 @@ def finish(
 ) -> Mapping[str, str]:
     """Make the module's repository, and that of its host package.
 
-    :param nvrs: of the components; those that are not tagged into the module stay out.
-    :param sandbox: for its limits and user.
-    :returns: arch -> final document, and ``src``.
-    :raises BuildSystemError: ``not_tagged`` when there are components and none of them is; ``rpm_twice``,
-        ``build_altered``, ``module_too_large``; also when a tool fails.
+    Args:
+        nvrs: Of the components; those that are not tagged into the module stay out.
+        sandbox: For its limits and user.
+
+    Returns:
+        Arch -> final document, and ``src``.
+
+    Raises:
+        BuildSystemError: ``not_tagged`` when there are components and none of them is;
+            ``rpm_twice``, ``build_altered``, ``module_too_large``; also when a tool fails.
     """
     tagged = set(folder.nvrs("final"))
     held_nvrs = [nvr for nvr in nvrs if nvr in tagged]
@@ -160,8 +167,9 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
 
     The repositories of the modules that it requires, directly or not, are named too, if they were built here.
 
-    :param installroot: absolute path of the folder to install into; dnf makes it.
-    :param profile: to be installed; else ``default``, else the first one.
+    Args:
+        installroot: Absolute path of the folder to install into; dnf makes it.
+        profile: To be installed; else ``default``, else the first one.
     """
     document = _document(module)
     required = _required(module, document, folder)

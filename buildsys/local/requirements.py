@@ -39,8 +39,11 @@ def names_in(dependency: Dependency) -> list[str]:
 def missing(requires: Sequence[Dependency], packages: Iterable[Package]) -> list[str]:
     """Return the requirements that neither the packages nor the host meet, as they were written.
 
-    :param packages: the RPMs of earlier batches that are in the view of the build; read once.
-    :raises BuildSystemError: ``requirements_refused``, when libsolv cannot judge within its bounds.
+    Args:
+        packages: The RPMs of earlier batches that are in the view of the build; read once.
+
+    Raises:
+        BuildSystemError: ``requirements_refused``, when libsolv cannot judge within its bounds.
     """
     needed = list(dict.fromkeys(requires))
     if not needed:
@@ -60,8 +63,11 @@ def missing(requires: Sequence[Dependency], packages: Iterable[Package]) -> list
 def conflicting(conflicts: Sequence[Dependency], packages: Iterable[Package]) -> list[str]:
     """Return the build conflicts that a package of an earlier batch falls under.
 
-    :param packages: see :func:`missing`.
-    :raises BuildSystemError: ``requirements_refused``.
+    Args:
+        packages: See :func:`missing`.
+
+    Raises:
+        BuildSystemError: ``requirements_refused``.
     """
     feared = list(dict.fromkeys(conflicts))
     if not feared:

@@ -33,9 +33,12 @@ class BuildFailed(Exception):
 def collect(source: Path, target: Path) -> list[Package]:
     """Move the RPMs that a build left in ``source`` to ``target``, named as their headers say.
 
-    :returns: what they say, in the order of their names.
-    :raises BuildFailed: there are too many, they are too large, or two have the same name.
-    :raises buildsys.local.rpmfile.BadPackage: one of them cannot be read.
+    Returns:
+        What they say, in the order of their names.
+
+    Raises:
+        BuildFailed: There are too many, they are too large, or two have the same name.
+        buildsys.local.rpmfile.BadPackage: One of them cannot be read.
     """
     remove_tree(target)
     target.mkdir()
@@ -88,7 +91,8 @@ def _rpms(folder: Path) -> Iterator[Path]:
 def check_source(job: Job, source: Package) -> None:
     """Refuse a source RPM that is not of the component, or not of its module build.
 
-    :raises BuildFailed: with what to do.
+    Raises:
+        BuildFailed: With what to do.
     """
     if source.name not in {job.package, *_whitelist(job.module)}:
         raise BuildFailed(
@@ -101,7 +105,8 @@ def check_source(job: Job, source: Package) -> None:
 def check_built(job: Job, source: Package, built: Sequence[Package]) -> None:
     """Refuse binary RPMs that were not built from the source RPM, or are not of the module build.
 
-    :raises BuildFailed: with what to do.
+    Raises:
+        BuildFailed: With what to do.
     """
     if not built:
         raise BuildFailed("The build made no binary RPM.")

@@ -59,8 +59,11 @@ def accounts(user: int, group: int) -> dict[str, str]:
 def make(spec: Mapping[str, Any]) -> None:
     """Put the root together on ``spec["mountpoint"]`` and change into it.
 
-    :param spec: what ``buildsys.local.sandbox`` sends.
-    :raises OSError: when the kernel refuses a step.
+    Args:
+        spec: What ``buildsys.local.sandbox`` sends.
+
+    Raises:
+        OSError: When the kernel refuses a step.
     """
     if _is_mount_point("/"):
         kernel.mount("", "/", flags=_PRIVATE)
@@ -197,7 +200,8 @@ def _show_partly(top: str, names: Iterable[str], over: int | None, made: Mapping
 def _sketch(top: str, name: str) -> bool:
     """Copy a link or a file of the host; for a folder make an empty one, to be mounted on.
 
-    :returns: whether it is a folder.
+    Returns:
+        Whether it is a folder.
     """
     target = f"{top}/{name}".rstrip("/")
     source = f"/{target}"

@@ -50,10 +50,11 @@ class Dependency:
 class Package:
     """What the header of an RPM file says.
 
-    :param arch: ``src`` for a source RPM, whatever it was built on.
-    :param sourcerpm: file name of the source RPM that it was built from; empty for a source RPM.
-    :param files: without those whose names are not printable.
-    :param sha256: digest of the file, of ``size`` bytes.
+    Attributes:
+        arch: ``src`` for a source RPM, whatever it was built on.
+        sourcerpm: File name of the source RPM that it was built from; empty for a source RPM.
+        files: Without those whose names are not printable.
+        sha256: Digest of the file, of ``size`` bytes.
     """
 
     name: str
@@ -125,8 +126,12 @@ class Package:
 def read_packages(paths: Sequence[Path]) -> list[Package]:
     """Read the headers of RPM files, and their digests, in a bounded child process.
 
-    :returns: in the order of the paths.
-    :raises BadPackage: when a file is no RPM file, a symbolic link, or over a bound; or when the child died.
+    Returns:
+        In the order of the paths.
+
+    Raises:
+        BadPackage: When a file is no RPM file, a symbolic link, or over a bound; or when the child
+            died.
     """
     if not paths:
         return []

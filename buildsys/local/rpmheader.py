@@ -161,8 +161,9 @@ def _safe(text: str) -> str:
 def describe(path: str, budget: Budget) -> dict[str, Any]:
     """What the header of an RPM file says, and its digest; a symbolic link is refused.
 
-    :raises Refused: see there.
-    :raises OSError: it cannot be read.
+    Raises:
+        Refused: See there.
+        OSError: It cannot be read.
     """
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         state = os.fstat(file.fileno())

@@ -47,9 +47,10 @@ exec rpmbuild --rebuild --nodeps "$@" --define "_topdir /builddir/build" --defin
 class Inputs:
     """What a source RPM is made of.
 
-    :param files: folder with files for the source folder: lookaside sources, or the spec itself.
-    :param git: bare repository that holds ``commit``; or None.
-    :param spec: path of the spec file in the repository, or its name in ``files``.
+    Attributes:
+        files: Folder with files for the source folder: lookaside sources, or the spec itself.
+        git: Bare repository that holds ``commit``; or None.
+        spec: Path of the spec file in the repository, or its name in ``files``.
     """
 
     files: Path
@@ -67,10 +68,12 @@ class Inputs:
 class Run:
     """One build on its way.
 
-    :param sandbox: with the view, limits and user; its folders are set here.
-    :param installed: gives the packages in the view one at a time, since all that they say may be much.
-    :param cpus: how many processes ``make`` may run at once.
-    :param stop: answers a reason to give up, or nothing.
+    Attributes:
+        sandbox: With the view, limits and user; its folders are set here.
+        installed: Gives the packages in the view one at a time, since all that they say may be
+            much.
+        cpus: How many processes ``make`` may run at once.
+        stop: Answers a reason to give up, or nothing.
     """
 
     task: TaskFolder
@@ -84,8 +87,9 @@ class Run:
     def build(self, inputs: Inputs) -> str:
         """Build to the end; the RPMs are in ``task.rpms`` then. Answers the NVR.
 
-        :raises BuildFailed: when it cannot be built.
-        :raises Stopped: when a limit was hit or ``stop`` had a reason.
+        Raises:
+            BuildFailed: When it cannot be built.
+            Stopped: When a limit was hit or ``stop`` had a reason.
         """
         deadline = time.monotonic() + self.sandbox.limits.seconds
         readonly = {"/input/files": inputs.files}

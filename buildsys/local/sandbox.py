@@ -49,21 +49,23 @@ _SOURCE = str(Path(__file__).resolve().parents[2])
 class Limits:
     """Bounds of one build.
 
-    :param seconds: wall-clock time of source RPM and binary RPMs together.
-    :param log_bytes: size of the kept log; what is over it is cut out before its last 64 KiB.
-    :param file_bytes: size of any single file.
-    :param memory_bytes: memory of all processes together; 0: an equal share of the machine's for each of
-        ``jobs``. Where no control group can be made it is the address space of any single process, and 0 is
-        no bound (sanitizers and Go reserve much).
-    :param processes: processes and threads that there are at once.
-    :param disk_bytes: what all files together take up. No build gets more than its share of what is free.
-    :param files: number of files and folders.
-    :param free_bytes: reserve: no build starts when the disk has less than this left, and those that run are
-        stopped when it has less than half of it.
-    :param free_files: the same for the number of files (inodes).
-    :param jobs: builds that may run at once on this machine.
-    :param users: numbers of users for builds when the service runs as root.
-    :param shows: more files and folders of the host that builds see, read-only.
+    Attributes:
+        seconds: Wall-clock time of source RPM and binary RPMs together.
+        log_bytes: Size of the kept log; what is over it is cut out before its last 64 KiB.
+        file_bytes: Size of any single file.
+        memory_bytes: Memory of all processes together; 0: an equal share of the machine's for each
+            of ``jobs``. Where no control group can be made it is the address space of any single
+            process, and 0 is no bound (sanitizers and Go reserve much).
+        processes: Processes and threads that there are at once.
+        disk_bytes: What all files together take up. No build gets more than its share of what is
+            free.
+        files: Number of files and folders.
+        free_bytes: Reserve: no build starts when the disk has less than this left, and those that
+            run are stopped when it has less than half of it.
+        free_files: The same for the number of files (inodes).
+        jobs: Builds that may run at once on this machine.
+        users: Numbers of users for builds when the service runs as root.
+        shows: More files and folders of the host that builds see, read-only.
     """
 
     seconds: float = 6 * 3600
@@ -83,7 +85,8 @@ class Limits:
     def rlimits(self, *, grouped: bool = False) -> dict[str, int]:
         """Return the limits of each process (setrlimit(2)).
 
-        :param grouped: a control group bounds the memory.
+        Args:
+            grouped: A control group bounds the memory.
         """
         limits = {
             "RLIMIT_FSIZE": self.file_bytes,
@@ -123,11 +126,12 @@ class Stopped(Exception):
 class Sandbox:
     """Where and how commands of one submission run.
 
-    :param work: the only folder they can write to; seen as ``/builddir``. See :meth:`prepare`.
-    :param mountpoint: an empty folder outside ``work``, on which the new root is put together.
-    :param readonly: path inside -> folder of the host, which is made readable for all users.
-    :param user: number of the user that commands become when the service runs as root; 0: one that no other
-        build has.
+    Attributes:
+        work: The only folder they can write to; seen as ``/builddir``. See :meth:`prepare`.
+        mountpoint: An empty folder outside ``work``, on which the new root is put together.
+        readonly: Path inside -> folder of the host, which is made readable for all users.
+        user: Number of the user that commands become when the service runs as root; 0: one that no
+            other build has.
     """
 
     work: Path
@@ -162,10 +166,14 @@ class Sandbox:
 
         What it left in the work folder belongs to the service then: plain files, folders and links.
 
-        :param deadline: on the clock of ``time.monotonic``.
-        :param stop: asked several times a second; a reason that it answers ends the command.
-        :raises Stopped: with that reason, or when a bound of time, memory or disk was hit.
-        :raises BuildSystemError: when there is no user for the build, or the service's data would show in it.
+        Args:
+            deadline: On the clock of ``time.monotonic``.
+            stop: Asked several times a second; a reason that it answers ends the command.
+
+        Raises:
+            Stopped: With that reason, or when a bound of time, memory or disk was hit.
+            BuildSystemError: When there is no user for the build, or the service's data would show
+                in it.
         """
         self._check_place()
         longest = time.monotonic() + self.limits.seconds
@@ -260,8 +268,9 @@ class Sandbox:
 class _Launcher:
     """A running ``buildsys.local.jail``.
 
-    :param spec: what it is to do.
-    :param identity: that of the build; None for one that has all subordinate ids.
+    Args:
+        spec: What it is to do.
+        identity: That of the build; None for one that has all subordinate ids.
     """
 
     def __init__(self, spec: dict[str, Any], identity: Identity | None, group: cgroups.Group) -> None:
@@ -336,7 +345,8 @@ def _let_read(folder: Path) -> None:
 def remove_tree(path: Path) -> None:
     """Remove a folder that a build wrote to, whatever it left there. Nothing may run in it.
 
-    :raises OSError: when part of it belongs to somebody who is no build's user.
+    Raises:
+        OSError: When part of it belongs to somebody who is no build's user.
     """
     try:
         trees.remove(path)

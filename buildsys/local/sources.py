@@ -26,8 +26,12 @@ _MAX_FILE = 4 << 30
 def inputs(job: Job, folder: Path, options: ScmOptions) -> Iterator[Inputs]:
     """What the source RPM of a job is made of; it disappears with the ``with`` block.
 
-    :param folder: an empty folder for files that are not in git.
-    :raises mbs.errors.MBSError: when the repository, the commit, its spec file or a source is not there.
+    Args:
+        folder: An empty folder for files that are not in git.
+
+    Raises:
+        mbs.errors.MBSError: When the repository, the commit, its spec file or a source is not
+            there.
     """
     if job.spec:
         name = f"{job.package}.spec"

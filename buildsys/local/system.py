@@ -51,13 +51,14 @@ SPACE_POLL = 5.0
 class LocalBuildSystem:
     """Builds RPMs under one folder, which several machines may share.
 
-    :param root: the folder; the service must be its only user.
-    :param send: puts a submission on the queue of builds.
-    :param base_url: where the web server shows ``root`` as ``<base_url>/results/``; empty: nowhere.
-    :param jobs: builds that run at once on one machine; the cores are divided among them.
-    :param scm: permissions and bounds for fetching sources.
-    :param lenient: whether builds may run on a machine that lacks protections.
-    :param user: number of the user that builds become when the service runs as root; 0: each its own.
+    Args:
+        root: The folder; the service must be its only user.
+        send: Puts a submission on the queue of builds.
+        base_url: Where the web server shows ``root`` as ``<base_url>/results/``; empty: nowhere.
+        jobs: Builds that run at once on one machine; the cores are divided among them.
+        scm: Permissions and bounds for fetching sources.
+        lenient: Whether builds may run on a machine that lacks protections.
+        user: Number of the user that builds become when the service runs as root; 0: each its own.
     """
 
     name = "local"

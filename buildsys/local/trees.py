@@ -36,11 +36,14 @@ def _walk(
 ) -> None:
     """Visit an open folder and all below it.
 
-    :param visit: gets an open folder, answers the names of the folders in it to visit.
-    :param leave: gets the folder above and a name when all below that name was visited.
-    :param unlock: give the owner access to folders without it; only where nothing else writes meanwhile. With
-        False, what was moved away meanwhile is passed over.
-    :raises TreeChanged: when ``..`` of a folder is not where it was entered from.
+    Args:
+        visit: Gets an open folder, answers the names of the folders in it to visit.
+        leave: Gets the folder above and a name when all below that name was visited.
+        unlock: Give the owner access to folders without it; only where nothing else writes
+            meanwhile. With False, what was moved away meanwhile is passed over.
+
+    Raises:
+        TreeChanged: When ``..`` of a folder is not where it was entered from.
     """
     here = os.open(".", FOLDER, dir_fd=top)
     above: list[_Level] = []
@@ -80,9 +83,10 @@ def _walk(
 class _Level(NamedTuple):
     """A folder above the one that is open.
 
-    :param names: of the folders in it that are still to be visited.
-    :param name: of the folder that was entered.
-    :param held: it itself, open; of the uppermost levels only.
+    Attributes:
+        names: Of the folders in it that are still to be visited.
+        name: Of the folder that was entered.
+        held: It itself, open; of the uppermost levels only.
     """
 
     names: list[str]
@@ -128,7 +132,8 @@ def _identity(folder: int) -> tuple[int, int]:
 def remove(path: str | os.PathLike[str]) -> None:
     """Remove whatever is at a path. Nothing may run in it.
 
-    :raises PermissionError: when part of it belongs to another user.
+    Raises:
+        PermissionError: When part of it belongs to another user.
     """
     if not os.path.lexists(path):
         return
@@ -211,8 +216,9 @@ def let_read(top: int) -> None:
 def measure(top: int, most_files: int, processes: int | None = None) -> tuple[int, int]:
     """Return the bytes and the number of files that a tree takes up, while others write to it.
 
-    :param most_files: the walk ends when there are more, so that its time is bounded too.
-    :param processes: an open /proc, for files that were removed and are still open there.
+    Args:
+        most_files: The walk ends when there are more, so that its time is bounded too.
+        processes: An open /proc, for files that were removed and are still open there.
     """
     used = files = 0
 

@@ -54,12 +54,15 @@ def make_view(
 ) -> Path | None:
     """The view that holds these packages, made now unless it is there; None for no packages.
 
-    :param folder: where views lie.
-    :param rpms: binary RPMs; of two that bring the same file the later one's is seen.
-    :param sandbox: for its limits and user.
-    :param deadline: as in :meth:`Sandbox.run`, as ``stop``.
-    :raises Stopped: when it took too long, or ``stop`` had a reason.
-    :raises BuildSystemError: ``view_failed``, when a package cannot be extracted.
+    Args:
+        folder: Where views lie.
+        rpms: Binary RPMs; of two that bring the same file the later one's is seen.
+        sandbox: For its limits and user.
+        deadline: As in :meth:`Sandbox.run`, as ``stop``.
+
+    Raises:
+        Stopped: When it took too long, or ``stop`` had a reason.
+        BuildSystemError: ``view_failed``, when a package cannot be extracted.
     """
     if not rpms:
         return None

@@ -33,15 +33,20 @@ def expand(
 ) -> Expansion:
     """Find every build that a document stands for.
 
-    :param documents: a v2 stream, or all those that one packager v3 document was upgraded to. They are
-        not changed.
-    :param universe: answers what there is to build against.
-    :return: at least one build, and why these.
-    :raises InvalidInput: an override names no dependency.
-    :raises Unprocessable: no combination can be built (``stream_collision``, ``unmet_requirement``,
-        ``no_base_module``, ``unknown_base_module``, or ``no_combination`` for several of these), too many can
-        (``too_many_combinations``), two builds would have one name (``duplicate_context``), or a local
-        build would have to guess (``ambiguous_stream``).
+    Args:
+        documents: A v2 stream, or all those that one packager v3 document was upgraded to. They are
+            not changed.
+        universe: Answers what there is to build against.
+
+    Returns:
+        At least one build, and why these.
+
+    Raises:
+        InvalidInput: An override names no dependency.
+        Unprocessable: No combination can be built (``stream_collision``, ``unmet_requirement``,
+            ``no_base_module``, ``unknown_base_module``, or ``no_combination`` for several of
+            these), too many can (``too_many_combinations``), two builds would have one name
+            (``duplicate_context``), or a local build would have to guess (``ambiguous_stream``).
     """
     settings, request = settings or Settings(), request or Request()
     documents = [documents] if isinstance(documents, StreamV2) else documents
@@ -131,7 +136,8 @@ class _Run:
     def _must_not_guess(self, wanted: Wanted, found: Combination, solver: Solver) -> None:
         """A local build takes no stream that only the solver chose.
 
-        :raises Unprocessable: it would.
+        Raises:
+            Unprocessable: It would.
         """
         if not self._request.local:
             return
@@ -146,7 +152,8 @@ class _Run:
     def _is_duplicate(self, build: ExpandedBuild, wanted: Wanted) -> bool:
         """Whether this very build is there already.
 
-        :raises Unprocessable: another one with the same name is.
+        Raises:
+            Unprocessable: Another one with the same name is.
         """
         other = self._known.setdefault(_identity(build), build)
         if other is build:

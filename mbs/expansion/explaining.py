@@ -84,7 +84,8 @@ def _paths(
 ) -> dict[Available, _Path]:
     """The shortest way from the document to each build, over builds that have a part in the failure.
 
-    :param instead_of: what this build satisfies leads to no other.
+    Args:
+        instead_of: What this build satisfies leads to no other.
     """
     paths: dict[Available, _Path] = {}
     queue: deque[Available] = deque()

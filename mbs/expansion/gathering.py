@@ -40,7 +40,8 @@ class Gathering:
     def resolve(self, lists: Sequence[Wanted]) -> None:
         """Replace open lists, virtual streams and choices by streams; those may still be without builds.
 
-        :raises Unprocessable: a local build would have to guess.
+        Raises:
+            Unprocessable: A local build would have to guess.
         """
         self._learn_streams(
             name for each in lists for name, streams in each.streams.items() if rules.is_open(streams)
@@ -139,7 +140,8 @@ class Gathering:
     def collect(self, lists: Sequence[Wanted]) -> None:
         """Fill ``modules`` with all that the lists may need, directly or not.
 
-        :raises Unprocessable: no base module is buildrequired, or none of those that are exists.
+        Raises:
+            Unprocessable: No base module is buildrequired, or none of those that are exists.
         """
         requested = self._requested_bases(lists)
         groups = {base: rules.compatible(base, self._bases, self._settings) for base in requested}

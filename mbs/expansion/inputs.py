@@ -25,10 +25,12 @@ _CONTEXT = re.compile(r"[0-9a-zA-Z_]{1,13}")
 class Wanted:
     """One dependency list of one document.
 
-    :param document: as it is to be built, except for what expansion decides.
-    :param written: the list after overrides.
-    :param streams: buildrequired module name -> streams; later open lists and virtual streams are resolved.
-    :param virtual: modules of which a virtual stream was resolved.
+    Attributes:
+        document: As it is to be built, except for what expansion decides.
+        written: The list after overrides.
+        streams: Buildrequired module name -> streams; later open lists and virtual streams are
+            resolved.
+        virtual: Modules of which a virtual stream was resolved.
     """
 
     document: StreamV2
@@ -49,8 +51,9 @@ def wanted_lists(
 ) -> list[Wanted]:
     """All dependency lists of the documents, overrides applied.
 
-    :raises InvalidInput: an override names no dependency.
-    :raises Unprocessable: ``xmd.mbs_options.contexts`` is malformed, or a list is too long.
+    Raises:
+        InvalidInput: An override names no dependency.
+        Unprocessable: ``xmd.mbs_options.contexts`` is malformed, or a list is too long.
     """
     variants = [variant for document in documents for variant in _variants(document)]
     _check_lengths(variants)

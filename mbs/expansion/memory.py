@@ -16,7 +16,8 @@ DEFAULT_CONTEXT = "00000000"
 def available(document: StreamV2, *, koji_tag: str | None = None, retired: bool = False) -> Available:
     """What the document of a finished build says about it.
 
-    :param koji_tag: from elsewhere; None: ``xmd.mbs.koji_tag``.
+    Args:
+        koji_tag: From elsewhere; None: ``xmd.mbs.koji_tag``.
     """
     notes = document.mbs
     streams = notes.get("virtual_streams")
@@ -59,9 +60,9 @@ def _built_against(document: StreamV2, notes: object) -> dict[str, str]:
 class MemoryUniverse:
     """Knows the builds that it is given (see ``Universe`` for the methods).
 
-    :param builds: all in state ready, or retired base modules. Of one name, stream, version and context the
-        last counts.
-    :ivar calls: how often each method was called.
+    Args:
+        builds: All in state ready, or retired base modules. Of one name, stream, version and
+            context the last counts. :ivar calls: how often each method was called.
     """
 
     def __init__(self, builds: Iterable[Available]) -> None:

@@ -31,9 +31,10 @@ class Step:
     ``chosen``           a combination that is built
     ==================== ============================================================================
 
-    :param module: the name it is about, or empty.
-    :param context: the author's context, where the document has several.
-    :param dependencies: number of the document's dependency list, from 0; None: all of them.
+    Attributes:
+        module: The name it is about, or empty.
+        context: The author's context, where the document has several.
+        dependencies: Number of the document's dependency list, from 0; None: all of them.
     """
 
     code: str
@@ -56,10 +57,11 @@ class Step:
 class Rejected:
     """Streams that cannot be built together: every combination with all of them is left out.
 
-    :param code: ``stream_collision``, ``unmet_requirement`` or ``unsolvable``.
-    :param streams: module name -> stream; as few as make it impossible.
-    :param modules: the two builds that collide, or the one whose requirement nothing meets.
-    :param paths: for each of ``modules``, how the document comes to need it.
+    Attributes:
+        code: ``stream_collision``, ``unmet_requirement`` or ``unsolvable``.
+        streams: Module name -> stream; as few as make it impossible.
+        modules: The two builds that collide, or the one whose requirement nothing meets.
+        paths: For each of ``modules``, how the document comes to need it.
     """
 
     code: str
@@ -85,15 +87,19 @@ class Rejected:
 class ExpandedBuild:
     """One build to be made.
 
-    :param document: a copy whose dependencies are fixed, with ``context`` and ``xmd.mbs``
-        (``buildrequires``, ``mse``; ``static_context`` where the author chose the context). What it does
-        not differ in is shared with the document that came in: replace it, do not change it. Its version is
-        the document's; ``mbs.contexts.prefixed_version`` puts ``base`` into it.
-    :param contexts: all hashes; ``contexts.context`` is not the document's where the author chose that.
-    :param buildrequires: module name -> the build it is built against, those needed indirectly included.
-    :param base: the base module among them.
-    :param marking: of the dist tag: of the privileged or base module, else the base module's stream.
-    :param dependencies: number of the document's dependency list, from 0.
+    Attributes:
+        document: A copy whose dependencies are fixed, with ``context`` and ``xmd.mbs``
+            (``buildrequires``, ``mse``; ``static_context`` where the author chose the context).
+            What it does not differ in is shared with the document that came in: replace it, do not
+            change it. Its version is the document's; ``mbs.contexts.prefixed_version`` puts
+            ``base`` into it.
+        contexts: All hashes; ``contexts.context`` is not the document's where the author chose
+            that.
+        buildrequires: Module name -> the build it is built against, those needed indirectly
+            included.
+        base: The base module among them.
+        marking: Of the dist tag: of the privileged or base module, else the base module's stream.
+        dependencies: Number of the document's dependency list, from 0.
     """
 
     document: StreamV2
@@ -131,8 +137,9 @@ def _sorted(streams: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 class Expansion:
     """All of it.
 
-    :param builds: in order of the documents, the dependency lists and the streams.
-    :param solves: how often the solver was asked.
+    Attributes:
+        builds: In order of the documents, the dependency lists and the streams.
+        solves: How often the solver was asked.
     """
 
     builds: Sequence[ExpandedBuild]

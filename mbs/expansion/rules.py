@@ -30,7 +30,8 @@ def listed(streams: Sequence[str]) -> list[str]:
 class Requirement(NamedTuple):
     """One module that another needs at run time.
 
-    :param since: of a base module: the stream that it must not be older than, or empty.
+    Attributes:
+        since: Of a base module: the stream that it must not be older than, or empty.
     """
 
     name: str
@@ -80,8 +81,11 @@ def satisfies(module: Available, requirement: Requirement, settings: Settings) -
 def compatible(base: Available, bases: Iterable[Available], settings: Settings) -> list[list[Available]]:
     """Base modules whose modules may be used with ``base``.
 
-    :param bases: all base modules, retired ones too.
-    :return: a list for each major version, the best first: for each module that is needed, the first
+    Args:
+        bases: All base modules, retired ones too.
+
+    Returns:
+        A list for each major version, the best first: for each module that is needed, the first
         base module of a list that has builds of it is the one whose builds count.
     """
     number = settings.number(base.stream)

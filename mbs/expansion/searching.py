@@ -32,8 +32,9 @@ Conflict: TypeAlias = frozenset[NameStream]
 class Combination:
     """Streams that go together.
 
-    :param streams: module name -> stream, of what the document buildrequires.
-    :param builds: all builds that are installed for it.
+    Attributes:
+        streams: Module name -> stream, of what the document buildrequires.
+        builds: All builds that are installed for it.
     """
 
     streams: Mapping[str, str]
@@ -43,8 +44,8 @@ class Combination:
 class Search:
     """What was learnt is kept for the next list.
 
-    :param solver: knows all modules.
-    :ivar conflicts: streams that exclude each other -> why.
+    Args:
+        solver: Knows all modules. :ivar conflicts: streams that exclude each other -> why.
     """
 
     def __init__(self, solver: Solver, settings: Settings) -> None:
@@ -58,8 +59,11 @@ class Search:
     def combinations(self, streams: Mapping[str, Sequence[str]]) -> Iterator[Combination | Conflict]:
         """Every combination, and every set of streams (a key of ``conflicts``) that rules some out, once.
 
-        :param streams: module name -> streams to choose from.
-        :raises Unprocessable: there are too many.
+        Args:
+            streams: Module name -> streams to choose from.
+
+        Raises:
+            Unprocessable: There are too many.
         """
         # A base module rules out most: it comes first.
         names = sorted(streams, key=lambda name: (name not in self._settings.base_modules, name))
@@ -131,7 +135,9 @@ class Search:
     def _newest(self, chosen: list[NameStream], builds: list[Available]) -> list[Available]:
         """The consistent builds of these streams with the least sum of ranks (rule 5: the newest wins).
 
-        :param builds: one solution, which the solver made of the newest wherever it had no reason not to.
+        Args:
+            builds: One solution, which the solver made of the newest wherever it had no reason not
+                to.
         """
         best, least = builds, self._rank_sum(builds)
         options = [

@@ -32,16 +32,17 @@ class Options(Protocol):
 class Settings:
     """The configured part.
 
-    :param base_modules: names of the modules that stand for a product, by precedence.
-    :param excluded_base_streams: base module streams that an open list does not stand for.
-    :param only_compatible: take modules made against compatible base modules only; else against any
-        base module that shares a virtual stream, retired ones included.
-    :param stream_suffixes: regular expression -> what it adds to a stream version.
-    :param branch_module: module whose stream the name of the branch decides.
-    :param branch_regexes: regular expressions for the name of the branch; the groups of the first that
-        is found make up the stream.
-    :param privileged: modules that may mark the dist tag of what is built against them, by precedence.
-    :param max_combinations: of one submission; more are refused.
+    Attributes:
+        base_modules: Names of the modules that stand for a product, by precedence.
+        excluded_base_streams: Base module streams that an open list does not stand for.
+        only_compatible: Take modules made against compatible base modules only; else against any
+            base module that shares a virtual stream, retired ones included.
+        stream_suffixes: Regular expression -> what it adds to a stream version.
+        branch_module: Module whose stream the name of the branch decides.
+        branch_regexes: Regular expressions for the name of the branch; the groups of the first that
+            is found make up the stream.
+        privileged: Modules that may mark the dist tag of what is built against them, by precedence.
+        max_combinations: Of one submission; more are refused.
     """
 
     base_modules: tuple[str, ...] = ("platform",)
@@ -79,11 +80,12 @@ class Settings:
 class Request:
     """What the submission says besides the document.
 
-    :param buildrequire_overrides: module name -> streams that replace the document's.
-    :param require_overrides: the same for the runtime requires.
-    :param branch: name of the branch that the document comes from.
-    :param default_streams: module name -> the stream to take where there are several to choose from.
-    :param local: a local build, which must not guess: several streams to choose from are an error.
+    Attributes:
+        buildrequire_overrides: Module name -> streams that replace the document's.
+        require_overrides: The same for the runtime requires.
+        branch: Name of the branch that the document comes from.
+        default_streams: Module name -> the stream to take where there are several to choose from.
+        local: A local build, which must not guess: several streams to choose from are an error.
     """
 
     buildrequire_overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -27,8 +27,9 @@ Want: TypeAlias = NameStream | Available
 class Solver:
     """One pool of builds for many questions.
 
-    :param modules: each once; of one stream the newest first.
-    :ivar solves: how often libsolv was asked.
+    Args:
+        modules: Each once; of one stream the newest first. :ivar solves: how often libsolv was
+            asked.
     """
 
     def __init__(self, modules: Sequence[Available], settings: Settings) -> None:

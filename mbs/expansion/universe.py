@@ -16,15 +16,17 @@ NameStream: TypeAlias = tuple[str, str]
 class Available:
     """A module build that may be built against. Two are the same only if they are one object.
 
-    :param version: as a number; versions are compared as numbers.
-    :param requires: one mapping (module name -> streams as written) for each dependency list of the
-        document; any one of the lists suffices.
-    :param built_against: module name -> stream, from ``xmd.mbs.buildrequires``; the base module's is needed.
-    :param virtual_streams: ``xmd.mbs.virtual_streams`` (of base modules).
-    :param koji_tag: empty for a module without packages.
-    :param ref: the commit that it was made from (``xmd.mbs.commit``).
-    :param retired: a base module in state garbage.
-    :param disttag_marking: ``xmd.mbs.disttag_marking``.
+    Attributes:
+        version: As a number; versions are compared as numbers.
+        requires: One mapping (module name -> streams as written) for each dependency list of the
+            document; any one of the lists suffices.
+        built_against: Module name -> stream, from ``xmd.mbs.buildrequires``; the base module's is
+            needed.
+        virtual_streams: ``xmd.mbs.virtual_streams`` (of base modules).
+        koji_tag: Empty for a module without packages.
+        ref: The commit that it was made from (``xmd.mbs.commit``).
+        retired: A base module in state garbage.
+        disttag_marking: ``xmd.mbs.disttag_marking``.
     """
 
     name: str

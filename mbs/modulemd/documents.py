@@ -19,9 +19,10 @@ Xmd: TypeAlias = Any
 class RpmComponent:
     """A package that the module builds.
 
-    :param name: of the package; the key in ``components.rpms`` unless the author gave another.
-    :param buildorder: -2**63 to 2**63-1; packages of one buildorder build together.
-    :param buildafter: keys (not names) of the components that this one waits for.
+    Attributes:
+        name: Of the package; the key in ``components.rpms`` unless the author gave another.
+        buildorder: -2**63 to 2**63-1; packages of one buildorder build together.
+        buildafter: Keys (not names) of the components that this one waits for.
     """
 
     name: str
@@ -62,7 +63,8 @@ class Dependencies:
 class Profile:
     """Packages for one use of the module.
 
-    :param default: whether it is installed when none is chosen (packager documents).
+    Attributes:
+        default: Whether it is installed when none is chosen (packager documents).
     """
 
     rpms: list[str] = field(default_factory=list)
@@ -129,8 +131,9 @@ class Content:
 class Stream(Content):
     """What both versions of stream documents share.
 
-    :param version: 64-bit unsigned; None when it is still to be made.
-    :param servicelevels: name -> the day it ends, if that is known.
+    Attributes:
+        version: 64-bit unsigned; None when it is still to be made.
+        servicelevels: Name -> the day it ends, if that is known.
     """
 
     version: int | None = None
@@ -156,8 +159,9 @@ class StreamV1(Stream):
 class StreamV2(Stream):
     """modulemd v2, and what every other stream document is upgraded to.
 
-    :param static_context: the author chose the context; it is not computed.
-    :param rpm_map: digest type -> checksum -> artifact.
+    Attributes:
+        static_context: The author chose the context; it is not computed.
+        rpm_map: Digest type -> checksum -> artifact.
     """
 
     document: ClassVar[str] = "modulemd"
@@ -239,7 +243,8 @@ class Obsoletes:
 class Translations:
     """modulemd-translations v1: recognised and passed over.
 
-    :param data: the document's data as it was read, text throughout.
+    Attributes:
+        data: The document's data as it was read, text throughout.
     """
 
     document: ClassVar[str] = "modulemd-translations"

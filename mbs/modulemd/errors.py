@@ -38,8 +38,9 @@ class Problems:
     def add(self, code: str, message: str, *, key: str = "", line: int | None = None, hint: str = "") -> None:
         """Record one problem.
 
-        :param key: dotted path of the key, such as ``data.components.rpms.bash.buildorder``.
-        :param line: counted from 1 in the whole file.
+        Args:
+            key: Dotted path of the key, such as ``data.components.rpms.bash.buildorder``.
+            line: Counted from 1 in the whole file.
         """
         if len(self.found) < MAX_PROBLEMS:
             self.found.append(Problem(code, message, key=key, line=line, hint=hint))

@@ -25,8 +25,9 @@ INT64 = (-(2**63), 2**63 - 1)
 class Fields:
     """The keys of one mapping.
 
-    :param path: dotted path of the mapping, for messages.
-    :param strict: whether keys that nobody asked for are errors.
+    Args:
+        path: Dotted path of the mapping, for messages.
+        strict: Whether keys that nobody asked for are errors.
     """
 
     def __init__(self, node: Mapping, path: str, problems: Problems, strict: bool) -> None:
@@ -155,7 +156,8 @@ class Fields:
     def mapping(self, key: str, *, empty: bool = False) -> Fields:
         """The fields of a mapping; none when it is not there.
 
-        :param empty: whether no value at all is as good as an empty mapping.
+        Args:
+            empty: Whether no value at all is as good as an empty mapping.
         """
         node = self._take(key)
         if type(node) is Mapping:

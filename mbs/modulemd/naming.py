@@ -31,7 +31,8 @@ _CODES = {
 def check_names(documents: Iterable[StreamV2]) -> None:
     """Refuse documents that hold a name which is not plain, whatever the key.
 
-    :raises ModulemdError: with a problem for each of the first faults, naming its key.
+    Raises:
+        ModulemdError: With a problem for each of the first faults, naming its key.
     """
     faults = (problem for document in documents for problem in misnamed(document))
     if found := list(islice(faults, MAX_PROBLEMS)):

@@ -48,8 +48,9 @@ Node: TypeAlias = Scalar | Sequence | Mapping
 class Tree:
     """One YAML document.
 
-    :param root: None when the document holds something that no tree can (``problems`` says what).
-    :param cut_off: reading stopped inside this document, so that it is the last of the file.
+    Attributes:
+        root: None when the document holds something that no tree can (``problems`` says what).
+        cut_off: Reading stopped inside this document, so that it is the last of the file.
     """
 
     line: int
@@ -64,8 +65,11 @@ def trees(text: str | bytes, most: int = MAX_BYTES) -> Iterator[Tree]:
     A document that breaks a bound still comes, without a root. A syntax error or too deep nesting ends
     the file (deep nesting costs libyaml quadratic time).
 
-    :param most: bytes that the file may have.
-    :raises ModulemdError: ``too_large``, or ``not_yaml`` when it comes to a syntax error.
+    Args:
+        most: Bytes that the file may have.
+
+    Raises:
+        ModulemdError: ``too_large``, or ``not_yaml`` when it comes to a syntax error.
     """
     data = _encode(text, most)
     parser = CParser(data)

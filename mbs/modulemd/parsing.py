@@ -34,9 +34,11 @@ _READERS: dict[tuple[str, int], Callable[[Fields], Document]] = {
 class Verdict:
     """What was found out about one document of a file.
 
-    :param index: place in the file, from 0.
-    :param type: ``document`` as it was written, and ``version``; empty and None when they could not be read.
-    :param document: None when there are problems.
+    Attributes:
+        index: Place in the file, from 0.
+        type: ``document`` as it was written, and ``version``; empty and None when they could not be
+            read.
+        document: None when there are problems.
     """
 
     index: int
@@ -56,9 +58,10 @@ class Verdict:
 def examine(text: str | bytes, *, strict: bool, most: int = MAX_BYTES) -> Iterator[Verdict]:
     """A verdict on each document of a file, whatever is wrong with the others. Raises nothing.
 
-    :param most: bytes that the file may have; the default is the bound of a submission.
-
     A file that is no YAML, too large or empty ends with a verdict that says so.
+
+    Args:
+        most: Bytes that the file may have; the default is the bound of a submission.
     """
     number = 0
     try:
@@ -74,8 +77,12 @@ def examine(text: str | bytes, *, strict: bool, most: int = MAX_BYTES) -> Iterat
 def parse(text: str | bytes, *, strict: bool) -> list[Document]:
     """All documents of a file.
 
-    :param strict: refuse unknown keys, as a submission does; otherwise they are ignored, as in an import.
-    :raises ModulemdError: when any of them is invalid; ``problems`` has them all, to a bound.
+    Args:
+        strict: Refuse unknown keys, as a submission does; otherwise they are ignored, as in an
+            import.
+
+    Raises:
+        ModulemdError: When any of them is invalid; ``problems`` has them all, to a bound.
     """
     documents: list[Document] = []
     problems: list[Problem] = []
@@ -93,7 +100,8 @@ def parse(text: str | bytes, *, strict: bool) -> list[Document]:
 def parse_stream(text: str | bytes, *, strict: bool, name: str = "", stream: str = "") -> StreamV2:
     """As ``parse_streams``, for a document that makes one stream.
 
-    :raises ModulemdError: also when it makes several (``several_streams``).
+    Raises:
+        ModulemdError: Also when it makes several (``several_streams``).
     """
     streams = parse_streams(text, strict=strict, name=name, stream=stream)
     if len(streams) > 1:
@@ -106,9 +114,12 @@ def parse_stream(text: str | bytes, *, strict: bool, name: str = "", stream: str
 def parse_streams(text: str | bytes, *, strict: bool, name: str = "", stream: str = "") -> list[StreamV2]:
     """The one stream document of a file as v2: several streams when it is packager v3.
 
-    :param name: of the module, when the document does not say; likewise ``stream``.
-    :raises ModulemdError: also when the file holds not exactly one document (``not_one_document``), or
-        another kind of document (``not_a_stream``).
+    Args:
+        name: Of the module, when the document does not say; likewise ``stream``.
+
+    Raises:
+        ModulemdError: Also when the file holds not exactly one document (``not_one_document``), or
+            another kind of document (``not_a_stream``).
     """
     documents = parse(text, strict=strict)
     if len(documents) != 1:

@@ -18,7 +18,9 @@ from mbs.modulemd.fields import Fields
 def read_shared(data: Fields, document: Content, *, packager_v2: bool = False) -> None:
     """Fill in the fields of ``Content``.
 
-    :param packager_v2: the build system gives name, stream and xmd; to the author they are unknown keys.
+    Args:
+        packager_v2: The build system gives name, stream and xmd; to the author they are unknown
+            keys.
     """
     if not packager_v2:
         document.name = data.text("name") or ""

@@ -23,9 +23,10 @@ TIME_OR_NULL: dict[str, Any] = {
 def schema(name: str, description: str, required: dict[str, Any], **optional: Any) -> dict[str, Any]:
     """A JSON schema of a body. Keys that it does not name are allowed: later releases may add some.
 
-    :param name: topic and version, such as ``mbs.module.state.change.v1``.
-    :param required: key -> schema, for keys that every body has.
-    :param optional: the same for keys that some bodies have.
+    Args:
+        name: Topic and version, such as ``mbs.module.state.change.v1``.
+        required: Key -> schema, for keys that every body has.
+        optional: The same for keys that some bodies have.
     """
     return {
         "$id": f"urn:module-build-service:{name}",

@@ -40,8 +40,9 @@ data:
 def document(components: Mapping[str, str], platforms: str = "[f40]", more: str = "") -> str:
     """A modulemd document.
 
-    :param components: name -> further keys of it, in flow style, such as ``buildorder: 1``.
-    :param more: lines to append.
+    Args:
+        components: Name -> further keys of it, in flow style, such as ``buildorder: 1``.
+        more: Lines to append.
     """
     lines = [
         f"      {name}: {{rationale: needed{', ' if keys else ''}{keys}}}"

@@ -82,10 +82,11 @@ def spec(
 ) -> str:
     """A noarch package that needs no sources.
 
-    :param head: more lines of the preamble.
-    :param build: shell script of ``%build``.
-    :param files: installed path -> content, each of one line.
-    :param of: the module build; its dist tag and label are set where no macros package sets them.
+    Args:
+        head: More lines of the preamble.
+        build: Shell script of ``%build``.
+        files: Installed path -> content, each of one line.
+        of: The module build; its dist tag and label are set where no macros package sets them.
     """
     files = files if files is not None else {f"/usr/share/{name}/name": name}
     install = "\n".join(

@@ -49,8 +49,9 @@ class World(Protocol):
 class Kind:
     """A kind of fault.
 
-    :param weight: how often it comes, compared to the others.
-    :param group: of faults of one group one is under way at a time; empty: the fault is over at once.
+    Attributes:
+        weight: How often it comes, compared to the others.
+        group: Of faults of one group one is under way at a time; empty: the fault is over at once.
     """
 
     weight: float
@@ -88,7 +89,8 @@ class NothingToDo(Exception):
 class Faults:
     """Injects faults at random.
 
-    :param kinds: names of the kinds to choose from; empty: all.
+    Args:
+        kinds: Names of the kinds to choose from; empty: all.
     """
 
     def __init__(self, world: World, seed: int, kinds: Collection[str]) -> None:

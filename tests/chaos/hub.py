@@ -122,7 +122,8 @@ class ChaosHub(HubDouble):
 class Bus(threading.Thread):
     """Puts the hub's messages on RabbitMQ: late, twice, in another order, or not at all.
 
-    :param url: address of the broker.
+    Args:
+        url: Address of the broker.
     """
 
     #: Seconds by which a delayed message is late at most.

@@ -71,7 +71,8 @@ class LocalBuildRequest:
 def wishes(size: int, seed: int, components: tuple[int, int]) -> list[LocalBuildRequest]:
     """Return the modules of a run.
 
-    :param components: the least and the largest number of components of a module.
+    Args:
+        components: The least and the largest number of components of a module.
     """
     dice, made = random.Random(seed), []
     for number in range(size):
@@ -143,7 +144,8 @@ class Client:
     def submit(self, request: LocalBuildRequest, owner: str, until: float) -> bool:
         """Submit a module until it is accepted; return whether it was, before ``until`` (monotonic).
 
-        :raises RuntimeError: the service refuses a valid module.
+        Raises:
+            RuntimeError: The service refuses a valid module.
         """
         while time.monotonic() < until:
             body = {"modulemd": request.document, "owner": owner}

@@ -50,7 +50,8 @@ def tracebacks(logs: Path) -> Counter[str]:
 def recovery(postgres: Postgres, faults: Iterable[Fault]) -> dict[str, dict[str, float]]:
     """Return for each kind of fault the seconds from its end until every build under way has changed again.
 
-    :return: kind -> number of faults, median and worst of the slowest build.
+    Returns:
+        Kind -> number of faults, median and worst of the slowest build.
     """
     changes: dict[int, list[float]] = defaultdict(list)
     states: dict[int, list[tuple[float, int]]] = defaultdict(list)

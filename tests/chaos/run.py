@@ -49,13 +49,14 @@ _OPEN = """
 class Options:
     """The parameters of a run.
 
-    :param size: modules to submit.
-    :param seconds: time with faults.
-    :param components: least and largest number of components of a module.
-    :param faults: kinds of faults; empty: all.
-    :param pace: least and longest pause between two faults, in seconds.
-    :param quiet: seconds within which everything must come to rest after the faults.
-    :param most_runs: runs of ``build_component`` for each component that are allowed.
+    Attributes:
+        size: Modules to submit.
+        seconds: Time with faults.
+        components: Least and largest number of components of a module.
+        faults: Kinds of faults; empty: all.
+        pace: Least and longest pause between two faults, in seconds.
+        quiet: Seconds within which everything must come to rest after the faults.
+        most_runs: Runs of ``build_component`` for each component that are allowed.
     """
 
     size: int
@@ -95,7 +96,8 @@ class Run:
     def wish_of(self, name: str, version: str) -> LocalBuildRequest:
         """Return the module that a build belongs to.
 
-        :param version: of the build: the base module's prefix, then the version of the module.
+        Args:
+            version: Of the build: the base module's prefix, then the version of the module.
         """
         return next(
             request

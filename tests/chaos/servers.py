@@ -23,7 +23,8 @@ APPLICATION = "chaos"
 class Postgres:
     """A PostgreSQL server that can be stopped and started again with its data.
 
-    :param folder: an existing folder for data and log.
+    Args:
+        folder: An existing folder for data and log.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,7 +78,8 @@ class Postgres:
     def query(self, sql: str, *values: Any) -> Sequence[Sequence[Any]]:
         """Return the rows of one statement.
 
-        :raises psycopg2.Error: the server is away.
+        Raises:
+            psycopg2.Error: The server is away.
         """
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(sql, values or None)

@@ -77,9 +77,10 @@ class Outcome:
 class Service:
     """A service that runs builds on this machine.
 
-    :param kind: ``root``, ``subordinate`` (a user with subordinate ids) or ``bare`` (one without).
-    :param base: a folder of its own.
-    :param groups: control groups that it is in and that are delegated to it.
+    Attributes:
+        kind: ``root``, ``subordinate`` (a user with subordinate ids) or ``bare`` (one without).
+        base: A folder of its own.
+        groups: Control groups that it is in and that are delegated to it.
     """
 
     kind: str
@@ -115,7 +116,8 @@ class Service:
     ) -> subprocess.Popen[str]:
         """Start a script in a sandbox.
 
-        :param name: of its folder, which two at once must not share.
+        Args:
+            name: Of its folder, which two at once must not share.
         """
         order = {
             "base": str(self.base),

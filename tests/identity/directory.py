@@ -71,7 +71,8 @@ memberUid: ann
 def directory(folder: Path, certificate: Path | None = None) -> Iterator[str]:
     """An LDAP server with the groups above; answers its url. Skips the test where there is no slapd.
 
-    :param certificate: file with a certificate and its key; the server then speaks TLS only.
+    Args:
+        certificate: File with a certificate and its key; the server then speaks TLS only.
     """
     program = shutil.which("slapd", path="/usr/sbin:/usr/bin:/usr/libexec")
     if program is None or not Path("/usr/lib/ldap/back_mdb.so").exists():

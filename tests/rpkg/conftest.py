@@ -97,7 +97,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, rpkg_python: Path) -> Iter
 class Rpkg:
     """The real client, as a user calls it.
 
-    :param home: the user's home folder, and where the commands run unless a test says otherwise.
+    Attributes:
+        home: The user's home folder, and where the commands run unless a test says otherwise.
     """
 
     python: Path

@@ -14,8 +14,9 @@ from typing import Any
 def front(port: int, remote_user: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """Its url, and the headers of the requests that came.
 
-    :param port: of the service.
-    :param remote_user: what it writes into ``X-Remote-User``, whatever the client wrote there.
+    Args:
+        port: Of the service.
+        remote_user: What it writes into ``X-Remote-User``, whatever the client wrote there.
     """
     seen: list[dict[str, str]] = []
 

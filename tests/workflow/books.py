@@ -39,7 +39,8 @@ def most_at_once(folder: Path) -> int:
 def end(folder: Path, task_id: int, nvr: str = "", state: str = "complete") -> None:
     """Have the build system say that a submission has ended; one that it does not know is made up.
 
-    :param nvr: of what was built; empty: what the books have.
+    Args:
+        nvr: Of what was built; empty: what the books have.
     """
     SimulatedBuildSystem(folder / "simulated.sqlite3", send=lambda number, delay: None)
     with sqlite3.connect(folder / "simulated.sqlite3", timeout=30) as books:

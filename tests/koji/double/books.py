@@ -245,7 +245,8 @@ class Books:
     def new_build(self, nvr: str, state: str, **values: Any) -> Row:
         """A build row; a failed or cancelled build of this NVR is taken up again, under its number.
 
-        :raises koji.GenericError: when there is one that is neither.
+        Raises:
+            koji.GenericError: When there is one that is neither.
         """
         known = self.build(nvr)
         if known and known["state"] not in (BUILD["FAILED"], BUILD["CANCELED"]):

@@ -12,18 +12,20 @@ from koji.xmlrpcplus import Fault
 class Faults:
     """Every field may be changed at any moment.
 
-    :param delay: seconds before each answer.
-    :param offline: answers ServerOffline, as while it is being upgraded.
-    :param status: HTTP status of all answers instead of 200, e.g. 503.
-    :param lose_messages: nothing comes on the bus.
-    :param drop: of the requests to come, what becomes of the connection: ``before`` anything is done,
-        ``after`` all was done and committed, ``half`` way through the answer, or ``""``: nothing.
-    :param refuse: method -> faults that its next calls are answered with.
-    :param old: the hub is too old for ``repo.request``.
-    :param repo_fails: the next regenerations that fail.
-    :param tag_fails: the next tagging tasks that fail.
-    :param breaks: of the builds to come, how they fail: the fault of the task, and the logs (name -> text) of
-        the subtask that it comes from.
+    Attributes:
+        delay: Seconds before each answer.
+        offline: Answers ServerOffline, as while it is being upgraded.
+        status: HTTP status of all answers instead of 200, e.g. 503.
+        lose_messages: Nothing comes on the bus.
+        drop: Of the requests to come, what becomes of the connection: ``before`` anything is done,
+            ``after`` all was done and committed, ``half`` way through the answer, or ``""``:
+            nothing.
+        refuse: Method -> faults that its next calls are answered with.
+        old: The hub is too old for ``repo.request``.
+        repo_fails: The next regenerations that fail.
+        tag_fails: The next tagging tasks that fail.
+        breaks: Of the builds to come, how they fail: the fault of the task, and the logs (name ->
+            text) of the subtask that it comes from.
     """
 
     delay: float = 0

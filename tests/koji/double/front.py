@@ -16,8 +16,9 @@ import gssapi
 class Front:
     """A web server's part of logging in.
 
-    :param certificate: of the server, with its key; ``authority`` signs those of clients.
-    :param keytab: with the server's key for Kerberos; None: it is not offered.
+    Attributes:
+        certificate: Of the server, with its key; ``authority`` signs those of clients.
+        keytab: With the server's key for Kerberos; None: it is not offered.
     """
 
     certificate: Path

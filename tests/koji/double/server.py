@@ -174,7 +174,8 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
     def session(self, headers: Any, *, logs_in: bool = False) -> Session | None:
         """The session of a request; one that has expired may still log in again.
 
-        :raises koji.AuthError: when it is unknown, expired, or the request has been made before.
+        Raises:
+            koji.AuthError: When it is unknown, expired, or the request has been made before.
         """
         if "Koji-Session-Id" not in headers:
             return None

@@ -54,8 +54,9 @@ class Message:
 class Process:
     """One that works now; at one of its places between two commits something happens.
 
-    :param at: number of the place, from 1; 0: nothing happens.
-    :param act: what happens; None: the process is killed.
+    Attributes:
+        at: Number of the place, from 1; 0: nothing happens.
+        act: What happens; None: the process is killed.
     """
 
     at: int = 0
