@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
+from mbs import wait_keys
 from mbs.errors import MBSError, Problem, Unavailable
+from mbs.nsvc import NSVC
 
 
 class BuildSystemError(MBSError):
@@ -85,8 +87,9 @@ class Module:
     submitted: float = 0.0
 
     @property
-    def nsvc(self) -> str:
-        return f"{self.name}:{self.stream}:{self.version}:{self.context}"
+    def nsvc(self) -> NSVC:
+        """Name, stream, version and context."""
+        return NSVC(self.name, self.stream, self.version, self.context)
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ class Job:
 
     @property
     def wake_key(self) -> str:
-        return f"component:{self.component_id}"
+        return wait_keys.component(self.component_id)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from mbs import wait_keys
 from mbs.errors import Problem
 
 _SCHEMA = """
@@ -223,7 +224,7 @@ class SimulatedBuildSystem:
         with self._books() as books:
             task = books.execute(
                 "INSERT INTO task (wakes, nvr, state, started, ends) VALUES (?, '', 'open', ?, ?)",
-                (f"repo:{module.tag}", now, now + self._repo_seconds),
+                (wait_keys.repo(module.tag), now, now + self._repo_seconds),
             ).lastrowid
             books.execute(
                 "INSERT INTO repo SELECT ?, nvr FROM tagged WHERE tag = ?", (task, f"{module.tag}-build")

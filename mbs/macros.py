@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from mbs.modulemd import parse_stream
+from mbs.nsvc import NSVC
 
 PACKAGE = "module-build-macros"
 VERSION = "0.1"
@@ -58,12 +59,12 @@ class Build(Protocol):
     ``modulemd`` is the document as it was expanded; ``disttag`` has no leading dot.
     """
 
-    name: str
-    stream: str
-    version: str
-    context: str
-    disttag: str
-    modulemd: str
+    @property
+    def nsvc(self) -> NSVC: ...
+    @property
+    def disttag(self) -> str: ...
+    @property
+    def modulemd(self) -> str: ...
 
 
 def conflict(rpm: str) -> str:
@@ -78,23 +79,20 @@ def conflict(rpm: str) -> str:
     return f"{match['name']} = {match['evr']}" if match else rpm
 
 
-def macros(
-    *, name: str, stream: str, version: str, context: str, disttag: str, author_macros: str = ""
-) -> str:
+def macros(nsvc: NSVC, disttag: str, author_macros: str = "") -> str:
     """The content of ``/etc/rpm/macros.zz-modules``. rpm reads it last, so it overrides the platform's.
 
     Args:
         disttag: Without leading dot, e.g. ``module+el8+12+0a1b2c3d``.
         author_macros: ``buildopts.rpms.macros`` of the document, as written.
     """
-    label = f"{name}:{stream}:{version}:{context}"
     values = {
-        "modularitylabel": label,
+        "modularitylabel": str(nsvc),
         "_module_build": "1",
-        "_module_name": name,
-        "_module_stream": stream,
-        "_module_version": version,
-        "_module_context": context,
+        "_module_name": nsvc.name,
+        "_module_stream": nsvc.stream,
+        "_module_version": nsvc.version,
+        "_module_context": nsvc.context,
     }
     lines = [f"%dist .{disttag}"]
     lines += [f"%{key} {literal(value, Place.MACRO)}" for key, value in values.items()]
@@ -103,16 +101,7 @@ def macros(
     return "\n".join(lines)
 
 
-def spec(
-    content: str,
-    *,
-    name: str,
-    stream: str,
-    version: str,
-    context: str,
-    disttag: str,
-    conflicts: Iterable[str] = (),
-) -> str:
+def spec(content: str, nsvc: NSVC, disttag: str, conflicts: Iterable[str] = ()) -> str:
     """The spec file of a macros package. It needs no sources.
 
     Args:
@@ -130,8 +119,8 @@ def spec(
         package=PACKAGE,
         package_version=VERSION,
         disttag=disttag,
-        label=literal(f"{name}:{stream}:{version}:{context}", Place.GLOBAL),
-        nsv=literal(f"{name}:{stream}", Place.LINE),
+        label=literal(str(nsvc), Place.GLOBAL),
+        nsv=literal(nsvc.ns, Place.LINE),
         conflicts="".join(f"Conflicts:      {rpm}\n" for rpm in wanted),
         file=MACROS_FILE,
         macros=base64.encodebytes(f"{content}\n".encode()).decode("ascii").rstrip("\n"),
@@ -150,23 +139,8 @@ def spec_for(build: Build) -> str:
         ValueError: See :func:`spec`.
     """
     document = parse_stream(build.modulemd, strict=False)
-    content = macros(
-        name=build.name,
-        stream=build.stream,
-        version=build.version,
-        context=build.context,
-        disttag=build.disttag,
-        author_macros=document.buildopts.rpm_macros or "",
-    )
-    return spec(
-        content,
-        name=build.name,
-        stream=build.stream,
-        version=build.version,
-        context=build.context,
-        disttag=build.disttag,
-        conflicts=unwanted(document.mbs),
-    )
+    content = macros(build.nsvc, build.disttag, document.buildopts.rpm_macros or "")
+    return spec(content, build.nsvc, build.disttag, unwanted(document.mbs))
 
 
 def unwanted(notes: Mapping[str, Any]) -> set[str]:

@@ -38,6 +38,11 @@ class NSVC:
     def __str__(self) -> str:
         return f"{self.name}:{self.stream}:{self.version}:{self.context}"
 
+    @property
+    def ns(self) -> str:
+        """The stream: ``name:stream``."""
+        return f"{self.name}:{self.stream}"
+
     @classmethod
     def parse(cls, text: str) -> NSVC:
         """Read ``name:stream:version:context``.

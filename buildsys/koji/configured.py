@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from buildsys.koji.importing import ImportOptions
 from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Access
 from buildsys.koji.system import KojiBuildSystem
 from buildsys.koji.tags import TagOptions
-
-if TYPE_CHECKING:
-    from buildsys.registry import SystemOptions
+from buildsys.options import SystemOptions
 
 
 def koji_build_system(options: SystemOptions) -> KojiBuildSystem:

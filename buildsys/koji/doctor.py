@@ -15,6 +15,7 @@ from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Hub, outcome
 from mbs import macros
 from mbs.errors import Problem
+from mbs.nsvc import NSVC
 
 #: seconds that the server of repositories has for an answer
 _PATIENCE = 10.0
@@ -42,7 +43,7 @@ def examine(hub: Hub, options: KojiOptions, tags: Sequence[str], bare: Sequence[
 
 def _macros_package() -> list[Problem]:
     """Whether this machine can make the source RPM of a macros package."""
-    text = macros.spec("", name="doctor", stream="1", version="1", context="0", disttag="doctor")
+    text = macros.spec("", NSVC("doctor", "1", "1", "0"), "doctor")
     try:
         make_srpm(macros.PACKAGE, text)
     except (BuildSystemUnavailable, BuildSystemError) as error:

@@ -20,7 +20,6 @@ from buildsys.koji.schema import METADATA
 from mbs import __version__
 from mbs.final import SOURCE, BuiltRpm, content, final_documents
 from mbs.modulemd import StreamV2, dump, parse_stream
-from mbs.nsvc import NSVC
 
 GENERATOR = "module-build-service"
 _LOG = "build.log"
@@ -138,7 +137,7 @@ def _import(
         for arch in documents
     ]
     output.append(_file(_LOG, files[_LOG], "noarch", None))
-    nvr = _nsvc(module).nvr
+    nvr = module.nsvc.nvr
     source = document.mbs.get("scmurl")
     metadata = {
         "metadata_version": 0,
@@ -159,11 +158,7 @@ def _import(
 
 def import_nvr(module: Module) -> str:
     """Return the name-version-release under which Koji keeps a module."""
-    return _nsvc(module).nvr_string
-
-
-def _nsvc(module: Module) -> NSVC:
-    return NSVC(module.name, module.stream, module.version, module.context)
+    return module.nsvc.nvr_string
 
 
 def _typeinfo(module: Module, modulemd: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from buildsys.base import BuildSystemError, Module
 from buildsys.koji.session import Hub, outcome, succeeded
 from mbs.macros import PACKAGE as MACROS
 from mbs.modulemd import StreamV2, parse_stream
-from mbs.nsvc import BUILD_SUFFIX, MAX_TARGET, NSVC
+from mbs.nsvc import BUILD_SUFFIX, MAX_TARGET
 
 #: a call to be made in a multicall
 Change = Callable[[Any], object]
@@ -32,8 +32,7 @@ def target(module: Module) -> str:
     """Name of a module's build target: that of its tag, unless older hubs would find it too long."""
     if len(module.tag) <= MAX_TARGET:
         return module.tag
-    nsvc = NSVC(module.name, module.stream, module.version, module.context)
-    return nsvc.koji_target(module.id if module.scratch else None)
+    return module.nsvc.koji_target(module.id if module.scratch else None)
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def _check_identity(module: Module, packages: Iterable[Package]) -> None:
                 f"{module.disttag} of this module build. Write 'Release: 1%{{?dist}}' in the spec file, with "
                 "the number that is due, and define no %dist there."
             )
-        if package.modularitylabel != module.nsvc:
+        if package.modularitylabel != str(module.nsvc):
             raise BuildFailed(
                 f"{package.filename} has the modularity label {package.modularitylabel or '(none)'}, this "
                 f"module build is {module.nsvc}. Define no %modularitylabel in the spec file."

@@ -106,7 +106,7 @@ class _Run:
         self._trace.add(
             "chosen",
             f"{build.document.name}:{build.document.stream} is built against {streams} as {build.context}.",
-            considered=tuple(module.nsvc for module in found.builds),
+            considered=tuple(str(module.nsvc) for module in found.builds),
             **wanted.where,
         )
         self._tell_older(wanted, found, build, solver)
@@ -121,7 +121,7 @@ class _Run:
                     "older_build",
                     f"{build.context} takes {module.nsvc}: newer builds do not go with the other modules.",
                     module=module.name,
-                    dropped=tuple(each.nsvc for each in preferred),
+                    dropped=tuple(str(each.nsvc) for each in preferred),
                     **wanted.where,
                 )
 
@@ -147,7 +147,7 @@ class _Run:
             for need in solver.needs(build):
                 choices = sorted({each.stream for each in solver.builds(need)})
                 if len(choices) > 1 and need.name in streams and need.name not in settled:
-                    raise ambiguous(need.name, choices, build.nsvc)
+                    raise ambiguous(need.name, choices, str(build.nsvc))
 
     def _is_duplicate(self, build: ExpandedBuild, wanted: Wanted) -> bool:
         """Whether this very build is there already.

@@ -112,12 +112,12 @@ def _collision(one: _Path, other: _Path) -> Reason:
         one, other = other, one
     modules = (one[-1][1], other[-1][1])
     same = modules[0].ns == modules[1].ns
-    names = " and ".join(module.nsvc if same else module.ns for module in modules)
+    names = " and ".join(str(module.nsvc) if same else module.ns for module in modules)
     return Reason(
         "stream_collision",
         f"{names} exclude each other: {_told(one)}; {_told(other)}.",
-        tuple(module.nsvc for module in modules),
-        tuple(tuple(module.nsvc for _, module in path) for path in (one, other)),
+        tuple(str(module.nsvc) for module in modules),
+        tuple(tuple(str(module.nsvc) for _, module in path) for path in (one, other)),
     )
 
 
@@ -126,8 +126,8 @@ def _unmet(path: _Path, need: rules.Requirement) -> Reason:
     return Reason(
         "unmet_requirement",
         f"Nothing that can be used satisfies {need}: {_told(path)}, {module.nsvc} requires {need}.",
-        (module.nsvc,),
-        (tuple(module.nsvc for _, module in path),),
+        (str(module.nsvc),),
+        (tuple(str(module.nsvc) for _, module in path),),
     )
 
 

@@ -217,9 +217,9 @@ class Gathering:
             self._trace.add(
                 "candidates" if builds else "not_available",
                 f"{':'.join(pair)}: "
-                + (", ".join(build.nsvc for build in builds) or self._no_build(lookups)),
+                + (", ".join(str(build.nsvc) for build in builds) or self._no_build(lookups)),
                 module=pair[0],
-                considered=tuple(build.nsvc for build in builds),
+                considered=tuple(str(build.nsvc) for build in builds),
             )
             found += builds
         return found

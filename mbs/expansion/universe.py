@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from mbs import names
+from mbs.nsvc import NSVC
 
 #: Name and stream of a module.
 NameStream: TypeAlias = tuple[str, str]
@@ -46,8 +47,8 @@ class Available:
         return f"{self.name}:{self.stream}"
 
     @property
-    def nsvc(self) -> str:
-        return f"{self.ns}:{self.version}:{self.context}"
+    def nsvc(self) -> NSVC:
+        return NSVC(self.name, self.stream, str(self.version), self.context)
 
     def fault(self) -> str:
         """Say why nothing can be built against it: a name that ends in tags and dist tags is not plain.

@@ -50,7 +50,7 @@ def rpm(values: Mapping[int, Value] | None = None, of: Module | None = None) -> 
         ARCH: "noarch",
         LICENSE: "MIT",
         SOURCERPM: f"one-1-1.{of.disttag}.src.rpm",
-        LABEL: of.nsvc,
+        LABEL: str(of.nsvc),
     }
     signature = header({})
     return _LEAD + signature + bytes(-len(signature) % 8) + header({**own, **(values or {})})

@@ -118,21 +118,8 @@ class Setting:
         )
 
     def macros_job(self, module: Module) -> Job:
-        content = macros.macros(
-            name=module.name,
-            stream=module.stream,
-            version=module.version,
-            context=module.context,
-            disttag=module.disttag,
-        )
-        spec = macros.spec(
-            content,
-            name=module.name,
-            stream=module.stream,
-            version=module.version,
-            context=module.context,
-            disttag=module.disttag,
-        )
+        content = macros.macros(module.nsvc, module.disttag)
+        spec = macros.spec(content, module.nsvc, module.disttag)
         return Job(module.id * 10, 1, module, macros.PACKAGE, spec=spec, arches=module.arches)
 
     def jobs(self, module: Module, packages: list[str]) -> list[Job]:

@@ -80,6 +80,6 @@ def combinations(found: Expansion) -> set[frozenset[str]]:
 def installed(found: Expansion) -> list[list[str]]:
     """For each build the NSVCs that it is built against, the base module left out."""
     return [
-        [each.nsvc for each in build.buildrequires.values() if each.name != "platform"]
+        [str(each.nsvc) for each in build.buildrequires.values() if each.name != "platform"]
         for build in found.builds
     ]

@@ -290,7 +290,7 @@ data:
 
 def test_available_reads_what_a_document_says():
     found = available(parse_stream(BOOTSTRAP, strict=False))
-    assert (found.nsvc, found.virtual_streams, found.koji_tag, found.ref, found.disttag_marking) == (
+    assert (str(found.nsvc), found.virtual_streams, found.koji_tag, found.ref, found.disttag_marking) == (
         "bootstrap:b1:3:00000000",
         ("b",),
         "boot",
