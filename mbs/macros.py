@@ -1,6 +1,6 @@
-"""The package ``module-build-macros``: the first thing that a module builds, and what makes its RPMs modular.
+"""Make the package ``module-build-macros``, which is built first and makes the other RPMs modular.
 
-docs/contract/koji.md, "What a module build leaves in Koji", point 2.
+See docs/contract/koji.md, "What a module build leaves in Koji", point 2.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ PACKAGE = "module-build-macros"
 VERSION = "0.1"
 MACROS_FILE = "/etc/rpm/macros.zz-modules"
 
-#: What means nothing more to rpm's spec parser; not all that is in here is a name.
+#: Text without special meaning for rpm's spec parser; not everything that matches is a name.
 _PLAIN = re.compile(r"[A-Za-z0-9_.+~^:-]+( = [A-Za-z0-9_.+~^:-]+)?")
 _UNWANTED = ("filtered_rpms", "ursine_rpms")
 #: Unicode categories: control characters, line and paragraph separators, surrogates.
 _UNPRINTABLE = frozenset({"Cc", "Zl", "Zp", "Cs"})
-# A version begins with a digit, which tells a build of "perl" from the package "perl-Test-Simple".
+# A version begins with a digit. That distinguishes a build of "perl" from the package "perl-Test-Simple".
 _NEVR = re.compile(r"(?P<name>.+)-(?P<evr>(?:\d+:)?\d[^-:]*-[^-:]+)")
 _ARCH = re.compile(r"\.(noarch|src|x86_64|i[3-6]86|aarch64|armv7hl|ppc64|ppc64le|s390x|riscv64)")
 
-# The macros file travels encoded, so that rpm's spec parser sees nothing of what an author wrote.
+# The macros file is encoded in base64 so that rpm's spec parser does not interpret the author's text.
 _SPEC = """\
 %global modularitylabel {label}
 Name:           {package}
@@ -54,25 +54,26 @@ END
 
 
 class Build(Protocol):
-    """A module build, as far as its macros depend on it.
-
-    ``modulemd`` is the document as it was expanded; ``disttag`` has no leading dot.
-    """
+    """The part of a module build that its macros depend on."""
 
     @property
-    def nsvc(self) -> NSVC: ...
+    def nsvc(self) -> NSVC:
+        """Return name, stream, version and context."""
+
     @property
-    def disttag(self) -> str: ...
+    def disttag(self) -> str:
+        """Return the dist tag without the leading dot."""
+
     @property
-    def modulemd(self) -> str: ...
+    def modulemd(self) -> str:
+        """Return the expanded document as YAML."""
 
 
 def conflict(rpm: str) -> str:
-    """What the macros package conflicts with to keep an RPM out of the buildroot.
+    """Return the value of ``Conflicts:`` that keeps an RPM out of the buildroot.
 
     Args:
-        rpm: ``name-[epoch:]version-release[.arch]``, or just its name, which stands for all its
-            builds.
+        rpm: ``name-[epoch:]version-release[.arch]``, or a name for all builds of the package.
     """
     arch = _ARCH.search(rpm, max(rpm.rfind("."), 0))
     match = _NEVR.fullmatch(rpm[: arch.start()] if arch else rpm)
@@ -80,11 +81,13 @@ def conflict(rpm: str) -> str:
 
 
 def macros(nsvc: NSVC, disttag: str, author_macros: str = "") -> str:
-    """The content of ``/etc/rpm/macros.zz-modules``. rpm reads it last, so it overrides the platform's.
+    """Return the content of ``/etc/rpm/macros.zz-modules``.
+
+    rpm reads this file last, so it overrides the platform's macros.
 
     Args:
-        disttag: Without leading dot, e.g. ``module+el8+12+0a1b2c3d``.
-        author_macros: ``buildopts.rpms.macros`` of the document, as written.
+        disttag: Dist tag without the leading dot, for example ``module+el8+12+0a1b2c3d``.
+        author_macros: ``buildopts.rpms.macros`` of the document.
     """
     values = {
         "modularitylabel": str(nsvc),
@@ -102,19 +105,20 @@ def macros(nsvc: NSVC, disttag: str, author_macros: str = "") -> str:
 
 
 def spec(content: str, nsvc: NSVC, disttag: str, conflicts: Iterable[str] = ()) -> str:
-    """The spec file of a macros package. It needs no sources.
+    """Return the spec file of a macros package, which needs no sources.
 
     Args:
-        content: Of the macros file; it arrives there as it is, whatever it holds.
+        content: Content of the macros file. It is installed unchanged and may hold any text.
+        disttag: Dist tag without the leading dot.
         conflicts: RPMs (NEVRA or name) that must stay out of the buildroot.
 
     Raises:
-        ValueError: When a name, the dist tag or a conflict could not stand in a spec file.
+        ValueError: A name, the dist tag or a conflict has characters that a spec file cannot hold.
     """
     wanted = sorted({conflict(rpm) for rpm in conflicts})
     for text in (disttag, *wanted):
         if not _PLAIN.fullmatch(text):
-            raise ValueError(f"{text!r} cannot stand in a spec file")
+            raise ValueError(f"{text!r} has characters that a spec file cannot hold")
     return _SPEC.format(
         package=PACKAGE,
         package_version=VERSION,
@@ -128,14 +132,14 @@ def spec(content: str, nsvc: NSVC, disttag: str, conflicts: Iterable[str] = ()) 
 
 
 def spec_for(build: Build) -> str:
-    """The spec file of module-build-macros for a module build.
+    """Return the spec file of ``module-build-macros`` for a module build.
 
-    It conflicts with what ``xmd.mbs`` says must stay out: RPMs that buildrequired modules filter
-    (``buildrequires.*.filtered_rpms``), and RPMs of base modules that modules bring in another build
-    (``ursine_rpms``, of the whole or of a base module).
+    The package conflicts with RPMs that buildrequired modules filter
+    (``xmd.mbs.buildrequires.*.filtered_rpms``) and with base module RPMs that modules replace
+    (``ursine_rpms`` of ``xmd.mbs`` or of a base module).
 
     Raises:
-        mbs.modulemd.ModulemdError: When the document is invalid.
+        mbs.modulemd.ModulemdError: The document is invalid.
         ValueError: See :func:`spec`.
     """
     document = parse_stream(build.modulemd, strict=False)
@@ -144,7 +148,7 @@ def spec_for(build: Build) -> str:
 
 
 def unwanted(notes: Mapping[str, Any]) -> set[str]:
-    """The NEVRAs that ``xmd.mbs`` says must stay out of the buildroot."""
+    """Return the NEVRAs that ``xmd.mbs`` keeps out of the buildroot."""
     required = notes.get("buildrequires")
     parts = [notes, *(required.values() if isinstance(required, dict) else ())]
     lists = [part.get(key) for part in parts if isinstance(part, dict) for key in _UNWANTED]
@@ -152,35 +156,34 @@ def unwanted(notes: Mapping[str, Any]) -> set[str]:
 
 
 class Place(Enum):
-    """Where a literal text stands, which decides how often rpm expands it and what a backslash does there."""
+    """Position of a literal text, which determines how often rpm expands it and how it treats backslashes."""
 
-    #: a tag or another line of a spec file: expanded once
+    #: A tag or another line of a spec file: expanded once.
     LINE = 1
-    #: the body of a macro in a macros file: expanded once, when it is used; backslashes escape
+    #: The body of a macro in a macros file: expanded once, when it is used; backslashes escape.
     MACRO = 2
-    #: the body of ``%global``: expanded when it is defined, and again when it is used; backslashes escape
+    #: The body of ``%global``: expanded at its definition and again when it is used; backslashes escape.
     GLOBAL = 3
 
 
 def literal(text: str, place: Place) -> str:
-    """Return what rpm reads back as ``text``, whatever it holds, without running or expanding any of it.
+    """Escape a text so that rpm reads it back unchanged, without expanding or running any of it.
 
     Raises:
-        ValueError: For control characters and lone surrogates, which no line of rpm's files can
-            hold.
+        ValueError: The text has control characters or lone surrogates, which rpm's files cannot hold.
     """
     if not text.isprintable() and any(unicodedata.category(letter) in _UNPRINTABLE for letter in text):
-        raise ValueError(f"{text!r:.100} holds a character that cannot stand in a line")
+        raise ValueError(f"{text!r:.100} has a character that a line of a spec file cannot hold")
     doublings = 2 if place is Place.GLOBAL else 1
     escaped = text.replace("%", "%" * 2**doublings)
-    # A macro that expands to nothing: it ends with the last expansion.
+    # This macro expands to nothing in the last expansion.
     nothing = "%" * 2 ** (doublings - 1) + "{nil}"
     if place is Place.LINE:
-        # A backslash makes rpm overlook the next character when it counts braces, or join two lines.
+        # After a backslash rpm ignores the next character when it counts braces, or joins two lines.
         return re.sub(r"\\(?=%|$)", lambda _: "\\" + nothing, escaped)
     escaped = escaped.replace("\\", "\\\\")
-    # Blanks around a body are trimmed, a brace in front makes a body of another form, no body at all is an
-    # error, and a backslash at the end joins the next line, escaped or not.
+    # rpm trims blanks around a body, treats a leading brace as another form of body, refuses an empty body,
+    # and joins the next line after a trailing backslash, escaped or not.
     head = nothing if not text or text[0] in " {" or text[0].isspace() else ""
     tail = nothing if text and (text[-1].isspace() or text[-1] == "\\") else ""
     return head + escaped + tail

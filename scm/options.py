@@ -1,4 +1,4 @@
-"""What the operator decides about reading from git: handed in by the caller, never looked up."""
+"""Options for reading from git, which the caller passes in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MIB = 1024 * 1024
 
 
 class Configured(Protocol):
-    """The part of the configuration that is about git and spec files: see ``config.schema``."""
+    """The options of the service's configuration about git and spec files; see ``config.schema``."""
 
     SCMURLS: tuple[str, ...]
     ALLOW_CUSTOM_SCMURLS: bool
@@ -28,41 +28,39 @@ class Configured(Protocol):
 
 @dataclass(frozen=True)
 class ScmOptions:
-    """Bounds and permissions. Sizes are bytes, times are seconds.
+    """Limits and permissions. Sizes are in bytes, times in seconds.
 
     Attributes:
-        allowed_prefixes: Scm urls that may be submitted begin with one of them.
-        allow_custom: Any scm url may be submitted, whatever it begins with.
-        allow_private: Repositories may lie on this machine and on private networks, whoever names
-            them.
-        trusted_prefixes: Repositories that begin with one of them may lie there in any case.
-        component_prefixes: Repositories of components begin with one of them; empty: any may be
-            read.
-        default_branch: Ref of a component that names none.
-        commit_on_branch: The revision submitted must be part of the branch submitted. Forges serve
-            the commits of anybody's fork under the address of the original, so without this the
-            allow-list says nothing about who wrote the commit.
-        lookaside: Dist-git prefix -> address of its lookaside cache. An address without ``{`` gets
-            ``/{package}/{file}/{hashtype}/{hash}/{file}`` appended.
-        safe_directories: Repositories of other users of this machine that ``file://`` urls may read
-            (git's ``safe.directory``; ``*`` means all).
-        workers: Components that are looked at at the same time.
-        timeout: For all that git does about one repository.
+        allowed_prefixes: Prefixes of scm urls that may be submitted.
+        allow_custom: Allow any scm url to be submitted.
+        allow_private: Allow repositories on this machine and in private networks.
+        trusted_prefixes: Prefixes of repositories that may be there in any case.
+        component_prefixes: Prefixes of repositories of components; empty for any.
+        default_branch: Ref of components without one.
+        commit_on_branch: Require that the submitted revision is on the submitted branch. Forges serve
+            commits of every fork under the address of the original, so without this check the allow-list
+            does not restrict who wrote the commit.
+        lookaside: Dist-git prefix -> address of its lookaside cache.
+            ``/{package}/{file}/{hashtype}/{hash}/{file}`` is appended to an address without ``{``.
+        safe_directories: Repositories of other local users that ``file://`` urls may read (git's
+            ``safe.directory``; ``*`` for all).
+        workers: Components to check concurrently.
+        timeout: For all git commands on one repository.
         deadline: For reading the repositories of all components of one module.
-        attempts: Times that a network fault is met before it counts.
+        attempts: Attempts before a network fault is reported.
         http_timeout: For one request to a lookaside cache.
-        max_pack: What one repository may take on disk.
+        max_pack: Size of one repository on disk.
         max_memory: Address space of one git process.
-        max_listing: Git's list of refs, or of the files of one commit.
-        max_modulemd: A modulemd file (``modulemd.md``, "Reading").
+        max_listing: git's list of refs, or of the files of one commit.
+        max_modulemd: A modulemd file (docs/contract/modulemd.md, "Reading").
         max_spec: A spec file.
         max_sources: A ``sources`` file.
         spec_cpu: Processor time for one spec file.
         spec_memory: Address space of the process that reads spec files.
-        spec_timeout: For one spec file, by the clock.
-        spec_deadline: For all spec files of one module, by the clock.
-        needs_dist: A spec file whose release lacks ``%dist`` is a fault; otherwise a warning.
-        macros: Name -> value, known to spec files besides the built-in ones.
+        spec_timeout: Wall-clock time for one spec file.
+        spec_deadline: Wall-clock time for all spec files of one module.
+        needs_dist: Treat a release without ``%dist`` as a fault instead of a warning.
+        macros: Name -> value of macros for spec files besides the built-in ones.
     """
 
     allowed_prefixes: tuple[str, ...] = ()
@@ -94,7 +92,7 @@ class ScmOptions:
 
     @classmethod
     def from_options(cls, options: Configured) -> Self:
-        """What the configuration says about reading from git."""
+        """Read the options from the service's configuration."""
         return cls(
             allowed_prefixes=options.SCMURLS,
             allow_custom=options.ALLOW_CUSTOM_SCMURLS,

@@ -1,7 +1,7 @@
-"""What a spec file says, without letting rpm (and so the spec file) run anything.
+"""Read spec files without letting rpm run any code in them.
 
-``scm.specs_child`` reads the files in a process of its own. One process reads many files, because
-starting it takes longer than reading one; when a file kills it, the next file gets a new one.
+``scm.specs_child`` parses the files in another process. One process reads many files, because starting it
+takes longer than reading a file. If a file kills the process, a new one is started for the next file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from scm.options import ScmOptions
 
 _CHILD = Path(__file__).with_name("specs_child.py")
 _MAX_ANSWER = 64 * 1024 * 1024
-#: Files that one spec file may include.
+#: Max files that one spec file may include.
 MAX_INCLUSIONS = 10
 #: Byte order marks of UTF-16.
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -47,10 +47,10 @@ class SourceFile:
     """A source or a patch of a spec file.
 
     Attributes:
-        tag: ``Source0``, ``Patch12`` ...
-        value: As the spec file says it, macros expanded as far as they are known: a name or a url.
-        conditional: Stands inside an ``%if``, or depends on macros of the build environment, so
-            that it may not count where it is built.
+        tag: ``Source0``, ``Patch12``, ...
+        value: File name or url, with known macros expanded.
+        conditional: Whether it is inside an ``%if`` or depends on macros of the build environment, so that a
+            build may not need it.
     """
 
     tag: str
@@ -59,21 +59,21 @@ class SourceFile:
 
     @property
     def name(self) -> str:
-        """The file's name: what follows the last slash, as rpm takes it."""
+        """The file's name: the text after the last slash, as in rpm."""
         return self.value.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
 class Spec:
-    """The preamble of a spec file, macros expanded as far as they are known.
+    """The preamble of a spec file, with known macros expanded.
 
     Attributes:
-        buildrequires: One requirement each: ``name``, ``name >= version`` or a rich one in
+        buildrequires: One requirement each: ``name``, ``name >= version`` or a rich dependency in
             parentheses.
-        packages: Names of the binary packages it declares, its own first.
-        name_certain: The name does not depend on the build environment.
-        dist: The release holds ``%dist``, as far as can be told without rpm.
-        warnings: About what is only known where it is built.
+        packages: Names of the binary packages that it declares, the main package first.
+        name_certain: Whether the name is independent of the build environment.
+        dist: Whether the release contains ``%dist``, as far as can be determined without rpm.
+        warnings: Values that are only known at build time.
     """
 
     name: str
@@ -91,9 +91,10 @@ class Spec:
 
 
 class SpecReader(AbstractContextManager["SpecReader"]):
-    """Reads spec files within bounds. Make it early: the process starts while you do something else.
+    """Reads spec files within limits, not thread-safe.
 
-    ``options.spec_deadline`` runs from the first file that is read. Not to be shared by threads.
+    Create it early, because its process then starts while other work goes on. ``options.spec_deadline``
+    begins with the first file.
     """
 
     def __init__(self, options: ScmOptions) -> None:
@@ -110,24 +111,23 @@ class SpecReader(AbstractContextManager["SpecReader"]):
         self._stop()
 
     def read(self, content: bytes, path: str, included: Mapping[str, bytes] | None = None) -> Spec:
-        """Return what a spec file says.
+        """Parse a spec file.
 
         Args:
-            path: For messages.
-            included: What the file names in ``%include`` and ``%{load:}`` -> content; see
-                ``inclusions``.
+            path: Path of the file, for messages.
+            included: Argument of ``%include`` or ``%{load:}`` -> content of the file; see ``inclusions``.
 
         Raises:
             ScmError: ``spec_invalid``, ``spec_incomplete``, ``spec_over_bounds``.
         """
         if content.startswith(_UTF_16):
-            raise _refused(path, "spec_invalid", "it is UTF-16, and rpm reads UTF-8 only")
+            raise _refused(path, "spec_invalid", "it is UTF-16, but rpm reads only UTF-8")
         now = time.monotonic()
         if self._deadline is None:
             self._deadline = now + self._options.spec_deadline
         left = min(self._options.spec_timeout, self._deadline - now)
         if left <= 0:
-            raise _refused(path, "spec_over_bounds", "reading the spec files before it took too long")
+            raise _refused(path, "spec_over_bounds", "reading other spec files took too long")
         request = {
             "text": _decoded(content),
             "stem": PurePosixPath(path).stem,
@@ -142,7 +142,7 @@ class SpecReader(AbstractContextManager["SpecReader"]):
         return _spec(answer["spec"])
 
     def _ask(self, request: bytes, seconds: float) -> dict[str, Any] | None:
-        """The child's answer, or None when it did not survive the question."""
+        """Return the child's answer, or None if the child died."""
         if self._child.poll() is not None:
             self._child = self._start()
         assert self._child.stdin is not None
@@ -199,7 +199,7 @@ def inclusions(content: bytes, files: Iterable[str]) -> dict[str, str]:
         files: Paths in the commit.
 
     Returns:
-        Name as it stands in the spec file, e.g. ``%{SOURCE1}`` -> path.
+        Name as written in the spec file, for example ``%{SOURCE1}`` -> path.
     """
     text = _decoded(content)
     sources = {number or "0": basename(name) for number, name in _SOURCE.findall(text)}
