@@ -1,4 +1,4 @@
-"""The part of the configuration that build systems are made from."""
+"""The options that build systems are made from."""
 
 from __future__ import annotations
 

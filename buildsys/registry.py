@@ -1,4 +1,4 @@
-"""Build systems by the name that the setting ``SYSTEM`` gives them."""
+"""Create the build system that the option ``SYSTEM`` names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from scm.options import ScmOptions
 
 
 def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
-    """Make a build system.
+    """Return the build system of this name.
 
     Args:
-        send: Puts a submission on the queue of this service's own builders.
+        send: Puts a submission on the queue of this service's builders.
 
     Raises:
-        ConfigurationError: When there is none of that name.
+        ConfigurationError: There is no build system of this name.
     """
     match name:
         case "local":
@@ -44,12 +44,12 @@ def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
         case "koji":
             return _koji(options)
     raise ConfigurationError(
-        f"SYSTEM is {name!r}, which is no build system.", hint="Use one of: koji, local, simulated."
+        f"SYSTEM is {name!r}, which is not a build system.", hint="Use one of: koji, local, simulated."
     )
 
 
 def build_limits(options: SystemOptions) -> Limits:
-    """Return what one build on this machine may take up."""
+    """Return the resource limits of one build on this machine."""
     first = options.LOCAL_BUILD_FIRST_USER
     return Limits(
         seconds=options.LOCAL_BUILD_TIMEOUT,
@@ -70,7 +70,7 @@ def build_limits(options: SystemOptions) -> Limits:
 
 def _koji(options: SystemOptions) -> BuildSystem:
     try:
-        # The Koji client is part of a production installation only.
+        # Only production installations have the Koji client.
         from buildsys.koji.configured import koji_build_system
     except ModuleNotFoundError as error:
         raise ConfigurationError(

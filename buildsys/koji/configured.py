@@ -1,4 +1,4 @@
-"""The Koji build system as the service's configuration says."""
+"""Make the Koji build system from the service's configuration."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from buildsys.options import SystemOptions
 
 
 def koji_build_system(options: SystemOptions) -> KojiBuildSystem:
-    """Make it; no call is made yet.
+    """Return the Koji build system, without calling the hub.
 
     Raises:
-        mbs.errors.ConfigurationError: When there is no such profile.
+        mbs.errors.ConfigurationError: The Koji profile does not exist.
     """
     return KojiBuildSystem(koji_options(options))
 
 
 def koji_options(options: SystemOptions) -> KojiOptions:
-    """What the configuration says of Koji."""
+    """Return the options about Koji from the service's configuration."""
     return KojiOptions(
         access=Access(
             config=options.KOJI_CONFIG,
