@@ -1,4 +1,4 @@
-"""Runs short programs that read what strangers made, bounded in time, memory and output."""
+"""Run short programs that read untrusted files, with limits on time, memory and output."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _CHUNK = 1 << 16
 
 
 class ChildFailed(Exception):
-    """The program was killed or ended with an error; the message says which, for people."""
+    """The program failed or was killed; the message says how."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one program may use.
+    """Limits of one program.
 
     Attributes:
-        seconds: By the clock, and of processor time.
+        seconds: Wall-clock time, and processor time.
         memory: Bytes of address space.
         output: Bytes on standard output.
-        file_bytes: Of any file that it writes.
+        file_bytes: Size of each file that it writes.
     """
 
     seconds: float = 60.0
@@ -43,14 +43,14 @@ def run(
     bounds: Bounds = Bounds(),
     env: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Run a program to its end and return its standard output.
+    """Run a program and return its standard output.
 
     Args:
-        stdin: Its whole standard input.
-        env: Its whole environment.
+        stdin: Content of its standard input.
+        env: Its complete environment.
 
     Raises:
-        ChildFailed: When it cannot be started, hits a bound, is killed, or ends with another code
+        ChildFailed: The program cannot be started, exceeds a limit, is killed, or ends with a code other
             than 0.
     """
     name = os.path.basename(argv[0])
@@ -108,11 +108,11 @@ def _read(process: subprocess.Popen[bytes], bounds: Bounds, deadline: float) -> 
                 return bytes(output)
             output += chunk
             if len(output) > bounds.output:
-                raise ChildFailed(f"it said more than {bounds.output} bytes")
+                raise ChildFailed(f"it wrote more than {bounds.output} bytes")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what still runs. The process group exists until the process is reaped here."""
+    """Kill the program and its children. The process group exists until the program is reaped here."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
