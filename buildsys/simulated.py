@@ -71,7 +71,7 @@ class SimulatedBuildSystem:
         """Open the state in a transaction that holds the write lock from the beginning."""
         if self._path.with_suffix(".away").exists():
             raise BuildSystemUnavailable(
-                "The simulated build system is not available ({self._path.with_suffix('.away').name} exists)."
+                "The simulated build system is not available (simulated.away exists)."
             )
         books = sqlite3.connect(self._path, timeout=30, isolation_level=None)
         books.execute("PRAGMA synchronous = OFF")

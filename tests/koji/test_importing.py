@@ -193,7 +193,7 @@ def test_an_import_that_another_try_was_faster_with_is_found(
 def test_an_import_that_goes_on_unseen_is_waited_for(rig: KojiRig, built: Any, text: str) -> None:
     module, nvrs = built
     rig.double.faults.refuse["CGImport"] = [GenericError(text)]
-    with pytest.raises(BuildSystemUnavailable, match=r"imported already.*exists") as caught:
+    with pytest.raises(BuildSystemUnavailable, match=r"seems to be imported.*exists") as caught:
         rig.system.finalize(module, nvrs)
     assert caught.value.code == "koji_import_under_way"
     rig.system.finalize(module, nvrs)
@@ -337,7 +337,7 @@ def test_components_that_koji_does_not_hold_any_more_are_named(rig: KojiRig, bui
     assert caught.value.code == "koji_build_gone"
     rig.double.deleteBuild(admin, nvrs["two"])
     with pytest.raises(
-        BuildSystemError, match=re.escape(f"{nvrs['two']} was deleted; {nvrs['one']} was taken")
+        BuildSystemError, match=re.escape(f"{nvrs['two']} was deleted; {nvrs['one']} is no longer")
     ):
         rig.system.finalize(module, nvrs)
     assert not rig.double.books.build(NVR)

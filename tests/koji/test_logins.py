@@ -118,6 +118,6 @@ def test_a_login_that_fails_says_which_of_the_causes_it_was(
         "No credentials cache found | Set KRB_PRINCIPAL and KRB_KEYTAB",
         "Ticket expired | Run kinit",
         "Unknown user: mbs | Run as an admin: koji add-user NAME; koji edit-user --add-krb",
-        f"Cannot contact any KDC for realm '{realm.REALM}' | See whether this machine reaches",
+        f"Cannot contact any KDC for realm '{realm.REALM}' | Check that this machine reaches",
     ]
     assert [cause[: len(start)] for cause, start in zip(causes, expected, strict=True)] == expected
