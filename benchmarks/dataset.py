@@ -52,7 +52,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
 def digest(*parts: object) -> str:
-    """Return 40 hexadecimal digits that depend on the parts."""
+    """Return 40 hexadecimal digits, which are the same for the same parts."""
     return hashlib.sha1(":".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 

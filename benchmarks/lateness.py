@@ -65,7 +65,7 @@ class Lateness:
         return task.ended if task else None
 
     def _tags_ended(self, row: dict[str, Any]) -> float | None:
-        """Return the time of the last tagging into the module's tags, or None while one is open."""
+        """Return when the last build was tagged into the module's tags; None while a tagging task is open."""
         books = self._double.books
         names = (row["module_build__koji_tag"], f"{row['module_build__koji_tag']}-build")
         numbers = {books.tags[name].id for name in names}

@@ -167,7 +167,7 @@ def place(module: Module, fetch: Callable[[str, Included], Module]) -> list[Plac
     """
     placed = _Placer(fetch).walk(module, MACROS_BATCH, None, (module.name,))
     placed.sort(key=lambda each: each.batch)
-    # Number the batches anew: an included module can begin a batch without a component.
+    # Renumber the batches: an included module can begin a batch without a component.
     return [
         Placed(number, each.key, each.component, each.after, each.path)
         for number, (_, group) in enumerate(groupby(placed, lambda each: each.batch), MACROS_BATCH + 1)
@@ -184,11 +184,11 @@ class _Placer:
         self.batch = MACROS_BATCH
 
     def walk(self, module: Module, batch: int, order: int | None, path: tuple[str, ...]) -> list[Placed]:
-        """Return the components of one module and leave ``self.batch`` at its last batch.
+        """Return the components of one module. Afterwards ``self.batch`` is the module's last batch.
 
         Args:
-            batch: The current batch.
-            order: The ``buildorder`` that the current batch was begun for.
+            batch: The batch before the module's first one.
+            order: The ``buildorder`` of that batch; components with the same value join it.
         """
         after = buildafter_graph(module.rpm_components, module.module_components)
         self._own(module, path)

@@ -89,7 +89,7 @@ _REF = _rule(
 
 
 class _RefRule(Rule):
-    """git's rule, more narrowly.
+    """A stricter form of git's rule for refs.
 
     Patterns, revision operators and characters that a shell, rpm or an HTTP header interprets are refused.
     """

@@ -15,12 +15,12 @@ def printable(text: object, keep: str = "") -> str:
     Args:
         keep: Characters that stay unescaped.
     """
-    told = text if isinstance(text, str) else str(text)
-    if told.isprintable():
-        return told
+    shown = text if isinstance(text, str) else str(text)
+    if shown.isprintable():
+        return shown
     return "".join(
         each if each.isprintable() or each in keep else each.encode("unicode_escape").decode()
-        for each in told
+        for each in shown
     )
 
 

@@ -124,8 +124,8 @@ def examine_components(
     """Check all components concurrently and return the faults.
 
     Args:
-        patience: Seconds after which unchecked components become open. If None, unchecked components are
-            faults after ``options.deadline``.
+        patience: Seconds after which unchecked components are returned as ``OpenComponent``. If None, they
+            are faults after ``options.deadline``.
 
     Returns:
         The components in the order of the requests, with None for those with faults; and all faults.

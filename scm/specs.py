@@ -227,19 +227,19 @@ def _refused(path: str, code: str, reason: str) -> ScmError:
     )
 
 
-def _spec(told: dict[str, Any]) -> Spec:
-    files = [SourceFile(*file) for file in told["files"]]
+def _spec(answer: dict[str, Any]) -> Spec:
+    files = [SourceFile(*file) for file in answer["files"]]
     return Spec(
-        name=told["name"],
-        version=told["version"],
-        release=told["release"],
-        epoch=told["epoch"],
+        name=answer["name"],
+        version=answer["version"],
+        release=answer["release"],
+        epoch=answer["epoch"],
         sources=tuple(file for file in files if file.tag.startswith("Source")),
         patches=tuple(file for file in files if file.tag.startswith("Patch")),
-        buildrequires=tuple(told["buildrequires"]),
-        buildarches=tuple(told["buildarches"]),
-        packages=tuple(told["packages"]),
-        dist=bool(told["dist"]),
-        name_certain=bool(told["name_certain"]),
-        warnings=tuple(told["warnings"]),
+        buildrequires=tuple(answer["buildrequires"]),
+        buildarches=tuple(answer["buildarches"]),
+        packages=tuple(answer["packages"]),
+        dist=bool(answer["dist"]),
+        name_certain=bool(answer["name_certain"]),
+        warnings=tuple(answer["warnings"]),
     )

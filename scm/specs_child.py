@@ -57,14 +57,11 @@ _CONDITIONAL = re.compile(
 _INCLUDE = re.compile(r"\s*%include\s+(\S+)\s*")
 _LOAD = re.compile(r"\s*%\{load:\s*([^{}\s]+|%\{[^{}]+\})\s*\}\s*")
 _PLAIN_TAG = re.compile(r"\s*([A-Za-z]+[0-9]*)(?:\([^)]*\))?\s*:\s*(.*)")
-#: The dist tag in the second reading.
-_DIST = ".mbs0dist0"
-#: The architectures in the first and the second reading.
-_ARCHES = ("x86_64", "aarch64")
+#: The dist tag in the second reading, and the architectures in both.
+_DIST, _ARCHES = ".mbs0dist0", ("x86_64", "aarch64")
 _COMPARISONS = frozenset({"<", "<=", "=", "==", ">=", ">"})
-#: Max characters of one value in the answer.
-_MAX_VALUE = 4096
-_MAX_VALUES = 10000
+#: Max characters of a value in the answer, and max values of a list.
+_MAX_VALUE, _MAX_VALUES = 4096, 10_000
 _CORE = ("name", "version", "release")
 #: A macro that the build environment may define. Sections and definitions are macros to norpm too.
 _NAME = re.compile(rf"(?!(?:{_SECTIONS}|global|define|undefine|setup|autosetup)$)[A-Za-z_]\w{{2,}}")

@@ -117,7 +117,7 @@ def made(name: str, memory: int, processes: int) -> Iterator[Group]:
 
 @cache
 def place() -> Place | None:
-    """Return where groups of builds can be made, or None."""
+    """Return the folders in which this process can make groups of builds; None if it cannot."""
     own = _own_groups()
     mounts = _mounts()
     if "" in mounts and (found := _place_of_version_2(mounts[""], own.get("", "/"))):

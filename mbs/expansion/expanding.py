@@ -31,7 +31,7 @@ def expand(
     settings: Settings | None = None,
     request: Request | None = None,
 ) -> Expansion:
-    """Return every build that a document stands for.
+    """Return every build that results from a document.
 
     Args:
         documents: A v2 stream, or all v2 streams made from one packager v3 document. They are not changed.

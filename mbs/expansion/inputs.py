@@ -139,7 +139,7 @@ def _branch_override(settings: Settings, request: Request) -> dict[str, list[str
 
 
 def _variants(document: StreamV2) -> list[tuple[StreamV2, bool]]:
-    """Return the documents that one document stands for, each with whether its context is static.
+    """Return the documents that result from static contexts, each with whether its context is static.
 
     ``xmd.mbs_options.contexts`` is the older form of static contexts: context -> ``{"buildrequires": {name:
     stream}, "requires": {name: stream}}``.

@@ -68,12 +68,12 @@ class Search:
         """
         # Base modules rule out most combinations, so they are tried first.
         names = sorted(streams, key=lambda name: (name not in self._settings.base_modules, name))
-        told: set[Conflict] = set()
+        reported: set[Conflict] = set()
         for result in self._descend([], [[(name, stream) for stream in streams[name]] for name in names]):
             if isinstance(result, Combination):
                 yield result
-            elif result not in told:
-                told.add(result)
+            elif result not in reported:
+                reported.add(result)
                 yield result
 
     def _descend(

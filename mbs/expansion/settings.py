@@ -26,15 +26,15 @@ class Options(Protocol):
 
     @property
     def STREAM_SUFFIXES(self) -> Mapping[str, float]:  # noqa: N802
-        """Numbers that are added to stream versions."""
+        """Regular expression of a stream -> number that is added to its stream version."""
 
     @property
     def BR_STREAM_OVERRIDE_MODULE(self) -> str:  # noqa: N802
-        """The module whose stream the branch decides."""
+        """Module whose stream the name of the branch determines."""
 
     @property
     def BR_STREAM_OVERRIDE_REGEXES(self) -> Sequence[str]:  # noqa: N802
-        """Expressions for names of branches."""
+        """Regular expressions for names of branches, whose groups form that stream."""
 
     @property
     def ALLOWED_PRIVILEGED_MODULE_NAMES(self) -> Sequence[str]:  # noqa: N802

@@ -76,7 +76,7 @@ def directory(folder: Path, certificate: Path | None = None) -> Iterator[str]:
     """
     program = shutil.which("slapd", path="/usr/sbin:/usr/bin:/usr/libexec")
     if program is None or not Path("/usr/lib/ldap/back_mdb.so").exists():
-        pytest.skip("there is no slapd here (Debian: apt install slapd)")
+        pytest.skip("slapd is not installed (Debian: apt install slapd)")
     database = folder / "slapd"
     database.mkdir()
     configuration = folder / "slapd.conf"
