@@ -20,6 +20,7 @@ from builds.api.renderers import PAGE, JSONRenderer
 from builds.api.serializers import StructuredField
 from builds.services.build_system import build_system
 from mbs.errors import MBSError
+from mbs.nsvc import NSVC
 
 #: Action of a view -> label of the button that sends its form.
 BUTTONS = {"partial_update": "Cancel the build", "retry": "Retry", "rebuild": "Rebuild"}
@@ -114,7 +115,7 @@ def _entries(data: Any, request: Request) -> Iterator[Entry]:
             name = row["package"]
         elif "stream" in row and "context" in row:
             page, item = number, f"{api}module-builds/{number}"
-            name = ":".join(str(row[key]) for key in ("name", "stream", "version", "context"))
+            name = str(NSVC(row["name"], row["stream"], row["version"], row["context"]))
         else:
             continue
         yield Entry(name, str(row.get("state_name") or "").lower(), f"/builds/{page}", item)
