@@ -1,4 +1,4 @@
-"""Build a commit once more, as a new version: what an empty commit used to be made for."""
+"""Build a commit again, as a new version, without the need for an empty commit."""
 
 from __future__ import annotations
 
@@ -10,22 +10,27 @@ from mbs.errors import Conflict
 
 
 def rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> list[ModuleBuild]:
-    """Submit the commit of a build again, with everything that was asked for then.
+    """Submit the commit of a build again, with the options of its submission.
 
-    The version of the new builds is the time of this request. Streams and branches of components are
-    looked up anew.
+    The time of this request becomes the version of the new builds. Streams and branches are resolved again.
 
-    :param who: the owner of the new builds.
-    :param rebuild_strategy: instead of the one of then.
-    :return: the builds of all contexts.
-    :raises MBSError: as ``submit``; ``Conflict`` when the build was not submitted here from git.
+    Args:
+        build: The build.
+        who: Owner of the new builds.
+        rebuild_strategy: Replaces the strategy of the build's submission, if given.
+
+    Returns:
+        The builds of all contexts.
+
+    Raises:
+        MBSError: As ``submit``; ``Conflict`` if the build was not submitted to this service from git.
     """
     submission = Submission.objects.filter(module_build=build).first()
     if submission is None or not build.scmurl:
         raise Conflict(
-            f"Module build {build.pk} was not submitted here from a commit.",
+            f"Module build {build.pk} was not submitted to this service from a commit.",
             code="no_commit",
-            hint="Submit its document again: that makes a new version.",
+            hint="Submit its document again, which creates a new version.",
         )
     request = SubmissionRequest(owner=who, **{**submission.request, "scmurl": build.scmurl})
     return submit(

@@ -95,7 +95,7 @@ def test_what_else_it_was_built_against_need_not_be_here() -> None:
     build, messages = import_module(document(mbs=f"buildrequires: {other}"))
     assert build.buildrequires["ruby"] == {"stream": "3", "version": "1", "context": "c"}
     assert [each.name for each in build.required_modules.all()] == ["platform"]
-    assert "It was built against ruby:3:1:c, which is not here." in messages
+    assert "It was built against ruby:3:1:c, which is not known to this service." in messages
 
 
 def test_importing_again_brings_a_module_up_to_date() -> None:

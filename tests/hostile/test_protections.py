@@ -79,7 +79,7 @@ def test_a_worker_of_builds_ends_at_its_start(tmp_path: Path) -> None:
         argv, env=environment, cwd=HERE, capture_output=True, text=True, timeout=240, check=False
     )
     assert refused.returncode != 0
-    assert "This machine may not run builds." in refused.stderr
+    assert "Builds cannot run safely on this machine." in refused.stderr
     assert "LOCAL_BUILD_FIRST_USER" in refused.stderr
 
 
