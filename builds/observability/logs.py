@@ -57,11 +57,11 @@ class PlainFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s%(context)s")
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  (the name of logging)
-        """Return the traceback, marked as such."""
+        """Return the traceback, with a mark before each line."""
         return _indented(super().formatException(ei))
 
     def formatStack(self, stack_info: str) -> str:  # noqa: N802  (the name of logging)
-        """Return the stack, marked as such."""
+        """Return the stack, with a mark before each line."""
         return _indented(super().formatStack(stack_info))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the name of logging)

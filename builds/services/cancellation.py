@@ -130,7 +130,7 @@ def abandoning(build_id: int) -> bool:
 
 
 def abandon(build_id: int, run: int) -> None:
-    """Tell the build system that a build has failed, unless it was resumed meanwhile.
+    """Make the build system stop the preparations of a failed build, unless the build was resumed meanwhile.
 
     The call may take minutes. The build cannot be resumed before it ends; otherwise the call could stop tasks
     of the new run.

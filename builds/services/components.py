@@ -166,7 +166,7 @@ def record(
         retries: list[tuple[ComponentBuild, str]] = []
         changed: list[ComponentBuild] = []
         for component in rows:
-            before = _facts(component)
+            before = _values(component)
             submission = (submissions or {}).get(component.pk)
             if submission and component.task_id is None:
                 component.task_id, component.task_url = submission.task_id, submission.url
@@ -178,7 +178,7 @@ def record(
                 if not component.settled:
                     message = f"{component.package} is built again. {component.state_reason}"
                     retries.append((component, message))
-            if _facts(component) != before:
+            if _values(component) != before:
                 changed.append(component)
         if not changed:
             return set()
@@ -238,7 +238,7 @@ def _is_retried(component: ComponentBuild, status: TaskStatus) -> bool:
     return failed and component.losses < settings.MBS.INFRASTRUCTURE_RETRIES
 
 
-def _facts(component: ComponentBuild) -> list[object]:
+def _values(component: ComponentBuild) -> list[object]:
     return [getattr(component, name) for name in _FIELDS]
 
 

@@ -23,7 +23,7 @@ COLLIDING = "ursine_rpms"
 
 
 def record(build: ModuleBuild) -> dict[str, Any]:
-    """Record in a build's document which RPMs conflict with its buildroots, without saving the build.
+    """Record in a build's document which RPMs must not be installed in its buildroots; do not save it.
 
     A resumed build keeps the RPMs that were recorded before, and so its buildroots.
 

@@ -153,8 +153,7 @@ def plan(request: SubmissionRequest) -> Plan:
     """Do the first three steps of a submission: check, prepare and draft.
 
     Raises:
-        MBSError: The submission would be refused. Unlike ``submit``, it is no error if all builds exist
-            already.
+        MBSError: A submission would be refused. That all builds exist already is not an error here.
     """
     check(request)
     prepared = prepare(request)

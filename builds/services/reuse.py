@@ -83,7 +83,7 @@ def _kept(components: Iterable[ComponentBuild]) -> set[int]:
 
 
 def apply(build: ModuleBuild) -> None:
-    """Decide for a build in init which components are reused, unless that is decided, and record it.
+    """Decide once, for a build in init, which components are reused, and record it.
 
     Reused components become COMPLETE at once; the workflow tags them in their batches, as it does with built
     ones. If all components are reused, module-build-macros is not needed and is removed.

@@ -52,20 +52,28 @@ def hand_out() -> None:
 
 
 def lease(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
-    """Take the submission leases of components that have a slot but no submission; return those taken."""
+    """Take the free submission leases of components that have a slot but no submission.
+
+    Returns:
+        The components whose leases were taken, which only the caller may submit.
+    """
     open_ = [c for c in components if c.state == ComponentState.BUILDING and c.task_id is None]
     with transaction.atomic():
         return _take(open_) if open_ and _lock_runs([build.pk], build) else []
 
 
 def lease_to_stop(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
-    """Take the free submission leases of components, so that they can be stopped; return those taken."""
+    """Take the free submission leases of components, so that others neither submit nor stop them.
+
+    Returns:
+        The components whose leases were taken.
+    """
     with transaction.atomic():
         return _take(components) if components else []
 
 
 def release(components: Sequence[ComponentBuild]) -> None:
-    """Release the leases of components that have no submission."""
+    """Release the submission leases of components, except of those that were submitted meanwhile."""
     with transaction.atomic():
         rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
         _set(components, locked(rows), submitting_until=None)
@@ -83,7 +91,7 @@ def _give(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[C
     """Give out the free slots; return those of ``asking``, components of ``build``, that got one."""
     now, granted = clock.now(), []
     with transaction.atomic():
-        turns = _turns(asking)
+        turns = _choose(asking)
         runs = _lock_runs(set(turns.values()), build)
         mine = [component for component in asking if component.pk in turns]
         if build is not None and build.pk in runs:
@@ -163,7 +171,7 @@ def _unbuilt(numbers: Iterable[int] | None = None) -> QuerySet[ComponentBuild]:
     return rows if numbers is None else rows.filter(pk__in=list(numbers))
 
 
-def _turns(asking: Sequence[ComponentBuild]) -> dict[int, int]:
+def _choose(asking: Sequence[ComponentBuild]) -> dict[int, int]:
     """Decide which components get the free slots: all of ``asking``, unless slots are short.
 
     If there is a limit, this takes the lock on slots, so that no other transaction gives slots before this

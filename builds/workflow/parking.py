@@ -65,13 +65,13 @@ def perform(
     except Exception as error:  # noqa: BLE001  (``_unexpected`` logs it with its trace)
         failure = _unexpected(task, error, component_id)
     try:
-        goes_on = failure is not None and give_up(failure, *args)
+        continues = failure is not None and give_up(failure, *args)
         if failure:
             _delete_wait(task)
             _reset_crashes(task)
     except OUTAGES as error:
         _retry(task, error, component_id)
-    if not goes_on:
+    if not continues:
         raise Ignore
 
 

@@ -80,10 +80,10 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
     build = _current(build_id, run, BuildState.BUILD)
     if build.batch == after == build.batches and build.phase == Phase.DONE:
         canvas.finalize(build).apply_async()
-        _phase(build, Phase.DONE, Phase.FINALIZING)
+        _set_phase(build, Phase.DONE, Phase.FINALIZING)
         return None
     if build.batch == after:
-        _phase(build, Phase.DONE, Phase.STARTING, batch=after + 1)
+        _set_phase(build, Phase.DONE, Phase.STARTING, batch=after + 1)
     elif build.batch != after + 1 or build.phase != Phase.STARTING:
         raise Obsolete
     members = sorted(_batch(build), key=lambda component: (-component.weight, component.pk))
@@ -107,7 +107,7 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
         _park(build, outstanding)
     else:
         canvas.after_components(build).apply_async()
-        _phase(build, Phase.STARTING, Phase.BUILDING)
+        _set_phase(build, Phase.STARTING, Phase.BUILDING)
     return None
 
 
@@ -116,7 +116,7 @@ def _park(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
     header = canvas.header(build, members)
     with transaction.atomic():
         # This locks the build: its components get no slots from others before their waits are stored.
-        _phase(build, Phase.STARTING, Phase.BUILDING)
+        _set_phase(build, Phase.STARTING, Phase.BUILDING)
         # The locks delay the recording of ended components until their waits are stored.
         rows = list(locked(ComponentBuild.objects.filter(pk__in=[component.pk for component in members])))
         known = {component.pk: component for component in rows}
@@ -212,7 +212,7 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
             code="component_failed",
             hint="Look at the logs of these components, fix them, and submit the module again.",
         )
-    _phase(build, submitting, Phase.TAGGING, tagging.tagging_message(build, members))
+    _set_phase(build, submitting, Phase.TAGGING, tagging.tagging_message(build, members))
     return None
 
 
@@ -227,7 +227,7 @@ def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
             f"batch {batch} is being tagged",
             "the build system's report of the tags",
         )
-    _phase(build, Phase.TAGGING, Phase.REGENERATING, new_repo_task_id=None)
+    _set_phase(build, Phase.TAGGING, Phase.REGENERATING, new_repo_task_id=None)
     return None
 
 
@@ -242,9 +242,9 @@ def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
     message, fields = _repo_message(build, before), {"new_repo_task_id": build.new_repo_task_id}
     if missing:
         if message:
-            _phase(build, Phase.REGENERATING, Phase.REGENERATING, message, **fields)
+            _set_phase(build, Phase.REGENERATING, Phase.REGENERATING, message, **fields)
         return _awaiting_repo(build)
-    _phase(build, Phase.REGENERATING, Phase.DONE, message, **fields)
+    _set_phase(build, Phase.REGENERATING, Phase.DONE, message, **fields)
     return None
 
 
@@ -392,13 +392,13 @@ def _move(build: ModuleBuild, state: BuildState, message: str = "", **fields: An
         log_messages.add([(build, message)])
 
 
-def _phase(
+def _set_phase(
     build: ModuleBuild, old: Phase | Sequence[Phase], new: Phase, message: str = "", **fields: Any
 ) -> None:
     """Change the phase of the batch, and add a log message if one is given.
 
     Raises:
-        Obsolete: Another delivery of the step has done so already.
+        Obsolete: The build is in another run or phase already.
         IllegalTransition: A phase has no such transition.
     """
     expected = [old] if isinstance(old, Phase) else old

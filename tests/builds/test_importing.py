@@ -203,7 +203,7 @@ def test_one_process_makes_the_tables_and_imports_files_in_their_order(tmp_path:
 
 def test_file_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     (tmp_path / "perl.yaml").write_text(document())
-    with pytest.raises(CommandError, match=r"perl\.yaml: .* not here. Import platform first"):
+    with pytest.raises(CommandError, match=r"perl\.yaml: .* not known to this service\. Import platform"):
         call_command("import_module", str(tmp_path / "perl.yaml"))
     with pytest.raises(CommandError, match=r"nothing\.yaml cannot be read"):
         call_command("import_module", str(tmp_path / "nothing.yaml"))

@@ -22,7 +22,8 @@ def submit(request: SubmissionRequest) -> list[ModuleBuild]:
         All builds of the expansion: new ones, resumed ones, and those that exist already.
 
     Raises:
-        MBSError: Nothing was recorded. ``Conflict`` if all builds exist and none has failed.
+        MBSError: The request was refused and nothing was recorded. ``Conflict``: all builds exist and none
+            has failed.
     """
     check(request)
     return record(request, prepare(request))

@@ -156,7 +156,7 @@ def _option(key: str, old: object, new: object) -> Problem:
 
 
 def _authored(document: str) -> Mapping[str, Any]:
-    """Return the author's part of a document, without the refs of components."""
+    """Return a document without ``xmd.mbs`` and without the refs of components."""
     plain: dict[str, Any] = as_dict(modulemd.parse_stream(document, strict=False))
     data = plain["data"]
     data.get("xmd", {}).pop("mbs", None)
