@@ -142,7 +142,8 @@ class Plan:
             + [
                 {
                     "component": package,
-                    "message": f"rpm_component_ref_overrides names {package}, no component: ignored.",
+                    "message": f"rpm_component_ref_overrides names {package}, "
+                    "which is not a component; it is ignored.",
                 }
                 for package in self.prepared.ignored_refs(self.request)
             ],
