@@ -16,7 +16,7 @@ from builds.observability import log_context
 from mbs.text import printable
 
 #: Packages of this service.
-OURS = ("mbs", "scm", "buildsys", "builds", "config")
+PACKAGES = ("mbs", "scm", "buildsys", "builds", "config")
 #: Loggers of servers that install their own handlers; these are removed, so that all lines look alike.
 SERVERS = ("uvicorn", "gunicorn.error")
 
@@ -40,7 +40,7 @@ def configuration(level: str, form: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            **dict.fromkeys((*OURS, "celery"), level_of_service),
+            **dict.fromkeys((*PACKAGES, "celery"), level_of_service),
             **{name: {"handlers": [], "propagate": True, "level": "INFO"} for name in SERVERS},
             # ``builds.observability.requests`` logs requests, with their context.
             "uvicorn.access": {"level": "WARNING"},

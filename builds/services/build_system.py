@@ -25,7 +25,7 @@ _System = TypeVar("_System", bound=BuildSystem)
 @cache
 def build_system() -> BuildSystem:
     """Return the build system that the option ``SYSTEM`` names, created once per process."""
-    return measured(registry.create(settings.MBS.SYSTEM, settings.MBS, _send))
+    return instrument(registry.create(settings.MBS.SYSTEM, settings.MBS, _send))
 
 
 def tags_holding(rpm: str) -> list[str]:
@@ -51,15 +51,15 @@ def tags_holding(rpm: str) -> list[str]:
     return system.tags_holding(rpm)
 
 
-def measured(system: _System) -> _System:
+def instrument(system: _System) -> _System:
     """Make a build system count and time the calls of its methods, and return it."""
     for name, method in vars(BuildSystem).items():
         if callable(method) and not name.startswith("_"):
-            setattr(system, name, _measured(name, getattr(system, name)))
+            setattr(system, name, _instrumented(name, getattr(system, name)))
     return system
 
 
-def _measured(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def _instrumented(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         with metrics.call(name):

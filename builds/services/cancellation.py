@@ -105,7 +105,7 @@ def resume(build: ModuleBuild, who: str) -> None:
             )
         components = list(locked(ComponentBuild.objects.filter(module_build=failed)))
         building = any(component.state == ComponentState.BUILDING for component in components)
-        if building or abandoning(build.pk):
+        if building or is_abandoning(build.pk):
             raise Conflict(
                 f"Components of module build {build.pk} are still being stopped.",
                 code="still_stopping",
@@ -124,7 +124,7 @@ def resume(build: ModuleBuild, who: str) -> None:
     build.refresh_from_db()
 
 
-def abandoning(build_id: int) -> bool:
+def is_abandoning(build_id: int) -> bool:
     """Return whether ``abandon`` runs for a build at this moment."""
     return Sweep.objects.filter(name=_lease_name(build_id), leased_until__gt=clock.now()).exists()
 

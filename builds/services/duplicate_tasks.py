@@ -35,10 +35,10 @@ def reclassify(build: ModuleBuild, statuses: Sequence[TaskStatus]) -> list[TaskS
     for component, submission in zip(components, found, strict=True):
         if submission and component.task_id and submission.task_id != component.task_id:
             others[component.task_id] = submission.task_id
-    return [_judged(status, others.get(status.task_id)) for status in statuses]
+    return [_reclassified(status, others.get(status.task_id)) for status in statuses]
 
 
-def _judged(status: TaskStatus, other: int | None) -> TaskStatus:
+def _reclassified(status: TaskStatus, other: int | None) -> TaskStatus:
     if other is None:
         return status
     return replace(

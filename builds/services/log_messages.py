@@ -52,7 +52,7 @@ def add(messages: Iterable[tuple[ModuleBuild | ComponentBuild, str]]) -> None:
     LogMessage.objects.bulk_create(rows, batch_size=1000)
 
 
-def listed(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """Return a sorted list of names for a message; if there are many, the first and how many more."""
     ordered = sorted(names)
     rest = len(ordered) - MAX_NAMES

@@ -52,7 +52,7 @@ def import_module(text: str, *, scmurl: str = "", commit: str = "") -> tuple[Mod
     recorded = _recorded_buildrequires(document)
     messages: list[str] = []
     required = _find_buildrequires(recorded, messages)
-    notes = _notes(document, recorded, required, commit)
+    notes = _xmd_mbs(document, recorded, required, commit)
     document = replace(document, xmd={**_mapping(document.xmd), "mbs": notes})
     if not notes.get("koji_tag"):
         messages.append("Its document sets no koji_tag in data.xmd.mbs: it adds no packages to buildroots.")
@@ -136,7 +136,7 @@ def _find_buildrequires(
     return found
 
 
-def _notes(
+def _xmd_mbs(
     document: StreamV2,
     recorded: Mapping[str, Mapping[str, Any]],
     required: Mapping[str, ModuleBuild],

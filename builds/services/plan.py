@@ -145,7 +145,7 @@ class Plan:
                     "message": f"rpm_component_ref_overrides names {package}, "
                     "which is not a component; it is ignored.",
                 }
-                for package in self.prepared.ignored_refs(self.request)
+                for package in self.prepared.unknown_refs(self.request)
             ],
         }
 
@@ -170,6 +170,6 @@ def _planned(draft: Draft) -> PlannedBuild:
     build = draft.build
     build.arch_names = arches.choose(build, build_system().arches(as_module(build)))
     found = reuse.compare(build, [each for each in draft.components if not each.build_time_only])
-    kept = [each for each in draft.components if not (found.everything and each.build_time_only)]
+    kept = [each for each in draft.components if not (found.all_reused and each.build_time_only)]
     components.set_estimates(each for each in kept if each.package not in found.taken)
     return PlannedBuild(draft, kept, found)

@@ -48,7 +48,7 @@ class Reuse:
     taken: dict[str, ComponentBuild]
 
     @property
-    def everything(self) -> bool:
+    def all_reused(self) -> bool:
         """Return whether all components are reused."""
         return bool(self.decisions) and len(self.taken) == len(self.decisions)
 
@@ -106,7 +106,7 @@ def apply(build: ModuleBuild) -> None:
         ComponentBuildTrace.objects.bulk_create(history)
         outbox.add(build.pk, [(TOPIC, component_message(each, build)) for each in taken])
         log_messages.add([(build, _summary(found)), *_reasons(components, found)])
-        if found.everything:
+        if found.all_reused:
             build.component_builds.filter(build_time_only=True, state=None).delete()
         if found.former:
             build.reused_module = found.former

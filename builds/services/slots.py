@@ -39,7 +39,7 @@ def claim(build: ModuleBuild, components: Sequence[ComponentBuild]) -> list[Comp
     Returns:
         The components that got a slot; none if the build is in another run or no longer building.
     """
-    return _give(build, components) if components else []
+    return _give_slots(build, components) if components else []
 
 
 def hand_out() -> None:
@@ -48,7 +48,7 @@ def hand_out() -> None:
     Call it when slots became free, and when a component begins to wait for one.
     """
     if settings.MBS.NUM_CONCURRENT_BUILDS and _any_waiting():
-        _give(None, ())
+        _give_slots(None, ())
 
 
 def lease(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
@@ -59,7 +59,7 @@ def lease(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[Comp
     """
     open_ = [c for c in components if c.state == ComponentState.BUILDING and c.task_id is None]
     with transaction.atomic():
-        return _take(open_) if open_ and _lock_runs([build.pk], build) else []
+        return _take_leases(open_) if open_ and _lock_runs([build.pk], build) else []
 
 
 def lease_to_stop(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
@@ -69,25 +69,25 @@ def lease_to_stop(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
         The components whose leases were taken.
     """
     with transaction.atomic():
-        return _take(components) if components else []
+        return _take_leases(components) if components else []
 
 
 def release(components: Sequence[ComponentBuild]) -> None:
     """Release the submission leases of components, except of those that were submitted meanwhile."""
     with transaction.atomic():
         rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
-        _set(components, locked(rows), submitting_until=None)
+        _set_fields(components, locked(rows), submitting_until=None)
 
 
-def _take(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
+def _take_leases(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
     now = clock.now()
     free = Q(submitting_until=None) | Q(submitting_until__lt=now)
     rows = ComponentBuild.objects.filter(free, state=ComponentState.BUILDING, task_id=None)
     chosen = locked(rows.filter(pk__in=[component.pk for component in components]))
-    return _set(components, chosen, submitting_until=now + _lease())
+    return _set_fields(components, chosen, submitting_until=now + _lease())
 
 
-def _give(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[ComponentBuild]:
+def _give_slots(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[ComponentBuild]:
     """Give out the free slots; return those of ``asking``, components of ``build``, that got one."""
     now, granted = clock.now(), []
     with transaction.atomic():
@@ -95,7 +95,7 @@ def _give(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[C
         runs = _lock_runs(set(turns.values()), build)
         mine = [component for component in asking if component.pk in turns]
         if build is not None and build.pk in runs:
-            granted = _set(
+            granted = _set_fields(
                 mine, locked(_unbuilt(component.pk for component in mine)), **_building_fields(now, _lease())
             )
         _give_to_others(turns.keys() - {component.pk for component in asking}, runs, now)
@@ -136,7 +136,7 @@ def _building_fields(now: datetime, lease: timedelta | None = None) -> dict[str,
     }
 
 
-def _set(
+def _set_fields(
     components: Sequence[ComponentBuild], rows: QuerySet[ComponentBuild], **fields: Any
 ) -> list[ComponentBuild]:
     """Lock these rows, and set fields of the components that are among them; return those."""

@@ -49,7 +49,7 @@ def tagging_message(build: ModuleBuild, components: Sequence[ComponentBuild]) ->
         return ""
     final = sum(not each.build_time_only for each in built)
     tags = f"{build.koji_tag}-build" + (f" and {build.koji_tag}" if final else "")
-    nvrs = log_messages.listed(str(each.nvr) for each in built)
+    nvrs = log_messages.join_names(str(each.nvr) for each in built)
     return f"Batch {build.batch} is complete: {len(built)} builds are being tagged into {tags}: {nvrs}."
 
 
@@ -94,7 +94,7 @@ def in_repo(build: ModuleBuild, nvrs: Collection[str]) -> set[str]:
     return set(nvrs) if status and status.state is RepoState.READY else found
 
 
-def note_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
+def record_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
     """Record that a message reports a build as tagged.
 
     When all builds of a batch are reported, the task that waits for the tags is woken. It asks the build

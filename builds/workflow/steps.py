@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 def initialize(build_id: int, run: int) -> Outcome:
     """Move a build from init to wait: determine commits, architectures, reuse and conflicting RPMs."""
-    build = _current(build_id, run)
+    build = _current_build(build_id, run)
     if build.state == BuildState.INIT:
         if parked := checks.wait(build):
             return parked
@@ -55,7 +55,7 @@ def initialize(build_id: int, run: int) -> Outcome:
 
 def prepare(build_id: int, run: int) -> Outcome:
     """Move a build from wait to build: create tags, build groups, target and the first repository."""
-    build = _current(build_id, run)
+    build = _current_build(build_id, run)
     if build.state == BuildState.WAIT:
         if build.new_repo_task_id is None:
             groups = selectors.build_groups(build)
@@ -64,8 +64,8 @@ def prepare(build_id: int, run: int) -> Outcome:
         ready = tagging.first_repo(build)
         message = _repo_message(build, before)
         if not ready:
-            _request(build, message)
-            return _awaiting_repo(build)
+            _save_repo_request(build, message)
+            return _park_for_repo(build)
         _move(build, BuildState.BUILD, message, new_repo_task_id=None, cg_build_koji_tag=None)
     elif build.batch:
         raise Obsolete
@@ -77,7 +77,7 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
 
     Components that are reused, or that ended while they were submitted, get no task in the chord.
     """
-    build = _current(build_id, run, BuildState.BUILD)
+    build = _current_build(build_id, run, BuildState.BUILD)
     if build.batch == after == build.batches and build.phase == Phase.DONE:
         canvas.finalize(build).apply_async()
         _set_phase(build, Phase.DONE, Phase.FINALIZING)
@@ -104,14 +104,14 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
     # With ``buildafter``, ended components get a task too, which unblocks others.
     outstanding = [c for c in members if build.graph or not (c.settled or c.pk in ended)]
     if outstanding:
-        _park(build, outstanding)
+        _park_components(build, outstanding)
     else:
         canvas.after_components(build).apply_async()
         _set_phase(build, Phase.STARTING, Phase.BUILDING)
     return None
 
 
-def _park(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
+def _park_components(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
     """Park the tasks of components; complete or wake at once those that need not wait."""
     header = canvas.header(build, members)
     with transaction.atomic():
@@ -122,7 +122,7 @@ def _park(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
         known = {component.pk: component for component in rows}
         there = {component.package for component in rows if component.in_buildroot}
         fresh = [known[component.pk] for component in members]
-        parks = [_park_of(component, there) for component in fresh]
+        parks = [_park_for_component(component, there) for component in fresh]
         waits.store(
             waits.row(build.pk, build.run, park, signature)
             for park, signature in zip(parks, header, strict=True)
@@ -136,7 +136,7 @@ def _park(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
         buildafter.renew(build)
 
 
-def _park_of(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
+def _park_for_component(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
     """Return the wait of a component: for other components, for a slot, or for the end of its build."""
     if component.blocked:
         return buildafter.park(component, in_buildroot)
@@ -154,7 +154,7 @@ def _park_of(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
 
 def submit_given(build_id: int, run: int) -> Outcome:
     """Submit, in one call, the components of a build that got slots while they waited."""
-    build = _current(build_id, run, BuildState.BUILD)
+    build = _current_build(build_id, run, BuildState.BUILD)
     rows = build.component_builds.filter(state=ComponentState.BUILDING, task_id=None, batch=build.batch)
     mine = slots.lease(build, list(rows.order_by("-weight", "pk")))
     try:
@@ -189,21 +189,21 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
         components.submit(build, claimed, fresh=claimed)
     else:
         components.submit(build, slots.lease(build, [component]))
-    return _park_of(component, ())
+    return _park_for_component(component, ())
 
 
 def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
     """Continue when all components of a batch have ended; fail with the names of the failed ones."""
-    build = _current(build_id, run, BuildState.BUILD, batch)
+    build = _current_build(build_id, run, BuildState.BUILD, batch)
     # If all components are reused, this may run before start_batch has set the phase to building.
     submitting = (Phase.STARTING, Phase.BUILDING)
     if build.phase not in submitting:
-        return _unless_past(build, Phase.TAGGING)
+        return _require_phase(build, Phase.TAGGING)
     members = _batch(build)
     unfinished = [c for c in members if c.state != ComponentState.COMPLETE]
     building = next((c for c in unfinished if c.state == ComponentState.BUILDING), None)
     if building is not None:
-        return _park_of(building, ())
+        return _park_for_component(building, ())
     if unfinished:
         unfinished.sort(key=lambda component: component.package)
         failed = [c for c in unfinished if c.state is not None] or unfinished
@@ -218,9 +218,9 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
 
 def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
     """Tag the builds of a batch into the buildroot and, unless they are build-time only, into the module."""
-    build = _current(build_id, run, BuildState.BUILD, batch)
+    build = _current_build(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.TAGGING:
-        return _unless_past(build, Phase.REGENERATING)
+        return _require_phase(build, Phase.REGENERATING)
     if not tagging.tag(build, _batch(build)):
         return Park(
             wait_keys.tag(build.koji_tag),
@@ -233,22 +233,22 @@ def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
 
 def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
     """Regenerate the buildroot's repository with all batches so far, unless the next batch builds nothing."""
-    build = _current(build_id, run, BuildState.BUILD, batch)
+    build = _current_build(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.REGENERATING:
-        return _unless_past(build, Phase.DONE)
-    nvrs = [] if batch == build.batches else _needed(build)
+        return _require_phase(build, Phase.DONE)
+    nvrs = [] if batch == build.batches else _nvrs_for_next_batch(build)
     before = build.new_repo_task_id
     missing = set(nvrs) - tagging.in_repo(build, nvrs) if nvrs else ()
     message, fields = _repo_message(build, before), {"new_repo_task_id": build.new_repo_task_id}
     if missing:
         if message:
             _set_phase(build, Phase.REGENERATING, Phase.REGENERATING, message, **fields)
-        return _awaiting_repo(build)
+        return _park_for_repo(build)
     _set_phase(build, Phase.REGENERATING, Phase.DONE, message, **fields)
     return None
 
 
-def _needed(build: ModuleBuild) -> list[str]:
+def _nvrs_for_next_batch(build: ModuleBuild) -> list[str]:
     """Return the NVRs that the next batch needs in the buildroot; none if it has nothing to build."""
     nearby = build.component_builds.filter(batch__lte=build.batch + 1)
     rows = list(nearby.values_list("batch", "state", "nvr"))
@@ -259,7 +259,7 @@ def _needed(build: ModuleBuild) -> list[str]:
 
 def renew_buildroot(build_id: int, run: int) -> Outcome:
     """Add finished builds to the buildroot while blocked components wait for them (``buildafter``)."""
-    build = _current(build_id, run, BuildState.BUILD)
+    build = _current_build(build_id, run, BuildState.BUILD)
     while built := buildafter.awaited_builds(build):
         if not tagging.tag(build, built):
             return Park(
@@ -269,14 +269,14 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
             )
         before = build.new_repo_task_id
         there = tagging.in_repo(build, [str(component.nvr) for component in built])
-        _request(build, _repo_message(build, before, built))
+        _save_repo_request(build, _repo_message(build, before, built))
         if not there:
-            return _awaiting_repo(build)
+            return _park_for_repo(build)
         buildafter.unblock(build, [component for component in built if component.nvr in there])
     return None
 
 
-def _awaiting_repo(build: ModuleBuild) -> Park:
+def _park_for_repo(build: ModuleBuild) -> Park:
     return Park(
         wait_keys.repo(build.koji_tag),
         f"the repository of {build.koji_tag} is being regenerated",
@@ -289,7 +289,7 @@ def finalize(build_id: int, run: int) -> Outcome:
 
     A scratch build stays in done.
     """
-    build = _current(build_id, run)
+    build = _current_build(build_id, run)
     if build.state not in (BuildState.BUILD, BuildState.DONE):
         raise Obsolete
     shipping = _shipping(build)
@@ -319,11 +319,11 @@ def _repo_message(build: ModuleBuild, before: int | None, fresh: Sequence[Compon
     number = build.new_repo_task_id
     if number is None or number == before:
         return ""
-    what = f" with {log_messages.listed(str(each.nvr) for each in fresh)}" if fresh else ""
+    what = f" with {log_messages.join_names(str(each.nvr) for each in fresh)}" if fresh else ""
     return f"A repository of {build.koji_tag}-build was requested{what} (task {number})."
 
 
-def _request(build: ModuleBuild, message: str) -> None:
+def _save_repo_request(build: ModuleBuild, message: str) -> None:
     """Save the number of a requested repository, with a log message.
 
     Raises:
@@ -357,7 +357,7 @@ def _shipping(build: ModuleBuild) -> Shipping:
     return result.shipping
 
 
-def _current(
+def _current_build(
     build_id: int, run: int, state: BuildState | None = None, batch: int | None = None
 ) -> ModuleBuild:
     """Return the build that a step belongs to.
@@ -380,7 +380,7 @@ def _batch(build: ModuleBuild) -> list[ComponentBuild]:
     return members
 
 
-def _unless_past(build: ModuleBuild, following: Phase) -> None:
+def _require_phase(build: ModuleBuild, following: Phase) -> None:
     if build.phase != following:
         raise Obsolete
 

@@ -36,7 +36,7 @@ def identify(environ: Mapping[str, Any], *, fresh: bool = False) -> Identity | N
     scheme, _, token = str(environ.get("HTTP_AUTHORIZATION", "")).strip().partition(" ")
     if scheme.lower() == "bearer":
         token = token.strip()
-        if tokens.is_ours(token):
+        if tokens.is_api_token(token):
             return tokens.identify(token)
         if method == "oidc":
             # Imported on use: the libraries of a login method take half as long to import as everything else.

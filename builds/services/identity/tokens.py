@@ -27,7 +27,7 @@ DEFAULT_DAYS = 30
 USE_PRECISION = timedelta(minutes=1)
 
 
-def is_ours(token: str) -> bool:
+def is_api_token(token: str) -> bool:
     """Return whether a token has the form of an API token."""
     return token.startswith(PREFIX)
 

@@ -50,7 +50,7 @@ class PreparedSubmission:
     expansion: expansion.Expansion
     reuse_from: ModuleBuild | None = None
 
-    def ignored_refs(self, request: SubmissionRequest) -> list[str]:
+    def unknown_refs(self, request: SubmissionRequest) -> list[str]:
         """Return the names in ``rpm_component_ref_overrides`` that no component has."""
         known = {placed.component.name for placed, _ in self.components}
         return sorted(set(request.rpm_component_ref_overrides) - known)
