@@ -134,7 +134,7 @@ def test_doctor_tells_which_protections_are_in_force(
     with pytest.raises(CommandError, match="build system local has 1 problem"):
         call_command("doctor", stdout=output)
     lines = output.getvalue().splitlines()
-    assert any(line.startswith("in force:     Builds see of this machine") for line in lines)
+    assert any(line.startswith("in force:     Builds see only programs") for line in lines)
     assert any(line.startswith("not in force: There is no system call filter") for line in lines)
 
 
