@@ -131,10 +131,10 @@ def test_doctor_tells_which_protections_are_in_force(
         "builds.management.commands.doctor.build_system", lambda: system(tmp_path / "data", lenient=False)
     )
     output = StringIO()
-    with pytest.raises(CommandError, match="build system local lacks"):
+    with pytest.raises(CommandError, match="build system local has 1 problem"):
         call_command("doctor", stdout=output)
     lines = output.getvalue().splitlines()
-    assert any(line.startswith("in force:     Builds see of this machine") for line in lines)
+    assert any(line.startswith("in force:     Builds see only programs") for line in lines)
     assert any(line.startswith("not in force: There is no system call filter") for line in lines)
 
 
