@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 from celery import Task
 from celery.exceptions import Ignore
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from builds.models import ComponentBuild, ModuleBuild, Phase, Wait
@@ -176,6 +179,22 @@ def test_what_is_submitted_while_its_build_is_cancelled_is_stopped(
     component.refresh_from_db()
     assert component.state == ComponentState.CANCELED
     assert system.statuses([component.task_id])[0].state is TaskState.CANCELED
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_submissions_that_the_build_system_has_just_begun_are_recorded_once(
+    system: BuildSystem, number: int
+) -> None:
+    build = building()
+    for _ in range(number):
+        component_build(build, scmurl="https://git.example.com/rpms/a")
+    claimed = slots.claim(build, list(build.component_builds.all()))
+    with CaptureQueriesContext(connection) as asked:
+        assert components.submit(build, claimed, fresh=claimed) == set()
+    kinds = Counter(" ".join(query["sql"].replace('"', "").split()[:3]) for query in asked)
+    assert kinds["INSERT INTO builds_componentbuild"] == 1
+    assert kinds["INSERT INTO builds_componentbuildtrace"] == 1
+    assert build.component_builds.exclude(task_id=None).count() == number
 
 
 def test_a_late_abandon_leaves_a_build_alone_that_was_resumed_and_failed_again(
