@@ -106,8 +106,8 @@ def finalize(self: Task, build_id: int, run: int) -> None:
     perform(self, steps.finalize, build_id, run, give_up=_fail_build)
 
 
-# Neither of the next two is retried: sweeps do both until they succeed. Retries would pile up during an outage,
-# and would be lost with the content of the broker.
+# Neither of the next two is retried: sweeps do both until they succeed. Retries would pile up during an
+# outage, and would be lost with the content of the broker.
 @shared_task(name="workflow.stop_components", throws=OUTAGES)
 def stop_components(build_id: int) -> None:
     """Cancel the components that still build for an ended build."""
