@@ -286,7 +286,7 @@ class Scm(Group):
     SCM_PARALLEL: Positive = 8
     """Concurrent git commands for one submission."""
     SCM_SUBMIT_TIMEOUT: Seconds = 10
-    """Seconds that a submission may check components in git; the others are checked in `init`."""
+    """Seconds that a request may wait for git in total; components left are checked in `init`."""
     SCM_CHECKS_PER_OWNER: Positive = 2
     """Builds of one owner in `init` whose components are checked in git at the same time."""
     SCM_SIZE_LIMIT: Bytes = 256 * 1024 * 1024

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from builds.services import submission
+from builds.services.build_system import build_system
 from builds.services.submission import SubmissionRequest
 from builds.services.submission.sources import prepare
+from buildsys.base import BuildSystemUnavailable, Module
 from mbs.errors import Forbidden, InvalidInput, MBSError, NotSupported, Unprocessable
+from mbs.states import BuildState
 from tests.builds.conftest import Forge, document, everything, submitted
 from tests.factories import module_build
 from tests.gitrepos import commit, git, make_repo, package_files
@@ -79,6 +83,59 @@ def test_faults_of_streams_and_of_components_are_told_together(forge: Forge) -> 
 def test_a_bomb_of_aliases_takes_no_time(forge: Forge) -> None:
     lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
     assert refused(modulemd="\n".join(lines), module_name="tiny", module_stream="1").code == "alias"
+
+
+class TestArchitectures:
+    """A component without an architecture in common with the module, where that is known at submission."""
+
+    LIMITED: ClassVar = {"alpha": "arches: [s390x, ppc64le]", "beta": "arches: [x86_64, s390x]"}
+
+    def problems(self, forge: Forge, more: str = "") -> list[tuple[str, str]]:
+        error = refused(scmurl=forge.module("tiny", document(self.LIMITED, more=more)))
+        assert isinstance(error, Unprocessable)
+        return [(problem.component, problem.code) for problem in error.problems]
+
+    def test_that_the_build_system_knows_of_itself(self, forge: Forge) -> None:
+        assert self.problems(forge) == [("alpha", "component_without_arch")]
+
+    def test_that_the_configuration_names(self, forge: Forge, option: Callable[..., None]) -> None:
+        option(BASE_MODULE_ARCHES={"platform:f40": ("aarch64", "x86_64")})
+        assert self.problems(forge) == [("alpha", "component_without_arch")]
+
+    def test_that_the_document_leaves(self, forge: Forge, option: Callable[..., None]) -> None:
+        limited = "  buildopts: {arches: [aarch64, ppc64le, s390x, x86_64]}\n"
+        option(BASE_MODULE_ARCHES={"platform:f40": ("aarch64",)})
+        assert self.problems(forge, limited) == [
+            ("alpha", "component_without_arch"),
+            ("beta", "component_without_arch"),
+        ]
+
+    def test_a_module_for_none_of_them(self, forge: Forge) -> None:
+        limited = "  buildopts:\n    arches: [riscv64]\n"
+        error = refused(scmurl=forge.module("tiny", document({"alpha": ""}, more=limited)))
+        assert error.code == "no_arch"
+
+    @pytest.mark.usefixtures("sent")
+    def test_a_hub_is_not_asked_at_submission(self, forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+        def away(module: Module) -> tuple[str, ...]:
+            raise BuildSystemUnavailable("It is away.")
+
+        system = build_system()
+        monkeypatch.setattr(system, "arches", away)
+        monkeypatch.setattr(system, "capabilities", replace(system.capabilities, knows_arches=False))
+        scmurl = forge.module("tiny", document(self.LIMITED))
+        (build,) = submitted(scmurl=scmurl)
+        assert build.state == BuildState.INIT
+
+    def test_of_an_included_module(self, forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+        system = build_system()
+        monkeypatch.setattr(system, "capabilities", replace(system.capabilities, knows_arches=False))
+        forge.module("other", document({"beta": "arches: [s390x]"}))
+        more = "    modules:\n      other: {rationale: needed, ref: '1'}\n  buildopts: {arches: [x86_64]}\n"
+        error = refused(scmurl=forge.module("tiny", document({"alpha": ""}, more=more)))
+        assert [(problem.component, problem.code) for problem in error.problems] == [
+            ("beta", "component_without_arch")
+        ]
 
 
 class TestComponents:

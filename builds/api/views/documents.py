@@ -16,9 +16,9 @@ from builds.models import FinalModulemd, ModuleBuild
 from builds.selectors import rest
 from builds.services.documents import compute
 from builds.services.module_import import import_module
+from builds.services.submission.patience import Patience
 from mbs.errors import InvalidInput, NotFound
 from mbs.states import BuildState
-from scm.modules import fetch_modulemd
 from scm.options import ScmOptions
 
 
@@ -37,7 +37,7 @@ class ImportViewSet(ApiViewSet):
                 code="missing_scmurl",
                 hint="Send the address of the modulemd file and its commit.",
             )
-        source = fetch_modulemd(values["scmurl"], "", ScmOptions.from_options(settings.MBS))
+        source = Patience().fetch(values["scmurl"], "", ScmOptions.from_options(settings.MBS))
         build, messages = import_module(source.text, scmurl=source.scmurl, commit=source.commit)
         module = representations.module_answer(build, rest.module_relations([build]))
         return Response({"module": module, "messages": messages}, status=201)

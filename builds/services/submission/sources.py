@@ -16,6 +16,7 @@ from builds import resolvers
 from builds.models import ModuleBuild
 from builds.selectors import reuse
 from builds.services.build_system import build_system
+from builds.services.submission.patience import Patience
 from builds.services.submission.request import SubmissionRequest
 from mbs import expansion
 from mbs.batches import Included, Placed, place
@@ -24,7 +25,6 @@ from mbs.modulemd import RpmComponent, StreamV2, check_names
 from mbs.modulemd.parsing import parse_streams
 from mbs.names import NAME
 from scm.components import ComponentRequest, OpenComponent, VerifiedComponent, check_components
-from scm.modules import fetch_modulemd
 from scm.options import ScmOptions
 
 
@@ -62,6 +62,7 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
     Raises:
         MBSError: A step found faults. The error contains all faults of that step.
     """
+    patience = Patience()
     needs_dist = build_system().capabilities.needs_dist
     options = replace(ScmOptions.from_options(settings.MBS), needs_dist=needs_dist)
     reuse_from = (
@@ -72,7 +73,7 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
     if request.modulemd:
         text, name = request.modulemd, request.file_name if NAME.fits(request.file_name) else ""
     else:
-        source = fetch_modulemd(request.scmurl, request.branch, options)
+        source = patience.fetch(request.scmurl, request.branch, options)
         text, name = source.text, source.name
         scmurl, commit, moment = source.scmurl, source.commit, source.commit_time
     documents = parse_streams(text, strict=True, name=name, stream=stream)
@@ -89,7 +90,7 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
         lambda: _check_custom_sources(document),
     )
     expanded, components = _run_all(
-        lambda: expand(documents, request), lambda: _components(documents, request, options)
+        lambda: expand(documents, request), lambda: _components(documents, request, options, patience)
     )
     return PreparedSubmission(
         documents=documents,
@@ -221,9 +222,9 @@ def _check_xmd(document: StreamV2) -> None:
 
 
 def _components(
-    documents: Sequence[StreamV2], request: SubmissionRequest, options: ScmOptions
+    documents: Sequence[StreamV2], request: SubmissionRequest, options: ScmOptions, patience: Patience
 ) -> list[tuple[Placed, VerifiedComponent | OpenComponent]]:
-    placed = place(documents[0], partial(_included, options=options))
+    placed = place(documents[0], partial(_included, options=options, patience=patience))
     overrides = dict(request.rpm_component_ref_overrides)
     names = {each.component.name for each in placed}
     if len(names) < len(placed):
@@ -240,8 +241,8 @@ def _components(
         )
         for each in placed
     ]
-    timeout = settings.MBS.SCM_SUBMIT_TIMEOUT
-    return list(zip(placed, check_components(requests, options, timeout) if requests else [], strict=True))
+    checked = check_components(requests, options, patience.left) if requests else []
+    return list(zip(placed, checked, strict=True))
 
 
 def with_allowed_names(
@@ -290,7 +291,7 @@ def _component_request(component: RpmComponent, overrides: Mapping[str, str]) ->
     return ComponentRequest(component.name, repository, overrides.get(component.name) or component.ref or "")
 
 
-def _included(key: str, component: Included, options: ScmOptions) -> StreamV2:
+def _included(key: str, component: Included, options: ScmOptions, patience: Patience) -> StreamV2:
     """Return the document of an included module."""
     allowed = settings.MBS.MODULES_ALLOW_REPOSITORY
     if component.repository and not allowed:
@@ -300,7 +301,7 @@ def _included(key: str, component: Included, options: ScmOptions) -> StreamV2:
             hint="Remove repository from the module.",
         )
     repository = component.repository or f"{settings.MBS.MODULES_DEFAULT_REPOSITORY}{component.name}"
-    source = fetch_modulemd(f"{repository}?#{component.ref or options.default_branch}", "", options)
+    source = patience.fetch(f"{repository}?#{component.ref or options.default_branch}", "", options)
     streams = parse_streams(source.text, strict=True, name=source.name, stream=component.ref or "")
     if len(streams) > 1:
         problem = Problem(
