@@ -86,6 +86,7 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
+STORAGES = {"staticfiles": {"BACKEND": "builds.web.static_files.Storage"}}
 WHITENOISE_USE_FINDERS = True
 
 DATABASES = {"default": database(MBS.DATABASE_URL, MBS.DATABASE_TIMEOUT)}

@@ -118,7 +118,7 @@ def _entries(data: Any, request: Request) -> Iterator[Entry]:
             name = str(NSVC(row["name"], row["stream"], row["version"], row["context"]))
         else:
             continue
-        yield Entry(name, str(row.get("state_name") or "").lower(), f"/builds/{page}", item)
+        yield Entry(name, str(row.get("state_name") or "").lower(), f"{links.prefix()}/builds/{page}", item)
 
 
 def _links(view: Any) -> dict[str, str]:
