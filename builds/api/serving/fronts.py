@@ -1,7 +1,7 @@
 """Restore the URL and the address of clients behind a trusted proxy.
 
-A proxy names them in the headers ``X-Forwarded-For``, ``-Host``, ``-Proto`` and ``-Prefix``, or ``X-Scheme`` and
-``X-Script-Name``, which proxies in front of MBS 3.9.2 send. These headers are ignored from other peers.
+A proxy names them in the headers ``X-Forwarded-For``, ``-Host``, ``-Proto`` and ``-Prefix``, or ``X-Scheme``
+and ``X-Script-Name``, which proxies in front of MBS 3.9.2 send. These headers are ignored from other peers.
 """
 
 from __future__ import annotations
