@@ -201,7 +201,7 @@ class _Run:
             )
         codes = {each.code for each in self._rejected}
         problems = [
-            Problem(each.code, each.message, key=f"dependencies[{each.dependencies}]")
+            Problem(each.code, each.message, key=f"data.dependencies[{each.dependencies}]")
             for each in self._rejected
         ]
         return Unprocessable(

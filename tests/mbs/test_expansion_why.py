@@ -34,7 +34,7 @@ def test_two_streams_that_collide_are_named_with_the_paths_to_them():
         "foo:1:1:f requires baz:1, baz:1:1:z requires bar:2."
     )
     assert [(problem.code, problem.key) for problem in error.problems] == [
-        ("stream_collision", "dependencies[0]")
+        ("stream_collision", "data.dependencies[0]")
     ]
 
 
@@ -129,8 +129,8 @@ def test_no_combination_for_several_reasons_lists_them_all():
     )
     assert error.code == "no_combination"
     assert [(problem.code, problem.key) for problem in error.problems] == [
-        ("stream_collision", "dependencies[0]"),
-        ("unmet_requirement", "dependencies[1]"),
+        ("stream_collision", "data.dependencies[0]"),
+        ("unmet_requirement", "data.dependencies[1]"),
     ]
 
 
