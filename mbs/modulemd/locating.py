@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 
 from mbs.errors import Problem
 from mbs.modulemd.errors import ModulemdError
@@ -18,12 +19,13 @@ class Locator:
     """Adds the missing line, key and component to problems of a document.
 
     Args:
-        text: The document, or a file whose first document it is.
+        text: The document, or a file that holds it.
+        index: Place of the document in the file, from 0.
     """
 
-    def __init__(self, text: str | bytes) -> None:
+    def __init__(self, text: str | bytes, index: int = 0) -> None:
         try:
-            tree = next(iter(trees(text)), None)
+            tree = next(islice(trees(text), index, None), None)
         except ModulemdError:
             tree = None
         self._root = tree.root if tree and type(tree.root) is Mapping else None

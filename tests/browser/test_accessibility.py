@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,24 +15,20 @@ from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from builds.models import LogMessage, OutboxMessage, Sweep
 from builds.services.identity import tokens
 from mbs.states import BuildState, ComponentState
 from tests.factories import base_module, component_build, module_build, wait
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 API = "/module-build-service/2/"
 #: A desk and a phone. The policy of some pages forbids all scripts, axe-core included.
 SCREENS: tuple[dict[str, Any], ...] = (
     {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}, "bypass_csp": True},
     {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "bypass_csp": True},
 )
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt install chromium)"),
-]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -62,7 +57,14 @@ def paths(settings: Any, tmp_path: Path) -> list[str]:
     number, component = ready.pk, ready.component_builds.first().pk
     builds = [f"/builds/{each.pk}" for each in (ready, failed, active)]
     items = [f"module-builds/{number}", f"module-builds/{failed.pk}/retry", f"module-builds/{number}/rebuild"]
-    lists = ["module-builds/", "module-builds/?state=failed&per_page=1", "component-builds/", "tokens/"]
+    number_of_token = tokens.create("anonymous", "script")[0].pk
+    lists = [
+        f"tokens/{number_of_token}",
+        "module-builds/",
+        "module-builds/?state=failed&per_page=1",
+        "component-builds/",
+        "tokens/",
+    ]
     others = [
         *(
             f"component-builds/{component}?verbose=1",
@@ -104,14 +106,6 @@ def operator(paths: list[str]) -> tuple[str, list[str]]:
     client = Client()
     client.force_login(user)
     return client.cookies["sessionid"].value, list(admin_paths(client))
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: str(screen["color_scheme"]))
