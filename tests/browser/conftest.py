@@ -1,3 +1,5 @@
+"""A browser for tests."""
+
 from __future__ import annotations
 
 import shutil

@@ -13,6 +13,7 @@ from builds.services import submission
 from builds.services.submission import SubmissionRequest
 from builds.services.submission.sources import prepare
 from mbs.errors import Forbidden, InvalidInput, MBSError, NotSupported, Unprocessable
+from mbs.modulemd.errors import MAX_PROBLEMS
 from tests.builds.conftest import Forge, document, everything, submitted
 from tests.factories import module_build
 from tests.gitrepos import commit, git, make_repo, package_files
@@ -364,6 +365,18 @@ def test_faults_of_every_kind_are_told_at_once_with_key_line_and_component(forge
         ("custom_repository", f"{rpms}.beta.repository", 23, "beta"),
         ("repository_unreachable", f"{rpms}.missing", 27, "missing"),
     } == told
+
+
+def test_with_too_many_faults_to_list_nothing_is_looked_up(
+    forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[Any] = []
+    monkeypatch.setattr("builds.services.submission.sources.check_components", looked_up.append)
+    monkeypatch.setattr("builds.services.submission.sources.expand", looked_up.append)
+    components = {f"package{number}": "ref: '-x'" for number in range(MAX_PROBLEMS + 10)}
+    problems = refused(modulemd=document(components), module_name="tiny", module_stream="1").problems
+    assert {each.code for each in problems} == {"ref_invalid"}
+    assert not looked_up
 
 
 def test_what_cannot_be_built_against_is_told_beside_a_fault_of_the_document(forge: Forge) -> None:

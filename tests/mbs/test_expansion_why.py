@@ -119,6 +119,13 @@ def test_a_stream_without_builds_is_left_out_and_told():
     assert any(step.code == "not_available" and step.module == "gtk" for step in found.trace)
 
 
+def test_a_stream_that_stands_for_a_list_is_told_with_the_list_that_the_author_wrote():
+    known = [F30, module("perl-bootstrap:5:1:p", {"lib": ["1"]}), module("lib:1:1:l"), module("lib:2:1:l")]
+    error = refusal(document({"platform": ["f30"], "perl-bootstrap": [], "lib": ["2"]}), *known)
+    assert "the document buildrequires perl-bootstrap:5" in error.message
+    assert error.message.endswith("The document says perl-bootstrap: [].")
+
+
 def test_no_combination_for_several_reasons_lists_them_all():
     known = [F30, module("gtk:1:1:g", {"lib": ["1"]}), module("lib:1:1:l"), module("lib:2:1:l")]
     error = refusal(

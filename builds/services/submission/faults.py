@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from mbs.errors import Forbidden, InvalidInput, MBSError, Problem, Unprocessable
 from mbs.modulemd import Locator, ModulemdError, StreamV2
+from mbs.modulemd.errors import MAX_PROBLEMS
 from mbs.modulemd.nodes import printable
 
 T = TypeVar("T")
@@ -48,6 +49,11 @@ class Faults:
         except (InvalidInput, Forbidden, Unprocessable) as error:
             self._add(error, key)
             return None
+
+    @property
+    def cut(self) -> bool:
+        """Whether there are so many faults that a check may have left some out."""
+        return len(self._problems) >= MAX_PROBLEMS
 
     def concern(self, *keys: str) -> bool:
         """Return whether a fault is at one of these keys, above or below it."""

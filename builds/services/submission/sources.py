@@ -98,11 +98,12 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
     for component in document.rpm_components.values():
         faults.check(partial(_check_custom_source, component))
     # Only what has no fault so far is looked up: git and other services see no name that is refused.
-    expanded = None
-    if not faults.concern(*EXPANDED_KEYS):
+    expanded = components = None
+    if not faults.cut and not faults.concern(*EXPANDED_KEYS):
         expanded = faults.check(lambda: expand(documents, request), "data.dependencies")
-    sound = [faults.without_faulty_components(each) for each in documents]
-    components = faults.check(lambda: _components(sound, request, options), "data.components")
+    if not faults.cut:
+        sound = [faults.without_faulty_components(each) for each in documents]
+        components = faults.check(lambda: _components(sound, request, options), "data.components")
     faults.raise_any()
     assert expanded is not None and components is not None, "a fault was not raised"  # noqa: PT018
     return PreparedSubmission(
