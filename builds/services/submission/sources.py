@@ -69,7 +69,7 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
     """Fetch and validate the document, expand it, and check its components in git.
 
     Raises:
-        MBSError: A step found faults. The error contains all faults of that step.
+        MBSError: The document or what it names has faults. The error contains all independent ones.
     """
     needs_dist = build_system().capabilities.needs_dist
     options = replace(ScmOptions.from_options(settings.MBS), needs_dist=needs_dist)
