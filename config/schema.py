@@ -20,6 +20,7 @@ from config.types import (
     Count,
     DatabaseUrl,
     File,
+    Fronts,
     Group,
     LdapUrl,
     LowerCase,
@@ -57,8 +58,8 @@ class Server(Group):
     """Seconds for a client to send headers or to receive a part of an answer; three times that for a body."""
     WEB_THREADS: Positive = 8
     """Threads of a web process, for reads and for changes each; each can hold a database connection."""
-    TRUSTED_FRONTS: Names = ("127.0.0.1", "::1")
-    """Addresses or networks of proxies that are trusted to name the client's address."""
+    TRUSTED_FRONTS: Fronts = ("127.0.0.1", "::1", "unix:")
+    """Proxies whose headers are trusted (docs/fronts.md): addresses, networks, unix: for Unix sockets."""
     PER_PAGE_MAX: Positive = 100
     """Maximum number of items on a page of a list."""
     LOG_LEVEL: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = "info"

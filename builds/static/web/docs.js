@@ -13,6 +13,9 @@ new MutationObserver(() => {
   for (const choice of document.querySelectorAll("#docs select:not([aria-label])")) {
     choice.setAttribute("aria-label", choice.matches(".examples-select-element") ? "Example" : "Value");
   }
+  for (const button of document.querySelectorAll("#docs .close-modal:not([aria-label])")) {
+    button.setAttribute("aria-label", "Close");
+  }
   for (const example of document.querySelectorAll("#docs pre:not([tabindex])")) {
     example.tabIndex = 0;
   }
