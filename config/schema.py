@@ -151,6 +151,8 @@ class Workflow(Group):
         "all",
     )
     """The rebuild strategies that a submission may choose from."""
+    REBUILD_STRATEGY_OF_REBUILDS: Strategy = "all"
+    """The rebuild strategy of a rebuild whose request names none; rebuilds may always use it."""
     MAX_ATTEMPTS: Positive = 3
     """Times that one component is tried when its build is lost, before it counts as failed."""
     INFRASTRUCTURE_RETRIES: Count = 2

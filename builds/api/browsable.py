@@ -22,7 +22,12 @@ from builds.services.build_system import build_system
 from mbs.errors import MBSError
 
 #: action of a view -> label of the button that sends its form
-BUTTONS = {"partial_update": "Cancel the build", "retry": "Retry", "rebuild": "Rebuild"}
+BUTTONS = {
+    "partial_update": "Cancel the build",
+    "retry": "Retry",
+    "rebuild": "Rebuild",
+    "plan_rebuild": "Show the plan",
+}
 #: Refusals after which a form is shown empty: what another site, or too large a body, said is not shown.
 NOT_SHOWN_AGAIN = {"foreign_origin", "body_too_large", "length_required"}
 

@@ -139,6 +139,14 @@ OPERATIONS: Mapping[str, Operation] = {
         bodies={"everything": {"rebuild_strategy": "all"}},
         errors=BUILDING,
     ),
+    "module-build.plan_rebuild": Operation(
+        "plan_rebuild",
+        "What a rebuild would build, and why",
+        ref("Plan"),
+        examples={"plan": schema_plan.EXAMPLE},
+        bodies={"everything": {}},
+        errors=BUILDING,
+    ),
     "module-build.messages": _messages("module", 12),
     "event.list": Operation(
         "follow",

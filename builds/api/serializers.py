@@ -306,7 +306,7 @@ class OwnerSerializer(StrictSerializer):
 class RebuildSerializer(OwnerSerializer):
     """How to build a commit again."""
 
-    rebuild_strategy = Text(help_text="changed-and-after, only-changed or all; else the one of the build")
+    rebuild_strategy = Text(help_text="changed-and-after, only-changed or all (the default)")
 
 
 def _texts(value: Any) -> bool:

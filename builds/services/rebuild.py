@@ -5,21 +5,49 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builds.models import ModuleBuild, Submission
+from builds.services.plan import Plan, plan
 from builds.services.submission import SubmissionRequest, submit
 from mbs.errors import Conflict
+from mbs.reuse import ALL
 
 
 def rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> list[ModuleBuild]:
     """Submit the commit of a build again, with everything that was asked for then.
 
     The version of the new builds is the time of this request. Streams and branches of components are
-    looked up anew.
+    looked up anew. Every component is built, unless the request or the configuration names another
+    rebuild strategy.
 
-    :param who: the owner of the new builds.
-    :param rebuild_strategy: instead of the one of then.
-    :return: the builds of all contexts.
-    :raises MBSError: as ``submit``; ``Conflict`` when the build was not submitted here from git.
+    Args:
+        build: the build whose commit is built again.
+        who: the owner of the new builds.
+        rebuild_strategy: which components are built anew; ``REBUILD_STRATEGY_OF_REBUILDS`` when empty.
+
+    Returns:
+        The builds of all contexts.
+
+    Raises:
+        MBSError: as ``submit``; ``Conflict`` when the build was not submitted here from git.
     """
+    return submit(_request(build, who, rebuild_strategy))
+
+
+def plan_rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> Plan:
+    """Return the plan of a rebuild: everything that ``rebuild`` does, short of recording it.
+
+    Args:
+        build: as of ``rebuild``, and so are the others.
+        who: the owner of the new builds.
+        rebuild_strategy: which components are built anew.
+
+    Raises:
+        MBSError: as ``rebuild``.
+    """
+    return plan(_request(build, who, rebuild_strategy))
+
+
+def _request(build: ModuleBuild, who: str, rebuild_strategy: str) -> SubmissionRequest:
+    """Return the request of then, as a rebuild asks for it."""
     submission = Submission.objects.filter(module_build=build).first()
     if submission is None or not build.scmurl:
         raise Conflict(
@@ -27,5 +55,7 @@ def rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> list
             code="no_commit",
             hint="Submit its document again: that makes a new version.",
         )
-    request = SubmissionRequest(owner=who, **{**submission.request, "scmurl": build.scmurl})
-    return submit(replace(request, anew=True, rebuild_strategy=rebuild_strategy or request.rebuild_strategy))
+    then = SubmissionRequest(owner=who, **{**submission.request, "scmurl": build.scmurl})
+    request = replace(then, anew=True, rebuild_strategy=rebuild_strategy)
+    # Where nothing is reused, no build is named to reuse components from.
+    return replace(request, reuse_components_from="") if request.strategy == ALL else request

@@ -135,6 +135,11 @@ class Client:
         """Build the commit of a module build again, as a new version; answers all its builds."""
         return _objects(self._request("POST", f"module-builds/{build_id}/rebuild", json=self._signed(body)))
 
+    def plan_rebuild(self, build_id: int, body: Mapping[str, object]) -> Json:
+        """What a rebuild would build, and why; nothing is recorded."""
+        path = f"module-builds/{build_id}/rebuild/plan"
+        return _object(self._request("POST", path, json=self._signed(body)))
+
     def tokens(self) -> Iterator[Json]:
         """The API tokens of the user, newest first."""
         return self._pages("tokens/", {"per_page": 100}, limit=None)

@@ -56,7 +56,7 @@ class SubmissionRequest:
 
     @property
     def strategy(self) -> str:
-        return self.rebuild_strategy or str(settings.MBS.REBUILD_STRATEGY)
+        return self.rebuild_strategy or _default_strategy(self)
 
     def repeatable(self) -> dict[str, Any]:
         """What has to be kept to ask for the same once more: JSON values, without owner and document."""
@@ -204,14 +204,23 @@ def _check_scratch(request: SubmissionRequest) -> None:
         )
 
 
+def _default_strategy(request: SubmissionRequest) -> str:
+    """Return the strategy of a request that names none."""
+    options = settings.MBS
+    return str(options.REBUILD_STRATEGY_OF_REBUILDS if request.anew else options.REBUILD_STRATEGY)
+
+
 def _check_rebuilding(request: SubmissionRequest) -> None:
     options = settings.MBS
-    if request.rebuild_strategy and request.rebuild_strategy != options.REBUILD_STRATEGY:
+    permitted = {options.REBUILD_STRATEGY}
+    if request.anew:
+        permitted.add(options.REBUILD_STRATEGY_OF_REBUILDS)
+    if request.rebuild_strategy and request.rebuild_strategy not in permitted:
         if not options.REBUILD_STRATEGY_ALLOW_OVERRIDE:
             raise InvalidInput(
                 "The rebuild strategy cannot be chosen here.",
                 code="strategy_not_overridable",
-                hint=f"Leave rebuild_strategy out; it is {options.REBUILD_STRATEGY}.",
+                hint=f"Leave rebuild_strategy out; it is {_default_strategy(request)}.",
             )
         if request.rebuild_strategy not in options.REBUILD_STRATEGIES_ALLOWED:
             raise InvalidInput(
