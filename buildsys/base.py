@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
+from buildsys.delivery import Delivery
 from mbs.errors import MBSError, Problem, Unavailable
 
 
@@ -208,12 +209,14 @@ class Result:
     :param modulemds: arch -> final modulemd document (artifacts, licenses), and ``src``.
     :param content_tag: the tag in which consumers find the module; empty: none.
     :param shipping: whether consumers find it there by now.
+    :param delivery: empty where the build system makes no repositories for users.
     """
 
     topdir: str
     modulemds: Mapping[str, str] = field(default_factory=dict)
     content_tag: str = ""
     shipping: Shipping = field(default_factory=Shipping, compare=False)
+    delivery: Delivery = field(default_factory=Delivery, compare=False)
 
 
 @dataclass(frozen=True)

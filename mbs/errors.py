@@ -9,6 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+#: codes of errors that the service or something it needs is to blame for; all others are the module's
+_INFRASTRUCTURE = frozenset(
+    {
+        "internal_error",
+        "worker_lost",
+        "build_system_unavailable",
+        "infrastructure_failed",
+        "repository_failed",
+        "rpmbuild_missing",
+        "sandbox_failed",
+        "srpm_stopped",
+        "view_failed",
+        "work_folder_taken",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -112,3 +128,10 @@ class ConfigurationError(MBSError):
     """The configuration is wrong: the service does not start."""
 
     code = "configuration"
+
+
+def failure_kind(code: str) -> str:
+    """Return whose fault an error is, in the words of MBS 3.9.2: user, infra, or unspec."""
+    if not code:
+        return "unspec"
+    return "infra" if code in _INFRASTRUCTURE or code.startswith("koji_") else "user"

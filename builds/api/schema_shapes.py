@@ -66,6 +66,14 @@ def page_of(items: Shape, key: str = "items") -> Shape:
     return record(**{key: array(items), "meta": ref("Meta")})
 
 
+EXCERPT = record(
+    log=TEXT | {"description": "Name of the log"},
+    line=optional(NUMBER) | {"description": "The line that explains; null where it is not known"},
+    first_line=optional(NUMBER) | {"description": "Number of the first of lines"},
+    cause=TEXT | {"description": "The line that explains the failure"},
+    lines=array(TEXT) | {"description": "It, and those around it"},
+    url=TEXT | {"description": "Path of the page that shows the line: put the host before it"},
+)
 _STREAM_VERSION = optional({"type": "number"})
 _NAMED = record(
     id=ID,
@@ -96,8 +104,19 @@ MODULE = extended(
     time_modified=TIME,
     time_submitted=TIME,
     buildrequires=mapping({"type": "object"}),
-    error=optional(record(code=TEXT, message=TEXT, hint=TEXT)),
+    error=optional(
+        record(
+            code=TEXT,
+            message=TEXT,
+            hint=TEXT,
+            cause={"enum": ["module", "infrastructure", "canceled"], "description": "Whose fault it was"},
+            excerpt=optional(extended(EXCERPT, component=TEXT, component_build=ID)),
+        )
+    ),
     tasks=mapping(mapping(_TASK)) | {"description": 'Components by format ("rpms") and package'},
+    repository_url=optional(URL) | {"description": "Of a ready build: the repository of its stream"},
+    repo_file_url=optional(URL) | {"description": "The file that dnf reads about that repository"},
+    install=array(TEXT) | {"description": "Commands with which root installs a ready build"},
     waiting_for=optional(ref("Waiting")),
 )
 MODULE_VERBOSE = extended(
@@ -128,6 +147,7 @@ COMPONENT = record(
     task_url=optional(TEXT),
     weight={"type": "number", "description": "Expected seconds"},
     reuse=optional(record(reused=FLAG, code=TEXT, detail=TEXT)),
+    excerpt=optional(EXCERPT) | {"description": "The lines of its log that explain why it failed"},
     time_started=optional(TIME),
     time_completed=optional(TIME),
     waiting_for=optional(ref("Waiting")),

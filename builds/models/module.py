@@ -55,6 +55,8 @@ class ModuleBuild(models.Model):
     state_reason = models.TextField(blank=True, null=True)
     error_code = models.CharField(max_length=64, blank=True)
     error_hint = models.TextField(blank=True)
+    #: lines of a component's log that explain why it failed (``builds.services.excerpts``)
+    error_excerpt = models.JSONField(null=True, blank=True)
 
     scratch = models.BooleanField(default=False)
     scmurl = models.TextField(blank=True, null=True)
@@ -96,6 +98,10 @@ class ModuleBuild(models.Model):
     new_repo_task_id = models.BigIntegerField(null=True, blank=True)
     #: where the finished module's trees lie
     topdir = models.TextField(blank=True)
+    #: how users get the finished module (``buildsys.base.Delivery``)
+    repository_url = models.TextField(blank=True, default="", db_default="")
+    repo_file_url = models.TextField(blank=True, default="", db_default="")
+    install = models.JSONField(null=True, blank=True)
 
     time_submitted = models.DateTimeField(default=timezone.now)
     time_modified = models.DateTimeField(default=timezone.now)

@@ -23,6 +23,7 @@ from builds.services import (
     components,
     conflicts,
     documents,
+    excerpts,
     log_messages,
     reuse,
     slots,
@@ -203,13 +204,26 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
     if unfinished:
         unfinished.sort(key=lambda component: component.package)
         failed = [c for c in unfinished if c.state is not None] or unfinished
-        raise BuildSystemError(
-            "; ".join(f"{c.package}: {c.state_reason or c.state_name or 'never started'}" for c in failed),
-            code="component_failed",
-            hint="Look at the logs of these components, mend them, and resubmit.",
-        )
+        excerpts.store(failed)
+        raise _failure(failed)
     _phase(build, submitting, Phase.TAGGING, tagging.tagging_message(build, members))
     return None
+
+
+def _failure(failed: Sequence[ComponentBuild]) -> BuildSystemError:
+    """The error of a build whose components failed: for the infrastructure only if all of them did."""
+    message = "; ".join(f"{c.package}: {c.state_reason or c.state_name or 'never started'}" for c in failed)
+    if all(component.infrastructure for component in failed):
+        return BuildSystemError(
+            message,
+            code="infrastructure_failed",
+            hint="The machines of the build system failed, not the sources: retry the build.",
+        )
+    return BuildSystemError(
+        message,
+        code="component_failed",
+        hint="Fix the sources, commit, and submit the new commit. A retry builds the same commits again.",
+    )
 
 
 def tag_batch(build_id: int, run: int, batch: int) -> Outcome:

@@ -17,7 +17,8 @@ from buildsys.base import (
     TaggedRpm,
     TaskStatus,
 )
-from buildsys.koji import archtags, contents, doctor, importing, repos, tagging, tags, weights
+from buildsys.excerpts import Excerpt
+from buildsys.koji import archtags, contents, doctor, excerpts, importing, repos, tagging, tags, weights
 from buildsys.koji.builds import Builds
 from buildsys.koji.macros import make_srpm
 from buildsys.koji.metadata import import_nvr
@@ -29,7 +30,9 @@ from mbs.errors import Problem
 class KojiBuildSystem:
     """See ``BuildSystem``, ``FindsRpms``, ``DescribesModules``, ``KnowsBuilds`` and ``ListsRpms``.
 
-    They are in ``buildsys.base``. Makes no call before it is used.
+    They are in ``buildsys.base``, ``ExplainsFailures`` in ``buildsys.excerpts``.
+
+    Makes no call before it is used.
     """
 
     name = "koji"
@@ -84,6 +87,9 @@ class KojiBuildSystem:
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         return self._builds.statuses(task_ids)
+
+    def explain(self, task_ids: Sequence[int]) -> dict[int, Excerpt]:
+        return excerpts.explain(self.hub, task_ids)
 
     def confirm(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         return self._builds.confirm(task_ids)

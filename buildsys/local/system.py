@@ -26,6 +26,7 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from buildsys.excerpts import Excerpt, excerpt_of_file
 from buildsys.local.check import check
 from buildsys.local.folders import ATTEMPTS, Outcome, TaskFolder, lock, task_number
 from buildsys.local.modules import Built, ModuleFolder, installable
@@ -119,6 +120,11 @@ class LocalBuildSystem:
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         return [self._task(number).status(self._url(number)) for number in task_ids]
+
+    def explain(self, task_ids: Sequence[int]) -> dict[int, Excerpt]:
+        """See ``buildsys.base.ExplainsFailures``."""
+        found = {number: excerpt_of_file(self._task(number).log) for number in task_ids}
+        return {number: excerpt for number, excerpt in found.items() if excerpt}
 
     def cancel(self, task_ids: Sequence[int]) -> None:
         for task in map(self._task, task_ids):

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mbs.client.display import duration, follow, state_word
+from mbs.client.endings import ending
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.snapshot import Build, read_build
@@ -70,6 +71,9 @@ def follow_to_end(client: Client, build_ids: Sequence[int], interval: float, as_
     """Show builds until they are over, and end with the exit code that says how it went."""
     stream: TextIO = sys.stderr if as_json else sys.stdout
     last = follow(snapshots(client, build_ids, interval=interval), stream)
+    for build in last.builds:
+        for line in ending(build, client.server):
+            print(line, file=stream)
     if as_json:
         print_json([client.build(build_id) for build_id in dict.fromkeys(build_ids)])
     finish(SUCCESS if last.succeeded else BUILD_FAILED)
@@ -140,6 +144,8 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
         if text:
             click.echo(f"  {label}: {text}")
     print_table(components_table(build))
+    for line in ending(build, client.server):
+        click.echo(line)
 
 
 @click.command(epilog=EXIT_CODES)

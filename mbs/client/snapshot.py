@@ -16,6 +16,26 @@ from mbs.text import printable
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """Lines of the log of a failed component.
+
+    :param component: its package.
+    :param log: name of the log.
+    :param line: number of the line that explains the failure; None when it is not known.
+    :param first_line: of the first of ``lines``.
+    :param lines: the line that explains, and those around it.
+    :param path: of the page that shows the line: the server's address comes before it.
+    """
+
+    component: str
+    log: str
+    line: int | None
+    first_line: int | None
+    lines: tuple[str, ...]
+    path: str
+
+
+@dataclass(frozen=True)
 class Component:
     """One component of a module build; ``state`` is None before it starts.
 
@@ -57,6 +77,10 @@ class Build:
     """One module build with its components, in the order of batches.
 
     :param hint: what to do about its error, or empty.
+    :param cause: whose fault its failure was: module, infrastructure, canceled, or empty.
+    :param excerpt: the lines of a log that explain it.
+    :param repository_url: of a ready build: where it can be installed from, or empty.
+    :param install: command lines that install it.
     """
 
     id: int
@@ -71,6 +95,10 @@ class Build:
     submitted: datetime | None
     completed: datetime | None
     components: tuple[Component, ...] = ()
+    cause: str = ""
+    excerpt: Excerpt | None = None
+    repository_url: str = ""
+    install: tuple[str, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -123,8 +151,29 @@ def _read_build(data: Json, components: list[Json]) -> Build:
         waiting_for=_waiting_for(data.get("waiting_for")),
         submitted=_time(data.get("time_submitted")),
         completed=_time(data.get("time_completed")),
+        cause=clean(error.get("cause")) if isinstance(error, Mapping) else "",
+        excerpt=_excerpt(error.get("excerpt")) if isinstance(error, Mapping) else None,
+        repository_url=clean(data.get("repository_url")),
+        install=tuple(clean(line) for line in data.get("install") or ()),
         components=tuple(sorted(map(_read_component, components), key=lambda each: (each.batch, each.id))),
     )
+
+
+def _excerpt(data: object) -> Excerpt | None:
+    if not isinstance(data, Mapping):
+        return None
+    return Excerpt(
+        component=clean(data.get("component")),
+        log=clean(data.get("log")),
+        line=_number(data.get("line")),
+        first_line=_number(data.get("first_line")),
+        lines=tuple(printable(str(line).rstrip()) for line in data.get("lines") or ()),
+        path=clean(data.get("url")),
+    )
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _read_component(data: Json) -> Component:

@@ -55,7 +55,16 @@ class ModuleStateChangeV1(ModuleBuildMessage):
         error={
             "type": ["object", "null"],
             "description": "why it failed: for programs, for people, and what to do",
-            "properties": {"code": TEXT, "message": TEXT, "hint": TEXT},
+            "properties": {
+                "code": TEXT,
+                "message": TEXT,
+                "hint": TEXT,
+                "cause": {**TEXT, "description": "module, infrastructure or canceled"},
+                "excerpt": {
+                    "type": ["object", "null"],
+                    "description": "lines of a component's log that explain the failure",
+                },
+            },
             "required": ["code", "message", "hint"],
         },
         topdir={**TEXT, "description": "where its trees lie; only in done and ready"},
