@@ -179,6 +179,12 @@ class ModuleBuild(models.Model):
     def state_name(self) -> str:
         return BuildState(self.state).word
 
+    @property
+    def shown_state(self) -> str:
+        """Its state for people, who are told a canceled build from one that failed."""
+        canceled = self.state == BuildState.FAILED and self.error_code == "canceled"
+        return "canceled" if canceled else self.state_name
+
 
 class BuildRequirement(models.Model):
     """A module that is in the buildroot of another, directly or through what it requires."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
-from builds.models import ComponentBuild, LogMessage, ModuleBuild, ModuleBuildTrace, Wait
+from builds.models import ComponentBuild, FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTrace, Wait
 from builds.selectors import rest
 from builds.selectors.prepared import ByValues
 from builds.selectors.rest import Waiting
@@ -18,11 +18,13 @@ from mbs.states import ACTIVE, ComponentState
 #: what a list of builds shows of each
 COLUMNS = (
     *("id", "name", "stream", "version", "context", "state", "owner", "scratch"),
-    *("state_reason", "time_submitted", "time_modified", "time_completed"),
+    *("state_reason", "error_code", "time_submitted", "time_modified", "time_completed"),
 )
 #: waits and log messages that the page of a build shows at most
 MOST_WAITS = 20
 MOST_MESSAGES = 50
+#: builds of other contexts that the page of a build names
+MOST_SIBLINGS = 50
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Whole:
     components: Sequence[ComponentBuild]
     waits: Sequence[Wait]
     messages: Sequence[LogMessage]
+    siblings: Sequence[ModuleBuild]
 
 
 _counts = ByValues(
@@ -91,7 +94,7 @@ def latest(
 
 
 def whole(number: int) -> Whole | None:
-    """One build with all that belongs to it, in six statements; None: there is no such build."""
+    """One build with all that belongs to it, in seven statements; None: there is no such build."""
     build = ModuleBuild.objects.defer("modulemd").filter(pk=number).first()
     if build is None:
         return None
@@ -110,4 +113,19 @@ def whole(number: int) -> Whole | None:
         components=components,
         waits=list(waits[:MOST_WAITS]),
         messages=[messages[pk] for pk in sorted(messages, reverse=True)[:MOST_MESSAGES]],
+        siblings=list(_siblings(build)),
     )
+
+
+def _siblings(build: ModuleBuild) -> QuerySet[ModuleBuild]:
+    """The builds that the same submission became, one for each of its other contexts."""
+    same = ModuleBuild.objects.filter(
+        name=build.name, stream=build.stream, version=build.version, scratch=build.scratch
+    )
+    return same.exclude(pk=build.pk).only(*COLUMNS).order_by("id")[:MOST_SIBLINGS]
+
+
+def document(build: ModuleBuild) -> str:
+    """The document that a finished build is shipped with; empty: there is none."""
+    documents = FinalModulemd.objects.filter(module_build=build).exclude(arch="src").order_by("arch")
+    return documents.values_list("document", flat=True).first() or ""

@@ -351,7 +351,13 @@ def _shipping(build: ModuleBuild) -> Shipping:
     result = system.finalize(module, nvrs)
     documents.store(build, result.modulemds)
     build.topdir, build.cg_build_koji_tag = result.topdir, result.content_tag or None
-    found = {"topdir": build.topdir, "cg_build_koji_tag": build.cg_build_koji_tag}
+    found = {
+        "topdir": build.topdir,
+        "cg_build_koji_tag": build.cg_build_koji_tag,
+        "repository_url": result.delivery.repository_url,
+        "repo_file_url": result.delivery.repo_file_url,
+        "install": list(result.delivery.install),
+    }
     if not ModuleBuild.objects.filter(pk=build.pk, run=build.run, state=build.state).update(**found):
         raise Obsolete
     return result.shipping

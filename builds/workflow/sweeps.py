@@ -203,11 +203,11 @@ def lost_tags() -> dict[str, int]:
 
 
 def old_targets() -> dict[str, int]:
-    """Remove what only building needed, some time after the end."""
+    """Remove what only building needed, some time after the end, and retired builds from repositories."""
     tags = cleanup.ended_long_ago()
     if tags:
         cleanup.retire(tags)
-    return {"retired": len(tags)}
+    return {"retired": len(tags), **_each(cleanup.in_repositories(), cleanup.withdraw, "withdrawn")}
 
 
 def old_failures() -> dict[str, int]:

@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from buildsys.delivery import ResultFile
 from buildsys.excerpts import Excerpt, excerpt_of_file
 from buildsys.local.check import check
 from buildsys.local.folders import ATTEMPTS, Outcome, TaskFolder, lock, task_number
@@ -37,6 +39,7 @@ from buildsys.local.rpmfile import Package
 from buildsys.local.runner import Run, clean
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
 from buildsys.local.sources import inputs
+from buildsys.local.streams import StreamFolder, deliver
 from buildsys.local.views import make_view
 from mbs.errors import MBSError, Problem
 from scm.options import ScmOptions
@@ -187,7 +190,22 @@ class LocalBuildSystem:
         remove_tree(folder.views)
         place = folder.repo.relative_to(self.root)
         topdir = f"{self._base_url}/results/{quote(str(place))}" if self._base_url else str(folder.repo)
-        return Result(topdir, documents)
+        return Result(topdir, documents, delivery=deliver(module, folder, self._base_url, sandbox))
+
+    def files(self, module: Module, most: int) -> list[ResultFile]:
+        """See ``buildsys.delivery.ListsFiles``."""
+        folder = ModuleFolder.of(self.root, module)
+        return [
+            ResultFile(str(path.relative_to(self.root)), path.stat().st_size)
+            for name in ("repo", "source")
+            for path in sorted(islice((folder.path / name).glob("*.rpm"), most))
+        ]
+
+    def withdraw(self, module: Module) -> None:
+        """See ``buildsys.delivery.WithdrawsModules``."""
+        folder = StreamFolder(self.root, module.name, module.stream)
+        if folder.builds():
+            folder.remove(module.tag, self._sandbox(folder.path))
 
     def ship(self, module: Module, content_tag: str) -> Shipping:
         return Shipping()

@@ -61,7 +61,7 @@ def rebuild(
 def _show(client: Client, answer: list[Json], watching: bool, interval: float, as_json: bool) -> None:
     if not as_json:
         for build in map(read_build, answer):
-            click.echo(f"{build.id} {build.nsvc} {build.state.word}")
+            click.echo(f"{build.id} {build.nsvc} {build.word}")
     if watching:
         follow_to_end(client, [int(build["id"]) for build in answer], interval, as_json)
     elif as_json:

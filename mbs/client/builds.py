@@ -47,7 +47,7 @@ def submit(client: Client, body: Json, watching: bool, interval: float, as_json:
     answer = client.submit(body)
     if not as_json:
         for build in map(read_build, answer):
-            click.echo(f"{build.id} {build.nsvc} {build.state.word}")
+            click.echo(f"{build.id} {build.nsvc} {build.word}")
     if watching:
         follow_to_end(client, [int(build["id"]) for build in answer], interval, as_json)
     elif as_json:
@@ -90,7 +90,7 @@ def cancel(client: Client, build_id: int, as_json: bool) -> None:
         print_json(answer)
     else:
         build = read_build(answer)
-        click.echo(f"{build.id} {build.nsvc} {build.state.word}: {build.reason}")
+        click.echo(f"{build.id} {build.nsvc} {build.word}: {build.reason}")
 
 
 @click.command("list", epilog=EXIT_CODES)
@@ -125,7 +125,7 @@ def list_builds(
     for data in found:
         build = read_build(data)
         when = f"{build.submitted:%Y-%m-%d %H:%M}" if build.submitted else ""
-        table.add_row(str(build.id), build.nsvc, build.state.word, printable(data.get("owner") or ""), when)
+        table.add_row(str(build.id), build.nsvc, build.word, printable(data.get("owner") or ""), when)
     print_table(table)
 
 
@@ -139,7 +139,7 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
         print_json(client.build(build_id, verbose=True) | {"components": client.components(build_id)})
         return
     build = look(client, build_id)
-    click.echo(f"{build.nsvc}  #{build.id}  {build.state.word}  {duration(build.seconds(datetime.now(UTC)))}")
+    click.echo(f"{build.nsvc}  #{build.id}  {build.word}  {duration(build.seconds(datetime.now(UTC)))}")
     for label, text in (("reason", build.reason), ("do", build.hint), ("waiting", build.waiting_for)):
         if text:
             click.echo(f"  {label}: {text}")

@@ -101,6 +101,12 @@ class Build:
     install: tuple[str, ...] = ()
 
     @property
+    def word(self) -> str:
+        """Its state for people, who are told a canceled build from one that failed."""
+        canceled = self.state == BuildState.FAILED and self.cause == "canceled"
+        return "canceled" if canceled else self.state.word
+
+    @property
     def succeeded(self) -> bool:
         return self.state == BuildState.READY or (self.scratch and self.state == BuildState.DONE)
 

@@ -79,7 +79,7 @@ def while_it_runs(folder: Path, snapshots: Iterable[Snapshot]) -> Iterator[Snaps
 
 def show_result(build: Build, folder: Path) -> None:
     """What was built, where it lies, and what dnf makes of it."""
-    say(f"\n{build.nsvc} is {build.state.word} after {duration(build.seconds(datetime.now(UTC)))}.\n")
+    say(f"\n{build.nsvc} is {build.word} after {duration(build.seconds(datetime.now(UTC)))}.\n")
     print_table(components_table(build))
     module = finished_module(folder, build.tag, folder / "demo" / "root")
     if module is None:
