@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import Protocol
 
 from mbs.errors import Problem, Unprocessable
+from mbs.text import natural
 
 #: The first batch is the package of macros that every other component is built with.
 MACROS_BATCH = 1
@@ -153,6 +154,12 @@ def place(module: Module, fetch: Callable[[str, Included], Module]) -> list[Plac
     ]
 
 
+def _order(entry: tuple[int, bool, str]) -> tuple[int, bool, Sequence[object], str]:
+    """Key of a component among those of one module: names with numbers come in their order."""
+    buildorder, is_module, key = entry
+    return buildorder, is_module, natural(key), key
+
+
 class _Placer:
     """Numbers batches along the walk through a module and all that it includes."""
 
@@ -171,7 +178,7 @@ class _Placer:
         placed: list[Placed] = []
         rpms = [(each.buildorder, False, key) for key, each in module.rpm_components.items()]
         modules = [(each.buildorder, True, key) for key, each in module.module_components.items()]
-        for buildorder, is_module, key in sorted(rpms + modules):
+        for buildorder, is_module, key in sorted(rpms + modules, key=_order):
             if buildorder != order:
                 batch, order = batch + 1, buildorder
             if is_module:

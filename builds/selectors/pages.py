@@ -14,6 +14,7 @@ from builds.selectors.prepared import ByValues
 from builds.selectors.rest import Waiting
 from builds.selectors.statements import Given
 from mbs.states import ACTIVE, ComponentState
+from mbs.text import natural
 
 #: what a list of builds shows of each
 COLUMNS = (
@@ -65,7 +66,7 @@ _counts = ByValues(
         total=Count("id"),
         complete=Count("id", filter=Q(state=ComponentState.COMPLETE)),
         building=Count("id", filter=Q(state=ComponentState.BUILDING)),
-        failed=Count("id", filter=Q(state__in=(ComponentState.FAILED, ComponentState.CANCELED))),
+        failed=Count("id", filter=Q(state=ComponentState.FAILED)),
     )
     .values_list("module_build_id", "total", "complete", "building", "failed")
 )
@@ -98,7 +99,9 @@ def whole(number: int) -> Whole | None:
     build = ModuleBuild.objects.defer("modulemd").filter(pk=number).first()
     if build is None:
         return None
-    components = list(build.component_builds.order_by("batch", "id"))
+    components = sorted(
+        build.component_builds.all(), key=lambda each: (each.batch, natural(each.package), each.pk)
+    )
     of_module = build.log_messages.select_related("component_build").order_by("-id")
     of_components = (
         LogMessage.objects.filter(component_build__in=[component.pk for component in components])

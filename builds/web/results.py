@@ -20,6 +20,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from builds.web.errors import reading_only
+from mbs.text import natural
 
 Response = TypeVar("Response", HttpResponse, FileResponse)
 
@@ -57,7 +58,7 @@ def results(request: HttpRequest, path: str = "") -> HttpResponse | FileResponse
             raise Http404
         with os.scandir(handle) as entries:
             shown = islice((each for each in entries if not _hidden(each.name)), MOST_NAMES + 1)
-            names = sorted(f"{each.name}/" if each.is_dir() else each.name for each in shown)
+            names = sorted((f"{each.name}/" if each.is_dir() else each.name for each in shown), key=natural)
     finally:
         os.close(handle)
     folder = "/".join(["", "results", *map(quote, parts), ""])

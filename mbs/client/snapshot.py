@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from mbs.client.rest import Json, UnexpectedAnswer
 from mbs.states import BuildState, ComponentState
-from mbs.text import printable
+from mbs.text import natural, printable
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,13 @@ def _read_build(data: Json, components: list[Json]) -> Build:
         excerpt=_excerpt(error.get("excerpt")) if isinstance(error, Mapping) else None,
         repository_url=clean(data.get("repository_url")),
         install=tuple(clean(line) for line in data.get("install") or ()),
-        components=tuple(sorted(map(_read_component, components), key=lambda each: (each.batch, each.id))),
+        components=tuple(sorted(map(_read_component, components), key=_order)),
     )
+
+
+def _order(component: Component) -> tuple[object, ...]:
+    """Key of a component: by batch and, in it, by name."""
+    return component.batch, natural(component.package), component.id
 
 
 def _excerpt(data: object) -> Excerpt | None:

@@ -236,6 +236,14 @@ def test_a_failed_build_says_why_and_what_to_do(get: Get) -> None:
     assert f"mbs retry {build.pk}" in text
 
 
+def test_components_are_listed_with_their_numbers_in_order(get: Get) -> None:
+    build = module_build(state=BuildState.BUILD)
+    for package in ("c1", "c10", "c2"):
+        component_build(build, package=package)
+    text = get(f"/builds/{build.pk}").text
+    assert text.index("c1 ") < text.index("c2 ") < text.index("c10 ")
+
+
 EXCERPT = {
     "component": "libfoo",
     "component_build": 5,
