@@ -206,7 +206,10 @@ OPERATIONS: Mapping[str, Operation] = {
         record(module=ref("ModuleBuild"), messages=array(shapes.TEXT)),
         status=201,
         examples={"imported": examples.IMPORTED},
-        bodies={"commit": {"scmurl": examples.SUBMISSION["scmurl"]}},
+        bodies={
+            "commit": {"scmurl": examples.SUBMISSION["scmurl"]},
+            "document": {"modulemd": examples.MODULEMD},
+        },
         errors=(*WRITING, 404, 409, 422),
     ),
     "final-modulemd.retrieve": Operation(

@@ -295,6 +295,9 @@ class ImportSerializer(StrictSerializer):
     """Which module to import."""
 
     scmurl = Text(help_text="Where the modulemd file lies: scheme://host/path?#revision")
+    modulemd = Text(
+        help_text="The modulemd file itself, instead of an address", style={"base_template": "textarea.html"}
+    )
 
 
 class OwnerSerializer(StrictSerializer):

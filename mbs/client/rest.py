@@ -140,6 +140,13 @@ class Client:
         path = f"module-builds/{build_id}/rebuild/plan"
         return _object(self._request("POST", path, json=self._signed(body)))
 
+    def import_module(self, body: Mapping[str, object]) -> Json:
+        """Record a module that was built elsewhere; answers ``{module, messages}``.
+
+        :param body: ``modulemd``, the text of its document, or ``scmurl``.
+        """
+        return _object(self._request("POST", "import-module/", json=dict(body)))
+
     def tokens(self) -> Iterator[Json]:
         """The API tokens of the user, newest first."""
         return self._pages("tokens/", {"per_page": 100}, limit=None)

@@ -196,7 +196,14 @@ class Gathering:
 
     def _bases_to_choose(self) -> str:
         ready = sorted(base.ns for base in self._bases if not base.retired)
-        return f"ready are {', '.join(ready)}." if ready else "none is ready yet: import one."
+        if ready:
+            return f"ready are {', '.join(ready)}."
+        name = self._settings.base_modules[0]
+        return (
+            f"none is ready here. Record one with `mbs import {name}.yaml` (a file or an address), or, on a "
+            "machine of your own, start the service with `mbs up --host-platform`; operators use "
+            f"`mbs-manager import_module {name}.yaml`."
+        )
 
     def _builds(
         self, pairs: Sequence[NameStream], groups: Mapping[Available, list[list[Available]]]

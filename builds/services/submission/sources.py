@@ -192,7 +192,7 @@ def _check_buildable(document: StreamV2) -> None:
         raise InvalidInput(
             f"{document.name} is a base module: it cannot be built.",
             code="base_module",
-            hint="Base modules are imported by an operator (import_module).",
+            hint="Import base modules: `mbs import FILE`; operators: `mbs-manager import_module FILE`.",
         )
 
 
