@@ -117,7 +117,9 @@ def _entries(data: Any, request: Request) -> Iterator[Entry]:
             name = ":".join(str(row[key]) for key in ("name", "stream", "version", "context"))
         else:
             continue
-        yield Entry(name, str(row.get("state_name") or "").lower(), f"/builds/{page}", item)
+        canceled = (row.get("error") or {}).get("code") == "canceled"
+        state = "canceled" if canceled else str(row.get("state_name") or "").lower()
+        yield Entry(name, state, f"/builds/{page}", item)
 
 
 def _links(view: Any) -> dict[str, str]:

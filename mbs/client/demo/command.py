@@ -18,6 +18,7 @@ from mbs.client.demo.example import PLATFORM, Example, document_path, make_repos
 from mbs.client.demo.install import dnf_is_there, finished_module, installed_files, run
 from mbs.client.demo.service import failure, service
 from mbs.client.display import duration, follow
+from mbs.client.endings import ending
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish
 from mbs.client.rest import Client
 from mbs.client.snapshot import Build
@@ -51,9 +52,23 @@ def demo(keep: bool, data: str | None) -> None:
             mine.release()  # what was built is there, and dnf needs nothing else
         if build.succeeded:
             show_result(build, folder)
+        else:
+            say("\n".join(ending(build, there.base_url)))
     if keep:
         say(f"The service stays at {there.base_url} (stop it: kill {there.pid}).")
+    for line in next_steps(build, folder, keep=keep):
+        say(line)
     finish(SUCCESS if build.succeeded else BUILD_FAILED)
+
+
+def next_steps(build: Build, folder: Path, *, keep: bool) -> Iterator[str]:
+    """Yield the lines that say what to do after the demo."""
+    command = sys.argv[0] if Path(sys.argv[0]).name == "mbs" else "mbs"
+    yield "\nGo on from here:"
+    if not keep:
+        yield f"  {command} up --data {shlex.quote(str(folder))}    the service with this build, until Ctrl-C"
+    yield f"  {command} show {build.id}    in another terminal: the build, and how to install it"
+    yield "  docs/tutorial.md    a module of your own, from git to dnf"
 
 
 def build_example(there: Running, folder: Path, example: Example) -> Build:
