@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -194,13 +193,9 @@ def _place(lines: Sequence[bytes]) -> int | None:
         found = next((n for n in range(begin, end) if pattern.search(lines[n][:_SEEN])), None)
         if found is not None:
             return found
-    return next(_written(lines, end), None) if lines else None
-
-
-def _written(lines: Sequence[bytes], end: int) -> Iterator[int]:
-    """Places of lines that are not blank, from the end of the output backwards, then from the end of all."""
-    backwards = (*range(end - 1, -1, -1), *range(len(lines) - 1, end - 1, -1))
-    return (n for n in islice(backwards, _MOST_LINES) if lines[n].strip())
+    if end < len(lines):
+        return end
+    return next((n for n in range(len(lines) - 1, -1, -1) if lines[n].strip()), None)
 
 
 def _text(line: bytes) -> str:

@@ -66,7 +66,8 @@ def test_the_first_of_several_causes_is_shown_with_five_lines_around_and_its_num
 
 def test_causes_of_earlier_sections_do_not_count() -> None:
     text = f"Executing(%prep): x\nold.c:1: error: ignored\n{SECTION}nothing to see\nlast words\n{END}"
-    assert cause(text) == "last words"
+    assert cause(text) == "error: Bad exit status from /var/tmp/rpm-tmp.1 (%build)"
+    assert cause(f"{SECTION}nothing to see\nlast words\n\n") == "last words"
 
 
 def test_a_sign_is_taken_where_no_cause_is_named() -> None:
