@@ -5,7 +5,7 @@ DATA ?= .data
 # What asks the database; the rest of the tests does not notice which one it is.
 ON_POSTGRESQL := tests/api tests/builds tests/events tests/identity tests/web tests/workflow
 
-.PHONY: demo up flower test chaos fresh docs lint bench lock clean
+.PHONY: demo up flower test test-sqlite test-postgresql chaos fresh docs lint bench lock clean
 
 demo: .venv/base
 	$(BIN)/mbs demo --data $(DATA)
@@ -18,10 +18,15 @@ flower: .venv/base
 	$(BIN)/python -m celery -A config.celery flower --conf=config/flower.py
 
 # Two at a time: tests wait more than they compute. Not by file (--dist loadfile): that runs one of several tests of the same id.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --durations=10
 
-test: .venv/dev
+test: test-sqlite test-postgresql
+
+test-sqlite: .venv/dev
+	@echo "To run one test: $(BIN)/python -m pytest FILE::NAME"
 	$(PYTEST) tests messages
+
+test-postgresql: .venv/dev
 	$(BIN)/python -m tests.postgresql $(PYTEST) -m "not alone" $(ON_POSTGRESQL)
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -m alone tests/workflow
 

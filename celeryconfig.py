@@ -1,4 +1,4 @@
-"""How Celery behaves here; each line with its reason."""
+"""Celery's settings, with their reasons."""
 
 from datetime import timedelta
 
@@ -6,18 +6,18 @@ from django.conf import settings
 from kombu import Queue
 
 _mbs = settings.MBS
-#: sweeps that ask the build system, which may hang
+#: Sweeps that call the build system. They hang if it hangs.
 _POLLS = ("open_builds", "open_repos", "lost_tags", "old_targets", "old_failures")
 
 broker_url = _mbs.BROKER_URL
-# Chords count their parts in the result backend. Only Redis does it without polling.
+# Chords count their parts in the result backend. Only Redis can do so without polling.
 result_backend = _mbs.BROKER_URL
-# A worker that starts before its broker waits for it instead of dying.
+# A worker that starts before its broker waits for it.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 
-# Steps of builds; periodic work that must not queue up behind them, nor behind what asks the build system and
-# may hang with it (polls); questions to git (checks); real builds, by workers of their own.
+# workflow: steps of builds. sweeps: periodic tasks, which must not wait behind steps. polls: sweeps that call
+# the build system. checks: calls of git. builds: local builds. Each of the last three has its own workers.
 task_queues = [Queue(name, routing_key=name) for name in ("workflow", "sweeps", "polls", "checks", "builds")]
 task_default_queue = "workflow"
 task_routes = {
@@ -27,46 +27,47 @@ task_routes = {
     "builder.*": {"queue": "builds"},
 }
 
-# A message is gone only when its task has ended: a worker that dies gives its work back.
+# Acknowledge a message when its task has ended, so that the tasks of a killed worker are delivered again.
 task_acks_late = True
 task_reject_on_worker_lost = True
-# With late acknowledgement a prefetched message would wait behind a long task although others are idle.
-# Steps of builds are short: workers that do nothing else are started with --prefetch-multiplier=4.
+# With late acknowledgement, a prefetched message could wait behind a long task while other workers are idle.
+# Steps of builds are short, so workers of the queue workflow are started with --prefetch-multiplier=4.
 worker_prefetch_multiplier = 1
-# No step waits for anything long (it parks): one that runs this long hangs.
+# Steps park instead of waiting, so a step that runs this long hangs.
 task_soft_time_limit = 240
 task_time_limit = 300
-# Redis gives a message that was not acknowledged to another worker after this time (seconds). It must be
-# longer than any countdown and any local build, or a build would be delivered twice while it runs.
-# A Redis that says nothing is away: without the second one a request to the web server would hang with it.
+# visibility_timeout: seconds after which Redis delivers an unacknowledged message to another worker. It must
+# exceed every countdown and local build, otherwise a running build would be delivered again.
+# socket_timeout: without it, requests to the web server would hang if Redis does.
 broker_transport_options = {"visibility_timeout": 24 * 3600, "socket_timeout": 10}
 result_backend_transport_options = {"retry_policy": {"timeout": 5.0}}
 
-# Nobody reads results; a chord is counted all the same. It may be open for as long as its slowest build.
+# Results are not read. Chords are counted regardless, and can be open for as long as their slowest build.
 task_ignore_result = True
 result_expires = timedelta(days=1)
 result_chord_expires = timedelta(days=30)
 
-# Task arguments are numbers and words: nothing that could be executed is ever accepted.
+# Task arguments are numbers and texts. Formats that can execute code, such as pickle, are not accepted.
 task_serializer = "json"
 accept_content = ["json"]
 result_serializer = "json"
 
-# Connections to the database are kept between tasks; ``config.celery`` drops the broken ones.
+# Keep database connections between tasks. ``config.celery`` closes broken ones.
 CELERY_DB_REUSE_MAX = 10**9
 
-# A process imports the client of the bus when it begins, which takes some seconds while others do so too.
+# A process imports the bus client when it starts, which takes some seconds if several do so at once.
 worker_proc_alive_timeout = 60
-# A process that leaked is replaced after this many tasks.
+# Replace processes after this many tasks, in case they leak memory.
 worker_max_tasks_per_child = 10_000
 worker_hijack_root_logger = False
 timezone = "UTC"
 
 
 def _every(name: str, seconds: float) -> dict[str, object]:
-    """A sweep. What waits for workers longer than a day is dropped.
+    """Return the schedule of a sweep.
 
-    A shorter time would compare the clocks of two machines: see ``builds.workflow.sweeps.run``.
+    Sweeps expire after a day. A shorter time would depend on the clocks of two machines: see
+    ``builds.workflow.sweeps.run``.
     """
     return {
         "task": f"sweep.{name}",

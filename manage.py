@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Operators' commands; installed as ``mbs-manager``."""
+"""``mbs-manager``: the management commands of Django and of this service."""
 
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
-#: Options before the command, as the reference service has them -> Django's verbosity.
+#: Options of MBS 3.9.2, which precede the command -> Django's verbosity.
 VERBOSITY = {"-q": 0, "--quiet": 0, "-v": 2, "--verbose": 2, "-d": 3, "--debug": 3}
 
 
 def arguments(argv: Sequence[str]) -> list[str]:
-    """The command line as Django reads it: options of all commands stand behind the command's name."""
+    """Return the command line for Django, which needs general options after the name of the command."""
     program, *words = argv
     chosen = []
     while words and words[0] in VERBOSITY:
@@ -19,8 +20,10 @@ def arguments(argv: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Run one command."""
+    """Run the command on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if find_spec("django") is None:
+        sys.exit("Only the client is installed. Install the service: pip install 'mbs[server]'")
     from config.operators import run
     from config.standalone import join_running_service
 

@@ -28,9 +28,10 @@ FIRST, TIMES = 10, 50
 COUNTING = "SELECT max(max_exec_time) FROM pg_stat_statements WHERE query ~ 'builds_componentbuild.*GROUP BY'"
 #: what a process of the service counts
 PROCESS = (
-    "import django; django.setup(); from builds.observability.metrics import shared; figures = shared();"
-    " [figures.requests.labels('GET', f'route{n}', 200).inc() for n in range(20)];"
-    " [figures.request_seconds.labels('GET', f'route{n}').observe(0.1) for n in range(20)]"
+    "import django; django.setup(); from builds.observability.metrics import service_metrics;"
+    " metrics = service_metrics();"
+    " [metrics.requests.labels('GET', f'route{n}', 200).inc() for n in range(20)];"
+    " [metrics.request_seconds.labels('GET', f'route{n}').observe(0.1) for n in range(20)]"
 )
 
 

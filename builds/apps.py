@@ -1,3 +1,5 @@
+"""The Django app ``builds``."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -7,12 +9,14 @@ from django.db import connections
 
 
 class BuildsConfig(AppConfig):
+    """Configuration of the app."""
+
     name = "builds"
     verbose_name = "Module builds"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Let migrations take as long as they take."""
+        """Exempt migrations from the time limit of database statements."""
         from django.db.models.signals import pre_migrate
 
         pre_migrate.connect(_wait_for_ever)
@@ -21,4 +25,4 @@ class BuildsConfig(AppConfig):
 def _wait_for_ever(using: str, **_: Any) -> None:
     connection = connections[using]
     if connection.vendor == "postgresql" and not connection.in_atomic_block:
-        connection.wait_for_ever()  # type: ignore[attr-defined]  # of config.postgresql
+        connection.remove_time_limits()  # type: ignore[attr-defined]  # of config.postgresql

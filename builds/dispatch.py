@@ -1,7 +1,7 @@
-"""Set work in motion: send tasks by name, and send parked tasks again. Always after commit.
+"""Send tasks by name, and wake parked tasks. Both happen after the transaction is committed.
 
-A broker that is away is no error here: the fact is committed, and a sweep finds what was not started. For
-the same reason what runs after commit is ``robust``: a fault of one must not keep the others from running.
+An unavailable broker is logged, not raised: the change is committed, and a sweep finds work that was not
+sent. Callbacks after the commit are ``robust``, so that an error in one does not prevent the others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from celery import Signature, current_app
 from celery.app.task import Context
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -20,20 +20,12 @@ from redis.exceptions import RedisError
 from builds.models import Wait, clock
 from builds.models.locking import locked
 from builds.observability.celery_signals import WOKEN
-from builds.selectors.prepared import ByValues, Instances
-from builds.selectors.statements import Given
 from mbs.states import SETTLED
 
 log = logging.getLogger(__name__)
 
-#: what sending a task raises while the broker is away; a chord talks to Redis directly
+#: Exceptions of sending a task while the broker is unavailable. Chords access Redis directly.
 BROKER_AWAY = (OperationalError, RedisError)
-
-_waits = Instances(Wait, "key")
-_COLUMNS = [field.attname for field in Wait._meta.concrete_fields]
-_of_ended = ByValues(
-    Wait.objects.filter(key__among=Given(), component_build__state__in=SETTLED).values_list(*_COLUMNS)
-)
 
 
 def send(task: str, *args: int | float | str, countdown: float = 0) -> None:
@@ -44,29 +36,29 @@ def send(task: str, *args: int | float | str, countdown: float = 0) -> None:
 def send_now(task: str, *args: int | float | str, countdown: float = 0) -> None:
     """Send a task by name at once."""
     try:
-        # Else Celery would subscribe to the result of each, in processes that are no workers.
+        # Otherwise Celery would subscribe to the result of each task, in processes that are not workers.
         current_app.send_task(task, args=args, countdown=countdown or None, ignore_result=True)
     except BROKER_AWAY as error:
-        log.warning("Task %s%s was not sent, the broker is away: %s", task, args, error)
+        log.warning("Task %s%s was not sent because the broker is unavailable: %s", task, args, error)
 
 
 def send_signature(signature: Signature) -> None:
-    """Send a task of which a wait is recorded; a sweep sends it when the broker is away."""
+    """Send a task that has a row of ``Wait``; if the broker is unavailable, a sweep sends it later."""
     try:
         signature.apply_async()
     except BROKER_AWAY as error:
-        log.warning("%s was not sent, the broker is away: %s", signature, error)
+        log.warning("%s was not sent because the broker is unavailable: %s", signature, error)
 
 
 def advance(build_id: int) -> None:
-    """Have the workflow dispatch whatever remains to be done for a build."""
+    """Have the workflow send the canvas of everything that remains to be done for a build."""
     send("workflow.advance", build_id)
 
 
 def wake(keys: str | Iterable[str]) -> None:
-    """Send again what is parked under these keys, unless it was sent already and has not looked since.
+    """Wake the tasks that are parked under these keys, unless they were woken and have not run since.
 
-    Harmless when nothing is parked, or when nothing changed.
+    It does nothing if no task is parked there, and a task that finds nothing changed parks again.
     """
     keys = [keys] if isinstance(keys, str) else list(keys)
     if keys:
@@ -74,9 +66,9 @@ def wake(keys: str | Iterable[str]) -> None:
 
 
 def complete(keys: Iterable[str]) -> None:
-    """Count parked members of a chord as done whose components have ended; wake what else is parked there.
+    """Complete the chord members of components that have ended; wake other tasks parked under these keys.
 
-    It is what these tasks would do themselves: the last one of a chord sends its body.
+    The members are counted in the chord without being run again. The last one sends the chord's body.
     """
     keys = list(keys)
     if keys:
@@ -84,10 +76,10 @@ def complete(keys: Iterable[str]) -> None:
 
 
 def wake_waits(waits: Iterable[Wait]) -> int:
-    """Send these parked tasks again and note when; one that another process has sent meanwhile is left out.
+    """Wake these tasks and store the time; skip those that another process has woken meanwhile.
 
     Returns:
-        how many were sent.
+        How many were sent.
     """
     return sum(map(_send_again, waits))
 
@@ -98,35 +90,35 @@ def _send_again(wait: Wait) -> bool:
     if not rows.filter(woken_at=wait.woken_at).update(woken_at=now):
         return False
     signature = current_app.signature(wait.signature)
-    # When it was woken, so that the task can tell how long it took to react.
+    # The task measures its reaction time from this.
     headers = {**signature.options.get("headers", {}), WOKEN: time.time()}
     try:
         signature.set(headers=headers).apply_async()
     except BROKER_AWAY as error:
-        log.warning("%s stays parked, the broker is away: %s", wait, error)
+        log.warning("%s stays parked because the broker is unavailable: %s", wait, error)
         rows.filter(woken_at=now).update(woken_at=None)
         return False
     return True
 
 
 def _wake(keys: list[str]) -> None:
-    wake_waits(wait for wait in _waits(keys) if wait.woken_at is None)
+    wake_waits(Wait.objects.filter(key__in=keys, woken_at=None).order_by("pk"))
 
 
 def _complete(keys: list[str]) -> None:
-    # In one statement: a component that was begun anew meanwhile has another wait, and has not ended.
-    waits = [Wait.from_db(connection.alias, _COLUMNS, row) for row in _of_ended(keys)]
+    # One statement reads waits and states: a component that was restarted meanwhile must not count as ended.
+    waits = list(Wait.objects.filter(key__in=keys, component_build__state__in=SETTLED).order_by("pk"))
     done = [wait for wait in waits if wait.signature["options"].get("chord") and _count_done(wait)]
     if done:
-        forget(Wait.objects.filter(pk__in=[wait.pk for wait in done]))
+        delete_waits(Wait.objects.filter(pk__in=[wait.pk for wait in done]))
     wake_waits(wait for wait in waits if wait not in done and wait.woken_at is None)
 
 
 def _count_done(wait: Wait) -> bool:
-    """Count one member of a chord; counted twice, by a task of its own too, it counts once."""
+    """Count one member of a chord as done. Celery counts a member once, however often this runs."""
     options = wait.signature["options"]
     body = dict(options["chord"])
-    # When its last part ended, so that the body can tell how long it took to react.
+    # The body measures its reaction time from the end of the last member.
     body["options"] = {**body.get("options", {}), "headers": {WOKEN: time.time()}}
     request = Context(
         id=options["task_id"],
@@ -137,20 +129,20 @@ def _count_done(wait: Wait) -> bool:
     try:
         current_app.backend.mark_as_done(request.id, None, request, store_result=False)
     except BROKER_AWAY as error:
-        log.warning("%s stays parked, the broker is away: %s", wait, error)
+        log.warning("%s stays parked because the broker is unavailable: %s", wait, error)
         return False
     return True
 
 
-def forget(waits: QuerySet[Wait]) -> int:
-    """Delete waits, but for those that another transaction is changing; return how many."""
+def delete_waits(waits: QuerySet[Wait]) -> int:
+    """Delete waits except those that another transaction has locked; return how many were deleted."""
     with transaction.atomic():
-        # What is locked is about to be deleted as well, or belongs to a task that looks again.
+        # Locked rows are being deleted too, or belong to a task that checks the database again.
         numbers = list(waits.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))
         return Wait.objects.filter(pk__in=numbers).delete()[0]
 
 
-def forget_all(build_id: int) -> None:
-    """Delete all waits of a build in the present transaction, which has locked the build."""
+def delete_all_waits(build_id: int) -> None:
+    """Delete all waits of a build in the current transaction, which must have locked the build."""
     rows = locked(Wait.objects.filter(module_build=build_id))
     Wait.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).delete()

@@ -1,7 +1,4 @@
-"""How answers, events and messages are written: JSON, with times to the second (docs/contract/rest.md).
-
-All times of the service are in UTC: what the database gives, and what ``timezone.now()`` says.
-"""
+"""The JSON of responses, events and messages, with times in UTC to the second (docs/contract/rest.md)."""
 
 from __future__ import annotations
 
@@ -13,20 +10,20 @@ import orjson
 _TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 decode = orjson.loads
-#: a JSON text that becomes part of another as it is
-Ready = orjson.Fragment
+#: A JSON text that ``encode`` copies into its output unchanged.
+RawJSON = orjson.Fragment
 
 
 def encode(data: Any) -> bytes:
-    """JSON of plain values, of times (aware, in UTC) and of what is ``Ready``."""
+    """Return the JSON of plain values, aware times in UTC, and ``RawJSON``."""
     return orjson.dumps(data, option=_TIMES)
 
 
 def plain(data: Any) -> Any:
-    """What a program reads from the JSON."""
+    """Return the data with times as text, as a program reads it from the JSON."""
     return decode(encode(data))
 
 
 def indented(data: Any) -> bytes:
-    """JSON for people."""
+    """Return indented JSON for people."""
     return orjson.dumps(plain(data), option=orjson.OPT_INDENT_2)

@@ -1,8 +1,7 @@
-"""Builds as programs see them, in answers and in messages (docs/contract/rest.md, docs/contract/messages.md).
+"""Representations of builds in responses and messages (docs/contract/rest.md, docs/contract/messages.md).
 
-Times are datetimes, which ``builds.encoding`` writes.
-
-Plain functions over rows that were read already: none of them queries the database.
+The functions take rows that were read already, and do not query the database. Times are datetimes, which
+``builds.encoding`` converts.
 """
 
 from __future__ import annotations
@@ -10,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from builds import shapes
 from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
-from builds.selectors.prepared import Record
-from builds.selectors.rest import BASE_MODULE_COLUMNS, ModuleSurroundings, Trace, Waiting
-from builds.selectors.statements import Row
+from builds.selectors.compiled import Row
+from builds.selectors.listing import Record
+from builds.selectors.rest import ComponentTrace, ModuleRelations, ModuleTrace, Waiting
 from mbs.errors import failure_kind
 from mbs.states import BuildState, ComponentState
 
-#: columns that the short representation shows, and what the default one adds to them
+#: Columns that each representation needs.
 SHORT_COLUMNS = ("id", "state", "stream", "version", "name", "context", "scratch")
 DEFAULT_COLUMNS = (
     *SHORT_COLUMNS,
@@ -38,11 +38,15 @@ COMPONENT_COLUMNS = (
 )
 LOG_COLUMNS = ("id", "time_created", "message")
 _COMPONENT_WORDS: dict[int | None, str] = {int(state): state.name for state in ComponentState}
-_WORDS: dict[int | None, str] = {int(state): state.word for state in BuildState}
+_WORDS = {int(state): state.word for state in BuildState}
+
+#: Lists read records of some columns, whose JSON columns are unparsed; single builds may be model instances.
+ModuleRow = ModuleBuild | Record
+ComponentRow = ComponentBuild | Record
 
 
-def module_short(build: ModuleBuild) -> dict[str, Any]:
-    """The short representation of a module build."""
+def module_short(build: ModuleRow) -> shapes.ModuleBuildShort:
+    """Return the short representation of a module build."""
     return {
         "id": build.pk,
         "state": build.state,
@@ -56,9 +60,9 @@ def module_short(build: ModuleBuild) -> dict[str, Any]:
 
 
 def module_default(
-    build: ModuleBuild, *, component_ids: Iterable[int], siblings: Iterable[int]
-) -> dict[str, Any]:
-    """The default representation without ``tasks`` and ``waiting_for``, which bus messages leave out."""
+    build: ModuleRow, *, component_ids: Iterable[int], siblings: Iterable[int]
+) -> shapes.ModuleState:
+    """Return the default representation without ``tasks`` and ``waiting_for``, as in bus messages."""
     return {
         **module_short(build),
         "batch": build.batch,
@@ -79,10 +83,10 @@ def module_default(
     }
 
 
-def module_answer(build: ModuleBuild, around: ModuleSurroundings) -> dict[str, Any]:
-    """The default representation in the REST API."""
+def module_answer(build: ModuleRow, around: ModuleRelations) -> shapes.ModuleBuild:
+    """Return the default representation of a module build in the REST API."""
     components = around.components.get(build.pk, ())
-    tasks: dict[str, dict[str, Any]] = {}
+    tasks: dict[str, dict[str, shapes.Task]] = {}
     for _, kind, package, task_id, state, reason, nvr in components:
         tasks.setdefault(kind, {})[package] = {
             "task_id": task_id,
@@ -104,10 +108,13 @@ def module_answer(build: ModuleBuild, around: ModuleSurroundings) -> dict[str, A
     }
 
 
-def module_verbose(build: ModuleBuild, around: ModuleSurroundings, url: str) -> dict[str, Any]:
-    """The verbose representation.
+def module_verbose(build: ModuleRow, around: ModuleRelations, url: str) -> shapes.ModuleBuildVerbose:
+    """Return the verbose representation of a module build.
 
-    :param url: path at which the API shows this build: clients put the host before it.
+    Args:
+        build: The build.
+        around: Its related rows.
+        url: Path of the build in the API, without the host.
     """
     return {
         **module_answer(build, around),
@@ -125,23 +132,32 @@ def module_verbose(build: ModuleBuild, around: ModuleSurroundings, url: str) -> 
     }
 
 
-def _base_module(row: Row) -> dict[str, Any]:
-    values = dict(zip(BASE_MODULE_COLUMNS, row, strict=True))
-    return values | {"state_name": _WORDS[values["state"]]}
+def _base_module(row: Row) -> shapes.RequiredBaseModule:
+    number, state, stream, version, name, context, stream_version = row
+    return {
+        "id": number,
+        "state": state,
+        "state_name": _WORDS[state],
+        "stream": stream,
+        "version": version,
+        "name": name,
+        "context": context,
+        "stream_version": stream_version,
+    }
 
 
-def _module_step(step: Trace) -> dict[str, Any]:
+def _module_step(step: ModuleTrace) -> shapes.ModuleStateChange:
     time, state, reason = step
     return {
         "time": time,
         "state": state,
-        "state_name": _WORDS.get(state),
+        "state_name": _WORDS[state],
         "reason": reason,
     }
 
 
-def waiting_for(waiting: Waiting | None) -> dict[str, Any] | None:
-    """What a build waits for, since when, and what will wake it."""
+def waiting_for(waiting: Waiting | None) -> shapes.Waiting | None:
+    """Return the thing that is waited for, since when, and the event that ends the wait."""
     if waiting is None:
         return None
     more = f" (and {waiting.count - 1} more)" if waiting.count > 1 else ""
@@ -152,8 +168,8 @@ def waiting_for(waiting: Waiting | None) -> dict[str, Any] | None:
     }
 
 
-def log_message(message: LogMessage) -> dict[str, Any]:
-    """A log message of a build."""
+def log_message(message: LogMessage | Record) -> shapes.LogMessage:
+    """Return the representation of a log message."""
     return {
         "id": message.pk,
         "time_created": message.time_created,
@@ -161,8 +177,8 @@ def log_message(message: LogMessage) -> dict[str, Any]:
     }
 
 
-def module_error(build: ModuleBuild) -> dict[str, Any] | None:
-    """Why the build failed, for programs and people."""
+def module_error(build: ModuleRow) -> shapes.Failure | None:
+    """Return the error of a failed build; None: it has not failed."""
     if build.state != BuildState.FAILED:
         return None
     return {
@@ -181,8 +197,8 @@ def error_cause(code: str) -> str:
     return "infrastructure" if failure_kind(code) == "infra" else "module"
 
 
-def component_task(component: ComponentBuild) -> dict[str, Any]:
-    """A component as it stands under ``tasks`` of its module build."""
+def component_task(component: ComponentRow) -> shapes.Task:
+    """Return a component's entry in ``tasks`` of its module build."""
     return {
         "task_id": component.task_id,
         "state": component.state,
@@ -191,9 +207,9 @@ def component_task(component: ComponentBuild) -> dict[str, Any]:
     }
 
 
-def component_default(component: ComponentBuild) -> dict[str, Any]:
-    """The representation of a component build."""
-    reuse = None
+def component_default(component: ComponentRow) -> shapes.UnwaitedComponent:
+    """Return the representation of a component build without ``waiting_for``."""
+    reuse: shapes.Reuse | None = None
     if component.reuse_code:
         reuse = {
             "reused": component.reused_component_id is not None,
@@ -217,17 +233,21 @@ def component_default(component: ComponentBuild) -> dict[str, Any]:
     }
 
 
-def component_answer(component: ComponentBuild, waiting: Waiting | None) -> dict[str, Any]:
-    """The default representation in the REST API."""
+def component_answer(component: ComponentRow, waiting: Waiting | None) -> shapes.ComponentBuild:
+    """Return the default representation of a component build in the REST API."""
     return {**component_default(component), "waiting_for": waiting_for(waiting)}
 
 
 def component_verbose(
-    component: ComponentBuild, waiting: Waiting | None, traces: Sequence[Trace], url: str
-) -> dict[str, Any]:
-    """The verbose representation of a component build.
+    component: ComponentRow, waiting: Waiting | None, traces: Sequence[ComponentTrace], url: str
+) -> shapes.ComponentBuildVerbose:
+    """Return the verbose representation of a component build.
 
-    :param url: path at which the API shows this component build: clients put the host before it.
+    Args:
+        component: The component build.
+        waiting: Its oldest wait.
+        traces: Its state changes.
+        url: Path of the component build in the API, without the host.
     """
     return {
         **component_answer(component, waiting),
@@ -237,7 +257,7 @@ def component_verbose(
     }
 
 
-def _component_step(step: Trace) -> dict[str, Any]:
+def _component_step(step: ComponentTrace) -> shapes.ComponentStateChange:
     time, state, reason = step
     return {
         "time": time,
@@ -250,17 +270,17 @@ def _component_step(step: Trace) -> dict[str, Any]:
 def module_message(
     build: ModuleBuild, *, component_ids: Iterable[int], siblings: Iterable[int]
 ) -> dict[str, Any]:
-    """Body of ``mbs.module.state.change``."""
-    body = module_default(build, component_ids=component_ids, siblings=siblings)
+    """Return the body of a message ``mbs.module.state.change``."""
+    state = module_default(build, component_ids=component_ids, siblings=siblings)
+    body: dict[str, Any] = {**state, "release": f"{build.version}.{build.context}"}
     body |= {key: plain(body[key]) for key in ("time_completed", "time_modified", "time_submitted")}
-    body["release"] = f"{build.version}.{build.context}"
     if build.state in (BuildState.DONE, BuildState.READY):
         body["topdir"] = build.topdir
     return body
 
 
-def component_message(component: ComponentBuild, module: ModuleBuild) -> dict[str, Any]:
-    """Body of ``mbs.component.state.change``; ``module`` is the build it belongs to."""
+def component_message(component: ComponentBuild, module: ModuleBuild) -> shapes.ComponentMessage:
+    """Return the body of a message ``mbs.component.state.change`` about a component of ``module``."""
     return {
         "id": component.pk,
         "package": component.package,
@@ -280,8 +300,8 @@ TOKEN_COLUMNS = (
 )
 
 
-def api_token(token: ApiToken | Record) -> dict[str, Any]:
-    """An API token as its owner sees it; the token itself is not known. A record has ``TOKEN_COLUMNS``."""
+def api_token(token: ApiToken | Record) -> shapes.Token:
+    """Return the representation of an API token, without the secret. A record has ``TOKEN_COLUMNS``."""
     return {
         "id": token.id,
         "name": token.name,

@@ -33,7 +33,6 @@ from buildsys.base import (
 from mbs.errors import Problem
 
 _SCHEMA = """
-PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS task (
     id INTEGER PRIMARY KEY, component INTEGER, attempt INTEGER, wakes TEXT NOT NULL, nvr TEXT NOT NULL,
     state TEXT NOT NULL, started REAL NOT NULL, ends REAL NOT NULL, UNIQUE (component, attempt));
@@ -61,7 +60,9 @@ class SimulatedBuildSystem:
         self._repo_seconds = repo_seconds
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._books() as books:
-            books.executescript(_SCHEMA)
+            # Not executescript(), which commits first: another process may create the tables meanwhile.
+            for statement in _SCHEMA.split(";"):
+                books.execute(statement)
 
     @contextmanager
     def _books(self) -> Iterator[sqlite3.Connection]:

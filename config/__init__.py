@@ -1,1 +1,1 @@
-"""Project glue: the configuration of the service, and Django, Celery and the servers set up by it."""
+"""The typed configuration, and the set-up of Django, Celery and the servers."""

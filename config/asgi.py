@@ -1,17 +1,17 @@
-"""The whole service as an ASGI application; ``mbs-manager web`` serves it."""
+"""The ASGI application of the whole service, which ``mbs-manager web`` serves."""
 
 from django.conf import settings
 
 from config.wsgi import application as pages
 
 # isort: split
-from builds.api.events.asgi import Events  # what these import needs the apps
+from builds.api.events.asgi import EventStreams  # these need Django's apps, which config.wsgi loads
 from builds.api.serving.deadlines import Deadlines
-from builds.api.serving.pages import Pages
-from builds.api.serving.requests import WholeRequests
+from builds.api.serving.requests import CompleteRequests
+from builds.api.serving.wsgi import ThreadedWSGI
 
 _options = settings.MBS
-_apart = ("/admin/login/", "/health/live", "/health/ready")
-_pages = Pages(pages, _options.WEB_THREADS, _apart)
-_whole = WholeRequests(_pages, _options.BODY_LIMIT, 3 * _options.CLIENT_TIMEOUT)
-application = Deadlines(Events(_whole), _options.CLIENT_TIMEOUT)
+_own_threads = ("/admin/login/", "/health/live", "/health/ready")
+_threaded = ThreadedWSGI(pages, _options.WEB_THREADS, _own_threads)
+_whole = CompleteRequests(_threaded, _options.BODY_LIMIT, 3 * _options.CLIENT_TIMEOUT)
+application = Deadlines(EventStreams(_whole), _options.CLIENT_TIMEOUT)

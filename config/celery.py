@@ -1,4 +1,4 @@
-"""The Celery application; ``celeryconfig.py`` says how it behaves."""
+"""The Celery application. Its settings are in ``celeryconfig.py``."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("mbs", config_source="celeryconfig", set_as_current=True)
 app.autodiscover_tasks(["builds"])
 
-# A worker that is stopped forgets a task that it has just handed to a process. The process carries it out,
-# and then waits for the worker to read the result, which it never does: for as many tenths of a second.
+# A stopping worker forgets tasks that it has just passed to a child process. The child runs such a task, and
+# then waits in vain for the worker to read the result. This is the limit, in tenths of a second.
 billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 30
 
 
 @task_prerun.connect
 def _drop_broken_connections(**_: object) -> None:
-    """As Django does before a request; Celery alone would open a new connection for every task."""
+    """Close broken and expired connections, as Django does before a request.
+
+    Without it, Celery opens a new connection for each task.
+    """
     close_old_connections()
 
 
-# Behind the above: what it connects to asks the database.
+# After the handler above, since its own handlers use the database.
 import builds.observability.celery_signals  # noqa: E402, F401
 
 
 @celeryd_after_setup.connect
 def _check_builder(instance: Any, **_: object) -> None:
-    """End a worker that would run builds on a machine that lacks protections of builds."""
+    """Stop a worker of the queue ``builds`` if required protections are missing on this machine."""
     if "builds" in instance.app.amqp.queues.consume_from:
         from builds.services import local_builds
 
@@ -45,9 +48,9 @@ def _check_builder(instance: Any, **_: object) -> None:
 
 
 @worker_process_init.connect
-def _meet_the_bus(**_: object) -> None:
-    """Import what publishes now: it may take seconds for which a build would wait."""
-    # The models that it needs are there now, and were not when this module was imported.
+def _preload_publisher(**_: object) -> None:
+    """Preload the publisher when the process starts, since the import may take seconds."""
+    # Imported here, since it needs models, which are not loaded when this module is imported.
     from builds.messaging.publishers import publisher
 
     publisher()

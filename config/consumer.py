@@ -1,14 +1,14 @@
-"""What ``fedora-messaging consume`` calls: ``callback = "config.consumer:consume"`` in its file."""
+"""The callback of ``fedora-messaging consume``: ``callback = "config.consumer:consume"``."""
 
 from __future__ import annotations
 
 import crochet
 import django
 
-import config.celery  # noqa: F401  (names the settings, and is the application that tasks are sent with)
+import config.celery  # noqa: F401  (sets DJANGO_SETTINGS_MODULE, and sends tasks)
 
 django.setup()
-# The reactor that messages are published with is the one that consumes; nothing else must start it.
+# The consumer runs the Twisted reactor, and the publisher shares it: crochet must not start another one.
 crochet.no_setup()
 
 from builds.consumers import decoding  # noqa: E402  (models need the apps)

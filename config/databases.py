@@ -1,4 +1,4 @@
-"""Django's database settings from one address."""
+"""Convert DATABASE_URL to Django's database settings."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from mbs.errors import ConfigurationError
 
-#: libpq's names, for a network that drops packets: the kernel notices within 11 s that the server is gone
+#: libpq parameters: if the network drops packets, the kernel detects a lost server within 11 s.
 _KEEPALIVES = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 
 
-def database(url: str, patience: float | None = None) -> dict[str, Any]:
-    """The entry of ``DATABASES`` for ``postgresql://user:password@host:port/name?option=value`` or ``sqlite:///path``.
+def database(url: str, answer_timeout: float | None = None) -> dict[str, Any]:
+    """Return the entry of ``DATABASES`` for an address.
 
-    :param patience: seconds within which PostgreSQL must answer (``config.postgresql``); None: no bound.
-    :raises ConfigurationError: for any other scheme.
+    Args:
+        url: ``postgresql://user:password@host:port/name?option=value`` or ``sqlite:///path``.
+        answer_timeout: Seconds within which PostgreSQL must answer (``config.postgresql``); None: no limit.
+
+    Raises:
+        ConfigurationError: The scheme is not supported.
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         _make_private(Path(unquote(parts.path)[1:]))
-        # Row locks do not exist here: every transaction takes the write lock when it begins.
+        # SQLite has no row locks, so every transaction takes the write lock when it begins.
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": unquote(parts.path)[1:],
@@ -44,7 +48,7 @@ def database(url: str, patience: float | None = None) -> dict[str, Any]:
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 600,
             "CONN_HEALTH_CHECKS": True,
-            "OPTIONS": {**_KEEPALIVES, **dict(parse_qsl(parts.query)), "patience": patience},
+            "OPTIONS": {**_KEEPALIVES, **dict(parse_qsl(parts.query)), "answer_timeout": answer_timeout},
         }
     raise ConfigurationError(
         f"DATABASE_URL has the unknown scheme {parts.scheme!r}.",
@@ -53,12 +57,12 @@ def database(url: str, patience: float | None = None) -> dict[str, Any]:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file, or make it unreadable for others; what SQLite puts beside it gets the same mode."""
+    """Create the file if needed, and hide it from other users. SQLite's extra files get the same mode."""
     if str(path) == ":memory:":
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        with suppress(FileNotFoundError, PermissionError):  # whoever it belongs to knows better
+        with suppress(FileNotFoundError, PermissionError):  # a file of another user keeps its mode
             each.chmod(each.stat().st_mode & ~0o077)

@@ -1,4 +1,4 @@
-"""Options as people see them: each with its group, type, meaning and presentable value."""
+"""Describe options for people: group, type, default, meaning, and masked values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIELDS = Options.model_fields
 
 @dataclass(frozen=True)
 class Option:
-    """What there is to know about an option. ``default`` is None when it must be set."""
+    """The description of an option. ``default`` is None if the option is required."""
 
     group: str
     name: str
@@ -30,14 +30,14 @@ class Option:
     meaning: str
 
 
-def described() -> Iterator[Option]:
-    """All options, group by group."""
+def describe_options() -> Iterator[Option]:
+    """Yield all options, group by group."""
     for group in GROUPS:
         for name in group.__annotations__:
             if field := _FIELDS.get(name):
                 default = None if field.is_required() else plain(field.default)
                 yield Option(
-                    group.__doc__ or "",
+                    (group.__doc__ or "").rstrip("."),
                     name,
                     type_words(field.annotation) + _bounds(field),
                     default,
@@ -47,7 +47,7 @@ def described() -> Iterator[Option]:
 
 
 def masked(name: str, value: Any) -> Any:
-    """The value of an option without what must stay secret in it."""
+    """Return the value of an option without secrets."""
     marks = [mark for mark in _FIELDS[name].metadata if isinstance(mark, Masked)]
     if marks and value:
         return marks[0].show(value if isinstance(value, str) else "")
@@ -55,7 +55,7 @@ def masked(name: str, value: Any) -> Any:
 
 
 def _without_secrets(value: Any) -> Any:
-    """A value in which no address has a password, and nothing that is called a secret is shown."""
+    """Return a value without passwords in URLs, and without values of keys that sound secret."""
     match value:
         case str():
             return without_secrets(value)
@@ -69,14 +69,14 @@ def _without_secrets(value: Any) -> Any:
     return value
 
 
-def shown(name: str, value: Any) -> str:
-    """A value in a message: masked, and not endlessly long."""
+def masked_repr(name: str, value: Any) -> str:
+    """Return a value for a message: masked and shortened."""
     text = repr(masked(name, value))
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON has it, sets in alphabetical order."""
+    """Return the value as JSON types, with sets sorted."""
     match value:
         case Path():
             return str(value)
@@ -92,7 +92,7 @@ def plain(value: Any) -> Any:
 
 
 def type_words(annotation: Any) -> str:
-    """A type as a reader of the documentation knows it: ``list of str``."""
+    """Return the name of a type as in the documentation, such as ``list of str``."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return type_words(arguments[0])

@@ -1,7 +1,6 @@
-"""Configuration files: Python modules whose classes are sections.
+"""Read configuration files: Python modules whose classes are sections.
 
-A file is executed: it is trusted like the service's own code, and only who may change that code may
-be able to write it.
+Files are executed, so they are trusted like the service's own code.
 """
 
 from __future__ import annotations
@@ -22,32 +21,34 @@ _MODULE = "mbs_runtime_config"
 
 
 @dataclass(frozen=True)
-class Given:
-    """The value of an option, and the place it came from, for people."""
+class SourcedValue:
+    """The value of an option, and its source for messages."""
 
     value: Any
     source: str
 
 
 def built_in(section: str) -> type:
-    """The class of a built-in section.
+    """Return the class of a built-in section.
 
-    :raises ConfigurationError: when there is none of this name.
+    Raises:
+        ConfigurationError: There is no such section.
     """
     if section not in sections.SECTIONS:
         raise ConfigurationError(
             f"There is no built-in section {section!r}.",
             hint=f"Set MBS_CONFIG_SECTION to one of {', '.join(sections.SECTIONS)}, "
-            "or MBS_CONFIG_FILE to the file that has it.",
+            "or MBS_CONFIG_FILE to the file that contains the section.",
         )
     found: type = getattr(sections, sections.SECTIONS[section][0])
     return found
 
 
 def read_section(path: str, section: str) -> type:
-    """The class of ``section`` in the file at ``path``, which is executed.
+    """Execute the file at ``path``, and return its class for ``section``.
 
-    :raises ConfigurationError: when the file cannot be read or run, or has no such class.
+    Raises:
+        ConfigurationError: The file cannot be read or run, or has no such class.
     """
     module = _run(path)
     for name in sections.SECTIONS.get(section, (section,)):
@@ -56,8 +57,8 @@ def read_section(path: str, section: str) -> type:
     names = [name for name, value in vars(module).items() if isinstance(value, type)]
     raise ConfigurationError(
         f"{path} has no section {sections.SECTIONS.get(section, (section,))[0]}.",
-        hint=f"It has {', '.join(names) or 'none'}: set MBS_CONFIG_SECTION to one of them, "
-        "or MBS_CONFIG_FILE to nothing for the built-in sections.",
+        hint=f"Its sections: {', '.join(names) or 'none'}. Set MBS_CONFIG_SECTION to one of them, "
+        "or set MBS_CONFIG_FILE to an empty text for the built-in sections.",
     )
 
 
@@ -69,7 +70,7 @@ def _run(path: str) -> ModuleType:
     except OSError as error:
         raise ConfigurationError(
             f"The configuration file {path} cannot be read: {error.strerror}.",
-            hint="MBS_CONFIG_FILE names another file, or, empty, none.",
+            hint="Set MBS_CONFIG_FILE to another file, or to an empty text for the built-in sections.",
         ) from error
     try:
         exec(compile(source, path, "exec", dont_inherit=True), vars(module))
@@ -79,7 +80,7 @@ def _run(path: str) -> ModuleType:
 
 
 def _failed(path: str, error: Exception) -> ConfigurationError:
-    """Points at the line of the file itself, however deep below it the error arose."""
+    """Return an error that names the line in the file itself, even if a module that it imports failed."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     if isinstance(error, SyntaxError) and error.filename == path:
         lines = [error.lineno]
@@ -89,14 +90,17 @@ def _failed(path: str, error: Exception) -> ConfigurationError:
 
 
 def is_open_to_all(path: str) -> bool:
-    """Whether every user of the machine could write it, and so run code as the service."""
+    """Return whether every user of the machine may write the file, and so run code as the service."""
     return bool(Path(path).stat().st_mode & stat.S_IWOTH)
 
 
-def attributes(section: type, path: str | None) -> Iterator[tuple[str, Given]]:
-    """The options that a section, read from ``path``, and the classes it inherits from set.
+def attributes(section: type, path: str | None) -> Iterator[tuple[str, SourcedValue]]:
+    """Yield the options that a section and its base classes set.
 
-    Methods, classes, modules and private names are a file's own business.
+    Methods, classes, modules and private names are skipped.
+
+    Args:
+        path: The file that the section was read from; None for a built-in section.
     """
     for name in dir(section):
         value = getattr(section, name, None)
@@ -104,4 +108,4 @@ def attributes(section: type, path: str | None) -> Iterator[tuple[str, Given]]:
             continue
         owner = next((cls for cls in section.__mro__ if name in vars(cls)), section)
         place = path if owner.__module__ == _MODULE else "built-in"
-        yield name, Given(value, f"{place} {owner.__name__}")
+        yield name, SourcedValue(value, f"{place} {owner.__name__}")

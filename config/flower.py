@@ -1,12 +1,12 @@
-"""Configuration of Flower: ``celery -A config.celery flower --conf=config/flower.py`` (``make flower``).
+"""Settings of Flower: ``celery -A config.celery flower --conf=config/flower.py`` (``make flower``).
 
-Its names are Flower's options; an address that the command line or the environment (``FLOWER_ADDRESS``) names
-is kept.
+The names are Flower's options. An address from the command line or from ``FLOWER_ADDRESS`` is kept.
 """
 
 import re
 import sys
 from ipaddress import ip_address
+from typing import Any
 
 from django.conf import settings
 from flower import urls
@@ -16,9 +16,9 @@ from tornado.options import options
 from tornado.web import url
 
 address = options.address or "127.0.0.1"
-# A step of a build says by its arguments which build it is for, and by its name what it does.
+# The first argument of a workflow task is the id of its build.
 tasks_columns = "name,args,state,received,started,runtime,worker,uuid"
-# Operators act in the admin, which records who did what.
+# Operators act in the admin, which records their actions.
 read_only = True
 natural_time = True
 
@@ -29,8 +29,8 @@ except ValueError:
     _is_local = address == "localhost"
 if not _is_local and not _ADMITTED:
     sys.exit(
-        f"Flower would show everything to everybody at {address}.\n"
-        "Leave FLOWER_ADDRESS out (then only this machine can), or set FLOWER_BASIC_AUTH to user:password."
+        f"Flower at {address} would be readable for everyone.\n"
+        "Unset FLOWER_ADDRESS to listen on this machine only, or set FLOWER_BASIC_AUTH to user:password."
     )
 
 
@@ -38,8 +38,8 @@ _BUILDS = f"{settings.MBS.BASE_URL}/builds/"
 _SHOWN = re.compile(re.escape(xhtml_escape(_BUILDS).encode()) + rb"\d+")
 
 
-def format_task(task):
-    """Put the address of the page of the module build behind the arguments."""
+def format_task(task: Any) -> Any:
+    """Append the address of the build's page to the arguments."""
     build = re.match(r"[(\[](\d+),", str(task.args))
     if build and task.name.startswith("workflow."):
         task.args = f"{task.args} {_BUILDS}{build[1]}"
@@ -47,14 +47,18 @@ def format_task(task):
 
 
 class LinkingTaskView(TaskView):
-    """The page of a task. Flower escapes all text; the addresses of builds become links again."""
+    """The page of a task, with links to builds.
 
-    def render_string(self, template_name, **values):
-        page = super().render_string(template_name, **values)
+    Flower escapes all text, so the links are added afterwards.
+    """
+
+    def render_string(self, template_name: str, **values: Any) -> bytes:
+        """Return the page."""
+        page: bytes = super().render_string(template_name, **values)
         return _SHOWN.sub(rb'<a href="\g<0>">\g<0></a>', page)
 
 
-# Flower has no setting for its pages.
+# Flower has no setting that replaces a view.
 urls.handlers[:] = [
     url(entry.regex.pattern, LinkingTaskView, name="task") if getattr(entry, "name", "") == "task" else entry
     for entry in urls.handlers

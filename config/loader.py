@@ -1,4 +1,4 @@
-"""Finds the configuration, checks all of it, and says where each value came from."""
+"""Find the configuration, validate all of it, and record the source of each value."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from typing import Any, get_origin
 from pydantic import ValidationError
 
 from config import legacy
-from config.describe import shown
-from config.files import Given, attributes, built_in, is_open_to_all, read_section
+from config.describe import masked_repr
+from config.files import SourcedValue, attributes, built_in, is_open_to_all, read_section
 from config.schema import Options
-from config.secret import kept_key
+from config.secret import load_or_create_key
 from config.selection import DEFAULT_FILE, Selection, select
 from mbs.errors import ConfigurationError, Problem
 
 PREFIX = "MBS_"
 _SELECTORS = ("MBS_CONFIG_FILE", "MBS_CONFIG_SECTION")
 _FIELDS = Options.model_fields
-#: A variable of the environment this like an option's name is a typing error; others are somebody else's
-#: (a Kubernetes service named ``mbs`` alone brings seven that begin with MBS_).
+#: Environment variables that are this similar to an option are typing errors. Others belong to other
+#: software: Kubernetes sets seven that begin with MBS_ for a service named ``mbs``.
 _TYPING_ERROR = 0.85
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The configuration, and how it came about.
+    """The configuration, and its sources.
 
-    :param section: dev, test, prod, standalone, or the name of a class of the file.
-    :param path: the file; None for a built-in section.
-    :param sources: option -> where its value came from, for people.
-    :param warnings: what the file says that has another name here, or no meaning.
+    Attributes:
+        section: dev, test, prod, standalone, or the name of a class in the file.
+        path: The file; None for a built-in section.
+        sources: Option -> the source of its value, for messages.
+        warnings: Renamed and removed options in the file.
     """
 
     options: Options
@@ -52,19 +53,22 @@ def load(
     *,
     default_file: str = DEFAULT_FILE,
 ) -> Loaded:
-    """The configuration for this process: the section, with the variables ``MBS_<option>`` laid over it.
+    """Return the configuration of this process: the section, overridden by ``MBS_<option>`` variables.
 
-    :param environ: the environment; ``os.environ`` when None.
-    :param argv: the command line; ``sys.argv`` when None.
-    :param default_file: the file that is taken when ``MBS_CONFIG_FILE`` is not set.
-    :raises ConfigurationError: naming everything that is wrong at once.
+    Args:
+        environ: The environment; ``os.environ`` if None.
+        argv: The command line; ``sys.argv`` if None.
+        default_file: The file to use if ``MBS_CONFIG_FILE`` is not set.
+
+    Raises:
+        ConfigurationError: The configuration is not valid. The error names everything that is wrong.
     """
     environ = os.environ if environ is None else environ
     chosen = select(environ, sys.argv if argv is None else argv, default_file)
     try:
         return _load(chosen, environ)
     except ConfigurationError as error:
-        if error.hint:  # a server or worker that does not start shows no more than the traceback
+        if error.hint:  # a server that fails to start only prints the traceback, which includes notes
             error.add_note(error.hint)
         raise
 
@@ -74,7 +78,9 @@ def _load(chosen: Selection, environ: Mapping[str, str]) -> Loaded:
     section = read_section(chosen.path, chosen.section) if chosen.path else built_in(chosen.section)
     draft.take_section(section)
     if chosen.path and is_open_to_all(chosen.path):
-        draft.warnings.append(f"{chosen.path} is executed, and every user may write it: chmod o-w it.")
+        draft.warnings.append(
+            f"Every user may write {chosen.path}, which the service executes. Run: chmod o-w {chosen.path}"
+        )
     draft.take_environment(environ)
     if chosen.path is None and chosen.section != "prod" and "SECRET_KEY" not in draft.values:
         draft.keep_secret_key()
@@ -83,15 +89,16 @@ def _load(chosen: Selection, environ: Mapping[str, str]) -> Loaded:
 
 @dataclass
 class _Draft:
-    """Values on their way to :class:`Options`, with what is to be said about them."""
+    """Values before validation, with warnings and problems."""
 
     chosen: Selection
-    values: dict[str, Given] = field(default_factory=dict)
+    values: dict[str, SourcedValue] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def take_section(self, section: type) -> None:
-        old: dict[str, tuple[str, Given]] = {}
+        """Add the options of a section."""
+        old: dict[str, tuple[str, SourcedValue]] = {}
         for attribute, given in attributes(section, self.chosen.path):
             name = attribute.upper()
             if name in _FIELDS:
@@ -99,34 +106,42 @@ class _Draft:
             elif name in legacy.RENAMED:
                 old[legacy.RENAMED[name]] = name, given
             elif (instead := legacy.replacement(name)) is not None:
-                self.warnings.append(f"{name} ({given.source}) has no effect; in its place: {instead}.")
+                self.warnings.append(f"{name} ({given.source}) has no effect. Replacement: {instead}.")
             elif attribute == name:
                 self._unknown(name, given.source)
         for name, (old_name, given) in old.items():
-            verdict = "is ignored, for that is set too" if name in self.values else "is taken for it"
-            self.warnings.append(f"{old_name} ({given.source}) is now {name}; it {verdict}.")
+            verdict = f"ignored, since {name} is set too" if name in self.values else "used"
+            self.warnings.append(f"{old_name} ({given.source}) is now called {name}. Its value is {verdict}.")
             if name not in self.values:
                 self._take(name, given)
 
     def take_environment(self, environ: Mapping[str, str]) -> None:
+        """Add the options in environment variables."""
         for variable, text in sorted(environ.items()):
             name = variable.removeprefix(PREFIX)
             if name == variable or variable in _SELECTORS:
                 continue
             if name in _FIELDS:
-                self._take_text(name, Given(text, f"environment {variable}"))
+                self._take_text(name, SourcedValue(text, f"environment {variable}"))
             elif get_close_matches(name, _FIELDS, cutoff=_TYPING_ERROR):
                 self._unknown(name, "environment", prefix=PREFIX)
 
     def keep_secret_key(self) -> None:
+        """Use the secret key in DATA_DIR, which is created if needed."""
         given = self.values.get("DATA_DIR")
         folder = given.value if given else _FIELDS["DATA_DIR"].default
-        if not str(folder).strip():  # refused below
+        if not str(folder).strip():  # the validation refuses it
             return
-        self.values["SECRET_KEY"] = Given(kept_key(Path(folder)), "made and kept in DATA_DIR")
+        self.values["SECRET_KEY"] = SourcedValue(
+            load_or_create_key(Path(folder)), "generated, stored in DATA_DIR"
+        )
 
     def checked(self) -> Loaded:
-        """:raises ConfigurationError: when anything was wrong."""
+        """Validate the values, and return the configuration.
+
+        Raises:
+            ConfigurationError: There are problems.
+        """
         options = None
         try:
             options = Options.model_validate({name: given.value for name, given in self.values.items()})
@@ -142,27 +157,27 @@ class _Draft:
         by_kerberos = options.AUTH_METHOD == "kerberos" and not options.NO_AUTH
         if by_kerberos and not (options.LDAP_URI and options.LDAP_GROUPS_DN):
             self.warnings.append(
-                "AUTH_METHOD is 'kerberos', and LDAP_URI and LDAP_GROUPS_DN are not both set: "
-                "the groups of users are not known, and only ALLOWED_USERS may submit."
+                "AUTH_METHOD is 'kerberos', but LDAP_URI and LDAP_GROUPS_DN are not both set. "
+                "Groups of users are unknown, so only ALLOWED_USERS may submit."
             )
 
-    def _take(self, name: str, given: Given) -> None:
-        if given.value is None:  # the reference's way to say: as if it were not there
+    def _take(self, name: str, given: SourcedValue) -> None:
+        if given.value is None:  # in MBS 3.9.2, None means: not set
             return
         value = legacy.modern_value(name, given.value)
         if value is not given.value:
-            self.warnings.append(f"{name} = {given.value!r} ({given.source}) is now {value!r}.")
-        self.values[name] = Given(value, given.source)
+            self.warnings.append(f"{name} = {given.value!r} ({given.source}) is now called {value!r}.")
+        self.values[name] = SourcedValue(value, given.source)
 
-    def _take_text(self, name: str, given: Given) -> None:
-        """Lists and mappings are written as JSON, everything else as it is."""
+    def _take_text(self, name: str, given: SourcedValue) -> None:
+        """Add a value in an environment variable: JSON for lists and mappings, plain text for other types."""
         if not _is_container(name):
             self._take(name, given)
             return
         try:
-            self._take(name, Given(json.loads(given.value), given.source))
+            self._take(name, SourcedValue(json.loads(given.value), given.source))
         except ValueError as error:
-            message = f"{name} = {shown(name, given.value)} ({given.source}): it must be JSON: {error}"
+            message = f"{name} = {masked_repr(name, given.value)} ({given.source}): it must be JSON: {error}"
             self.problems.append(Problem("wrong_value", message, key=name))
 
     def _unknown(self, name: str, source: str, prefix: str = "") -> None:
@@ -170,7 +185,7 @@ class _Draft:
         self.problems.append(
             Problem(
                 "unknown_option",
-                f"{prefix}{name} ({source}) is no option",
+                f"{prefix}{name} ({source}) is not an option",
                 key=name,
                 hint=f"did you mean {prefix}{near[0]}?" if near else "`mbs-manager config` lists them all.",
             )
@@ -182,18 +197,20 @@ class _Draft:
             place = f"{self.chosen.path or DEFAULT_FILE} or as {PREFIX}{name} in the environment"
             hint = f"set it in {place}: {_FIELDS[name].description}"
             return Problem("missing_option", f"{name} is not set", key=name, hint=hint)
-        # A default may be wrong too, where another option asks for more.
-        given = self.values.get(name) or Given(fault["input"], "default")
+        # A default can be invalid too, in combination with another option.
+        given = self.values.get(name) or SourcedValue(fault["input"], "default")
         at = "".join(f"[{part!r}]" for part in inner if part != "[key]")
-        message = f"{name}{at} = {shown(name, fault['input'])} ({given.source}): {_expected(fault['msg'])}"
+        message = (
+            f"{name}{at} = {masked_repr(name, fault['input'])} ({given.source}): {_expected(fault['msg'])}"
+        )
         return Problem("wrong_value", message, key=name)
 
     def _error(self) -> ConfigurationError:
         lines = ["; ".join(filter(None, (problem.message, problem.hint))) for problem in self.problems]
         if len(lines) == 1:
-            return ConfigurationError(f"The configuration is wrong: {lines[0]}", problems=self.problems)
+            return ConfigurationError(f"The configuration is not valid: {lines[0]}", problems=self.problems)
         text = "".join(f"\n  {line}" for line in lines)
-        return ConfigurationError(f"The configuration has {len(lines)} faults:{text}", problems=self.problems)
+        return ConfigurationError(f"The configuration has {len(lines)} errors:{text}", problems=self.problems)
 
 
 def _is_container(name: str) -> bool:
@@ -202,7 +219,7 @@ def _is_container(name: str) -> bool:
 
 
 def _expected(message: str) -> str:
-    """Pydantic's words, made to follow the name of an option."""
+    """Return pydantic's message as a clause that can follow the name of an option."""
     message = message.removeprefix("Value error, ")
     subject, should, rest = message.partition(" should ")
     return f"it must {rest}" if should and " " not in subject else message

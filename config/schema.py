@@ -1,19 +1,18 @@
-"""Every option of the service: its name, type, default and meaning.
+"""All options of the service, with type, default and meaning.
 
-A name is the same in a ``config.py``, in the environment (``MBS_`` before it), and in the code. Options
-that the reference service has bear its names. The defaults are those of production; what other sections
-change stands in ``config.sections``. Options without a default must be set. The first sentence under an
-option is what ``mbs-manager config`` prints.
+An option has the same name in a ``config.py``, in the environment (with the prefix ``MBS_``), in the code,
+and in MBS 3.9.2, if it exists there. The defaults are for production; ``config.sections`` has those of
+other sections. The text below an option is its meaning in ``mbs-manager config`` and in the documentation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from config.types import (
     BrokerUrl,
@@ -21,6 +20,7 @@ from config.types import (
     Count,
     DatabaseUrl,
     File,
+    Group,
     LdapUrl,
     LowerCase,
     Names,
@@ -38,54 +38,41 @@ from config.types import (
 Strategy = Literal["changed-and-after", "only-changed", "all"]
 
 
-class Group(BaseModel):
-    """A group of options; the docstring of a subclass is its title."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        validate_default=True,
-        str_strip_whitespace=True,
-        hide_input_in_errors=True,
-    )
-
-
 class Server(Group):
-    """Server"""
+    """Server."""
 
     DEBUG: bool = False
-    """Show details of errors to whoever asks; never in production."""
+    """Show details of errors to all clients; never use it in production."""
     SECRET_KEY: SecretKey
-    """Signs sessions and forms: a long random text that only this service knows."""
+    """Signs sessions and forms: a long random text, unique to this service."""
     BASE_URL: WebUrl
-    """The address under which people and programs reach the service; links in messages begin with it."""
+    """The URL of the service for users and programs; links in messages begin with it."""
     ALLOWED_HOSTS: Names = ()
-    """Host names under which requests are answered; empty: the one of BASE_URL."""
+    """Host names that requests may use; empty: the host of BASE_URL."""
     BODY_LIMIT: Bytes = 10 * 1024 * 1024
-    """Largest body of a request, in bytes."""
+    """Maximum size of a request body, in bytes."""
     BODIES_LIMIT: Bytes = 256 * 1024 * 1024
-    """Disk space for all large bodies of requests and answers under way in a web process, in bytes."""
+    """Disk space for large bodies of concurrent requests and answers in a web process, in bytes."""
     CLIENT_TIMEOUT: Seconds = 20
-    """Time that a client has for the headers of a request and each part of an answer; thrice for a body."""
+    """Seconds for a client to send headers or to receive a part of an answer; three times that for a body."""
     WEB_THREADS: Positive = 8
-    """Threads of a web process for reading and changing each; each may hold a database connection."""
+    """Threads of a web process, for reads and for changes each; each can hold a database connection."""
     TRUSTED_FRONTS: Names = ("127.0.0.1", "::1")
-    """Addresses or networks of front servers that are believed about the addresses of their clients."""
+    """Addresses or networks of proxies that are trusted to name the client's address."""
     PER_PAGE_MAX: Positive = 100
-    """Most items on one page of a list."""
+    """Maximum number of items on a page of a list."""
     LOG_LEVEL: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = "info"
-    """The least important messages that are logged."""
+    """Minimum level of messages that are logged."""
     LOG_FORMAT: Literal["plain", "json"] = "json"
-    """How a line of the log looks: for people or for programs."""
+    """Format of the log: `plain` for people, `json` for programs."""
     FLOWER_URL: WebUrl | None = None
-    """Where Flower shows the workers and their tasks; the admin links to it."""
+    """URL of Flower, which shows workers and tasks; the admin links to it."""
 
     @field_validator("SECRET_KEY")
     @classmethod
     def _own_key(cls, key: str) -> str:
         if key.startswith("a long random text"):
-            raise ValueError("it is the text of the example, which everybody knows")
+            raise ValueError("it is the example from the documentation, which is public")
         return key
 
     @field_validator("BASE_URL")
@@ -103,18 +90,18 @@ class Server(Group):
 
 
 class Storage(Group):
-    """Database, broker and folders"""
+    """Database, broker and folders."""
 
     DATA_DIR: File = Path("/var/lib/module-build-service")
-    """Folder for everything the service writes: local builds, repositories, logs, an SQLite database."""
+    """Folder for all files of the service: local builds, repositories, logs, an SQLite database."""
     CACHE_DIR: File = Path("cache")
-    """Folder for what can be fetched again; relative to DATA_DIR."""
+    """Folder for files that can be fetched again; relative to DATA_DIR."""
     DATABASE_URL: DatabaseUrl
     """The database: `postgresql://user:password@host/name`, or `sqlite:///file`, relative to DATA_DIR."""
     DATABASE_TIMEOUT: Seconds = 10
-    """Seconds within which PostgreSQL must answer; a connection that does not is given up."""
+    """Seconds within which PostgreSQL must answer; after that, the connection is closed."""
     BROKER_URL: BrokerUrl = "redis://127.0.0.1:6379/0"
-    """The Redis server that carries tasks between processes; it may be emptied at any time."""
+    """The Redis server that carries tasks between processes; its content may be lost at any time."""
 
     @field_validator("CACHE_DIR", mode="before")
     @classmethod
@@ -127,7 +114,7 @@ class Storage(Group):
     @field_validator("DATABASE_URL")
     @classmethod
     def _file_below_data_dir(cls, url: str, info: ValidationInfo) -> str:
-        """Processes are started in different folders, so a path must not depend on where."""
+        """Make a path absolute, since processes start in different folders."""
         path = url.removeprefix("sqlite:///")
         if path == url or path.startswith((":memory:", "/")) or "DATA_DIR" not in info.data:
             return url
@@ -135,256 +122,258 @@ class Storage(Group):
 
 
 class Workflow(Group):
-    """Workflow"""
+    """Workflow."""
 
     SYSTEM: Literal["koji", "local", "simulated"] = "koji"
-    """The build system: Koji, rpmbuild on this machine, or one that only pretends."""
+    """The build system: Koji, rpmbuild on this machine, or a simulation."""
     NUM_CONCURRENT_BUILDS: Count = 5
-    """Components that build at once, over all modules; 0: no limit."""
+    """Components that build at the same time, over all modules; 0: no limit."""
     REBUILD_STRATEGY: Strategy = "changed-and-after"
-    """Which components of a module are built anew rather than reused, unless a submission says otherwise."""
+    """Which components are built again instead of reused, unless the submission says otherwise."""
     REBUILD_STRATEGY_ALLOW_OVERRIDE: bool = False
-    """Let a submission choose its rebuild strategy."""
+    """Let submissions choose a rebuild strategy."""
     REBUILD_STRATEGIES_ALLOWED: Annotated[tuple[Strategy, ...], Field(min_length=1)] = (
         "changed-and-after",
         "only-changed",
         "all",
     )
-    """The rebuild strategies that a submission may choose from."""
+    """The rebuild strategies that submissions may choose."""
     REBUILD_STRATEGY_OF_REBUILDS: Strategy = "all"
     """The rebuild strategy of a rebuild whose request names none; rebuilds may always use it."""
     MAX_ATTEMPTS: Positive = 3
-    """Times that one component is tried when its build is lost, before it counts as failed."""
+    """How often a component is submitted if its build is lost, before it counts as failed."""
     INFRASTRUCTURE_RETRIES: Count = 2
-    """Times that a component is built again by itself when plainly the build system's machines failed it."""
+    """How often a component is built again if its build failed because of the build system's machines."""
     MAX_TASK_TRIES: Positive = 10
-    """Times in a row that a step of a build may fail unexpectedly, hang, or lose its worker."""
+    """How often in a row a task may fail unexpectedly, hang, or lose its worker."""
     CLEANUP_FAILED_BUILDS_TIME: Positive = 180
     """Days after which a failed module build becomes garbage."""
     CLEANUP_STUCK_BUILDS_TIME: Positive = 7
     """Days without progress after which a module build fails."""
     CLEANUP_STUCK_BUILDS_STATES: tuple[Literal["init", "wait", "build"], ...] = ("init", "build")
-    """States in which a module build can count as stuck."""
+    """States in which a module build without progress fails."""
 
 
 class Intervals(Group):
-    """Intervals and patience, in seconds"""
+    """Intervals and time limits, in seconds."""
 
     SWEEP_INTERVAL: Seconds = 30
-    """Time between two searches for lost work and stuck waits."""
+    """Time between two searches for lost builds and stuck waits."""
     POLLING_INTERVAL: Seconds = 60
-    """Time between two questions to the build system about what is open there."""
+    """Time between two polls of the build system for open builds."""
     OUTBOX_INTERVAL: Seconds = 10
-    """Time between two tries to publish messages that the bus has not confirmed."""
+    """Time between two attempts to publish messages that the bus has not confirmed."""
     OUTBOX_LEASE: Seconds = 60
-    """How long one process may publish the messages of a build alone; one that takes longer was killed."""
+    """Lease of the process that publishes the messages of a build; on expiry another one takes over."""
     LOST_AFTER: Seconds = 60
-    """A module build without progress and without a wait for this long is lost, and advanced."""
+    """Time without progress and without a wait after which a module build is lost, and dispatched again."""
     WAKE_AGAIN_AFTER: Seconds = 60
-    """A wait that was woken this long ago and is still there is woken again."""
+    """Time after which a wait that was woken but still exists is woken again."""
     SUBMIT_LEASE: Seconds = 300
-    """Time for which a worker that submits components keeps others from submitting them."""
+    """Lease of the worker that submits components; when it expires, another one may submit them."""
     RETRY_BACKOFF_MAX: Seconds = 60
-    """Longest pause before a task that met an outage tries again."""
+    """Maximum delay before a task retries after an outage."""
     NET_TIMEOUT: Seconds = 120
-    """Time after which a failing call to another service is given up."""
+    """Time for which a failing call to another service is repeated."""
     NET_RETRY_INTERVAL: Seconds = 30
-    """Pause between tries of such a call."""
+    """Time between two attempts of such a call."""
 
 
 class Api(Group):
-    """Requests and permissions"""
+    """Requests and permissions."""
 
     NO_AUTH: bool = False
-    """Everybody may do everything; only where nobody else can connect."""
+    """Let all clients do everything without a login; only if no one else can connect."""
     AUTH_METHOD: Annotated[Literal["oidc", "kerberos"], LowerCase] = "oidc"
-    """How users prove who they are."""
+    """How users log in."""
     OIDC_CLIENT_SECRETS: File | None = None
-    """JSON file with the client id, the secret and the addresses of the OpenID provider."""
+    """JSON file with the client id, the secret and the URLs of the OpenID provider."""
     OIDC_REQUIRED_SCOPE: str = ""
-    """Scope that a token must have; it must be set where the provider is asked about tokens."""
+    """Scope that tokens need; required if tokens are verified by asking the provider."""
     OIDC_SCOPES: Names = ("openid", "https://id.fedoraproject.org/scope/groups")
-    """Further scopes that a token must have."""
+    """Further scopes that tokens need."""
     OIDC_ISSUER: WebUrl | None = None
-    """The OpenID provider whose signed tokens are verified by its keys, without asking it about each."""
+    """The OpenID provider whose signed tokens are verified with its public keys, without asking it."""
     OIDC_AUDIENCE: str = ""
-    """The audience of signed tokens that are meant for this service."""
+    """The audience of signed tokens for this service."""
     OIDC_USERNAME_CLAIM: str = "preferred_username"
-    """The claim of a signed token that names the user."""
+    """The claim of a signed token that contains the user name."""
     REMOTE_USER_FROM: Literal["nowhere", "environment", "header"] = "nowhere"
-    """Where a front server names Kerberos users: the WSGI variable REMOTE_USER, or a header X-Remote-User."""
+    """Where a proxy names Kerberos users: the WSGI variable REMOTE_USER, or the header X-Remote-User."""
     FRONT_SECRET: Secret = ""
-    """What the front server writes before `user@REALM` in that header, to show that it was the front."""
+    """Text that the proxy puts before `user@REALM` in that header, to prove that the proxy set it."""
     KERBEROS_REALM: str = ""
-    """The realm whose users are meant; empty: any that the front server lets in."""
+    """The realm of users; empty: all realms that the proxy accepts."""
     LDAP_URI: LdapUrl = ""
-    """The LDAP server that knows the groups of Kerberos users."""
+    """The LDAP server with the groups of Kerberos users."""
     LDAP_GROUPS_DN: str = ""
-    """The LDAP entry below which groups lie."""
+    """The LDAP entry below which the groups are."""
     IDENTITY_CACHE_TIME: Seconds = 900
-    """Longest time for which a token of the provider, or the groups of a user, are believed unasked."""
+    """Seconds for which verified tokens and groups of users are cached."""
     LOGIN_FAILURES: Positive = 5
     """Failed logins to the admin after which a user or an address must wait."""
     LOGIN_PAUSE: Seconds = 300
-    """How long they must wait, counted from the last failure."""
+    """Seconds to wait after the last failure."""
     TOKEN_REFUSALS: Positive = 30
-    """Refused tokens in a minute after which further unknown ones of the same address are not looked at."""
+    """Refused tokens per minute after which unknown tokens of the same address are refused unchecked."""
     API_TOKEN_DAYS_MAX: Positive = 365
-    """Longest time for which an API token can be valid, in days."""
+    """Maximum validity of an API token, in days."""
     ALLOWED_GROUPS: frozenset[str] = frozenset({"packager"})
-    """Groups whose members may submit module builds."""
+    """Groups whose members may submit module builds; empty: all users may."""
     ALLOWED_USERS: frozenset[str] = frozenset()
     """Users who may submit module builds without being in such a group."""
     ADMIN_GROUPS: frozenset[str] = frozenset()
-    """Groups whose members may change the module builds of others."""
+    """Groups whose members may change module builds of other users."""
     ALLOWED_GROUPS_TO_IMPORT_MODULE: frozenset[str] = frozenset()
-    """Groups whose members may import modules."""
+    """Groups whose members may import modules; empty: no user may."""
     YAML_SUBMIT_ALLOWED: bool = False
-    """Let a submission carry the modulemd itself instead of an address in git."""
+    """Let submissions contain the modulemd file instead of its address in git."""
     MODULES_ALLOW_SCRATCH: bool = False
-    """Let users submit scratch builds."""
+    """Allow scratch builds."""
     SCRATCH_BUILD_ONLY_BRANCHES: tuple[Pattern, ...] = ()
-    """Regular expressions of branches from which only scratch builds are made."""
+    """Regular expressions of branches from which only scratch builds are allowed."""
 
     @field_validator("OIDC_AUDIENCE")
     @classmethod
     def _audience_of_issuer(cls, audience: str, info: ValidationInfo) -> str:
         if info.data.get("OIDC_ISSUER") and not audience:
-            raise ValueError("it must be set with OIDC_ISSUER: tokens for other services would be good here")
+            raise ValueError(
+                "it must be set with OIDC_ISSUER, otherwise tokens for other services would be accepted"
+            )
         return audience
 
     @field_validator("FRONT_SECRET")
     @classmethod
     def _secret_of_front(cls, secret: str, info: ValidationInfo) -> str:
         if info.data.get("REMOTE_USER_FROM") == "header" and len(secret) < 16:
-            raise ValueError("it must be at least 16 characters long with REMOTE_USER_FROM header")
+            raise ValueError("it must have at least 16 characters if REMOTE_USER_FROM is 'header'")
         if " " in secret:
-            raise ValueError("it must not hold a space")
+            raise ValueError("it must not contain a space")
         return secret
 
 
 class Scm(Group):
-    """Git and sources"""
+    """Git and sources."""
 
     SCMURLS: Names = ("https://src.fedoraproject.org/modules/",)
-    """Addresses below which submitted modules must lie."""
+    """Prefixes of the addresses of modules that may be submitted."""
     ALLOW_CUSTOM_SCMURLS: bool = False
     """Accept modules from any address."""
     ALLOW_PRIVATE_SCM_HOSTS: bool = False
-    """Let custom addresses lead to this machine and to private networks, as configured ones may."""
+    """Let custom addresses use this machine and private networks, as configured ones may."""
     DEFAULT_BRANCH: str = "master"
-    """The branch that is meant when a module or a component names none."""
+    """The branch of modules and components that name none."""
     RPMS_DEFAULT_REPOSITORY: Prefix = "https://src.fedoraproject.org/rpms/"
-    """Where the git repositories of components lie."""
+    """Prefix of the git repositories of components."""
     RPMS_ALLOW_REPOSITORY: bool = False
-    """Let components name a repository of their own."""
+    """Let components name their own repository."""
     RPMS_DEFAULT_CACHE: Prefix = "http://pkgs.fedoraproject.org/repo/pkgs/"
-    """Where the lookaside cache of components lies."""
+    """Address of the lookaside cache of components."""
     RPMS_ALLOW_CACHE: bool = False
-    """Let components name a lookaside cache of their own."""
+    """Let components name their own lookaside cache."""
     MODULES_DEFAULT_REPOSITORY: Prefix = "https://src.fedoraproject.org/modules/"
-    """Where the git repositories of included modules lie."""
+    """Prefix of the git repositories of included modules."""
     MODULES_ALLOW_REPOSITORY: bool = False
-    """Let included modules name a repository of their own."""
+    """Let included modules name their own repository."""
     ALLOW_NAME_OVERRIDE_FROM_SCM: bool = False
-    """Let a modulemd name its module otherwise than its repository."""
+    """Let the module name in a modulemd differ from the name of its repository."""
     ALLOW_STREAM_OVERRIDE_FROM_SCM: bool = False
-    """Let a modulemd name its stream otherwise than its branch."""
+    """Let the stream in a modulemd differ from the name of its branch."""
     LOOKASIDE_URLS: Mapping[str, str] = {}
-    """Prefix of a dist-git's address -> its lookaside cache, asked whether a source is there."""
+    """Address prefix of a dist-git -> its lookaside cache, in which sources are looked up."""
     SCM_NET_TIMEOUT: Seconds = 60
-    """Seconds after which a git command is given up."""
+    """Seconds after which a git command is stopped."""
     SCM_NET_RETRY_INTERVAL: Seconds = 15
-    """Seconds between tries of a git command."""
+    """Seconds between two attempts of a git command."""
     SCM_PARALLEL: Positive = 8
-    """Git commands that run at once for one submission."""
+    """Concurrent git commands for one submission."""
     SCM_SUBMIT_TIMEOUT: Seconds = 10
-    """Seconds that a submission waits for git about its components; the rest is checked in `init`."""
+    """Seconds that a submission may check components in git; the others are checked in `init`."""
     SCM_CHECKS_PER_OWNER: Positive = 2
-    """Builds of one owner in `init` whose components are looked at in git at the same time."""
+    """Builds of one owner in `init` whose components are checked in git at the same time."""
     SCM_SIZE_LIMIT: Bytes = 256 * 1024 * 1024
-    """Largest amount that is fetched from one repository, in bytes."""
+    """Maximum size of a fetch from one repository, in bytes."""
     SPEC_CPU_LIMIT: Positive = 5
-    """Seconds of CPU time for reading one spec file."""
+    """CPU seconds for reading a spec file."""
     SPEC_MEMORY_LIMIT: Bytes = 512 * 1024 * 1024
-    """Memory for reading one spec file, in bytes."""
+    """Memory for reading a spec file, in bytes."""
 
 
 class Expansion(Group):
-    """Modules and stream expansion"""
+    """Modules and stream expansion."""
 
     RESOLVER: Literal["db", "mbs", "local", "koji"] = "db"
-    """Where modules that others depend on are looked up; `mbs` and `local` stand behind the service's own."""
+    """Where required modules are looked up; `mbs` and `local` are asked after the service's own database."""
     MBS_URL: WebUrl = "https://mbs.fedoraproject.org/module-build-service/1/module-builds/"
-    """The service that is asked when RESOLVER is `mbs`."""
+    """The service that is asked if RESOLVER is `mbs`."""
     MODULE_REPOSITORIES: tuple[File, ...] = (Path("/var/cache/dnf"), Path("/var/cache/libdnf5"))
-    """Folders with modulemd documents, or with metadata of repositories, when RESOLVER is `local`."""
+    """Folders with modulemd documents, or with repository metadata, for the RESOLVER `local`."""
     BASE_MODULE_NAMES: Names = ("platform",)
-    """Modules that stand for a distribution; the first one wins where it matters."""
+    """Modules that represent a distribution; the first one has precedence."""
     BASE_MODULE_ARCHES: Mapping[NameStream, tuple[str, ...]] = {}
     """`name:stream` of a base module -> architectures of modules built on it."""
     BASE_MODULE_STREAM_EXCLUSIONS: Names = ()
-    """Streams of base modules that stream expansion passes over."""
+    """Streams of base modules that stream expansion ignores."""
     ALLOW_ONLY_COMPATIBLE_BASE_MODULES: bool = True
     """Use only modules built on base modules of the same major version and no later stream."""
     ALLOWED_PRIVILEGED_MODULE_NAMES: Names = ()
-    """Modules that may set dist tags and architectures of those that need them; earlier ones win."""
+    """Modules that may set dist tags and architectures of modules that require them; earlier ones win."""
     BR_STREAM_OVERRIDE_MODULE: str = "platform"
-    """The module whose stream a branch name may choose."""
+    """The module whose stream a branch name can determine."""
     BR_STREAM_OVERRIDE_REGEXES: tuple[Pattern, ...] = ()
-    """Regular expressions for branch names; the groups of the first that matches make the stream."""
+    """Regular expressions for branch names; the groups of the first match form the stream."""
     STREAM_SUFFIXES: Mapping[Pattern, float] = {}
-    """Regular expression of a base module's stream -> what is added to its stream version."""
+    """Regular expression of a base module's stream -> number added to its stream version."""
     DEFAULT_DIST_TAG_PREFIX: str = "module+"
-    """What the dist tags of modular packages begin with."""
+    """Prefix of the dist tags of modular packages."""
     ALLOW_DASHES_IN_SVC: bool = False
     """Accept dashes in stream, version and context."""
     ARCHES: Names = ("x86_64",)
-    """Architectures that modules are built for when nothing else names them."""
+    """Architectures that modules are built for, unless a base module or Koji names them."""
     ALLOW_ARCH_OVERRIDE: bool = False
-    """Build a component only for the architectures that it names; else they limit only what is shipped."""
+    """Build a component only for the architectures that it names; otherwise they limit what is shipped."""
 
 
 class Messaging(Group):
-    """Messages"""
+    """Messages."""
 
     MESSAGING: Literal["fedora-messaging", "log", "memory"] = "fedora-messaging"
-    """Where messages go: to the bus, to the log, or to a list that tests read."""
+    """Where messages are sent: to the bus, to the log, or to a list for tests."""
     MESSAGING_TOPIC_PREFIX: Names = ("org.fedoraproject.prod",)
-    """Beginnings of the topics of messages that are heeded."""
+    """Topic prefixes of the messages that are processed."""
     MESSAGING_TIMEOUT: Seconds = 5
-    """Time within which the bus must confirm a message; after that it counts as away."""
+    """Seconds within which the bus must confirm a message; after that it counts as unavailable."""
 
 
 class Koji(Group):
-    """Koji"""
+    """Koji."""
 
     KOJI_CONFIG: File = Path("/etc/module-build-service/koji.conf")
     """Configuration file of the Koji client."""
     KOJI_PROFILE: str = "koji"
     """The profile in that file."""
     KOJI_INSTANCE: str = "primary"
-    """What Koji calls itself in its messages; those of other instances are passed over."""
+    """Koji's instance name in its messages; messages of other instances are ignored."""
     KOJI_USER: str = ""
-    """User to log in with when the profile's authtype is `password`."""
+    """User for a login if the profile's authtype is `password`."""
     KOJI_PASSWORD: Secret = ""
     """Password of that user."""
     KRB_PRINCIPAL: str = ""
-    """Kerberos principal to log in with; empty: whoever the credential cache holds."""
+    """Kerberos principal for a login; empty: that of the credential cache."""
     KRB_KEYTAB: str = ""
-    """File with the key of that principal."""
+    """Keytab file of that principal."""
     KRB_CCACHE: str = "KEYRING:thread:mbs"
     """Kerberos credential cache."""
     KOJI_BUILD_PRIORITY: int = 10
-    """Priority of the builds; lower ones start earlier."""
+    """Priority of builds; lower numbers start earlier."""
     KOJI_BUILD_MACROS_TARGET: str = ""
-    """Target to build module-build-macros in; empty: the module's own."""
+    """Target for building module-build-macros; empty: the target of the module."""
     KOJI_REPOSITORY_URL: str = "https://kojipkgs.fedoraproject.org/repos"
-    """Where repositories of Koji's tags are found."""
+    """URL of the repositories of Koji's tags."""
     KOJI_TAG_PREFIXES: Names = ("module", "scrmod")
-    """Beginnings of the names of tags that belong to this service."""
+    """Prefixes of tags that belong to this service."""
     KOJI_TAG_PERMISSION: str = "module-tags"
-    """Permission that the tags of modules require."""
+    """Permission that is needed to use the tags of modules."""
     KOJI_TAG_EXTRA_OPTS: Mapping[str, Any] = {
         "mock.package_manager": "dnf",
         "repo_include_all": True,
@@ -393,71 +382,60 @@ class Koji(Group):
     }
     """Extra options of the tags of modules."""
     KOJI_TARGET_DELETE_TIME: Count = 24 * 3600
-    """Seconds after the end of a module build when its target is deleted."""
+    """Seconds after the end of a module build after which its target is deleted."""
     KOJI_ENABLE_CONTENT_GENERATOR: bool = True
     """Import finished modules into Koji."""
     KOJI_CG_TAG_BUILD: bool = True
     """Tag the imported module."""
     KOJI_CG_DEVEL_MODULE: bool = True
-    """Import the -devel module, made of what the filter removes, too."""
+    """Also import the -devel module, which has the packages that the filter removes."""
     KOJI_CG_BUILD_TAG_TEMPLATE: str = "{}-modular-updates-candidate"
-    """Tag of the imported module; `{}` is the stream of its base module."""
+    """Tag of the imported module; `{}` is replaced by the stream of its base module."""
     KOJI_CG_DEFAULT_BUILD_TAG: str = "modular-updates-candidate"
-    """Tag of the imported module when that one does not exist."""
+    """Tag of the imported module if that tag does not exist."""
 
 
 class Builders(Group):
-    """Build systems on this machine"""
+    """Build systems on this machine."""
 
     LOCAL_BUILD_JOBS: Count = 0
-    """Local builds that run at once on one machine; 0: one for each core."""
+    """Concurrent local builds on one machine; 0: one per core."""
     LOCAL_BUILD_PROTECTION: Literal["full", "possible"] = "full"
-    """What a worker that runs local builds does where protections are missing: refuse to start, or say so."""
+    """If protections of local builds are missing: `full` refuses to start the worker, `possible` warns."""
     LOCAL_BUILD_FIRST_USER: Positive = 99_000
-    """First of the user and group ids, used by nobody else, that a worker of root gives to builds."""
+    """First of the unused user and group ids that a worker running as root gives to builds."""
     LOCAL_BUILD_USERS: Positive = 1000
-    """How many such ids there are."""
+    """Number of these ids."""
     LOCAL_BUILD_SHOWS: Names = ()
-    """More files and folders of the machine that builds see, read-only: `/opt`, `/etc/php.d`."""
+    """Further files and folders of the machine that builds can read: `/opt`, `/etc/php.d`."""
     LOCAL_BUILD_TIMEOUT: Positive = 6 * 3600
-    """Seconds that a local build may take."""
+    """Maximum duration of a local build, in seconds."""
     LOCAL_BUILD_LOG_BYTES: Bytes = 32 << 20
-    """Bytes of the log of a build that are kept, beside the last 64 KiB."""
+    """Bytes of a build's log that are kept, in addition to its last 64 KiB."""
     LOCAL_BUILD_MEMORY: Count = 0
-    """Bytes of memory of all processes of a build; 0: an equal share for each of the builds at once."""
+    """Memory of all processes of a build, in bytes; 0: an equal share for each concurrent build."""
     LOCAL_BUILD_PROCESSES: Positive = 4096
-    """Processes and threads that a build may have at once."""
+    """Maximum number of processes and threads of a build."""
     LOCAL_BUILD_OPEN_FILES: Positive = 4096
-    """Files that one process of a build may have open."""
+    """Maximum number of open files of one process of a build."""
     LOCAL_BUILD_FILE_BYTES: Bytes = 16 << 30
-    """Bytes that one file of a build may have."""
+    """Maximum size of one file of a build, in bytes."""
     LOCAL_BUILD_DISK: Bytes = 50 << 30
-    """Bytes of disk of a build, which also gets no more than its share of what is free when it starts."""
+    """Maximum disk space of a build, in bytes; also limited to its share of the free space at its start."""
     LOCAL_BUILD_FILES: Positive = 1_000_000
-    """Files and folders that a build may make; the share holds for them too."""
+    """Maximum number of files and folders of a build; also limited to its share."""
     LOCAL_BUILD_FREE_DISK: Bytes = 1 << 30
-    """Bytes of free disk below which no build starts; at half of that the running ones are stopped."""
+    """Free disk space in bytes below which no build starts; at half of it, running builds are stopped."""
     LOCAL_BUILD_FREE_FILES: Count = 20_000
-    """The same for the number of files (inodes) that the disk has room for."""
+    """Free inodes below which no build starts; at half of them, running builds are stopped."""
     SIMULATED_BUILD_SECONDS: SecondsOrNone = 2
-    """How long the simulated build system pretends to build a component."""
+    """Duration of a component build in the simulated build system."""
     SIMULATED_REPO_SECONDS: SecondsOrNone = 1
-    """How long the simulated build system pretends to regenerate a repository."""
-
-
-GROUPS: tuple[type[Group], ...] = (
-    Server,
-    Storage,
-    Workflow,
-    Intervals,
-    Api,
-    Scm,
-    Expansion,
-    Messaging,
-    Builders,
-    Koji,
-)
+    """Duration of a repository regeneration in the simulated build system."""
 
 
 class Options(Server, Storage, Workflow, Intervals, Api, Scm, Expansion, Messaging, Builders, Koji):
-    """The configuration of the service: read only, and the same in all its processes."""
+    """The configuration of the service: read-only, and the same in all processes."""
+
+
+GROUPS = cast(tuple[type[Group], ...], Options.__bases__)

@@ -1,4 +1,4 @@
-"""A secret key for the sections that need no configuration: made once, then kept in the data folder."""
+"""The generated secret key of sections that need no configuration."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from mbs.errors import ConfigurationError
 NAME = "secret-key"
 
 
-def kept_key(folder: Path) -> str:
-    """The key in ``folder``, made when there is none; processes that start at once agree on it.
+def load_or_create_key(folder: Path) -> str:
+    """Return the key in ``folder``, which is created if needed. Concurrent processes get the same key.
 
-    :raises ConfigurationError: when the folder cannot be made, read or written.
+    Raises:
+        ConfigurationError: The folder cannot be created, read or written.
     """
     path = folder.expanduser() / NAME
     try:
@@ -27,13 +28,13 @@ def kept_key(folder: Path) -> str:
         raise OSError(f"{path} is empty")
     except (OSError, UnicodeError) as error:
         raise ConfigurationError(
-            f"The data folder cannot keep a secret key: {error}.",
+            f"The secret key cannot be stored in the data folder: {error}.",
             hint="Set MBS_DATA_DIR to a folder that this user may write, or set MBS_SECRET_KEY.",
         ) from error
 
 
 def _make(path: Path) -> None:
-    """A link appears whole or not at all, and never replaces the key of another process."""
+    """Create the key with a hard link, which is atomic and never replaces the key of another process."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{NAME}-") as file:
         file.write(secrets.token_hex(32))
         file.flush()

@@ -1,6 +1,6 @@
-"""The built-in sections: what they change of the schema's defaults, written as a ``config.py`` would.
+"""The built-in sections: differences from the defaults of the schema, written as in a ``config.py``.
 
-A configuration file may build on them: ``from config.sections import DevConfiguration``.
+Configuration files can inherit from them: ``from config.sections import DevConfiguration``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-#: Name of a section -> the classes that stand for it, in a file or here.
+#: Section -> the names of its class, in a file or here.
 SECTIONS = {
     "dev": ("DevConfiguration",),
     "test": ("TestConfiguration",),
@@ -21,12 +21,12 @@ _OTHER_NAMES = {"local": "standalone"} | {
 
 
 def section_name(text: str) -> str:
-    """The section that a user names: ``dev``, ``DevConfiguration`` and ``local`` are known, others stay."""
+    """Return the section that ``dev``, ``DevConfiguration`` or ``local`` names; other names are unchanged."""
     return _OTHER_NAMES.get(text, text)
 
 
 def _own_folder() -> Path:
-    """``.data`` in a checkout, else the folder that the XDG base directory specification names."""
+    """Return ``.data`` in a checkout, otherwise a folder by the XDG base directory specification."""
     checkout = Path(__file__).resolve().parent.parent
     if (checkout / "pyproject.toml").is_file():
         return checkout / ".data"
@@ -35,11 +35,11 @@ def _own_folder() -> Path:
 
 
 class ProdConfiguration:
-    """Production: the defaults of the schema as they are."""
+    """Production: the defaults of the schema."""
 
 
 class StandaloneConfiguration:
-    """Everything on this machine, for whoever can reach it on the loopback interface."""
+    """All processes on this machine, for all users who can connect to its loopback interface."""
 
     SYSTEM = "local"
     LOCAL_BUILD_PROTECTION = "possible"
@@ -54,7 +54,7 @@ class StandaloneConfiguration:
     ALLOW_PRIVATE_SCM_HOSTS = True
     RPMS_ALLOW_REPOSITORY = True
     MODULES_ALLOW_REPOSITORY = True
-    # Two processes do all work there is, but for builds.
+    # Two processes do all work except builds.
     SCM_CHECKS_PER_OWNER = 1
     DATA_DIR = _own_folder()
     DATABASE_URL = "sqlite:///mbs.sqlite3"
@@ -63,16 +63,16 @@ class StandaloneConfiguration:
 
 
 class DevConfiguration(StandaloneConfiguration):
-    """The same for developers."""
+    """Standalone, with debug messages."""
 
     DEBUG = True
     LOG_LEVEL = "debug"
 
 
 class TestConfiguration(StandaloneConfiguration):
-    """Test runs: nothing real, and nothing waits."""
+    """Test runs: nothing is built, and waits are short."""
 
-    __test__ = False  # for pytest, which takes it for a test case
+    __test__ = False  # pytest must not collect it
 
     SYSTEM = "simulated"
     MESSAGING = "memory"
@@ -94,7 +94,7 @@ class TestConfiguration(StandaloneConfiguration):
     POLLING_INTERVAL = 1
     OUTBOX_INTERVAL = 1
     OUTBOX_LEASE = 1
-    # A slow machine is no outage.
+    # On a slow machine, a test must not fail by a time limit.
     DATABASE_TIMEOUT = 60
     SCM_SUBMIT_TIMEOUT = 60
     LOST_AFTER = 1
@@ -108,4 +108,4 @@ class TestConfiguration(StandaloneConfiguration):
 
 
 class LocalBuildConfiguration(StandaloneConfiguration):
-    """The reference's name for it."""
+    """Standalone, by its name in MBS 3.9.2."""

@@ -1,4 +1,4 @@
-"""Which section of which file is meant, from the environment and the command line."""
+"""Select the configuration file and section by the environment and the command line."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _TRUE = ("1", "on", "true", "y", "yes")
 
 @dataclass(frozen=True)
 class Selection:
-    """A section, and the file it is in; ``path`` is None for the built-in one."""
+    """A section and its file; ``path`` is None for a built-in section."""
 
     section: str
     path: str | None
 
 
 def select(environ: Mapping[str, str], argv: Sequence[str], default_file: str = DEFAULT_FILE) -> Selection:
-    """Choose the section as the reference does, which operators' scripts rely on.
+    """Return the section and file, chosen as by MBS 3.9.2.
 
     ============================================ ==================== ===========
-    what is the case                             file                 section
+    first case that applies                      file                 section
     ============================================ ==================== ===========
     a test run                                   none                 test
     ``MODULE_BUILD_SERVICE_DEVELOPER_ENV`` true  none                 dev
-    ``MBS_CONFIG_FILE`` names a file             that one             prod
+    ``MBS_CONFIG_FILE`` names a file             that file            prod
     it is not set, and ``default_file`` exists   ``default_file``     prod
     no file, under mod_wsgi                      none                 prod
     no file                                      none                 dev
     ============================================ ==================== ===========
 
-    ``MBS_CONFIG_SECTION`` replaces the section in all of them; an empty ``MBS_CONFIG_FILE`` means: no file.
+    ``MBS_CONFIG_SECTION`` overrides the section in all cases. An empty ``MBS_CONFIG_FILE`` means no file.
     """
     path = environ.get("MBS_CONFIG_FILE")
     if path is None:
@@ -51,9 +51,10 @@ def select(environ: Mapping[str, str], argv: Sequence[str], default_file: str = 
 
 
 def _is_test_run(environ: Mapping[str, str], argv: Sequence[str]) -> bool:
-    """Only the command itself counts: ``mbs-manager config --file pytest.py`` is none.
+    """Return whether the command itself is a test run.
 
-    Nor is one that a test starts, though it inherits the environment: it must be able to be anything.
+    Other arguments do not count (``mbs-manager config --file pytest.py``), and neither does the environment
+    that a command inherits from a test.
     """
     if not argv:
         return False
@@ -68,5 +69,5 @@ def _is_test_run(environ: Mapping[str, str], argv: Sequence[str]) -> bool:
 
 
 def _is_mod_wsgi(argv: Sequence[str]) -> bool:
-    """mod_wsgi names itself in ``sys.argv``, and only its embedded module knows a process group."""
+    """Return whether the process runs under mod_wsgi, by ``sys.argv`` or by mod_wsgi's embedded module."""
     return list(argv[:1]) == ["mod_wsgi"] or hasattr(sys.modules.get("mod_wsgi"), "process_group")

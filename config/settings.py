@@ -1,6 +1,6 @@
-"""Django's settings, made from the service's own configuration (``config.loader``).
+"""Django's settings, derived from the service's configuration (``config.loader``).
 
-Operators write a ``config.py`` of MBS; nothing here is meant to be edited.
+Operators edit a ``config.py``, not this file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from config.loader import load
 from mbs import __version__
 
 _loaded = load()
-#: the typed configuration, for everything in the service
+#: The typed configuration.
 MBS = _loaded.options
 MBS_LOADED = _loaded
 
@@ -28,7 +28,7 @@ DEBUG = False
 ALLOWED_HOSTS = MBS.ALLOWED_HOSTS
 TESTING = "pytest" in sys.modules
 
-# The admin is imported where the web site is (``config.urls``): nobody else needs it.
+# ``SimpleAdminConfig`` does not import the admin. ``config.urls`` does, since only web processes need it.
 INSTALLED_APPS = [
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
@@ -57,18 +57,17 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
-# A redirect to the url with a slash would lose the body of a POST: both spellings are routed instead.
+# A redirect would lose the body of a POST, so URLs are routed with and without a trailing slash.
 APPEND_SLASH = False
-CSRF_FAILURE_VIEW = "builds.web.errors.foreign_form"
-# The address of the service says whether its users come over TLS: the front ends TLS, and this process sees
-# plain requests only (``config.wsgi`` gives them the scheme of the address).
+CSRF_FAILURE_VIEW = "builds.web.errors.csrf_failure"
+# A proxy terminates TLS, so BASE_URL tells whether clients use it (see ``config.wsgi``).
 _TLS = MBS.BASE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _TLS
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _TLS else 0
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(MBS.BASE_URL))]
 SILENCED_SYSTEM_CHECKS = [
-    "security.W005",  # HSTS for subdomains, which may be of others
-    "security.W008",  # a redirect to https, which is the front's to make
+    "security.W005",  # HSTS for subdomains, which other services may use
+    "security.W008",  # the proxy redirects to https
     "security.W021",  # HSTS preloading, which concerns the whole domain
 ]
 ROOT_URLCONF = "config.urls"
@@ -96,8 +95,8 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 
-# What was learned about credentials, in the memory of each process. Refusals apart: who sends many tokens
-# must not push out those that are good.
+# Results of credential checks, in the memory of each process. Refused credentials are cached separately, so
+# that many invalid tokens cannot evict valid ones.
 CACHES = {
     name: {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
@@ -107,7 +106,7 @@ CACHES = {
     for name in ("default", "refusals")
 }
 
-# Failed logins to the admin are counted in the database, by django-axes.
+# django-axes counts failed logins to the admin in the database.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
@@ -116,11 +115,11 @@ AXES_FAILURE_LIMIT = MBS.LOGIN_FAILURES
 AXES_COOLOFF_TIME = timedelta(seconds=MBS.LOGIN_PAUSE)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_PARAMETERS = "builds.admin.logins.counted_by"
-AXES_LOCKOUT_CALLABLE = "builds.admin.logins.locked_out"
+AXES_LOCKOUT_PARAMETERS = "builds.admin.logins.lockout_parameters"
+AXES_LOCKOUT_CALLABLE = "builds.admin.logins.lockout_response"
 AXES_VERBOSE = False
-# The web server knows the address of the client behind a trusted front (TRUSTED_FRONTS).
-AXES_CLIENT_IP_CALLABLE = "builds.admin.logins.address"
+# The web server sets REMOTE_ADDR to the client's address if a trusted proxy sends it (TRUSTED_FRONTS).
+AXES_CLIENT_IP_CALLABLE = "builds.admin.logins.client_address"
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": [
@@ -128,16 +127,16 @@ REST_FRAMEWORK = {
         "builds.api.browsable.PageRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": ["builds.api.parsers.JSONParser", "builds.api.parsers.MultiPartParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "builds.api.parsers.Negotiation",
-    "DEFAULT_AUTHENTICATION_CLASSES": ["builds.api.authentication.Login"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "builds.api.parsers.ClientNegotiation",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["builds.api.authentication.CredentialAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
     "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.URLPathVersioning",
     "ALLOWED_VERSIONS": ["1", "2"],
     "EXCEPTION_HANDLER": "builds.api.errors.handle",
-    "DEFAULT_SCHEMA_CLASS": "builds.api.schema.Schema",
+    "DEFAULT_SCHEMA_CLASS": "builds.api.openapi.generator.Schema",
     "DEFAULT_METADATA_CLASS": "builds.api.metadata.Metadata",
-    # "format" is a column of component builds, and filters them.
+    # "format" is a filter of component builds.
     "URL_FORMAT_OVERRIDE": None,
 }
 
@@ -146,8 +145,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Coordinates builds of modules of RPM packages.",
     "VERSION": __version__,
     "OAS_VERSION": "3.1.0",
-    "PREPROCESSING_HOOKS": ["builds.api.schema.endpoints"],
-    "POSTPROCESSING_HOOKS": ["builds.api.schema.complete"],
+    "PREPROCESSING_HOOKS": ["builds.api.openapi.generator.endpoints"],
+    "POSTPROCESSING_HOOKS": ["builds.api.openapi.generator.complete"],
 }
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = MBS.BODY_LIMIT

@@ -1,4 +1,4 @@
-"""The kinds of values that options have, each checked where it is read."""
+"""Types of options, which validate their values, and the base class of their groups."""
 
 from __future__ import annotations
 
@@ -10,32 +10,45 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-#: Django's own bound (its check security.W009)
-LENGTH_OF_KEY = 50
-BYTES_OF_KEY = 16
+#: Minimum length of a secret key, as in Django's check security.W009.
+KEY_LENGTH = 50
+KEY_BYTES = 16
+
+
+class Group(BaseModel):
+    """A group of options. The docstring of a subclass, without its full stop, is the title of the group."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        str_strip_whitespace=True,
+        hide_input_in_errors=True,
+    )
 
 
 @dataclass(frozen=True)
 class Masked:
-    """Marks an option whose value is never shown in full; ``show`` makes it presentable."""
+    """Marks an option whose value is never shown. ``show`` returns the text to show instead."""
 
     show: Callable[[str], str]
 
 
 STARS = "********"
-#: names of what must stay secret, in queries and mappings: ``password``, ``sslkey``, ``access_token``, ...
+#: Names of secrets in queries and mappings: ``password``, ``sslkey``, ``access_token``, ...
 SECRETS = re.compile(r"passw|pwd|secret|token|key|credential|auth", re.IGNORECASE)
 
 
 def without_secrets(text: str) -> str:
-    """The text with the passwords of addresses in it starred out, whether before the host or in the query."""
+    """Return the text with passwords in URLs replaced by asterisks, both before the host and in the query."""
     if "://" not in text:
         return text
-    # A password may hold any character: all up to the last "@" of the word is taken for it.
+    # A password may contain any character, so it extends to the last "@" of the word.
     text = re.sub(r"(?<=://)([^/?#@:\s]*):\S*@", rf"\1:{STARS}@", text)
-    # A user without a password is a token to forges.
+    # Git forges accept a token in place of user and password.
     text = re.sub(r"(https?://)[^/?#@:\s]+@", rf"\1{STARS}@", text)
     return re.sub(
         r"([?&;]([^=&;?#\s]+)=)[^&;#\s]*",
@@ -50,7 +63,7 @@ def _without_password(url: str) -> str:
 
 def _database_url(url: str) -> str:
     scheme, _, rest = url.partition("://")
-    # SQLAlchemy, which the reference uses, names a driver after a plus; Django picks its own.
+    # MBS 3.9.2 uses SQLAlchemy, whose scheme may name a driver after a plus sign.
     scheme = scheme.partition("+")[0]
     if scheme in ("postgresql", "postgres") and urlsplit(url).path.strip("/"):
         return f"postgresql://{rest}"
@@ -61,14 +74,14 @@ def _database_url(url: str) -> str:
 
 def _broker_url(url: str) -> str:
     if not url.startswith(("redis://", "rediss://", "redis+socket://", "sentinel://", "memory://")):
-        raise ValueError("it must be the url of a Redis server, such as redis://127.0.0.1:6379/0")
+        raise ValueError("it must be the URL of a Redis server, such as redis://127.0.0.1:6379/0")
     return url
 
 
 def _web_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("it must be a url that begins with http:// or https:// and names a host")
+        raise ValueError("it must be a URL that begins with http:// or https:// and names a host")
     return url
 
 
@@ -83,7 +96,7 @@ def _with_slash(url: str) -> str:
 
 
 def _in_order(value: object) -> object:
-    """Sets come in another order in every process: the workers would disagree about precedence."""
+    """Sort a set. Its order differs between processes, and workers must agree on precedence."""
     return sorted(value, key=str) if isinstance(value, set | frozenset) else value
 
 
@@ -91,7 +104,7 @@ def _pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from error
     return text
 
 
@@ -100,28 +113,26 @@ def _lower(value: object) -> object:
 
 
 def _key(value: object) -> object:
-    """The reference's default is ``os.urandom``: bytes."""
+    """Return a secret key as text. The default of MBS 3.9.2, ``os.urandom``, yields bytes."""
     if isinstance(value, str | bytes) and not value.strip():
         raise ValueError("it must not be empty")
     if isinstance(value, str):
         value = value.strip()
     if isinstance(value, bytes):
-        if len(value) < BYTES_OF_KEY:
-            raise ValueError(f"it must have at least {BYTES_OF_KEY} bytes")
-        # As long as a key has to be, whatever the number of bytes.
+        if len(value) < KEY_BYTES:
+            raise ValueError(f"it must have at least {KEY_BYTES} bytes")
+        # The hash has the required length, whatever the number of bytes.
         return hashlib.sha256(value).hexdigest()
-    if isinstance(value, str) and (
-        len(value) < LENGTH_OF_KEY or len(set(value)) < 5 or re.search(r"\s", value)
-    ):
+    if isinstance(value, str) and (len(value) < KEY_LENGTH or len(set(value)) < 5 or re.search(r"\s", value)):
         raise ValueError(
-            f"it must be a random text of at least {LENGTH_OF_KEY} characters, without blanks; make one with "
+            f"it must be a random text of at least {KEY_LENGTH} characters without blanks; generate one with "
             "python3 -c 'import secrets; print(secrets.token_hex(32))'"
         )
     return value
 
 
 def _not_blank(value: object) -> object:
-    """``Path("")`` is the folder that a process happens to be started in."""
+    """Refuse a blank path, since ``Path("")`` is the current folder of the process."""
     if isinstance(value, str) and not value.strip():
         raise ValueError("it must be a path")
     return value

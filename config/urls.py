@@ -1,8 +1,10 @@
+"""The URLs of the service."""
+
 from django.contrib import admin
 from django.urls import include, path, re_path
 
 from builds.web import health, pages, results
-from builds.web.errors import failure, nothing_here
+from builds.web.errors import failure, page_not_found
 from mbs.errors import Forbidden
 
 admin.autodiscover()
@@ -19,5 +21,5 @@ urlpatterns = [
 
 handler400 = failure()
 handler403 = failure(Forbidden("You may not do this."))
-handler404 = nothing_here
+handler404 = page_not_found
 handler500 = failure()

@@ -1,3 +1,5 @@
+"""The WSGI application: Django."""
+
 import gc
 import os
 from collections.abc import Callable
@@ -14,12 +16,12 @@ _over_tls = settings.MBS.BASE_URL.startswith("https://")
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-    """Django, told that users come over TLS where BASE_URL says so: a front ends it before this process."""
+    """Run Django. If BASE_URL is https, a proxy terminates TLS, and requests count as https."""
     if _over_tls:
         environ["wsgi.url_scheme"] = "https"
     return _django(environ, start_response)
 
 
-# What is there now stays: the collector need not look at it again after every few requests.
+# Objects that exist now live as long as the process: exclude them from garbage collection.
 gc.collect()
 gc.freeze()

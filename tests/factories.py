@@ -91,7 +91,7 @@ def wait(build: ModuleBuild, **values: Any) -> Wait:
         "run": 1,
         "signature": {},
         "what": "the repository is being regenerated",
-        "wakes_on": "the build system's word",
+        "wakes_on": "the build system's report of the tags",
         "created_at": START,
         **values,
     }

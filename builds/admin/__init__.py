@@ -1,7 +1,7 @@
-"""The the admin: what there is, what hangs and on what, and the few things to do about it.
+"""The admin: builds, waits, bus messages, sweeps and tokens, and actions for operators.
 
-Nothing is edited here, since rows belong to the services: operators act, by the same services that the
-API and the workflow use, and every action is recorded with who and when (Django's ``LogEntry``).
+Rows are read-only, since the services own them. Actions call the same services as the API and the workflow,
+and each is recorded with user and time (Django's ``LogEntry``).
 """
 
 from __future__ import annotations

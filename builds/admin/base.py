@@ -1,4 +1,4 @@
-"""Share what all pages of the admin need."""
+"""Base classes of the admin's pages."""
 
 from __future__ import annotations
 
@@ -16,37 +16,42 @@ from django.utils.text import Truncator
 from builds.models import ComponentBuild, ModuleBuild, Wait
 from mbs.errors import MBSError
 
-#: ids are 64-bit numbers
-LONGEST_ID = 18
-#: characters
-_SHOWN_OF_REASONS = 100
+#: Digits of an id, which must fit into 64 bits.
+MAX_ID_DIGITS = 18
+#: Characters of a reason in a list.
+_REASON_LENGTH = 100
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows to look at. Whoever may change them, by Django's permissions, may run the actions."""
+    """Read-only rows with actions, which need Django's permission to change the rows."""
 
     list_per_page = 50
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False."""
         return False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Whether this user may run actions."""
+        """Return whether the user may run actions."""
         return super().has_change_permission(request)
 
-    def carry_out(
+    def run_action(
         self, request: HttpRequest, rows: QuerySet[Any], what: str, act: Callable[[Any, str], object]
     ) -> None:
-        """Do something to each of the rows, record it, and say how it went.
+        """Run an action on each row, record it, and show the results.
 
-        :param act: ``act(row, who)``.
+        Args:
+            what: The action in the past tense, for the record and the message.
+            act: Called with the row and the name of the user.
         """
         who, done = request.user.get_username(), 0
         for row in rows:
@@ -61,45 +66,49 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             self.message_user(request, f"{what} {done}", messages.SUCCESS)
 
 
-class Reasons:
-    """Shortens the reasons of states in a list; a page has them in full."""
+class ReasonColumn:
+    """A column with the beginning of the state reason."""
 
     class Media:
         css = {"all": ("web/admin.css",)}
 
     @admin.display(ordering="state_reason")
     def reason(self, build: ModuleBuild | ComponentBuild) -> str:
+        """Return the reason, shortened. Its tooltip shows all of it."""
         text = build.state_reason or ""
-        return format_html('<span title="{}">{}</span>', text, Truncator(text).chars(_SHOWN_OF_REASONS))
+        return format_html('<span title="{}">{}</span>', text, Truncator(text).chars(_REASON_LENGTH))
 
 
-class InFlower:
-    """Links a wait to its task in Flower, where an address of Flower is configured."""
+class FlowerLink:
+    """A column that links a wait to its task in Flower."""
 
     @admin.display(description="in Flower")
     def in_flower(self, wait: Wait) -> str:
+        """Return the link, or "-" if no address of Flower is configured."""
         if not settings.MBS.FLOWER_URL:
             return "-"
         address = f"{settings.MBS.FLOWER_URL}/task/{wait.celery_task_id}"
         return format_html('<a href="{}">task</a>', address)
 
 
-class Rows(admin.TabularInline):
-    """Rows that belong to another, to look at."""
+class ReadOnlyInline(admin.TabularInline):
+    """A read-only table of related rows."""
 
     extra = 0
     can_delete = False
     show_change_link = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return False."""
         return False
 
 
 def link(row: Model | None, text: str = "") -> str:
-    """A link to the page of a row in the admin."""
+    """Return a link to the page of a row in the admin."""
     if row is None:
         return "-"
     address = reverse(f"admin:builds_{row._meta.model_name}_change", args=[row.pk])

@@ -1,4 +1,4 @@
-"""How failed logins to the admin are counted, and what is answered when there were too many (django-axes)."""
+"""Count failed logins to the admin, and answer logins after too many of them (django-axes)."""
 
 from __future__ import annotations
 
@@ -12,34 +12,35 @@ from builds.web.errors import failure
 from mbs.errors import TooManyRequests
 
 
-def counted_by(request: Any, credentials: dict[str, Any] | None = None) -> list[str | list[str]]:
-    """What failures are counted by: the user and the address, each by itself.
+def lockout_parameters(request: Any, credentials: dict[str, Any] | None = None) -> list[str | list[str]]:
+    """Return what failed logins are counted by: the user and the address, separately.
 
-    From an address from which this user has logged in before, only their own failures from there count: a
-    stranger who guesses the passwords of an operator must not keep them out.
+    If the user has logged in from this address before, only failures of this user at this address count, so
+    that others cannot lock the user out by guessing passwords.
 
-    :param request: a request, or a stored attempt.
+    Args:
+        request: A request, or a stored attempt.
     """
     if not isinstance(request, HttpRequest):
         return ["username", "ip_address"]
     username = get_client_username(request, credentials)
-    if AccessLog.objects.filter(username=username, ip_address=address(request)).exists():
+    if AccessLog.objects.filter(username=username, ip_address=client_address(request)).exists():
         return [["username", "ip_address"]]
     return ["username", "ip_address"]
 
 
-def address(request: HttpRequest) -> str:
-    """The address of the client."""
+def client_address(request: HttpRequest) -> str:
+    """Return the address of the client."""
     return str(request.META.get("REMOTE_ADDR") or "0.0.0.0")
 
 
-def locked_out(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-    """The answer to a login when there were too many failures."""
+def lockout_response(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    """Return the answer to a login after too many failures."""
     error = TooManyRequests(
         "There were too many failed logins.",
         code="too_many_logins",
-        hint="Wait a few minutes; operators with access to the service run: mbs-manager axes_reset",
+        hint="Wait a few minutes, or ask an operator to run: mbs-manager axes_reset",
     )
     response: Any = failure(error)(request)
-    # Middlewares of Django look at it, and render answers of views only.
+    # Django renders the responses of views only, and its middlewares need a rendered one.
     return response.render()

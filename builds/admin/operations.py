@@ -1,4 +1,4 @@
-"""What the service itself does: waits, messages for the bus, sweeps; and what operators did."""
+"""Admin pages of waits, bus messages, sweeps, and the record of operators' actions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.http import HttpRequest
 from django.utils.timesince import timesince
 
 from builds import dispatch
-from builds.admin.base import InFlower, ReadOnlyAdmin, link
+from builds.admin.base import FlowerLink, ReadOnlyAdmin, link
 from builds.messaging import outbox
 from builds.models import OutboxMessage, Sweep, Wait, clock
 
 
 @admin.register(Wait)
-class WaitAdmin(InFlower, ReadOnlyAdmin):
-    """What hangs, and on what: the oldest first."""
+class WaitAdmin(FlowerLink, ReadOnlyAdmin):
+    """Waits, the oldest first, with an action to wake them."""
 
     list_display = ("what", "wakes_on", "waiting", "module", "component", "last_woken", "in_flower", "key")
     list_select_related = ("module_build", "component_build")
@@ -29,32 +29,39 @@ class WaitAdmin(InFlower, ReadOnlyAdmin):
 
     @admin.display(description="since", ordering="created_at")
     def waiting(self, wait: Wait) -> str:
+        """Return how long the wait lasts."""
         return timesince(wait.created_at)
 
     @admin.display(ordering="woken_at")
     def last_woken(self, wait: Wait) -> str:
+        """Return when the wait was last woken."""
         return f"{timesince(wait.woken_at)} ago" if wait.woken_at else "never"
 
     def module(self, wait: Wait) -> str:
+        """Return a link to the module build."""
         return link(wait.module_build)
 
     def component(self, wait: Wait) -> str:
+        """Return a link to the component build."""
         return link(wait.component_build, wait.component_build.package if wait.component_build else "")
 
-    @admin.action(description="Wake now: have them look at the facts again", permissions=["operate"])
+    @admin.action(description="Wake: send the waiting tasks again now", permissions=["operate"])
     def wake_now(self, request: HttpRequest, rows: QuerySet[Wait]) -> None:
-        self.carry_out(request, rows, "Woken", lambda wait, who: dispatch.wake_waits([wait]))
+        """Send the tasks of the selected waits again."""
+        self.run_action(request, rows, "Woken", lambda wait, who: dispatch.wake_waits([wait]))
 
 
 class Published(admin.SimpleListFilter):
-    """Whether the bus has confirmed a message."""
+    """Filter messages by whether the bus has confirmed them."""
 
     title = parameter_name = "published"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("no", "not yet"), ("yes", "confirmed"), ("never", "set aside: cannot be published")]
+        """Return the choices."""
+        return [("no", "not yet"), ("yes", "confirmed"), ("never", "set aside: it cannot be published")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the messages of the choice."""
         match self.value():
             case "yes":
                 return queryset.exclude(published_at=None)
@@ -67,6 +74,8 @@ class Published(admin.SimpleListFilter):
 
 @admin.register(OutboxMessage)
 class OutboxAdmin(ReadOnlyAdmin):
+    """Bus messages, with an action to publish them again."""
+
     list_display = (
         "id",
         "topic",
@@ -83,11 +92,13 @@ class OutboxAdmin(ReadOnlyAdmin):
     actions = ("resend",)
 
     def module(self, message: OutboxMessage) -> str:
+        """Return a link to the module build."""
         return link(message.module_build)
 
     @admin.action(description="Resend", permissions=["operate"])
     def resend(self, request: HttpRequest, rows: QuerySet[OutboxMessage]) -> None:
-        self.carry_out(
+        """Publish the selected messages again."""
+        self.run_action(
             request,
             rows,
             "Resent",
@@ -97,26 +108,31 @@ class OutboxAdmin(ReadOnlyAdmin):
 
 @admin.register(Sweep)
 class SweepAdmin(ReadOnlyAdmin):
+    """Sweeps, with an action to run them."""
+
     list_display = ("name", "started_at", "finished_at", "result", "failed", "running")
     ordering = ("name",)
     actions = ("run_now",)
 
     @admin.display(boolean=True)
     def failed(self, sweep: Sweep) -> bool:
+        """Return whether the last run failed."""
         return bool(sweep.error)
 
     @admin.display(boolean=True)
     def running(self, sweep: Sweep) -> bool:
+        """Return whether the sweep is running."""
         return sweep.leased_until is not None and sweep.leased_until > clock.now()
 
     @admin.action(description="Run now", permissions=["operate"])
     def run_now(self, request: HttpRequest, rows: QuerySet[Sweep]) -> None:
-        self.carry_out(request, rows, "Started", lambda sweep, who: dispatch.send_now(f"sweep.{sweep.name}"))
+        """Run the selected sweeps."""
+        self.run_action(request, rows, "Started", lambda sweep, who: dispatch.send_now(f"sweep.{sweep.name}"))
 
 
 @admin.register(LogEntry)
-class RecordAdmin(ReadOnlyAdmin):
-    """What operators did, and when."""
+class LogEntryAdmin(ReadOnlyAdmin):
+    """The record of operators' actions."""
 
     list_display = ("action_time", "user", "content_type", "object_repr", "get_change_message")
     list_filter = ("content_type",)

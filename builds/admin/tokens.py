@@ -1,4 +1,4 @@
-"""API tokens: operators make them for others, and revoke them."""
+"""Admin pages of API tokens, which operators can create for others and revoke."""
 
 from __future__ import annotations
 
@@ -15,37 +15,45 @@ from builds.models import ApiToken
 from builds.services.identity import Scope, tokens
 
 
-class NewToken(forms.ModelForm):
-    """A token that an operator makes for somebody."""
+class NewTokenForm(forms.ModelForm):
+    """The form for a new token."""
 
     groups = forms.CharField(
         required=False,
-        help_text="Of the owner, with blanks between them. With LDAP they are looked up there.",
+        help_text="Groups of the owner, separated by spaces. With LDAP, they are looked up there instead.",
     )
     scopes = forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in Scope],
         initial=tokens.DEFAULT_SCOPES,
         widget=forms.CheckboxSelectMultiple,
-        help_text="What the token may be used for.",
+        help_text="Operations that the token permits.",
     )
-    days = forms.IntegerField(min_value=1, initial=tokens.DEFAULT_DAYS, help_text="How long it is valid.")
+    days = forms.IntegerField(min_value=1, initial=tokens.DEFAULT_DAYS, help_text="Days until it expires.")
 
     class Meta:
         model = ApiToken
         fields = ("owner", "name", "groups", "scopes", "days")
 
     def clean_groups(self) -> list[str]:
+        """Return the groups as a list."""
         return self.cleaned_data["groups"].split()
 
     def clean_days(self) -> int:
+        """Return the number of days.
+
+        Raises:
+            ValidationError: There are too many.
+        """
         days, longest = self.cleaned_data["days"], settings.MBS.API_TOKEN_DAYS_MAX
         if days > longest:
-            raise forms.ValidationError(f"At most {longest}.")
+            raise forms.ValidationError(f"Enter at most {longest}.")
         return days
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ReadOnlyAdmin):
+    """API tokens, with an action to revoke them."""
+
     list_display = (
         "name",
         "owner",
@@ -62,21 +70,26 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     actions = ("revoke",)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the user may run actions."""
         return self.has_operate_permission(request)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        return super().get_form(request, obj, change, **kwargs, **({} if obj else {"form": NewToken}))
+        """Return the form for a new token."""
+        return super().get_form(request, obj, change, **kwargs, **({} if obj else {"form": NewTokenForm}))
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the hidden fields."""
         return super().get_exclude(request, obj) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
+        """Create the token, and show its text once."""
         given = form.cleaned_data
         wanted = {key: given[key] for key in ("groups", "scopes", "days")}
         row, token = tokens.create(given["owner"], given["name"], **wanted)
         obj.pk, obj.start = row.pk, row.start
-        self.message_user(request, f"The token, which is shown only now: {token}", messages.WARNING)
+        self.message_user(request, f"Copy the token now, it cannot be shown again: {token}", messages.WARNING)
 
     @admin.action(description="Revoke", permissions=["operate"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
-        self.carry_out(request, rows, "Revoked", lambda token, who: tokens.revoke(token))
+        """Revoke the selected tokens."""
+        self.run_action(request, rows, "Revoked", lambda token, who: tokens.revoke(token))

@@ -1,4 +1,4 @@
-"""How DRF learns who is asking: ``builds.services.identity`` does the work."""
+"""Authenticate API requests for DRF, by the credentials that ``builds.services.identity`` checks."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from rest_framework.request import Request
 from builds.services.identity import Identity, identify
 from mbs.errors import MBSError
 
-#: methods that change nothing; they need no login, except in views whose ``private`` is true
+#: Methods that change nothing. They need no login, except in views whose ``private`` is true.
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
-class Login(BaseAuthentication):
-    """The user whom the credentials of a request name; for reads nobody looks at credentials."""
+class CredentialAuthentication(BaseAuthentication):
+    """Authenticate requests that change something, and all requests to views marked ``private``.
+
+    Other reads are anonymous: their credentials are not even checked.
+    """
 
     def authenticate(self, request: Request) -> tuple[Identity, None] | None:
+        """Return the identity that the credentials of a request prove, or None for an anonymous request.
+
+        Raises:
+            AuthenticationFailed: The credentials are not valid.
+        """
         view = request.parser_context.get("view")
         if request.method in SAFE and not getattr(view, "private", False):
             return None
         try:
             identity = identify(request.META, fresh=request.method in getattr(view, "granting", ()))
         except MBSError as error:
-            # DRF asks once more for the user while it renders a page, unless it gets an error of its own.
+            # For other classes of errors, DRF would authenticate again while it renders the error page.
             raise AuthenticationFailed(error.message) from error
         return (identity, None) if identity else None

@@ -1,4 +1,4 @@
-"""The pages on which browsers read the API, and the forms that they send."""
+"""HTML pages of the API for browsers, with forms that send requests."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from rest_framework.utils.breadcrumbs import get_breadcrumbs
 from builds.api import links
 from builds.api.parameters import FLAGS
 from builds.api.renderers import PAGE, JSONRenderer
-from builds.api.serializers import Structured
+from builds.api.serializers import StructuredField
 from builds.services.build_system import build_system
 from mbs.errors import MBSError
 
-#: action of a view -> label of the button that sends its form
+#: Action of a view -> label of the button that sends its form.
 BUTTONS = {
     "partial_update": "Cancel the build",
     "retry": "Retry",
     "rebuild": "Rebuild",
     "plan_rebuild": "Show the plan",
 }
-#: Refusals after which a form is shown empty: what another site, or too large a body, said is not shown.
+#: Error codes after which a form is shown empty: its values come from another site, or were not read.
 NOT_SHOWN_AGAIN = {"foreign_origin", "body_too_large", "length_required"}
 
 
@@ -36,9 +36,10 @@ NOT_SHOWN_AGAIN = {"foreign_origin", "body_too_large", "length_required"}
 class Input:
     """One input of a form.
 
-    :param kind: text, textarea, checkbox, file or number.
-    :param value: what it holds; of a checkbox: not empty when it is checked.
-    :param fault: why its value was refused.
+    Attributes:
+        kind: text, textarea, checkbox, file or number.
+        value: The current value. A checkbox is checked when it is not empty.
+        fault: Why the value was refused; empty if it was not.
     """
 
     name: str
@@ -50,7 +51,10 @@ class Input:
 
 @dataclass(frozen=True)
 class Form:
-    """A form of a page. A browser sends POST by itself; ``static/web/api.js`` sends the other methods."""
+    """A form of a page.
+
+    Browsers send POST themselves; ``static/web/api.js`` sends the other methods.
+    """
 
     method: str
     title: str
@@ -61,7 +65,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Entry:
-    """An item that the answer holds, with the addresses of its page and of its JSON."""
+    """A build in the answer, with links to its page and to its JSON."""
 
     name: str
     state: str
@@ -70,7 +74,7 @@ class Entry:
 
 
 class PageRenderer(BaseRenderer):
-    """The same answers as pages, with forms that submit, filter and turn pages."""
+    """Render an answer as a page: its builds, its JSON, and the filters, forms and links of the view."""
 
     media_type = "text/html"
     format = PAGE
@@ -82,6 +86,7 @@ class PageRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> str:
+        """Return the page for the data of an answer."""
         context = renderer_context or {}
         view, request, response = context["view"], context["request"], context["response"]
         failed = response.exception
@@ -136,7 +141,10 @@ def _filters(view: Any, request: Request) -> Any:
 
 
 def _forms(view: Any, request: Request, failure: Mapping[str, Any]) -> Iterator[Form]:
-    """Yield the forms of an address; one that was refused holds what was typed, and why it was refused."""
+    """Yield the forms of an address.
+
+    A form whose request was refused keeps its values and shows the reasons.
+    """
     for method in ("POST", "PATCH"):
         if method not in view.allowed_methods:
             continue
@@ -158,7 +166,7 @@ def _forms(view: Any, request: Request, failure: Mapping[str, Any]) -> Iterator[
 
 
 def _typed(request: Request) -> Mapping[str, Any]:
-    """Return the values of the form that was sent, as far as it can be read."""
+    """Return the values that the form sent, or nothing if the body cannot be read."""
     try:
         return request.data
     except (MBSError, APIException):
@@ -172,7 +180,7 @@ def _input(name: str, field: Any, typed: Mapping[str, Any], fault: str) -> Input
             return Input(name, "file", "", help_text, fault)
         case serializers.BooleanField():
             return Input(name, "checkbox", "on" if FLAGS.get(str(value).lower()) else "", help_text, fault)
-        case Structured():
+        case StructuredField():
             kind, help_text = "textarea", help_text or f"JSON: {field.form}"
         case serializers.IntegerField():
             kind = "number"

@@ -1,6 +1,6 @@
-"""Errors as answers: the only place that knows which error has which HTTP status.
+"""Map exceptions to HTTP answers. No other module maps errors to statuses.
 
-Source of the statuses: docs/contract/rest.md, "Errors".
+The statuses are described in docs/contract/rest.md, "Errors".
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 
 
 class LengthRequired(errors.MBSError):
-    """The length of a body is not announced (411): it could not be refused unread."""
+    """The request does not announce the length of its body (411)."""
 
     code = "length_required"
 
 
 class MethodNotAllowed(errors.MBSError):
-    """The resource has no such method (405)."""
+    """The resource does not have this method (405)."""
 
     code = "method_not_allowed"
 
@@ -62,23 +62,23 @@ STATUSES: Mapping[type[errors.MBSError], int] = {
     errors.NotSupported: 501,
     errors.Unavailable: 503,
 }
-#: how a client is to prove who it is, by the setting AUTH_METHOD
+#: AUTH_METHOD -> authentication scheme in the header WWW-Authenticate
 CHALLENGES = {"oidc": "Bearer", "kerberos": "Negotiate"}
-#: SQLite's words for a table or column that it lacks; PostgreSQL's error is of a class of its own
-_NO_SUCH_THING = re.compile(r"^no such (?:table|column)|has no column named")
+#: SQLite's messages for a missing table or column. PostgreSQL raises ProgrammingError for both.
+_MISSING_IN_SCHEMA = re.compile(r"^no such (?:table|column)|has no column named")
 
 
 def handle(exc: Exception, context: Mapping[str, Any]) -> Response:
-    """Turn whatever a view raised into an answer; the setting ``EXCEPTION_HANDLER`` names this function."""
+    """Return the answer to an exception that a view raised (DRF's setting ``EXCEPTION_HANDLER``)."""
     set_rollback()
-    error, status, headers = _known(exc, context)
+    error, status, headers = _translate(exc, context)
     response = Response(body(error or incident(exc), status), status=status, headers=headers)
     response.exception = True
     return response
 
 
 def body(error: errors.MBSError, status: int) -> dict[str, Any]:
-    """The JSON object that describes an error."""
+    """Return the JSON object that describes an error."""
     answer: dict[str, Any] = {
         "status": status,
         "error": HTTPStatus(status).phrase,
@@ -91,23 +91,28 @@ def body(error: errors.MBSError, status: int) -> dict[str, Any]:
     return answer
 
 
-def _known(exc: Exception, context: Mapping[str, Any]) -> tuple[errors.MBSError | None, int, dict[str, str]]:
-    """The error as users see it (or None for one that they must not see), its status, and headers."""
+def _translate(
+    exc: Exception, context: Mapping[str, Any]
+) -> tuple[errors.MBSError | None, int, dict[str, str]]:
+    """Return the error that is shown to users, its HTTP status, and headers of the answer.
+
+    The error is None for an unexpected exception, whose details users must not see.
+    """
     match exc:
         case errors.MBSError():
             status = next((STATUSES[cls] for cls in type(exc).__mro__ if cls in STATUSES), 500)
             return exc, status, _headers(exc, status)
         case exceptions.AuthenticationFailed() if isinstance(exc.__cause__, errors.MBSError):
-            return _known(exc.__cause__, context)
+            return _translate(exc.__cause__, context)
         case exceptions.MethodNotAllowed():
             view, request = context["view"], context["request"]
             return method_not_allowed(request.method, request.path, view.allowed_methods), 405, {}
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-            return _known(errors.NotAuthenticated(str(exc.detail)), context)
+            return _translate(errors.NotAuthenticated(str(exc.detail)), context)
         case exceptions.PermissionDenied() | PermissionDenied():
             return errors.Forbidden(str(exc) or "You may not do this."), 403, {}
         case exceptions.NotFound() | Http404():
-            # Views raise the service's own error: this is the version in the address.
+            # Views raise mbs.errors.NotFound instead, so this one comes from DRF's versioning.
             return errors.NotFound("There is no such version of the API.", hint="Use 1 or 2."), 404, {}
         case TooManyFieldsSent():
             most = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
@@ -132,24 +137,27 @@ def _known(exc: Exception, context: Mapping[str, Any]) -> tuple[errors.MBSError 
         case MultiPartParserError() | SuspiciousOperation():
             return errors.InvalidInput(f"The request cannot be read: {exc}"), 400, {}
         case DataError():
-            # Every entrance checks its texts and numbers; this one was overlooked.
-            log.error("A value that the database refuses was not checked", exc_info=exc)
+            # Input is checked before it reaches the database, so a check is missing.
+            log.error("The database refused a value that no check had refused", exc_info=exc)
             return _not_storable(), 400, {}
         case ProgrammingError() | OperationalError() | InterfaceError():
-            return _of_database(exc)
+            return _database_error(exc)
     return None, 500, {}
 
 
-def _of_database(exc: Exception) -> tuple[errors.MBSError | None, int, dict[str, str]]:
-    """As ``_known``, of a fault of the database: it is older than the service, or away, or we erred."""
-    if isinstance(exc, ProgrammingError) or _NO_SUCH_THING.search(str(exc)):
+def _database_error(exc: Exception) -> tuple[errors.MBSError | None, int, dict[str, str]]:
+    """Return what ``_translate`` returns, for an error of the database.
+
+    The schema lacks migrations, the database is unreachable, or the service has a bug.
+    """
+    if isinstance(exc, ProgrammingError) or _MISSING_IN_SCHEMA.search(str(exc)):
         older = health.outdated()
         if older:
             log.error("%s %s", older.message, older.hint)
         return older, 503 if older else 500, {}
-    log.error("The database is away: %s", exc)
+    log.error("The database is unavailable: %s", exc)
     away = errors.Unavailable(
-        "The database is away.", code="database_unavailable", hint="Nothing was recorded: try again."
+        "The database is unavailable.", code="database_unavailable", hint="Nothing was recorded: try again."
     )
     return away, 503, {"Retry-After": "10"}
 
@@ -164,14 +172,14 @@ def _not_storable() -> errors.InvalidInput:
 
 
 def method_not_allowed(method: str, path: str, allowed: Iterable[str]) -> MethodNotAllowed:
-    """The error of a method that an address does not have."""
+    """Return the error for a method that an address does not have."""
     return MethodNotAllowed(
         f"The method {method[:20]} is not allowed for {path[:200]}.", hint=f"Use {', '.join(allowed)}."
     )
 
 
 def body_too_large() -> errors.TooLarge:
-    """The error of a body over ``BODY_LIMIT``."""
+    """Return the error for a body of more than ``BODY_LIMIT`` bytes."""
     return errors.TooLarge(
         f"The body of the request is larger than {settings.MBS.BODY_LIMIT} bytes.", code="body_too_large"
     )
@@ -184,7 +192,7 @@ def _headers(error: errors.MBSError, status: int) -> dict[str, str]:
 
 
 def _challenge(error: errors.MBSError) -> dict[str, str]:
-    """How to log in, and what is wrong with a token that was sent (RFC 6750, 3)."""
+    """Return the header that tells how to log in, or what is wrong with the token (RFC 6750, section 3)."""
     challenge = CHALLENGES[settings.MBS.AUTH_METHOD]
     if challenge == "Bearer" and error.code != errors.NotAuthenticated.code:
         lacking = error.code == "insufficient_scope"
@@ -193,10 +201,10 @@ def _challenge(error: errors.MBSError) -> dict[str, str]:
 
 
 def incident(exc: Exception) -> errors.MBSError:
-    """What a user learns of a fault of ours: a number under which the log has the rest."""
+    """Log an unexpected exception, and return an error that shows only the number to find it by."""
     number = uuid.uuid4().hex[:12]
     log.error("Incident %s: %s", number, type(exc).__name__, exc_info=exc)
     return errors.MBSError(
-        f"The service failed; this is incident {number}.",
-        hint="Tell the operators of the service the number of the incident.",
+        f"The service failed unexpectedly. This is incident {number}.",
+        hint="Report the incident number to the operators of the service.",
     )

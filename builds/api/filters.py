@@ -1,4 +1,4 @@
-"""How lists are filtered and ordered, for all kinds of builds (docs/contract/rest.md, "Lists")."""
+"""Filter and order lists, for all kinds of builds (docs/contract/rest.md, "Lists")."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]00(?::?0
 
 
 class FlagField(forms.CharField):
-    """true, false, 1 or 0."""
+    """A form field for true, false, 1 or 0."""
 
     def clean(self, value: Any) -> bool | None:
+        """Return the truth value, or None for an empty text."""
         text = super().clean(value).lower()
         if text and text not in FLAGS:
             raise forms.ValidationError("Write true, false, 1 or 0.")
@@ -34,9 +35,10 @@ class FlagField(forms.CharField):
 
 
 class TimeField(forms.CharField):
-    """A time in UTC, as answers have it: to the second."""
+    """A form field for a time in UTC. Fractions of a second are cut off, as in answers."""
 
     def clean(self, value: Any) -> datetime | None:
+        """Return the time, or None for an empty text."""
         text = super().clean(value)
         match = _TIME.fullmatch(text)
         if text and not match:
@@ -44,13 +46,14 @@ class TimeField(forms.CharField):
         try:
             return datetime.fromisoformat(match[1]).replace(tzinfo=UTC) if match else None
         except ValueError:
-            raise forms.ValidationError("There is no such time.") from None
+            raise forms.ValidationError("This date or time does not exist.") from None
 
 
 class JSONField(forms.CharField):
-    """A JSON list."""
+    """A form field for a JSON list."""
 
     def clean(self, value: Any) -> list[Any] | None:
+        """Return the list, or None for an empty text."""
         text = super().clean(value)
         if not text:
             return None
@@ -63,31 +66,34 @@ class JSONField(forms.CharField):
         return found
 
 
-class ManyInput(forms.TextInput):
-    """Takes a value that may stand there several times; shows the first."""
+class AnyOfInput(forms.TextInput):
+    """A text input for a parameter that may be repeated. It shows the first value."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        """Return the values that are not empty."""
         return [value for value in data.getlist(name) if value]
 
     def format_value(self, value: Any) -> str | None:
+        """Return the first value."""
         return value[0] if value else None
 
 
-class ManyField(forms.Field):
-    """A value that may stand there several times: one of them must fit."""
+class AnyOfField(forms.Field):
+    """A form field for a parameter that may be repeated: a row matches if it has any of the values."""
 
-    widget = ManyInput
+    widget = AnyOfInput
 
     def clean(self, value: Any) -> list[Any]:
+        """Return all values, each converted by ``one``."""
         return [self.one(item) for item in value or ()]
 
     def one(self, text: str) -> Any:
-        """One of the values."""
+        """Convert one value."""
         return text
 
 
-class WholeFilter(Filter):
-    """A whole number that a column can hold."""
+class IntegerFilter(Filter):
+    """Filter by a whole number that fits into a column."""
 
     field_class = forms.IntegerField
 
@@ -96,22 +102,29 @@ class WholeFilter(Filter):
 
 
 class FloatFilter(Filter):
+    """Filter by a number."""
+
     field_class = forms.FloatField
 
 
 class FlagFilter(Filter):
+    """Filter by a truth value."""
+
     field_class = FlagField
 
 
 class JSONFilter(Filter):
+    """Filter by a JSON list."""
+
     field_class = JSONField
 
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        """Return rows whose list equals the value; None means no filter, and an empty list is a value."""
         return qs if value is None else qs.filter(**{self.field_name: value})
 
 
 class AfterFilter(Filter):
-    """From a time on; the second itself counts."""
+    """Filter for times at or after a second."""
 
     field_class = TimeField
 
@@ -120,7 +133,7 @@ class AfterFilter(Filter):
 
 
 class BeforeFilter(Filter):
-    """Up to a time; the second itself counts, to its end."""
+    """Filter for times before a second or within it."""
 
     field_class = TimeField
 
@@ -128,25 +141,27 @@ class BeforeFilter(Filter):
         super().__init__(field_name, "lt", **kwargs)
 
     def filter(self, qs: QuerySet[Any], value: datetime | None) -> QuerySet[Any]:
+        """Filter for times before the next second."""
         if value and value == _LAST_SECOND:
-            # Every time is before the end of the last second that there is, but an empty column is none.
+            # There is no next second: every time matches, but NULL does not.
             return qs.exclude(**{self.field_name: None})
         return super().filter(qs, value and value + timedelta(seconds=1))
 
 
-class ManyFilter(Filter):
-    """One of several values."""
+class AnyOfFilter(Filter):
+    """Filter for any of several values."""
 
-    field_class = ManyField
+    field_class = AnyOfField
 
     def __init__(self, field_name: str, **kwargs: Any) -> None:
         super().__init__(field_name, "in", **kwargs)
 
 
 class BuildFilterSet(FilterSet):
-    """Of the declared filters, a request pays only for those that it names.
+    """A filter set that builds only the filters that the request names, since building all of them is slow.
 
-    :param complete: have all of them, for a form that people fill in.
+    Args:
+        complete: Build all filters, for the form of the page.
     """
 
     def __init__(
@@ -166,13 +181,18 @@ class BuildFilterSet(FilterSet):
     @classmethod
     def repeatable(cls) -> set[str]:
         """Return the names of the filters that take several values."""
-        return {name for name, each in cls.base_filters.items() if isinstance(each, ManyFilter)}
+        return {name for name, each in cls.base_filters.items() if isinstance(each, AnyOfFilter)}
 
 
 class FilterBackend(DjangoFilterBackend):
-    """Filters by the FilterSet of the view; what is wrong is answered as any error of the API."""
+    """Filter by the view's FilterSet, and report invalid values as errors of the API."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        """Return the filtered rows.
+
+        Raises:
+            InvalidInput: Values are not valid. There is a problem for each parameter.
+        """
         if request.query_params.keys().isdisjoint(view.filterset_class.names()):
             return queryset
         filterset = self.get_filterset(request, queryset, view)
@@ -182,38 +202,43 @@ class FilterBackend(DjangoFilterBackend):
 
 
 class OrderBackend(BaseFilterBackend):
-    """Orders by the columns that a request names; ids decide between equals, so that pages do not overlap.
+    """Order by the columns that a request names. The id breaks ties, so that pages do not overlap.
 
-    The view's ``order_columns`` says by which fields or expressions a column is ordered.
+    ``order_columns`` of the view maps the name of a column to fields or expressions.
     """
 
     parameters = ("order_by", "order_desc_by")
     descriptions = (
-        "Columns to order by, upwards, the most important first. Not together with order_desc_by.",
-        "Columns to order by, downwards, the most important first. Not together with order_by.",
+        "Columns to order by, ascending, the most significant first. Not together with order_desc_by.",
+        "Columns to order by, descending, the most significant first. Not together with order_by.",
     )
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        upwards, downwards = (request.query_params.getlist(name) for name in self.parameters)
-        if upwards and downwards:
+        """Return the ordered rows.
+
+        Raises:
+            InvalidInput: A column does not exist, or both parameters are given.
+        """
+        ascending, descending = (request.query_params.getlist(name) for name in self.parameters)
+        if ascending and descending:
             raise InvalidInput(
-                "The parameters 'order_by' and 'order_desc_by' exclude each other.", code="two_orders"
+                "The parameters 'order_by' and 'order_desc_by' cannot be used together.", code="two_orders"
             )
         columns: Mapping[str, tuple[Any, ...]] = view.order_columns
         order: list[Any] = []
-        for column in [*upwards, *downwards]:
+        for column in [*ascending, *descending]:
             if column not in columns:
                 raise InvalidInput(
-                    f"The parameter {self.parameters[not upwards]!r} names no column: {column[:60]!r}.",
+                    f"The parameter {self.parameters[not ascending]!r} names no column: {column[:60]!r}.",
                     code="unknown_column",
                     hint=f"Columns are {', '.join(sorted(columns))}.",
                 )
             order += columns[column]
         order.append("id")
-        return queryset.order_by(*(order if upwards else map(_downwards, order)))
+        return queryset.order_by(*(order if ascending else map(_descend, order)))
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        """For the OpenAPI document."""
+        """Return the parameters for the OpenAPI document."""
         return [
             {
                 "name": name,
@@ -225,7 +250,7 @@ class OrderBackend(BaseFilterBackend):
         ]
 
 
-def _downwards(column: Any) -> Any:
+def _descend(column: Any) -> Any:
     return f"-{column}" if isinstance(column, str) else column.desc()
 
 

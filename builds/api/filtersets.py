@@ -1,4 +1,4 @@
-"""The filters of each list (docs/contract/rest.md, "Lists")."""
+"""The filters and the order of each list (docs/contract/rest.md, "Lists")."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from django_filters import CharFilter, Filter
 
 from builds.api.filters import (
     AfterFilter,
+    AnyOfField,
+    AnyOfFilter,
     BeforeFilter,
     BuildFilterSet,
     FlagFilter,
     FloatFilter,
+    IntegerFilter,
     JSONFilter,
-    ManyField,
-    ManyFilter,
-    WholeFilter,
 )
 from builds.api.parameters import invalid
 from builds.models import BuildRequirement, ModuleBuild
@@ -30,30 +30,32 @@ from mbs.errors import InvalidInput
 from mbs.nsvc import NSVC
 from mbs.states import BUILD_STATES, COMPONENT_STATES, parse_build_state
 
-#: stream versions below it belong to no platform, such as "10.0.0" -> 100000
-LEAST_STREAM_VERSION = 10000
-#: beyond it, modules that builds may require are left to a subquery
-MOST_BASE_MODULES = 100
+#: Stream versions of a major version begin at a multiple of this: "1" is 10000, "10.0.0" is 100000.
+MAJOR_VERSION_STEP = 10000
+#: Up to this many base modules are passed to the database as ids, more as a subquery.
+MAX_BASE_MODULE_IDS = 100
 
 
-class ModuleStatesField(ManyField):
-    """States of module builds, as numbers or names."""
+class ModuleStatesField(AnyOfField):
+    """A form field for states of module builds, as numbers or names."""
 
     widget = forms.SelectMultiple(choices=[(word, word) for word in BUILD_STATES])
 
     def one(self, text: str) -> int:
+        """Return the number of a state."""
         try:
             return int(parse_build_state(text))
         except InvalidInput as error:
             raise forms.ValidationError(f"{error.message} {error.hint}") from error
 
 
-class ComponentStatesField(ManyField):
-    """States of component builds, as numbers or as Koji names them."""
+class ComponentStatesField(AnyOfField):
+    """A form field for states of component builds, as Koji's numbers or names."""
 
     widget = forms.SelectMultiple(choices=[(name, name) for name in COMPONENT_STATES])
 
     def one(self, text: str) -> int:
+        """Return the number of a state."""
         numbers = {str(number): number for number in COMPONENT_STATES.values()}
         found = COMPONENT_STATES.get(text.upper(), numbers.get(text))
         if found is None:
@@ -62,34 +64,47 @@ class ComponentStatesField(ManyField):
         return found
 
 
-class ModuleStatesFilter(ManyFilter):
+class ModuleStatesFilter(AnyOfFilter):
+    """Filter by states of module builds."""
+
     field_class = ModuleStatesField
 
 
-class ComponentStatesFilter(ManyFilter):
+class ComponentStatesFilter(AnyOfFilter):
+    """Filter by states of component builds."""
+
     field_class = ComponentStatesField
 
 
-class VirtualStreamFilter(ManyFilter):
-    """Builds that have one of these virtual streams; a subquery, so that no build comes twice."""
+class VirtualStreamFilter(AnyOfFilter):
+    """Filter for builds that have any of the virtual streams."""
 
     def filter(self, qs: QuerySet[ModuleBuild], value: list[str]) -> QuerySet[ModuleBuild]:
+        """Filter by a subquery: a join would return a build once for each of its matching streams."""
         links = ModuleBuild.virtual_streams.through.objects.filter(virtualstream__name__in=value)
         return qs.filter(pk__in=links.values("modulebuild_id"))
 
 
 class BaseModuleFilter(Filter):
-    """One condition on the base modules of a build; the FilterSet joins them: one must meet them all."""
+    """A condition on the base modules of a build.
+
+    ``ModuleBuildFilterSet`` requires one module to meet all of them.
+    """
 
     def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        """Return all rows: the FilterSet applies the condition."""
         return qs
 
 
-class BaseModuleText(BaseModuleFilter):
+class BaseModuleTextFilter(BaseModuleFilter):
+    """A condition on a text column of a base module."""
+
     field_class = forms.CharField
 
 
-class BaseModuleFloat(BaseModuleFilter):
+class BaseModuleFloatFilter(BaseModuleFilter):
+    """A condition on a number column of a base module."""
+
     field_class = forms.FloatField
 
 
@@ -101,42 +116,42 @@ class ModuleBuildFilterSet(BuildFilterSet):
     version = CharFilter(strip=False, help_text="Version, in decimal digits")
     context = CharFilter(strip=False, help_text="Context")
     state = ModuleStatesFilter(
-        "state", help_text="State as a number or a word; may be given several times, one of them must fit"
+        "state", help_text="State as a number or a name; may be repeated, one of the values must match"
     )
-    state_reason = CharFilter(strip=False, help_text="Reason of the state, as answers show it")
+    state_reason = CharFilter(strip=False, help_text="Reason of the state")
     error_code = CharFilter(strip=False, help_text="Code of the error that ended the build")
     scratch = FlagFilter(help_text="Whether it is a scratch build")
-    owner = CharFilter(strip=False, help_text="Who submitted it")
+    owner = CharFilter(strip=False, help_text="User who submitted the build")
     scmurl = CharFilter(strip=False, help_text="Address and commit of the modulemd file")
     modulemd = CharFilter(strip=False, help_text="Text of the expanded document")
     srpms = JSONFilter(help_text="Uploaded source RPMs, as a JSON list")
     rebuild_strategy = CharFilter(strip=False, help_text="Rebuild strategy")
-    batch = WholeFilter(help_text="Number of the batch that it builds")
-    build_context = CharFilter(strip=False, help_text="Hash of what it was built against")
-    build_context_no_bms = CharFilter(strip=False, help_text="The same hash without base modules")
-    runtime_context = CharFilter(strip=False, help_text="Hash of what it requires")
+    batch = IntegerFilter(help_text="Number of the current batch")
+    build_context = CharFilter(strip=False, help_text="Hash of the streams it was built against")
+    build_context_no_bms = CharFilter(strip=False, help_text="The same hash, without base modules")
+    runtime_context = CharFilter(strip=False, help_text="Hash of the streams it requires at run time")
     stream_version = FloatFilter(help_text="Version of the stream as a number, such as 300000 for f30")
     koji_tag = CharFilter(strip=False, help_text="Tag in Koji")
-    cg_build_koji_tag = CharFilter(strip=False, help_text="Tag into which Koji's import was tagged")
-    new_repo_task_id = WholeFilter(help_text="Number of the task that makes the repository")
-    reuse_components_from = WholeFilter(
-        "reuse_components_from_id", help_text="Number of the build whose components it was to reuse"
+    cg_build_koji_tag = CharFilter(strip=False, help_text="Koji tag of the imported module")
+    new_repo_task_id = IntegerFilter(help_text="Id of the Koji task that regenerates the repository")
+    reuse_components_from = IntegerFilter(
+        "reuse_components_from_id", help_text="Id of the build whose components to reuse, as submitted"
     )
-    reuse_components_from_id = WholeFilter(help_text="The same as reuse_components_from")
-    reused_module_id = WholeFilter(help_text="Number of the build whose components it reused")
+    reuse_components_from_id = IntegerFilter(help_text="The same as reuse_components_from")
+    reused_module_id = IntegerFilter(help_text="Id of the build whose components were reused")
 
     nsvc = CharFilter(
         method="filter_nsvc", help_text="Name, stream, version and context: name[:stream[:version[:context]]]"
     )
-    rpm = CharFilter(method="filter_rpm", help_text="NEVRA of an RPM that the build holds (Koji only)")
+    rpm = CharFilter(method="filter_rpm", help_text="NEVRA of an RPM in the build (Koji only)")
     virtual_stream = VirtualStreamFilter(
         "virtual_streams",
-        help_text="Virtual stream of a base module; may be given several times, one of them must fit",
+        help_text="Virtual stream of a base module; may be repeated, one of the values must match",
     )
     stream_version_lte = FloatFilter(
         method="filter_stream_version_lte",
-        min_value=LEAST_STREAM_VERSION,
-        help_text="Highest stream version, from the beginning of the same major version; 10000 at least",
+        min_value=MAJOR_VERSION_STEP,
+        help_text="Highest stream version; only builds of the same major version match; at least 10000",
     )
     submitted_after = AfterFilter("time_submitted", help_text="Earliest time of submission (UTC)")
     submitted_before = BeforeFilter("time_submitted", help_text="Latest time of submission (UTC)")
@@ -147,24 +162,27 @@ class ModuleBuildFilterSet(BuildFilterSet):
         "time_completed", help_text="Latest time of the end (UTC); unfinished builds are left out"
     )
 
-    base_module_br = BaseModuleText(
+    base_module_br = BaseModuleTextFilter(
         help_text="A base module that it was built against: name:stream:version:context"
     )
-    base_module_br_name = BaseModuleText("name", help_text="Name of a base module that it was built against")
-    base_module_br_stream = BaseModuleText("stream", help_text="Stream of that base module")
-    base_module_br_version = BaseModuleText("version", help_text="Version of that base module")
-    base_module_br_context = BaseModuleText("context", help_text="Context of that base module")
-    base_module_br_stream_version = BaseModuleFloat(
+    base_module_br_name = BaseModuleTextFilter(
+        "name", help_text="Name of a base module that it was built against"
+    )
+    base_module_br_stream = BaseModuleTextFilter("stream", help_text="Stream of that base module")
+    base_module_br_version = BaseModuleTextFilter("version", help_text="Version of that base module")
+    base_module_br_context = BaseModuleTextFilter("context", help_text="Context of that base module")
+    base_module_br_stream_version = BaseModuleFloatFilter(
         "stream_version", help_text="Stream version of that base module"
     )
-    base_module_br_stream_version_lte = BaseModuleFloat(
+    base_module_br_stream_version_lte = BaseModuleFloatFilter(
         "stream_version__lte", help_text="Highest stream version of that base module"
     )
-    base_module_br_stream_version_gte = BaseModuleFloat(
+    base_module_br_stream_version_gte = BaseModuleFloatFilter(
         "stream_version__gte", help_text="Lowest stream version of that base module"
     )
 
     def filter_queryset(self, queryset: QuerySet[ModuleBuild]) -> QuerySet[ModuleBuild]:
+        """Return the builds that match all filters, including those on one base module."""
         queryset = super().filter_queryset(queryset)
         wanted: dict[str, Any] = {}
         for name, value in self.form.cleaned_data.items():
@@ -175,31 +193,31 @@ class ModuleBuildFilterSet(BuildFilterSet):
         if not wanted:
             return queryset
         wanted["name__in"] = settings.MBS.BASE_MODULE_NAMES
-        # Their numbers rather than a subquery: the database then knows how many builds to expect.
-        base_modules = ModuleBuild.objects.filter(**wanted).values_list("pk", flat=True)[:MOST_BASE_MODULES]
+        # With ids instead of a subquery, the query planner knows how many rows to expect.
+        base_modules = ModuleBuild.objects.filter(**wanted).values_list("pk", flat=True)[:MAX_BASE_MODULE_IDS]
         found = list(base_modules)
-        if len(found) == MOST_BASE_MODULES:
+        if len(found) == MAX_BASE_MODULE_IDS:
             found = ModuleBuild.objects.filter(**wanted).values("pk")
         links = BuildRequirement.objects.filter(required__in=found)
         return queryset.filter(pk__in=links.values("module_build_id"))
 
     def filter_nsvc(self, queryset: QuerySet[ModuleBuild], name: str, value: str) -> QuerySet[ModuleBuild]:
-        """By as many parts of N:S:V:C as are given."""
+        """Filter by the first one to four parts of N:S:V:C."""
         parts = value.split(":")
         if len(parts) > 4 or not all(parts):
             raise invalid(name, "Write name[:stream[:version[:context]]].")
         return queryset.filter(**dict(zip(("name", "stream", "version", "context"), parts, strict=False)))
 
     def filter_rpm(self, queryset: QuerySet[ModuleBuild], name: str, value: str) -> QuerySet[ModuleBuild]:
-        """By an RPM that a build holds."""
-        # A plus in a query string is a space, and no RPM's name has one.
+        """Filter for builds whose Koji tag holds an RPM."""
+        # In a query string "+" means a space. RPM names have no spaces, so it was a plus.
         return queryset.filter(koji_tag__in=tags_holding(value.replace(" ", "+")))
 
     def filter_stream_version_lte(
         self, queryset: QuerySet[ModuleBuild], name: str, value: float
     ) -> QuerySet[ModuleBuild]:
-        """Of the same major version (from XX0000), up to this one."""
-        least = math.floor(value / LEAST_STREAM_VERSION) * LEAST_STREAM_VERSION
+        """Filter for stream versions up to ``value``, within its major version (from XX0000)."""
+        least = math.floor(value / MAJOR_VERSION_STEP) * MAJOR_VERSION_STEP
         return queryset.filter(stream_version__gte=least, stream_version__lte=value)
 
 
@@ -211,20 +229,22 @@ class ComponentBuildFilterSet(BuildFilterSet):
     scmurl = CharFilter(strip=False, help_text="Address of the sources")
     ref = CharFilter(strip=False, help_text="Commit of the sources")
     state = ComponentStatesFilter(
-        "state", help_text="State as Koji's number or name; may be given several times, one of them must fit"
+        "state", help_text="State as Koji's number or name; may be repeated, one of the values must match"
     )
     state_reason = CharFilter(strip=False, help_text="Reason of the state")
-    task_id = WholeFilter(help_text="Number of the task in the build system")
+    task_id = IntegerFilter(help_text="Id of the task in the build system")
     nvr = CharFilter(strip=False, help_text="Name-version-release of the build")
-    batch = WholeFilter(help_text="Number of the batch")
-    weight = FloatFilter(help_text="Expected seconds")
-    tagged = FlagFilter(help_text="Whether it is in the tag of the buildroot")
-    tagged_in_final = FlagFilter(help_text="Whether it is in the tag of the module")
-    buildonly = FlagFilter(help_text="Whether the document says that it is for building only")
-    build_time_only = FlagFilter(help_text="Whether it is needed for building only, and not shipped")
-    reused_component_id = WholeFilter(help_text="Number of the component build that it reuses")
-    module_build = WholeFilter("module_build_id", help_text="Number of the module build")
-    module_id = WholeFilter("module_build_id", help_text="The same as module_build")
+    batch = IntegerFilter(help_text="Number of the batch")
+    weight = FloatFilter(help_text="Expected duration in seconds")
+    tagged = FlagFilter(help_text="Whether the build is in the buildroot's tag")
+    tagged_in_final = FlagFilter(help_text="Whether the build is in the module's tag")
+    buildonly = FlagFilter(help_text="Whether the modulemd marks the component as buildonly")
+    build_time_only = FlagFilter(
+        help_text="Whether the component is only needed to build others, and not shipped"
+    )
+    reused_component_id = IntegerFilter(help_text="Id of the component build that is reused")
+    module_build = IntegerFilter("module_build_id", help_text="Id of the module build")
+    module_id = IntegerFilter("module_build_id", help_text="The same as module_build")
 
 
 def _nsvc(name: str, value: str) -> NSVC:
@@ -238,7 +258,7 @@ def _columns(*names: str, **others: tuple[Any, ...]) -> Mapping[str, tuple[Any, 
     return {name: (name,) for name in names} | others
 
 
-#: column -> what to order by; versions are numbers in decimal digits: the longer, the larger
+#: Column -> fields or expressions to order by. Versions are decimal texts, so a longer one is larger.
 MODULE_ORDER = _columns(
     *("id", "name", "stream", "context", "state", "state_reason", "error_code", "scratch", "owner", "scmurl"),
     *("modulemd", "srpms", "rebuild_strategy", "batch", "build_context", "build_context_no_bms"),

@@ -1,6 +1,6 @@
-"""JSON that a stranger sent: of bounded depth, without what no database can store.
+"""Read untrusted JSON: with bounded depth, and only with texts and numbers that the database can store.
 
-It is a module of its own because parsers, serializers and filters all need it.
+Parsers, serializers and filters share this module.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from typing import Any, NoReturn
 
 from mbs.errors import InvalidInput, Problem
 
-#: levels of nesting that a body may have: twice what any key of ours needs
+#: Levels of nesting in a body: twice as many as the deepest known key needs.
 MAX_DEPTH = 16
-#: of a whole number; no column holds as many
+#: Digits of a whole number: more than any column holds.
 MAX_DIGITS = 100
 
 
 def read_object(raw: bytes) -> dict[str, Any]:
-    """Read a JSON object that a stranger sent.
+    """Return the JSON object in a request body.
 
-    :raises InvalidInput: saying what is wrong with it.
+    Raises:
+        InvalidInput: The body is not a valid object.
     """
     try:
         value = read_json(raw.decode("utf-8"), "The body")
@@ -33,11 +34,14 @@ def read_object(raw: bytes) -> dict[str, Any]:
 
 
 def read_json(text: str, what: str, key: str = "") -> Any:
-    """Read a JSON value that a stranger sent.
+    """Return a JSON value.
 
-    :param what: names it in messages, such as "The body".
-    :param key: that it is the value of; empty for a body, whose own keys are named.
-    :raises InvalidInput: it is no JSON, nested too deeply, or holds what no database can store.
+    Args:
+        what: Names the value in error messages, such as "The body".
+        key: The key that the value belongs to. Empty for a body, whose own keys are named.
+
+    Raises:
+        InvalidInput: The text is not JSON, nested too deeply, or contains a text that cannot be stored.
     """
     try:
         value = json.loads(
@@ -77,11 +81,15 @@ def _integer(digits: str) -> int:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def check_texts(value: Any, key: str = "", depth: int = 0) -> None:
-    """Refuse what no database can store (NUL, halves of surrogate pairs) and what is nested too deeply."""
+    """Check a value for nesting depth, and for texts that no database stores: NUL and lone surrogates.
+
+    Raises:
+        InvalidInput: The check failed.
+    """
     if depth > MAX_DEPTH:
         raise _too_deep()
     if isinstance(value, str):
@@ -97,7 +105,7 @@ def check_texts(value: Any, key: str = "", depth: int = 0) -> None:
 
 def _check_text(text: str, what: str, key: str) -> None:
     if "\0" in text:
-        raise _invalid(f"{what} holds a NUL character.", key)
+        raise _invalid(f"{what} contains a NUL character.", key)
     try:
         text.encode()
     except UnicodeEncodeError as error:

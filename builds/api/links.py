@@ -1,4 +1,4 @@
-"""Absolute addresses in answers."""
+"""Absolute URLs in answers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ROOT = "/module-build-service/"
 
 
 def site(request: Request) -> str:
-    """``scheme://host[:port]`` under which this client reaches the service.
+    """Return ``scheme://host[:port]`` under which the client reaches the service.
 
-    Behind a front server that ends TLS the request itself looks like plain http: when it names the host
-    of ``BASE_URL``, that address is the right one.
+    Behind a proxy that terminates TLS, requests arrive as plain http. If the request names the host of
+    ``BASE_URL``, its scheme is used.
     """
     host = request.get_host()
     base = settings.MBS.BASE_URL
@@ -22,15 +22,15 @@ def site(request: Request) -> str:
 
 
 def path(request: Request) -> str:
-    """Return the path of the API in the version of the request, with a slash at its end."""
+    """Return the path of the API in the version of the request, with a trailing slash."""
     return f"{ROOT}{request.version}/"
 
 
 def api(request: Request) -> str:
-    """Return the address of the API in the version of the request, with a slash at its end."""
+    """Return the URL of the API in the version of the request, with a trailing slash."""
     return f"{site(request)}{path(request)}"
 
 
 def list_url(request: Request) -> str:
-    """Address of the list that was asked for, in the spelling with or without a slash that was used."""
+    """Return the URL of the requested list, with or without a trailing slash as requested."""
     return f"{site(request)}{request.path}"

@@ -1,4 +1,4 @@
-"""What OPTIONS answers."""
+"""Answers to OPTIONS requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from rest_framework.request import Request
 
 
 class Metadata(SimpleMetadata):
-    """What an address is for and what it takes; the keys of bodies are in the OpenAPI document."""
+    """Name and description of an address. The keys of bodies are described in the OpenAPI document only."""
 
     def determine_actions(self, request: Request, view: Any) -> dict[str, Any]:
+        """Return nothing."""
         return {}

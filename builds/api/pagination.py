@@ -1,4 +1,4 @@
-"""Pages of lists (docs/contract/rest.md, "Lists")."""
+"""Pagination of lists (docs/contract/rest.md, "Lists")."""
 
 from __future__ import annotations
 
@@ -13,28 +13,33 @@ from rest_framework.response import Response
 
 from builds.api.links import list_url
 from builds.api.parameters import number
-from builds.selectors.prepared import Listing, Record
+from builds.selectors.listing import Listing, Record
 
 PER_PAGE = 10
 PARAMETERS = ("page", "per_page")
 
 
-class Pages(BasePagination):
-    """``{"items": [...], "meta": {...}}``; a page past the end has no items, and neither has ``per_page=0``.
+class PagePagination(BasePagination):
+    """Pages ``{"items": [...], "meta": {...}}``.
 
-    The time of counting all rows is told by itself in the header ``Server-Timing``.
+    A page past the end is empty, and so is any with ``per_page=0``.
+
+    The header ``Server-Timing`` reports the time that counting the rows took.
     """
 
     items_key = "items"
 
     def paginate_queryset(self, listing: Listing, request: Request, view: Any = None) -> list[Record]:
+        """Return the rows of the requested page."""
         self.request = request
         self.page = number(request, "page", least=1, default=1)
         self.per_page = min(number(request, "per_page", least=0, default=PER_PAGE), settings.MBS.PER_PAGE_MAX)
-        first = listing.first(self.per_page) if self.page == 1 and self.per_page and listing.whole else None
+        at_start = self.page == 1 and self.per_page > 0 and listing.unfiltered
+        first = listing.first(self.per_page) if at_start else None
         started = time.perf_counter()
-        all_read = first is not None and len(first) < self.per_page
-        self.total = len(first or ()) if all_read else listing.count(first or ())
+        # Rows may be added between the two statements.
+        whole = first is not None and len(first) < self.per_page
+        self.total = len(first or ()) if whole else max(listing.count(), len(first or ()))
         self.counting_ms = (time.perf_counter() - started) * 1000
         self.pages = -(-self.total // self.per_page) if self.per_page else 0
         if first is not None:
@@ -44,13 +49,14 @@ class Pages(BasePagination):
         return listing.page(offset, count, self.total) if count > 0 else []
 
     def get_paginated_response(self, data: Any) -> Response:
+        """Return the answer for the rows of the page."""
         return Response(
             {self.items_key: data, "meta": self.meta()},
             headers={"Server-Timing": f"total;dur={self.counting_ms:.2f}"},
         )
 
     def meta(self) -> dict[str, Any]:
-        """Where this page stands among all, with absolute urls that keep the other parameters."""
+        """Return page numbers, the total, and absolute links that keep the other query parameters."""
         return {
             "page": self.page,
             "pages": self.pages,
@@ -74,7 +80,7 @@ class Pages(BasePagination):
         return f"{self._kept}page={page}&per_page={self.per_page}"
 
 
-class Messages(Pages):
-    """The same with the rows under ``messages``."""
+class MessagePagination(PagePagination):
+    """The same, with the rows under ``messages``."""
 
     items_key = "messages"

@@ -1,6 +1,6 @@
-"""Query parameters: read them by one set of rules, and report names that mean nothing.
+"""Read query parameters by one set of rules, and report unknown names.
 
-The rules are those of docs/contract/rest.md, "Query parameters".
+The rules are in docs/contract/rest.md, "Query parameters".
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from rest_framework.request import Request
 
 from mbs.errors import InvalidInput, Problem
 
-#: larger numbers are cut to this: no list is as long
+#: Larger numbers are reduced to this one, which exceeds the length of any list.
 MAX_NUMBER = 10**15
 FLAGS = {"true": True, "1": True, "false": False, "0": False}
-#: Refuse unknown parameters instead of ignoring them with a warning.
+#: The parameter that makes unknown parameters an error instead of a warning.
 STRICT = "strict"
-#: Unknown names that an answer lists.
+#: Maximum number of unknown parameters that an answer names.
 MAX_NAMED = 10
 
 
 class Shape(Enum):
-    """How much of a build is shown."""
+    """The representation of builds in an answer."""
 
     SHORT = "short"
     DEFAULT = "default"
@@ -36,16 +36,21 @@ SHAPES = (Shape.VERBOSE.value, Shape.SHORT.value)
 
 
 def invalid(name: str, wanted: str) -> InvalidInput:
-    """The error of a parameter whose value cannot be used."""
+    """Return the error for a parameter with an invalid value.
+
+    Args:
+        wanted: The hint: which values are valid.
+    """
     return InvalidInput(
         f"The value of the parameter {name!r} is not valid.", code="invalid_parameter", hint=wanted
     )
 
 
 def check_encoding(request: Request) -> None:
-    """Refuse query strings that are not UTF-8, and NUL, which no database stores.
+    """Check that the query string is UTF-8 without NUL, which no database stores.
 
-    :raises InvalidInput: naming the parameter.
+    Raises:
+        InvalidInput: It is not. The error names the parameter.
     """
     query = request.META.get("QUERY_STRING", "")
     if "%" not in query and query.isascii():
@@ -57,41 +62,47 @@ def check_encoding(request: Request) -> None:
         except UnicodeDecodeError:
             raise invalid(name, "Encode parameters in UTF-8.") from None
         if "\0" in text:
-            raise invalid(name, "A value must not hold the character NUL.")
+            raise invalid(name, "Leave out the character NUL.")
 
 
 def given(query: QueryDict, repeatable: Collection[str]) -> QueryDict:
-    """Return the parameters that a query string gives a value, each with the values that count.
+    """Return the parameters that have a value.
 
-    An empty value counts as not given. Of a parameter that may have one value only, the first counts.
+    Empty values are ignored. If a parameter that takes one value is repeated, the first value counts.
 
-    :param query: the parameters as the client sent them.
-    :param repeatable: names of the parameters that may have several values.
-    :raises InvalidInput: a value consists of white space.
+    Args:
+        query: The parameters of the request.
+        repeatable: Names of the parameters that take several values.
+
+    Raises:
+        InvalidInput: A value consists of white space.
     """
     kept = QueryDict(mutable=True)
     for name, values in query.lists():
         values = [value for value in values if value]
         if any(value.isspace() for value in values):
-            raise invalid(name[:60], "It consists of white space: leave it out, or give it a value.")
+            raise invalid(name[:60], "The value is blank: leave the parameter out, or give it a value.")
         if values:
             kept.setlist(name, values if name in repeatable else values[:1])
     return kept
 
 
 def flag(request: Request, name: str) -> bool:
-    """Return whether a parameter is true or 1, in any case of letters; every other value is a no."""
+    """Return whether a parameter is "true" or "1", in upper or lower case. Any other value is False."""
     return FLAGS.get(request.query_params.get(name, "").lower(), False)
 
 
 def shape(request: Request) -> Shape:
-    """Return the representation that was asked for; verbose wins over short."""
+    """Return the requested representation; verbose wins over short."""
     short, verbose = flag(request, "short"), flag(request, "verbose")
     return Shape.VERBOSE if verbose else Shape.SHORT if short else Shape.DEFAULT
 
 
 def number(request: Request, name: str, *, least: int, default: int) -> int:
-    """Return a whole number, at most ``MAX_NUMBER``; the default if it is below ``least`` or other text."""
+    """Return a parameter as a whole number of at most ``MAX_NUMBER``.
+
+    The default is returned for a missing parameter, for any other text, and for a number below ``least``.
+    """
     text = request.query_params.get(name, "")
     if not (text.isascii() and text.isdigit()):
         return default
@@ -101,9 +112,10 @@ def number(request: Request, name: str, *, least: int, default: int) -> int:
 
 
 def check_known(unknown: Iterable[str], known: Collection[str]) -> None:
-    """Refuse unknown parameters, each with the known name that is most like it.
+    """Refuse unknown parameters, and suggest the most similar known names.
 
-    :raises InvalidInput: there is at least one unknown parameter.
+    Raises:
+        InvalidInput: There is an unknown parameter.
     """
     problems = []
     for name in list(unknown)[:MAX_NAMED]:
@@ -122,6 +134,6 @@ def check_known(unknown: Iterable[str], known: Collection[str]) -> None:
 
 
 def warning(unknown: Iterable[str]) -> str:
-    """Value of the ``Warning`` header (RFC 7234, 5.5) for parameters that were ignored."""
+    """Return the value of the header ``Warning`` (RFC 7234, 5.5) that names ignored parameters."""
     names = ", ".join(quote(name[:60], safe=" ") for name in list(unknown)[:MAX_NAMED])
     return f'299 - "Ignored unknown query parameters: {names}"'

@@ -1,6 +1,6 @@
-"""Bodies of requests: JSON whatever the ``Content-Type`` says, unless it is multipart.
+"""Parse request bodies: as JSON whatever the ``Content-Type`` says, unless it is multipart.
 
-rpkg's Kerberos requests name no type at all (docs/contract/rest.md, "Submitting").
+rpkg's requests with Kerberos have no ``Content-Type`` (docs/contract/rest.md, "Submitting").
 """
 
 from __future__ import annotations
@@ -23,40 +23,50 @@ from builds.api.json_input import check_texts, read_object
 from builds.api.renderers import JSONRenderer, wants_page
 from mbs.errors import InvalidInput
 
-#: what Django puts where a form is not UTF-8
+#: Django puts this character where a form is not UTF-8.
 _REPLACED = "\ufffd"
 
 
 class JSONParser(parsers.BaseParser):
-    """A JSON object: UTF-8, no key twice, no NUL, of bounded size and depth."""
+    """Parse a JSON object in UTF-8, without duplicate keys and NUL, of bounded size and depth."""
 
     media_type = "application/json"
-    renderer_class = JSONRenderer  # fills the form for raw JSON in the pages for browsers
+    renderer_class = JSONRenderer
 
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
+        """Return the object.
+
+        Raises:
+            InvalidInput: The body is not such an object.
+        """
         return read_object(_read(stream))
 
 
 class MultiPartParser(parsers.MultiPartParser):
-    """A form with files; a key may stand there once, and its value may be JSON where an object belongs."""
+    """Parse a form with files. Each key may occur once. Keys for objects and lists contain JSON texts."""
 
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> parsers.DataAndFiles[QueryDict, MultiValueDict[str, Any]]:
+        """Return the fields and files of the form.
+
+        Raises:
+            InvalidInput: The form is incomplete, not UTF-8, or has a key twice.
+        """
         raw = _read(stream)
         kind, _, options = (media_type or "").partition(";")
         boundary = parse_header_parameters(media_type or "")[1].get("boundary", "").encode()
         if not boundary:
             raise _invalid_form("The header Content-Type names no boundary of the form.")
-        # Django reads a form that was cut off as far as it goes, and one with another boundary as empty.
+        # Django accepts a truncated form, and takes one with a wrong boundary for an empty one.
         if not raw.startswith(b"--" + boundary):
             raise _invalid_form("The form does not begin with the boundary that Content-Type names.")
         if not raw.rstrip().endswith(b"--" + boundary + b"--"):
             raise _invalid_form("The form is incomplete: its closing boundary is missing.")
         try:
-            # Types are the same in capital letters, but not for Django.
+            # Media types are case-insensitive, but Django compares them in lower case.
             parsed = super().parse(BytesIO(raw), f"{kind.lower()};{options}", parser_context)
         except ParseError as error:
             reason = str(error).removeprefix("Multipart form parse error - ").rstrip(".")
@@ -71,16 +81,18 @@ class MultiPartParser(parsers.MultiPartParser):
         return parsed
 
 
-class Negotiation(BaseContentNegotiation):
-    """Pages for browsers, JSON for everybody else, whatever they accept."""
+class ClientNegotiation(BaseContentNegotiation):
+    """Choose pages for browsers and JSON for all other clients, whatever they accept."""
 
     def select_parser(self, request: Request, parsers: Sequence[Any]) -> Any:
+        """Return the multipart parser for a form, and the JSON parser for every other type."""
         multipart = request.content_type.lower().startswith("multipart/form-data")
         return parsers[1 if multipart else 0]
 
     def select_renderer(
         self, request: Request, renderers: Sequence[Any], format_suffix: str | None = None
     ) -> tuple[Any, str]:
+        """Return the page renderer for a browser, and the JSON renderer for other clients."""
         renderer = renderers[-1 if wants_page(request.META.get("HTTP_ACCEPT", "")) else 0]
         return renderer, renderer.media_type
 
@@ -96,5 +108,5 @@ def _invalid_form(message: str) -> InvalidInput:
     return InvalidInput(
         message,
         code="invalid_body",
-        hint="Send multipart/form-data in UTF-8, each key once, or a JSON object.",
+        hint="Send multipart/form-data in UTF-8 with each key once, or a JSON object.",
     )

@@ -1,4 +1,4 @@
-"""What users may do, and with which build."""
+"""Check what users may do, and with which builds."""
 
 from __future__ import annotations
 
@@ -13,46 +13,57 @@ from mbs.errors import Forbidden, InvalidInput, NotAuthenticated
 
 
 def require_login(identity: Identity | None, scope: Scope | None = None) -> Identity:
-    """The identity of a user who is logged in.
+    """Return the identity of a user who is logged in.
 
-    :param scope: what the credentials must be good for.
-    :raises NotAuthenticated: nobody is.
-    :raises Forbidden: the user shows a token for other things.
+    Args:
+        scope: The scope that an API token must have.
+
+    Raises:
+        NotAuthenticated: The request has no credentials.
+        Forbidden: The API token lacks the scope.
     """
     if identity is None:
         raise NotAuthenticated(
-            "This needs credentials.", hint="Log in, or send a token that has not expired, and try again."
+            "This request needs credentials.",
+            hint="Log in, or send a token that has not expired, and try again.",
         )
     if scope is not None and not identity.allows(scope):
         raise Forbidden(
-            f"The API token is not good for this: it lacks the scope {scope}.",
+            f"The API token lacks the scope {scope}.",
             code="scope_missing",
-            hint=f"Make one with it: mbs token create --scope {scope} NAME.",
+            hint=f"Create a token that has it: mbs token create --scope {scope} NAME.",
         )
     return identity
 
 
 def require_person(identity: Identity | None) -> Identity:
-    """The identity of a user who makes an API token.
+    """Return the identity of a user who may create an API token.
 
-    :raises NotAuthenticated: nobody is logged in.
-    :raises Forbidden: logged in by another API token, which could so outlive itself; or there are no logins.
+    Raises:
+        NotAuthenticated: The request has no credentials.
+        Forbidden: The credentials are an API token, which could outlive itself this way, or the service runs
+            without logins.
     """
     identity = require_login(identity)
     if identity.token_id is not None:
         raise Forbidden(
-            "An API token cannot make another one.", code="made_by_token", hint="Log in otherwise."
+            "An API token cannot create another one.",
+            code="made_by_token",
+            hint="Log in with your account instead.",
         )
     if identity.trusted:
-        raise Forbidden("Nobody needs an API token here: there are no logins.", code="no_logins")
+        raise Forbidden(
+            "This service runs without logins.", code="no_logins", hint="Send requests without an API token."
+        )
     return identity
 
 
 def require_submitter(identity: Identity | None) -> Identity:
-    """The identity of a user who may submit builds.
+    """Return the identity of a user who may submit builds.
 
-    :raises NotAuthenticated: nobody is logged in.
-    :raises Forbidden: the user is in none of the groups that may, or shows a token for other things.
+    Raises:
+        NotAuthenticated: The request has no credentials.
+        Forbidden: The user is in none of the allowed groups, or the API token lacks the scope.
     """
     identity = require_login(identity, Scope.SUBMIT)
     _require_group(identity)
@@ -71,17 +82,18 @@ def _require_group(identity: Identity) -> None:
 
 
 def require_importer(identity: Identity | None) -> Identity:
-    """The identity of a user who may import modules.
+    """Return the identity of a user who may import modules.
 
-    :raises NotAuthenticated: nobody is logged in.
-    :raises Forbidden: nobody may, or the user is in none of the groups that may.
+    Raises:
+        NotAuthenticated: The request has no credentials.
+        Forbidden: The user is in none of the allowed groups, or no group is allowed.
     """
     groups = settings.MBS.ALLOWED_GROUPS_TO_IMPORT_MODULE
     if not groups:
         raise Forbidden(
-            "Importing modules over REST is switched off here.",
+            "Importing modules over REST is switched off on this service.",
             code="import_not_allowed",
-            hint="Operators import with the command mbs-manager import_module.",
+            hint="Ask an operator to import it: mbs-manager import_module FILE.",
         )
     identity = require_login(identity, Scope.IMPORT)
     if not identity.trusted and not identity.groups & groups:
@@ -90,10 +102,13 @@ def require_importer(identity: Identity | None) -> Identity:
 
 
 def require_owner(identity: Identity, who: str, build: ModuleBuild) -> None:
-    """Check that a user may change a build: its owner may, who may submit still, and admins.
+    """Check that a user may change a build: admins may, and its owner if still allowed to submit.
 
-    :param who: in whose name the request acts.
-    :raises Forbidden: for others.
+    Args:
+        who: The user in whose name the request acts.
+
+    Raises:
+        Forbidden: The user may not change the build.
     """
     if identity.groups & settings.MBS.ADMIN_GROUPS and identity.allows(Scope.ADMIN):
         return
@@ -108,18 +123,21 @@ def require_owner(identity: Identity, who: str, build: ModuleBuild) -> None:
 
 
 def acting_for(identity: Identity, body: Mapping[str, Any]) -> str:
-    """In whose name a request acts: the key ``owner`` of its body, where that counts, else the user's.
+    """Return the user in whose name a request acts.
 
-    :raises InvalidInput: the key stands there and does not count.
+    On a server without logins, the key ``owner`` of the body names that user.
+
+    Raises:
+        InvalidInput: The key is given on a server with logins.
     """
     owner = body.get("owner")
     if not owner:
         return identity.username
     if not identity.trusted:
         raise InvalidInput(
-            "The key 'owner' is only for servers without logins.",
+            "The key 'owner' is only allowed on servers without logins.",
             code="owner_not_allowed",
-            hint="Leave it away: the owner is who is logged in.",
+            hint="Leave it out: the user who is logged in becomes the owner.",
         )
     return str(owner)
 
@@ -128,5 +146,5 @@ def _not_in(identity: Identity, groups: Collection[str]) -> Forbidden:
     return Forbidden(
         f"{identity.username} is in none of the groups {', '.join(sorted(groups))}.",
         code="not_in_group",
-        hint="Ask to be made a member of one of them.",
+        hint="Ask for membership in one of them.",
     )

@@ -1,4 +1,4 @@
-"""What answers look like: JSON for programs, pages for browsers."""
+"""Render answers as JSON, and decide which clients get pages instead."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from rest_framework.request import Request
 
 from builds import encoding
 
-#: the format of ``builds.api.browsable.PageRenderer``
+#: Format name of ``builds.api.browsable.PageRenderer``.
 PAGE = "api"
 
 
 def wants_page(accept: str) -> bool:
-    """Return whether a request comes from a browser and not from a program.
+    """Return whether a request comes from a browser.
 
     A browser names HTML (q > 0), does not prefer JSON to it, and either names XHTML or leaves out ``*/*``.
-    Java's default ``text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2`` does not.
-    Source: docs/contract/rest.md, "Pages and JSON".
+    Java's default ``text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2`` does not count as a browser. See
+    docs/contract/rest.md, "Pages and JSON".
 
-    :param accept: the header ``Accept``.
+    Args:
+        accept: The value of the header ``Accept``.
     """
     if "text/html" not in accept.lower():
         return False
@@ -47,7 +48,7 @@ def _media_range(text: str) -> tuple[str, float]:
 
 
 class JSONRenderer(BaseRenderer):
-    """JSON; indented where people read it."""
+    """Render JSON, indented on pages."""
 
     media_type = "application/json"
     format = "json"
@@ -59,6 +60,7 @@ class JSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
+        """Return the data as JSON."""
         if data is None:
             return b""
         for_people = renderer_context and renderer_context.get("indent")

@@ -1,7 +1,7 @@
-"""From rows to representations, and from bodies to requests.
+"""Representations of rows, and serializers that validate request bodies.
 
-Field by field machinery is left to input: a page of a hundred builds holds a thousand components, so
-what goes out is made by the plain functions of ``builds.representations``.
+DRF's fields are only used for input. Answers are made by the functions of ``builds.representations``, since a
+page of a hundred builds contains a thousand components.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from builds.selectors import rest
 from mbs.errors import InvalidInput, Problem
 from mbs.states import BuildState
 
-#: which pages with forms add
+#: Key that Django's forms add to the body.
 CSRF_FIELD = "csrfmiddlewaretoken"
-#: unknown keys that an answer names: who sends thousands has understood after some
+#: Maximum number of unknown keys that an answer names.
 MOST_PROBLEMS = 20
 
 
 class ModuleBuildSerializer(serializers.BaseSerializer):
-    """Module builds, short, default or verbose."""
+    """Module builds in short, default or verbose shape."""
 
     @staticmethod
     def page(rows: Sequence[ModuleBuild], shape: Shape, request: Request) -> list[dict[str, Any]]:
-        """Representations of these rows, with what stands around them read for all at once."""
+        """Return representations of rows. Related rows are read for all of them at once."""
         if shape is Shape.SHORT:
             return [representations.module_short(row) for row in rows]
-        around = rest.around_modules(rows, verbose=shape is Shape.VERBOSE)
+        around = rest.module_relations(rows, verbose=shape is Shape.VERBOSE)
         if shape is Shape.DEFAULT:
             return [representations.module_answer(row, around) for row in rows]
         base = f"{links.path(request)}module-builds/"
@@ -43,11 +43,11 @@ class ModuleBuildSerializer(serializers.BaseSerializer):
 
 
 class ComponentBuildSerializer(serializers.BaseSerializer):
-    """Component builds, default or verbose."""
+    """Component builds in default or verbose shape."""
 
     @staticmethod
     def page(rows: Sequence[ComponentBuild], shape: Shape, request: Request) -> list[dict[str, Any]]:
-        """Representations of these rows, with what stands around them read for all at once."""
+        """Return representations of rows. Related rows are read for all of them at once."""
         waits = rest.component_waits(rows)
         if shape is not Shape.VERBOSE:
             return [representations.component_answer(row, waits.get(row.pk)) for row in rows]
@@ -66,12 +66,12 @@ class LogMessageSerializer(serializers.BaseSerializer):
 
     @staticmethod
     def page(rows: Sequence[LogMessage], shape: Shape, request: Request) -> list[dict[str, Any]]:
-        """Representations of these rows."""
+        """Return representations of rows."""
         return [representations.log_message(row) for row in rows]
 
 
-class Text(serializers.CharField):
-    """Text as it is; numbers and truth values are none."""
+class TextField(serializers.CharField):
+    """A text that is kept as it is. Numbers and truth values are refused."""
 
     default_error_messages = {
         "invalid": "must be text.",
@@ -82,13 +82,14 @@ class Text(serializers.CharField):
         super().__init__(required=False, allow_null=True, allow_blank=True, trim_whitespace=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
+        """Return the text."""
         if not isinstance(data, str):
             self.fail("invalid")
         return data
 
 
-class Flag(serializers.BooleanField):
-    """true or false; clients of the reference may write 1 and 0, or any of these as text (forms must)."""
+class FlagField(serializers.BooleanField):
+    """A truth value. Clients of MBS 3.9.2 may send 1 and 0, and forms send any of these as text."""
 
     default_error_messages = {"invalid": "must be true or false."}
 
@@ -96,14 +97,15 @@ class Flag(serializers.BooleanField):
         super().__init__(required=False, allow_null=True, **kwargs)
 
     def to_internal_value(self, data: Any) -> bool:
+        """Return the truth value."""
         word = str(data).lower() if isinstance(data, int | str) else ""
         if word not in FLAGS:
             self.fail("invalid")
         return FLAGS[word]
 
 
-class Whole(serializers.IntegerField):
-    """A whole number; in a form it is text."""
+class WholeNumberField(serializers.IntegerField):
+    """A whole number; as text in a form."""
 
     default_error_messages = dict.fromkeys(("invalid", "max_string_length"), "must be a whole number.")
 
@@ -111,15 +113,17 @@ class Whole(serializers.IntegerField):
         super().__init__(required=False, allow_null=True, **kwargs)
 
     def to_internal_value(self, data: Any) -> int:
+        """Return the number."""
         if isinstance(data, bool | float):
             self.fail("invalid")
         return super().to_internal_value(data)
 
 
-class Structured(serializers.JSONField):
-    """A JSON value of a certain form; in a form with files it may be written as text.
+class StructuredField(serializers.JSONField):
+    """A JSON value of a certain form; as text in a multipart form.
 
-    :param form: what it must be, for people.
+    Args:
+        form: Describes the form in error messages.
     """
 
     def __init__(self, form: str, **kwargs: Any) -> None:
@@ -127,6 +131,7 @@ class Structured(serializers.JSONField):
         self.form = form
 
     def to_internal_value(self, data: Any) -> Any:
+        """Return the parsed value."""
         if isinstance(data, str):
             if not data.strip():
                 return None
@@ -139,83 +144,91 @@ class Structured(serializers.JSONField):
         return data
 
     def fits(self, value: Any) -> bool:
-        """Whether the value has the form."""
+        """Return whether the value has the form."""
         raise NotImplementedError
 
 
-class Streams(Structured):
-    """``{module: [stream, ...]}``"""
+class StreamsField(StructuredField):
+    """Streams by module: ``{module: [stream, ...]}``."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('an object of modules and their streams, such as {"platform": ["f28"]}', **kwargs)
 
     def fits(self, value: Any) -> bool:
+        """Return whether the value has the form."""
         return isinstance(value, dict) and all(_texts(streams) for streams in value.values())
 
 
-class Refs(Structured):
-    """``{component: ref}``"""
+class RefsField(StructuredField):
+    """Refs by component: ``{component: ref}``."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('an object of components and their refs, such as {"bash": "f28"}', **kwargs)
 
     def fits(self, value: Any) -> bool:
+        """Return whether the value has the form."""
         return isinstance(value, dict) and all(isinstance(ref, str) for ref in value.values())
 
 
-class Texts(Structured):
-    """``["...", ...]``"""
+class TextListField(StructuredField):
+    """A list of texts."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("a list of texts", **kwargs)
 
     def fits(self, value: Any) -> bool:
+        """Return whether the value has the form."""
         return _texts(value)
 
 
-class Uploads(Structured):
-    """``["cli-build/...", ...]``"""
+class UploadsField(StructuredField):
+    """A list of upload paths."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__('a list of upload paths, such as ["cli-build/1/bash.src.rpm"]', **kwargs)
 
     def fits(self, value: Any) -> bool:
+        """Return whether the value has the form."""
         return _texts(value)
 
 
-class Identifier(Text):
-    """The number or the N:S:V:C of a module build."""
+class IdentifierField(TextField):
+    """The id or the N:S:V:C of a module build."""
 
     def to_internal_value(self, data: Any) -> str:
+        """Return the identifier as text."""
         return super().to_internal_value(str(data) if type(data) is int else data)
 
 
-class Owner(Text):
-    """In whose name a request acts; no longer than the database has room for, and fit for a line of a log."""
+class OwnerField(TextField):
+    """The user in whose name a request acts. It must fit into the column and into a log line."""
 
     def __init__(self, **kwargs: Any) -> None:
-        help_text = "In whose name; only for a server without logins"
+        help_text = "User in whose name to act; only on a server without logins"
         super().__init__(max_length=255, help_text=help_text, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
+        """Return the name of the user."""
         text = super().to_internal_value(data)
         if not text.isprintable():
-            raise serializers.ValidationError("must hold printable characters only.")
+            raise serializers.ValidationError("must contain printable characters only.")
         return text
 
 
 class StrictSerializer(serializers.Serializer):
-    """An object in which no unknown key may stand; null is as good as absent.
+    """An object whose unknown keys are refused. A key with the value null counts as absent.
 
-    :cvar refuses_unknown: False where clients of MBS 3.9.2 rely on unknown keys being ignored.
+    Attributes:
+        refuses_unknown: False where clients of MBS 3.9.2 rely on unknown keys being ignored.
     """
 
     refuses_unknown = True
 
     def read(self) -> dict[str, Any]:
-        """The values that are there.
+        """Return the values that are present.
 
-        :raises InvalidInput: with a problem for each key that is wrong.
+        Raises:
+            InvalidInput: Keys are not valid. There is a problem for each.
         """
         others = self.initial_data.keys() - self.fields.keys() - {CSRF_FIELD}
         unknown = sorted(others) if self.refuses_unknown else []
@@ -239,39 +252,48 @@ class StrictSerializer(serializers.Serializer):
 
 
 class SubmissionSerializer(StrictSerializer):
-    """What a user may say in a submission (docs/contract/rest.md, "Submitting")."""
+    """The request body of a submission (docs/contract/rest.md, "Submitting")."""
 
-    scmurl = Text(help_text="Where the modulemd file lies: scheme://host/path?#revision")
-    branch = Text(help_text="The branch that the revision is part of")
-    modulemd = Text(
-        help_text="The modulemd file itself, instead of an address", style={"base_template": "textarea.html"}
+    scmurl = TextField(help_text="Address of the modulemd file: scheme://host/path?#commit")
+    branch = TextField(help_text="Branch that contains the commit")
+    modulemd = TextField(
+        help_text="Text of the modulemd file, instead of an address", style={"base_template": "textarea.html"}
     )
     yaml = serializers.FileField(
         required=False,
         allow_null=True,
         allow_empty_file=True,
-        help_text="The same as a file",
+        help_text="The modulemd file, instead of an address",
         error_messages=dict.fromkeys(("invalid", "no_name"), "must be a file, in multipart/form-data."),
     )
-    module_name = Text(help_text="Name of the module whose file is sent, instead of the one in the file")
-    module_stream = Text(help_text="Stream of the module whose file is sent, instead of the one in the file")
-    buildrequire_overrides = Streams()
-    require_overrides = Streams()
-    rpm_component_ref_overrides = Refs()
-    rebuild_strategy = Text(help_text="changed-and-after, only-changed or all")
-    reuse_components_from = Identifier(help_text="Number or N:S:V:C of a module build")
-    scratch = Flag(help_text="For a trial: it can be submitted again and again")
-    side_tag = Text()
-    srpms = Uploads()
-    owner = Owner()
+    module_name = TextField(
+        help_text="Name of the module, if its file is sent; replaces the name in the file"
+    )
+    module_stream = TextField(
+        help_text="Stream of the module, if its file is sent; replaces the one in the file"
+    )
+    buildrequire_overrides = StreamsField()
+    require_overrides = StreamsField()
+    rpm_component_ref_overrides = RefsField()
+    rebuild_strategy = TextField(help_text="changed-and-after, only-changed or all")
+    reuse_components_from = IdentifierField(help_text="Id or N:S:V:C of a module build")
+    scratch = FlagField(help_text="Scratch build: a trial that is not shipped and can be repeated")
+    side_tag = TextField()
+    srpms = UploadsField()
+    owner = OwnerField()
 
     def read(self) -> dict[str, Any]:
+        """Return the values that are present, with an uploaded file as ``modulemd``.
+
+        Raises:
+            InvalidInput: Keys are not valid, the file is not UTF-8, or modulemd is given twice.
+        """
         values = super().read()
         file = values.pop("yaml", None)
         if file is not None:
             if "modulemd" in values:
                 raise InvalidInput(
-                    "The modulemd is given twice, as a file and as a key.", code="two_modulemds"
+                    "The modulemd is given twice, as a file and in the key 'modulemd'.", code="two_modulemds"
                 )
             values["file_name"] = file.name.removesuffix(".yaml")
             try:
@@ -284,32 +306,32 @@ class SubmissionSerializer(StrictSerializer):
 
 
 class ChangeSerializer(StrictSerializer):
-    """What may be changed of a module build: it can be failed, which cancels it."""
+    """The request body that cancels a module build by failing it."""
 
     refuses_unknown = False
-    state = Identifier(help_text="failed", initial=BuildState.FAILED.word)
-    owner = Owner()
+    state = IdentifierField(help_text="failed", initial=BuildState.FAILED.word)
+    owner = OwnerField()
 
 
 class ImportSerializer(StrictSerializer):
-    """Which module to import."""
+    """The request body that imports a module."""
 
-    scmurl = Text(help_text="Where the modulemd file lies: scheme://host/path?#revision")
-    modulemd = Text(
+    scmurl = TextField(help_text="Address of the modulemd file: scheme://host/path?#commit")
+    modulemd = TextField(
         help_text="The modulemd file itself, instead of an address", style={"base_template": "textarea.html"}
     )
 
 
 class OwnerSerializer(StrictSerializer):
-    """A request that only says in whose name it is made."""
+    """A request body with the owner only."""
 
-    owner = Owner()
+    owner = OwnerField()
 
 
 class RebuildSerializer(OwnerSerializer):
-    """How to build a commit again."""
+    """The request body that rebuilds a commit."""
 
-    rebuild_strategy = Text(help_text="changed-and-after, only-changed or all (the default)")
+    rebuild_strategy = TextField(help_text="changed-and-after, only-changed or all (the default)")
 
 
 def _texts(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""From the body of a request to what a user asks to be built."""
+"""Turn the body of a request into a submission."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from builds.services.submission import SubmissionRequest
 
 
 def submission_request(user: Identity, values: Mapping[str, Any]) -> SubmissionRequest:
-    """What a submission says, in the name of whoever it is made for.
+    """Return the submission in a request body, in the name of its owner.
 
-    :param values: as ``SubmissionSerializer`` reads them.
-    :raises Forbidden: the user may not act for the one that is named.
+    Args:
+        values: As ``SubmissionSerializer`` reads them.
+
+    Raises:
+        InvalidInput: The user may not submit in the name of another owner.
     """
     values = {**values, "owner": acting_for(user, values)}
     if values.get("modulemd"):
-        # rpkg names the checkout that the file lies in as well: the file is what counts.
+        # rpkg also sends the address of the checkout that contains the file.
         values.pop("scmurl", None)
     return SubmissionRequest(**values)

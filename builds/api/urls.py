@@ -1,24 +1,24 @@
-"""Addresses of the API: every one in two spellings, with and without a slash, and never a redirect."""
+"""Routes of the API, each with and without a trailing slash."""
 
 from __future__ import annotations
 
 from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
-from builds.api.schema_views import DocsViewSet, SchemaViewSet
 from builds.api.views.base import NUMBER
 from builds.api.views.components import ComponentBuildViewSet
 from builds.api.views.documents import FinalModulemdViewSet, ImportViewSet
 from builds.api.views.events import EventViewSet
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.monitoring import MetricsViewSet
+from builds.api.views.openapi import DocsViewSet, SchemaViewSet
 from builds.api.views.plan import PlanViewSet
 from builds.api.views.service import AboutViewSet, RebuildStrategyViewSet, RootViewSet
 from builds.api.views.tokens import TokenViewSet
 
 
 class Router(SimpleRouter):
-    """A redirect to the other spelling would lose the body of a POST: both are answered."""
+    """A router that answers both spellings, since a redirect would lose the body of a POST."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Messages of the bus become typed events, and these calls of the services that sweeps and people use.
+"""Consume bus messages: decode them to typed events, and call a service for each.
 
-A message is a hint: late, doubled, out of order or missing, it changes nothing that a sweep would not.
+Messages may be late, duplicated, out of order or missing. They only cause earlier what sweeps cause anyway.
 """

@@ -1,10 +1,9 @@
-"""Decode the messages of the bus, whatever they hold.
+"""Decode bus messages in place of fedora-messaging, whose decoding has two faults.
 
-fedora-messaging's own decoding has two faults for a consumer that must not stop. An unexpected encoding, a
-body that is a list or a tag that is a number stops the consumer, and the message goes back into the queue and
-stops the next one. And it validates every Koji message against its whole schema, and the schema itself each
-time: 11 ms of CPU per message, and a newer hub's message is dropped for a field that is not used here.
-``builds.consumers.koji_events`` validates the fields that are used.
+An unexpected encoding, a body that is a list, or a tag that is a number stops its consumer; the message
+returns to the queue and stops the next consumer. And it validates each Koji message against its whole schema,
+and the schema too: this takes 11 ms of CPU per message, and drops messages of a newer hub for fields that are
+not used here. ``builds.consumers.koji_events`` validates the fields that are used.
 """
 
 from __future__ import annotations
@@ -16,26 +15,27 @@ from fedora_messaging.exceptions import ValidationError
 from fedora_messaging.message import Message
 from fedora_messaging.twisted import consumer
 
-from builds.observability.metrics import shared
+from builds.observability.metrics import service_metrics
 
 
 def install() -> None:
-    """Have the consumer of this process read messages by ``read``."""
-    consumer.get_message = read
+    """Make fedora-messaging's consumer decode messages with ``decode``."""
+    consumer.get_message = decode
 
 
-def read(topic: str, properties: pika.BasicProperties, body: bytes) -> Message:
-    """A message without a schema of its own.
+def decode(topic: str, properties: pika.BasicProperties, body: bytes) -> Message:
+    """Return a message without a schema.
 
-    :raises ValidationError: it is no JSON object; fedora-messaging drops it.
+    Raises:
+        ValidationError: The body is not a JSON object; fedora-messaging drops the message.
     """
     try:
         content = json.loads(body.decode(properties.content_encoding or "utf-8"))
         if not isinstance(content, dict):
             raise ValueError(f"a {type(content).__name__}, not an object")
     except (ValueError, LookupError, RecursionError) as error:
-        figures = shared()
-        figures.received.inc()
-        figures.refused.inc()
+        metrics = service_metrics()
+        metrics.received.inc()
+        metrics.refused.inc()
         raise ValidationError(error) from error
     return Message(body=content, topic=topic, properties=properties)

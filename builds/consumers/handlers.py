@@ -1,4 +1,4 @@
-"""What the service does about an event."""
+"""Handle events from the bus."""
 
 from __future__ import annotations
 
@@ -6,31 +6,29 @@ from builds import dispatch
 from builds.consumers.koji_events import BuildChanged, BuildTagged, Event, RepoDone
 from builds.models import ComponentBuild
 from builds.observability import log_context
-from builds.services import confirming, tagging
+from builds.services import confirmation, tagging
 from buildsys.base import TaskState
+from mbs.nsvc import BUILD_SUFFIX
 from mbs.states import ComponentState
-
-#: what the tag that a module's packages are built in has behind the name of the module's tag
-_BUILDROOT = "-build"
 
 
 def handle(event: Event) -> None:
-    """Have what an event tells recorded once it is confirmed, and wake what waits for it.
+    """Record an event after the build system has confirmed it, and wake the tasks that wait for it.
 
-    What is not known here costs one query with an index.
+    An event about an unknown build costs one indexed query.
     """
     match event:
         case BuildChanged():
             _build_changed(event)
         case BuildTagged(tag, nvr):
-            final = not tag.endswith(_BUILDROOT)
-            tagging.note_tagged(tag.removesuffix(_BUILDROOT), nvr, final=final)
+            final = not tag.endswith(BUILD_SUFFIX)
+            tagging.note_tagged(tag.removesuffix(BUILD_SUFFIX), nvr, final=final)
         case RepoDone(tag):
-            dispatch.wake(f"repo:{tag.removesuffix(_BUILDROOT)}")
+            dispatch.wake(f"repo:{tag.removesuffix(BUILD_SUFFIX)}")
 
 
 def _build_changed(event: BuildChanged) -> None:
-    """Have the build system confirm that a build has ended; a build that begins has nothing to record."""
+    """Confirm that a build has ended and record it; ignore the beginning of a build."""
     if event.state is TaskState.OPEN:
         return
     component = (
@@ -40,5 +38,5 @@ def _build_changed(event: BuildChanged) -> None:
         .first()
     )
     if component is not None:
-        with log_context.about(**log_context.of(component.module_build)):
-            confirming.ended(component, event.nvr)
+        with log_context.bound(**log_context.of_build(component.module_build)):
+            confirmation.confirm_end(component, event.nvr)

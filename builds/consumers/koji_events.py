@@ -1,7 +1,7 @@
-"""What is read out of messages of the bus (docs/contract/messages.md).
+"""Parse Koji's bus messages into events (docs/contract/messages.md).
 
-Only the fields that matter here are checked, and required: other fields that a hub adds or leaves out are no
-reason to miss an event. The message classes that Koji's plug-in publishes its schemas with are not needed.
+Only the fields that are used here are required and checked, so that a hub may add or omit others. The package
+with the schemas of Koji's messages is not needed.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from mbs.errors import InvalidInput
 from mbs.states import ComponentState
 
 
-class Malformed(InvalidInput):
-    """A message that is not what its topic says."""
+class MalformedMessage(InvalidInput):
+    """The body of a message does not fit its topic."""
 
     code = "malformed_message"
 
 
 @dataclass(frozen=True)
 class BuildChanged:
-    """A build got another state.
+    """The state of a build has changed.
 
-    :param task_id: of the build system's task that makes it.
-    :param nvr: ``name-version-release``; empty when the message does not say.
+    Attributes:
+        task_id: Number of the build's task in the build system.
+        state: The new state.
+        nvr: ``name-version-release``; empty if the message does not contain it.
     """
 
     task_id: int
@@ -40,7 +42,7 @@ class BuildChanged:
 
 @dataclass(frozen=True)
 class BuildTagged:
-    """A build was put into a tag."""
+    """A build was tagged."""
 
     tag: str
     nvr: str
@@ -48,7 +50,7 @@ class BuildTagged:
 
 @dataclass(frozen=True)
 class RepoDone:
-    """A repository of a tag was regenerated."""
+    """The repository of a tag was regenerated."""
 
     tag: str
 
@@ -61,17 +63,21 @@ _BUILD_STATES = {
     ComponentState.FAILED: TaskState.FAILED,
     ComponentState.CANCELED: TaskState.CANCELED,
 }
-#: A closed task has told of its build already; before its end it has nothing to tell.
+#: Other task states are ignored: a closed task follows a message about its build.
 _TASK_STATES = {"FAILED": TaskState.FAILED, "CANCELED": TaskState.CANCELED}
-#: names of tags and builds: Koji's own rule, with a bound that every column holds
+#: Names of tags and builds: Koji's rule, limited to the length of the columns.
 _NAME = re.compile(r"[A-Za-z0-9/_.+~^][A-Za-z0-9/_.+~^-]{0,255}")
 
 
 def parse(topic: str, body: Mapping[str, Any]) -> Event | None:
-    """The event that a message tells; None when it is none of this service's business.
+    """Return the event that a message reports; None if this service does not use it.
 
-    :param body: bare, or in an envelope ``{"msg": {...}}``.
-    :raises Malformed: it is not what its topic says.
+    Args:
+        topic: Topic of the message.
+        body: Its body, which may be in an envelope ``{"msg": {...}}``.
+
+    Raises:
+        MalformedMessage: The body does not fit the topic.
     """
     prefixes = settings.MBS.MESSAGING_TOPIC_PREFIX
     if prefixes and not topic.startswith(tuple(f"{prefix.rstrip('.')}." for prefix in prefixes)):
@@ -84,11 +90,11 @@ def parse(topic: str, body: Mapping[str, Any]) -> Event | None:
     validator, read = _KINDS[kind]
     fault = next(validator.iter_errors(body), None)
     if fault is not None:
-        raise Malformed(f"{kind}: {fault.json_path}: {fault.message[:200]}")
+        raise MalformedMessage(f"{kind}: {fault.json_path}: {fault.message[:200]}")
     return read(body) if body["instance"] == settings.MBS.KOJI_INSTANCE else None
 
 
-#: JSON types of the fields, the same in every kind of message.
+#: JSON types of the fields that are the same in every kind of message.
 _FIELDS: dict[str, Any] = {
     **{name: {"type": "string"} for name in ("name", "version", "release", "tag", "method", "instance")},
     "id": {"type": "integer"},
@@ -100,8 +106,8 @@ def _validator(fields: str, **types: str) -> Draft202012Validator:
     """Return the validator of a message body that must have these fields.
 
     Args:
-        fields: names out of ``_FIELDS``, separated by spaces.
-        types: JSON types of further fields, which differ between the kinds of messages.
+        fields: Names of ``_FIELDS``, separated by spaces.
+        types: JSON types of further fields, which differ between kinds of messages.
     """
     properties = {name: _FIELDS[name] for name in fields.split()}
     properties |= {name: {"type": kind} for name, kind in types.items()}
@@ -116,7 +122,7 @@ def _build_changed(body: Mapping[str, Any]) -> Event | None:
 
 
 def _task_changed(body: Mapping[str, Any]) -> Event | None:
-    """Of a build that fails before it has a row of its own, its task alone tells."""
+    """Return the end of a build task: a build that fails early has no build in Koji, only its task."""
     state = _TASK_STATES.get(body["new"])
     return BuildChanged(body["id"], state) if state and body["method"] == "build" else None
 
@@ -135,7 +141,7 @@ def _nvr(body: Mapping[str, Any]) -> str:
 
 def _name(text: object) -> str:
     if not isinstance(text, str) or not _NAME.fullmatch(text):
-        raise Malformed(f"{str(text)[:100]!r} is no name of a tag or a build.")
+        raise MalformedMessage(f"{str(text)[:100]!r} is not a name of a tag or a build.")
     return text
 
 

@@ -1,1 +1,1 @@
-"""Bus messages: rows of the outbox, written with the fact they tell and published after commit."""
+"""Bus messages: rows of the outbox, written with the change that they report and published after commit."""

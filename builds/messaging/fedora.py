@@ -1,10 +1,10 @@
-"""Messages to the AMQP bus, by fedora-messaging.
+"""Publish messages on the AMQP bus with fedora-messaging.
 
-Where the bus is, how to log in there, its exchange and the ``topic_prefix`` stand in fedora-messaging's own
-file (``FEDORA_MESSAGING_CONF``; ``deploy/fedora-messaging.toml`` is a sample).
+fedora-messaging's own file (``FEDORA_MESSAGING_CONF``; ``deploy/fedora-messaging.toml`` is a sample) holds
+the address of the bus, the login, the exchange and the ``topic_prefix``.
 
-Importing this makes Twisted's reactor, and the first message starts it in a thread. Neither survives a
-fork: that is why the publisher is looked up by name, in the process that publishes, when it does so.
+Importing this module creates Twisted's reactor, and the first message starts it in a thread. Neither survives
+a fork, so this module is imported only by the process that publishes (``builds.messaging.publishers``).
 """
 
 from __future__ import annotations
@@ -24,38 +24,40 @@ from jsonschema import ValidationError
 from mbs_messages import ComponentStateChangeV1, ModuleStateChangeV1
 from mbs_messages.base import URL_HEADER
 
-from builds.messaging import checking
+from builds.messaging import fedora_config
 from builds.messaging.publishers import BusUnavailable, Unpublishable
 from builds.models import OutboxMessage
 from mbs.errors import ConfigurationError, Problem
 
 log = logging.getLogger(__name__)
 
-#: topic -> class of its messages, and the list of the REST API that holds what they are about
+#: Topic -> class of its messages, and the REST collection of the builds that they are about.
 _KINDS: dict[str, tuple[type[Message], str]] = {
     ModuleStateChangeV1.topic: (ModuleStateChangeV1, "module-builds"),
     ComponentStateChangeV1.topic: (ComponentStateChangeV1, "component-builds"),
 }
-#: longest pause (seconds) between two tries to connect; Twisted's own grows to an hour
+#: Longest pause (seconds) between two attempts to connect; Twisted's default grows to an hour.
 RECONNECT_MAX = 5
-#: bytes of a body; RabbitMQ 4's default ``max_message_size``
-_LARGEST = 16 * 1024 * 1024
-#: longest pause (seconds) of a process that found the bus connected but silent several times in a row
-_SILENT_MAX = 300.0
+#: Bytes of a body: RabbitMQ 4's default ``max_message_size``.
+_MAX_BODY = 16 * 1024 * 1024
+#: Longest pause (seconds) after the bus was connected but did not confirm, several times in a row.
+_PAUSE_MAX = 300.0
 
 
 def reconnect_soon() -> None:
-    """Have fedora-messaging try again every ``RECONNECT_MAX`` seconds while the bus is away."""
+    """Make fedora-messaging reconnect every ``RECONNECT_MAX`` seconds while the bus is unavailable."""
     FedoraMessagingFactoryV2.maxDelay = RECONNECT_MAX
 
 
 class FedoraPublisher:
-    """Hands over one message after the other, each confirmed by the broker before the next one is sent.
+    """Publish messages one after the other, waiting for the broker's confirmation of each.
 
-    Only so is the order on the bus the order of the rows when the broker refuses one or goes away. Steps of
-    builds publish what they record, so an outage must not cost each of them ``MESSAGING_TIMEOUT``: while
-    there is no connection nothing is tried, since Twisted makes a new one by itself. A bus that is connected
-    and does not answer is left alone for ``OUTBOX_INTERVAL``, and twice as long after each further failure.
+    Waiting keeps the order of the rows on the bus even if the broker refuses a message or disconnects.
+
+    Steps of builds publish what they record, so an outage must not delay each of them by
+    ``MESSAGING_TIMEOUT``. Nothing is sent while there is no connection; Twisted reconnects by itself. If the
+    bus is connected but does not confirm, the publisher pauses for ``OUTBOX_INTERVAL``, and for twice as long
+    after each further failure.
     """
 
     def __init__(self) -> None:
@@ -65,19 +67,19 @@ class FedoraPublisher:
         self._failures = 0
         self._has_published = False
         try:
-            checking.configuration()
+            fedora_config.configuration()
         except ConfigurationError as error:
-            # Not the end of whoever starts: messages wait until the file is mended.
+            # The process starts anyway: messages stay in the outbox until the file is corrected.
             log.error("%s %s", error.message, error.hint)
 
     def ready(self) -> bool:
-        """See ``builds.messaging.publishers.Publisher``."""
+        """Return whether there is a connection and no pause; see ``publishers.Publisher``."""
         return time.monotonic() >= self._away_until and not self._disconnected()
 
     def publish(self, messages: Sequence[OutboxMessage]) -> int:
-        """See ``builds.messaging.publishers.Publisher``. Leaves off when half of ``OUTBOX_LEASE`` is over."""
+        """Publish messages until half of ``OUTBOX_LEASE`` is over; see ``publishers.Publisher``."""
         if time.monotonic() < self._away_until:
-            raise BusUnavailable("The bus did not take a message a moment ago.")
+            raise BusUnavailable("The bus did not confirm a message a moment ago.")
         if self._disconnected():
             raise BusUnavailable("There is no connection to the bus.")
         end = time.monotonic() + settings.MBS.OUTBOX_LEASE / 2
@@ -93,41 +95,41 @@ class FedoraPublisher:
                 raise
             except Exception as error:
                 self._pause()
-                told = isinstance(error, BusUnavailable | BusError | ConfigurationError)
-                log.warning("The bus did not take %s: %r", message, error, exc_info=not told)
+                expected = isinstance(error, BusUnavailable | BusError | ConfigurationError)
+                log.warning("The bus did not confirm %s: %r", message, error, exc_info=not expected)
                 if confirmed:
                     return confirmed
                 raise BusUnavailable(f"{type(error).__name__}: {error}") from error
         return len(messages)
 
     def examine(self) -> list[Problem]:
-        """See ``builds.messaging.publishers.Publisher``."""
-        return checking.examine()
+        """Check the bus; see ``publishers.Publisher``."""
+        return fedora_config.examine()
 
     def _disconnected(self) -> bool:
-        """Return whether the connection is lost, or never came. The first one is waited for, once."""
+        """Return whether there is no connection, after this process has tried to publish once."""
         return (self._has_published or bool(self._failures)) and not _connected()
 
     def _pause(self) -> None:
-        """Leave the bus alone for a while."""
+        """Publish nothing for a while, which doubles with each failure in a row."""
         pause = settings.MBS.OUTBOX_INTERVAL * 2 ** min(self._failures, 10)
-        self._away_until = time.monotonic() + min(pause, max(_SILENT_MAX, settings.MBS.OUTBOX_INTERVAL))
+        self._away_until = time.monotonic() + min(pause, max(_PAUSE_MAX, settings.MBS.OUTBOX_INTERVAL))
         self._failures += 1
 
     def _send(self, row: OutboxMessage) -> None:
         if self._pid != os.getpid():
             raise BusUnavailable("Messages were published before this process was forked.")
-        checking.configuration()
+        fedora_config.configuration()
         try:
             kind, resource = _KINDS[row.topic]
             url = f"{settings.MBS.BASE_URL}/module-build-service/2/{resource}/{row.body['id']}"
         except (LookupError, TypeError) as error:
-            raise Unpublishable(f"Nothing is known of such a message: {error!r}") from error
+            raise Unpublishable(f"The topic or the body of the message is unknown: {error!r}") from error
         try:
             _publish(row, kind, url)
         except (ValidationError, Unpublishable):
-            # A fact must not be kept back because the schema, or a header made of it, is wrong about it.
-            log.exception("%s does not match its schema, and is sent without one", row)
+            # A wrong schema, or a wrong header made from it, must not hold back the message.
+            log.exception("%s does not match its schema and is published without one", row)
             try:
                 _publish(row, Message, url)
             except ValidationError as error:
@@ -137,8 +139,9 @@ class FedoraPublisher:
 def _publish(row: OutboxMessage, kind: type[Message], url: str) -> None:
     """Publish a message and wait for the confirmation.
 
-    :raises Unpublishable: it cannot be encoded for AMQP. pika notices that too, but only after it has counted
-        the message, and then takes each later confirmation for that of another message.
+    Raises:
+        Unpublishable: The message cannot be encoded for AMQP. It is encoded here first because pika counts a
+            message before it encodes it, and then assigns all later confirmations to the wrong messages.
     """
     try:
         message = kind(topic=row.topic, body=row.body, headers={URL_HEADER: url})
@@ -149,15 +152,15 @@ def _publish(row: OutboxMessage, kind: type[Message], url: str) -> None:
     try:
         api.publish(message, timeout=settings.MBS.MESSAGING_TIMEOUT)
     except PublishTimeout as error:
-        # The broker closes the channel for it, and the library publishes it again until the time is over.
+        # The broker closes the channel for an oversized body, and the library repeats it until the timeout.
         size = len(message._encoded_body)
-        if size > _LARGEST:
-            raise Unpublishable(f"Its body has {size} bytes; brokers take {_LARGEST}.") from error
+        if size > _MAX_BODY:
+            raise Unpublishable(f"Its body has {size} bytes; brokers accept {_MAX_BODY}.") from error
         raise
 
 
 def _connected() -> bool:
-    """Return whether fedora-messaging has a connection now, or has not been asked for one yet."""
+    """Return whether fedora-messaging has a connection, or has not started its service yet."""
     service = api._twisted_service
     if service is None:
         return True

@@ -1,4 +1,4 @@
-"""Write messages with the facts they tell; publish them after commit, in order, until confirmed."""
+"""Write bus messages in the transaction of a change; publish them after commit, in order, until confirmed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from builds.messaging.publishers import BusUnavailable, Unpublishable, publisher
 from builds.models import ModuleBuild, OutboxMessage, clock
 from builds.observability import log_context
-from builds.observability.metrics import shared
+from builds.observability.metrics import service_metrics
 
 log = logging.getLogger(__name__)
 
-#: messages handed to the bus at once
+#: Messages given to the publisher at once.
 CHUNK = 100
 
 
 def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]], *, locked: bool = False) -> None:
-    """Record messages ``(topic, body)`` of a build in the present transaction; they go out after commit.
+    """Write messages of a build in the current transaction, and publish them after it is committed.
 
-    The row of the build is locked until then, so that the order of the rows is the order of the commits.
+    The build is locked until then, so that messages are in the order of the commits.
 
-    :param locked: the transaction has that lock already, by an update of the row for instance.
+    Args:
+        build_id: Number of the module build.
+        messages: Pairs of topic and body.
+        locked: Whether the transaction has locked the build already, for example by updating it.
     """
     if not locked:
         list(ModuleBuild.objects.select_for_update(no_key=True).filter(pk=build_id).values_list("pk"))
@@ -39,16 +42,19 @@ def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]], *, locked
             for topic, body in messages
         ]
     )
-    transaction.on_commit(lambda: shared().to_send.inc(len(rows)), robust=True)
-    # Whatever becomes of them, it is no fault of who recorded the fact, nor of what is to be done next.
+    transaction.on_commit(lambda: service_metrics().to_send.inc(len(rows)), robust=True)
+    # Robust: an error of publishing must not reach the caller or stop the next callbacks.
     transaction.on_commit(lambda: flush(build_id), robust=True)
 
 
 def flush(build_id: int) -> int:
-    """Publish what is in a build's outbox; answers how many messages went out.
+    """Publish the outbox of a build.
 
-    One publisher per build at a time, so that the order on the bus is the order of the rows. An outage
-    is logged and left to the sweep. A message that cannot be published at all is set aside.
+    A lease allows one publisher per build at a time, which keeps messages in the order of the rows. An
+    outage is logged, and a sweep publishes later. A message that can never be published is set aside.
+
+    Returns:
+        How many messages were published.
     """
     if not publisher().ready():
         return 0
@@ -61,9 +67,9 @@ def flush(build_id: int) -> int:
                 break
             until = _extend(build_id, until)
     except BusUnavailable as error:
-        shared().unsent.inc()
-        with log_context.about(**log_context.of_number(build_id)):
-            log.warning("Messages of module build %s wait for the bus: %s", build_id, error)
+        service_metrics().unsent.inc()
+        with log_context.bound(**log_context.of_build_id(build_id)):
+            log.warning("Messages of module build %s are not published yet: %s", build_id, error)
         _release(build_id, until)
     except Exception:
         _release(build_id, until)
@@ -72,7 +78,7 @@ def flush(build_id: int) -> int:
 
 
 def pending_builds() -> list[int]:
-    """Builds whose outbox holds something that was not confirmed, and that nobody publishes now."""
+    """Return the numbers of builds that have unconfirmed messages and no publisher at this moment."""
     free = Q(publishing_until=None) | Q(publishing_until__lt=clock.now())
     return list(
         ModuleBuild.objects.filter(free, pk__in=unconfirmed().values("module_build_id")).values_list(
@@ -82,22 +88,22 @@ def pending_builds() -> list[int]:
 
 
 def unconfirmed() -> QuerySet[OutboxMessage]:
-    """Messages that are still to be published."""
+    """Return the messages that are still to be published."""
     return OutboxMessage.objects.filter(published_at=None, set_aside_at=None)
 
 
 def set_aside() -> QuerySet[OutboxMessage]:
-    """Messages that cannot be published; an operator may send them again."""
+    """Return the messages that could not be published; an operator may send them again."""
     return OutboxMessage.objects.filter(published_at=None).exclude(set_aside_at=None)
 
 
 def _lease(build_id: int) -> datetime | None:
-    """Take the lease of a build when it is free; answers its end."""
+    """Take the lease of a build if it is free; return its end."""
     return _take(build_id, Q(publishing_until=None) | Q(publishing_until__lt=clock.now()))
 
 
 def _extend(build_id: int, until: datetime) -> datetime | None:
-    """Take the lease once more; None when it ran out and is another publisher's by now."""
+    """Extend the lease; return None if it expired and another publisher has taken it."""
     return _take(build_id, Q(publishing_until=until))
 
 
@@ -112,10 +118,10 @@ def _release(build_id: int, until: datetime | None) -> None:
 
 
 def _release_when_empty(build_id: int) -> bool:
-    """Give the lease back unless there is more to publish.
+    """Release the lease unless there are more messages; return whether it was released.
 
-    One statement: whoever commits a message after this looked is blocked by the row until the lease is
-    free, and takes it then.
+    One statement does both: a transaction that writes a message at the same moment waits for this row, finds
+    the lease free when it is committed, and publishes.
     """
     more = unconfirmed().filter(module_build_id=OuterRef("pk"))
     return bool(ModuleBuild.objects.filter(~Exists(more), pk=build_id).update(publishing_until=None))
@@ -125,13 +131,13 @@ def _publish(build_id: int) -> int:
     messages = list(unconfirmed().filter(module_build_id=build_id).order_by("id")[:CHUNK])
     if not messages:
         return 0
-    with log_context.about(**log_context.of_number(build_id)):
+    with log_context.bound(**log_context.of_build_id(build_id)):
         try:
             confirmed = publisher().publish(messages)
         except Unpublishable as error:
             _set_aside(messages[0], error)
             return 0
-    shared().sent.inc(confirmed)
+    service_metrics().sent.inc(confirmed)
     OutboxMessage.objects.filter(pk__in=[message.pk for message in messages[:confirmed]]).update(
         published_at=clock.now()
     )
@@ -139,17 +145,20 @@ def _publish(build_id: int) -> int:
 
 
 def _set_aside(message: OutboxMessage, error: Unpublishable) -> None:
-    """Pass over a message, so that those behind it go out."""
+    """Exclude a message from publishing, so that the following ones are published."""
     log.error("Message %s cannot be published and is set aside: %s", message, error.message)
-    shared().unsent.inc()
+    service_metrics().unsent.inc()
     OutboxMessage.objects.filter(pk=message.pk).update(set_aside_at=clock.now(), error=error.message[:1000])
 
 
 def resend(messages: QuerySet[OutboxMessage]) -> int:
-    """Publish messages once more, with the ids they had; answers how many.
+    """Publish messages again, with the same message ids.
 
-    Those that are kept after they were published (``builds.workflow.sweeps``), and those that were set
-    aside, can be sent again.
+    Args:
+        messages: Published messages, which are kept for some time, or messages that were set aside.
+
+    Returns:
+        How many there are.
     """
     builds = set(messages.values_list("module_build_id", flat=True))
     count = messages.update(published_at=None, set_aside_at=None, error="")

@@ -1,4 +1,4 @@
-"""Where bus messages go. The setting ``MESSAGING`` names one."""
+"""Publishers of bus messages. The option ``MESSAGING`` names the one in use."""
 
 from __future__ import annotations
 
@@ -16,40 +16,47 @@ from mbs.errors import ConfigurationError, MBSError, Problem, Unavailable
 
 
 class BusUnavailable(Unavailable):
-    """The bus did not take a message: it stays in the outbox."""
+    """The bus did not confirm a message: it stays in the outbox."""
 
     code = "bus_unavailable"
 
 
 class Unpublishable(MBSError):
-    """No bus can carry this message: it is set aside, and those behind it go on."""
+    """No bus can carry this message: it is set aside, and the following ones are published."""
 
     code = "unpublishable"
 
 
 class Publisher(Protocol):
+    """A way to publish messages."""
+
     def ready(self) -> bool:
-        """Return whether it is worth trying to publish now; False right after an outage was noticed."""
+        """Return whether publishing may succeed now; False shortly after an outage."""
         return True
 
     def publish(self, messages: Sequence[OutboxMessage]) -> int:
-        """Hand over messages in order; answers how many the bus confirmed, counted from the first.
+        """Publish messages in order.
 
-        :raises BusUnavailable: when it confirmed none.
-        :raises Unpublishable: the first of them can never be published; none was.
+        Returns:
+            How many the bus confirmed, counted from the first.
+
+        Raises:
+            BusUnavailable: The bus confirmed none.
+            Unpublishable: The first message can never be published; none was.
         """
 
     def examine(self) -> list[Problem]:
-        """What the bus lacks before messages can be published there, for operators."""
+        """Return what operators must correct before messages can be published."""
         return []
 
 
 class LogPublisher(Publisher):
-    """Messages as lines of the log ``mbs.bus``: the standalone default."""
+    """Write messages to the logger ``mbs.bus``: the standalone default."""
 
     log = logging.getLogger("mbs.bus")
 
     def publish(self, messages: Sequence[OutboxMessage]) -> int:
+        """Log each message as a line."""
         for message in messages:
             self.log.info(
                 "%s %s",
@@ -60,16 +67,17 @@ class LogPublisher(Publisher):
 
 
 class MemoryPublisher(Publisher):
-    """Messages kept in this process, in order: for tests that look at them."""
+    """Keep messages in the memory of this process, for tests."""
 
     published: list[OutboxMessage] = []
 
     def publish(self, messages: Sequence[OutboxMessage]) -> int:
+        """Append the messages to ``published``."""
         self.published.extend(messages)
         return len(messages)
 
 
-#: a publisher is imported by the process that publishes: some must not be inherited by a fork
+#: Import paths: a publisher is imported by the process that publishes, since some do not survive a fork.
 _PUBLISHERS = {
     "fedora-messaging": "builds.messaging.fedora.FedoraPublisher",
     "log": "builds.messaging.publishers.LogPublisher",
@@ -79,9 +87,10 @@ _PUBLISHERS = {
 
 @cache
 def publisher() -> Publisher:
-    """The configured publisher, made once per process.
+    """Return the configured publisher, created once per process.
 
-    :raises ConfigurationError: when there is none of that name, or what it needs is not installed.
+    Raises:
+        ConfigurationError: No publisher has this name, or its packages are not installed.
     """
     name = settings.MBS.MESSAGING
     if name not in _PUBLISHERS:
@@ -93,7 +102,7 @@ def publisher() -> Publisher:
         made: Publisher = import_string(_PUBLISHERS[name])()
     except ImportError as error:
         raise ConfigurationError(
-            f"MESSAGING is {name!r}, which needs more than is installed: {error}",
+            f"MESSAGING is {name!r}, which needs packages that are not installed: {error}",
             hint="Install requirements/prod.txt.",
         ) from error
     return made

@@ -1,7 +1,10 @@
+"""The tables of the service."""
+
 from builds.models.component import ComponentBuild, ComponentBuildTrace
 from builds.models.document import FinalModulemd
 from builds.models.log import LogMessage
 from builds.models.module import (
+    PHASE_TRANSITIONS,
     Arch,
     BuildRequirement,
     ModuleBuild,
@@ -16,6 +19,7 @@ from builds.models.token import ApiToken
 from builds.models.wait import TaskCrash, Wait
 
 __all__ = [
+    "PHASE_TRANSITIONS",
     "ApiToken",
     "Arch",
     "BuildRequirement",

@@ -1,7 +1,7 @@
-"""The time of the database, which is the same for all processes whatever their own clocks say.
+"""The time of the database, which all processes share even if the clocks of their machines differ.
 
-Leases, marks of progress and times of expiry are written by one process and judged by another, on another
-machine: they are all in this time. What people read may be.
+Use it for leases, progress times and expiry times: one process writes them and another one, perhaps on
+another machine, compares them with the present.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from django.utils import timezone
 
 log = logging.getLogger(__name__)
 
-#: seconds after which the database is asked for its time again
-_TRUSTED = 60.0
+#: Seconds after which the database is asked for its time again.
+_REFRESH_INTERVAL = 60.0
 
 
 def now() -> datetime:
     """Return the time of the database.
 
-    The database is asked once a minute in each process; meanwhile the monotonic clock counts on, which
-    nobody can set. While the database is away that goes on, from this machine's time if need be.
+    Each process asks the database once a minute and adds the monotonic clock in between. While the database
+    is away it goes on adding; a process that never reached the database starts from this machine's time.
     """
     if connection.vendor != "postgresql":
-        # SQLite has no clock of its own, and its processes are all on this machine.
+        # SQLite has no clock, and all its processes are on this machine.
         return timezone.now()
     return _clock().now()
 
 
 class _Clock:
-    """The database's time as one process knows it."""
+    """The database's time, as one process last read it."""
 
     def __init__(self) -> None:
         self._known = timezone.now()
@@ -51,13 +51,13 @@ class _Clock:
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT clock_timestamp()")
-                (told,) = cursor.fetchone()
+                (database_time,) = cursor.fetchone()
         except (DatabaseError, InterfaceError) as error:
-            log.warning("The database did not tell its time: %s", error)
+            log.warning("The time of the database could not be read: %s", error)
             return
         ended = time.monotonic()
-        self._at, self._known = (begun + ended) / 2, told.astimezone(UTC)
-        self._until = ended + _TRUSTED
+        self._at, self._known = (begun + ended) / 2, database_time.astimezone(UTC)
+        self._until = ended + _REFRESH_INTERVAL
 
 
 @cache

@@ -1,3 +1,5 @@
+"""Component builds and their history."""
+
 from __future__ import annotations
 
 from django.db import models
@@ -10,8 +12,9 @@ from mbs.states import COMPONENT_STATES, ComponentState
 class ComponentBuild(models.Model):
     """One source package of a module build.
 
-    ``state`` is null until the component has a slot; BUILDING is the slot (``builds.services.slots``),
-    so that none can be leaked. ``task_id`` is null until the build system has answered.
+    ``state`` is null until the component gets a slot. A component occupies a slot while its state is BUILDING
+    (``builds.services.slots``). ``task_id``, the task in the build system, is null until the build system has
+    accepted the submission.
     """
 
     module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="component_builds")
@@ -19,20 +22,21 @@ class ComponentBuild(models.Model):
     format = models.CharField(max_length=16, default="rpms")
     scmurl = models.TextField(blank=True, null=True)
     ref = models.CharField(max_length=255, blank=True, null=True)
-    #: of a submission that git did not answer in time: what is to be resolved to the commit ``ref`` in init
+    #: Branch or tag that git did not resolve before the submission was recorded. It is resolved in init, and
+    #: its commit stored in ``ref``.
     unresolved_ref = models.CharField(max_length=255, blank=True)
     batch = models.PositiveIntegerField()
-    #: the packages that must be in the buildroot before this one starts, where the module says so
+    #: Packages that must be in the buildroot before this one starts (modulemd: buildafter).
     build_after = models.JSONField(default=list)
-    #: one of them is not in the buildroot yet
+    #: Whether a package of ``build_after`` is not in the buildroot yet.
     blocked = models.BooleanField(default=False)
     in_buildroot = models.BooleanField(default=False)
-    #: only the buildroot of later batches needs it: it is not shipped (modulemd: buildonly)
+    #: Whether it is built for the buildroot only, and not shipped (modulemd: buildonly).
     buildonly = models.BooleanField(default=False)
     build_time_only = models.BooleanField(default=False)
-    #: architectures, where the document limits them
+    #: Architectures, if the document limits them.
     arches = models.JSONField(default=list)
-    #: expected seconds of its build
+    #: Expected seconds of its build; 0: unknown.
     weight = models.FloatField(default=0)
 
     state = models.SmallIntegerField(
@@ -48,11 +52,11 @@ class ComponentBuild(models.Model):
     nvr = models.CharField(max_length=512, blank=True, null=True)
     tagged = models.BooleanField(default=False)
     tagged_in_final = models.BooleanField(default=False)
-    #: a resumption and a lost build begin a new one
+    #: Number of the build attempt. Resuming the module build or losing the build begins a new attempt.
     attempt = models.PositiveSmallIntegerField(default=1)
-    #: builds that were lost since the module build was started or resumed
+    #: Attempts that were repeated since the module build was started or resumed.
     losses = models.PositiveSmallIntegerField(default=0)
-    #: until when one process may submit this component and nobody else
+    #: End of the lease that allows one process to submit this component.
     submitting_until = models.DateTimeField(null=True, blank=True)
 
     reused_component = models.ForeignKey(
@@ -75,7 +79,7 @@ class ComponentBuild(models.Model):
                 models.Index(fields=[column, "id"], name=f"component_{column}")
                 for column in (
                     *("package", "state", "task_id", "nvr", "ref", "scmurl", "format", "weight"),
-                    # for filters that find few components
+                    # For filters that match few components.
                     *("tagged", "tagged_in_final", "buildonly", "build_time_only"),
                 )
             ),
@@ -86,19 +90,22 @@ class ComponentBuild(models.Model):
 
     @property
     def state_name(self) -> str | None:
+        """Return Koji's name of the state; None before the component has a slot."""
         return None if self.state is None else ComponentState(self.state).name
 
     @property
     def settled(self) -> bool:
+        """Return whether the build has ended: complete, failed or canceled."""
         return self.state is not None and self.state != ComponentState.BUILDING
 
     @property
     def wait_key(self) -> str:
+        """Return the key of the wait for the end of this build."""
         return f"component:{self.pk}"
 
 
 class ComponentBuildTrace(models.Model):
-    """One change of state, written in the transaction that made it."""
+    """One change of a component's state, written in the transaction that made it."""
 
     component_build = models.ForeignKey(ComponentBuild, on_delete=models.CASCADE, related_name="state_trace")
     state = models.SmallIntegerField(null=True)

@@ -1,3 +1,5 @@
+"""Final modulemd documents of finished builds."""
+
 from __future__ import annotations
 
 from django.db import models
@@ -6,9 +8,9 @@ from builds.models.module import ModuleBuild
 
 
 class FinalModulemd(models.Model):
-    """What a finished module is shipped with: a document for each architecture, and one for the sources.
+    """A document that a finished module is shipped with: one for each architecture, and one for ``src``.
 
-    In a table of its own, so that no list of builds has to pass over it.
+    A separate table keeps the large texts out of the rows that lists of builds read.
     """
 
     module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="final_modulemds")

@@ -1,17 +1,16 @@
-"""Locks on rows, and the order in which they are taken.
+"""Row locks, and the order in which to take them.
 
-Two transactions that lock the same rows in different orders wait for each other for ever, until the database
-ends one of them. So every transaction that locks several rows takes them in this order, and leaves out what
-it does not need:
+Two transactions that lock the same rows in different orders deadlock, and the database aborts one of them. So
+every transaction that locks several rows takes them in this order (it may skip kinds of rows):
 
 1. rows of ``Lock`` (``hold``): ``recording`` before ``slots``;
-2. module builds, by number;
-3. component builds, by number;
-4. waits, by number.
+2. module builds, by primary key;
+3. component builds, by primary key;
+4. waits, by primary key.
 
-Statements that change one row by its number and are committed alone lock nothing else, and may come at any
-time. A foreign key locks the row that it refers to as well, but only against a change of its number:
-``locked`` lets those pass (``FOR NO KEY UPDATE``), so rows that refer to others may be written in any order.
+A statement that changes one row by its primary key and is committed by itself may run at any time. Writing a
+row locks the rows that its foreign keys refer to, but only against a change of their keys. ``locked`` allows
+that (``FOR NO KEY UPDATE``), so rows that refer to others may be written in any order.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ from django.db.models import Model, QuerySet
 
 from builds.models.sweep import Lock
 
-#: lock of those that record module builds under names that are free, or look whether they are recorded
+#: Lock for recording module builds, and for looking whether an N:S:V:C is free.
 RECORDING = "recording"
 M = TypeVar("M", bound=Model)
 
 
 def locked(rows: QuerySet[M]) -> QuerySet[M]:
-    """Return the same rows, to be locked in the order of their numbers when they are read."""
+    """Return the same rows, which are locked in the order of their primary keys when they are read."""
     return rows.select_for_update(no_key=True, of=("self",)).order_by("pk")
 
 
 def hold(name: str) -> None:
-    """Wait for a lock that one transaction has at a time, and keep it until the present transaction ends."""
+    """Wait for the lock of this name, and keep it until the present transaction ends."""
     if not locked(Lock.objects.filter(name=name)).first():
         Lock.objects.bulk_create([Lock(name=name)], ignore_conflicts=True)
         locked(Lock.objects.filter(name=name)).get()

@@ -1,3 +1,5 @@
+"""Log messages of builds."""
+
 from __future__ import annotations
 
 from django.db import models
@@ -8,7 +10,7 @@ from builds.models.module import ModuleBuild
 
 
 class LogMessage(models.Model):
-    """What a person should know about a build besides its states."""
+    """A message for people about a module build or a component, besides the history of its states."""
 
     module_build = models.ForeignKey(
         ModuleBuild, on_delete=models.CASCADE, null=True, blank=True, related_name="log_messages"

@@ -1,4 +1,9 @@
+"""Module builds, their requirements and their history."""
+
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from django.db import models
 from django.db.models.functions import Length
@@ -29,7 +34,10 @@ class VirtualStream(models.Model):
 
 
 class Phase(models.TextChoices):
-    """Of the batch that ``ModuleBuild.batch`` names; moved forward by guarded updates only."""
+    """Phase of the current batch of a module build.
+
+    It changes only by updates that also check the old phase, the run and the batch.
+    """
 
     STARTING = "starting", "components are being submitted"
     BUILDING = "building", "components build"
@@ -39,16 +47,30 @@ class Phase(models.TextChoices):
     FINALIZING = "finalizing", "the finished module is being recorded"
 
 
+#: Phase -> the phases that a step may set next. The repository is regenerated again if it lacks a package.
+#: Besides, a new run submits a batch again that was building (``builds.workflow.advance``).
+PHASE_TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
+    {
+        Phase.DONE: frozenset({Phase.STARTING, Phase.FINALIZING}),
+        Phase.STARTING: frozenset({Phase.BUILDING, Phase.TAGGING}),
+        Phase.BUILDING: frozenset({Phase.TAGGING}),
+        Phase.TAGGING: frozenset({Phase.REGENERATING}),
+        Phase.REGENERATING: frozenset({Phase.REGENERATING, Phase.DONE}),
+        Phase.FINALIZING: frozenset(),
+    }
+)
+
+
 class ModuleBuild(models.Model):
-    """One module in one context, on its way from a document to a module that can be shipped.
+    """One build of a module: a name, stream, version and context.
 
     The state machine is ``mbs.states``; ``builds.services.transitions`` is the only code that writes
-    ``state``. ``run``, ``batch``, ``phase`` and ``progress_at`` belong to the workflow.
+    ``state``. ``run``, ``batch``, ``phase`` and ``progress_at`` are written by the workflow.
     """
 
     name = models.CharField(max_length=255)
     stream = models.CharField(max_length=255)
-    #: a whole number of up to 64 bits unsigned, in decimal digits: more than a database integer holds
+    #: An unsigned 64-bit number in decimal digits, which database integers cannot hold.
     version = models.CharField(max_length=20)
     context = models.CharField(max_length=64)
     state = models.PositiveSmallIntegerField(choices=[(n, w) for w, n in BUILD_STATES.items()])
@@ -71,13 +93,13 @@ class ModuleBuild(models.Model):
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="reused_by"
     )
 
-    #: what ``xmd.mbs.buildrequires`` says, so that no list has to parse a document
+    #: Copy of ``xmd.mbs.buildrequires``, so that lists need not parse the document.
     buildrequires = models.JSONField(default=dict)
-    #: what its document requires at run time: one mapping (module name -> streams) per dependency list
+    #: Run-time requirements: one mapping (module name -> streams) per dependency list of the document.
     requires = models.JSONField(default=list)
-    #: of the repository that its document came from
+    #: Commit that the document was read from.
     commit = models.CharField(max_length=64, blank=True)
-    #: of what is built against it, where it sets one
+    #: Text that base modules put into the dist tags of modules built against them.
     disttag_marking = models.CharField(max_length=64, blank=True)
     required_modules = models.ManyToManyField(
         "self", through="BuildRequirement", symmetrical=False, related_name="required_by"
@@ -88,15 +110,15 @@ class ModuleBuild(models.Model):
     stream_version = models.FloatField(null=True, blank=True)
     virtual_streams = models.ManyToManyField(VirtualStream, blank=True)
     arches = models.ManyToManyField(Arch, blank=True)
-    #: the names of ``arches``, in the order of the build system
+    #: Names of ``arches``, in the order of the build system.
     arch_names = models.JSONField(default=list)
-    #: of its RPMs, without the leading dot
+    #: Dist tag of its RPMs, without the leading dot.
     disttag = models.CharField(max_length=255, blank=True)
 
     koji_tag = models.CharField(max_length=256, blank=True, null=True)
     cg_build_koji_tag = models.CharField(max_length=256, blank=True, null=True)
     new_repo_task_id = models.BigIntegerField(null=True, blank=True)
-    #: where the finished module's trees lie
+    #: Folder or address of the finished module's repositories.
     topdir = models.TextField(blank=True)
     #: how users get the finished module (``buildsys.base.Delivery``)
     repository_url = models.TextField(blank=True, default="", db_default="")
@@ -107,19 +129,19 @@ class ModuleBuild(models.Model):
     time_modified = models.DateTimeField(default=timezone.now)
     time_completed = models.DateTimeField(null=True, blank=True)
 
-    #: when it was submitted or, after a failure, resumed last
+    #: Time of the submission or of the latest resumption.
     started_at = models.DateTimeField(default=timezone.now)
     run = models.PositiveIntegerField(default=0)
     batch = models.PositiveIntegerField(default=0)
-    #: number of the last batch; batches are numbered from 1 without gaps
+    #: Number of the last batch; batches are numbered from 1 without gaps.
     batches = models.PositiveIntegerField(default=0)
-    #: its components wait for those they name (``buildafter``), not for batches
+    #: Whether components wait for the ones that they name (``buildafter``), instead of for batches.
     graph = models.BooleanField(default=False)
     phase = models.CharField(max_length=16, choices=Phase.choices, default=Phase.DONE)
     progress_at = models.DateTimeField(default=timezone.now)
-    #: until when one publisher has this build's outbox for itself
+    #: End of the lease of the process that publishes this build's outbox.
     publishing_until = models.DateTimeField(null=True, blank=True)
-    #: until when one process looks at the repositories of its components alone
+    #: End of the lease of the process that checks the git repositories of its components.
     checking_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -132,7 +154,7 @@ class ModuleBuild(models.Model):
             models.Index("name", "stream", Length("version"), "version", name="module_nsv"),
             models.Index(Length("version"), "version", "id", name="module_version"),
             models.Index(fields=["version", "id"], name="module_version_text"),
-            # Deep pages of lists with any of these filters are found in it alone, in their order.
+            # Covers deep pages of lists with any of these filters: they are found by an index-only scan.
             models.Index(
                 fields=[
                     *("id", "state", "owner", "scratch", "batch", "stream_version"),
@@ -159,7 +181,7 @@ class ModuleBuild(models.Model):
                     "time_submitted",
                     "time_modified",
                     "time_completed",
-                    # for filters that find few builds
+                    # For filters that match few builds.
                     "batch",
                     "scratch",
                     "rebuild_strategy",
@@ -173,10 +195,12 @@ class ModuleBuild(models.Model):
 
     @property
     def nsvc(self) -> str:
+        """Return name:stream:version:context."""
         return f"{self.name}:{self.stream}:{self.version}:{self.context}"
 
     @property
     def state_name(self) -> str:
+        """Return the name of the state, such as ``build``."""
         return BuildState(self.state).word
 
     @property
@@ -187,7 +211,7 @@ class ModuleBuild(models.Model):
 
 
 class BuildRequirement(models.Model):
-    """A module that is in the buildroot of another, directly or through what it requires."""
+    """A module that the buildroot of a module build contains, required directly or indirectly."""
 
     module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="requirement_links")
     required = models.ForeignKey(ModuleBuild, on_delete=models.PROTECT, related_name="requirer_links")
@@ -200,7 +224,7 @@ class BuildRequirement(models.Model):
 
 
 class ModuleBuildTrace(models.Model):
-    """One change of state, written in the transaction that made it."""
+    """One change of a module build's state, written in the transaction that made it."""
 
     module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="state_trace")
     state = models.PositiveSmallIntegerField()

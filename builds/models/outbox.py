@@ -1,3 +1,5 @@
+"""The outbox: bus messages that are to be published."""
+
 from __future__ import annotations
 
 import uuid
@@ -9,11 +11,11 @@ from builds.models.module import ModuleBuild
 
 
 class OutboxMessage(models.Model):
-    """A bus message, written in the transaction of the fact it tells.
+    """A bus message, written in the transaction of the change that it reports.
 
-    ``message_id`` is fixed here, so that a doubled delivery can be told. Published rows are kept for a
-    while for the admin. A row that no bus can carry is set aside with the reason, and kept until
-    an operator sends it again.
+    A row is always published with the same ``message_id``, so consumers can recognise duplicates. Published
+    rows are kept for a week, for the admin. A row that no bus can carry is set aside with the reason, and
+    kept until an operator sends it again.
     """
 
     module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="outbox")
@@ -23,7 +25,7 @@ class OutboxMessage(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     published_at = models.DateTimeField(null=True, blank=True)
     set_aside_at = models.DateTimeField(null=True, blank=True)
-    #: why it was set aside
+    #: Why it was set aside.
     error = models.TextField(blank=True)
 
     class Meta:

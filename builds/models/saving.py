@@ -10,8 +10,8 @@ from django.db.models import Model
 def save_all(rows: Sequence[Model], fields: Sequence[str]) -> None:
     """Save these fields of rows that exist and are locked, in one statement.
 
-    ``bulk_update`` does the same with a CASE for each field and row, which Django takes longer to put
-    together than the database to carry out.
+    ``bulk_update`` would make a CASE expression for each field and row. Django needs longer to compose it
+    than the database needs to execute it.
     """
     if rows:
         type(rows[0])._default_manager.bulk_create(

@@ -1,3 +1,5 @@
+"""Requests that module builds were submitted with."""
+
 from __future__ import annotations
 
 from django.db import models
@@ -6,15 +8,15 @@ from builds.models.module import ModuleBuild
 
 
 class Submission(models.Model):
-    """What was asked for when a module build was submitted, so that it can be asked for once more.
+    """The request that a module build was submitted with, kept so that it can be repeated.
 
-    In a table of its own, so that no list of builds has to pass over it.
+    A separate table keeps it out of the rows that lists of builds read.
     """
 
     module_build = models.OneToOneField(
         ModuleBuild, on_delete=models.CASCADE, primary_key=True, related_name="submission"
     )
-    #: keys and values of a ``SubmissionRequest``, without its owner and without a document
+    #: Fields of a ``SubmissionRequest``, without its owner and without a document.
     request = models.JSONField(default=dict)
 
     def __str__(self) -> str:

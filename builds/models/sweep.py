@@ -1,10 +1,12 @@
+"""Sweeps and named locks."""
+
 from __future__ import annotations
 
 from django.db import models
 
 
 class Sweep(models.Model):
-    """One kind of periodic work, leased so that one of a kind runs at a time."""
+    """One kind of sweep. Its lease ensures that only one sweep of a kind runs at a time."""
 
     name = models.CharField(max_length=64, primary_key=True)
     leased_until = models.DateTimeField(null=True, blank=True)
@@ -18,7 +20,7 @@ class Sweep(models.Model):
 
 
 class Lock(models.Model):
-    """A row to lock for work that must not happen twice at once, such as handing out slots."""
+    """A row to lock for work that must not run concurrently, such as giving out slots."""
 
     name = models.CharField(max_length=64, primary_key=True)
 

@@ -1,3 +1,5 @@
+"""API tokens."""
+
 from __future__ import annotations
 
 from django.db import models
@@ -5,17 +7,17 @@ from django.utils import timezone
 
 
 class ApiToken(models.Model):
-    """A token that a user made for programs; only its hash is known here.
+    """A token that a user created for programs. Only its digest is stored.
 
-    ``builds.services.identity.tokens`` makes and reads them.
+    ``builds.services.identity.tokens`` creates and verifies tokens.
     """
 
-    #: the user in whose name it acts
+    #: Name of the user in whose name it acts.
     owner = models.CharField(max_length=255, db_index=True)
-    #: of the owner when it was made; counts where they cannot be looked up any more
+    #: Groups of the owner when it was created, used where groups cannot be looked up without the owner.
     groups = models.JSONField(default=list)
     name = models.CharField(max_length=100, help_text="What it is for")
-    #: its first characters, so that its owner can tell it from others
+    #: First characters of the token, by which its owner recognises it.
     start = models.CharField(max_length=16)
     digest = models.CharField(max_length=64, unique=True)
     scopes = models.JSONField(default=list)

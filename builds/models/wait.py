@@ -1,3 +1,5 @@
+"""Parked tasks, and counts of task crashes."""
+
 from __future__ import annotations
 
 from django.db import models
@@ -8,14 +10,14 @@ from builds.models.module import ModuleBuild
 
 
 class Wait(models.Model):
-    """A parked task: its signature, to be sent again when its key is woken.
+    """A parked task: its Celery signature, which is sent again when its key is woken.
 
-    Waking deletes nothing: the task deletes its row when it has done its work, or whatever records the end of
-    its component does (``builds.dispatch.complete``). Only rows of the present run of the build count.
+    Waking does not delete the row. The task deletes it when its work is done, or ``builds.dispatch.complete``
+    does when the component has ended. Rows of earlier runs of the build are ignored.
     """
 
     key = models.CharField(max_length=300)
-    #: a task waits for one thing at a time; sent twice, it still has one row
+    #: A task waits for one thing at a time, so it has one row even if it was delivered twice.
     celery_task_id = models.CharField(max_length=64, unique=True)
     module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="waits")
     component_build = models.ForeignKey(
@@ -23,7 +25,7 @@ class Wait(models.Model):
     )
     run = models.PositiveIntegerField()
     signature = models.JSONField()
-    #: for people: what it waits for, and what will wake it
+    #: Text for people: the thing that it waits for. ``wakes_on`` names the event that wakes it.
     what = models.CharField(max_length=500)
     wakes_on = models.CharField(max_length=200)
     created_at = models.DateTimeField(default=timezone.now)
@@ -41,7 +43,7 @@ class Wait(models.Model):
 
 
 class TaskCrash(models.Model):
-    """How often in a row a task did not come to its end: it failed unexpectedly, hung, or lost its worker."""
+    """How often in a row a task did not end: it raised an unexpected error, hung, or lost its worker."""
 
     celery_task_id = models.CharField(max_length=64, primary_key=True)
     count = models.PositiveSmallIntegerField(default=0)

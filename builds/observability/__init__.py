@@ -1,4 +1,4 @@
-"""What the service lets operators see of itself: log lines with their context, and figures.
+"""Log lines with their context, and metrics.
 
-Below everything else in ``builds``: it knows neither services nor views, so that all of them can use it.
+This package imports nothing else of ``builds``, so that every layer can use it.
 """

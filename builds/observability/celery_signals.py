@@ -1,6 +1,6 @@
-"""The context of log lines, followed through Celery: from a request to its tasks and to the tasks of those.
+"""Carry the log context through Celery: from a request to its tasks, and to the tasks that those send.
 
-``config.celery`` imports this; what it connects to are signals of Celery.
+``config.celery`` imports this module, which connects to Celery's signals.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from celery.signals import before_task_publish, setup_logging, task_postrun, tas
 from django.conf import settings
 
 from builds.observability import log_context
-from builds.observability.metrics import shared
+from builds.observability.metrics import service_metrics
 
-#: header of a message: the request that led to the task
+#: Message header: id of the request that led to the task.
 REQUEST_ID = "mbs_request_id"
-#: header of a message: the number of the module build that the task is sent for
+#: Message header: number of the module build that the task is sent for.
 BUILD = "mbs_build"
-#: header of a message: when the task, which was parked, was woken, in seconds since the epoch
+#: Message header: time at which a parked task was woken, in seconds since the epoch.
 WOKEN = "mbs_woken"
-#: tasks whose first argument is the number of a module build, but for these, begin with this
-_OF_BUILDS, _OTHERS = "workflow.", frozenset({"workflow.recover_lost"})
+#: Prefix of tasks whose first argument is the number of a module build, and the exceptions.
+_BUILD_TASKS, _NOT_OF_BUILDS = "workflow.", frozenset({"workflow.recover_lost"})
 
 _marks: dict[str, log_context.Mark] = {}
 
 
 @setup_logging.connect
 def _configure(loglevel: int | None = None, **_: Any) -> None:
-    """Log as the rest of the service does; what Celery itself says follows its command line."""
+    """Configure logging as in the rest of the service, with the level of Celery's command line for Celery."""
     logging.config.dictConfig(settings.LOGGING)
     if loglevel:
         logging.getLogger("celery").setLevel(loglevel)
 
 
 @before_task_publish.connect
-def _carry(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    """A task belongs to what sends it; but not one that was parked, which may be another build's."""
+def _add_headers(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """Add the sender's context to a task, except to a woken one, which may belong to another build."""
     if headers is None or WOKEN in headers:
         return
     for header, name in ((REQUEST_ID, "request_id"), (BUILD, "build")):
@@ -47,20 +47,20 @@ def _carry(headers: dict[str, Any] | None = None, **_: Any) -> None:
 
 
 @task_prerun.connect
-def _begin(task_id: str, task: Task, args: Any = (), **_: Any) -> None:
+def _bind_context(task_id: str, task: Task, args: Any = (), **_: Any) -> None:
     headers = task.request.headers or {}
-    _marks[task_id] = log_context.note(task=task.name, task_id=task_id, request_id=headers.get(REQUEST_ID))
+    _marks[task_id] = log_context.bind(task=task.name, task_id=task_id, request_id=headers.get(REQUEST_ID))
     woken, build = headers.get(WOKEN), headers.get(BUILD)
     if woken and not task.request.retries:
-        shared().reaction_seconds.labels(task.name).observe(max(0.0, time.time() - woken))
-    if task.name.startswith(_OF_BUILDS) and task.name not in _OTHERS and args:
+        service_metrics().reaction_seconds.labels(task.name).observe(max(0.0, time.time() - woken))
+    if task.name.startswith(_BUILD_TASKS) and task.name not in _NOT_OF_BUILDS and args:
         build = args[0]
     if build:
-        log_context.note(**log_context.of_number(build))
+        log_context.bind(**log_context.of_build_id(build))
 
 
 @task_postrun.connect
-def _end(task_id: str, **_: Any) -> None:
+def _unbind_context(task_id: str, **_: Any) -> None:
     mark = _marks.pop(task_id, None)
     if mark is not None:
-        log_context.forget(mark)
+        log_context.unbind(mark)

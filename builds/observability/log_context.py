@@ -1,7 +1,7 @@
-"""What is being worked on, for whoever writes a line to the log meanwhile.
+"""The context of log lines: fields about the present work, which every line of the log includes.
 
-Keys in use: ``request_id``, ``build`` (number of a module build), ``nsvc``, ``task`` and ``task_id`` (of
-Celery).
+Fields in use: ``request_id``, ``build`` (number of a module build), ``nsvc``, ``task`` and ``task_id`` (of
+Celery). The context belongs to the current thread or coroutine.
 """
 
 from __future__ import annotations
@@ -18,59 +18,59 @@ from django.db import Error
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _facts: ContextVar[Mapping[str, object]] = ContextVar("mbs_facts", default=_NOTHING)
 
-#: number -> NSVC, which never changes; more than one process has builds in hand
+#: Number of a module build -> its N:S:V:C, which never changes.
 _names: dict[int, str] = {}
-_REMEMBERED = 1000
+_MAX_NAMES = 1000
 
 Mark = Token[Mapping[str, object]]
 
 
 def current() -> Mapping[str, object]:
-    """What is known now of the work of this thread or coroutine."""
+    """Return the fields of the present work."""
     return _facts.get()
 
 
-def note(**facts: object) -> Mark:
-    """Add facts until ``forget`` is called with the answer; what is empty or None is left out."""
+def bind(**facts: object) -> Mark:
+    """Add fields, except those that are empty or None, until ``unbind`` is called with the result."""
     return _facts.set({**_facts.get(), **{name: fact for name, fact in facts.items() if fact}})
 
 
-def begin(**facts: object) -> None:
-    """Work that has nothing to do with what this thread did before begins."""
+def restart(**facts: object) -> None:
+    """Replace all fields, at the beginning of work that is unrelated to earlier work of this thread."""
     _facts.set(facts)
 
 
-def forget(mark: Mark) -> None:
-    """Undo a ``note``, and those after it."""
+def unbind(mark: Mark) -> None:
+    """Undo a ``bind``, and those after it."""
     _facts.reset(mark)
 
 
 @contextmanager
-def about(**facts: object) -> Iterator[None]:
-    """Work within which these facts hold as well."""
-    mark = note(**facts)
+def bound(**facts: object) -> Iterator[None]:
+    """Add fields within a ``with`` block."""
+    mark = bind(**facts)
     try:
         yield
     finally:
-        forget(mark)
+        unbind(mark)
 
 
-def of(build: Any) -> dict[str, object]:
-    """The facts about a row of ``ModuleBuild``."""
+def of_build(build: Any) -> dict[str, object]:
+    """Return the fields about a row of ``ModuleBuild``."""
     return {"build": build.pk, "nsvc": build.nsvc}
 
 
-def of_number(build_id: int) -> dict[str, object]:
-    """The facts about a module build that is known by its number; its name is asked for once per process."""
+def of_build_id(build_id: int) -> dict[str, object]:
+    """Return the fields about a module build, whose N:S:V:C is queried once per process."""
     if build_id not in _names:
         rows = apps.get_model("builds", "ModuleBuild").objects.filter(pk=build_id)
         try:
             found = rows.values_list("name", "stream", "version", "context").first()
-        except Error:  # whoever works on the build is about to find the database away, and handles it
+        except Error:  # the caller works on the build, and handles the outage of the database itself
             found = None
         if found is None:
             return {"build": build_id}
-        if len(_names) >= _REMEMBERED:
+        if len(_names) >= _MAX_NAMES:
             _names.clear()
         _names[build_id] = ":".join(found)
     return {"build": build_id, "nsvc": _names[build_id]}

@@ -1,6 +1,6 @@
-"""How a line of the log looks (the option ``LOG_FORMAT``), and which logger says how much.
+"""The configuration of logging: formats of lines (option ``LOG_FORMAT``) and levels of loggers.
 
-Every line carries what ``builds.observability.log_context`` knows at the moment it is written.
+Every line includes the fields of ``builds.observability.log_context``.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from pythonjsonlogger.json import JsonFormatter
 from builds.observability import log_context
 from mbs.text import printable
 
-#: the packages of this service
+#: Packages of this service.
 OURS = ("mbs", "scm", "buildsys", "builds", "config")
-#: servers that bring handlers of their own: one stream in one format is better
+#: Loggers of servers that install their own handlers; these are removed, so that all lines look alike.
 SERVERS = ("uvicorn", "gunicorn.error")
 
-#: what libraries attach to their lines: a task said twice, a request as Python sees it, colours
-_NOISE = ("data", "request", "color_message")
+#: Fields that libraries add to log records: Celery's repetition of the task, request objects, coloured text.
+_DROPPED_FIELDS = ("data", "request", "color_message")
 
 
 def configuration(level: str, form: str) -> dict[str, Any]:
-    """The setting ``LOGGING``.
+    """Return Django's setting ``LOGGING``.
 
-    :param level: least important messages of this service's own packages, Celery's and the servers'.
-    :param form: ``plain`` or ``json``.
+    Args:
+        level: Lowest level of the lines of this service and of Celery that are logged.
+        form: ``plain`` or ``json``.
     """
-    formatters = {"plain": {"()": PlainFormatter}, "json": {"()": LineFormatter}}
-    said = {"level": level.upper()}
+    formatters = {"plain": {"()": PlainFormatter}, "json": {"()": JsonLineFormatter}}
+    level_of_service = {"level": level.upper()}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -39,53 +40,56 @@ def configuration(level: str, form: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            **dict.fromkeys((*OURS, "celery"), said),
+            **dict.fromkeys((*OURS, "celery"), level_of_service),
             **{name: {"handlers": [], "propagate": True, "level": "INFO"} for name in SERVERS},
-            # Of requests ``builds.observability.requests`` says what matters, with their context.
+            # ``builds.observability.requests`` logs requests, with their context.
             "uvicorn.access": {"level": "WARNING"},
-            # That a task came in is said by the process that does not run it; its end says as much.
+            # It logs each task that arrives, in the main process; the line about its end is enough.
             "celery.worker.strategy": {"level": "WARNING"},
         },
     }
 
 
 class PlainFormatter(logging.Formatter):
-    """A line for people: the message, and behind it what it is about."""
+    """Format a line for people: the message, followed by its context."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s%(context)s")
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  (the name of logging)
+        """Return the traceback, marked as such."""
         return _indented(super().formatException(ei))
 
     def formatStack(self, stack_info: str) -> str:  # noqa: N802  (the name of logging)
+        """Return the stack, marked as such."""
         return _indented(super().formatStack(stack_info))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the name of logging)
-        # Lines hold strangers' texts: addresses, names, what other services say.
+        """Return the line, with control characters escaped and with the context."""
+        # Lines contain texts of strangers: addresses, names, responses of other services.
         record.message = printable(record.message, "\t")
         facts = log_context.current()
-        # What is in the message already is not said again.
-        told = [f"{name} {fact}" for name, fact in facts.items() if name in ("build", "nsvc", "request_id")]
-        record.context = printable(f"  [{', '.join(told)}]") if told else ""
+        shown = [f"{name} {fact}" for name, fact in facts.items() if name in ("build", "nsvc", "request_id")]
+        record.context = printable(f"  [{', '.join(shown)}]") if shown else ""
         return super().formatMessage(record)
 
 
 def _indented(trace: str) -> str:
-    """The lines of a trace, none of which can be taken for a line of the log."""
+    """Mark each line of a traceback, so that none looks like a line of the log."""
     keep = "\t"
     return "\n".join(f"  | {printable(line, keep)}" for line in trace.split("\n"))
 
 
-class LineFormatter(JsonFormatter):
-    """A JSON object on one line: time (UTC), level, logger, message, context, and what ``extra`` brought."""
+class JsonLineFormatter(JsonFormatter):
+    """Format a line as a JSON object: time (UTC), level, logger, message, context and ``extra`` fields."""
 
     def __init__(self) -> None:
-        super().__init__("%(message)s", reserved_attrs=[*RESERVED_ATTRS, *_NOISE])
+        super().__init__("%(message)s", reserved_attrs=[*RESERVED_ATTRS, *_DROPPED_FIELDS])
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
     ) -> None:
+        """Add the time, level, logger and context to the fields of a line."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         log_data.update(
             time=f"{moment}.{int(record.msecs):03}Z",

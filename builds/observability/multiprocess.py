@@ -1,6 +1,6 @@
-"""Figures of processes that ended, added up in one file for each kind.
+"""Merge the metric files of ended processes into one file for each kind of metric.
 
-Else whoever is asked for the figures reads the files of all processes that there ever were.
+Otherwise every request for metrics would read the files of all processes that ever ran.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ _OF_PROCESS = re.compile(r"(counter|histogram)_(\d+)\.db")
 
 
 class AllProcesses(MultiProcessCollector):
-    """The sums over all processes of this machine. They must know each other by their process ids."""
+    """Collect the sums over all processes of this machine, which must share a process id namespace."""
 
     def collect(self) -> Iterable[Metric]:
+        """Merge the files of ended processes, and return the sums."""
         folder = Path(self._path)
-        # Who reads while files are being merged would count some of them twice.
+        # Reading while another process merges would count some files twice.
         with (folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             _merge_ended(folder)
@@ -42,7 +43,7 @@ def _merge_ended(folder: Path) -> None:
 
 
 def _merge(target: Path, paths: Sequence[Path]) -> None:
-    """Add what is in some files to what is in ``target``, and remove them."""
+    """Add the values of these files to ``target``, and remove them."""
     sums: dict[str, float] = defaultdict(float)
     for path in [target, *paths] if target.exists() else paths:
         for key, value, _, _ in MmapedDict.read_all_values_from_file(path):

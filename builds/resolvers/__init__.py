@@ -1,7 +1,7 @@
-"""Where modules that others depend on are looked up: the ``Universe`` of stream expansion, by ``RESOLVER``.
+"""Look up the modules that stream expansion chooses from (``mbs.expansion.Universe``).
 
-``db``: this service's own builds. ``mbs`` and ``local``, for builds on a developer's machine: those too,
-and behind them another service, or the repositories of this machine.
+The option ``RESOLVER`` selects the source. ``db``: builds of this service. ``mbs`` and ``local``, for builds
+on a developer's machine, add another service, or the repositories of this machine.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Protocol
 
-from builds.resolvers.layered import Layered
+from builds.resolvers.layered import LayeredUniverse
 from builds.resolvers.remote import RemoteUniverse
 from builds.resolvers.repositories import RepositoryUniverse
 from builds.selectors.universe import DatabaseUniverse
@@ -17,11 +17,11 @@ from mbs.client.rest import Client
 from mbs.errors import NotSupported
 from mbs.expansion import Universe
 
-__all__ = ["Layered", "RemoteUniverse", "RepositoryUniverse", "universe"]
+__all__ = ["LayeredUniverse", "RemoteUniverse", "RepositoryUniverse", "universe"]
 
 
 class Options(Protocol):
-    """The part of the configuration that decides."""
+    """The options that select the universe."""
 
     RESOLVER: str
     MBS_URL: str
@@ -29,20 +29,21 @@ class Options(Protocol):
 
 
 def universe(options: Options) -> Universe:
-    """The configured universe.
+    """Return the configured universe.
 
-    :raises NotSupported: there is no such resolver yet.
+    Raises:
+        NotSupported: No resolver has this name.
     """
     own = DatabaseUniverse()
     match options.RESOLVER:
         case "db":
             return own
         case "mbs":
-            return Layered(own, RemoteUniverse(_client(str(options.MBS_URL))))
+            return LayeredUniverse(own, RemoteUniverse(_client(str(options.MBS_URL))))
         case "local":
-            return Layered(own, RepositoryUniverse(map(str, options.MODULE_REPOSITORIES)))
+            return LayeredUniverse(own, RepositoryUniverse(map(str, options.MODULE_REPOSITORIES)))
     raise NotSupported(
-        f"Modules cannot be resolved by {options.RESOLVER}.",
+        f"RESOLVER is {options.RESOLVER}, which is not supported.",
         code="resolver_not_supported",
         hint="Set RESOLVER to db, mbs or local.",
     )
@@ -50,5 +51,5 @@ def universe(options: Options) -> Universe:
 
 @cache
 def _client(url: str) -> Client:
-    """One for each process, so that connections are kept."""
+    """Return the client of this process, which keeps its connections."""
     return Client(url)

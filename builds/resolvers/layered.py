@@ -1,4 +1,4 @@
-"""Several universes, one behind the other."""
+"""A universe that combines several universes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Collection, Mapping, Sequence
 from mbs.expansion import Available, NameStream, Universe
 
 
-class Layered:
-    """Asks one universe after the other (see ``mbs.expansion.Universe``).
+class LayeredUniverse:
+    """Search several universes in order (see ``mbs.expansion.Universe``).
 
-    A stream that an earlier one has builds of is not looked for in later ones: what a developer built on
-    purpose, whatever its version, goes before what happens to be elsewhere.
+    A stream that is found in one universe is not searched for in the following ones: a module that a
+    developer built takes precedence over newer versions elsewhere.
     """
 
     def __init__(self, *universes: Universe) -> None:
         self._universes = universes
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
+        """Return the base modules of all universes; one that is not retired replaces a retired one."""
         found: dict[NameStream, Available] = {}
         for universe in self._universes:
             for build in universe.base_modules(names):
@@ -27,6 +28,7 @@ class Layered:
         return list(found.values())
 
     def streams(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Return the streams of these modules in all universes."""
         answers = [universe.streams(names) for universe in self._universes]
         return {
             name: sorted({stream for answer in answers for stream in answer.get(name, ())}) for name in names
@@ -35,6 +37,7 @@ class Layered:
     def candidates(
         self, wanted: Collection[NameStream], bases: Collection[NameStream]
     ) -> Sequence[Available]:
+        """Return builds of each stream, from the first universe that has it."""
         found: list[Available] = []
         missing = list(wanted)
         for universe in self._universes:

@@ -1,4 +1,4 @@
-"""The modules that another Module Build Service knows, read by its REST API (docs/contract/rest.md)."""
+"""Modules of another Module Build Service, read from its REST API (docs/contract/rest.md)."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ from mbs.names import is_version
 
 log = logging.getLogger(__name__)
 
-#: Requests at once.
+#: Concurrent requests.
 PARALLEL = 8
-#: Builds of one module that are looked at; services keep thousands, and the newest come first.
-MOST = 5000
+#: Builds of one module that are read at most; services keep thousands, and return the newest first.
+MAX_BUILDS = 5000
 
-#: Keys that every representation has; the verbose one has the document as well.
-_NEEDED = {"id", "name", "stream", "version", "state_name"}
+#: Keys of every representation; the verbose one has ``modulemd`` too.
+_REQUIRED_KEYS = {"id", "name", "stream", "version", "state_name"}
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
 class RemoteUniverse:
-    """See ``mbs.expansion.Universe``. Each stream takes a request; those of one call are made side by side.
+    """The modules of another service; see ``mbs.expansion.Universe``.
 
-    :raises Unavailable: from any method, when the other service does not answer as it should.
+    Each stream needs a request; a method sends its requests concurrently. Every method raises ``Unavailable``
+    if the other service does not respond as documented.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
-        answers = _at_once(
+        """Return the newest build of each stream of these base modules; ready ones precede garbage."""
+        answers = _in_parallel(
             lambda query: list(self._builds(name=query[0], state=query[1], verbose="true")),
             [(name, state) for state in ("ready", "garbage") for name in names],
         )
@@ -51,8 +53,9 @@ class RemoteUniverse:
         return _available(newest.values())
 
     def streams(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Return the streams of these modules that have ready builds."""
         found: dict[str, set[str]] = defaultdict(set)
-        answers = _at_once(
+        answers = _in_parallel(
             lambda name: list(self._builds(name=name, state="ready", short="true")), list(names)
         )
         for build in (build for answer in answers for build in answer):
@@ -62,13 +65,14 @@ class RemoteUniverse:
     def candidates(
         self, wanted: Collection[NameStream], bases: Collection[NameStream]
     ) -> Sequence[Available]:
+        """Return the newest ready builds of these streams that were built against these base modules."""
         queries = [(pair, base) for pair in wanted for base in bases]
-        answers = _at_once(lambda query: self._newest(*query), queries)
+        answers = _in_parallel(lambda query: self._newest(*query), queries)
         builds = {build["id"]: build for answer in answers for build in answer}
         return _available(builds[number] for number in sorted(builds))
 
     def _newest(self, pair: NameStream, base: NameStream) -> list[Json]:
-        """The builds of a stream's newest version against one base module stream, in every context."""
+        """Return all contexts of a stream's newest version that was built against a base module stream."""
         builds = self._builds(
             name=pair[0],
             stream=pair[1],
@@ -85,22 +89,22 @@ class RemoteUniverse:
 
     def _builds(self, **params: str) -> Iterator[Json]:
         query: Params = params
-        needed = _NEEDED | ({"modulemd"} if "verbose" in params else set())
+        needed = _REQUIRED_KEYS | ({"modulemd"} if "verbose" in params else set())
         try:
-            for build in self._client.builds(query, limit=MOST):
+            for build in self._client.builds(query, limit=MAX_BUILDS):
                 if missing := needed - build.keys():
-                    raise UnexpectedAnswer(f"A build lacks {', '.join(sorted(missing))}.")
-                if _readable(build):
+                    raise UnexpectedAnswer(f"A build has no {', '.join(sorted(missing))}.")
+                if _is_valid(build):
                     yield build
         except (Refused, UnexpectedAnswer) as error:
             raise Unavailable(
-                f"{self._client.server}, where modules are looked up, cannot be asked: {error.message}",
+                f"Modules cannot be looked up at {self._client.server}: {error.message}",
                 code="resolver_unavailable",
-                hint="Try again later; MBS_URL names the service.",
+                hint="Try again later, or set MBS_URL to another service.",
             ) from error
 
 
-def _at_once(work: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
+def _in_parallel(work: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
     with ThreadPoolExecutor(PARALLEL) as pool:
         return list(pool.map(work, items))
 
@@ -113,17 +117,20 @@ def _precedence(build: Json) -> tuple[bool, int]:
     return build["state_name"] == "ready", int(build["version"])
 
 
-def _readable(build: Json) -> bool:
-    """Whether the parts of a build that are looked at are what they should be; others are passed over."""
+def _is_valid(build: Json) -> bool:
+    """Return whether the used fields of a build have the right types; log it if they do not."""
     texts = all(isinstance(build[key], str) for key in ("name", "stream", "version", "state_name"))
     if texts and isinstance(build["id"], int) and is_version(build["version"]):
         return True
-    log.warning("A build of the other service is passed over: %.200r", {key: build[key] for key in _NEEDED})
+    log.warning(
+        "A build of the other service is ignored because its fields are invalid: %.200r",
+        {key: build[key] for key in _REQUIRED_KEYS},
+    )
     return False
 
 
 def _available(builds: Iterable[Json]) -> list[Available]:
-    """What the verbose representations of builds say; one that cannot be used is passed over."""
+    """Convert verbose representations of builds; log and skip those that cannot be used."""
     found = []
     for build in builds:
         tag = build.get("koji_tag") or ""
@@ -137,5 +144,5 @@ def _available(builds: Iterable[Json]) -> list[Available]:
             if not fault:
                 found.append(made)
         if fault:
-            log.warning("Build %s of the other service is passed over: %s", build["id"], fault)
+            log.warning("Build %s of the other service is ignored: %s", build["id"], fault)
     return found

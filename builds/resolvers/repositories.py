@@ -1,4 +1,4 @@
-"""The modules in repositories of this machine: what dnf knows of them, and folders of documents."""
+"""Modules in repositories of this machine: dnf's repository metadata, and folders of modulemd files."""
 
 from __future__ import annotations
 
@@ -17,37 +17,40 @@ from mbs.modulemd.documents import Document
 
 log = logging.getLogger(__name__)
 
-#: What one repository's documents may take when they are unpacked, since several are kept in memory:
-#: Fedora's largest took 10 MiB.
+#: Unpacked bytes of one repository's documents, several of which are kept in memory; Fedora's have 10 MiB.
 MAX_BYTES = 32 * 1024 * 1024
-#: Bytes of address space of the program that unpacks it.
+#: Bytes of address space of the process that unpacks them.
 MAX_MEMORY = 512 * 1024 * 1024
-#: Files of modulemd in a folder: a repository's metadata (``<checksum>-modules.yaml.gz``), or loose ones.
+#: Names of modulemd files: repository metadata (``<checksum>-modules.yaml.gz``), or single documents.
 _MODULES = re.compile(r"(.*-)?modules\.yaml(\.(gz|xz|bz2|zst))?|[^.].*\.ya?ml")
 _REPO = "{http://linux.duke.edu/metadata/repo}"
 _SEPARATOR = re.compile(rb"^---(?=\s)", re.MULTILINE)
 
 
 class RepositoryUniverse:
-    """See ``mbs.expansion.Universe``: a machine has one base, hence every module here goes with any base
-    module that is asked about, and there are no base modules.
+    """The modules in folders of this machine; see ``mbs.expansion.Universe``.
 
-    :param folders: searched with all that lies below them; one that does not exist is empty.
+    The folders belong to one distribution, so their modules fit every requested base module. They contain no
+    base modules.
     """
 
     def __init__(self, folders: Iterable[str]) -> None:
+        """Create a universe of these folders and all below them; folders that do not exist are empty."""
         self._folders = [Path(folder) for folder in folders]
         self._known: dict[str, Sequence[Available]] = {}
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
+        """Return nothing: repositories contain no base modules."""
         return ()
 
     def streams(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Return the streams of these modules."""
         return {name: sorted({build.stream for build in self._builds(name)}) for name in names}
 
     def candidates(
         self, wanted: Collection[NameStream], bases: Collection[NameStream]
     ) -> Sequence[Available]:
+        """Return the newest builds of these streams, each as built against each of these base modules."""
         found = []
         for name, stream in wanted:
             builds = [build for build in self._builds(name) if build.stream == stream]
@@ -68,8 +71,8 @@ class RepositoryUniverse:
 
 
 def _in_folder(folder: Path, name: str) -> Iterator[Available]:
-    """The modules of this name; what is none, or wrong, is passed over."""
-    # Reading all that a repository holds takes seconds; what cannot be the module is not looked at.
+    """Yield the modules of this name; skip other and invalid documents."""
+    # Parsing a whole repository takes seconds, so only documents that contain the name are parsed.
     named = re.compile(rb"\bname\b[\"']?\s*:\s*[\"']?%b\b" % re.escape(name.encode()))
     for path in sorted(folder.rglob("*")):
         if _MODULES.fullmatch(path.name) and path.is_file():
@@ -84,30 +87,30 @@ def _in_folder(folder: Path, name: str) -> Iterator[Available]:
 
 def _usable(path: Path, build: Available) -> bool:
     if fault := build.fault():
-        log.warning("A module of %s is passed over: %s", path, fault)
+        log.warning("A module of %s is ignored: %s", path, fault)
     return not fault
 
 
 @lru_cache(maxsize=8)
 def _parts(path: Path, _changed: int, _size: int) -> tuple[bytes, ...]:
-    """The single documents of a file, as text."""
+    """Return the documents of a file as separate texts."""
     try:
         return tuple(part for _, part in documents(path))
     except OSError as error:
-        log.warning("Modules of %s are passed over: %s", path, error)
+        log.warning("The modules of %s are ignored: %s", path, error)
         return ()
 
 
 def documents(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield each YAML document of a file as text, with the number of the lines before it.
+    """Yield each YAML document of a file as text, with the number of lines before it.
 
-    Each is read by itself, since a syntax error ends what can be read of a text.
+    They are separated before parsing, so that a syntax error in one does not hide the following ones.
 
     Args:
-        path: the file, which may be compressed.
+        path: The file, which may be compressed.
 
     Raises:
-        OSError: the file cannot be read or unpacked, or takes more than ``MAX_BYTES``.
+        OSError: The file cannot be read or unpacked, or has more than ``MAX_BYTES``.
     """
     line = 0
     for part in _SEPARATOR.split(unpacked(path, max_bytes=MAX_BYTES, max_memory=MAX_MEMORY)):
@@ -117,10 +120,13 @@ def documents(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def named_modules(folder: Path) -> Path | None:
-    """Return the file that ``repodata/repomd.xml`` of a folder names as ``modules``; None: there is none.
+    """Return the modules file of a repository, as ``repodata/repomd.xml`` names it; None: there is none.
 
-    :param folder: a repository, or its ``repodata``.
-    :raises OSError: the index cannot be read, or names a file outside of the repository.
+    Args:
+        folder: The repository, or its ``repodata`` folder.
+
+    Raises:
+        OSError: The index cannot be read, or names a file outside of the repository.
     """
     root = folder.parent if (folder / "repomd.xml").is_file() else folder
     index = root / "repodata" / "repomd.xml"
@@ -140,9 +146,9 @@ def named_modules(folder: Path) -> Path | None:
 
 
 def _documents(path: Path, text: bytes) -> Iterator[Document]:
-    # One at a time: a repository's file may be larger than any file that a stranger may send.
+    # One document at a time: a repository's file may exceed the size limit of a submitted file.
     for verdict in examine(text, strict=False):
         if verdict.document is not None:
             yield verdict.document
         else:
-            log.warning("A document of %s is passed over: %s", path, verdict.problems[0].message)
+            log.warning("A document of %s is ignored: %s", path, verdict.problems[0].message)

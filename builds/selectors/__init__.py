@@ -1,4 +1,4 @@
-"""What reads the database for more than one caller."""
+"""Database queries."""
 
 from builds.selectors.buildroots import GROUPS, build_groups, packages
 

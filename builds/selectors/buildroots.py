@@ -1,4 +1,4 @@
-"""What a build's buildroot and its tags are made of."""
+"""The packages of a build's tags, and the build groups of its buildroot."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from functools import lru_cache
 from builds.models import ModuleBuild
 from mbs.modulemd import parse_stream
 
-#: build group in the build system -> profile of the required modules whose packages it holds
+#: Build group in the build system -> profile of the required modules that lists its packages.
 GROUPS = {"build": "buildroot", "srpm-build": "srpm-buildroot"}
 
 
 def packages(build: ModuleBuild) -> list[str]:
-    """Source packages of a build: its components, without the macros."""
+    """Return the source packages of a build: its components without module-build-macros."""
     return list(
         build.component_builds.filter(build_time_only=False).order_by("pk").values_list("package", flat=True)
     )
 
 
 def build_groups(build: ModuleBuild) -> dict[str, tuple[str, ...]]:
-    """What is installed in every buildroot of a build: from the profiles of the modules it requires."""
+    """Return the packages of each build group, from the profiles of the modules that the build requires."""
     found: dict[str, set[str]] = {group: set() for group in GROUPS}
     for document in build.required_modules.values_list("modulemd", flat=True):
         profiles = _profiles(document)

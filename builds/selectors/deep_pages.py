@@ -1,11 +1,11 @@
-"""Pages deep inside long lists, without counting up to them each time.
+"""Pages deep inside long lists, found without skipping all rows before them.
 
-A database finds the row at an offset by passing all rows before it. Here that is done on an index alone,
-from the nearer end of the list, and from a row whose place was found lately where one is nearer still:
-who walks through a list finds each page beside the one before it.
+A database finds the row at an offset by skipping all rows before it. Here rows are skipped in an index only,
+and from the nearest known position: either end of the list, or a row whose position was found in the last
+``LIFETIME`` seconds. A client that pages through a list finds each page next to the one before.
 
-A remembered place is wrong by as many rows as left or entered the list below it since; it is forgotten
-after ``LIFETIME``. New rows of a list in the order of ids come behind all others and change no place.
+If rows before a remembered position leave or enter the list, the position is wrong by their number until it
+expires. New rows of a list ordered by id come last, and change no positions.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-#: seconds for which a place is remembered
+#: Seconds for which a position is remembered.
 LIFETIME = 60.0
-#: rows that are passed gladly, before it pays to look for a remembered place
-NEAR = 20_000
-#: lists, and places of each, that a process remembers
-LISTS, PLACES = 64, 256
+#: Rows that are skipped without looking for a remembered position.
+MAX_SKIPPED = 20_000
+#: Lists that a process remembers, and positions of each.
+MAX_LISTS, MAX_POSITIONS = 64, 256
 
 Key = tuple[Any, ...]
 
 
-class Places:
-    """Numbers of rows and the ids that stand there, counted from the lowest id of a list."""
+class Positions:
+    """Remembered positions of rows in lists, counted from the lowest id."""
 
     def __init__(self) -> None:
         self._lists: OrderedDict[Key, dict[int, tuple[int, float]]] = OrderedDict()
         self._lock = threading.Lock()
 
     def remember(self, key: Key, number: int, row_id: int) -> None:
-        """The row of this id is the list's ``number``-th."""
+        """Remember that the row with this id has the position ``number`` in a list."""
         with self._lock:
             places = self._lists.setdefault(key, {})
             self._lists.move_to_end(key)
             places[number] = row_id, time.monotonic()
-            if len(places) > PLACES:
+            if len(places) > MAX_POSITIONS:
                 del places[next(iter(places))]
-            if len(self._lists) > LISTS:
+            if len(self._lists) > MAX_LISTS:
                 self._lists.popitem(last=False)
 
-    def around(self, key: Key, number: int) -> list[tuple[int, int]]:
-        """The nearest remembered places on either side, as (number, id)."""
+    def nearest(self, key: Key, number: int) -> list[tuple[int, int]]:
+        """Return the nearest remembered positions on both sides, as pairs of position and id."""
         oldest = time.monotonic() - LIFETIME
         with self._lock:
             known = {n: i for n, (i, at) in self._lists.get(key, {}).items() if at > oldest}
@@ -58,18 +58,21 @@ class Places:
         return [(n, known[n]) for n in numbers[max(0, middle - 1) : middle + 1]]
 
 
-PLACES_OF_LISTS = Places()
+POSITIONS = Positions()
 
 
 def rows_at(queryset: QuerySet[Any, Any], offset: int, count: int, total: int) -> Sequence[Any]:
-    """``queryset[offset:offset + count]``, with ``0 < offset`` and ``offset + count <= total``.
+    """Return ``queryset[offset:offset + count]``, for ``0 < offset`` and ``offset + count <= total``.
 
-    :param queryset: a ``values_list`` that begins with the id, ordered; ids decide between equals.
-    :param total: how many rows it has.
+    Args:
+        queryset: An ordered ``values_list`` whose first column is the id, by which ties are ordered.
+        offset: Rows to skip.
+        count: Rows to return.
+        total: Number of rows of the queryset.
     """
     rest = total - offset - count
     query = queryset.query
-    if query.order_by in (("id",), ("-id",)) and query.standard_ordering and min(offset, rest) > NEAR:
+    if query.order_by in (("id",), ("-id",)) and query.standard_ordering and min(offset, rest) > MAX_SKIPPED:
         return _in_order_of_ids(queryset, offset if query.order_by == ("id",) else rest, count, total)
     ids = queryset.values("pk")
     ids = ids.reverse()[rest : rest + count] if rest < offset else ids[offset : offset + count]
@@ -77,12 +80,12 @@ def rows_at(queryset: QuerySet[Any, Any], offset: int, count: int, total: int) -
 
 
 def _in_order_of_ids(queryset: QuerySet[Any, Any], first: int, count: int, total: int) -> Sequence[Any]:
-    """The rows from number ``first`` on, counted from the lowest id."""
+    """Return ``count`` rows from position ``first`` on, counted from the lowest id."""
     ids = queryset.order_by("id").values("pk")
     key: Key = (queryset.model, *ids.query.sql_with_params())
-    # Upwards from a place at or below the page, or downwards from one above it; the ends are such places.
+    # (rows to skip, ids to skip in): upwards from a position before the page, or downwards from one after it.
     ways = [(first, ids), (total - first - count, ids.reverse())]
-    for number, row_id in PLACES_OF_LISTS.around(key, first):
+    for number, row_id in POSITIONS.nearest(key, first):
         if number <= first:
             ways.append((first - number, ids.filter(pk__gte=row_id)))
         elif number >= first + count:
@@ -90,5 +93,5 @@ def _in_order_of_ids(queryset: QuerySet[Any, Any], first: int, count: int, total
     skipped, start = min(ways, key=itemgetter(0))
     rows = list(queryset.filter(pk__in=start[skipped : skipped + count]))
     if rows:
-        PLACES_OF_LISTS.remember(key, first, min(row[0] for row in rows))
+        POSITIONS.remember(key, first, min(row[0] for row in rows))
     return rows

@@ -1,4 +1,4 @@
-"""What happened to module builds, row by row: states, components, log messages, and the batch at hand."""
+"""Events of module builds (state changes, component changes, log messages) and the progress of builds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FINAL = Q(state__in=(BuildState.FAILED, BuildState.READY, BuildState.GARBAGE)) 
 
 
 class Kind(StrEnum):
-    """Of an event; each has a table of its own, in which its rows are numbered."""
+    """Kind of an event. Each kind has its own table, whose primary keys number its events."""
 
     STATE = "state"
     COMPONENT = "component"
@@ -36,10 +36,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened.
+    """An event with its content.
 
-    :param number: of its row.
-    :param data: a JSON object, in UTF-8.
+    Attributes:
+        kind: Its kind.
+        number: Primary key of its row.
+        time: Time at which it happened.
+        data: A JSON object in UTF-8.
     """
 
     kind: Kind
@@ -50,7 +53,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Row:
-    """A row that is, or will become, an event."""
+    """An event without its content."""
 
     kind: Kind
     build_id: int
@@ -60,9 +63,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a build stands.
+    """Progress of a build.
 
-    :param over: it has ended, and so have its components: nothing more will happen to it by itself.
+    Attributes:
+        batch: Number of the current batch.
+        phase: Phase of the batch.
+        over: Whether the build and all its components have ended, so that no more events follow.
     """
 
     batch: int
@@ -73,10 +79,12 @@ class Progress:
 def rows(
     fresh: Collection[int], known: Collection[int], above: Mapping[Kind, int]
 ) -> tuple[list[Row], dict[int, Progress]]:
-    """The rows about some builds, in one statement, and where the builds stand; unknown ones are left out.
+    """Return events of builds, and the progress of each build that exists, by one statement.
 
-    :param fresh: numbers of builds of which all rows are wanted.
-    :param known: of builds of which only rows with numbers above ``above`` are wanted.
+    Args:
+        fresh: Numbers of builds whose events are all returned.
+        known: Numbers of builds whose events are returned if their numbers are above ``above``.
+        above: Kind -> highest event number that the caller has seen.
     """
 
     def wanted(kind: Kind, path: str) -> Q:
@@ -133,7 +141,7 @@ def rows(
 
 
 def load(wanted: Iterable[Row]) -> dict[tuple[Kind, int], Event]:
-    """The events of rows, by kind and number: one statement for each kind that there is."""
+    """Return events with their content, by kind and number, by one statement for each kind."""
     numbers: dict[Kind, list[int]] = {}
     for row in wanted:
         numbers.setdefault(row.kind, []).append(row.number)

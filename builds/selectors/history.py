@@ -1,4 +1,4 @@
-"""What earlier builds tell about later ones."""
+"""Estimates from earlier builds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mbs.states import ComponentState
 
 
 def expected_seconds(packages: Iterable[str]) -> dict[str, float]:
-    """Package -> seconds that its last modular build took; packages never built are left out."""
+    """Return how many seconds the latest modular build of each package took; omit those never built."""
     finished = ComponentBuild.objects.filter(
         package__in=set(packages),
         state=ComponentState.COMPLETE,

@@ -1,4 +1,4 @@
-"""Figures for operators that the database and the broker know: the same whichever process is asked."""
+"""Metrics of the database and the broker, which are the same in every process."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 
 log = logging.getLogger(__name__)
 
-#: seconds that the broker has for answering
-PATIENCE = 1.0
-#: what tasks wait for: the beginnings of the keys of waits
-WAITS = ("after", "check", "component", "repo", "retry", "slot", "tag")
+#: Seconds that the broker has to respond.
+BROKER_TIMEOUT = 1.0
+#: Kinds of waits: the prefixes of their keys.
+WAIT_KINDS = ("after", "check", "component", "repo", "retry", "slot", "tag")
 
 Family = GaugeMetricFamily
 
 
-class Figures(Collector):
-    """For a registry of prometheus_client; where database or broker are away it says that, and the rest."""
+class StateCollector(Collector):
+    """Collect the metrics; an unavailable database or broker is reported, and the rest is still collected."""
 
     def collect(self) -> Iterator[Family]:
-        yield from _tried("database", _of_database, (DatabaseError, InterfaceError))
-        yield from _tried("broker", _of_broker, (OperationalError, OSError))
+        """Yield all metrics."""
+        yield from _collected("database", _of_database, (DatabaseError, InterfaceError))
+        yield from _collected("broker", _of_broker, (OperationalError, OSError))
 
 
-def _tried(
+def _collected(
     what: str, read: Callable[[], Iterable[Family]], outages: tuple[type[Exception], ...]
 ) -> Iterator[Family]:
     try:
         families = list(read())
     except outages as error:
-        log.warning("Figures lack what the %s knows: %s", what, error)
+        log.warning("Metrics of the %s are missing: %s", what, error)
         families = []
-    yield Family(f"mbs_{what}_up", f"Whether the {what} answers", value=float(bool(families)))
+    yield Family(f"mbs_{what}_up", f"Whether the {what} responds", value=float(bool(families)))
     yield from families
 
 
@@ -55,7 +56,7 @@ def _of_database() -> Iterator[Family]:
     progress = ModuleBuild.objects.filter(state__in=ACTIVE).aggregate(oldest=Min("progress_at"))["oldest"]
     yield Family(
         "mbs_oldest_progress_age_seconds",
-        "Time since the last progress of the active module build that has made none for longest",
+        "Time since the last progress of the active module build without progress for longest",
         value=_age(progress, now),
     )
     yield _waits(now)
@@ -66,29 +67,31 @@ def _of_database() -> Iterator[Family]:
         aside=Count("set_aside_at"),
     )
     yield Family("mbs_outbox_depth", "Messages that the bus has not confirmed", value=pending["depth"])
-    yield Family("mbs_outbox_age_seconds", "Age of the oldest of them", value=_age(pending["oldest"], now))
+    yield Family(
+        "mbs_outbox_age_seconds", "Age of the oldest unconfirmed message", value=_age(pending["oldest"], now)
+    )
     yield Family("mbs_outbox_set_aside", "Messages that cannot be published", value=pending["aside"])
     yield from _sweeps()
 
 
-class Ended:
-    """How many rows are in the states in which they stay, which are nearly all there are.
+class EndedCounts:
+    """Cached numbers of the rows in final states, which are nearly all rows.
 
-    Counting a million takes 40 ms, so a count serves for a thousand times as long as it took.
+    Counting a million rows takes 40 ms, so counts are kept for a thousand times as long as counting took.
     """
 
     def __init__(self, model: type[ModuleBuild] | type[ComponentBuild], states: Iterable[int]) -> None:
         self.states = frozenset(states)
         self._rows = model._default_manager.order_by().filter(state__in=self.states)
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Count anew the next time."""
+    def reset(self) -> None:
+        """Count again at the next call."""
         self._counts: dict[int, int] = {}
         self._until = 0.0
 
     def counts(self) -> dict[int, int]:
-        """State -> number of rows; without states that have none."""
+        """Return the number of rows of each state that has any."""
         begun = time.monotonic()
         if begun >= self._until:
             self._counts = dict(self._rows.values_list("state").annotate(Count("pk")))
@@ -97,17 +100,17 @@ class Ended:
         return self._counts
 
 
-ENDED = {
-    ModuleBuild: Ended(ModuleBuild, (BuildState.FAILED, BuildState.READY, BuildState.GARBAGE)),
-    ComponentBuild: Ended(ComponentBuild, SETTLED),
+ENDED_COUNTS = {
+    ModuleBuild: EndedCounts(ModuleBuild, (BuildState.FAILED, BuildState.READY, BuildState.GARBAGE)),
+    ComponentBuild: EndedCounts(ComponentBuild, SETTLED),
 }
 
 
 def _by_state(
     name: str, what: str, model: type[ModuleBuild] | type[ComponentBuild], states: dict[str, int | None]
 ) -> Family:
-    """How many rows there are in each state, 0 too; counted in the index of the state."""
-    ended = ENDED[model]
+    """Return the number of rows in each state, 0 included, counted in the index of the state."""
+    ended = ENDED_COUNTS[model]
     counts = ended.counts()
     family = Family(name, f"{what} by state", labels=["state"])
     for word, number in states.items():
@@ -118,19 +121,21 @@ def _by_state(
 
 
 def _waits(now: datetime) -> Family:
-    kinds = [When(key__startswith=f"{kind}:", then=Value(kind)) for kind in WAITS]
+    kinds = [When(key__startswith=f"{kind}:", then=Value(kind)) for kind in WAIT_KINDS]
     kind = Case(*kinds, default=Value("other"), output_field=CharField())
     oldest = dict(Wait.objects.order_by().values_list(kind).annotate(Min("created_at")))
     family = Family("mbs_oldest_wait_age_seconds", "Age of the oldest wait by kind", labels=["kind"])
-    for name in (*WAITS, "other"):
+    for name in (*WAIT_KINDS, "other"):
         family.add_metric([name], _age(oldest.get(name), now))
     return family
 
 
 def _sweeps() -> Iterator[Family]:
-    begun = Family("mbs_sweep_started_timestamp_seconds", "When a sweep last began", labels=["sweep"])
-    lasted = Family("mbs_sweep_duration_seconds", "How long its last run took", labels=["sweep"])
-    failed = Family("mbs_sweep_failed", "Whether its last run ended by an error", labels=["sweep"])
+    begun = Family(
+        "mbs_sweep_started_timestamp_seconds", "Start of the last run of a sweep", labels=["sweep"]
+    )
+    lasted = Family("mbs_sweep_duration_seconds", "Duration of the last run of a sweep", labels=["sweep"])
+    failed = Family("mbs_sweep_failed", "Whether the last run of a sweep failed", labels=["sweep"])
     for sweep in Sweep.objects.exclude(started_at=None).order_by("name"):
         assert sweep.started_at is not None
         begun.add_metric([sweep.name], sweep.started_at.timestamp())
@@ -143,17 +148,17 @@ def _sweeps() -> Iterator[Family]:
 def _of_broker() -> Iterator[Family]:
     depths = Family("mbs_queue_depth", "Tasks that wait for a worker, by queue", labels=["queue"])
     with current_app.connection_for_write() as broker:
-        broker.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE)
+        broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT)
         channel = broker.default_channel
         for queue in current_app.conf.task_queues:
             try:
                 depth = channel.queue_declare(queue.name, passive=True).message_count
-            except broker.channel_errors:  # Redis has no empty lists
+            except broker.channel_errors:  # Redis deletes a list when it becomes empty
                 depth = 0
             depths.add_metric([queue.name], depth)
     yield depths
 
 
 def _age(moment: datetime | None, now: datetime) -> float:
-    """Seconds since then; 0 where there is no such moment."""
+    """Return the seconds since this time, 0 if there is none."""
     return max(0.0, (now - moment).total_seconds()) if moment else 0.0

@@ -1,4 +1,4 @@
-"""How far builds are, for the pages that people look at; the number of statements is fixed."""
+"""Builds and their progress for the web pages, read by a fixed number of statements."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from django.db.models import Count, Q, QuerySet
 
 from builds.models import ComponentBuild, FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTrace, Wait
 from builds.selectors import rest
-from builds.selectors.prepared import ByValues
+from builds.selectors.compiled import CompiledQuery, Given
 from builds.selectors.rest import Waiting
-from builds.selectors.statements import Given
 from mbs.states import ACTIVE, ComponentState
 from mbs.text import natural
 
-#: what a list of builds shows of each
-COLUMNS = (
+#: Columns that a list of builds shows.
+LIST_COLUMNS = (
     *("id", "name", "stream", "version", "context", "state", "owner", "scratch"),
     *("state_reason", "error_code", "time_submitted", "time_modified", "time_completed"),
 )
-#: waits and log messages that the page of a build shows at most
-MOST_WAITS = 20
-MOST_MESSAGES = 50
-#: builds of other contexts that the page of a build names
-MOST_SIBLINGS = 50
+#: Waits and log messages that the page of a build shows at most.
+MAX_WAITS = 20
+MAX_MESSAGES = 50
+#: Builds of other contexts that the page of a build names.
+MAX_SIBLINGS = 50
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Of a build's components: all of them, and those that are complete, that build, and that failed."""
+    """Numbers of a build's components; ``failed`` includes canceled ones."""
 
     total: int = 0
     complete: int = 0
@@ -39,7 +38,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Line:
+class ListedBuild:
     """One build in a list."""
 
     build: ModuleBuild
@@ -48,8 +47,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """All that the page of one build shows."""
+class BuildDetails:
+    """All data of the page of one build."""
 
     build: ModuleBuild
     traces: Sequence[ModuleBuildTrace]
@@ -59,7 +58,7 @@ class Whole:
     siblings: Sequence[ModuleBuild]
 
 
-_counts = ByValues(
+_counts = CompiledQuery(
     ComponentBuild.objects.filter(module_build__among=Given())
     .values("module_build_id")
     .annotate(
@@ -74,14 +73,16 @@ _counts = ByValues(
 
 def latest(
     count: int, *, states: Iterable[int] = (), owner: str = "", before: int | None = None
-) -> list[Line]:
-    """The newest builds, in three statements.
+) -> list[ListedBuild]:
+    """Return the newest builds, by three statements.
 
-    :param count: how many at most.
-    :param states: only builds in one of them; empty: in any.
-    :param before: only builds with a smaller number.
+    Args:
+        count: How many at most.
+        states: Only builds in one of these states; empty: in any.
+        owner: Only builds of this owner, if given.
+        before: Only builds with a smaller number, if given.
     """
-    rows = ModuleBuild.objects.only(*COLUMNS).order_by("-id")
+    rows = ModuleBuild.objects.only(*LIST_COLUMNS).order_by("-id")
     if states:
         rows = rows.filter(state__in=states)
     if owner:
@@ -91,11 +92,11 @@ def latest(
     builds = list(rows[:count])
     counts = {key: Counts(*values) for key, *values in _counts([build.pk for build in builds])}
     waits = rest.module_waits(builds)
-    return [Line(build, counts.get(build.pk, Counts()), waits.get(build.pk)) for build in builds]
+    return [ListedBuild(build, counts.get(build.pk, Counts()), waits.get(build.pk)) for build in builds]
 
 
-def whole(number: int) -> Whole | None:
-    """One build with all that belongs to it, in seven statements; None: there is no such build."""
+def build_details(number: int) -> BuildDetails | None:
+    """Return a build with everything that its page shows, by seven statements; None: there is none."""
     build = ModuleBuild.objects.defer("modulemd").filter(pk=number).first()
     if build is None:
         return None
@@ -108,14 +109,14 @@ def whole(number: int) -> Whole | None:
         .select_related("component_build")
         .order_by("-id")
     )
-    messages = {row.pk: row for row in chain(of_module[:MOST_MESSAGES], of_components[:MOST_MESSAGES])}
+    messages = {row.pk: row for row in chain(of_module[:MAX_MESSAGES], of_components[:MAX_MESSAGES])}
     waits = build.waits.select_related("component_build").order_by("id") if build.state in ACTIVE else ()
-    return Whole(
+    return BuildDetails(
         build,
         traces=list(build.state_trace.order_by("id")),
         components=components,
-        waits=list(waits[:MOST_WAITS]),
-        messages=[messages[pk] for pk in sorted(messages, reverse=True)[:MOST_MESSAGES]],
+        waits=list(waits[:MAX_WAITS]),
+        messages=[messages[pk] for pk in sorted(messages, reverse=True)[:MAX_MESSAGES]],
         siblings=list(_siblings(build)),
     )
 
@@ -125,7 +126,7 @@ def _siblings(build: ModuleBuild) -> QuerySet[ModuleBuild]:
     same = ModuleBuild.objects.filter(
         name=build.name, stream=build.stream, version=build.version, scratch=build.scratch
     )
-    return same.exclude(pk=build.pk).only(*COLUMNS).order_by("id")[:MOST_SIBLINGS]
+    return same.exclude(pk=build.pk).only(*LIST_COLUMNS).order_by("id")[:MAX_SIBLINGS]
 
 
 def document(build: ModuleBuild) -> str:

@@ -1,4 +1,4 @@
-"""What stands around module and component builds, read for a whole page with a fixed number of statements."""
+"""Rows related to module and component builds, read for a page of a list by a fixed number of statements."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from builds.models import (
     ModuleBuildTrace,
     Wait,
 )
-from builds.selectors.prepared import ByValues
-from builds.selectors.statements import Given, Row
+from builds.selectors.compiled import CompiledQuery, Given, Row
 from mbs.states import ACTIVE, ComponentState
 
-#: (time, state, reason)
-Trace = tuple[datetime, int | None, str | None]
+#: Time, state and reason of a state change.
+ModuleTrace = tuple[datetime, int, str | None]
+ComponentTrace = tuple[datetime, int | None, str | None]
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """What something waits for: its oldest wait, and how many there are."""
+    """The oldest wait of a build or component, and the number of its waits."""
 
     what: str
     since: datetime
@@ -48,43 +48,43 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class ModuleSurroundings:
-    """By id of the module build; what a build has none of is not in it.
+class ModuleRelations:
+    """Related rows of module builds, by the id of the module build. Missing key: the build has no such rows.
 
-    ``components`` holds values of ``COMPONENT_COLUMNS``, in the order of their ids; ``base_modules`` those
-    of ``BASE_MODULE_COLUMNS``, of required base modules only (``BASE_MODULE_NAMES``).
+    ``components`` holds values of ``COMPONENT_COLUMNS``, ordered by id. ``base_modules`` holds values of
+    ``BASE_MODULE_COLUMNS`` of the required base modules (``BASE_MODULE_NAMES``).
     """
 
     components: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
     siblings: dict[int, list[int]] = field(default_factory=dict)
     waiting: dict[int, Waiting] = field(default_factory=dict)
-    traces: dict[int, list[Trace]] = field(default_factory=dict)
+    traces: dict[int, list[ModuleTrace]] = field(default_factory=dict)
     virtual_streams: dict[int, list[str]] = field(default_factory=dict)
     base_modules: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
 
 
-#: states of components that have not ended
+#: States of components that have not ended.
 OPEN = (None, ComponentState.BUILDING)
 COMPONENT_COLUMNS = ("id", "format", "package", "task_id", "state", "state_reason", "nvr")
 BASE_MODULE_COLUMNS = ("id", "state", "stream", "version", "name", "context", "stream_version")
 
-# The first column of each is what the rows are grouped by.
-_module_traces = ByValues(
+# Rows are grouped by the first column of each query.
+_module_traces = CompiledQuery(
     ModuleBuildTrace.objects.filter(module_build__among=Given())
     .order_by("id")
     .values_list("module_build_id", "time", "state", "state_reason")
 )
-_component_traces = ByValues(
+_component_traces = CompiledQuery(
     ComponentBuildTrace.objects.filter(component_build__among=Given())
     .order_by("id")
     .values_list("component_build_id", "time", "state", "state_reason")
 )
-_virtual_streams = ByValues(
+_virtual_streams = CompiledQuery(
     ModuleBuild.virtual_streams.through.objects.filter(modulebuild__among=Given())
     .order_by("id")
     .values_list("modulebuild_id", "virtualstream__name")
 )
-_base_modules = ByValues(
+_base_modules = CompiledQuery(
     BuildRequirement.objects.filter(module_build__among=Given())
     .order_by("id")
     .values_list("module_build_id", *(f"required__{column}" for column in BASE_MODULE_COLUMNS))
@@ -92,7 +92,7 @@ _base_modules = ByValues(
 
 
 def _oldest_waits(column: str, *columns: str | Combinable) -> QuerySet[Any, Any]:
-    """The oldest wait of each, and how many there are (``count``)."""
+    """Return the oldest wait of each value of ``column``, with the number of its waits (``count``)."""
     place = Window(RowNumber(), partition_by=F(column), order_by="id")
     count = Window(Count("id"), partition_by=F(column))
     waits = Wait.objects.filter(**{f"{column}__among": Given()}).annotate(place=place, count=count)
@@ -100,17 +100,16 @@ def _oldest_waits(column: str, *columns: str | Combinable) -> QuerySet[Any, Any]
 
 
 _WAITING = ("what", "created_at", "wakes_on", "count")
-_module_waits = ByValues(_oldest_waits("module_build_id", "module_build_id", *_WAITING))
-_component_waits = ByValues(_oldest_waits("component_build_id", "component_build_id", *_WAITING))
+_module_waits = CompiledQuery(_oldest_waits("module_build_id", "module_build_id", *_WAITING))
+_component_waits = CompiledQuery(_oldest_waits("component_build_id", "component_build_id", *_WAITING))
 
 
 def _read_around() -> QuerySet[Any, Any]:
-    """Components, oldest waits, and builds (of given names and versions), in the order of their ids.
+    """Return the union of components, oldest waits, and builds of given names and versions, ordered by id.
 
-    Rows are the module build that they belong to, their id, and what is shown of them. Only waits have a
-    time in the last column, and only builds belong to none. Which of these are siblings is seen afterwards:
-    a join of the table with itself would take the database five times as long to plan as to carry out, and
-    two builds of one version are mostly siblings.
+    A row has the number of its module build (None in rows that are builds), its own id, and its values. Only
+    waits have a time in the last column. The caller finds the siblings among the builds: most builds of one
+    version are siblings, and the planning of a self-join would take five times as long as its execution.
     """
     no_text, no_number, no_time = (Value(None, field()) for field in (CharField, IntegerField, DateTimeField))
     components = ComponentBuild.objects.filter(module_build__among=Given()).values_list(
@@ -127,13 +126,13 @@ def _read_around() -> QuerySet[Any, Any]:
     return components.union(waits, builds, all=True).order_by("id")
 
 
-_around = ByValues(_read_around())
+_around = CompiledQuery(_read_around())
 
 
-def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> ModuleSurroundings:
-    """Read what the default (one statement) or the verbose representation (4) adds to the rows."""
+def module_relations(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> ModuleRelations:
+    """Return the related rows for the default representation (1 statement), or the verbose one (4)."""
     ids = [build.pk for build in builds]
-    found = ModuleSurroundings()
+    found = ModuleRelations()
     families: dict[Row, list[int]] = {}
     for row in _around(ids, [build.name for build in builds], [build.version for build in builds]):
         owner, row_id = row[:2]
@@ -163,24 +162,24 @@ def around_modules(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> M
 
 
 def module_waits(builds: Iterable[ModuleBuild]) -> dict[int, Waiting]:
-    """What each build waits for that is on its way."""
+    """Return the waits of active builds."""
     active = [build.pk for build in builds if build.state in ACTIVE]
     return {key: Waiting(*values) for key, *values in _module_waits(active)}
 
 
 def component_waits(components: Iterable[ComponentBuild]) -> dict[int, Waiting]:
-    """What each component waits for that has not ended."""
+    """Return the waits of components that have not ended."""
     open_ = [component.pk for component in components if component.state in OPEN]
     return {key: Waiting(*values) for key, *values in _component_waits(open_)}
 
 
-def component_traces(components: Iterable[ComponentBuild]) -> dict[int, list[Trace]]:
-    """The history of each component."""
+def component_traces(components: Iterable[ComponentBuild]) -> dict[int, list[ComponentTrace]]:
+    """Return the state changes of each component."""
     return _group(_component_traces([component.pk for component in components]))
 
 
 def _group(rows: Iterable[Row]) -> dict[int, list[Row]]:
-    """The rest of each row, by its first column."""
+    """Group rows by their first column, which is removed from them."""
     groups: dict[int, list[Row]] = {}
     for row in rows:
         groups.setdefault(row[0], []).append(row[1:])

@@ -1,6 +1,6 @@
-"""The builds that components may be taken from, and what of them reuse depends on.
+"""Find the build whose components another build may reuse.
 
-docs/contract/modulemd.md, "Reuse of components".
+The rules are in docs/contract/modulemd.md, "Reuse of components".
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from mbs.reuse import CHANGED_AND_AFTER, STRICT, Part, Parts
 from mbs.states import BuildState
 
 
-def named(reference: str) -> ModuleBuild:
-    """The build that a submission wants components from.
+def reference_build(reference: str) -> ModuleBuild:
+    """Return the build that a submission names in ``reuse_components_from``.
 
-    :param reference: its number or its N:S:V:C.
-    :raises InvalidInput: there is none, or it is not ready.
+    Args:
+        reference: Its number or its N:S:V:C.
+
+    Raises:
+        InvalidInput: There is no such build, or it is not ready.
     """
     rows = ModuleBuild.objects.defer("modulemd")
     nsvc = reference.split(":")
@@ -35,7 +38,7 @@ def named(reference: str) -> ModuleBuild:
         build = rows.filter(**dict(zip(("name", "stream", "version", "context"), nsvc, strict=True))).first()
     else:
         raise InvalidInput(
-            f"reuse_components_from is {reference[:80]!r}, which names no module build.",
+            f"reuse_components_from is {reference[:80]!r}, which is neither a number nor an N:S:V:C.",
             code="invalid_reuse_components_from",
             hint="Give the number of a module build, or its name:stream:version:context.",
         )
@@ -48,19 +51,20 @@ def named(reference: str) -> ModuleBuild:
         raise InvalidInput(
             f"reuse_components_from: module build {reference[:80]} is {build.state_name}, not ready.",
             code="reuse_components_from_not_ready",
-            hint="Name a build that is ready, or leave it out.",
+            hint="Name a build that is ready, or leave reuse_components_from out.",
         )
     return build
 
 
 def former_build(build: ModuleBuild) -> ModuleBuild | None:
-    """The build that components of this one may be taken from.
+    """Return the build whose components this build may reuse, if there is one.
 
-    The one that its submission names; else the newest ready build from git of the same name and stream
-    that was built against the same streams, where the base module may also be a compatible one: the newest
-    base module that has such a build counts.
+    It is the build that the submission names. Otherwise it is the newest ready build from git that has the
+    same name and stream and was built against the same streams. If compatible base modules may be used, the
+    newest base module with such a build is chosen.
 
-    :param build: it need not be recorded yet.
+    Args:
+        build: A build, which need not be saved.
     """
     if build.reuse_components_from is not None:
         return build.reuse_components_from
@@ -82,7 +86,7 @@ def former_build(build: ModuleBuild) -> ModuleBuild | None:
 
 
 def _contexts(build: ModuleBuild) -> list[str]:
-    """The build contexts of builds that will do, the best first: one for each compatible base module."""
+    """Return the accepted build contexts, one for each compatible base module, the best first."""
     options = Settings.from_options(settings.MBS)
     bases = [
         (name, build.buildrequires[name]["stream"])
@@ -97,9 +101,9 @@ def _contexts(build: ModuleBuild) -> list[str]:
 
 
 def _compatible(name: str, stream: str, options: Settings) -> list[str]:
-    """Streams of the base modules that builds may come from, the newest first."""
+    """Return the base module streams whose builds may be reused, the newest first."""
     if not options.only_compatible:
-        # The option widens what is built against; what was built is taken from the very same stream.
+        # ALLOW_ONLY_COMPATIBLE_BASE_MODULES = False affects expansion only; reuse needs the same stream.
         return [stream]
     known = DatabaseUniverse().base_modules([name])
     base = next((each for each in known if each.stream == stream), None)
@@ -110,10 +114,11 @@ def _compatible(name: str, stream: str, options: Settings) -> list[str]:
 
 
 def parts(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Parts:
-    """What reuse depends on.
+    """Return the properties of a build and its components that decide about reuse.
 
-    :param build: it need not be recorded yet; ``arch_names`` must be settled.
-    :param components: of it; its macros package is left out.
+    Args:
+        build: A build, which need not be saved, but has its ``arch_names``.
+        components: Its components. module-build-macros is ignored.
     """
     macros = parse_stream(build.modulemd, strict=False).buildopts.rpm_macros
     return Parts(

@@ -1,4 +1,4 @@
-"""The module builds in the database, as stream expansion sees them."""
+"""The module builds in the database, as input of stream expansion."""
 
 from __future__ import annotations
 
@@ -30,16 +30,20 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Stored(Available):
-    """A module build and its number in the database."""
+class StoredBuild(Available):
+    """A module build of the database, with its primary key."""
 
     pk: int = 0
 
 
 class DatabaseUniverse:
-    """See ``mbs.expansion.Universe``. A call takes one query; that of base modules one more."""
+    """The module builds of the database; see ``mbs.expansion.Universe``.
+
+    Each method runs one query, ``base_modules`` two.
+    """
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
+        """Return the newest build of each stream of these base modules; ready ones precede garbage."""
         builds = _builds().filter(name__in=names, state__in=(BuildState.READY, BuildState.GARBAGE))
         newest: dict[NameStream, ModuleBuild] = {}
         for build in builds:
@@ -50,6 +54,7 @@ class DatabaseUniverse:
         return [_as_available(build, virtual[build.pk]) for build in newest.values()]
 
     def streams(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Return the streams of these modules that have ready builds."""
         found: dict[str, list[str]] = defaultdict(list)
         rows = ModuleBuild.objects.filter(name__in=names, state=BuildState.READY, scratch=False)
         for name, stream in rows.order_by("stream").values_list("name", "stream").distinct():
@@ -59,6 +64,7 @@ class DatabaseUniverse:
     def candidates(
         self, wanted: Collection[NameStream], bases: Collection[NameStream]
     ) -> Sequence[Available]:
+        """Return the newest ready builds of these streams that were built against these base modules."""
         names, streams = {name for name, _ in wanted}, {stream for _, stream in wanted}
         made = _builds().filter(
             _any_of("required_modules", bases), state=BuildState.READY, name__in=names, stream__in=streams
@@ -79,8 +85,7 @@ def _builds() -> QuerySet[ModuleBuild]:
 
 
 def _any_of(relation: str, pairs: Iterable[NameStream]) -> Q:
-    """Name and stream of a relation are one of these pairs (there are some); those of one name share a
-    condition."""
+    """Return the condition that name and stream of a relation are one of these pairs, grouped by name."""
     streams: dict[str, list[str]] = defaultdict(list)
     for name, stream in pairs:
         streams[name].append(stream)
@@ -96,7 +101,7 @@ def _precedence(build: ModuleBuild) -> tuple[bool, int]:
 
 
 def _virtual_streams(pks: Iterable[int]) -> Mapping[int, Sequence[str]]:
-    """Number of a base module -> the streams that it provides besides its own."""
+    """Return the virtual streams of base modules by their primary keys."""
     found: dict[int, list[str]] = defaultdict(list)
     through = ModuleBuild.virtual_streams.through.objects.filter(modulebuild__in=list(pks))
     for pk, name in through.values_list("modulebuild_id", "virtualstream__name").order_by(
@@ -106,8 +111,8 @@ def _virtual_streams(pks: Iterable[int]) -> Mapping[int, Sequence[str]]:
     return found
 
 
-def _as_available(build: ModuleBuild, virtual_streams: Sequence[str] = ()) -> Stored:
-    return Stored(
+def _as_available(build: ModuleBuild, virtual_streams: Sequence[str] = ()) -> StoredBuild:
+    return StoredBuild(
         name=build.name,
         stream=build.stream,
         version=int(build.version),

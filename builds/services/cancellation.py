@@ -23,7 +23,7 @@ from mbs.states import ACTIVE, BuildState, ComponentState
 #: time for which a build cannot be resumed after a process died while the build system let go of it: longer
 #: than all tries of a call
 _ABANDONING = timedelta(minutes=5)
-_FORGOTTEN = [
+_RESET = [
     "state",
     "task_id",
     "submitting_until",
@@ -163,10 +163,12 @@ def _start_over(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Non
         component.state_reason = component.nvr = component.time_completed = None
         component.infrastructure, component.excerpt = False, None
         component.attempt += 1
-    save_all(unfinished, _FORGOTTEN)
+    save_all(unfinished, _RESET)
     now = clock.now()
     ComponentBuildTrace.objects.bulk_create(
         [ComponentBuildTrace(component_build=c, state=None, state_reason=_AGAIN, time=now) for c in failed]
     )
-    told = [(TOPIC, {**component_message(component, build), "state_reason": _AGAIN}) for component in failed]
-    outbox.add(build.pk, told, locked=True)
+    messages = [
+        (TOPIC, {**component_message(component, build), "state_reason": _AGAIN}) for component in failed
+    ]
+    outbox.add(build.pk, messages, locked=True)

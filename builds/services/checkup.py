@@ -19,9 +19,9 @@ from mbs.modulemd import parse_stream
 from mbs.states import BuildState
 
 #: seconds that clocks may differ by: leases and waits are shorter than a minute
-MOST_APART = 5.0
+MAX_CLOCK_DIFFERENCE = 5.0
 _DATABASE = "See DATABASE_URL, and whether PostgreSQL runs and lets this user in."
-_AHEAD = "Have NTP set the clocks of all machines of the service, its database and its broker."
+_SET_CLOCKS = "Have NTP set the clocks of all machines of the service, its database and its broker."
 
 
 @dataclass
@@ -76,11 +76,11 @@ def _database_time() -> float:
 
 
 def _clock(whose: str, moment: float) -> Iterator[Problem]:
-    apart = time.time() - moment
-    if abs(apart) > MOST_APART:
-        word = "behind" if apart < 0 else "ahead of"
-        message = f"The clock of this machine is {abs(apart):.0f} s {word} that of {whose}."
-        yield Problem("clocks_differ", message, hint=_AHEAD)
+    difference = time.time() - moment
+    if abs(difference) > MAX_CLOCK_DIFFERENCE:
+        word = "behind" if difference < 0 else "ahead of"
+        message = f"The clock of this machine is {abs(difference):.0f} s {word} that of {whose}."
+        yield Problem("clocks_differ", message, hint=_SET_CLOCKS)
 
 
 def _base_modules(found: Findings) -> None:

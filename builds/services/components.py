@@ -45,10 +45,10 @@ _FIELDS = [
 
 def estimate(build: ModuleBuild) -> None:
     """Ask the build system how long components take that this service has never built."""
-    ComponentBuild.objects.bulk_update(guess(build.component_builds.filter(state=None)), ["weight"])
+    ComponentBuild.objects.bulk_update(set_estimates(build.component_builds.filter(state=None)), ["weight"])
 
 
-def guess(components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
+def set_estimates(components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
     """Set what the build system expects where this service has no history; nothing is saved.
 
     :return: the components that got another weight.
@@ -83,7 +83,7 @@ def submit(
         raise
     except Exception:
         # Nobody submits these now; what the build system did take is found by the next try.
-        _give_back(components)
+        _release(components)
         raise
     try:
         return _record_submitted(build, submissions)
@@ -91,11 +91,11 @@ def submit(
         # The build system has them: the next try finds them, and need not wait for the leases to run out.
         connection.close()
         with suppress(OperationalError, InterfaceError):
-            _give_back(components)
+            _release(components)
         raise
 
 
-def _give_back(components: Sequence[ComponentBuild]) -> None:
+def _release(components: Sequence[ComponentBuild]) -> None:
     rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
     rows.update(submitting_until=None)
 
@@ -179,7 +179,7 @@ def record(
             transaction.on_commit(slots.hand_out, robust=True)
         if history:
             # Behind the wakes, which must not wait for the bus.
-            messages = [(TOPIC, component_message(_as_of(step), build)) for step in history]
+            messages = [(TOPIC, component_message(_at_step(step), build)) for step in history]
             outbox.add(build.pk, messages, locked=True)
         return {component.pk for component in settled}
 
@@ -204,7 +204,7 @@ def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
         component.time_started = datetime.fromtimestamp(status.started, UTC)
     if status.state is TaskState.OPEN:
         return False
-    if _tries_again(component, status):
+    if _is_retried(component, status):
         word = "was lost" if status.state is TaskState.LOST else "failed for the infrastructure"
         component.state_reason = f"Attempt {component.attempt} {word}: {status.reason}"
         component.attempt, component.losses = component.attempt + 1, component.losses + 1
@@ -217,7 +217,7 @@ def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
     return True
 
 
-def _tries_again(component: ComponentBuild, status: TaskStatus) -> bool:
+def _is_retried(component: ComponentBuild, status: TaskStatus) -> bool:
     """Whether a build that came to nothing is made once more, without anybody asking for it."""
     if status.state is TaskState.LOST:
         return component.losses + 1 < settings.MBS.MAX_ATTEMPTS
@@ -240,7 +240,7 @@ def _trace(component: ComponentBuild) -> ComponentBuildTrace:
     )
 
 
-def _as_of(step: ComponentBuildTrace) -> ComponentBuild:
+def _at_step(step: ComponentBuildTrace) -> ComponentBuild:
     """The component of a step of its history, as it was then."""
     component = copy(step.component_build)
     component.state, component.state_reason = step.state, step.state_reason

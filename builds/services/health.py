@@ -17,7 +17,7 @@ from builds.models import Sweep, clock
 from mbs.errors import Unavailable
 
 #: seconds that everything has for saying that it is there
-PATIENCE = 0.8
+TIMEOUT = 0.8
 #: of these, what workers have for an answer; the rest is for getting the question to them
 PING = 0.4
 
@@ -29,7 +29,7 @@ def require_broker() -> None:
     """
     try:
         with current_app.connection_for_write() as broker:
-            broker.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE)
+            broker.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT)
     except (OperationalError, OSError) as error:
         raise Unavailable(
             "The broker is away.", code="broker_unavailable", hint="Nothing was recorded: try again."
@@ -58,10 +58,10 @@ def readiness() -> dict[str, str]:
     """
     checks = {"database": _database, "broker": _broker, "worker": _worker, "beat": _beat}
     for name, check in checks.items():
-        if name not in _asked or _asked[name].done():
-            _asked[name] = _threads.submit(_in_thread, check)
-    wait(list(_asked.values()), timeout=PATIENCE)
-    return {name: _asked[name].result() if _asked[name].done() else "does not answer" for name in checks}
+        if name not in _pending or _pending[name].done():
+            _pending[name] = _threads.submit(_in_thread, check)
+    wait(list(_pending.values()), timeout=TIMEOUT)
+    return {name: _pending[name].result() if _pending[name].done() else "does not answer" for name in checks}
 
 
 def _in_thread(check: Callable[[], str]) -> str:
@@ -75,7 +75,7 @@ def _in_thread(check: Callable[[], str]) -> str:
 #: one for each thing that is asked
 _threads = ThreadPoolExecutor(4, thread_name_prefix="health")
 #: the questions under way, or last answered
-_asked: dict[str, Future[str]] = {}
+_pending: dict[str, Future[str]] = {}
 
 
 def _database() -> str:

@@ -7,7 +7,6 @@ import logging
 from builds import dispatch
 from builds.models import ComponentBuild
 from builds.observability import log_context
-from builds.selectors.prepared import Instances
 from builds.services import components
 from builds.services.build_system import build_system
 from buildsys.base import BuildSystem, RunsBuilds, Submission, TaskState
@@ -17,9 +16,8 @@ from mbs.states import ComponentState
 
 log = logging.getLogger(__name__)
 
-_components = Instances(ComponentBuild, parent="module_build")
 #: builds of the same module that are asked about beside one that has ended, those that began first
-MOST_BESIDE = 10
+MAX_OTHERS = 10
 
 
 def check_start() -> None:
@@ -56,10 +54,10 @@ def run(task_id: int) -> None:
 
 def _record(system: BuildSystem, component_id: int, task_id: int) -> None:
     """Record what became of a component, and of those of its module that have ended meanwhile."""
-    (component,) = _components([component_id]) or [None]
+    component = ComponentBuild.objects.select_related("module_build").filter(pk=component_id).first()
     if component is None:
         return
-    with log_context.about(**log_context.of(component.module_build)):
+    with log_context.bound(**log_context.of_build(component.module_build)):
         if component.settled or component.pk not in _record_ended(system, component, task_id):
             # Whoever recorded it may have died, or found no broker, before anything was woken.
             components.finish(component.module_build, [component])
@@ -67,8 +65,8 @@ def _record(system: BuildSystem, component_id: int, task_id: int) -> None:
 
 def _record_ended(system: BuildSystem, component: ComponentBuild, task_id: int) -> set[int]:
     build = component.module_build
-    beside = build.component_builds.filter(state=ComponentState.BUILDING).exclude(task_id=None)
-    begun = beside.order_by("time_started", "pk").values_list("task_id", "pk")[:MOST_BESIDE]
+    others = build.component_builds.filter(state=ComponentState.BUILDING).exclude(task_id=None)
+    begun = others.order_by("time_started", "pk").values_list("task_id", "pk")[:MAX_OTHERS]
     components_of = dict(begun) | {task_id: component.pk}
     try:
         statuses = system.statuses(list(components_of))

@@ -14,13 +14,13 @@ from django.db.models import Count, Q
 from builds.models import ComponentBuild, LogMessage, ModuleBuild, clock
 
 #: messages that one module build has at most, without those of its components
-MOST_OF_BUILD = 500
+MAX_OF_BUILD = 500
 #: messages that one component has at most
-MOST_OF_COMPONENT = 50
+MAX_OF_COMPONENT = 50
 #: characters of one message; longer ones are cut
-LONGEST = 1000
+MAX_LENGTH = 1000
 #: names that one message lists
-MOST_NAMES = 20
+MAX_NAMES = 20
 _CUT = " ..."
 _FULL = "There are too many messages: later ones are not recorded."
 
@@ -41,7 +41,7 @@ def add(messages: Iterable[tuple[ModuleBuild | ComponentBuild, str]]) -> None:
     rows = []
     for about, text in wanted:
         is_build = isinstance(about, ModuleBuild)
-        most = MOST_OF_BUILD if is_build else MOST_OF_COMPONENT
+        most = MAX_OF_BUILD if is_build else MAX_OF_COMPONENT
         counts[is_build, about.pk] += 1
         if counts[is_build, about.pk] > most:
             continue
@@ -55,12 +55,12 @@ def add(messages: Iterable[tuple[ModuleBuild | ComponentBuild, str]]) -> None:
 def listed(names: Iterable[str]) -> str:
     """Return names for a message, in order: the first ones, and how many more there are."""
     ordered = sorted(names)
-    rest = len(ordered) - MOST_NAMES
-    return ", ".join(ordered[:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(ordered) - MAX_NAMES
+    return ", ".join(ordered[:MAX_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - len(_CUT)] + _CUT
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - len(_CUT)] + _CUT
 
 
 def _counts(about: Sequence[ModuleBuild | ComponentBuild]) -> Counter[tuple[bool, int]]:

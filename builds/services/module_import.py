@@ -38,9 +38,9 @@ def import_module(text: str, *, scmurl: str = "", commit: str = "") -> tuple[Mod
     document = streams[0]
     document.context = document.context or DEFAULT_CONTEXT
     _check(document)
-    recorded = _recorded(document)
+    recorded = _recorded_buildrequires(document)
     messages: list[str] = []
-    required = _required(recorded, messages)
+    required = _find_buildrequires(recorded, messages)
     notes = _notes(document, recorded, required, commit)
     document = replace(document, xmd={**_mapping(document.xmd), "mbs": notes})
     if not notes.get("koji_tag"):
@@ -83,7 +83,7 @@ def _check(document: StreamV2) -> None:
         )
 
 
-def _recorded(document: StreamV2) -> dict[str, dict[str, Any]]:
+def _recorded_buildrequires(document: StreamV2) -> dict[str, dict[str, Any]]:
     """What the module was built against, as its notes say: name -> stream, version, context and more."""
     notes: dict[str, dict[str, Any]] = document.mbs.get("buildrequires", {})
     written = {name for each in document.dependencies for name in each.buildrequires}
@@ -97,7 +97,9 @@ def _recorded(document: StreamV2) -> dict[str, dict[str, Any]]:
     return notes
 
 
-def _required(recorded: Mapping[str, Mapping[str, Any]], messages: list[str]) -> dict[str, ModuleBuild]:
+def _find_buildrequires(
+    recorded: Mapping[str, Mapping[str, Any]], messages: list[str]
+) -> dict[str, ModuleBuild]:
     """Those builds of what it was built against that are here; without its base module nothing finds it.
 
     :raises Unprocessable: the base module is not here.

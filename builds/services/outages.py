@@ -66,7 +66,7 @@ def report(build_ids: Iterable[int], error: Exception) -> None:
     log_messages.add((build, f"The build waits for the end of an outage: {error}") for build in new)
 
 
-def over() -> None:
+def end() -> None:
     """Take outages off the texts of waits again."""
     text = Substr(F("what"), StrIndex(F("what"), Value(_END)) + len(_END))
     Wait.objects.filter(what__startswith=_BEGIN, what__contains=_END).update(what=text)

@@ -10,10 +10,10 @@ from typing import Any
 from builds.models import ComponentBuild
 from builds.services import arches, components, reuse
 from builds.services.build_system import as_module, build_system
-from builds.services.submission import resuming
+from builds.services.submission import resubmission
 from builds.services.submission.drafting import Draft, drafts
 from builds.services.submission.request import SubmissionRequest, check
-from builds.services.submission.sources import Prepared, prepare
+from builds.services.submission.sources import PreparedSubmission, prepare
 from mbs.critical_path import Work, critical_path
 from mbs.reuse import Decision
 from mbs.states import ComponentState
@@ -116,7 +116,7 @@ class Plan:
     """All of it."""
 
     request: SubmissionRequest
-    prepared: Prepared
+    prepared: PreparedSubmission
     builds: Sequence[PlannedBuild]
 
     def as_dict(self) -> dict[str, Any]:
@@ -155,17 +155,17 @@ def plan(request: SubmissionRequest) -> Plan:
     check(request)
     prepared = prepare(request)
     found = drafts(request, prepared)
-    resuming.check(request, prepared, found)
+    resubmission.check(request, prepared, found)
     return Plan(request, prepared, [_planned(draft) for draft in found])
 
 
 def _planned(draft: Draft) -> PlannedBuild:
     if draft.exists:
-        resuming.bring_up_to_date(draft)
+        resubmission.update_sources(draft)
         return PlannedBuild(draft, draft.components)
     build = draft.build
     build.arch_names = arches.choose(build, build_system().arches(as_module(build)))
     found = reuse.compare(build, [each for each in draft.components if not each.build_time_only])
     kept = [each for each in draft.components if not (found.everything and each.build_time_only)]
-    components.guess(each for each in kept if each.package not in found.taken)
+    components.set_estimates(each for each in kept if each.package not in found.taken)
     return PlannedBuild(draft, kept, found)

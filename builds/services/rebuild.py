@@ -56,6 +56,6 @@ def _request(build: ModuleBuild, who: str, rebuild_strategy: str) -> SubmissionR
             hint="Submit its document again: that makes a new version.",
         )
     then = SubmissionRequest(owner=who, **{**submission.request, "scmurl": build.scmurl})
-    request = replace(then, anew=True, rebuild_strategy=rebuild_strategy)
+    request = replace(then, new_version=True, rebuild_strategy=rebuild_strategy)
     # Where nothing is reused, no build is named to reuse components from.
     return replace(request, reuse_components_from="") if request.strategy == ALL else request

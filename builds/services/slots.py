@@ -48,7 +48,7 @@ def hand_out() -> None:
 
     Call it when slots were freed, and when a component begins to wait for one.
     """
-    if settings.MBS.NUM_CONCURRENT_BUILDS and _somebody_waits():
+    if settings.MBS.NUM_CONCURRENT_BUILDS and _any_waiting():
         _give(None, ())
 
 
@@ -56,7 +56,7 @@ def lease(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[Comp
     """Let the caller alone submit those components that have a slot, no submission, and no submitter."""
     open_ = [c for c in components if c.state == ComponentState.BUILDING and c.task_id is None]
     with transaction.atomic():
-        return _take(open_) if open_ and _runs([build.pk], build) else []
+        return _take(open_) if open_ and _lock_runs([build.pk], build) else []
 
 
 def lease_to_stop(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
@@ -85,23 +85,23 @@ def _give(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[C
     now, granted = clock.now(), []
     with transaction.atomic():
         turns = _turns(asking)
-        runs = _runs(set(turns.values()), build)
+        runs = _lock_runs(set(turns.values()), build)
         mine = [component for component in asking if component.pk in turns]
         if build is not None and build.pk in runs:
             granted = _set(
-                mine, locked(_unbuilt(component.pk for component in mine)), **_begun(now, _lease())
+                mine, locked(_unbuilt(component.pk for component in mine)), **_building_fields(now, _lease())
             )
-        _give_others(turns.keys() - {component.pk for component in asking}, runs, now)
+        _give_to_others(turns.keys() - {component.pk for component in asking}, runs, now)
     return granted
 
 
-def _give_others(numbers: set[int], runs: Mapping[int, int], now: datetime) -> None:
+def _give_to_others(numbers: set[int], runs: Mapping[int, int], now: datetime) -> None:
     """Give slots to components that do not ask, and have each of their builds submit them together."""
     if not numbers:
         return
     rows = _unbuilt(numbers).filter(module_build__in=runs).only("pk", "module_build_id")
     given = {component.pk: component.module_build_id for component in locked(rows)}
-    ComponentBuild.objects.filter(pk__in=given).update(**_begun(now))
+    ComponentBuild.objects.filter(pk__in=given).update(**_building_fields(now))
     parked = Wait.objects.filter(component_build__in=given, key__startswith=KEY)
     Wait.objects.filter(pk__in=list(locked(parked).values_list("pk", flat=True))).update(
         key=Replace(F("key"), Value(KEY), Value(BUILDING_KEY)),
@@ -112,7 +112,7 @@ def _give_others(numbers: set[int], runs: Mapping[int, int], now: datetime) -> N
         dispatch.send("workflow.submit_given", build_id, runs[build_id])
 
 
-def _runs(builds: Iterable[int], own: ModuleBuild | None) -> dict[int, int]:
+def _lock_runs(builds: Iterable[int], own: ModuleBuild | None) -> dict[int, int]:
     """Lock builds that submit components; return their runs, that of ``own`` only if it is still the same."""
     rows = ModuleBuild.objects.filter(pk__in=builds, state=BuildState.BUILD, phase__in=_SUBMITTING)
     if own is not None:
@@ -120,7 +120,7 @@ def _runs(builds: Iterable[int], own: ModuleBuild | None) -> dict[int, int]:
     return dict(locked(rows).values_list("pk", "run"))
 
 
-def _begun(now: datetime, lease: timedelta | None = None) -> dict[str, Any]:
+def _building_fields(now: datetime, lease: timedelta | None = None) -> dict[str, Any]:
     return {
         "state": ComponentState.BUILDING,
         "time_started": now,
@@ -148,7 +148,7 @@ def _lease() -> timedelta:
     return timedelta(seconds=settings.MBS.SUBMIT_LEASE)
 
 
-def _somebody_waits() -> bool:
+def _any_waiting() -> bool:
     return Wait.objects.filter(key__startswith=KEY).exists()
 
 
@@ -173,18 +173,18 @@ def _turns(asking: Sequence[ComponentBuild]) -> dict[int, int]:
     Returns:
         numbers of components, with those of their module builds.
     """
-    everybody = {component.pk: component.module_build_id for component in asking}
+    all_asking = {component.pk: component.module_build_id for component in asking}
     limit = settings.MBS.NUM_CONCURRENT_BUILDS
     if not limit:
-        return everybody
+        return all_asking
     hold(LOCK)
     building = ComponentBuild.objects.filter(state=ComponentState.BUILDING).order_by()
     load = Counter(dict(building.values_list("module_build__owner").annotate(Count("pk"))))
     free = limit - load.total()
     if free <= 0:
         return {}
-    if asking and free >= len(asking) and not _somebody_waits():
-        return everybody
+    if asking and free >= len(asking) and not _any_waiting():
+        return all_asking
     queues: dict[str, deque[tuple[int, int]]] = defaultdict(deque)
     for owner, *numbers in _waiting(free):
         queues[owner].append(tuple(numbers))

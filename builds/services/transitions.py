@@ -12,7 +12,7 @@ from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace, clock
 from builds.models.locking import locked
 from builds.observability import log_context
-from builds.observability.metrics import shared
+from builds.observability.metrics import service_metrics
 from builds.representations import module_message
 from builds.services import excerpts, log_messages
 from mbs.errors import MBSError, failure_kind
@@ -57,10 +57,10 @@ def _report(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) -> 
     """Count and log what was committed."""
     for state, reason in states:
         if state == BuildState.DONE:
-            shared().succeeded.inc()
+            service_metrics().succeeded.inc()
         elif state == BuildState.FAILED:
-            shared().failed.labels(failure_kind(build.error_code)).inc()
-        with log_context.about(**log_context.of(build)):
+            service_metrics().failed.labels(failure_kind(build.error_code)).inc()
+        with log_context.bound(**log_context.of_build(build)):
             log.info("Module build %s is %s%s", build.pk, state.word, f": {reason}" if reason else "")
 
 
@@ -132,7 +132,7 @@ def fail(build_id: int, error: MBSError, *, run: int | None = None) -> bool:
         # Steps that are under way do not belong to what the build is now, or is when it was resumed.
         move(build, BuildState.FAILED, **reason, new_run=build.run + 1)
         log_messages.add([(build, error.message)])
-        dispatch.forget_all(build_id)
+        dispatch.delete_all_waits(build_id)
         if ComponentBuild.objects.filter(module_build=build, state=ComponentState.BUILDING).exists():
             dispatch.send("workflow.stop_components", build_id)
         dispatch.send("workflow.abandon", build_id, build.run)

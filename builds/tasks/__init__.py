@@ -1,4 +1,4 @@
-"""Thin Celery declarations: load ids, call one function, nothing else."""
+"""The Celery tasks. Each takes ids and calls one function."""
 
 from builds.tasks import builder, checks, sweeps, workflow
 

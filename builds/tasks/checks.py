@@ -1,4 +1,4 @@
-"""Questions to git servers about components, on the queue ``checks``."""
+"""Checks of components on git servers, on the queue ``checks``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from celery import shared_task
 
 from builds.workflow import checks
 
-#: seconds: longer than ``scm`` takes for all components of a module
+#: Seconds, longer than ``scm`` takes for all components of a module.
 LIMIT = 900
 
 
 @shared_task(name=checks.TASK, soft_time_limit=LIMIT, time_limit=LIMIT + 60)
 def components(build_id: int) -> None:
+    """Check the components of a build that git did not answer for during the submission."""
     checks.check(build_id)

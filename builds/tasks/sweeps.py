@@ -1,4 +1,4 @@
-"""Periodic work as Celery tasks, on the queue ``sweeps``; ``celeryconfig.beat_schedule`` says how often."""
+"""Sweeps as Celery tasks. ``celeryconfig`` sets their intervals and queues."""
 
 from __future__ import annotations
 

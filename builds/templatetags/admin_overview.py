@@ -1,4 +1,4 @@
-"""What the pages of the admin need besides rows."""
+"""Template tags for the overview of the admin."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ register = template.Library()
 
 @register.simple_tag
 def flower_url() -> str:
-    """Where Flower is; empty: nowhere."""
+    """Return the address of Flower, or "" if none is configured."""
     return settings.MBS.FLOWER_URL or ""

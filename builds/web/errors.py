@@ -1,4 +1,4 @@
-"""Answers where no view of the API serves: errors of Django itself, as pages or as JSON."""
+"""Answer errors outside the API's views, as pages or as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SLASHES = re.compile("/{2,}")
 
 
 class ErrorPageRenderer(BaseRenderer):
-    """An error as a page for people."""
+    """Render an error as a page."""
 
     media_type = "text/html"
     format = "html"
@@ -39,11 +39,12 @@ class ErrorPageRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> str:
+        """Return the page."""
         return render_to_string("web/error.html", {"failure": data})
 
 
-class FailureView(APIView):
-    """Answers with one error, where no other view serves."""
+class ErrorView(APIView):
+    """Answer every request with one error."""
 
     renderer_classes = [JSONRenderer, ErrorPageRenderer]
     versioning_class = None
@@ -52,55 +53,53 @@ class FailureView(APIView):
     error: Exception | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise the error: the given one, the one being handled, or 404."""
         super().initial(request, *args, **kwargs)
         raise self.error or sys.exc_info()[1] or NotFound("There is nothing at this address.")
 
 
 def failure(error: Exception | None = None) -> Callable[..., HttpResponseBase]:
-    """A handler of Django's (``handler404`` and so on) that answers as the API does.
+    """Return a handler for Django (``handler404`` and so on) that answers in the format of the API.
 
-    :param error: to answer with; None: the one that is being handled.
+    Args:
+        error: The error of the answer; None for the exception that is being handled.
     """
 
     def handler(request: HttpRequest, exception: Exception | None = None, **kwargs: Any) -> HttpResponseBase:
-        return FailureView.as_view(error=error or exception)(request)
+        return ErrorView.as_view(error=error or exception)(request)
 
     return handler
 
 
-class _SamePermanently(HttpResponsePermanentRedirect):
-    """A redirect after which clients send the same method and body (RFC 9110, section 15.4.9)."""
+class _PermanentRedirect(HttpResponsePermanentRedirect):
+    """A redirect after which clients repeat the method and body (RFC 9110, section 15.4.9)."""
 
     status_code = 308
 
 
-def nothing_here(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """The handler of addresses that lead nowhere.
-
-    An address of the API with which only doubled slashes are wrong is redirected, as MBS 3.9.2 does.
-    """
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Answer 404, or redirect an API address that only has doubled slashes, as MBS 3.9.2 does."""
     below_api = request.path_info.lstrip("/").startswith(ROOT.strip("/"))
     if below_api and "//" in request.path and is_valid_path(_SLASHES.sub("/", request.path_info)):
         query = request.META.get("QUERY_STRING", "")
         merged = escape_uri_path(_SLASHES.sub("/", request.path))
-        return _SamePermanently(f"{merged}?{query}" if query else merged)
-    where = NotFound(f"There is nothing at the address {request.path[:200]}.")
-    return failure(where)(request)
+        return _PermanentRedirect(f"{merged}?{query}" if query else merged)
+    return failure(NotFound(f"There is nothing at the address {request.path[:200]}."))(request)
 
 
-def foreign_form(request: HttpRequest, reason: str = "") -> HttpResponseBase:
-    """What a form that this service did not make is answered; the setting CSRF_FAILURE_VIEW names it."""
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """Answer a form without a valid CSRF token (setting ``CSRF_FAILURE_VIEW``)."""
     return failure(
         Forbidden(
             f"The form was not accepted: {reason}",
             code="foreign_form",
-            hint="Load the page again and send its form; programs use the API.",
+            hint="Reload the page and send its form again. Programs should use the API.",
         )
     )(request)
 
 
-def reading_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """For pages that can only be read: other methods are answered as the API answers them."""
+def safe_methods_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Decorate a view that only takes GET and HEAD. Other methods get the API's error 405."""
 
     @csrf_exempt
     @wraps(view)

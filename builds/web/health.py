@@ -1,22 +1,22 @@
-"""For load balancers and supervisors: is this process alive, and can the service do its work?"""
+"""Health checks for load balancers and supervisors."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, JsonResponse
 
 from builds.services import health
-from builds.web.errors import reading_only
+from builds.web.errors import safe_methods_only
 
 
-@reading_only
+@safe_methods_only
 def live(request: HttpRequest) -> JsonResponse:
-    """This process answers."""
+    """Answer 200: this process runs."""
     return JsonResponse({"status": "ok"})
 
 
-@reading_only
+@safe_methods_only
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 when everything that builds need is there, else 503; either way each thing by name."""
+    """Answer 200 if everything that builds need is available, otherwise 503; list all checks."""
     checks = health.readiness()
     fine = all(state == "ok" for state in checks.values())
     return JsonResponse(

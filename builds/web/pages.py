@@ -1,7 +1,7 @@
 """Pages for people: the latest builds, and one build from its submission to its end.
 
-Programs that ask for the same addresses get JSON. The pages need no script; with it they refresh
-themselves (``static/web/live.js``) by asking for the same page again.
+Programs that request the same addresses get JSON. The pages work without scripts; with them, they refresh
+themselves by loading the same page again (``static/web/live.js``).
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from mbs.errors import InvalidInput, MBSError, NotFound
 from mbs.states import ACTIVE, BUILD_STATES, BuildState
 
 LINES = 25
-#: seconds between two looks at the server
+#: Seconds between two refreshes.
 REFRESH_LIST, REFRESH_BUILD = 5, 3
-#: what the list may be narrowed to: by the parameter ``state``
+#: Value of the parameter ``state`` -> the states of the builds in the list.
 CHOICES: Mapping[str, Iterable[int]] = {"active": ACTIVE} | {
     word: (number,) for word, number in BUILD_STATES.items()
 }
@@ -47,7 +47,11 @@ View = Callable[..., HttpResponseBase]
 
 
 def page(answer: View) -> Callable[[Callable[..., HttpResponse]], View]:
-    """For views that give browsers a page, and programs what ``answer``, a view of the API, gives them."""
+    """Decorate a view that returns a page for browsers.
+
+    Args:
+        answer: The view of the API that serves programs at the same address.
+    """
 
     def decorate(view: Callable[..., HttpResponse]) -> View:
         @csrf_exempt
@@ -71,9 +75,9 @@ def page(answer: View) -> Callable[[Callable[..., HttpResponse]], View]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the list of builds."""
+    """A row in the list of builds."""
 
-    line: pages.Line
+    line: pages.ListedBuild
     submitted: Moment
     took: str
     active: bool
@@ -81,7 +85,7 @@ class Entry:
 
 @page(RootViewSet.as_view({"get": "list"}))
 def front(request: HttpRequest) -> HttpResponse:
-    """The latest builds; ``?state=``, ``?owner=`` and ``?before=<number>`` narrow them."""
+    """Show the latest builds, optionally limited by ``?state=``, ``?owner=`` and ``?before=<id>``."""
     now = timezone.now()
     state, owner = (request.GET.get(name, "") for name in ("state", "owner"))
     if state and state not in CHOICES:
@@ -96,7 +100,7 @@ def front(request: HttpRequest) -> HttpResponse:
         request,
         "web/front.html",
         {
-            **_everywhere(REFRESH_LIST),
+            **_common_context(REFRESH_LIST),
             "entries": [_entry(line, now) for line in lines[:LINES]],
             "choices": list(CHOICES),
             "state": state,
@@ -109,7 +113,7 @@ def front(request: HttpRequest) -> HttpResponse:
 
 @dataclass(frozen=True)
 class Component:
-    """A line of the table of components."""
+    """A row in the table of components."""
 
     row: ComponentBuild
     state: str
@@ -118,7 +122,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Batch:
-    """Components that are built at the same time; ``name`` is empty where they wait for each other."""
+    """The components of a batch. ``name`` is empty if they build in the order of ``buildafter``."""
 
     name: str
     components: Sequence[Component]
@@ -126,30 +130,32 @@ class Batch:
 
 @page(ModuleBuildViewSet.as_view({"get": "retrieve"}))
 def build(request: HttpRequest, pk: str) -> HttpResponse:
-    """One build: its states and components on an axis of time, what it waits for, and what was said."""
-    whole = pages.whole(int(pk))
-    if whole is None:
-        raise NotFound(f"There is no module build {pk}.", hint="The latest builds are on the front page.")
-    row, now = whole.build, timezone.now()
-    axis = Axis.of(row, whole.components, now)
+    """Show one build: its states and components on a time axis, its waits and its log messages."""
+    details = pages.build_details(int(pk))
+    if details is None:
+        raise NotFound(f"There is no module build {pk}.", hint="Look it up among the latest builds.")
+    row, now = details.build, timezone.now()
+    axis = Axis.of(row, details.components, now)
     return render(
         request,
         "web/build.html",
         {
-            **_everywhere(REFRESH_BUILD),
+            **_common_context(REFRESH_BUILD),
             "build": row,
             "active": row.state in ACTIVE,
             "failure": failure_of(row) if row.state == BuildState.FAILED else None,
             "outcome": outcome_of(row),
-            "siblings": whole.siblings,
+            "siblings": details.siblings,
             "submitted": moment(row.time_submitted, now),
             "completed": moment(row.time_completed, now),
             "took": took(axis.end - axis.start),
             "marks": axis.marks(),
-            "steps": [(step, moment(step.time, now)) for step in steps(whole.traces, axis, row.shown_state)],
-            "batches": list(_batches(whole, axis)),
-            "waits": [(wait, moment(wait.created_at, now)) for wait in whole.waits],
-            "messages": [(message, moment(message.time_created, now)) for message in whole.messages],
+            "steps": [
+                (step, moment(step.time, now)) for step in steps(details.traces, axis, row.shown_state)
+            ],
+            "batches": list(_batches(details, axis)),
+            "waits": [(wait, moment(wait.created_at, now)) for wait in details.waits],
+            "messages": [(message, moment(message.time_created, now)) for message in details.messages],
             "address": f"{API}module-builds/{row.pk}",
             "events": f"{API}module-builds/{row.pk}/events",
             "admin_address": _admin_address(request, row),
@@ -158,15 +164,15 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
     )
 
 
-def _everywhere(seconds: int) -> dict[str, Any]:
-    """What all pages that refresh themselves show."""
+def _common_context(seconds: int) -> dict[str, Any]:
+    """Return the template variables of all pages that refresh themselves."""
     return {"seconds": seconds, "simulated": build_system().capabilities.simulated, "api": API}
 
 
 def _admin_address(request: HttpRequest, row: ModuleBuild) -> str:
-    """The address of a build in the admin, for who is logged in there and may see it, or nothing.
+    """Return the address of a build in the admin if the user is logged in there and may see it, otherwise "".
 
-    Nobody is looked up who has no session, or one that cannot be.
+    Without a plausible session cookie, the database is not queried.
     """
     session = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
     if not (session.isascii() and session.isalnum() and admin.site.has_permission(request)):
@@ -181,11 +187,13 @@ def _before(request: HttpRequest) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidInput("The value of the parameter 'before' is not valid.", hint="Write a whole number.")
+        raise InvalidInput(
+            "The value of the parameter 'before' is not valid.", hint="Write the id of a build."
+        )
     return int(text)
 
 
-def _entry(line: pages.Line, now: Any) -> Entry:
+def _entry(line: pages.ListedBuild, now: Any) -> Entry:
     row = line.build
     active = row.state in ACTIVE
     end = now if active else row.time_completed or row.time_modified
@@ -197,8 +205,8 @@ def _entry(line: pages.Line, now: Any) -> Entry:
     )
 
 
-def _batches(whole: pages.Whole, axis: Axis) -> Iterator[Batch]:
-    graph = whole.build.graph
-    for number, rows in groupby(whole.components, key=lambda row: 0 if graph else row.batch):
+def _batches(details: pages.BuildDetails, axis: Axis) -> Iterator[Batch]:
+    graph = details.build.graph
+    for number, rows in groupby(details.components, key=lambda row: 0 if graph else row.batch):
         components = [Component(row, state_word(row), axis.component(row)) for row in rows]
         yield Batch(f"Batch {number}" if number else "", components)

@@ -1,4 +1,4 @@
-"""Probes of load balancers and Prometheus, which name the address of a process and not the service."""
+"""Accept probes of load balancers and Prometheus, which send the IP address of a process as Host."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.http.request import split_domain_port, validate_host
 
-#: Answers here hold no address, and are the same for every client.
+#: The answers at these paths contain no URLs and are the same for all clients.
 _PATHS = re.compile(r"/health/(?:live|ready)|/module-build-service/[12]/monitor/metrics/?")
 
 
 class ProbeMiddleware:
-    """Answer probes that name an IP address as host (``ALLOWED_HOSTS`` holds for everything else)."""
+    """Accept an IP address as Host in probes. For all other requests ``ALLOWED_HOSTS`` applies."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Replace the Host of a probe if it is an unknown IP address."""
         if request.method in ("GET", "HEAD") and _PATHS.fullmatch(request.path):
             host, _ = split_domain_port(request.META.get("HTTP_HOST", ""))
             if _is_address(host) and not validate_host(host, settings.ALLOWED_HOSTS):

@@ -1,8 +1,7 @@
-"""What local builds left behind: repositories, packages and logs, at ``/results/<path>``.
+"""Serve the results of local builds: repositories, packages and logs, at ``/results/<path>``.
 
-Builds are strangers' code and write into folders below the one that is shown. So nothing outside of it is
-ever sent (the file that was opened is looked at, not the path that was asked for), nothing that is still
-being worked on, and nothing that a browser would run.
+Builds run untrusted code and write below this folder. So a file is only sent if the opened file (not the
+requested path) lies inside of it, is not part of a running build, and is not run by browsers.
 """
 
 from __future__ import annotations
@@ -19,29 +18,29 @@ from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from builds.web.errors import reading_only
+from builds.web.errors import safe_methods_only
 from mbs.text import natural
 
 Response = TypeVar("Response", HttpResponse, FileResponse)
 
-#: folders in which builds run, or that the service keeps for itself
+#: Folders of running builds, and internal folders of the service.
 HIDDEN = frozenset({"work", "views", "lock"})
-#: Names on the page of a folder: a build may leave any number of files.
+#: Names on the page of a folder, since a build may create any number of files.
 MOST_NAMES = 2000
-#: types that a browser shows without running anything; all others are sent as plain text or for saving
+#: Types that browsers never run. All others are sent as plain text or as a download.
 HARMLESS = frozenset({"application/json", "application/x-rpm", "application/gzip", "application/zstd"})
 TEXTS = frozenset({".log", ".txt", ".yaml", ".yml", ".spec", ".xml", ".html", ".repo", ""})
 
 
 class File(FileResponse):
-    """Its ``block_size`` is in memory at a time."""
+    """A file that is read in blocks of 256 KiB."""
 
     block_size = 1 << 18
 
 
-@reading_only
+@safe_methods_only
 def results(request: HttpRequest, path: str = "") -> HttpResponse | FileResponse:
-    """A file, or a list of what is in a folder."""
+    """Send a file, or a page that lists a folder."""
     root = Path(os.path.realpath(settings.MBS.DATA_DIR / "local"))
     parts = path.strip("/").split("/") if path.strip("/") else []
     if settings.MBS.SYSTEM != "local" or any(_hidden(part) for part in parts):
@@ -71,7 +70,7 @@ def _hidden(part: str) -> bool:
 
 
 def _shown(place: Path, root: Path) -> bool:
-    """Whether a file that was opened lies where it may be seen, after all links were followed."""
+    """Return whether an opened file lies in a visible folder, after all links were followed."""
     return place.is_relative_to(root) and not any(_hidden(part) for part in place.relative_to(root).parts)
 
 

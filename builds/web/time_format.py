@@ -1,4 +1,4 @@
-"""Times and durations as people read them."""
+"""Format times and durations for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 def duration(length: timedelta) -> str:
-    """As "42 s", "2 min 05 s", "3 h 20 min" or "4 d 02 h"; less than nothing is nothing."""
+    """Return a duration such as "42 s", "2 min 05 s", "3 h 20 min" or "4 d 02 h". Negative ones are "0 s"."""
     seconds = max(0, round(length.total_seconds()))
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if days:
@@ -23,14 +23,14 @@ def duration(length: timedelta) -> str:
 
 @dataclass(frozen=True)
 class Moment:
-    """A point in time, seen from another."""
+    """A time to be shown, and the current time."""
 
     time: datetime
     now: datetime
 
     @property
     def iso(self) -> str:
-        """For programs, to the second."""
+        """ISO 8601 in UTC, to the second."""
         return self.time.astimezone(UTC).isoformat()[:19] + "Z"
 
     @property
@@ -40,13 +40,13 @@ class Moment:
 
     @property
     def clock(self) -> str:
-        """The time of the day; of another day, the day as well."""
+        """Time of day in UTC, with the date if it is not today."""
         time = self.time.astimezone(UTC)
         return f"{time:%H:%M:%S}" if time.date() == self.now.astimezone(UTC).date() else f"{time:%F %H:%M}"
 
     @property
     def ago(self) -> str:
-        """How long ago; after some days, the date."""
+        """The age, or the date if it is older than three days."""
         age = self.now - self.time
         if age >= 3 * _DAY:
             return f"{self.time.astimezone(UTC):%F}"
@@ -55,5 +55,5 @@ class Moment:
 
 
 def moment(time: datetime | None, now: datetime) -> Moment | None:
-    """A moment, or None."""
+    """Return a Moment, or None if there is no time."""
     return None if time is None else Moment(time, now)

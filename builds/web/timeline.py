@@ -1,4 +1,4 @@
-"""Spans of time as bars on a common axis: places and widths in per cent, which SVG takes as attributes."""
+"""Bars on a time axis. Positions and widths are percentages, which SVG takes as attributes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace
 from builds.web.time_format import duration
 from mbs.states import ACTIVE, BuildState, ComponentState
 
-#: per cent; a shorter bar could not be seen
+#: Minimum width of a bar in per cent, so that it stays visible.
 LEAST = 0.4
-#: parts of the axis, with a line between each two
+#: Sections of the axis, with a mark between each two.
 PARTS = 4
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar.
+    """A bar on the time axis.
 
-    :param x: where it begins, and ``width``: in per cent of the axis, as texts.
-    :param kind: the state, by which it has its colour.
-    :param took: how long it took, or takes by now.
+    Attributes:
+        x: Its start in per cent of the axis.
+        width: Its width in per cent of the axis.
+        kind: The state that determines its colour.
+        took: Its duration, so far or in total.
     """
 
     x: str
@@ -33,14 +35,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class Axis:
-    """The time of a build from its submission to its end, or to now while it goes on."""
+    """The time from the submission of a build to its end, or to now while it is active."""
 
     start: datetime
     end: datetime
 
     @classmethod
     def of(cls, build: ModuleBuild, components: Sequence[ComponentBuild], now: datetime) -> Axis:
-        """The axis on which everything that happened to a build has its place."""
+        """Return the axis for a build and its components."""
         if build.state in ACTIVE:
             return cls(build.time_submitted, now)
         ends = [build.time_completed or build.time_modified]
@@ -49,20 +51,21 @@ class Axis:
 
     @property
     def length(self) -> timedelta:
+        """Duration of the axis, at least a tenth of a second."""
         return max(self.end - self.start, timedelta(seconds=0.1))
 
     def marks(self) -> list[str]:
-        """What stands along the axis: times since its start."""
+        """Return the labels of the axis: durations since its start."""
         return [took(self.length * part / PARTS) for part in range(PARTS + 1)]
 
     def bar(self, start: datetime, end: datetime, kind: str) -> Bar:
-        """A bar; what lies beyond the axis is cut off."""
+        """Return a bar, cut off at the ends of the axis."""
         low, high = (min(max((time - self.start) / self.length, 0.0), 1.0) for time in (start, end))
         width = max((high - low) * 100, LEAST)
         return Bar(f"{min(low * 100, 100 - width):.2f}", f"{width:.2f}", kind, took(end - start))
 
     def component(self, component: ComponentBuild) -> Bar | None:
-        """When a component was built, if it was or is; a reused one was built long ago."""
+        """Return the bar of a component, or None if it has not started or is reused."""
         if component.time_started is None or component.reused_component_id is not None:
             return None
         end = component.time_completed if component.settled else self.end
@@ -71,7 +74,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Step:
-    """A state that a build was in, and how long; the last one lasts."""
+    """A state of the build, and how long it lasted."""
 
     state: str
     time: datetime
@@ -81,7 +84,7 @@ class Step:
 
 
 def steps(traces: Sequence[ModuleBuildTrace], axis: Axis, shown: str = "") -> Iterator[Step]:
-    """The states of a build along the axis.
+    """Yield the states of a build in order.
 
     Args:
         traces: its changes of state, the first one first.
@@ -96,11 +99,11 @@ def steps(traces: Sequence[ModuleBuildTrace], axis: Axis, shown: str = "") -> It
 
 
 def took(length: timedelta) -> str:
-    """A duration; a short one to tenths of a second."""
+    """Return a duration. Below ten seconds, it has tenths of a second."""
     seconds = max(0.0, length.total_seconds())
     return f"{seconds:.1f} s" if seconds < 9.95 else duration(length)
 
 
 def state_word(component: ComponentBuild) -> str:
-    """The state of a component in lower case; one that has not started is waiting."""
+    """Return the state of a component in lower case; "waiting" if it has not started."""
     return "waiting" if component.state is None else ComponentState(component.state).name.lower()

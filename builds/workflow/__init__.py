@@ -1,1 +1,1 @@
-"""How a module build gets from ``init`` to ``ready``: canvases, steps that park, and sweeps."""
+"""The workflow of a module build from ``init`` to ``ready``: canvases, steps that park, and sweeps."""

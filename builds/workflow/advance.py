@@ -1,4 +1,4 @@
-"""Start, resume and recover builds: all one thing."""
+"""Start, resume or recover a build."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mbs.states import ACTIVE, BuildState
 
 
 def advance(build_id: int) -> None:
-    """Begin a new run of a build and send the canvas of what remains of it.
+    """Begin a new run of a build, and send the canvas of everything that remains to be done.
 
-    Serves the first start, a resubmission, the resumption after a crash, and the recovery after the
-    broker was emptied. Tasks of earlier runs end when they notice.
+    Starting, resuming, and recovering from a crash or an emptied broker all call this. Tasks of earlier runs
+    end without effect when they read the new run number.
     """
     with transaction.atomic():
         build = locked(ModuleBuild.objects.filter(pk=build_id)).first()
@@ -27,7 +27,7 @@ def advance(build_id: int) -> None:
             build.phase = Phase.STARTING
         build.save(update_fields=["run", "phase", "progress_at"])
         if build.run > 1:
-            dispatch.forget_all(build_id)
+            dispatch.delete_all_waits(build_id)
     remaining = canvas.remaining(build)
     if remaining is not None:
         remaining.apply_async()

@@ -1,8 +1,9 @@
-"""Components that wait for those they name (``buildafter``), rather than for batches.
+"""Components that wait for the components they name (``buildafter``), instead of for batches.
 
-All of them are one batch, hence one chord. One that is blocked parks; what has been built is tagged and
-put into the buildroot's repository while others build, and whoever has all it names there is unblocked.
-Regenerations are shared: whatever ends during one is in the next.
+All components are in one batch, hence in one chord. A component parks while it is blocked. While others
+build, finished components are tagged and the repository of the buildroot is regenerated; a component whose
+``build_after`` packages are all in it is unblocked. One regeneration includes all components that ended
+before it.
 """
 
 from __future__ import annotations
@@ -18,34 +19,34 @@ from builds.workflow import canvas, waits
 from builds.workflow.outcomes import Outcome, Park
 from mbs.states import BuildState, ComponentState
 
-#: what the keys of waits for other components begin with
+#: Prefix of the keys of waits for other components.
 KEY = "after:"
 
 
 def wait(component: ComponentBuild) -> Outcome:
-    """A blocked component waits; once another one has failed it will not be built at all."""
+    """Return the wait of a blocked component; None if another component failed, so that it is not built."""
     build = component.module_build
     if _failed(build):
         return None
-    # The task that serves the waiting may have been lost.
+    # Send the task that unblocks components again, in case it was lost.
     renew(build)
     there = build.component_builds.filter(in_buildroot=True).values_list("package", flat=True)
     return park(component, set(there))
 
 
 def park(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
-    """Say what a blocked component waits for."""
+    """Return the wait of a blocked component, with the packages that it waits for."""
     missing = sorted(set(component.build_after).difference(in_buildroot))
     return Park(
         _key(component),
         f"{component.package} is built after {', '.join(missing)}",
-        "a repository that holds them",
+        "a repository that contains them",
         component.pk,
     )
 
 
 def ended(build: ModuleBuild) -> None:
-    """A component has ended: have it served to those that wait, or tell them that there is no hope."""
+    """Update the buildroot after the end of a component; if one failed, wake the blocked components."""
     if _failed(build):
         dispatch.wake(_key(component) for component in _blocked(build))
     else:
@@ -53,27 +54,27 @@ def ended(build: ModuleBuild) -> None:
 
 
 def renew(build: ModuleBuild) -> None:
-    """Have what was built brought into the buildroot if others wait for it, unless a task does so already."""
-    if not fresh(build):
+    """Send the task that updates the buildroot, if blocked components need it and no such task exists."""
+    if not awaited_builds(build):
         return
     task = canvas.renew_buildroot(build)
-    why = Park(f"repo:{build.koji_tag}", "new builds are to be put into the buildroot", "the worker")
+    why = Park(f"repo:{build.koji_tag}", "new builds are to be added to the buildroot", "a free worker")
     if waits.begin(build, why, task):
         dispatch.send_signature(task)
 
 
 def renew_again(build_id: int, run: int) -> None:
-    """Serve what was built while the task that serves the waiting came to its end.
+    """Update the buildroot again for builds that ended while the task that updates it was finishing.
 
-    That found the task still recorded, and so has not sent another.
+    Their ``renew`` found the wait of that task, and so did not send another.
     """
     build = ModuleBuild.objects.filter(pk=build_id, run=run, state=BuildState.BUILD).first()
     if build is not None:
         renew(build)
 
 
-def fresh(build: ModuleBuild) -> list[ComponentBuild]:
-    """What has been built, is not in the buildroot yet, and is waited for."""
+def awaited_builds(build: ModuleBuild) -> list[ComponentBuild]:
+    """Return built components that are not in the buildroot yet and that blocked components need."""
     wanted = {package for component in _blocked(build) for package in component.build_after}
     return list(
         build.component_builds.filter(
@@ -83,7 +84,7 @@ def fresh(build: ModuleBuild) -> list[ComponentBuild]:
 
 
 def unblock(build: ModuleBuild, arrived: Collection[ComponentBuild]) -> None:
-    """Record what is in the buildroot now, and start those that waited for just that."""
+    """Record that components arrived in the buildroot, and wake those that are no longer blocked."""
     with transaction.atomic():
         members = locked(ComponentBuild.objects.filter(module_build=build))
         numbers = {component.pk for component in arrived}

@@ -1,8 +1,8 @@
-"""The Celery canvas of what remains to be done for a build.
+"""The Celery canvas of everything that remains to be done for a build.
 
-Task ids are made from what the task is about, so that sending a canvas twice is the same canvas: a
-chord counts each part once, and a parked task has one row. The members of a chord are part of what it and
-its tasks are about: sent again with fewer, it is another chord, or it would end before its parts.
+Task ids are derived from the step and its arguments, so sending a canvas twice does no harm: a chord counts
+each member once, and a parked task has one row. The id of a chord includes its members: sent again with fewer
+members it must be another chord, or it would end too early.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from celery import Signature, chain, current_app
 from builds.models import ComponentBuild, ModuleBuild, Phase
 from mbs.states import BuildState
 
-#: header of a task that has a row of ``Wait`` before it is sent
+#: Header of a task that has a row of ``Wait`` before it is sent.
 PARKED = "mbs_parked"
 _NAMESPACE = uuid.UUID("d2a6c0b2-9f0e-4a86-b8a5-6a7d3b1f5e0c")
 
@@ -30,15 +30,15 @@ def _step(name: str, build: ModuleBuild, *args: int) -> Signature:
         (build.pk, build.run, *args),
         immutable=True,
         task_id=_id(name, build.pk, build.run, *args),
-        # Else Celery would subscribe to the result of each, in processes that are no workers.
+        # Otherwise Celery would subscribe to the result of each task, in processes that are not workers.
         ignore_result=True,
     )
 
 
 def remaining(build: ModuleBuild) -> Signature | None:
-    """What is to be sent to finish a build from where it stands; None: nothing, or it is elsewhere.
+    """Return the canvas that finishes a build from its current state and phase; None: nothing remains.
 
-    A batch that is building is sent by ``start_batch``, which also submits what was not submitted.
+    For a batch that is building, ``start_batch`` sends the chord again, and submits unsubmitted components.
     """
     start = _step("start_batch", build, build.batch)
     match build.state, build.phase:
@@ -58,13 +58,13 @@ def remaining(build: ModuleBuild) -> Signature | None:
 
 
 def header(build: ModuleBuild, components: Sequence[ComponentBuild]) -> list[Signature]:
-    """Begin a chord: a task for each of these components of the present batch, and the chain behind them all.
+    """Begin a chord with a task for each of these components of the current batch.
 
-    Nothing is sent: each task can be parked at once, and is done when its component has ended. Sending all
-    of them first, only to have them parked, doubled the messages of a component.
+    The tasks are not sent, since the caller parks them at once. Sending them first doubled the messages of a
+    component. A task counts as done when its component has ended.
 
     Returns:
-        the tasks, in the order of the components.
+        The tasks, in the order of the components.
     """
     chord_id = _id("batch", build.pk, build.run, build.batch, *[component.pk for component in components])
     current_app.backend.set_chord_size(chord_id, len(components))
@@ -78,17 +78,17 @@ def header(build: ModuleBuild, components: Sequence[ComponentBuild]) -> list[Sig
 
 
 def after_components(build: ModuleBuild) -> Signature:
-    """Return what follows the components of the present batch."""
+    """Return the chain that follows the components of the current batch."""
     return chain(_step("finish_batch", build, build.batch), _after_building(build))
 
 
 def finalize(build: ModuleBuild) -> Signature:
-    """The end of a build whose batches are all done."""
+    """Return the last step of a build, after all batches."""
     return _step("finalize", build)
 
 
 def renew_buildroot(build: ModuleBuild) -> Signature:
-    """Return the task that serves components which wait for others; there is one for each run of a build."""
+    """Return the task that updates the buildroot for ``buildafter``; there is one for each run of a build."""
     return _step("renew_buildroot", build).set(headers={PARKED: True})
 
 

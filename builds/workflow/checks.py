@@ -1,7 +1,7 @@
-"""Components that git did not answer for in time are looked at by tasks on a queue of their own.
+"""Check components in init that git did not answer for during the submission.
 
-A git server that hangs then keeps no worker of the workflow, and one owner's builds keep only so many workers
-of that queue (``SCM_CHECKS_PER_OWNER``).
+The tasks have a queue of their own (``checks``), so that a git server that hangs does not block workers of
+the workflow. ``SCM_CHECKS_PER_OWNER`` limits how many of its workers one owner's builds occupy.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from builds.workflow.lease import Lease
 from builds.workflow.outcomes import Park
 from mbs.states import BuildState
 
-#: what the keys of waits for git begin with
+#: Prefix of the keys of waits for git.
 KEY = "check:"
 TASK = "check.components"
-#: components that a wait names
+#: Components that the text of a wait names.
 _NAMED = 5
 
 
 def wait(build: ModuleBuild) -> Park | None:
-    """Have the components of a build in init looked at; None: they all were."""
+    """Send the check of a build's unresolved components, and return the wait; None: all are resolved."""
     components = resolving.unresolved(build.pk)
     if not components:
         return None
@@ -33,11 +33,14 @@ def wait(build: ModuleBuild) -> Park | None:
         dispatch.send_now(TASK, build.pk)
     names = ", ".join(component.package for component in components[:_NAMED])
     more = f" and {len(components) - _NAMED} more" if len(components) > _NAMED else ""
-    return Park(f"{KEY}{build.pk}", f"git is asked about {names}{more}", "the answers of the git servers")
+    return Park(f"{KEY}{build.pk}", f"git is asked about {names}{more}", "responses of the git servers")
 
 
 def check(build_id: int) -> None:
-    """Look at the open components of a build in init, unless its owner has enough of that already."""
+    """Check the unresolved components of a build in init, unless the owner's limit is reached.
+
+    Afterwards the check of the owner's next waiting build is sent.
+    """
     build = ModuleBuild.objects.filter(pk=build_id, state=BuildState.INIT).first()
     if build is None:
         return
@@ -65,7 +68,7 @@ def _admitted(build: ModuleBuild, lease: Lease) -> bool:
 
 
 def _waiting(owner: str) -> int | None:
-    """The oldest build of an owner that waits for its turn."""
+    """Return the number of the owner's oldest build that waits for a check."""
     unresolved = ComponentBuild.objects.exclude(unresolved_ref="")
     free = Q(checking_until=None) | Q(checking_until__lt=clock.now())
     rows = ModuleBuild.objects.filter(

@@ -1,4 +1,4 @@
-"""For sweeps: builds that ended some time ago, builds that are stuck, and tags that somebody changed."""
+"""Clean-up for sweeps: builds that ended long ago, stuck builds, and tags that were changed by others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mbs.states import ACTIVE, BuildState, parse_build_state
 
 
 def ended_long_ago() -> list[str]:
-    """Tags of builds that ended, where the build system still keeps what only building needs."""
+    """Return tags of builds that ended ``KOJI_TARGET_DELETE_TIME`` ago and still have a build target."""
     kept = build_system().prepared()
     return sorted(set(_ended().filter(koji_tag__in=kept).values_list("koji_tag", flat=True)))
 
@@ -28,7 +28,7 @@ def _ended() -> QuerySet[ModuleBuild]:
 
 
 def retire(tags: Sequence[str]) -> None:
-    """Remove what only building needed of these tags, and say so on their builds."""
+    """Remove the build targets of these tags, and add a log message to their builds."""
     build_system().retire(list(tags))
     builds = _ended().filter(koji_tag__in=tags).only("pk", "koji_tag")
     log_messages.add((build, f"The build target of {build.koji_tag} was removed.") for build in builds)
@@ -45,13 +45,13 @@ def withdraw(build: ModuleBuild) -> None:
 
 
 def failed_long_ago() -> QuerySet[ModuleBuild]:
-    """Builds that failed so long ago that nobody will resume them."""
+    """Return builds that failed more than ``CLEANUP_FAILED_BUILDS_TIME`` days ago."""
     before = clock.now() - timedelta(days=settings.MBS.CLEANUP_FAILED_BUILDS_TIME)
     return ModuleBuild.objects.filter(state=BuildState.FAILED, time_completed__lt=before)
 
 
 def discard(build: ModuleBuild) -> None:
-    """failed -> garbage: what was built for it may be cleaned up."""
+    """Move a failed build to garbage, after the build system has untagged its components."""
     build_system().discard(as_module(build))
     with transaction.atomic():
         if transitions.move(build, BuildState.GARBAGE, reason=build.state_reason):
@@ -61,36 +61,36 @@ def discard(build: ModuleBuild) -> None:
 
 
 def stuck() -> QuerySet[ModuleBuild]:
-    """Builds in which nothing has happened for days."""
+    """Return builds that have made no progress for ``CLEANUP_STUCK_BUILDS_TIME`` days."""
     before = clock.now() - timedelta(days=settings.MBS.CLEANUP_STUCK_BUILDS_TIME)
     states = [parse_build_state(word) for word in settings.MBS.CLEANUP_STUCK_BUILDS_STATES]
     return ModuleBuild.objects.filter(state__in=states, progress_at__lt=before)
 
 
 def give_up(build: ModuleBuild) -> None:
-    """Fail a stuck build, and say where it got stuck."""
+    """Fail a stuck build with the thing that it waited for as its reason."""
     wait = Wait.objects.filter(module_build=build).order_by("pk").first()
-    where = f"{wait.what}, since {wait.created_at:%Y-%m-%d %H:%M} UTC" if wait else "nothing works on it"
+    where = f"{wait.what}, since {wait.created_at:%Y-%m-%d %H:%M} UTC" if wait else "no task works on it"
     transitions.fail(
         build.pk,
         MBSError(
             f"Nothing has happened for {settings.MBS.CLEANUP_STUCK_BUILDS_TIME} days in {build.state_name}, "
             f"batch {build.batch} ({build.phase}): {where}.",
             code="stuck",
-            hint="Look at what it waited for, and resubmit.",
+            hint="Remove the cause of the wait, and submit the module again to resume.",
         ),
     )
 
 
 def building() -> QuerySet[ModuleBuild]:
-    """Builds of which something is in the build system's tags, without their documents."""
+    """Return builds in the state build that have tagged components, without their documents."""
     tagged = _tagged().filter(module_build=OuterRef("pk"))
     rows = ModuleBuild.objects.filter(Exists(tagged), state=BuildState.BUILD)
     return rows.defer("modulemd").order_by("pk")
 
 
 def untagged(builds: Sequence[ModuleBuild]) -> list[ModuleBuild]:
-    """Return those of these builds of which somebody has untagged something."""
+    """Return those of these builds whose components are missing from their tags."""
     nvrs: dict[int, dict[bool, list[str]]] = {build.pk: {True: [], False: []} for build in builds}
     rows = _tagged().filter(module_build__in=builds)
     for number, final, nvr in rows.values_list("module_build_id", "tagged_in_final", "nvr"):
@@ -106,8 +106,8 @@ def untagged(builds: Sequence[ModuleBuild]) -> list[ModuleBuild]:
     ]
 
 
-def mend_tags(build: ModuleBuild) -> None:
-    """Tag again what somebody has untagged."""
+def restore_tags(build: ModuleBuild) -> None:
+    """Tag the components of a build again that are recorded as tagged."""
     system, module = build_system(), as_module(build)
     components = list(_tagged().filter(module_build=build))
     for final in (True, False):

@@ -1,4 +1,4 @@
-"""The right to do a work alone: one process has it, for as long as it lives."""
+"""Leases: ensure that one process at a time does some work, and that others take over if it dies."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ from builds.models import clock
 
 log = logging.getLogger(__name__)
 
-#: seconds after which the lease of a process that was killed is free for others
+#: Seconds after which the lease of a killed process expires.
 SECONDS = 30
 
 
 class Lease:
-    """Taken by ``take``; renewed by a thread within the ``with`` block; given back by ``end``.
+    """A lease in a column of a row.
 
-    It ends at a moment of the database's time, and that moment tells its holder from others: one that was
-    overtaken can neither renew the lease nor give it back.
-
-    :param row: of the table that the lease is kept in.
-    :param field: the column with the end of the lease; empty where nobody holds it.
-    :param name: for the log.
+    ``take`` acquires it, a thread renews it within the ``with`` block, and ``end`` releases it. The column
+    holds the end of the lease in the database's time. The end also identifies the holder: a process whose
+    lease expired and was taken by another can neither renew nor release it.
     """
 
     def __init__(self, row: QuerySet[Any], field: str, name: str) -> None:
+        """Describe a lease, without taking it.
+
+        Args:
+            row: The row that holds the lease.
+            field: Its column with the end of the lease, which is null while the lease is free.
+            name: Name for the log.
+        """
         self._row = row
         self._field = field
         self._until: datetime | None = None
@@ -38,10 +42,14 @@ class Lease:
         self._keeper = threading.Thread(target=self._keep, name=f"lease of {name}", daemon=True)
 
     def take(self, condition: Q | None = None, **fields: Any) -> bool:
-        """Take it if it is free; return whether that succeeded.
+        """Take the lease if it is free.
 
-        :param condition: what else must hold of the row.
-        :param fields: further columns to set.
+        Args:
+            condition: Further condition on the row.
+            fields: Further columns to set.
+
+        Returns:
+            Whether it was taken.
         """
         now = clock.now()
         until = now + timedelta(seconds=SECONDS)
@@ -62,7 +70,7 @@ class Lease:
         self._keeper.join()
 
     def end(self, **report: Any) -> None:
-        """Give it back, with what is to be recorded; one that was overtaken has nothing to say."""
+        """Release the lease and set further columns, unless another process has taken it."""
         self._ours().update(**{self._field: None}, **report)
 
     def _ours(self) -> QuerySet[Any]:

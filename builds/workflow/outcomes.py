@@ -1,4 +1,4 @@
-"""What a step may say besides "done"."""
+"""Outcomes of a step: done (None), parked, or obsolete."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 
 class Obsolete(Exception):
-    """The step belongs to an older run, or the build has gone on already: its canvas ends here."""
+    """The step belongs to an older run, or the build is past it: its canvas ends here."""
 
 
 @dataclass(frozen=True)
 class Park:
-    """The step must wait: it will be run again when ``key`` is woken.
+    """The step must wait, and runs again when its key is woken.
 
-    :param what: what it waits for, and ``wakes_on``, what will wake it; for people.
+    Attributes:
+        key: Key that wakes it.
+        what: Text for people: the thing that it waits for.
+        wakes_on: Text for people: the event that wakes it.
+        component_id: Number of the component that waits, if it is one.
     """
 
     key: str

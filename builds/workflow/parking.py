@@ -1,7 +1,7 @@
-"""Run a step as a Celery task: park it when it must wait, try again when something is away.
+"""Run a step as a Celery task: park it if it must wait, and retry it after an outage or unexpected error.
 
-A parked task has stored its own signature and ended; an event sends it again. The facts are looked at
-once more after the row is committed, so that an event that came before the row is not missed.
+A parked task stores its signature and ends; an event sends it again. The step runs once more after the row
+is committed, so that an event that happened before is not missed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mbs.errors import MBSError, Unavailable
 
 log = logging.getLogger(__name__)
 
-#: what ends some time: the database, the broker, or the build system is away
+#: Exceptions of temporary outages: the database, the broker or the build system is unavailable.
 OUTAGES = (Unavailable, OperationalError, InterfaceError, *BROKER_AWAY)
 
 
@@ -39,39 +39,46 @@ def perform(
     give_up: Callable[..., bool],
     component_id: int | None = None,
 ) -> None:
-    """Run ``step(*args)`` in a task; returning continues the canvas, ``Ignore`` ends or parks it.
+    """Run ``step(*args)`` in a task. Returning continues the canvas.
 
-    :param give_up: ``give_up(error, *args)`` records an error that nobody can wait for; when it
-        answers True the canvas goes on.
-    :param args: build, run and, for some steps, a batch; for ``build_component`` the component.
-    :param component_id: the component that the step is about, if it is about one.
+    Args:
+        task: The task.
+        step: The step.
+        args: Build, run and, for some steps, a batch or a component.
+        give_up: ``give_up(error, *args)`` records an error that is not retried, and returns whether the
+            canvas continues.
+        component_id: The component that the step is about, if there is one.
+
+    Raises:
+        Ignore: The canvas ends here, or the task is parked.
+        Retry: The task is sent again later.
     """
     try:
-        if _done(task, step, args):
+        if _run_step(task, step, args):
             return
         failure = None
     except OUTAGES as error:
         _retry(task, error, component_id)
     except MBSError as error:
         failure = error
-    except Exception as error:  # noqa: BLE001  (logged there, with its trace)
+    except Exception as error:  # noqa: BLE001  (``_unexpected`` logs it with its trace)
         failure = _unexpected(task, error, component_id)
     try:
         goes_on = failure is not None and give_up(failure, *args)
         if failure:
-            _forget(task)
-            _forget_mishaps(task)
+            _delete_wait(task)
+            _reset_crashes(task)
     except OUTAGES as error:
         _retry(task, error, component_id)
     if not goes_on:
         raise Ignore
 
 
-def _done(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bool:
-    """Run the step; False: it is parked, or obsolete, and the canvas does not go on from here."""
+def _run_step(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bool:
+    """Run the step; return False if it is parked or obsolete, so that the canvas does not continue."""
     redelivered = (task.request.delivery_info or {}).get("redelivered")
     if redelivered:
-        _after_death(task)
+        _count_worker_loss(task)
     parked, waiting = bool((task.request.headers or {}).get(PARKED)), False
     try:
         outcome = step(*args)
@@ -84,24 +91,24 @@ def _done(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bo
     except Obsolete:
         done = False
     except SoftTimeLimitExceeded as error:
-        _count_mishap(task, "hung")
+        _count_crash(task, "hung")
         raise Unavailable(f"{task.name} took too long.") from error
     if redelivered or task.request.retries:
-        _forget_mishaps(task)
+        _reset_crashes(task)
     if parked and not waiting:
-        _forget(task)
+        _delete_wait(task)
     return done
 
 
-def _forget(task: Task) -> None:
+def _delete_wait(task: Task) -> None:
     Wait.objects.filter(celery_task_id=task.request.id).delete()
 
 
 def _retry(task: Task, error: Exception, component_id: int | None, what: str = "") -> NoReturn:
-    """Try again later. A row tells people so, and has a sweep do it should the broker lose the message."""
+    """Send the task again later. A wait shows it to people, and a sweep resends it if the broker loses it."""
     retries = task.request.retries
     delay = min(2 ** min(retries, 10), settings.MBS.RETRY_BACKOFF_MAX)
-    log.warning("%s%s tries again in %s s: %s", task.name, task.request.args, delay, error)
+    log.warning("%s%s is tried again in %s s: %s", task.name, task.request.args, delay, error)
     again = clock.now() + timedelta(seconds=delay)
     remedy = error.hint if isinstance(error, MBSError) else ""
     text = what or outages.text_of(error, remedy)
@@ -116,7 +123,7 @@ def _retry(task: Task, error: Exception, component_id: int | None, what: str = "
 
 
 def _report(task: Task, what: str, component_id: int | None) -> None:
-    """Add a log message about a try that failed, to the component or to the build."""
+    """Add a log message about a failed try to the component or the build."""
     rows = ModuleBuild.objects if component_id is None else ComponentBuild.objects
     about = rows.only("pk").filter(pk=component_id or task.request.args[0]).first()
     log_messages.add([(about, f"A step is tried again after {what}.")] if about else [])
@@ -127,46 +134,46 @@ def _headers(task: Task) -> dict[str, Any]:
 
 
 def _store(task: Task, park: Park, retries: int = 0, woken_at: datetime | None = None) -> None:
-    """Commit the row that sends this very task again: same id, group, chord and chain."""
+    """Commit the wait whose signature sends this task again, with the same id, group, chord and chain."""
     build_id, run, *_ = task.request.args
     signature: dict[str, Any] = dict(task.signature_from_request(headers=_headers(task), retries=retries))
     waits.store([waits.row(build_id, run, park, signature, woken_at=woken_at)])
 
 
 def _unexpected(task: Task, error: Exception, component_id: int | None) -> MBSError:
-    """Try again after an error that this service does not know; return what to record after too many."""
+    """Retry after an unexpected error; after ``MAX_TASK_TRIES`` tries, return the error to record."""
     log.exception("%s%s failed", task.name, task.request.args)
-    told = f"{type(error).__name__}: {error}"
+    described = f"{type(error).__name__}: {error}"
     try:
-        count = _count_mishap(task, f"failed ({told})")
+        count = _count_crash(task, f"failed ({described})")
     except MBSError as failure:
         return failure
     except OUTAGES as outage:
         _retry(task, outage, component_id)
     tries = f"try {count} of {settings.MBS.MAX_TASK_TRIES} failed"
-    _retry(task, error, component_id, f"an unexpected error of the service: {told} ({tries})")
+    _retry(task, error, component_id, f"an unexpected error of the service: {described} ({tries})")
 
 
-def _after_death(task: Task) -> None:
-    """Count that a worker died, and come again later when this task may be the reason.
+def _count_worker_loss(task: Task) -> None:
+    """Count that the worker of this task died, and delay the task if that happened several times in a row.
 
-    A task that was only waiting in the worker is given back as well. So the first time is no reason to
-    wait, and what else kills workers (deployments, a neighbour that takes all memory) ends in between.
+    The broker also redelivers tasks that a dead worker had only fetched. So the first time is no reason to
+    wait, and other causes of a worker's death (a deployment, lack of memory) may end during the delay.
 
     Raises:
-        Unavailable: to be tried later.
-        MBSError: it died too often in a row.
+        Unavailable: The task is to be tried later.
+        MBSError: Workers died too often in a row.
     """
-    count = _count_mishap(task, "took its worker with it")
+    count = _count_crash(task, "lost its worker")
     if count > 1:
-        raise Unavailable(f"the worker of {task.name} died {count} times in a row.")
+        raise Unavailable(f"The worker of {task.name} died {count} times in a row.")
 
 
-def _count_mishap(task: Task, what: str) -> int:
-    """Count that a task did not come to an end; return how often that happened in a row.
+def _count_crash(task: Task, what: str) -> int:
+    """Count that a task did not end; return how often that happened in a row.
 
     Raises:
-        MBSError: ``MAX_TASK_TRIES`` times.
+        MBSError: It happened ``MAX_TASK_TRIES`` times.
     """
     with transaction.atomic():
         TaskCrash.objects.bulk_create([TaskCrash(celery_task_id=task.request.id)], ignore_conflicts=True)
@@ -176,12 +183,12 @@ def _count_mishap(task: Task, what: str) -> int:
     if crash.count >= settings.MBS.MAX_TASK_TRIES:
         raise MBSError(
             f"{task.name} {what}; it was tried {crash.count} times.",
-            code="worker_lost" if what.startswith("took") else "internal_error",
-            hint="Look at the log of the workers (out of memory?); resubmit when the cause is fixed.",
+            code="worker_lost" if what.startswith("lost") else "internal_error",
+            hint="Find the cause in the log of the workers (out of memory?), fix it, and submit again.",
         )
     return crash.count
 
 
-def _forget_mishaps(task: Task) -> None:
-    """The task came to an end: what happened before was not its doing, or is over."""
+def _reset_crashes(task: Task) -> None:
+    """Reset the count of a task that has ended."""
     TaskCrash.objects.filter(celery_task_id=task.request.id).delete()

@@ -1,8 +1,8 @@
-"""The steps of a build. Each looks at the database, does what is not done yet, and says how it went.
+"""The steps of a build. Each reads the database, does the work that is not done yet, and returns its outcome.
 
-A step may run twice, at the same moment too: what it changes is guarded by ``run`` and by the state or
-phase it starts from. It returns when its work is done, so that a repeated delivery continues the
-canvas, and is Obsolete once the step after it has ended as well.
+A step may run twice, even concurrently: its updates check ``run`` and the state or phase that it starts
+from. It returns None when its work is done already, so that a redelivered task continues the canvas. It
+raises ``Obsolete`` when the following step has ended too.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Any
 from django.db import transaction
 
 from builds import dispatch, selectors
-from builds.models import ComponentBuild, ModuleBuild, Phase, clock
+from builds.models import PHASE_TRANSITIONS, ComponentBuild, ModuleBuild, Phase, clock
 from builds.models.locking import locked
-from builds.selectors.prepared import Instances
 from builds.services import (
     arches,
     components,
@@ -34,17 +33,13 @@ from builds.services.build_system import as_module, build_system
 from builds.workflow import buildafter, canvas, checks, waits
 from builds.workflow.outcomes import Obsolete, Outcome, Park
 from buildsys.base import BuildSystemError, Shipping
-from mbs.states import ACTIVE, BuildState, ComponentState
+from mbs.states import ACTIVE, BuildState, ComponentState, IllegalTransition
 
 log = logging.getLogger(__name__)
 
-_builds = Instances(ModuleBuild)
-_components = Instances(ComponentBuild, parent="module_build")
-_members = Instances(ComponentBuild, "module_build", "batch")
-
 
 def initialize(build_id: int, run: int) -> Outcome:
-    """init -> wait: settle commits, architectures, reuse, and what must stay out of the buildroot."""
+    """Move a build from init to wait: determine commits, architectures, reuse and conflicting RPMs."""
     build = _current(build_id, run)
     if build.state == BuildState.INIT:
         if parked := checks.wait(build):
@@ -59,7 +54,7 @@ def initialize(build_id: int, run: int) -> Outcome:
 
 
 def prepare(build_id: int, run: int) -> Outcome:
-    """wait -> build: make the tags, or their like, and the build groups, and the first repository."""
+    """Move a build from wait to build: create tags, build groups, target and the first repository."""
     build = _current(build_id, run)
     if build.state == BuildState.WAIT:
         if build.new_repo_task_id is None:
@@ -78,9 +73,9 @@ def prepare(build_id: int, run: int) -> Outcome:
 
 
 def start_batch(build_id: int, run: int, after: int) -> Outcome:
-    """Submit the batch after ``after``, as far as there are slots, and send its chord; or finalize.
+    """Submit the batch after ``after`` as far as slots are free and begin its chord, or finalize the build.
 
-    What ended when it was submitted, or is reused, has no task in the chord.
+    Components that are reused, or that ended while they were submitted, get no task in the chord.
     """
     build = _current(build_id, run, BuildState.BUILD)
     if build.batch == after == build.batches and build.phase == Phase.DONE:
@@ -95,13 +90,18 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
     waiting = [component for component in members if component.state is None and not component.blocked]
     ended: set[int] = set()
     try:
-        # Those that a former delivery left behind first: what is claimed now is leased already.
+        # Lease components of an earlier delivery first: claiming a slot includes the lease.
         left, claimed = slots.lease(build, members), slots.claim(build, waiting)
         ended = components.submit(build, left + claimed, fresh=claimed)
     except BuildSystemError as refusal:
-        # Each submits itself, so that those fail that are refused, and for their own reasons.
-        log.warning("Batch %s of %s was refused as a whole: %s", build.batch, build, refusal)
-    # The end of each component counts where others are built after it (``buildafter``).
+        # Each component is then submitted by itself, so that only refused ones fail, for their own reasons.
+        log.warning(
+            "Batch %s of %s was refused; its components are submitted one by one: %s",
+            build.batch,
+            build,
+            refusal,
+        )
+    # With ``buildafter``, ended components get a task too, which unblocks others.
     outstanding = [c for c in members if build.graph or not (c.settled or c.pk in ended)]
     if outstanding:
         _park(build, outstanding)
@@ -112,12 +112,12 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
 
 
 def _park(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
-    """Park the tasks of components; those that nothing is to be waited for are done, or sent, at once."""
+    """Park the tasks of components; complete or wake at once those that need not wait."""
     header = canvas.header(build, members)
     with transaction.atomic():
-        # Locks the build: no slot is given to its components before it is stored that they wait for one.
+        # This locks the build: its components get no slots from others before their waits are stored.
         _phase(build, Phase.STARTING, Phase.BUILDING)
-        # What ends from here on finds the waits when it is recorded.
+        # The locks delay the recording of ended components until their waits are stored.
         rows = list(locked(ComponentBuild.objects.filter(pk__in=[component.pk for component in members])))
         known = {component.pk: component for component in rows}
         there = {component.package for component in rows if component.in_buildroot}
@@ -137,14 +137,14 @@ def _park(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
 
 
 def _park_of(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
-    """Say what a component waits for that is not to be submitted now."""
+    """Return the wait of a component: for other components, for a slot, or for the end of its build."""
     if component.blocked:
         return buildafter.park(component, in_buildroot)
     if component.state is None:
         return Park(
             f"{slots.KEY}{component.pk}",
             f"{component.package} {slots.WAITS}",
-            "the end of another component",
+            "the end of another component's build",
             component.pk,
         )
     return Park(
@@ -153,14 +153,14 @@ def _park_of(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
 
 
 def submit_given(build_id: int, run: int) -> Outcome:
-    """Submit together the components of a build that were given slots while they waited for one."""
+    """Submit, in one call, the components of a build that got slots while they waited."""
     build = _current(build_id, run, BuildState.BUILD)
     rows = build.component_builds.filter(state=ComponentState.BUILDING, task_id=None, batch=build.batch)
     mine = slots.lease(build, list(rows.order_by("-weight", "pk")))
     try:
         ended = components.submit(build, mine)
     except BuildSystemError as refusal:
-        log.warning("Components of %s were refused together: %s", build, refusal)
+        log.warning("Components of %s were refused; they are submitted one by one: %s", build, refusal)
         dispatch.wake(component.wait_key for component in mine)
     else:
         components.finish(build, [component for component in mine if component.pk in ended])
@@ -168,8 +168,11 @@ def submit_given(build_id: int, run: int) -> Outcome:
 
 
 def build_component(build_id: int, run: int, component_id: int) -> Outcome:
-    """One component, from a slot to its end. What became of it is recorded by whoever learns it."""
-    (component,) = _components([component_id]) or [None]
+    """Submit a component once it has a slot, and wait for the end of its build.
+
+    The event, sweep or local builder that learns the result records it (``components.record``).
+    """
+    component = ComponentBuild.objects.select_related("module_build").filter(pk=component_id).first()
     if component is None:
         raise Obsolete
     build = component.module_build
@@ -190,9 +193,9 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
 
 
 def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
-    """All components of a batch have ended: go on, or fail with the names of those that failed."""
+    """Continue when all components of a batch have ended; fail with the names of the failed ones."""
     build = _current(build_id, run, BuildState.BUILD, batch)
-    # Where there was nothing to build (reuse) this may be faster than the end of start_batch.
+    # If all components are reused, this may run before start_batch has set the phase to building.
     submitting = (Phase.STARTING, Phase.BUILDING)
     if build.phase not in submitting:
         return _unless_past(build, Phase.TAGGING)
@@ -227,18 +230,20 @@ def _failure(failed: Sequence[ComponentBuild]) -> BuildSystemError:
 
 
 def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
-    """Put what was built into the buildroot and, but for what is build-time only, into the module."""
+    """Tag the builds of a batch into the buildroot and, unless they are build-time only, into the module."""
     build = _current(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.TAGGING:
         return _unless_past(build, Phase.REGENERATING)
     if not tagging.tag(build, _batch(build)):
-        return Park(f"tag:{build.koji_tag}", f"batch {batch} is being tagged", "the build system's word")
+        return Park(
+            f"tag:{build.koji_tag}", f"batch {batch} is being tagged", "the build system's report of the tags"
+        )
     _phase(build, Phase.TAGGING, Phase.REGENERATING, new_repo_task_id=None)
     return None
 
 
 def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
-    """Have the buildroot's repository hold all batches so far, unless nothing is built in the next one."""
+    """Regenerate the buildroot's repository with all batches so far, unless the next batch builds nothing."""
     build = _current(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.REGENERATING:
         return _unless_past(build, Phase.DONE)
@@ -255,7 +260,7 @@ def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
 
 
 def _needed(build: ModuleBuild) -> list[str]:
-    """What has been built so far, if the next batch builds anything with it."""
+    """Return the NVRs that the next batch needs in the buildroot; none if it has nothing to build."""
     nearby = build.component_builds.filter(batch__lte=build.batch + 1)
     rows = list(nearby.values_list("batch", "state", "nvr"))
     if all(state == ComponentState.COMPLETE for batch, state, _ in rows if batch > build.batch):
@@ -264,17 +269,21 @@ def _needed(build: ModuleBuild) -> list[str]:
 
 
 def renew_buildroot(build_id: int, run: int) -> Outcome:
-    """Bring what has been built into the buildroot while others wait for it (``buildafter``)."""
+    """Add finished builds to the buildroot while blocked components wait for them (``buildafter``)."""
     build = _current(build_id, run, BuildState.BUILD)
-    while fresh := buildafter.fresh(build):
-        if not tagging.tag(build, fresh):
-            return Park(f"tag:{build.koji_tag}", "new builds are being tagged", "the build system's word")
+    while built := buildafter.awaited_builds(build):
+        if not tagging.tag(build, built):
+            return Park(
+                f"tag:{build.koji_tag}",
+                "new builds are being tagged",
+                "the build system's report of the tags",
+            )
         before = build.new_repo_task_id
-        there = tagging.in_repo(build, [str(component.nvr) for component in fresh])
-        _request(build, _repo_message(build, before, fresh))
+        there = tagging.in_repo(build, [str(component.nvr) for component in built])
+        _request(build, _repo_message(build, before, built))
         if not there:
             return _awaiting_repo(build)
-        buildafter.unblock(build, [component for component in fresh if component.nvr in there])
+        buildafter.unblock(build, [component for component in built if component.nvr in there])
     return None
 
 
@@ -282,12 +291,12 @@ def _awaiting_repo(build: ModuleBuild) -> Park:
     return Park(
         f"repo:{build.koji_tag}",
         f"the repository of {build.koji_tag} is being regenerated",
-        "the build system's word that it is done",
+        "the build system's report of the repository",
     )
 
 
 def finalize(build_id: int, run: int) -> Outcome:
-    """build -> done -> ready: record the finished module, and wait until consumers find it.
+    """Move a build to done and ready: record the module in the build system, and wait until it is tagged.
 
     A scratch build stays in done.
     """
@@ -300,7 +309,7 @@ def finalize(build_id: int, run: int) -> Outcome:
         return Park(
             f"tag:{shipping.missing[0]}",
             f"{' and '.join(shipping.missing)} to be tagged into {build.cg_build_koji_tag}{trouble}",
-            "the build system's word that it is tagged, or another try",
+            "the build system's report of the tag, or another try",
         )
     states = [BuildState.DONE] if build.scratch else [BuildState.DONE, BuildState.READY]
     with transaction.atomic():
@@ -317,7 +326,7 @@ def _finished_message(build: ModuleBuild) -> str:
 
 
 def _repo_message(build: ModuleBuild, before: int | None, fresh: Sequence[ComponentBuild] = ()) -> str:
-    """Say that a repository was requested, when the present request is not the one before."""
+    """Return a log message if a repository was requested since ``before``, otherwise an empty text."""
     number = build.new_repo_task_id
     if number is None or number == before:
         return ""
@@ -326,9 +335,10 @@ def _repo_message(build: ModuleBuild, before: int | None, fresh: Sequence[Compon
 
 
 def _request(build: ModuleBuild, message: str) -> None:
-    """Save the number of the repository that was requested, with the message about it.
+    """Save the number of a requested repository, with a log message.
 
-    :raises Obsolete: the build is not in this run and state any more.
+    Raises:
+        Obsolete: The build is no longer in this run and state.
     """
     with transaction.atomic():
         rows = ModuleBuild.objects.filter(pk=build.pk, run=build.run, state=build.state)
@@ -338,9 +348,10 @@ def _request(build: ModuleBuild, message: str) -> None:
 
 
 def _shipping(build: ModuleBuild) -> Shipping:
-    """Whether consumers find the module; it is recorded first unless this run has done that already.
+    """Record the module in the build system, unless that is done, and return whether it is tagged.
 
-    :raises Obsolete: the build is not in this run any more.
+    Raises:
+        Obsolete: The build is no longer in this run.
     """
     system, module = build_system(), as_module(build)
     if build.cg_build_koji_tag:
@@ -366,11 +377,12 @@ def _shipping(build: ModuleBuild) -> Shipping:
 def _current(
     build_id: int, run: int, state: BuildState | None = None, batch: int | None = None
 ) -> ModuleBuild:
-    """The build, when the step still has a place in it.
+    """Return the build that a step belongs to.
 
-    :raises Obsolete: a newer run has taken over, or the build has left this state or batch, or is no more.
+    Raises:
+        Obsolete: The build is deleted, in a newer run, or no longer in this state or batch.
     """
-    (build,) = _builds([build_id]) or [None]
+    build = ModuleBuild.objects.filter(pk=build_id).first()
     allowed = ACTIVE | {BuildState.DONE} if state is None else {state}
     if build is None or build.run != run or build.state not in allowed or batch not in (None, build.batch):
         raise Obsolete
@@ -378,8 +390,8 @@ def _current(
 
 
 def _batch(build: ModuleBuild) -> list[ComponentBuild]:
-    """The components of the present batch."""
-    members = _members([build.pk], [build.batch])
+    """Return the components of the current batch."""
+    members = list(build.component_builds.filter(batch=build.batch).order_by("pk"))
     for component in members:
         component.module_build = build
     return members
@@ -400,11 +412,15 @@ def _move(build: ModuleBuild, state: BuildState, message: str = "", **fields: An
 def _phase(
     build: ModuleBuild, old: Phase | Sequence[Phase], new: Phase, message: str = "", **fields: Any
 ) -> None:
-    """Move the batch's phase on, with a log message if there is one to write.
+    """Change the phase of the batch, and add a log message if one is given.
 
-    :raises Obsolete: the same step has done so already.
+    Raises:
+        Obsolete: Another delivery of the step has done so already.
+        IllegalTransition: A phase has no such transition.
     """
     expected = [old] if isinstance(old, Phase) else old
+    if not all(new in PHASE_TRANSITIONS[each] for each in expected):
+        raise IllegalTransition(f"A batch cannot go from {expected} to {new}.")
     fields |= {"phase": new, "progress_at": clock.now()}
     rows = ModuleBuild.objects.filter(
         pk=build.pk, run=build.run, state=BuildState.BUILD, batch=build.batch, phase__in=expected

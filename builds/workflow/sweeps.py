@@ -1,5 +1,7 @@
-"""Sweeps: compare what the database believes with what is, and wake or advance. Any of them may run at
-any time, twice too; each item is committed alone, and one that fails does not stop the rest.
+"""Sweeps: compare the database with the build system, the bus and the tasks, and wake, advance or clean up.
+
+A sweep may run at any time, even twice. Each item is committed by itself, and an item that fails does not
+stop the others.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Sweep, TaskCrash, Wait, clock
 from builds.observability import log_context
-from builds.services import components, doubles, outages, slots
+from builds.services import components, duplicate_tasks, outages, slots
 from builds.services.build_system import build_system
 from builds.workflow import buildafter, checks, cleanup
 from builds.workflow.lease import Lease
@@ -31,30 +33,31 @@ from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: submissions asked about in one call of the build system
+#: Submissions whose status is requested in one call to the build system.
 CHUNK = 1000
-#: module builds whose tags are compared in one call
+#: Module builds whose tags are compared in one call.
 SLICE = 100
-#: rows deleted by one statement
-SLICE_DELETED = 5000
-#: of a component, to tell whether a status says anything new
-_KNOWN = ("task_id", "module_build_id", "task_url", "nvr", "time_started")
-#: how long messages that were published are kept for the operators
+#: Rows deleted by one statement.
+DELETE_SLICE = 5000
+#: Columns of a component that are compared with its status in the build system.
+_COMPARED = ("task_id", "module_build_id", "task_url", "nvr", "time_started")
+#: Time for which published messages are kept for operators.
 KEEP = timedelta(days=7)
 
 
 def lost_work() -> dict[str, int]:
-    """Have the workflow queue look for lost builds: behind all the work that waits there now."""
+    """Send ``recover_lost`` to the workflow queue, behind all tasks that wait there now."""
     dispatch.send_now("workflow.recover_lost", clock.now().timestamp())
     return {}
 
 
 def recover_lost(sent_at: float) -> dict[str, int]:
-    """Advance builds that nothing works on, and wake again what was woken in vain.
+    """Advance builds that have no task left, and wake tasks again whose wake-up was lost.
 
-    :param sent_at: when this was put on the queue of the workflow (seconds since the epoch). What it
-        waited there, each step of a build waits too, and a build takes up to three steps between two
-        marks of progress: a long queue is no loss, and must not be made longer.
+    Args:
+        sent_at: When this task was sent to the workflow queue (seconds since the epoch). Steps of builds
+            wait there as long as this task did, and a build takes up to three steps between two updates of
+            ``progress_at``. That time is added to the limits, so that a long queue does not count as a loss.
     """
     now = clock.now()
     queued = timedelta(seconds=max(0.0, now.timestamp() - sent_at))
@@ -67,12 +70,12 @@ def recover_lost(sent_at: float) -> dict[str, int]:
 
 
 def _lost() -> QuerySet[ModuleBuild]:
-    """Builds of which no task is parked, or one is missing: that of a component which is not done.
+    """Return builds that have no parked task, or lack the task of a component that has not ended.
 
-    Such a one would keep others of its batch waiting: for its end, or for the place that it is to have.
+    Without that task the batch would never end.
     """
     under_way = Q(state__in=ACTIVE) | Q(state=BuildState.DONE, scratch=False)
-    # A row of an earlier run, stored behind its end, is no sign of life.
+    # Rows of earlier runs, which may be stored late, do not count.
     waits = Wait.objects.filter(run=OuterRef("run"))
     parked = Wait.objects.filter(component_build=OuterRef("pk"), run=OuterRef("module_build__run"))
     forgotten = ComponentBuild.objects.filter(
@@ -88,96 +91,96 @@ def _lost() -> QuerySet[ModuleBuild]:
 
 
 def _stuck(woken_before: datetime) -> QuerySet[Wait]:
-    """Waits that were woken and are still there, or that something should have woken."""
+    """Return waits that were woken but still exist, and waits that should have been woken."""
     not_lately = Q(woken_at=None) | Q(woken_at__lt=woken_before)
     free = Q(component_build__submitting_until=None) | Q(component_build__submitting_until__lt=clock.now())
     ended = Q(component_build__state__in=SETTLED)
     unsubmitted = free & Q(component_build__state=ComponentState.BUILDING, component_build__task_id=None)
     unheard = Q(key__startswith=buildafter.KEY) | Q(key__startswith=checks.KEY)
     if not settings.MBS.NUM_CONCURRENT_BUILDS:
-        # There was a limit when they began to wait.
+        # These began to wait while there was a limit.
         unheard |= Q(key__startswith=slots.KEY)
     unheard &= Q(created_at__lt=woken_before)
     return Wait.objects.filter(Q(woken_at__lt=woken_before) | (not_lately & (ended | unsubmitted | unheard)))
 
 
 def stuck_waits() -> dict[str, int]:
-    """Forget waits of builds that moved on; give away free slots; stop what builds for ended builds."""
+    """Delete obsolete waits, give out free slots, and stop components that still build for ended builds."""
     moved_on = ~Q(module_build__state__in=[*ACTIVE, BuildState.DONE]) | ~Q(run=F("module_build__run"))
     gone = list(Wait.objects.filter(moved_on).values_list("pk", flat=True))
-    forgotten = dispatch.forget(Wait.objects.filter(pk__in=gone)) if gone else 0
+    deleted = dispatch.delete_waits(Wait.objects.filter(pk__in=gone)) if gone else 0
     slots.hand_out()
     stopping = ModuleBuild.objects.filter(
         ~Q(state__in=ACTIVE), component_builds__state=ComponentState.BUILDING
     ).distinct()
     stopped = _each(stopping.values_list("pk", flat=True), _stop_components, "stopped")
-    return {"forgotten": forgotten} | stopped
+    return {"deleted": deleted} | stopped
 
 
 def open_builds() -> dict[str, int]:
-    """Ask the build system about all that builds, and record what it says."""
+    """Ask the build system about all components that build, and record changes."""
     rows = ComponentBuild.objects.filter(state=ComponentState.BUILDING).exclude(task_id=None).order_by("pk")
     result: Counter[str] = Counter(open=0, builds=0)
     after = 0
-    while part := list(rows.filter(pk__gt=after).only(*_KNOWN)[:CHUNK]):
+    while part := list(rows.filter(pk__gt=after).only(*_COMPARED)[:CHUNK]):
         after = part[-1].pk
         result["open"] += len(part)
         result += Counter(_poll({component.task_id or 0: component for component in part}))
     if result["open"]:
-        outages.over()
+        outages.end()
     return {"open": 0, "builds": 0, **result}
 
 
 def _poll(submissions: Mapping[int, ComponentBuild]) -> dict[str, int]:
-    """Ask about some submissions, by their numbers; record what is not known yet."""
+    """Ask the build system about these submissions, and record changes."""
     system, numbers = build_system(), list(submissions)
     system.recover(numbers)
     by_build: dict[int, list[TaskStatus]] = defaultdict(list)
     for status in system.statuses(numbers):
         component = submissions[status.task_id]
-        if _tells_something(status, component):
+        if _is_news(status, component):
             by_build[component.module_build_id].append(status)
 
     def record(build: ModuleBuild) -> None:
-        statuses = doubles.checked(build, by_build[build.pk])
+        statuses = duplicate_tasks.reclassify(build, by_build[build.pk])
         ids = [submissions[status.task_id].pk for status in statuses]
         components.record(build, ids, statuses)
 
-    # Most of a long list is open and as it was: it costs nothing more.
+    # Only builds with changes are read: most submissions are open and unchanged.
     news = ModuleBuild.objects.defer("modulemd").filter(pk__in=by_build)
     return _each(news, record, "builds")
 
 
-def _tells_something(status: TaskStatus, component: ComponentBuild) -> bool:
-    """Return whether a status says more than what is recorded of a component that builds."""
+def _is_news(status: TaskStatus, component: ComponentBuild) -> bool:
+    """Return whether a status differs from what is recorded of a component that builds."""
     started = component.time_started.timestamp() if component.time_started else None
     return (
         status.state is not TaskState.OPEN
         or bool(status.url and status.url != component.task_url)
         or bool(status.nvr and status.nvr != component.nvr)
-        # Microseconds are all that a database keeps.
+        # Databases store microseconds only.
         or bool(status.started and (started is None or abs(status.started - started) > 0.001))
     )
 
 
 def open_repos() -> dict[str, int]:
-    """Have those that wait for a tag or a repository look again: of failures nobody sends word.
+    """Wake tasks that wait for a tag or a repository, because failures of these cause no message.
 
-    Repositories that are being regenerated are asked about together, and not each by who waits for it.
+    One call asks about all requested repositories, and those that are being regenerated are left waiting.
     """
-    # What was woken looks again anyway, or is woken again by another sweep.
+    # Woken tasks check again anyway, or ``recover_lost`` wakes them again.
     waits = Wait.objects.filter(woken_at=None).select_related("module_build").defer("module_build__modulemd")
     tags, repos = (list(waits.filter(key__startswith=f"{kind}:")) for kind in ("tag", "repo"))
     requests = {wait.module_build.new_repo_task_id for wait in repos} - {None}
     under_way = build_system().repos_under_way(sorted(requests)) if requests else set()
     if requests:
-        outages.over()
+        outages.end()
     due = [wait for wait in repos if wait.module_build.new_repo_task_id not in under_way]
     return _each(tags + due, _wake, "woken")
 
 
 def publish_outbox() -> dict[str, int]:
-    """Publish what the bus has not confirmed."""
+    """Publish the messages that the bus has not confirmed."""
     result = _each(outbox.pending_builds(), outbox.flush, "builds")
     result["waiting"] = outbox.unconfirmed().count()
     if aside := outbox.set_aside().count():
@@ -186,9 +189,9 @@ def publish_outbox() -> dict[str, int]:
 
 
 def lost_tags() -> dict[str, int]:
-    """Compare the build system's tags with what was built, for half an interval at the most.
+    """Tag components again that are missing from their tags, for half of ``POLLING_INTERVAL`` at most.
 
-    The next run goes on behind the build that this one came to (``after``).
+    The next run continues after the last build of this one (``after`` in its result).
     """
     ends = time.monotonic() + settings.MBS.POLLING_INTERVAL / 2
     last = Sweep.objects.filter(name="lost_tags").values_list("result", flat=True).first() or {}
@@ -196,14 +199,14 @@ def lost_tags() -> dict[str, int]:
     while True:
         builds = list(cleanup.building().filter(pk__gt=after)[:SLICE])
         result["builds"] += len(builds)
-        result += Counter(_each(cleanup.untagged(builds), cleanup.mend_tags, "mended"))
+        result += Counter(_each(cleanup.untagged(builds), cleanup.restore_tags, "restored"))
         after = builds[-1].pk if len(builds) == SLICE else 0
         if not after or time.monotonic() >= ends:
             return {"builds": 0, **result, "after": after}
 
 
 def old_targets() -> dict[str, int]:
-    """Remove what only building needed, some time after the end, and retired builds from repositories."""
+    """Remove build targets of builds that ended some time ago, and retired builds from repositories."""
     tags = cleanup.ended_long_ago()
     if tags:
         cleanup.retire(tags)
@@ -211,17 +214,17 @@ def old_targets() -> dict[str, int]:
 
 
 def old_failures() -> dict[str, int]:
-    """Builds that failed long ago become garbage."""
+    """Move builds that failed long ago to garbage."""
     return _each(cleanup.failed_long_ago(), cleanup.discard, "discarded")
 
 
 def stuck_builds() -> dict[str, int]:
-    """Builds in which nothing happens any more fail, saying where."""
+    """Fail builds that have made no progress for long."""
     return _each(cleanup.stuck(), cleanup.give_up, "failed_as_stuck")
 
 
 def clean_up() -> dict[str, int]:
-    """Forget messages that were published, and crashes, some time ago."""
+    """Delete old published messages and old counts of task crashes."""
     before = clock.now() - KEEP
     messages = _delete(OutboxMessage.objects.filter(published_at__lt=before))
     crashes = _delete(TaskCrash.objects.filter(last_at__lt=before))
@@ -229,14 +232,14 @@ def clean_up() -> dict[str, int]:
 
 
 def _delete(rows: QuerySet[Any]) -> int:
-    """Delete rows in slices: one statement for a year of them would take longer than a statement may."""
+    """Delete rows in slices, so that no statement exceeds the time limit of the database."""
     count = 0
-    while part := list(rows.order_by("pk").values_list("pk", flat=True)[:SLICE_DELETED]):
+    while part := list(rows.order_by("pk").values_list("pk", flat=True)[:DELETE_SLICE]):
         count += rows.model._default_manager.filter(pk__in=part).delete()[0]
     return count
 
 
-#: every periodic sweep, by the name that ``celeryconfig.beat_schedule`` and the admin show
+#: All sweeps, by the names that ``celeryconfig.beat_schedule`` and the admin use.
 SWEEPS: dict[str, Callable[[], dict[str, int]]] = {
     "lost_work": lost_work,
     "stuck_waits": stuck_waits,
@@ -252,17 +255,21 @@ SWEEPS: dict[str, Callable[[], dict[str, int]]] = {
 
 
 def run(name: str, every: float = 0) -> bool:
-    """Run a sweep unless one of its kind runs already; its result is kept in its row.
+    """Run a sweep unless one of its kind is running, and store its result in its row.
 
-    :param every: seconds between two runs. One that began less than half of that ago is enough: what has
-        waited in a queue comes all at once. Messages that expire would do the same by the clocks of two
-        machines, and where these differ no sweep would run at all.
-    :return: whether it ran.
+    Args:
+        name: Name of the sweep.
+        every: Seconds between two runs. If a run began less than half of that ago, this one is skipped, since
+            sweeps that waited in a queue arrive all at once. Expiring messages are no alternative: they
+            compare the clocks of two machines, and if those differ much, no sweep would ever run.
+
+    Returns:
+        Whether it ran.
     """
     Sweep.objects.get_or_create(name=name)
     lease, now = Lease(Sweep.objects.filter(name=name), "leased_until", name), clock.now()
     due = Q(started_at=None) | Q(started_at__lt=now - timedelta(seconds=every / 2))
-    # A time that is yet to come was written by a clock that was wrong.
+    # A start in the future was written while a clock was wrong.
     due |= Q(started_at__gt=now + timedelta(seconds=1))
     if not lease.take(due if every else None, started_at=now):
         return False
@@ -271,9 +278,9 @@ def run(name: str, every: float = 0) -> bool:
         with lease:
             result = SWEEPS[name]()
     except Unavailable as outage:
-        # No trace: it comes back with each run until the outage is over.
+        # Without a traceback, since each run logs this until the outage is over.
         error = str(outage)
-        log.warning("The sweep %s waits for the end of an outage: %s", name, outage)
+        log.warning("The sweep %s was stopped by an outage and runs again later: %s", name, outage)
         if isinstance(outage, BuildSystemUnavailable):
             outages.begin(outage)
     except Exception as failure:
@@ -293,30 +300,30 @@ def _wake(wait: Wait) -> None:
 
 
 def _each(items: Iterable[T], work: Callable[[T], object], done: str) -> dict[str, int]:
-    """Do ``work`` for each item; how many were done, and how many failed."""
+    """Do ``work`` for each item; return how many succeeded and how many failed."""
     count = failed = 0
     for item in list(items):
         try:
-            with log_context.about(**_facts(item)):
+            with log_context.bound(**_log_fields(item)):
                 work(item)
             count += 1
         except (SoftTimeLimitExceeded, Unavailable):
-            # What is away for one item is away for the others.
+            # An outage affects the other items too.
             raise
         except Exception:
             failed += 1
-            with log_context.about(**_facts(item)):
-                log.exception("The sweep failed for %s", item)
+            with log_context.bound(**_log_fields(item)):
+                log.exception("A sweep failed for %s", item)
     return {done: count} | ({"failed": failed} if failed else {})
 
 
-def _facts(item: object) -> dict[str, object]:
-    """What a sweep works on, for the log: a build, its number, or a wait."""
+def _log_fields(item: object) -> dict[str, object]:
+    """Return the log context of an item: a build, the number of one, or a wait."""
     match item:
         case ModuleBuild():
-            return log_context.of(item)
+            return log_context.of_build(item)
         case Wait():
-            return log_context.of_number(item.module_build_id)
+            return log_context.of_build_id(item.module_build_id)
         case int():
-            return log_context.of_number(item)
+            return log_context.of_build_id(item)
     return {}

@@ -1,4 +1,4 @@
-"""Rows of parked tasks: written with a signature that sends the very same task again."""
+"""Write rows of parked tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = [field for field in Wait._meta.concrete_fields if field.name not in (
 
 
 def row(build_id: int, run: int, park: Park, signature: Signature | dict[str, Any], **fields: Any) -> Wait:
-    """Return the row of a parked task, not saved."""
+    """Return the unsaved row of a parked task, whose signature sends the same task again."""
     options = signature["options"]
     return Wait(
         celery_task_id=options["task_id"],
@@ -31,7 +31,7 @@ def row(build_id: int, run: int, park: Park, signature: Signature | dict[str, An
 
 
 def store(waits: Iterable[Wait]) -> None:
-    """Save rows, each in the place of the one that its task has already."""
+    """Save rows. A row replaces the earlier row of its task."""
     Wait.objects.bulk_create(
         waits,
         update_conflicts=True,
@@ -41,7 +41,7 @@ def store(waits: Iterable[Wait]) -> None:
 
 
 def begin(build: ModuleBuild, park: Park, signature: Signature) -> bool:
-    """Record a task that is about to be sent, unless it is recorded already; say whether it was not."""
+    """Save the row of a task that is about to be sent; return False if the task has a row already."""
     wait = row(build.pk, build.run, park, signature, woken_at=timezone.now())
     values = {field.attname: getattr(wait, field.attname) for field in _COLUMNS}
     return Wait.objects.get_or_create(celery_task_id=wait.celery_task_id, defaults=values)[1]

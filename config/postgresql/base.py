@@ -1,4 +1,4 @@
-"""Django's PostgreSQL: asking less often whether a connection still lives, and waiting for bounded times."""
+"""Django's PostgreSQL backend with bounded waits."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 from psycopg2 import errors, extensions
 
-#: seconds for which a connection that lived is taken to live on
-TRUSTED = 1.0
-#: bounds at the server's side: for statements, and for a client that hangs in a transaction and keeps locks
+#: Limits in the server: for statements, and for clients that hang in a transaction and hold locks.
 _SESSION = """
     SELECT set_config('statement_timeout', %(statement)s, false),
         set_config('idle_in_transaction_session_timeout', %(idle)s, false),
@@ -28,30 +26,31 @@ _SESSION = """
 
 
 class Connection(extensions.connection):
-    """A connection that gives up waiting for the server after ``patience`` seconds; None: never."""
+    """A connection that waits at most ``answer_timeout`` seconds for an answer; None: no limit."""
 
-    def __init__(self, *args: Any, patience: float | None = None, **kwargs: Any) -> None:
-        # Before it connects, which is waited for as well.
-        self.patience = patience
+    def __init__(self, *args: Any, answer_timeout: float | None = None, **kwargs: Any) -> None:
+        # Set before connecting, since the limit applies to that as well.
+        self.answer_timeout = answer_timeout
         super().__init__(*args, **kwargs)
 
 
 def wait(connection: Any) -> None:
-    """Wait until the server has answered: psycopg2's wait callback, by which it never blocks in libpq.
+    """Wait for an answer of the server. This is psycopg2's wait callback, used instead of blocking in libpq.
 
-    libpq itself would wait for ever for a server that was cut off, or that a proxy does not reach any more.
-    psycopg2 closes a connection whose callback raises.
+    libpq would wait without limit for an unreachable server. If the callback raises, psycopg2 closes the
+    connection.
 
-    :raises psycopg2.OperationalError: the time is over.
+    Raises:
+        psycopg2.OperationalError: The time limit has passed.
     """
-    patience = getattr(connection, "patience", None)
-    ends = None if patience is None else time.monotonic() + patience
+    answer_timeout = getattr(connection, "answer_timeout", None)
+    ends = None if answer_timeout is None else time.monotonic() + answer_timeout
     while (state := connection.poll()) != extensions.POLL_OK:
         poll = select.poll()
         poll.register(connection.fileno(), _EVENTS[state])
         left = None if ends is None else max(0.0, ends - time.monotonic()) * 1000
         if not poll.poll(left):
-            raise psycopg2.OperationalError(f"The database did not answer within {patience:g} seconds.")
+            raise psycopg2.OperationalError(f"The database did not answer within {answer_timeout:g} seconds.")
 
 
 _EVENTS = {
@@ -62,7 +61,7 @@ extensions.set_wait_callback(wait)
 
 
 class _Errors(DatabaseErrorWrapper):
-    """Takes a server that has become read only for what it is: away, until a connection finds another one."""
+    """Treats a read-only server as unavailable, so that a new connection can find the primary."""
 
     def __exit__(
         self,
@@ -72,55 +71,44 @@ class _Errors(DatabaseErrorWrapper):
     ) -> None:
         if isinstance(error, errors.ReadOnlySqlTransaction):
             self.wrapper.errors_occurred = True
-            # Not kept for the next request: after a failover the old server may serve reads for ever.
+            # Close the connection: after a failover, the old primary may go on serving reads.
             self.wrapper.close_at = 0.0
-            raise OperationalError("The database is read only.") from error
+            raise OperationalError("The database is read-only.") from error
         super().__exit__(kind, error, trace)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """``CONN_HEALTH_CHECKS`` costs a statement in every request; here it costs one a second at most.
-
-    A connection that was lost within that second ends its request with an error, as one that is lost in
-    the middle of a request does anyway.
-    """
+    """Django's wrapper with time limits, which treats a read-only server as unavailable."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.trusted_until = 0.0
-        self.patience: float | None = None
+        self.answer_timeout: float | None = None
         self.unbounded = False
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        """Return the context manager that converts errors of psycopg2."""
         return _Errors(self)
 
     def get_connection_params(self) -> dict[str, Any]:
+        """Return the parameters of a connection, with the time limit."""
         parameters = super().get_connection_params()
-        patience = parameters.pop("patience", None)
-        self.patience = None if self.unbounded else patience
-        return {**parameters, "connection_factory": partial(Connection, patience=self.patience)}
+        answer_timeout = parameters.pop("answer_timeout", None)
+        self.answer_timeout = None if self.unbounded else answer_timeout
+        return {**parameters, "connection_factory": partial(Connection, answer_timeout=self.answer_timeout)}
 
     def init_connection_state(self) -> None:
+        """Set the time limits of the session in the server."""
         super().init_connection_state()
-        if self.patience:
-            # The server stops a statement before this side gives up the whole connection for it.
-            milliseconds = round(self.patience * 900)
+        if self.answer_timeout:
+            # The server's limit is lower, so that a slow statement fails without losing the connection.
+            milliseconds = round(self.answer_timeout * 900)
             with self.connection.cursor() as cursor:
                 cursor.execute(_SESSION, {"statement": str(milliseconds), "idle": str(milliseconds * 6)})
             if not self.get_autocommit():
                 self.connection.commit()
 
-    def wait_for_ever(self) -> None:
-        """Bound no statement any more: a migration takes as long as it takes."""
+    def remove_time_limits(self) -> None:
+        """Remove the limits, for migrations."""
         self.unbounded = True
         self.close()
-
-    def close_if_health_check_failed(self) -> None:
-        if self.health_check_done:
-            return
-        if time.monotonic() >= self.trusted_until:
-            super().close_if_health_check_failed()
-            self.trusted_until = time.monotonic() + TRUSTED
-        # Not once more in this request: at the end of a transaction the question would begin another.
-        self.health_check_done = True

@@ -1,1 +1,1 @@
-"""The ``mbs`` command: a REST client, and the supervisor of the standalone service. Never imports Django."""
+"""The client: the ``mbs`` command, a REST client, and the standalone service."""

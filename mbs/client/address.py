@@ -1,8 +1,8 @@
-"""Where the service is: what the user says, or else the standalone service this user runs.
+"""Find the server: the one the user names, otherwise the user's standalone service on this machine.
 
-A running ``mbs up`` leaves ``server.json`` in its data folder, and one in the folder where the other
-commands look first (``MBS_DATA_DIR``, or the default), so that they find it without being told. The
-lock on the data folder, held as long as it runs, tells a living service from what a dead one left.
+``mbs up`` writes ``server.json`` into its data folder, and into the folder where the other commands look
+first (``MBS_DATA_DIR`` or the default). It holds a lock on its data folder while it runs, which distinguishes
+a running service from the files of a crashed one.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from mbs.errors import Conflict, MBSError
 CHECKOUT = Path(__file__).resolve().parents[2]
 SERVER_FILE = "server.json"
 LOCK_FILE = "up.lock"
-#: A look by ``is_locked`` holds the lock for a moment; a service holds it for good.
+#: Attempts to get the lock, which ``is_locked`` of another process may hold for a moment.
 LOCK_TRIES = 5
 
 
 class NoServer(MBSError):
-    """Nobody said where the server is, and none runs here."""
+    """No server is named, and none runs on this machine."""
 
     code = "no_server"
 
 
 @dataclass(frozen=True)
 class Running:
-    """A standalone service: its address, the supervisor's process and the data folder."""
+    """A running standalone service: its address, the process of its supervisor, and its data folder."""
 
     base_url: str
     pid: int
@@ -40,9 +40,9 @@ class Running:
 
 
 def default_data_dir() -> Path:
-    """``.data`` in a checkout, else ``$XDG_DATA_HOME/mbs``: where ``mbs-manager`` looks too.
+    """Return ``.data`` in a checkout, otherwise ``$XDG_DATA_HOME/mbs``; ``mbs-manager`` uses the same folder.
 
-    The XDG Base Directory Specification has relative values ignored.
+    As the XDG Base Directory Specification demands, relative values are ignored.
     """
     if (CHECKOUT / "pyproject.toml").is_file():
         return CHECKOUT / ".data"
@@ -52,13 +52,13 @@ def default_data_dir() -> Path:
 
 
 def data_dir(chosen: str | None) -> Path:
-    """The data folder, absolute: the option ``--data``, ``MBS_DATA_DIR``, or the default."""
+    """Return the absolute data folder: from the option ``--data``, from ``MBS_DATA_DIR``, or the default."""
     given = chosen or os.environ.get("MBS_DATA_DIR")
     return Path(given).resolve() if given else default_data_dir()
 
 
 def running(data: Path) -> Running | None:
-    """The service whose ``server.json`` lies in a data folder, if it is alive."""
+    """Return the service in the ``server.json`` of a data folder, or None if it does not run."""
     try:
         found = Running(**json.loads((data / SERVER_FILE).read_text()))
         return found if is_locked(Path(found.data)) else None
@@ -67,17 +67,17 @@ def running(data: Path) -> Running | None:
 
 
 def publish(service: Running) -> None:
-    """Let the other commands find a service."""
+    """Write ``server.json``, so that other commands find the service."""
     own, looked_at = Path(service.data), data_dir(None)
     _write(own, service)
     shown = running(looked_at)
     if looked_at != own and (shown is None or shown == service):
-        with suppress(OSError):  # the pointer is a comfort: whoever cannot write it names the server
+        with suppress(OSError):  # without this file, users must name the server
             _write(looked_at, service)
 
 
 def withdraw(service: Running) -> None:
-    """Undo ``publish``, but for what another service has published there since."""
+    """Delete the files of ``publish``, unless another service has replaced them."""
     for folder in {Path(service.data), data_dir(None)}:
         if running(folder) == service:
             (folder / SERVER_FILE).unlink(missing_ok=True)
@@ -91,10 +91,13 @@ def _write(folder: Path, service: Running) -> None:
 
 
 def find_server(chosen: str | None) -> tuple[str, bool]:
-    """The server's address, and whether it is this user's own standalone service.
+    """Return the server's address, and whether it is the user's own standalone service.
 
-    :param chosen: ``--server`` or ``MBS_SERVER``.
-    :raises NoServer: when there is neither a choice nor a running service.
+    Args:
+        chosen: ``--server`` or ``MBS_SERVER``.
+
+    Raises:
+        NoServer: No server is named, and none runs on this machine.
     """
     if chosen:
         return chosen, False
@@ -103,15 +106,16 @@ def find_server(chosen: str | None) -> tuple[str, bool]:
         if service:
             return service.base_url, True
     raise NoServer(
-        "It is not known where the Module Build Service is, and none runs here.",
+        "No server is named, and no Module Build Service runs on this machine.",
         hint="Start one with `mbs up`, or name one with --server URL or MBS_SERVER.",
     )
 
 
 def lock(data: Path) -> int:
-    """Hold a data folder for this process and its life; answers the open descriptor.
+    """Lock a data folder for the lifetime of this process, and return the open descriptor.
 
-    :raises Conflict: when a service runs there already.
+    Raises:
+        Conflict: A service already runs on the folder.
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(data / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -126,14 +130,14 @@ def lock(data: Path) -> int:
     other = running(data)
     where = f" at {other.base_url} (process {other.pid})" if other else ""
     raise Conflict(
-        f"A service runs on {data} already{where}.",
+        f"A service already runs on {data}{where}.",
         code="already_running",
-        hint="Use that one, stop it first, or choose another folder with --data.",
+        hint="Use it, stop it, or choose another folder with --data.",
     )
 
 
 def is_locked(data: Path) -> bool:
-    """Whether a service holds this data folder."""
+    """Return whether a service runs on the data folder."""
     try:
         descriptor = os.open(data / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

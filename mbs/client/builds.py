@@ -1,4 +1,4 @@
-"""Commands about module builds: submit, watch, cancel, list, show, about."""
+"""Commands for module builds: submit, watch, cancel, list, show, about."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from mbs.client.endings import ending
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.snapshot import Build, read_build
-from mbs.client.submission import wishes
-from mbs.client.watching import look
+from mbs.client.submission import submission_options
+from mbs.client.watching import fetch_build
 from mbs.client.watching import watch as snapshots
 from mbs.states import BUILD_STATES
 from mbs.text import printable
 
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, as the server sent it.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the server's JSON.")
 INTERVAL = click.option(
     "--interval",
     type=click.FloatRange(min=0.1),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time between two looks.",
+    help="Time between two requests.",
 )
 
 
 @click.command(epilog=EXIT_CODES)
-@wishes
-@click.option("--watch", "watching", is_flag=True, help="Follow the builds to their end.")
+@submission_options
+@click.option("--watch", "watching", is_flag=True, help="Follow the builds until they end.")
 @INTERVAL
 @AS_JSON
 @with_client
 def submit(client: Client, body: Json, watching: bool, interval: float, as_json: bool) -> None:
     """Submit a module build.
 
-    SOURCE is an scm url (https://host/path?#COMMIT), a modulemd file, or - for standard input.
+    SOURCE is the address of a commit (https://host/path?#COMMIT), a modulemd file, or - for standard input.
     """
     answer = client.submit(body)
     if not as_json:
@@ -62,13 +62,13 @@ def submit(client: Client, body: Json, watching: bool, interval: float, as_json:
 def watch(client: Client, build_ids: Sequence[int], interval: float, as_json: bool) -> None:
     """Follow module builds until they are ready or have failed.
 
-    A restart of the server does not end it. Ctrl-C stops watching, not the builds.
+    A restart of the server does not stop it. Ctrl-C stops watching, not the builds.
     """
     follow_to_end(client, build_ids, interval, as_json)
 
 
 def follow_to_end(client: Client, build_ids: Sequence[int], interval: float, as_json: bool) -> None:
-    """Show builds until they are over, and end with the exit code that says how it went."""
+    """Show builds until they end, and exit with the code for their result."""
     stream: TextIO = sys.stderr if as_json else sys.stdout
     last = follow(snapshots(client, build_ids, interval=interval), stream)
     for build in last.builds:
@@ -94,12 +94,14 @@ def cancel(client: Client, build_id: int, as_json: bool) -> None:
 
 
 @click.command("list", epilog=EXIT_CODES)
-@click.option("--state", "states", multiple=True, type=click.Choice(sorted(BUILD_STATES)), help="Repeatable.")
-@click.option("--name", help="Of the module.")
-@click.option("--stream", help="Of the module.")
-@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Name, stream, version and context at once.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(sorted(BUILD_STATES)), help="State; repeatable."
+)
+@click.option("--name", help="Name of the module.")
+@click.option("--stream", help="Stream of the module.")
+@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Name, stream, version and context.")
 @click.option("--by", "owner_of", metavar="OWNER", help="Only builds of this owner.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Number of builds.")
 @AS_JSON
 @with_client
 def list_builds(
@@ -112,7 +114,7 @@ def list_builds(
     limit: int,
     as_json: bool,
 ) -> None:
-    """List module builds, the newest first."""
+    """List module builds, newest first."""
     texts = {"name": name, "stream": stream, "nsvc": nsvc, "owner": owner_of}
     params: dict[str, str | Sequence[str]] = {key: value for key, value in texts.items() if value}
     if states:
@@ -138,7 +140,7 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
     if as_json:
         print_json(client.build(build_id, verbose=True) | {"components": client.components(build_id)})
         return
-    build = look(client, build_id)
+    build = fetch_build(client, build_id)
     click.echo(f"{build.nsvc}  #{build.id}  {build.word}  {duration(build.seconds(datetime.now(UTC)))}")
     for label, text in (("reason", build.reason), ("do", build.hint), ("waiting", build.waiting_for)):
         if text:
@@ -152,7 +154,7 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
 @AS_JSON
 @with_client
 def about(client: Client, as_json: bool) -> None:
-    """Say which server this is, and its version."""
+    """Show the server's address and version."""
     answer = client.about()
     if as_json:
         print_json(answer)
@@ -163,7 +165,7 @@ def about(client: Client, as_json: bool) -> None:
 
 
 def components_table(build: Build) -> Table:
-    """Batch, package, state, NVR, seconds and log of every component."""
+    """Return a table of all components: batch, package, state, NVR, seconds and log."""
     now = datetime.now(UTC)
     table = Table("batch", "package", "state", "NVR", "seconds", "log", box=None, pad_edge=False)
     table.columns[4].justify = "right"
@@ -181,6 +183,6 @@ def components_table(build: Build) -> Table:
 
 
 def print_table(table: Table) -> None:
-    """Print a table; into a file or a pipe as wide as it is, so that no line is cut."""
+    """Print a table. Outside a terminal, its lines are not cut."""
     wide = None if sys.stdout.isatty() else 1000
     Console(highlight=False, width=wide, markup=False).print(table)

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import click
 
-from mbs.client import again, builds, documents, importing, tokens
+from mbs.client import builds, documents, importing, rebuilds, tokens
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.plan import plan
@@ -14,11 +14,11 @@ from mbs.client.up.command import up
 
 
 def version() -> str:
-    """Of the installed package; a checkout that is not installed has none."""
+    """Return the version of the installed package. A checkout that is not installed has none."""
     try:
         return metadata.version("mbs")
     except metadata.PackageNotFoundError:
-        return "of a checkout"
+        return "(checkout)"
 
 
 @click.group(
@@ -30,8 +30,8 @@ def version() -> str:
 def main() -> None:
     """Build modules of RPM packages.
 
-    Talks to a Module Build Service: the one named by --server or MBS_SERVER, else the one that
-    `mbs up` runs on this machine.
+    The commands use the Module Build Service at --server or MBS_SERVER, otherwise the one that `mbs up` runs
+    on this machine.
     """
 
 
@@ -42,8 +42,8 @@ for command in (
     plan,
     builds.watch,
     builds.cancel,
-    again.retry,
-    again.rebuild,
+    rebuilds.retry,
+    rebuilds.rebuild,
     builds.list_builds,
     builds.show,
     builds.about,

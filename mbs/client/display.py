@@ -1,4 +1,4 @@
-"""Show snapshots to a person: moving bars on a terminal, one line per change anywhere else."""
+"""Display builds: as progress bars on a terminal, otherwise as one line per change."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mbs.client.snapshot import Build, Component
 from mbs.client.watching import Snapshot
 from mbs.states import BuildState, ComponentState
 
-#: Of a batch with more components, those that wait or are done are counted and not listed.
+#: In larger batches, only building and failed components are listed.
 LISTED = 12
-#: A component without an end has no more of its bar than this, however long it takes.
+#: Maximum progress of an unfinished component.
 NEARLY = 0.95
 
 STATE_STYLES = {
@@ -32,7 +32,7 @@ STATE_STYLES = {
 
 
 def follow(snapshots: Iterable[Snapshot], stream: TextIO) -> Snapshot:
-    """Show all snapshots and answer the last one."""
+    """Display all snapshots, and return the last one."""
     moving = stream.isatty() and os.environ.get("TERM") != "dumb"
     last = None
     for snapshot in _bars(snapshots, stream) if moving else _lines(snapshots, stream):
@@ -44,7 +44,7 @@ def follow(snapshots: Iterable[Snapshot], stream: TextIO) -> Snapshot:
 
 def _bars(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
     latest = Snapshot(())
-    # Drawn by itself between two snapshots too, so that seconds pass.
+    # Redraw between snapshots too, since durations change.
     with Live(
         get_renderable=lambda: render(latest, datetime.now(UTC)),
         console=Console(file=stream, highlight=False),
@@ -59,7 +59,7 @@ def _lines(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
     last: dict[str, str] = {}
     for snapshot in snapshots:
         if not snapshot.outage and last.pop("outage", ""):
-            print("The server answers again.", file=stream, flush=True)
+            print("The server is available again.", file=stream, flush=True)
         for key, line in describe(snapshot, datetime.now(UTC)).items():
             if last.get(key) != line:
                 print(line, file=stream, flush=True)
@@ -68,35 +68,35 @@ def _lines(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
 
 
 def describe(snapshot: Snapshot, now: datetime) -> dict[str, str]:
-    """What there is to say, each under a key: a line that changes is news."""
+    """Return a line for each build, component and wait. A line is printed when it has changed."""
     lines = {}
     if snapshot.outage:
-        lines["outage"] = f"{snapshot.outage} Trying again."
+        lines["outage"] = f"{snapshot.outage} Retrying."
     for build in snapshot.builds:
         who = f"{build.id} {build.nsvc}"
-        # Components first: what ended a build stands above its end.
+        # Components first, so that the failed component is above the failed build.
         for component in build.components:
             if component.state is not None:
                 lines[f"component {component.id}"] = f"{who} {_component_line(component, now)}"
             elif component.waiting_for:
                 lines[f"component {component.id}"] = f"{who} {component.waiting_for}"
-        if hindrance(build):
+        if blocking_wait(build):
             lines[f"waits {build.id}"] = f"{who} {build.waiting_for}"
         lines[f"build {build.id}"] = f"{who} {_build_line(build, now)}"
     return lines
 
 
-def hindrance(build: Build) -> str:
-    """What a build waits for, unless that is just the building of its components, which is shown anyway."""
+def blocking_wait(build: Build) -> str:
+    """Return what a build waits for, unless it waits for building components, which are displayed anyway."""
     building = any(component.state == ComponentState.BUILDING for component in build.components)
-    return "" if building or build.over else build.waiting_for
+    return "" if building or build.ended else build.waiting_for
 
 
 def _build_line(build: Build, now: datetime) -> str:
     parts = [build.word]
     if build.state == BuildState.BUILD and build.batch:
         parts.append(f"batch {build.batch} of {max(build.batches(), default=build.batch)}")
-    if build.over:
+    if build.ended:
         parts.append(f"after {duration(build.seconds(now))}")
     line = ", ".join(parts)
     if build.state == BuildState.FAILED:
@@ -120,12 +120,12 @@ def _component_line(component: Component, now: datetime) -> str:
 
 
 def render(snapshot: Snapshot, now: datetime) -> RenderableType:
-    """The bars of all builds of a snapshot."""
+    """Return the progress bars of all builds in a snapshot."""
     parts: list[RenderableType] = []
     for build in snapshot.builds:
         parts += [_heading(build, now), _table(build, now)]
     if snapshot.outage:
-        parts.append(Text(f"{snapshot.outage} Trying again.", style="yellow"))
+        parts.append(Text(f"{snapshot.outage} Retrying.", style="yellow"))
     return Group(*parts)
 
 
@@ -140,7 +140,7 @@ def _heading(build: Build, now: datetime) -> Text:
         text.append(f"\n  {build.reason}", "red")
         if build.hint:
             text.append(f"\n  {build.hint}")
-    elif hindrance(build):
+    elif blocking_wait(build):
         text.append(f"\n  {build.waiting_for}", "dim")
     return text
 
@@ -149,7 +149,7 @@ def _table(build: Build, now: datetime) -> Table:
     table = Table.grid(padding=(0, 1), expand=True)
     for justify in ("left", "left", "left", "right"):
         table.add_column(justify=justify, no_wrap=True)
-    table.add_column(no_wrap=True, ratio=1)  # the others keep their width, this one has what is left
+    table.add_column(no_wrap=True, ratio=1)  # takes the remaining width
     for number, components in build.batches().items():
         finished = sum(component.finished for component in components)
         failed = any(component.failed for component in components)
@@ -185,13 +185,13 @@ def _component_row(component: Component, now: datetime) -> tuple[RenderableType,
 
 
 def progress(component: Component, now: datetime) -> float:
-    """How much of a component is built, 0 to 1: its time against the time expected of it."""
+    """Return the progress of a component from 0 to 1: its duration divided by the expected one."""
     if component.finished:
         return 1.0
     seconds = component.seconds(now)
     if component.state is None or seconds is None:
         return 0.0
-    # Without an expectation half of the bar is full after a minute.
+    # With an unknown duration, a minute is half of the bar.
     return min(NEARLY, seconds / component.weight if component.weight else seconds / (seconds + 60))
 
 
@@ -212,7 +212,7 @@ def _component_style(component: Component) -> str:
 
 
 def state_word(component: Component) -> str:
-    """Its state in lower case; ``reused`` when it was not built but taken from an earlier module."""
+    """Return the state in lower case, "reused" for a reused component, or "waiting" before the start."""
     if component.state is None:
         return "waiting"
     if component.reused and component.state == ComponentState.COMPLETE:
@@ -221,7 +221,7 @@ def state_word(component: Component) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``12 s``, ``3 min 4 s``, ``2 h 5 min``."""
+    """Return a duration such as ``12 s``, ``3 min 4 s`` or ``2 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""Commands about modulemd files, which need no server: validate, upgrade."""
+"""Commands for modulemd files that need no server: validate, upgrade."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Exit codes:
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--lenient", is_flag=True, help="Ignore unknown keys and odd names, as an import does.")
+@click.option("--lenient", is_flag=True, help="Ignore unknown keys and unusual names, as an import does.")
 @click.option("--strict", is_flag=True, hidden=True, help="The default; kept for scripts.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: one list for all files.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list for all files.")
 def validate(files: Sequence[str], lenient: bool, strict: bool, as_json: bool) -> None:
-    """Check modulemd files as a submission does; - is the standard input.
+    """Check modulemd files as a submission does; - is standard input.
 
-    Says of each document whether it is valid, and if not, why and in which line.
+    For each document, print whether it is valid or the line of each error.
     """
     code = VALID
     answers: list[dict[str, Any]] = []
@@ -53,7 +53,7 @@ def validate(files: Sequence[str], lenient: bool, strict: bool, as_json: bool) -
 
 
 def _verdicts(text: bytes, lenient: bool) -> Iterator[Verdict]:
-    """Judge each document; unless ``lenient``, names that a submission refuses are problems too."""
+    """Yield the result for each document. Unless ``lenient``, names that a submission refuses are errors."""
     for verdict in examine(text, strict=not lenient):
         if verdict.document is not None and not lenient:
             faults = (fault for stream in upgrade(verdict.document) for fault in misnamed(stream))
@@ -65,10 +65,10 @@ def _verdicts(text: bytes, lenient: bool) -> Iterator[Verdict]:
 @click.command("upgrade", epilog=EXIT_CODES)
 @click.argument("file")
 def upgrade_file(file: str) -> None:
-    """Print the stream documents of a modulemd file as modulemd v2.
+    """Print the stream documents of a modulemd file as modulemd v2, in the order of the file.
 
-    In the order of the file; a modulemd-packager v3 document makes one stream for each of its
-    configurations. What is wrong with the documents that are invalid goes to the standard error.
+    A modulemd-packager v3 document becomes one stream for each of its configurations. Errors in invalid
+    documents are printed to standard error.
     """
     text = _read(file)
     if text is None:
@@ -87,7 +87,7 @@ commands: tuple[click.Command, ...] = (validate, upgrade_file)
 
 
 def _read(file: str) -> bytes | None:
-    """What is in a file, or a little more of it than is allowed; None after saying why not."""
+    """Return the content of a file, cut off above the size limit, or None after printing an error."""
     try:
         with click.open_file(file, "rb") as stream:
             content: bytes = stream.read(MAX_BYTES + 1)

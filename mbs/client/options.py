@@ -1,4 +1,4 @@
-"""What the commands that talk to a server have in common."""
+"""Options, exit codes and error output of the commands that use a server."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ SUCCESS, BUILD_FAILED, REFUSED, TROUBLE = range(4)
 INTERRUPTED = 130
 EXIT_CODES = """\b
 Exit codes:
-  0  done; where builds are watched: all of them are ready (a scratch build: done)
+  0  success; with --watch: all builds are ready (scratch builds: done)
   1  a build failed
-  2  wrong usage, or the server refused
-  3  the server cannot be reached, or something else went wrong
-  130  interrupted by Ctrl-C; builds go on
+  2  wrong usage, or the server refused the request
+  3  the server cannot be reached, or another error
+  130  interrupted by Ctrl-C; the builds continue
 """
 
 Command = Callable[..., Any]
 
 
 def with_client(command: Command) -> Command:
-    """Add the options that say where the server is and who asks; pass a ``Client`` as first argument."""
+    """Add the options for server and credentials, and pass a ``Client`` as first argument."""
 
-    @click.option("--server", envvar="MBS_SERVER", metavar="URL", help="The server. [env: MBS_SERVER]")
+    @click.option("--server", envvar="MBS_SERVER", metavar="URL", help="URL of the server. [env: MBS_SERVER]")
     @click.option("--token", envvar="MBS_TOKEN", default="", help="Bearer token. [env: MBS_TOKEN]")
     @click.option(
         "--owner",
         envvar="MBS_OWNER",
-        help="In whose name, where the server has no logins. [env: MBS_OWNER; your own service: you]",
+        help="Owner of the builds, on a server without logins. [env: MBS_OWNER; your own service: you]",
     )
     @functools.wraps(command)
     def wrapped(*args: Any, server: str | None, token: str, owner: str | None, **kwargs: Any) -> Any:
@@ -54,9 +54,10 @@ def with_client(command: Command) -> Command:
 
 
 class Group(click.Group):
-    """A group that tells errors to people and gives each kind its exit code."""
+    """A command group that prints errors and exits with the code for each kind of error."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except MBSError as error:
@@ -66,20 +67,20 @@ class Group(click.Group):
             ctx.exit(INTERRUPTED)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
-        except OSError as error:  # a file or folder; its own text names it
+        except OSError as error:  # its text names the file or folder
             report(MBSError(f"{error}."))
             ctx.exit(TROUBLE)
-        except Exception:  # noqa: BLE001 - Python's own exit code for a fault says "a build failed" here
+        except Exception:  # noqa: BLE001 - Python would exit with 1, which means "a build failed"
             traceback.print_exc()
             ctx.exit(TROUBLE)
 
 
-#: Characters that stay in messages: ours have several lines.
+#: Control characters that are kept in messages, which can have several lines.
 KEPT = "\n\t"
 
 
 def exit_code(error: MBSError) -> int:
-    """2 for what another request may mend, 3 for what only time or an operator can."""
+    """Return 2 if a corrected request can succeed, otherwise 3."""
     if isinstance(error, Refused):
         return TROUBLE if error.transient else REFUSED
     return REFUSED if isinstance(error, InvalidInput | Unprocessable | Conflict | TooLarge) else TROUBLE
@@ -100,31 +101,31 @@ _OPTIONS = {
 _KEY = re.compile(rf"(?<![\w.'\"-])({'|'.join(_OPTIONS)})(?![\w'\"-])")
 
 
-def _told(text: str) -> str:
-    """A text of the server for a terminal, which names options where it names keys of a request."""
+def _for_terminal(text: str) -> str:
+    """Return a message of the server for the terminal: with option names instead of request keys."""
     return printable(_KEY.sub(lambda match: _OPTIONS[match[1]], text), KEPT)
 
 
 def report(error: MBSError) -> None:
-    """Write an error to stderr: the message, each single problem, and what to do."""
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {_told(error.message)}", err=True)
+    """Print an error to stderr: the message, all problems, and hints."""
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {_for_terminal(error.message)}", err=True)
     for problem in error.problems:
         about = ": ".join(part for part in (problem.component or problem.key, problem.message) if part)
         line = f" (line {problem.line})" if problem.line else ""
-        click.echo(f"  - {_told(about)}{line}", err=True)
+        click.echo(f"  - {_for_terminal(about)}{line}", err=True)
         for label, text in (("tried", problem.tried), ("do", problem.hint)):
             if text:
-                click.echo(f"    {label}: {_told(text)}", err=True)
+                click.echo(f"    {label}: {_for_terminal(text)}", err=True)
     if error.hint:
-        click.echo(f"  {_told(error.hint)}", err=True)
+        click.echo(f"  {_for_terminal(error.hint)}", err=True)
 
 
 def print_json(value: object) -> None:
-    """Write JSON to stdout, for programs."""
+    """Print JSON to stdout."""
     click.echo(json.dumps(value, indent=2))
 
 
 def finish(code: int) -> NoReturn:
-    """End the command with an exit code of ``EXIT_CODES``."""
+    """Exit the command with a code from ``EXIT_CODES``."""
     sys.stdout.flush()
     click.get_current_context().exit(code)

@@ -1,4 +1,4 @@
-"""``mbs plan``: what a submission would do, as a tree."""
+"""The command ``mbs plan``, which previews a submission as a tree."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from mbs.client.builds import AS_JSON
 from mbs.client.display import duration
 from mbs.client.options import EXIT_CODES, exit_code, finish, print_json, with_client
 from mbs.client.rest import Client, Json
-from mbs.client.submission import wishes
+from mbs.client.submission import submission_options
 from mbs.errors import MBSError
 from mbs.text import printable_values
 
-#: What would become of a build, for people.
+#: Action -> its description.
 ACTIONS = {
     "build": "would be built",
-    "resume": "has failed: would be resumed",
-    "keep": "exists: would be left as it is",
+    "resume": "failed before, would be resumed",
+    "keep": "exists, would not be changed",
 }
-#: So many characters of a commit tell it from others.
+#: Characters of an abbreviated commit.
 SHORT = 12
 
 
 @click.command(epilog=EXIT_CODES)
-@wishes
-@click.option("--trace", is_flag=True, help="Tell every decision of the expansion.")
+@submission_options
+@click.option("--trace", is_flag=True, help="Show every decision of the stream expansion.")
 @AS_JSON
 @with_client
 def plan(client: Client, body: Json, trace: bool, as_json: bool) -> None:
-    """Show what a submission would do, and why. Nothing is recorded, nothing is built.
+    """Preview a submission: show the builds it would create, and why. Nothing is recorded or built.
 
-    SOURCE is an scm url (https://host/path?#COMMIT), a modulemd file, or - for standard input.
+    SOURCE is the address of a commit (https://host/path?#COMMIT), a modulemd file, or - for standard input.
     """
     try:
         answer = client.plan(body)
@@ -60,14 +60,14 @@ def show_plan(answer: Json, *, trace: bool = False, as_json: bool = False) -> No
     if as_json:
         print_json(answer)
         return
-    # A pipe or a file gets every line whole.
+    # Outside a terminal, lines are not cut.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000, markup=False)
     for tree in trees(answer, trace=trace):
         console.print(tree)
 
 
 def trees(answer: Mapping[str, Json], *, trace: bool = False) -> Iterator[Tree]:
-    """A tree for each build, one of what was left out, and, with ``trace``, one of all decisions."""
+    """Yield a tree for each build, one for rejected streams and, with ``trace``, one for all decisions."""
     answer = printable_values(answer)
     for build in _list(answer, "builds"):
         yield _build(build)
@@ -119,7 +119,7 @@ def _component(branch: Tree, component: Json) -> None:
 def _critical(path: Json) -> Text:
     if not path["packages"]:
         return Text("nothing is built", "green")
-    text = f"longest way: {' -> '.join(path['packages'])}"
+    text = f"critical path: {' -> '.join(path['packages'])}"
     if path["seconds"]:
         text += f", at least {duration(path['seconds'])}"
     if path["unknown"]:

@@ -1,6 +1,6 @@
-"""The REST API seen from a program (docs/contract/rest.md).
+"""A client for the REST API (docs/contract/rest.md).
 
-Answers are the decoded JSON objects, as the server sent them; ``mbs.client.snapshot`` reads them.
+It returns the decoded JSON objects of the server; ``mbs.client.snapshot`` interprets them.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ Params = Mapping[str, str | int | Sequence[str]]
 
 ROOT = "/module-build-service/"
 API_VERSION = 2
-#: Answers that say nothing about the request: the same one may succeed a little later.
+#: HTTP statuses after which the same request may succeed later.
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
 
 
 class Unreachable(Unavailable):
-    """Nobody answers at the server's address."""
+    """The server does not answer."""
 
     code = "server_unreachable"
 
 
 class UnexpectedAnswer(MBSError):
-    """Somebody answers there, but not as a Module Build Service does."""
+    """The answer does not come from a Module Build Service."""
 
     code = "unexpected_answer"
 
 
 class Refused(MBSError):
-    """The server said no.
+    """The server refused the request.
 
-    :param status: HTTP status of the answer.
+    Attributes:
+        status: HTTP status of the answer.
     """
 
     code = "refused"
@@ -51,19 +52,21 @@ class Refused(MBSError):
 
     @property
     def transient(self) -> bool:
+        """Whether the same request may succeed later."""
         return self.status in TRANSIENT
 
 
 class Client:
-    """One server, and who is asking.
+    """A client for one server, with the credentials of one user.
 
-    :param server: its address, as ``http://host:port`` or any longer url of its API.
-    :param token: bearer token; without one requests carry no credentials.
-    :param owner: in whose name builds are submitted and cancelled; only for a server without logins.
-    :param timeout: seconds for one request. Submitting takes longest: the server reads git meanwhile.
-    :param transport: replaces the network (tests).
+    All methods can raise ``Refused``, ``Unreachable`` and ``UnexpectedAnswer``.
 
-    Every method raises ``Refused``, ``Unreachable`` or ``UnexpectedAnswer``.
+    Args:
+        server: The server's URL, ``http://host:port`` or any URL of its API.
+        token: Bearer token; empty for requests without credentials.
+        owner: Owner of submitted builds; only for a server without logins.
+        timeout: Seconds for one request. Submissions take longest, since the server reads git repositories.
+        transport: Replaces the network in tests.
     """
 
     def __init__(
@@ -95,44 +98,45 @@ class Client:
         self._http.close()
 
     def about(self) -> Json:
-        """``{version, api_version, auth_method}``."""
+        """Return ``{version, api_version, auth_method}``."""
         return _object(self._request("GET", "about/"))
 
     def submit(self, body: Mapping[str, object]) -> list[Json]:
-        """Submit a module; answers all builds that it became, those that existed already too.
+        """Submit a module, and return all its builds, including those that existed already.
 
-        :param body: the keys of a submission (docs/contract/rest.md, "Submitting").
+        Args:
+            body: The keys of a submission (docs/contract/rest.md, "Submitting").
         """
         return _objects(self._request("POST", "module-builds/", json=self._signed(body)))
 
     def plan(self, body: Mapping[str, object]) -> Json:
-        """What submitting a module would do, and why; nothing is recorded."""
+        """Return what a submission would do, without recording anything."""
         return _object(self._request("POST", "module-builds/plan/", json=self._signed(body)))
 
     def build(self, build_id: int, *, verbose: bool = False) -> Json:
-        """One module build."""
+        """Return a module build."""
         return _object(self._request("GET", f"module-builds/{build_id}", params=_verbose(verbose)))
 
     def builds(self, params: Params, *, limit: int) -> Iterator[Json]:
-        """Module builds by filters (docs/contract/rest.md), newest first, at most ``limit``."""
+        """Yield at most ``limit`` module builds that match filters (docs/contract/rest.md), newest first."""
         return self._pages("module-builds/", {**params, "per_page": min(limit, 100)}, limit)
 
     def components(self, build_id: int) -> list[Json]:
-        """All components of a module build, in the verbose form, in the order of their ids."""
+        """Return all components of a module build in the verbose form, ordered by id."""
         params: Params = {"module_build": build_id, "verbose": "true", "order_by": "id", "per_page": 100}
         return list(self._pages("component-builds/", params, limit=None))
 
     def cancel(self, build_id: int) -> Json:
-        """Cancel a module build; answers its new form."""
+        """Cancel a module build, and return it."""
         body = self._signed({"state": "failed"})
         return _object(self._request("PATCH", f"module-builds/{build_id}", json=body))
 
     def retry(self, build_id: int) -> Json:
-        """Start a failed module build again; answers its new form."""
+        """Resume a failed module build, and return it."""
         return _object(self._request("POST", f"module-builds/{build_id}/retry", json=self._signed({})))
 
     def rebuild(self, build_id: int, body: Mapping[str, object]) -> list[Json]:
-        """Build the commit of a module build again, as a new version; answers all its builds."""
+        """Build the commit of a module build again as a new version, and return all builds."""
         return _objects(self._request("POST", f"module-builds/{build_id}/rebuild", json=self._signed(body)))
 
     def plan_rebuild(self, build_id: int, body: Mapping[str, object]) -> Json:
@@ -148,22 +152,22 @@ class Client:
         return _object(self._request("POST", "import-module/", json=dict(body)))
 
     def tokens(self) -> Iterator[Json]:
-        """The API tokens of the user, newest first."""
+        """Yield the user's API tokens, newest first."""
         return self._pages("tokens/", {"per_page": 100}, limit=None)
 
     def create_token(self, body: Mapping[str, object]) -> Json:
-        """Make an API token; the answer holds it under ``token``, once and never again."""
+        """Create an API token. Only this answer contains its text, under ``token``."""
         return _object(self._request("POST", "tokens/", json=dict(body)))
 
     def revoke_token(self, token_id: int) -> Json:
-        """Have an API token count no more; answers its new form."""
+        """Revoke an API token, and return it."""
         return _object(self._request("DELETE", f"tokens/{token_id}"))
 
     def _signed(self, body: Mapping[str, object]) -> Json:
         return {**body, "owner": self.owner} if self.owner else dict(body)
 
     def _pages(self, path: str, params: Params, limit: int | None) -> Iterator[Json]:
-        # A filter that the server does not know must not be ignored: the list would hold other builds.
+        # strict: if the server ignored an unknown filter, the list would contain wrong builds.
         page = _object(self._request("GET", path, params={**params, "strict": "1"}))
         while True:
             for item in _objects(page.get("items")):
@@ -174,7 +178,7 @@ class Client:
             following = _object(page.get("meta")).get("next")
             if not following:
                 return
-            # Only the query is taken: behind a front server the page's own address may be another one.
+            # Only the query is used, since the server may know itself by another address behind a proxy.
             query = httpx.URL(following).params
             page = _object(self._request("GET", path, params=query))
 
@@ -191,12 +195,12 @@ class Client:
         except httpx.TimeoutException as error:
             raise Unreachable(
                 f"{self.server} did not answer in time.",
-                hint="It may be overloaded; look whether the request was carried out before repeating it.",
+                hint="It may be overloaded. Check whether the request was executed before you repeat it.",
             ) from error
         except httpx.TransportError as error:
             raise Unreachable(
                 f"{self.server} cannot be reached: {error}.",
-                hint="Is the service running there? `mbs up` starts one on this machine.",
+                hint="Check the address, or start a service on this machine with `mbs up`.",
             ) from error
         if answer.status_code >= 400:
             raise refusal(answer)
@@ -209,9 +213,10 @@ class Client:
 
 
 def base_url(server: str) -> str:
-    """``scheme://host[:port][/prefix]`` of an address that a person wrote, without the API's root.
+    """Return ``scheme://host[:port][/prefix]`` of a URL that a user entered, without the path of the API.
 
-    :raises InvalidInput: when it is no web address.
+    Raises:
+        InvalidInput: It is not an http or https URL.
     """
     text = server if "://" in server else f"http://{server}"
     try:
@@ -221,7 +226,7 @@ def base_url(server: str) -> str:
         port_is_fine = False
     if not port_is_fine or parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidInput(
-            f"{server!r} is not the address of a server.",
+            f"{server!r} is not the URL of a server.",
             code="bad_server",
             hint="Write it as http://host:port.",
         )
@@ -230,7 +235,7 @@ def base_url(server: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the address is this very machine's."""
+    """Return whether the URL points to this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -239,7 +244,7 @@ def is_loopback(url: str) -> bool:
 
 
 def refusal(answer: httpx.Response) -> Refused:
-    """The error that an answer with a status of 400 or more carries, as far as it says any."""
+    """Return the error in an answer with a status of 400 or more."""
     try:
         body = answer.json()
     except ValueError:
@@ -248,9 +253,9 @@ def refusal(answer: httpx.Response) -> Refused:
         return Refused(
             answer.status_code,
             f"{answer.request.method} {answer.url}: {answer.status_code} {answer.reason_phrase}.",
-            hint="No Module Build Service gave this answer; look at what stands in front of it."
+            hint="The answer does not come from a Module Build Service. Check the URL and any proxy."
             if answer.status_code != 401
-            else "The server wants credentials: --token, or MBS_TOKEN.",
+            else "The server needs credentials: use --token or MBS_TOKEN.",
         )
     problems = body.get("problems")
     return Refused(
@@ -273,21 +278,21 @@ def _problem(item: Json) -> Problem:
 
 
 def _unexpected(answer: httpx.Response) -> UnexpectedAnswer:
-    hint = "Is this the address of a Module Build Service?"
+    hint = "Check that this is the URL of a Module Build Service."
     if answer.is_redirect:
-        hint = f"It points to {answer.headers.get('Location', '')}: give that address as the server."
+        hint = f"It redirects to {answer.headers.get('Location', '')}: use that URL as the server."
     return UnexpectedAnswer(f"{answer.url} answered {answer.status_code} without JSON.", hint=hint)
 
 
 def _object(value: object) -> Json:
     if not isinstance(value, dict):
-        raise UnexpectedAnswer(f"The server sent {str(value)[:60]!r} where an object belongs.")
+        raise UnexpectedAnswer(f"The server sent {str(value)[:60]!r} instead of an object.")
     return value
 
 
 def _objects(value: object) -> list[Json]:
     if not isinstance(value, list):
-        raise UnexpectedAnswer(f"The server sent {str(value)[:60]!r} where a list belongs.")
+        raise UnexpectedAnswer(f"The server sent {str(value)[:60]!r} instead of a list.")
     return [_object(item) for item in value]
 
 

@@ -1,7 +1,7 @@
-"""Module builds and components as a watcher sees them: the server's JSON, typed.
+"""Module builds and components as typed objects, read from the server's JSON.
 
-A server of the reference sends less (docs/contract/rest.md, "Representations"); what is missing is
-empty here. Texts of strangers are freed of control characters once, on the way in.
+MBS 3.9.2 sends fewer keys (docs/contract/rest.md, "Representations"); missing ones are empty here. Control
+characters are removed from all texts, since they come from untrusted sources.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Component:
-    """One component of a module build; ``state`` is None before it starts.
+    """A component of a module build. ``state`` is None before it starts.
 
-    :param url: of its log, or of the page where the build system shows it.
-    :param weight: seconds that its build is expected to take; 0: nobody knows.
-    :param waiting_for: a sentence that says what it waits for, or empty.
+    Attributes:
+        url: URL of its log, or of its page in the build system.
+        weight: Expected duration in seconds; 0 if unknown.
+        waiting_for: What it waits for, or empty.
     """
 
     id: int
@@ -59,14 +60,16 @@ class Component:
 
     @property
     def finished(self) -> bool:
+        """Whether it has been built, reused, canceled, or has failed."""
         return self.state is not None and self.state != ComponentState.BUILDING
 
     @property
     def failed(self) -> bool:
+        """Whether it has failed or was canceled."""
         return self.state in (ComponentState.FAILED, ComponentState.CANCELED)
 
     def seconds(self, now: datetime) -> float | None:
-        """How long it has been building, or did; None when it has not started."""
+        """Return its build duration, so far or in total; None if it has not started."""
         if self.started is None:
             return None
         return max(0.0, ((self.completed or now) - self.started).total_seconds())
@@ -74,13 +77,14 @@ class Component:
 
 @dataclass(frozen=True)
 class Build:
-    """One module build with its components, in the order of batches.
+    """A module build with its components, ordered by batch.
 
-    :param hint: what to do about its error, or empty.
-    :param cause: whose fault its failure was: module, infrastructure, canceled, or empty.
-    :param excerpt: the lines of a log that explain it.
-    :param repository_url: of a ready build: where it can be installed from, or empty.
-    :param install: command lines that install it.
+    Attributes:
+        hint: How to fix its error, or empty.
+        cause: What its failure is due to: module, infrastructure, canceled, or empty.
+        excerpt: The lines of a log that explain it.
+        repository_url: Of a ready build: where it can be installed from, or empty.
+        install: Commands that install it.
     """
 
     id: int
@@ -108,38 +112,43 @@ class Build:
 
     @property
     def succeeded(self) -> bool:
+        """Whether it is ready or, as a scratch build, done."""
         return self.state == BuildState.READY or (self.scratch and self.state == BuildState.DONE)
 
     @property
-    def over(self) -> bool:
-        """Whether nothing more will happen to it."""
+    def ended(self) -> bool:
+        """Whether it has reached a final state."""
         return self.succeeded or self.state in (BuildState.FAILED, BuildState.GARBAGE)
 
     def batches(self) -> dict[int, list[Component]]:
-        """Batch number -> its components, both ascending."""
+        """Return the components by batch number, in ascending order."""
         found: dict[int, list[Component]] = {}
         for component in self.components:
             found.setdefault(component.batch, []).append(component)
         return found
 
     def seconds(self, now: datetime) -> float:
-        """Since it was submitted, until it was completed or now."""
+        """Return its duration since submission, so far or in total."""
         if self.submitted is None:
             return 0.0
         return max(0.0, ((self.completed or now) - self.submitted).total_seconds())
 
 
 def read_build(data: Json, components: list[Json] | None = None) -> Build:
-    """A build in any of its forms, with its components in their verbose form, if they were asked for.
+    """Return a build from any of its representations.
 
-    :raises UnexpectedAnswer: when it has no id or a state that this client does not know.
+    Args:
+        components: The verbose representations of its components, if they were requested.
+
+    Raises:
+        UnexpectedAnswer: It has no id, or an unknown state.
     """
     try:
         return _read_build(data, components or [])
     except (KeyError, TypeError, ValueError) as error:
         raise UnexpectedAnswer(
             f"The server sent a build that cannot be read: {error!r}.",
-            hint="It may be newer than this client.",
+            hint="The server may be newer than this client: update the client.",
         ) from error
 
 
@@ -206,7 +215,7 @@ def _read_component(data: Json) -> Component:
 
 
 def clean(value: object) -> str:
-    """One line of text without control characters: it will be written to a terminal."""
+    """Return the text without control characters, which could manipulate a terminal."""
     return "" if value is None else printable(str(value).strip())
 
 
@@ -217,7 +226,7 @@ def _waiting_for(value: object) -> str:
 
 
 def _time(value: object) -> datetime | None:
-    """``YYYY-MM-DDTHH:MM:SSZ``, with or without a fraction; None for what is no time."""
+    """Parse ``YYYY-MM-DDTHH:MM:SSZ``, with or without a fraction; return None for other values."""
     if not isinstance(value, str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a user asks to be built, on the command line: for ``mbs submit`` and ``mbs plan``."""
+"""Arguments and options of a submission, for ``mbs submit`` and ``mbs plan``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mbs.errors import InvalidInput
 
 _OPTIONS = (
     click.argument("source"),
-    click.option("--branch", help="Branch that the commit is on; required for an scm url."),
-    click.option("--scratch", is_flag=True, help="A test build that no other module can use."),
+    click.option("--branch", help="Branch of the commit; required for a commit address."),
+    click.option("--scratch", is_flag=True, help="Scratch build: a trial that other modules cannot use."),
     click.option(
         "--buildrequire-override",
         "buildrequire_overrides",
@@ -36,11 +36,13 @@ _OPTIONS = (
         "ref_overrides",
         multiple=True,
         metavar="COMPONENT:REF",
-        help="Take a component from this branch or commit. Repeatable.",
+        help="Build a component from this branch or commit. Repeatable.",
     ),
-    click.option("--rebuild-strategy", help="Which components may be reused."),
     click.option(
-        "--reuse-components-from", metavar="ID|N:S:V:C", help="Take unchanged components from this build."
+        "--rebuild-strategy", help="Which components to reuse: changed-and-after, only-changed or all (none)."
+    ),
+    click.option(
+        "--reuse-components-from", metavar="ID|N:S:V:C", help="Reuse unchanged components of this build."
     ),
     click.option("--module-name", help="Name of the module; only with a YAML file."),
     click.option("--module-stream", help="Stream of the module; only with a YAML file."),
@@ -63,8 +65,8 @@ _NAMES = (
 )
 
 
-def wishes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the argument and the options of a submission; pass ``body``, the keys of a request, instead."""
+def submission_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument and the options of a submission, and pass the request ``body`` instead."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -103,9 +105,10 @@ def _body(
 
 
 def read_source(source: str) -> Json:
-    """The keys of a submission that say where the modulemd is.
+    """Return the keys of a submission for the argument SOURCE.
 
-    :raises InvalidInput: when the argument is neither a file nor an scm url.
+    Raises:
+        InvalidInput: The argument is neither a file nor the address of a commit.
     """
     if source == "-":
         return {"modulemd": _decode(sys.stdin.buffer.read(), "standard input")}
@@ -115,9 +118,9 @@ def read_source(source: str) -> Json:
     if "://" in source:
         return {"scmurl": source}
     raise InvalidInput(
-        f"{source!r} is neither a file nor an scm url.",
+        f"{source!r} is neither a file nor the address of a commit.",
         code="bad_source",
-        hint="An scm url looks like https://host/path?#COMMIT.",
+        hint="The address of a commit looks like https://host/path?#COMMIT.",
     )
 
 
@@ -129,9 +132,10 @@ def _decode(content: bytes, name: str) -> str:
 
 
 def pair(text: str, form: str) -> tuple[str, str]:
-    """Both halves of ``left:right``.
+    """Split ``left:right`` into both parts.
 
-    :raises InvalidInput: when there is no colon, or nothing on one side of it.
+    Raises:
+        InvalidInput: A part is missing.
     """
     left, _, right = text.partition(":")
     if not left or not right:
@@ -140,7 +144,7 @@ def pair(text: str, form: str) -> tuple[str, str]:
 
 
 def streams(pairs: Sequence[str]) -> dict[str, list[str]]:
-    """``platform:f28``, ``platform:f29`` -> ``{"platform": ["f28", "f29"]}``."""
+    """Group streams by module: ``platform:f28``, ``platform:f29`` -> ``{"platform": ["f28", "f29"]}``."""
     found: dict[str, list[str]] = {}
     for text in pairs:
         name, stream = pair(text, "NAME:STREAM")

@@ -1,4 +1,4 @@
-"""Commands about API tokens: ``mbs token create``, ``list`` and ``revoke``."""
+"""Commands for API tokens: ``mbs token create``, ``list`` and ``revoke``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SCOPES = ("submit", "cancel", "import", "admin")
 
 @click.group(epilog=EXIT_CODES)
 def token() -> None:
-    """Make, list and revoke API tokens, with which programs act in your name.
+    """Create, list and revoke API tokens, with which programs act in your name.
 
-    Making one needs a login: give the token of your OpenID provider as --token, or MBS_TOKEN.
+    Creating one needs a login: pass the token of your OpenID provider as --token or MBS_TOKEN.
     """
 
 
@@ -30,15 +30,15 @@ def token() -> None:
     "scopes",
     multiple=True,
     type=click.Choice(SCOPES),
-    help="What it may be used for. Repeatable. [default: submit, cancel]",
+    help="Operation that it permits. Repeatable. [default: submit, cancel]",
 )
-@click.option("--days", type=click.IntRange(min=1), help="How long it is valid. [default: 30]")
+@click.option("--days", type=click.IntRange(min=1), help="Days until it expires. [default: 30]")
 @AS_JSON
 @with_client
 def create(client: Client, name: str, scopes: Sequence[str], days: int | None, as_json: bool) -> None:
-    """Make a token and print it: nobody can show it again.
+    """Create a token and print it. It cannot be shown again.
 
-    NAME says what it is for.
+    NAME tells you later what the token is for.
     """
     body: Json = {"name": name}
     if scopes:
@@ -58,7 +58,7 @@ def create(client: Client, name: str, scopes: Sequence[str], days: int | None, a
 @AS_JSON
 @with_client
 def list_tokens(client: Client, as_json: bool) -> None:
-    """List your tokens, the newest first."""
+    """List your tokens, newest first."""
     found = list(client.tokens())
     if as_json:
         print_json(found)
@@ -80,7 +80,7 @@ def list_tokens(client: Client, as_json: bool) -> None:
 @AS_JSON
 @with_client
 def revoke(client: Client, token_id: int, as_json: bool) -> None:
-    """Have a token count no more, for good."""
+    """Revoke a token."""
     answer = client.revoke_token(token_id)
     if as_json:
         print_json(answer)

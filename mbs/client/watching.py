@@ -1,4 +1,4 @@
-"""Follow module builds until nothing more happens to them."""
+"""Follow module builds until they end."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from mbs.errors import MBSError
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The watched builds at one moment.
+    """The state of watched builds at one time.
 
-    :param outage: why the server cannot be asked just now; then ``builds`` are as last known.
+    Attributes:
+        outage: Why the server cannot be reached; ``builds`` are then the last known state.
     """
 
     builds: tuple[Build, ...]
     outage: str = ""
 
     @property
-    def over(self) -> bool:
-        return all(build.over for build in self.builds)
+    def ended(self) -> bool:
+        """Whether all builds have ended."""
+        return all(build.ended for build in self.builds)
 
     @property
     def succeeded(self) -> bool:
+        """Whether all builds have succeeded."""
         return all(build.succeeded for build in self.builds)
 
 
@@ -35,39 +38,43 @@ def watch(
     build_ids: Sequence[int],
     *,
     interval: float = 2.0,
-    patience: float = 300.0,
+    outage_timeout: float = 300.0,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Snapshot]:
-    """Snapshots, one each ``interval`` seconds; the last one has all builds over.
+    """Yield a snapshot every ``interval`` seconds, until all builds have ended.
 
-    A server that is away for less than ``patience`` seconds does not end it; one that was never
-    there does at once.
+    An outage of the server is tolerated for ``outage_timeout`` seconds once the builds were read.
 
-    :raises MBSError: what the client raises; ``Unreachable`` only when patience is over.
+    Raises:
+        MBSError: Any error of the client; ``Unreachable`` if the outage lasts longer.
     """
     builds: dict[int, Build] = {}
     away_since: float | None = None
     while True:
         try:
             for build_id in build_ids:
-                if build_id not in builds or not builds[build_id].over:
-                    builds[build_id] = look(client, build_id)
+                if build_id not in builds or not builds[build_id].ended:
+                    builds[build_id] = fetch_build(client, build_id)
             away_since, outage = None, ""
         except (Refused, Unreachable) as error:
             away_since = clock() if away_since is None else away_since
-            if not _passes(error) or len(builds) < len(set(build_ids)) or clock() - away_since > patience:
+            if (
+                not _passes(error)
+                or len(builds) < len(set(build_ids))
+                or clock() - away_since > outage_timeout
+            ):
                 raise
             outage = error.message
         snapshot = Snapshot(tuple(builds[build_id] for build_id in dict.fromkeys(build_ids)), outage)
         yield snapshot
-        if snapshot.over:
+        if snapshot.ended:
             return
         sleep(interval)
 
 
-def look(client: Client, build_id: int) -> Build:
-    """One build and its components now."""
+def fetch_build(client: Client, build_id: int) -> Build:
+    """Return a build with its components."""
     data = client.build(build_id)
     return read_build(data, client.components(build_id))
 

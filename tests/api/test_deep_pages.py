@@ -13,8 +13,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Ids of 60 components, with gaps; every place in their list counts as deep."""
-    monkeypatch.setattr(deep_pages, "NEAR", 0)
-    monkeypatch.setattr(deep_pages, "PLACES_OF_LISTS", deep_pages.Places())
+    monkeypatch.setattr(deep_pages, "MAX_SKIPPED", 0)
+    monkeypatch.setattr(deep_pages, "POSITIONS", deep_pages.Positions())
     build = module_build()
     ComponentBuild.objects.bulk_create(
         [ComponentBuild(pk=n * 3, module_build=build, package=f"p{n}", batch=n % 2) for n in range(1, 61)]

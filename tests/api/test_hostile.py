@@ -24,8 +24,8 @@ def part(name: bytes, value: bytes, more: bytes = b"") -> bytes:
     ("body", "kind", "says"),
     [
         (part(b"branch", b"\xff") + b"--x--", FORM, "'branch' is not UTF-8"),
-        (part(b"branch", b"a\0b") + b"--x--", FORM, "'branch' holds a NUL"),
-        (part(b"br\0", b"b") + b"--x--", FORM, r"The key 'br\x00' holds a NUL"),
+        (part(b"branch", b"a\0b") + b"--x--", FORM, "'branch' contains a NUL"),
+        (part(b"br\0", b"b") + b"--x--", FORM, r"The key 'br\x00' contains a NUL"),
         (part(b"branch", b"b") * 2 + b"--x--", FORM, "'branch' is given twice"),
         (part(b"branch", b"b"), FORM, "closing boundary"),
         (part(b"branch", b"b") + b"--x--", FORM.replace("=x", "=y"), "boundary that Content-Type names"),
@@ -47,7 +47,7 @@ def part(name: bytes, value: bytes, more: bytes = b"") -> bytes:
             "more than 100 files",
         ),
         (b'{"owner": %b}' % (b"9" * 101), "", "a number has more than 100 digits"),
-        (b'{"a\\u0000": 1}', "", r"The key 'a\x00' holds a NUL"),
+        (b'{"a\\u0000": 1}', "", r"The key 'a\x00' contains a NUL"),
         (b'{"a\\ud800": 1}', "", r"The key 'a\ud800' is not valid Unicode"),
     ],
 )

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 
 from builds.api.filtersets import ComponentBuildFilterSet, ModuleBuildFilterSet
 from builds.models import BuildRequirement, ModuleBuild
-from builds.selectors.prepared import COUNT_KEPT
 from mbs.states import BuildState, ComponentState
 from tests.api.conftest import Api
 from tests.factories import base_module, component_build, module_build, wait
@@ -352,35 +350,6 @@ def test_the_total_is_right_as_soon_as_there_is_a_new_build(api: Api) -> None:
     for number in range(1, 4):
         module_build()
         assert api.get("module-builds/?per_page=1")["meta"]["total"] == number
-
-
-def test_the_total_is_right_soon_after_an_older_number_is_committed(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def total() -> int:
-        return int(api.get("module-builds/?per_page=1")["meta"]["total"])
-
-    clock = SimpleNamespace(monotonic=lambda: now)
-    monkeypatch.setattr("builds.selectors.prepared.time", clock)
-    now, newest = 100.0, 10**9
-    module_build(id=newest)
-    module_build(id=newest - 1)
-    assert total() == 2
-    module_build(id=newest - 2)
-    assert total() == 2
-    now += COUNT_KEPT + 0.1
-    assert total() == 3
-
-
-def test_a_kept_total_hides_no_page(api: Api) -> None:
-    newest = 10**9
-    module_build(id=newest)
-    api.get("module-builds/?per_page=1")
-    module_build(id=newest - 1)
-    assert api.get("module-builds/?per_page=1")["meta"]["next"]
-    module_build(id=newest - 2)
-    answer = api.get("module-builds/?per_page=10")
-    assert answer["meta"]["total"] == len(answer["items"]) == 3
 
 
 @pytest.mark.parametrize(

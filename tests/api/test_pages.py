@@ -233,7 +233,7 @@ def test_a_fault_of_ours_is_a_page_without_details(browser: Client, monkeypatch:
     def broken(*args: object) -> ModuleBuild:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("builds.api.serializers.related.around_modules", broken)
+    monkeypatch.setattr("builds.api.serializers.rest.module_relations", broken)
     response = browser.get(ROOT + f"module-builds/{module_build().pk}", headers=BROWSER)
     assert response.status_code == 500
     assert "incident" in response.content.decode()

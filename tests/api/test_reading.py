@@ -104,7 +104,7 @@ def test_what_a_build_waits_for_is_told_while_it_is_on_its_way(api: Api) -> None
     assert api.get(f"module-builds/{build.pk}")["waiting_for"] == {
         "what": "bash is being built (and 1 more)",
         "since": "2024-01-01T00:00:00Z",
-        "wakes_on": "the build system's word",
+        "wakes_on": "the build system's report of the tags",
     }
 
 

@@ -17,8 +17,8 @@ from django.db import close_old_connections
 from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, settings
 
-from builds.api.schema import _document, document
-from builds.api.schema_examples import MODULE
+from builds.api.openapi.examples import MODULE
+from builds.api.openapi.generator import _document, document
 from builds.models import ComponentBuild, FinalModulemd, LogMessage, ModuleBuild
 from config.wsgi import application
 from mbs.states import BuildState
@@ -194,7 +194,7 @@ def test_two_who_ask_first_do_not_meet(monkeypatch: pytest.MonkeyPatch) -> None:
         return {}
 
     _document.cache_clear()
-    monkeypatch.setattr("builds.api.schema.SchemaGenerator.get_schema", make)
+    monkeypatch.setattr("builds.api.openapi.generator.SchemaGenerator.get_schema", make)
     threads = [threading.Thread(target=document, args=["2"]) for _ in range(3)]
     for thread in threads:
         thread.start()

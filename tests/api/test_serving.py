@@ -12,8 +12,8 @@ import pytest
 
 from builds.api.serving import files
 from builds.api.serving.deadlines import Deadlines
-from builds.api.serving.pages import Pages
-from builds.api.serving.requests import WholeRequests
+from builds.api.serving.requests import CompleteRequests
+from builds.api.serving.wsgi import ThreadedWSGI
 
 LIMIT = 300_000
 
@@ -52,13 +52,13 @@ def scope(*headers: tuple[bytes, bytes], method: str = "POST", path: str = "/", 
 
 
 def ask(exchange: Exchange, *headers: tuple[bytes, bytes], **values: Any) -> list[tuple[Any, bytes]]:
-    """What the application behind WholeRequests is asked: scope and body."""
+    """What the application behind CompleteRequests is asked: scope and body."""
     asked = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         asked.append((scope, scope["body"].read()))
 
-    requests = WholeRequests(application, LIMIT, patience=0.2)
+    requests = CompleteRequests(application, LIMIT, timeout=0.2)
     asyncio.run(requests(scope(*headers, **values), exchange.receive, exchange.send))
     assert files.budget.used == 0
     return asked
@@ -134,7 +134,7 @@ def test_a_chunked_body_gets_a_length() -> None:
 
 def answer(application: Any, exchange: Exchange, method: str = "GET") -> None:
     """Have a WSGI application answer."""
-    asyncio.run(Pages(application, 1)(whole(method), exchange.receive, exchange.send))
+    asyncio.run(ThreadedWSGI(application, 1)(whole(method), exchange.receive, exchange.send))
 
 
 def whole(method: str = "GET", path: str = "/") -> Any:
@@ -219,7 +219,7 @@ def sent_to(peer: Peer, body: bytes) -> None:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": body})
 
-    deadlines = Deadlines(application, patience=0.2)
+    deadlines = Deadlines(application, timeout=0.2)
     asyncio.run(deadlines({**scope(), "state": {"connection": peer}}, None, peer.send))  # type: ignore[arg-type]
     assert files.budget.used == 0
 
@@ -265,7 +265,7 @@ def test_nobody_who_reads_waits_for_a_submission_or_a_login() -> None:
         yield environ["PATH_INFO"].encode()
 
     async def main() -> list[bytes]:
-        pages = Pages(application, 1, apart=["/login"])
+        pages = ThreadedWSGI(application, 1, apart=["/login"])
 
         async def get(method: str, path: str) -> bytes:
             exchange = Exchange()
@@ -292,7 +292,7 @@ def test_a_submission_does_not_wait_for_logins() -> None:
         yield b""
 
     async def main() -> None:
-        pages = Pages(application, 1, apart=["/login"])
+        pages = ThreadedWSGI(application, 1, apart=["/login"])
 
         async def post(path: str) -> None:
             exchange = Exchange()

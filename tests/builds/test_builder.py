@@ -144,13 +144,13 @@ def test_only_some_are_asked_about_beside_one(
 ) -> None:
     build = module_build(state=BuildState.BUILD)
     seconds(3600)
-    many = [submitted(build, f"package{number}") for number in range(local_builds.MOST_BESIDE + 5)]
+    many = [submitted(build, f"package{number}") for number in range(local_builds.MAX_OTHERS + 5)]
     system, asked = build_system(), []
     ask = system.statuses
     monkeypatch.setattr(system, "statuses", lambda numbers: asked.extend(numbers) or ask(numbers))
     monkeypatch.setattr(system, "run", lambda number: f"component:{many[-1].pk}")
     local_builds.run(many[-1].number)
-    assert len(asked) == local_builds.MOST_BESIDE + 1
+    assert len(asked) == local_builds.MAX_OTHERS + 1
 
 
 def test_the_late_word_of_an_attempt_that_was_canceled_is_for_nobody(

@@ -125,8 +125,8 @@ def test_an_invalid_document_of_the_universe_is_named_and_passed_over(document, 
     (universe / "broken.yaml").write_bytes(b"\xff\0")
     assert json.loads(run(document({"platform": []}), "--universe", universe, "--json"))
     said = capsys.readouterr().err
-    assert "bad.yaml:1: passed over: A document must be a mapping" in said
-    assert "broken.yaml:1: passed over: " in said
+    assert "bad.yaml:1: skipped: A document must be a mapping" in said
+    assert "broken.yaml:1: skipped: " in said
 
 
 @pytest.mark.parametrize("compression", ["", "gz", "xz", "bz2", "zst"])
@@ -150,7 +150,7 @@ def test_the_modules_of_a_repository_are_read_and_a_bad_one_is_passed_over(
     [build] = json.loads(run(file, "--universe", repodata.parent, "--json"))
     assert build["buildrequires"]["gtk"] == "1:1:c"
     said = capsys.readouterr().err
-    assert said.count("passed over: ") >= 1
+    assert said.count("skipped: ") >= 1
     assert "This is not YAML" in said
 
 
@@ -161,5 +161,5 @@ def zstd(content):
 def test_missing_files_are_named(document, universe, tmp_path):
     with pytest.raises(CommandError, match=r"none\.yaml cannot be read: No such file"):
         run(tmp_path / "none.yaml", "--universe", universe)
-    with pytest.raises(CommandError, match="none is no folder"):
+    with pytest.raises(CommandError, match="none is not a folder"):
         run(document({"platform": []}), "--universe", tmp_path / "none")

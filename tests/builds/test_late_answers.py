@@ -45,7 +45,7 @@ class Hub:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     hub = Hub()
-    for module in ("components", "doubles"):
+    for module in ("components", "duplicate_tasks"):
         monkeypatch.setattr(f"builds.services.{module}.build_system", lambda: hub)
     monkeypatch.setattr(sweeps, "build_system", lambda: hub)
     return hub

@@ -55,21 +55,21 @@ class TestBounds:
     def test_a_long_message_is_cut(self, build: ModuleBuild) -> None:
         log_messages.add([(build, "x" * 100_000)])
         (text,) = texts(build)
-        assert len(text) == log_messages.LONGEST
+        assert len(text) == log_messages.MAX_LENGTH
         assert text.endswith("x ...")
 
     def test_the_last_message_of_a_build_says_that_there_are_too_many(self, build: ModuleBuild) -> None:
         for _ in range(3):
-            log_messages.add((build, str(number)) for number in range(log_messages.MOST_OF_BUILD // 2))
+            log_messages.add((build, str(number)) for number in range(log_messages.MAX_OF_BUILD // 2))
         found = texts(build)
-        assert len(found) == log_messages.MOST_OF_BUILD
-        assert found[-2:] == [str(log_messages.MOST_OF_BUILD // 2 - 2), log_messages._FULL]
+        assert len(found) == log_messages.MAX_OF_BUILD
+        assert found[-2:] == [str(log_messages.MAX_OF_BUILD // 2 - 2), log_messages._FULL]
 
     def test_each_component_has_a_bound_of_its_own(self, build: ModuleBuild) -> None:
         one, other = component_build(build), component_build(build)
         log_messages.add((one, str(number)) for number in range(1000))
         log_messages.add([(other, "other"), (build, "build")])
-        assert len(texts(one)) == log_messages.MOST_OF_COMPONENT
+        assert len(texts(one)) == log_messages.MAX_OF_COMPONENT
         assert (texts(other), texts(build)) == (["other"], ["build"])
 
     def test_many_messages_cost_two_statements(
@@ -85,8 +85,8 @@ class TestBounds:
             log_messages.add([])
 
     def test_a_list_of_names_is_bounded(self) -> None:
-        names = [f"p{number:03}" for number in range(log_messages.MOST_NAMES + 3)]
-        assert log_messages.listed(names).endswith(f"p{log_messages.MOST_NAMES - 1:03} and 3 more")
+        names = [f"p{number:03}" for number in range(log_messages.MAX_NAMES + 3)]
+        assert log_messages.listed(names).endswith(f"p{log_messages.MAX_NAMES - 1:03} and 3 more")
         assert log_messages.listed(["b", "a"]) == "a, b"
 
 
@@ -170,7 +170,7 @@ class TestOutages:
         wait(build)
         for _ in range(2):
             outages.begin(self.AWAY)
-            outages.over()
+            outages.end()
         assert texts(build) == [self.TEXT, self.TEXT]
 
     def test_builds_that_are_over_have_none(self) -> None:

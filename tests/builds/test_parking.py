@@ -24,7 +24,7 @@ from tests.factories import module_build
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Option = Callable[..., None]
-PARK = Park("tag:x", "what was built is being tagged", "the build system's word")
+PARK = Park("tag:x", "what was built is being tagged", "the build system's report of the tags")
 #: steps -> how many arguments they have beside build and run
 STEPS = dict.fromkeys(("initialize", "prepare", "renew_buildroot", "finalize"), 0) | dict.fromkeys(
     ("start_batch", "build_component", "finish_batch", "tag_batch", "regenerate_repo"), 1
@@ -203,7 +203,7 @@ def test_after_a_second_death_a_step_waits_and_people_can_see_it(task: Task) -> 
         run(task, failing(SystemExit()))
     with pytest.raises(Retry):
         run(task, lambda *_: None)
-    assert "the worker of workflow.tag_batch died 2 times in a row" in Wait.objects.get().what
+    assert "The worker of workflow.tag_batch died 2 times in a row" in Wait.objects.get().what
 
 
 def test_a_step_that_always_kills_its_worker_is_given_up(task: Task, option: Option) -> None:

@@ -78,7 +78,7 @@ def test_faults_that_are_known_in_time_are_refused_at_once(
 def test_init_waits_for_git_and_says_so(forge: Forge, sent: list[int], asked: list[tuple]) -> None:
     (build,) = submitted(scmurl=forge.module("tiny", document(TWO)))
     assert steps.initialize(build.pk, build.run) == Park(
-        f"check:{build.pk}", "git is asked about alpha, beta", "the answers of the git servers"
+        f"check:{build.pk}", "git is asked about alpha, beta", "responses of the git servers"
     )
     assert asked == [("check.components", build.pk)]
 

@@ -162,7 +162,7 @@ def test_waits_of_builds_that_moved_on_are_forgotten() -> None:
     kept = wait(building(run=2), run=2)
     wait(building(run=2), run=1)
     wait(module_build(state=BuildState.READY))
-    assert sweeps.stuck_waits()["forgotten"] == 2
+    assert sweeps.stuck_waits()["deleted"] == 2
     assert list(Wait.objects.all()) == [kept]
 
 
@@ -383,7 +383,7 @@ def test_what_builds_as_before_costs_one_statement_for_all(
             return [None for _ in jobs]
 
     monkeypatch.setattr(sweeps, "build_system", Hub)
-    monkeypatch.setattr("builds.services.doubles.build_system", Hub)
+    monkeypatch.setattr("builds.services.duplicate_tasks.build_system", Hub)
     with django_assert_max_num_queries(4 + 3):
         assert sweeps.open_builds() == {"open": 25, "builds": 0}
     failed = TaskStatus(17, TaskState.FAILED, reason="it broke")

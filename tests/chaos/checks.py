@@ -22,7 +22,7 @@ from builds.models import (
 )
 from mbs.states import ACTIVE, TRANSITIONS, BuildState, ComponentState
 from tests.chaos.faults import World
-from tests.chaos.modules import Wish
+from tests.chaos.modules import LocalBuildRequest
 from tests.koji.double.books import BUILD, TASK
 
 MODULE, COMPONENT = "mbs.module.state.change", "mbs.component.state.change"
@@ -60,23 +60,23 @@ def builds() -> QuerySet[ModuleBuild]:
 @check
 def accepted_submissions_are_recorded_once(run: Run) -> Iterator[str]:
     found = Counter(id(run.wish_of(build.name, build.version)) for build in builds())
-    for wish in run.wishes:
-        if wish.accepted and found[id(wish)] != 1:
-            yield f"{wish.name}:{wish.version} was accepted and is there {found[id(wish)]} times"
+    for request in run.wishes:
+        if request.accepted and found[id(request)] != 1:
+            yield f"{request.name}:{request.version} was accepted and is there {found[id(request)]} times"
 
 
 @check
 def builds_end_as_they_must(run: Run) -> Iterator[str]:
     for build in builds():
-        wish = run.wish_of(build.name, build.version)
+        request = run.wish_of(build.name, build.version)
         where = f"build {build.pk} {build.nsvc}"
         if build.state in ACTIVE or build.state == BuildState.DONE:
             yield f"{where} is stuck: {_position(build)}"
-        elif build.state == BuildState.FAILED and not _may_fail(build, wish):
+        elif build.state == BuildState.FAILED and not _may_fail(build, request):
             yield f"{where} failed ({build.error_code}): {(build.state_reason or '')[:400]}"
         elif build.state == BuildState.READY:
-            if wish.bad:
-                yield f"{where} is ready although {wish.bad} cannot be built"
+            if request.bad:
+                yield f"{where} is ready although {request.bad} cannot be built"
             rest = build.component_builds.exclude(state=ComponentState.COMPLETE)
             if rest.exists():
                 yield f"{where} is ready with {list(rest.values_list('package', 'state'))}"
@@ -91,13 +91,13 @@ def _position(build: ModuleBuild) -> str:
     )
 
 
-def _may_fail(build: ModuleBuild, wish: Wish) -> bool:
+def _may_fail(build: ModuleBuild, request: LocalBuildRequest) -> bool:
     """Return whether a build failed because of people or of a component that was made to fail."""
     if build.error_code == "canceled":
-        return bool(wish.canceled)
+        return bool(request.canceled)
     ended = build.component_builds.filter(state__in=(ComponentState.FAILED, ComponentState.CANCELED))
     reasons = {component.package: component.state_reason or "" for component in ended}
-    made = reasons.keys() <= {*wish.bad, *wish.flaky}
+    made = reasons.keys() <= {*request.bad, *request.flaky}
     return bool(reasons) and made and all(map(MADE_TO_FAIL.search, reasons.values()))
 
 

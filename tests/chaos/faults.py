@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from tests.chaos.deployment import Deployment, Process
 from tests.chaos.hub import Bus, ChaosHub
-from tests.chaos.modules import Client, Wish
+from tests.chaos.modules import Client, LocalBuildRequest
 from tests.chaos.servers import APPLICATION, HurtRedis, Postgres
 from tests.messaging.rabbitmq import RabbitMQ
 
@@ -36,9 +36,9 @@ class World(Protocol):
     bus: Bus
     client: Client
     deployment: Deployment
-    wishes: list[Wish]
+    wishes: list[LocalBuildRequest]
 
-    def wish_of(self, name: str, version: str) -> Wish:
+    def wish_of(self, name: str, version: str) -> LocalBuildRequest:
         """Return the module that a build belongs to."""
 
     def say(self, text: str) -> None:
@@ -411,7 +411,7 @@ def hub_sessions(world: World, dice: random.Random) -> str:
             session.expired = True
         if forget:
             world.hub.sessions.clear()
-    return "forgotten" if forget else "expired"
+    return "deleted" if forget else "expired"
 
 
 @kind(1)
@@ -429,7 +429,7 @@ def hub_fails_repository(world: World, dice: random.Random) -> str:
 # -- people ------------------------------------------------------------------------------------------------
 
 
-def _any_build(world: World, states: str) -> tuple[int, Wish, str]:
+def _any_build(world: World, states: str) -> tuple[int, LocalBuildRequest, str]:
     rows = world.postgres.query(
         "SELECT id, name, version, owner FROM builds_modulebuild"
         f" WHERE state IN ({states}) ORDER BY random() LIMIT 1"
@@ -446,10 +446,10 @@ def _told(number: int, status: int, answer: Any) -> str:
 
 @kind(8)
 def cancel(world: World, dice: random.Random) -> str:
-    if sum(bool(wish.canceled) for wish in world.wishes) > len(world.wishes) * 0.3:
+    if sum(bool(request.canceled) for request in world.wishes) > len(world.wishes) * 0.3:
         raise NothingToDo("a third of the modules was canceled already")
-    number, wish, owner = _any_build(world, "0, 1, 2")
-    wish.canceled.append(time.time())
+    number, request, owner = _any_build(world, "0, 1, 2")
+    request.canceled.append(time.time())
     body = {"state": "failed", "owner": owner}
     return _told(number, *world.client.send("PATCH", f"module-builds/{number}", body, timeout=45))
 

@@ -49,7 +49,7 @@ LATER = 0.08
 
 
 @dataclass
-class Wish:
+class LocalBuildRequest:
     """A module as it is to be built, and what people did to it.
 
     :cvar bad: components that never build: the module can only fail.
@@ -68,7 +68,7 @@ class Wish:
     canceled: list[float] = field(default_factory=list)
 
 
-def wishes(size: int, seed: int, components: tuple[int, int]) -> list[Wish]:
+def wishes(size: int, seed: int, components: tuple[int, int]) -> list[LocalBuildRequest]:
     """Return the modules of a run.
 
     :param components: the least and the largest number of components of a module.
@@ -83,17 +83,17 @@ def wishes(size: int, seed: int, components: tuple[int, int]) -> list[Wish]:
     return made
 
 
-def _builds_always(wish: Wish) -> bool:
-    return not (wish.bad or wish.flaky or wish.graph) and wish.version == 1
+def _builds_always(request: LocalBuildRequest) -> bool:
+    return not (request.bad or request.flaky or request.graph) and request.version == 1
 
 
-def _later(former: Wish, version: int) -> Wish:
+def _later(former: LocalBuildRequest, version: int) -> LocalBuildRequest:
     components = former.document.partition("    rpms:\n")[2]
     document = DOCUMENT.format(name=former.name, version=version, components=components)
-    return Wish(former.name, version, document, list(former.packages), former.graph)
+    return LocalBuildRequest(former.name, version, document, list(former.packages), former.graph)
 
 
-def _wish(number: int, dice: random.Random, components: tuple[int, int]) -> Wish:
+def _wish(number: int, dice: random.Random, components: tuple[int, int]) -> LocalBuildRequest:
     packages = [f"pkg-{n:03}" for n in dice.sample(range(400), dice.randint(*components))]
     kind = dice.random()
     bad = [f"{FAILS}{number:03}"] if kind < BAD else []
@@ -112,7 +112,7 @@ def _wish(number: int, dice: random.Random, components: tuple[int, int]) -> Wish
         lines.append(f"      {package}: {{rationale: needed, ref: main{more}}}\n")
     name = f"chaos-{number:03}"
     document = DOCUMENT.format(name=name, version=1, components="".join(lines))
-    return Wish(name, 1, document, packages, graph, bad, flaky)
+    return LocalBuildRequest(name, 1, document, packages, graph, bad, flaky)
 
 
 class Client:
@@ -140,19 +140,19 @@ class Client:
             )
         return status, answer
 
-    def submit(self, wish: Wish, owner: str, until: float) -> bool:
+    def submit(self, request: LocalBuildRequest, owner: str, until: float) -> bool:
         """Submit a module until it is accepted; return whether it was, before ``until`` (monotonic).
 
         :raises RuntimeError: the service refuses a valid module.
         """
         while time.monotonic() < until:
-            body = {"modulemd": wish.document, "owner": owner}
+            body = {"modulemd": request.document, "owner": owner}
             status, answer = self.send("POST", "module-builds/", body, timeout=90)
             # 409: an earlier try was recorded although its answer was lost.
             if status in (201, 409):
-                wish.accepted = wish.accepted or time.time()
+                request.accepted = request.accepted or time.time()
                 return True
             if status and status < 500:
-                raise RuntimeError(f"{wish.name} was refused: {status} {answer}")
+                raise RuntimeError(f"{request.name} was refused: {status} {answer}")
             time.sleep(0.7)
         return False

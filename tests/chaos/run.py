@@ -25,7 +25,7 @@ from tests.chaos import report
 from tests.chaos.deployment import CONFIG, Deployment
 from tests.chaos.faults import Faults
 from tests.chaos.hub import Bus, ChaosHub
-from tests.chaos.modules import PLATFORM, Client, Wish, wishes
+from tests.chaos.modules import PLATFORM, Client, LocalBuildRequest, wishes
 from tests.chaos.servers import HurtRedis, Postgres
 from tests.messaging.rabbitmq import RabbitMQ
 from tests.processes import ROOT, free_port
@@ -80,7 +80,7 @@ class Run:
         self.violations: list[str] = []
         self.received: list[tuple[str, str, Any]] = []
         self.disk: Path | None = None
-        self._by_name = {(wish.name, str(wish.version)): wish for wish in self.wishes}
+        self._by_name = {(request.name, str(request.version)): request for request in self.wishes}
         self._begun = time.monotonic()
         self._longest_queue = 0
         self._stack = ExitStack()
@@ -92,14 +92,14 @@ class Run:
         with (self.folder / "journal.log").open("a") as journal:
             journal.write(line + "\n")
 
-    def wish_of(self, name: str, version: str) -> Wish:
+    def wish_of(self, name: str, version: str) -> LocalBuildRequest:
         """Return the module that a build belongs to.
 
         :param version: of the build: the base module's prefix, then the version of the module.
         """
         return next(
-            wish
-            for (known, number), wish in self._by_name.items()
+            request
+            for (known, number), request in self._by_name.items()
             if known == name and version == f"40{number}"
         )
 
@@ -220,11 +220,11 @@ class Run:
         size = max(1, -(-len(self.wishes) // 5))
         for part in range(5):
             time.sleep(max(0.0, begun + part * self.options.seconds * 0.7 / 5 - time.monotonic()))
-            for wish in self.wishes[part * size : (part + 1) * size]:
+            for request in self.wishes[part * size : (part + 1) * size]:
                 try:
                     owner = f"owner{dice.randrange(5)}"
-                    if not self.client.submit(wish, owner, begun + self.options.seconds + 120):
-                        self.violation(f"{wish.name} could not be submitted")
+                    if not self.client.submit(request, owner, begun + self.options.seconds + 120):
+                        self.violation(f"{request.name} could not be submitted")
                 except RuntimeError as error:
                     self.violation(str(error))
             self.say(f"part {part + 1} of 5 is submitted")
@@ -287,10 +287,10 @@ class Run:
 
         connection.close()
         for build in ModuleBuild.objects.filter(state=BuildState.FAILED):
-            wish = self.wish_of(build.name, build.version)
-            if wish.bad:
+            request = self.wish_of(build.name, build.version)
+            if request.bad:
                 continue
-            wish.canceled.clear()
+            request.canceled.clear()
             status, answer = self._retry(build.pk, build.owner)
             if status != 200:
                 self.violation(f"build {build.pk} cannot be tried again: {status} {answer}")

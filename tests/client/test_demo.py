@@ -10,7 +10,7 @@ import pytest
 from git import Repo
 
 from mbs.client.address import Running, lock, publish
-from mbs.client.demo.command import while_it_runs
+from mbs.client.demo.command import while_service_runs
 from mbs.client.demo.example import make_repositories
 from mbs.client.demo.install import DnfFailed, finished_module, installed_files, run
 from mbs.client.demo.repositories import commit_tree
@@ -105,7 +105,7 @@ def test_service_that_cannot_start_tells_the_end_of_its_log(
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with (
         service(tmp_path / "data", keep=False) as mine,
-        pytest.raises(ServiceFailed, match="There is no Redis server"),
+        pytest.raises(ServiceFailed, match="No Redis server is installed"),
     ):
         mine.ready()
 
@@ -175,9 +175,9 @@ def test_files_that_dnf_keeps_for_itself_are_not_the_modules(tmp_path: Path) -> 
 
 
 def test_end_of_the_service_ends_the_watching(tmp_path: Path) -> None:
-    (tmp_path / "up.log").write_text("web died 6 times in a row: giving up.\n")
+    (tmp_path / "up.log").write_text("web ended 6 times in a row: giving up.\n")
     looks = iter([Snapshot(()), Snapshot((), "It cannot be reached."), Snapshot(())])
-    shown = while_it_runs(tmp_path, looks)
+    shown = while_service_runs(tmp_path, looks)
     assert next(shown) == Snapshot(())
     with pytest.raises(ServiceFailed, match="giving up"):
         next(shown)
@@ -187,7 +187,7 @@ def test_short_outage_of_a_service_that_lives_does_not(tmp_path: Path) -> None:
     held = lock(tmp_path)
     publish(Running("http://127.0.0.1:1", os.getpid(), str(tmp_path)))
     looks = [Snapshot((), "It cannot be reached."), Snapshot(())]
-    assert list(while_it_runs(tmp_path, looks)) == looks
+    assert list(while_service_runs(tmp_path, looks)) == looks
     os.close(held)
 
 

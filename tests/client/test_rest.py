@@ -94,7 +94,7 @@ def test_refusal_of_something_else_is_told_apart(server: FakeServer, client: Cli
     with pytest.raises(Refused, match="502 Bad Gateway") as caught:
         client.about()
     assert caught.value.transient
-    assert "stands in front" in caught.value.hint
+    assert "Check the URL and any proxy" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", [b"<html></html>", b"", b"[]", b"null", b'"text"'])

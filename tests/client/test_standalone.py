@@ -67,4 +67,4 @@ def test_it_serves_heals_and_leaves_nothing_running(tmp_path: Path, monkeypatch:
     assert not [pid for pid in everybody if Path(f"/proc/{pid}").exists()]
     assert list(tmp_path.rglob("server.json")) == []
     log = (data / "up.log").read_text()
-    assert "redis was killed by SIGKILL; it starts again" in log
+    assert "redis was killed by SIGKILL; restarting" in log

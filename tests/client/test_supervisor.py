@@ -16,10 +16,10 @@ import pytest
 
 from mbs.client.up.child import Program
 from mbs.client.up.log import Log
-from mbs.client.up.supervisor import Patience, Supervisor
+from mbs.client.up.supervisor import RestartPolicy, Supervisor
 
 FOREVER = "exec sleep 60"
-IMPATIENT = Patience(first=0.01, longest=0.05, quick=5, deaths=3)
+IMPATIENT = RestartPolicy(first=0.01, longest=0.05, quick=5, deaths=3)
 
 
 def shell(name: str, script: str, **more: object) -> Program:
@@ -40,7 +40,7 @@ def run(folder: Path, *programs: Program, on_ready: Callable[[], None] = stop_me
     stream = io.StringIO()
     log = Log(stream, [program.name for program in programs])
     supervisor = Supervisor(
-        programs, log, environment=dict(os.environ), folder=folder, on_ready=on_ready, patience=IMPATIENT
+        programs, log, environment=dict(os.environ), folder=folder, on_ready=on_ready, restarts=IMPATIENT
     )
     return supervisor.run(), stream.getvalue().splitlines()
 
@@ -118,8 +118,8 @@ def test_program_that_dies_is_started_again(tmp_path: Path) -> None:
     good, lines = run(tmp_path, shell("worker", script, ready=lambda: (tmp_path / "up").exists()))
     assert good
     assert [line for line in lines if "killed" in line] == [
-        "mbs    | worker was killed by SIGKILL; it starts again in 0.01 s.",
-        "mbs    | worker was killed by SIGKILL; it starts again in 0.02 s.",
+        "mbs    | worker was killed by SIGKILL; restarting in 0.01 s.",
+        "mbs    | worker was killed by SIGKILL; restarting in 0.02 s.",
     ]
 
 
@@ -131,7 +131,7 @@ def test_after_many_quick_deaths_it_gives_up_and_stops_the_others(tmp_path: Path
         on_ready=lambda: None,
     )
     assert not good
-    assert lines[-1] == "mbs    | worker died 3 times in a row: giving up."
+    assert lines[-1] == "mbs    | worker ended 3 times in a row: giving up."
     assert (tmp_path / "starts").read_text().count("x") == 3
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
@@ -234,7 +234,7 @@ def start_supervisor(folder: Path, **more: object) -> tuple[subprocess.Popen[str
 def test_signals_stop_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     process, children = start_supervisor(tmp_path)
     process.send_signal(number)
-    assert process.communicate(timeout=10)[0] == "mbs | Stopping.\n"
+    assert process.communicate(timeout=60)[0] == "mbs | Stopping.\n"
     assert process.returncode == 0
     assert not any(map(is_alive, children))
 
@@ -242,7 +242,7 @@ def test_signals_stop_it_cleanly(tmp_path: Path, number: signal.Signals) -> None
 def test_children_die_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     process, children = start_supervisor(tmp_path)
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     wait_for(lambda: not any(map(is_alive, children)))
 
 
@@ -254,7 +254,7 @@ def test_ignored_hangup_stays_ignored(tmp_path: Path) -> None:
     time.sleep(0.5)
     assert all(map(is_alive, children))
     process.terminate()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     assert process.stdout is not None
     process.stdout.close()
 

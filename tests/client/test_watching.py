@@ -35,10 +35,10 @@ class Clock:
 
 
 def run(
-    client: Client, ids: list[int], *steps: Callable[[], object], patience: float = 300
+    client: Client, ids: list[int], *steps: Callable[[], object], outage_timeout: float = 300
 ) -> list[Snapshot]:
     clock = Clock(*steps)
-    return list(watch(client, ids, interval=2, patience=patience, sleep=clock.sleep, clock=clock))
+    return list(watch(client, ids, interval=2, outage_timeout=outage_timeout, sleep=clock.sleep, clock=clock))
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_scratch_build_is_over_when_done(server: FakeServer, client: Client) -> 
 def test_failed_build_ends_without_success(server: FakeServer, client: Client, state: str) -> None:
     server.add(module_build(1, state))
     last = run(client, [1])[-1]
-    assert last.over
+    assert last.ended
     assert not last.succeeded
 
 
@@ -109,7 +109,7 @@ def test_outage_of_a_minute_does_not_end_it(server: FakeServer, outage: int | st
 def test_outage_longer_than_patience_ends_it(server: FakeServer, client: Client) -> None:
     server.add(module_build(1))
     with pytest.raises(Unreachable):
-        run(client, [1], server.http.server_close, server.http.shutdown, patience=20)
+        run(client, [1], server.http.server_close, server.http.shutdown, outage_timeout=20)
 
 
 def test_server_that_was_never_there_ends_it_at_once() -> None:
@@ -179,7 +179,7 @@ def test_outage_and_its_end_are_told_once_each() -> None:
     stream = io.StringIO()
     follow([Snapshot((build,)), away, away, Snapshot((build,)), away, Snapshot((over,))], stream)
     who = "1 quiet:1:20230101000000:c1"
-    told = ["It is away. Trying again.", "The server answers again."]
+    told = ["It is away. Retrying.", "The server is available again."]
     assert stream.getvalue().splitlines() == [
         f"{who} init",
         *told,
@@ -206,7 +206,7 @@ def test_on_a_terminal_bars_show_batches_components_and_what_is_waited_for(serve
     assert "libquiet-1-1" in bars[1]
     assert bars[2] == "batch 2 0 of 1"
     assert bars[3] == "quiet building 5 s"
-    assert bars[4:] == ["batch 3 0 of 1", "last waiting last waits", "It is away. Trying again."]
+    assert bars[4:] == ["batch 3 0 of 1", "last waiting last waits", "It is away. Retrying."]
 
 
 def test_a_large_batch_lists_only_what_builds_or_failed() -> None:

@@ -31,7 +31,7 @@ def production(load_with, settings):
 def test_every_option_is_printed_with_value_meaning_and_source(production):
     text = _config()
     assert text.startswith(f"Section prod of {production.path}\n")
-    assert "NUM_CONCURRENT_BUILDS = 9\n    Components that build at once" in text
+    assert "NUM_CONCURRENT_BUILDS = 9\n    Components that build at the same time" in text
     assert "[environment MBS_NUM_CONCURRENT_BUILDS]" in text
     assert f"[{production.path} ProdConfiguration]" in text
     assert "Warning: HOST" in text
@@ -57,7 +57,7 @@ def test_json_is_for_programs(production):
         "required": False,
         "type": "int >= 0",
         "group": "Workflow",
-        "meaning": "Components that build at once, over all modules; 0: no limit.",
+        "meaning": "Components that build at the same time, over all modules; 0: no limit.",
     }
 
 

@@ -60,7 +60,7 @@ def test_renamed_and_mapped_with_a_warning(load_with, tmp_path, name):
     loaded = load_with()
     expected = getattr(loaded.options, new)
     assert (list(expected) if isinstance(expected, tuple) else expected) == eval(value)
-    assert [line for line in loaded.warnings if name in line and f"is now {new}" in line] == [
+    assert [line for line in loaded.warnings if name in line and f"is now called {new}" in line] == [
         *loaded.warnings
     ]
 
@@ -75,7 +75,7 @@ def test_the_new_name_wins_over_the_old_one(load_with):
 def test_accepted_with_a_warning_that_names_what_to_use(load_with, name):
     (warning,) = load_with(f"{name} = 1").warnings
     assert warning.startswith(f"{name} (")
-    assert "in its place: " in warning
+    assert "Replacement: " in warning
 
 
 @pytest.mark.parametrize(

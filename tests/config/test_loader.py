@@ -111,7 +111,7 @@ class TestFaults:
             ("POLLING_INTERVAL = 0", "POLLING_INTERVAL = 0|greater than 0"),
             ("SWEEP_INTERVAL = float('inf')", "SWEEP_INTERVAL = inf|finite"),
             ("BASE_MODULE_ARCHES = {'platform': ['x']}", "BASE_MODULE_ARCHES['platform']|pattern"),
-            ("BR_STREAM_OVERRIDE_REGEXES = ['(']", "BR_STREAM_OVERRIDE_REGEXES[0]|no regular expression"),
+            ("BR_STREAM_OVERRIDE_REGEXES = ['(']", "BR_STREAM_OVERRIDE_REGEXES[0]|not a regular expression"),
             ("REBUILD_STRATEGIES_ALLOWED = []", "REBUILD_STRATEGIES_ALLOWED = []|at least 1"),
             ("LDAP_URI = 'http://x'", "LDAP_URI = 'http://x'|ldap:// or ldaps://"),
             ("BASE_URL = 'mbs.example.com'", "BASE_URL = 'mbs.example.com'|http:// or https://"),
@@ -144,7 +144,10 @@ class TestFaults:
                 "OIDC_ISSUER = 'https://id.example.com'",
                 "OIDC_AUDIENCE = '' (default): it must be set with OIDC_ISSUER",
             ),
-            ("REMOTE_USER_FROM = 'header'", "FRONT_SECRET = '' (default): it must be at least 16 characters"),
+            (
+                "REMOTE_USER_FROM = 'header'",
+                "FRONT_SECRET = '' (default): it must have at least 16 characters",
+            ),
         ],
     )
     def test_a_default_that_another_option_makes_wrong_is_named(self, load_with, line, said):
@@ -168,15 +171,15 @@ class TestFaults:
         ],
     )
     def test_an_unknown_option_is_named_with_the_nearest(self, load_with, name, near):
-        with pytest.raises(ConfigurationError, match=f"{name} .* is no option; did you mean {near}"):
+        with pytest.raises(ConfigurationError, match=f"{name} .* is not an option; did you mean {near}"):
             load_with(f"{name} = 1")
 
     def test_nothing_far_is_proposed(self, load_with):
-        with pytest.raises(ConfigurationError, match=r"XYZZY .* is no option; `mbs-manager config`"):
+        with pytest.raises(ConfigurationError, match=r"XYZZY .* is not an option; `mbs-manager config`"):
             load_with("XYZZY = 1")
 
     def test_all_of_them_are_reported_together(self, load_with):
-        with pytest.raises(ConfigurationError, match="has 4 faults") as caught:
+        with pytest.raises(ConfigurationError, match="has 4 errors") as caught:
             load_with("XYZZY = 1\nSYSTEM = 'brew'", MBS_SCMURLS="a,b", MBS_POLL_INTERVAL="1")
         assert [problem.key for problem in caught.value.problems] == [
             "XYZZY",

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from config.describe import described, masked
+from config.describe import describe_options, masked
 from config.schema import GROUPS, Options
 from tests.config.conftest import KEY
 
 
 def test_every_option_has_a_meaning_and_one_group():
-    names = [option.name for option in described()]
+    names = [option.name for option in describe_options()]
     assert sorted(names) == sorted(Options.model_fields)
-    for option in described():
+    for option in describe_options():
         assert option.meaning.endswith("."), option.name
         assert option.type, option.name
         assert option.group, option.name

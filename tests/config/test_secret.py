@@ -8,14 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from config.schema import Options
-from config.secret import kept_key
+from config.secret import load_or_create_key
 from mbs.errors import ConfigurationError
 
 
 def test_the_key_is_made_once_and_only_the_owner_may_read_it(tmp_path):
-    key = kept_key(tmp_path / "new" / "folder")
+    key = load_or_create_key(tmp_path / "new" / "folder")
     assert len(key) == 64
-    assert kept_key(tmp_path / "new" / "folder") == key
+    assert load_or_create_key(tmp_path / "new" / "folder") == key
     assert [(path.name, path.stat().st_mode & 0o777) for path in (tmp_path / "new" / "folder").iterdir()] == [
         ("secret-key", 0o600)
     ]
@@ -23,25 +23,25 @@ def test_the_key_is_made_once_and_only_the_owner_may_read_it(tmp_path):
 
 def test_processes_that_start_together_agree(tmp_path):
     with ThreadPoolExecutor(16) as pool:
-        keys = list(pool.map(kept_key, [tmp_path] * 64))
+        keys = list(pool.map(load_or_create_key, [tmp_path] * 64))
     assert len(set(keys)) == 1
 
 
 def test_two_folders_have_two_keys(tmp_path):
-    assert kept_key(tmp_path / "a") != kept_key(tmp_path / "b")
+    assert load_or_create_key(tmp_path / "a") != load_or_create_key(tmp_path / "b")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=f"{tmp_path}/file") as caught:
-        kept_key(tmp_path / "file" / "data")
+        load_or_create_key(tmp_path / "file" / "data")
     assert "MBS_DATA_DIR" in caught.value.hint
 
 
 def test_an_empty_key_file_is_refused(tmp_path):
     (tmp_path / "secret-key").write_text("")
     with pytest.raises(ConfigurationError, match="secret-key is empty"):
-        kept_key(tmp_path)
+        load_or_create_key(tmp_path)
 
 
 def test_the_key_of_the_documents_example_is_refused() -> None:

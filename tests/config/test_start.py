@@ -27,7 +27,7 @@ def test_a_command_says_what_is_wrong_and_nothing_else():
     done = _start("manage.py", "config", MBS_CONFIG_SECTION="prod", MBS_SYSTEM="brew")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "has 4 faults" in done.stderr
+    assert "has 4 errors" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -37,7 +37,7 @@ def test_a_server_does_not_start_and_its_log_ends_in_what_to_do(tmp_path):
     assert done.returncode == 1
     cause, hint = done.stderr.splitlines()[-2:]
     assert f"The configuration file {missing} cannot be read" in cause
-    assert "MBS_CONFIG_FILE names another file" in hint
+    assert "Set MBS_CONFIG_FILE to another file" in hint
 
 
 def test_the_effective_configuration_of_production_is_printed(tmp_path):

@@ -10,7 +10,7 @@ from fedora_messaging.message import Message
 
 from builds.consumers import callback
 from builds.models import ComponentBuild, ModuleBuild, Wait
-from builds.services import confirming
+from builds.services import confirmation
 from builds.services.build_system import build_system
 from tests import factories
 from tests.messaging.conftest import broker, bus_config, queue  # noqa: F401  (fixtures)
@@ -30,7 +30,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def ended(tmp_path: Path) -> Callable[..., None]:
     """Have the build system say that a submission has ended: ``ended(7, "bash-5-1")``."""
     build_system.cache_clear()
-    confirming._Outage.until = 0.0
+    confirmation._Outage.until = 0.0
     return partial(books.end, tmp_path)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builds.consumers.koji_events import BuildChanged, BuildTagged, Malformed, RepoDone, parse
+from builds.consumers.koji_events import BuildChanged, BuildTagged, MalformedMessage, RepoDone, parse
 from buildsys.base import TaskState
 from tests.consumers.messages import BUILD, REPO, TAG, TASK, build_changed, repo_done, tagged, task_changed
 
@@ -73,7 +73,7 @@ def test_what_is_none_of_its_business_is_passed_over(topic, body):
     ],
 )
 def test_what_its_topic_does_not_say_is_malformed(topic, body):
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedMessage):
         parse(topic, body)
 
 
@@ -116,6 +116,6 @@ def test_anything_in_any_field_is_an_event_or_malformed_or_nothing(case, data):
     key = data.draw(st.sampled_from(sorted(body)))
     try:
         event = parse(topic, {**body, key: data.draw(JSON)})
-    except Malformed:
+    except MalformedMessage:
         return
     assert event is None or isinstance(event, BuildChanged | BuildTagged | RepoDone)

@@ -22,14 +22,14 @@ def exposed(db: None, client: Client, redis_url: str, tmp_path, monkeypatch: pyt
     from django.utils import timezone
 
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "metrics"))
-    metrics.shared.cache_clear()
+    metrics.service_metrics.cache_clear()
     now = timezone.now()
     Sweep.objects.create(name="outbox", started_at=now, finished_at=now)
     measured(SimulatedBuildSystem(tmp_path / "books", send=lambda *_: None)).expected_seconds([])
-    metrics.shared().reaction_seconds.labels("workflow.prepare").observe(0.1)
+    metrics.service_metrics().reaction_seconds.labels("workflow.prepare").observe(0.1)
     client.get("/health/live")
     text = client.get(PATH).content.decode()
-    metrics.shared.cache_clear()
+    metrics.service_metrics.cache_clear()
     return set(re.findall(r"^(\w+)", text, re.MULTILINE))
 
 

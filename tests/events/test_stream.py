@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from builds.api.events import feed
-from builds.api.events.asgi import Events
+from builds.api.events.asgi import EventStreams
 from builds.api.events.feed import Feed, read
 from builds.models import (
     ComponentBuild,
@@ -83,7 +83,7 @@ def scope(build_id: object, **headers: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def watching(application: Events, build_id: object, **headers: str) -> AsyncIterator[Watcher]:
+async def watching(application: EventStreams, build_id: object, **headers: str) -> AsyncIterator[Watcher]:
     watcher = Watcher()
     task = asyncio.create_task(application(scope(build_id, **headers), watcher.receive, watcher.send))
     try:
@@ -106,8 +106,8 @@ async def in_database(work: Callable[[], Any]) -> Any:
     return await asyncio.to_thread(do)
 
 
-def application(**options: float) -> Events:
-    return Events(django, **{"interval": 0.05, **options})
+def application(**options: float) -> EventStreams:
+    return EventStreams(django, **{"interval": 0.05, **options})
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def test_a_failed_build_is_over_when_its_components_are(building: ModuleBuild) -
 def test_silence_is_broken_so_that_no_proxy_hangs_up(building: ModuleBuild) -> None:
     async def watch() -> None:
         async with watching(application(heartbeat=0.05), building.pk) as watcher:
-            await watcher.until(lambda: watcher.text.count(": still here") >= 3)
+            await watcher.until(lambda: watcher.text.count(": keep-alive") >= 3)
 
     asyncio.run(watch())
 
@@ -293,7 +293,7 @@ def test_many_watchers_cost_one_statement_at_a_time_and_no_threads(building: Mod
 def test_a_look_at_the_database_without_news_is_one_statement(building: ModuleBuild) -> None:
     known = Feed(building.pk)
     found, progress = read([known], {})
-    known.grow(found[building.pk], progress[building.pk])
+    known.update(found[building.pk], progress[building.pk])
     with CaptureQueriesContext(connection) as queries:
         found, _ = read([known], {})
     assert not found
@@ -314,7 +314,7 @@ def test_an_outage_of_the_database_is_survived(
     monkeypatch.setattr(feed, "read", unsteady)
 
     async def watch() -> None:
-        async with watching(application(patience=0.3), building.pk) as watcher:
+        async with watching(application(timeout=0.3), building.pk) as watcher:
             await watcher.until(lambda: "batch" in watcher.names)
             away.set()
             # Reads follow each other: once one is refused, none that began before is under way.
@@ -323,7 +323,7 @@ def test_an_outage_of_the_database_is_survived(
             refused.clear()
             assert await asyncio.to_thread(refused.wait, 60)
             assert "missed" not in watcher.text
-            async with watching(application(patience=0.3), building.pk) as newcomer:
+            async with watching(application(timeout=0.3), building.pk) as newcomer:
                 await newcomer.until(lambda: newcomer.ended)
                 assert newcomer.status == 418
             away.clear()

@@ -10,7 +10,7 @@ import pytest
 from builds.consumers import handlers
 from builds.consumers.koji_events import BuildChanged, BuildTagged
 from builds.models import ComponentBuild, ModuleBuild, Phase
-from builds.services import confirming, tagging
+from builds.services import confirmation, tagging
 from buildsys.base import TaskState
 from mbs.states import BuildState, ComponentState
 from tests import factories
@@ -25,9 +25,9 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KojiRig]:
     """A hub whose builds take an hour, as the build system of the service."""
     double = HubDouble(build_seconds=3600).start()
     rig = KojiRig(koji_system(double, tmp_path), ("x86_64",), double=double)
-    monkeypatch.setattr(confirming, "build_system", lambda: rig.system)
+    monkeypatch.setattr(confirmation, "build_system", lambda: rig.system)
     monkeypatch.setattr(tagging, "build_system", lambda: rig.system)
-    monkeypatch.setattr(confirming._Outage, "until", 0.0)
+    monkeypatch.setattr(confirmation._Outage, "until", 0.0)
     yield rig
     double.stop()
 
@@ -147,7 +147,7 @@ def test_a_hub_that_is_away_is_asked_by_the_sweep(
     assert len(rig.double.log) == asked
     assert component(build).state == ComponentState.BUILDING
     rig.double.faults.status = 200
-    monkeypatch.setattr(confirming._Outage, "until", 0.0)
+    monkeypatch.setattr(confirmation._Outage, "until", 0.0)
     handlers.handle(BuildChanged(task_id, TaskState.COMPLETE, nvr))
     assert component(build).state == ComponentState.COMPLETE
 

@@ -40,7 +40,7 @@ def plain(record: logging.LogRecord) -> str:
 
 def test_a_plain_line_of_the_log_is_one_line_whatever_it_holds() -> None:
     record = logging.LogRecord("builds.x", logging.INFO, "", 1, "%s", (FORGED,), None)
-    with log_context.about(nsvc=FORGED):
+    with log_context.bound(nsvc=FORGED):
         told = plain(record)
     assert told.isprintable()
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from builds.messaging import outbox
 from builds.messaging.publishers import BusUnavailable, Unpublishable
 from builds.models import ComponentBuild, OutboxMessage
-from builds.selectors.metrics import Figures
+from builds.selectors.metrics import StateCollector
 from builds.services import cancellation
 from builds.workflow import sweeps
 from mbs.states import BuildState, ComponentState
@@ -162,7 +162,7 @@ def test_a_message_that_cannot_be_published_is_set_aside_and_the_others_go_out(b
 def test_what_is_set_aside_is_reported_and_can_be_sent_again(build, bus, monkeypatch):
     add(build, "poison", "a")
     assert sweeps.publish_outbox() == {"builds": 0, "waiting": 0, "set_aside": 1}
-    values = {family.name: family.samples[0].value for family in Figures().collect() if family.samples}
+    values = {family.name: family.samples[0].value for family in StateCollector().collect() if family.samples}
     assert values["mbs_outbox_set_aside"] == 1
     assert values["mbs_outbox_depth"] == values["mbs_outbox_age_seconds"] == 0
     OutboxMessage.objects.filter(topic="poison").update(topic="b")

@@ -13,11 +13,11 @@ from builds.selectors import metrics as database_metrics
 def _own_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Figures that begin at nothing, and no context of an earlier test."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "metrics"))
-    metrics.shared.cache_clear()
-    for ended in database_metrics.ENDED.values():
-        ended.forget()
-    log_context.begin()
+    metrics.service_metrics.cache_clear()
+    for ended in database_metrics.ENDED_COUNTS.values():
+        ended.reset()
+    log_context.restart()
     log_context._names.clear()
     yield
-    metrics.shared.cache_clear()
-    log_context.begin()
+    metrics.service_metrics.cache_clear()
+    log_context.restart()

@@ -50,7 +50,7 @@ def lines() -> Iterator[Callable[[], list[dict[str, Any]]]]:
 
 
 def test_a_line_is_one_object_with_its_time_level_logger_and_context(lines) -> None:
-    with log_context.about(request_id="r1", build=7, nsvc="a:1:2:c"):
+    with log_context.bound(request_id="r1", build=7, nsvc="a:1:2:c"):
         logging.getLogger("builds.x").warning("a\nb %s", "é")
     logging.getLogger("builds.x").warning("after")
     first, second = lines()
@@ -74,7 +74,7 @@ def test_the_plain_format_says_what_a_line_is_about() -> None:
     formatter = configuration("info", "plain")["formatters"]["plain"]["()"]()
     record = logging.LogRecord("builds.x", logging.INFO, "", 1, "hello", (), None)
     assert formatter.format(record).endswith("builds.x: hello")
-    with log_context.about(build=7, nsvc="a:1:2:c", task_id="long"):
+    with log_context.bound(build=7, nsvc="a:1:2:c", task_id="long"):
         assert formatter.format(record).endswith("hello  [build 7, nsvc a:1:2:c]")
 
 
@@ -161,14 +161,14 @@ def sent(headers: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_what_a_task_sends_belongs_to_the_same_request_and_build() -> None:
-    with log_context.about(request_id="r1", build=7):
+    with log_context.bound(request_id="r1", build=7):
         assert sent({}) == {"mbs_request_id": "r1", "mbs_build": 7}
     assert sent({}) == {}
 
 
 def test_a_parked_task_keeps_its_own_request_whoever_wakes_it() -> None:
     parked = {"mbs_request_id": "own", "mbs_woken": 1.0}
-    with log_context.about(request_id="other", build=7):
+    with log_context.bound(request_id="other", build=7):
         assert sent(dict(parked)) == parked
 
 
@@ -190,5 +190,5 @@ def test_servers_log_in_the_same_format(lines) -> None:
 
 
 def test_a_build_that_is_gone_is_known_by_its_number_alone() -> None:
-    assert log_context.of_number(10**9) == {"build": 10**9}
+    assert log_context.of_build_id(10**9) == {"build": 10**9}
     assert not ModuleBuild.objects.exists()

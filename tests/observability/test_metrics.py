@@ -71,14 +71,14 @@ def test_the_answer_is_the_text_format_of_prometheus_and_open_to_all(client: Cli
 
 def test_what_several_processes_count_is_added_up_and_survives_them(ask: Any) -> None:
     code = (
-        "import django; django.setup(); from builds.observability.metrics import shared;"
-        " shared().received.inc(3); shared().requests.labels('GET', 'x', 200).inc(2);"
-        " shared().reaction_seconds.labels('s').observe(0.3)"
+        "import django; django.setup(); from builds.observability.metrics import service_metrics;"
+        " service_metrics().received.inc(3); service_metrics().requests.labels('GET', 'x', 200).inc(2);"
+        " service_metrics().reaction_seconds.labels('s').observe(0.3)"
     )
     for processes in (2, 4):
         for _ in range(2):
             subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-        metrics.shared().received.inc()
+        metrics.service_metrics().received.inc()
         assert ask("messaging_rx_total") == 3.5 * processes
         assert ask('mbs_http_requests_total{method="GET",route="x",status="200"}') == 2 * processes
         assert ask('mbs_reaction_seconds_bucket{le="0.1",step="s"}') == 0
@@ -87,7 +87,10 @@ def test_what_several_processes_count_is_added_up_and_survives_them(ask: Any) ->
 
 
 def test_of_processes_that_ended_no_more_files_stay_than_of_one(ask: Any, tmp_path: Path) -> None:
-    code = "import django; django.setup(); from builds.observability.metrics import shared; shared()"
+    code = (
+        "import django; django.setup(); "
+        "from builds.observability.metrics import service_metrics; service_metrics()"
+    )
     for _ in range(2):
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
     assert ask("messaging_rx_total") == 0
@@ -111,7 +114,7 @@ def test_builds_and_components_are_counted_by_state(ask: Any) -> None:
 
 def test_what_ended_is_counted_again_only_after_a_while(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 100.5, 300.0, 700.0, 700.5])
-    ended = database_metrics.Ended(ComponentBuild, [ComponentState.COMPLETE])
+    ended = database_metrics.EndedCounts(ComponentBuild, [ComponentState.COMPLETE])
     monkeypatch.setattr("builds.selectors.metrics.time.monotonic", lambda: next(clock))
     counts = []
     for _ in range(3):

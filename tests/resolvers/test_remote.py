@@ -11,7 +11,7 @@ from django.conf import settings
 
 from builds import resolvers
 from builds.models import ModuleBuild
-from builds.resolvers import Layered, RemoteUniverse
+from builds.resolvers import LayeredUniverse, RemoteUniverse
 from builds.selectors.universe import DatabaseUniverse
 from mbs.client.rest import Client
 from mbs.errors import MBSError, NotSupported, Unavailable
@@ -116,7 +116,7 @@ def test_a_document_is_expanded_against_another_service(
     document = StreamV2(
         name="app", stream="1", version=1, dependencies=[Dependencies({"platform": ["el8"], "perl": []}, {})]
     )
-    (build,) = expand(document, Layered(MemoryUniverse([]), remote)).builds
+    (build,) = expand(document, LayeredUniverse(MemoryUniverse([]), remote)).builds
     assert sorted(build.buildrequires) == ["lib", "perl", "platform"]
 
 
@@ -149,7 +149,9 @@ def test_a_service_that_does_not_answer_is_away(answer: httpx.Response | Excepti
         assert isinstance(caught.value, MBSError)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("db", DatabaseUniverse), ("mbs", Layered), ("local", Layered)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("db", DatabaseUniverse), ("mbs", LayeredUniverse), ("local", LayeredUniverse)]
+)
 def test_the_configuration_chooses(name: str, kind: type) -> None:
     assert isinstance(resolvers.universe(settings.MBS.model_copy(update={"RESOLVER": name})), kind)
 

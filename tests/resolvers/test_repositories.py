@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from builds.resolvers import Layered, RepositoryUniverse
+from builds.resolvers import LayeredUniverse, RepositoryUniverse
 from builds.resolvers import repositories as module
 from mbs.expansion import Available, MemoryUniverse, expand
 from mbs.modulemd import Dependencies, StreamV2
@@ -137,7 +137,7 @@ def test_a_document_is_expanded_against_the_machine_and_what_was_built_before(fo
         version=1,
         dependencies=[Dependencies({"platform": ["f40"], "perl": ["5.30"], "ruby": ["3"]}, {})],
     )
-    (build,) = expand(document, Layered(MemoryUniverse([base, own]), universe(folder))).builds
+    (build,) = expand(document, LayeredUniverse(MemoryUniverse([base, own]), universe(folder))).builds
     assert sorted(names(list(build.buildrequires.values()))) == [
         "helper:1:1:c0",
         "perl:5.30:1:c0",

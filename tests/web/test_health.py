@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """As much time as the slowest machine needs."""
-    monkeypatch.setattr("builds.services.health.PATIENCE", 30.0)
+    monkeypatch.setattr("builds.services.health.TIMEOUT", 30.0)
 
 
 def test_a_process_that_answers_is_alive(client: Client) -> None:

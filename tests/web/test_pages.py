@@ -217,7 +217,7 @@ def test_a_build_says_what_it_waits_for_what_was_logged_and_how_to_watch_it(get:
     LogMessage.objects.create(module_build=build, message="found <b>in git</b>")
     LogMessage.objects.create(component_build=build.component_builds.last(), message="waits")
     page = get(f"/builds/{build.pk}")
-    assert "second is being built (began 2024-01-01 ; woken by the end of its task)" in page.text
+    assert "second is being built (since 2024-01-01 ; woken by the end of its task)" in page.text
     assert "found <b>in git</b>" in page.text
     assert "third : waits" in page.text
     assert f"mbs watch {build.pk} --server http://testserver" in page.text
@@ -348,7 +348,7 @@ def test_a_fault_of_ours_is_a_page_with_the_number_of_the_incident(
 
     monkeypatch.setattr(pages.pages, "latest", broken)
     page = get("/", status=500)
-    assert "this is incident" in page.text
+    assert "This is incident" in page.text
     assert "secret" not in page.html
 
 
@@ -392,5 +392,5 @@ def test_the_owner_may_be_called_anything(get: Get) -> None:
 
 
 def test_pages_of_a_simulated_build_system_say_so(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "nothing is really built" in get("/").text
-    assert "nothing is really built" in get(f"/builds/{module_build().pk}").text
+    assert "it builds no packages" in get("/").text
+    assert "it builds no packages" in get(f"/builds/{module_build().pk}").text

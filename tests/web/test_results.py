@@ -52,7 +52,7 @@ def test_a_folder_of_very_many_files_is_listed_in_part(
         (folder / "rpms" / f"file{number}").touch()
     page = client.get("/results/tasks/101/rpms").content.decode()
     assert page.count('href="/results/tasks/101/rpms/file') == 10
-    assert "only 10 names are shown" in page
+    assert "Only 10 names are shown" in page
 
 
 def test_a_folder_is_listed_with_links_that_lead_there(client: Client, folder: Path) -> None:

@@ -113,7 +113,7 @@ def test_what_somebody_has_untagged_is_tagged_again(rig: KojiRig) -> None:
         )
     mbs = rig.double.callers["mbs"]
     rig.double.untagBuild(mbs, f"{build.koji_tag}-build", f"one-1-1.{build.disttag}")
-    assert sweeps.lost_tags() == {"builds": 1, "mended": 1, "after": 0}
+    assert sweeps.lost_tags() == {"builds": 1, "restored": 1, "after": 0}
     nvrs = [f"one-1-1.{build.disttag}", f"two-1-1.{build.disttag}"]
     rig.tag(as_module(build), nvrs)
     rig.double.log.clear()

@@ -1,1 +1,1 @@
-"""Server-sent events of a module build (HTML standard, 9.2): ``module-builds/<id>/events``."""
+"""Server-sent events of a module build (HTML standard, 9.2) at ``module-builds/<id>/events``."""

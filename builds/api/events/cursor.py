@@ -1,4 +1,4 @@
-"""What a watcher has seen: the id of each event, from which a stream is resumed (``Last-Event-ID``)."""
+"""Event ids: they encode all events that a client has seen, so that ``Last-Event-ID`` resumes a stream."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from datetime import UTC, datetime, timedelta
 from builds.selectors.events import Event, Kind
 from mbs.errors import InvalidInput
 
-#: Rows are numbered when they are written and visible when they are committed, maybe in another order. A
-#: row that is older than this has become visible, and so have all with lower numbers.
+#: Rows get their numbers when they are written, but become visible when their transaction commits, perhaps
+#: in another order. When a row is older than this, all rows with lower numbers are visible.
 SETTLE = timedelta(seconds=60)
-#: Ranges of numbers that an id may list: a browser or proxy may not take headers of many kilobytes.
+#: Number ranges in an id. Browsers and proxies may refuse headers of many kilobytes.
 _RANGES = 200
 _PART = r"[0-9]{1,18}"
 _LIST = rf"{_PART}(?:-{_PART})?(?:,{_PART}(?:-{_PART})?){{0,{_RANGES - 1}}}"
 _SEEN = rf"({_PART})(?:\+({_LIST}))?"
 _TEXT = re.compile(rf"s{_SEEN}\.c{_SEEN}\.l{_SEEN}\.b([a-z0-9-]{{1,40}})")
-#: numbers that the ranges of an id may stand for: more than a build has rows in that time
+#: Numbers that the ranges of an id may cover: more than the rows of a build within ``SETTLE``.
 _MOST = 20_000
 
 
-class Seen:
-    """Numbers of rows of one kind: all up to ``floor``, and ranges above it with times of their newest rows.
+class SeenRows:
+    """The rows of one kind that were seen: all up to ``floor``, and number ranges above it.
 
-    Ranges are kept in arrays of machine numbers, and no more of them than an id may list, so that a watcher
-    takes a few kilobytes whatever it has seen or claims to have seen.
+    Each range has the time of its newest row. Ranges are kept in arrays of machine numbers, at most as many
+    as an id may list: a client takes a few kilobytes, whatever it claims to have seen.
     """
 
     def __init__(self, floor: int = 0) -> None:
         self.floor = floor
         self._first, self._last = array("q"), array("q")
-        #: seconds since 1970
+        #: Time of the newest row of each range, in seconds since 1970.
         self._newest = array("d")
 
     def __contains__(self, number: int) -> bool:
@@ -43,14 +43,17 @@ class Seen:
         return place >= 0 and number <= self._last[place]
 
     def add(self, number: int, time: datetime, now: datetime) -> None:
-        """Note a row; rows come in the order of their numbers, but for those younger than ``SETTLE``."""
+        """Add a row. Rows must come in the order of their numbers, except those younger than ``SETTLE``."""
         if time < now - SETTLE:
             self.floor = max(self.floor, number)
         else:
             self.add_range(number, number, time)
 
     def add_range(self, first: int, last: int, time: datetime) -> None:
-        """Note all rows of a range; those that touch become one, and of too many the highest are left out."""
+        """Add all rows of a range, and join it with adjacent ones.
+
+        Above ``_RANGES``, the highest ranges are dropped.
+        """
         start, end = bisect_left(self._last, first - 1), bisect_right(self._first, last + 1)
         newest = max([time.timestamp(), *self._newest[start:end]])
         if start < end:
@@ -61,7 +64,7 @@ class Seen:
         self._keep(0, _RANGES)
 
     def settle(self, now: datetime) -> None:
-        """Raise the floor; only when everything that is visible has been seen."""
+        """Raise the floor to the newest row older than ``SETTLE``. All visible rows must have been seen."""
         settled = (now - SETTLE).timestamp()
         old = [last for last, newest in zip(self._last, self._newest, strict=True) if newest < settled]
         self.floor = max([self.floor, *old])
@@ -80,20 +83,22 @@ class Seen:
 
 
 class Cursor:
-    """What one watcher has seen of one build.
+    """The events of one build that one client has seen.
 
-    As text ``s12.c340+342-345,350.l9.b2-building``: numbers of rows by kind, and the batch with its phase.
+    Its text form is ``s12.c340+342-345,350.l9.b2-building``: row numbers by kind, then the batch and its
+    phase.
     """
 
     def __init__(self) -> None:
-        self.seen = {kind: Seen() for kind in Kind}
+        self.seen = {kind: SeenRows() for kind in Kind}
         self.batch = "0"
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        """The cursor that an id stands for; an empty one: nothing was seen.
+        """Return the cursor that an event id encodes; for an empty id, one that has seen nothing.
 
-        :raises InvalidInput: it was not made here.
+        Raises:
+            InvalidInput: The text is not an event id of this service.
         """
         cursor = cls()
         if not text:
@@ -101,26 +106,28 @@ class Cursor:
         match = _TEXT.fullmatch(text)
         if match is None:
             raise InvalidInput(
-                "The header Last-Event-ID is none of the ids that this service sends.",
+                "The header Last-Event-ID is not an event id of this service.",
                 code="invalid_event_id",
                 hint="Leave it out to get all events of the build.",
             )
         *parts, cursor.batch = match.groups()
         now = datetime.now(UTC)
         for kind, floor, listed in zip(Kind, parts[::2], parts[1::2], strict=True):
-            cursor.seen[kind] = Seen(int(floor))
+            cursor.seen[kind] = SeenRows(int(floor))
             for first, last in _ranges(listed or ""):
                 cursor.seen[kind].add_range(first, last, now)
         return cursor
 
     def has(self, event: Event) -> bool:
+        """Return whether an event was seen."""
         return event.number in self.seen[event.kind]
 
     def add(self, event: Event, now: datetime) -> None:
+        """Note that an event was seen."""
         self.seen[event.kind].add(event.number, event.time, now)
 
     def settle(self, now: datetime) -> None:
-        """See ``Seen.settle``."""
+        """Call ``SeenRows.settle`` for each kind."""
         for seen in self.seen.values():
             seen.settle(now)
 
@@ -129,9 +136,10 @@ class Cursor:
 
 
 def _ranges(listed: str) -> list[tuple[int, int]]:
-    """The ranges of a list.
+    """Return the ranges of a list.
 
-    :raises InvalidInput: they hold more numbers than any build could have had lately.
+    Raises:
+        InvalidInput: They cover more numbers than a build can have, or are reversed.
     """
     parts = [part.partition("-") for part in filter(None, listed.split(","))]
     found = [(int(first), int(last or first)) for first, _, last in parts]

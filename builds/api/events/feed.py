@@ -1,4 +1,4 @@
-"""One reader of the database for all watchers of this process, and what it has read of each build."""
+"""Feeds of build events: one database reader per process serves all clients."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Feed:
-    """What has happened to one build.
+    """The events of one build.
 
-    :param events: in the order in which they are told; it only grows.
-    :param progress: where the build stands; None: not read yet, or there is no such build.
-    :param loaded: it was read.
+    Attributes:
+        events: All events, in the order in which they are sent. The list only grows.
+        progress: The state of the build; None if it was not read yet, or does not exist.
+        loaded: Whether it was read at least once.
+        numbers: Kind and row number of each event.
     """
 
     build_id: int
@@ -36,23 +38,23 @@ class Feed:
     loaded: bool = False
     numbers: set[tuple[Kind, int]] = field(default_factory=set)
 
-    def grow(self, found: Collection[Event], progress: Progress | None) -> bool:
-        """Take in what was read; whether there is anything to tell."""
+    def update(self, found: Collection[Event], progress: Progress | None) -> bool:
+        """Add events that were read, and return whether there is anything new to send."""
         changed = bool(found) or progress != self.progress or not self.loaded
         by_kind = (
             sorted((event for event in found if event.kind is kind), key=lambda event: event.number)
             for kind in Kind
         )
-        # Each kind stays in the order of its numbers, which cursors rely on.
+        # Cursors rely on number order within each kind.
         self.events += heapq.merge(*by_kind, key=lambda event: event.time)
         self.numbers.update((event.kind, event.number) for event in found)
         self.progress, self.loaded = progress, True
         return changed
 
-    def tell(self, cursor: Cursor, start: int, stop: int | None = None) -> bytes:
-        """Events from the place ``start`` on that the cursor has not seen, as a watcher gets them.
+    def render(self, cursor: Cursor, start: int, stop: int | None = None) -> bytes:
+        """Return the events from position ``start`` that the cursor has not seen, as server-sent events.
 
-        Moves the cursor; at the end of the list the batch at hand and the end of the build follow.
+        The cursor is moved. After the last event, a change of batch or phase follows.
         """
         now, texts = datetime.now(UTC), []
         for event in self.events[start:stop]:
@@ -73,22 +75,27 @@ class Feed:
         return b"".join(texts)
 
     @property
-    def over(self) -> bool:
-        """Nothing will be added."""
+    def ended(self) -> bool:
+        """Whether no event will be added."""
         return self.loaded and (self.progress is None or self.progress.over)
 
 
 def message(name: str, data: bytes, cursor: Cursor) -> bytes:
-    """One server-sent event."""
+    """Return one server-sent event."""
     return b"event: %b\nid: %b\ndata: %b\n\n" % (name.encode(), str(cursor).encode(), data)
 
 
 def read(
     feeds: Collection[Feed], above: Mapping[Kind, int]
 ) -> tuple[dict[int, list[Event]], dict[int, Progress]]:
-    """What is new for some feeds, by build: one statement, and one for each kind of news.
+    """Read new events and the progress of builds.
 
-    :param above: what is looked at of feeds that were read before: rows with numbers above these.
+    Args:
+        feeds: The builds to read.
+        above: For feeds that were read before, only rows with higher numbers than these are read.
+
+    Returns:
+        New events by build, and the progress of each build that exists.
     """
     numbers = {feed.build_id: feed.numbers for feed in feeds}
     fresh = [feed.build_id for feed in feeds if not feed.loaded]
@@ -102,10 +109,11 @@ def read(
     return found, progress
 
 
-class Hub:
-    """All feeds of a process, kept up to date while somebody watches.
+class FeedHub:
+    """The feeds of a process, kept up to date as long as they have watchers.
 
-    :param interval: seconds between two looks at the database, however many watch.
+    Args:
+        interval: Seconds between two queries, independent of the number of watchers.
     """
 
     def __init__(self, interval: float = 1.0) -> None:
@@ -116,12 +124,12 @@ class Hub:
         self.watching = 0
         self._above: dict[Kind, int] = {}
         self._next = 0.0
-        self._news: asyncio.Future[None] | None = None
+        self._change: asyncio.Future[None] | None = None
         self._reader: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def feed(self, build_id: int) -> AsyncIterator[Feed]:
-        """The feed of a build, which is looked after until the caller is done with it."""
+        """Provide the feed of a build, which is kept up to date until the context ends."""
         feed = self._feeds.setdefault(build_id, Feed(build_id))
         self._watchers[build_id] = self._watchers.get(build_id, 0) + 1
         self.watching += 1
@@ -135,11 +143,11 @@ class Hub:
             if not self._watchers[build_id]:
                 del self._watchers[build_id], self._feeds[build_id]
 
-    def news(self) -> asyncio.Future[None]:
-        """Done as soon as any feed has grown."""
-        if self._news is None or self._news.done():
-            self._news = asyncio.get_running_loop().create_future()
-        return self._news
+    def changed(self) -> asyncio.Future[None]:
+        """Return a future that is done when any feed has grown."""
+        if self._change is None or self._change.done():
+            self._change = asyncio.get_running_loop().create_future()
+        return self._change
 
     async def _read_while_watched(self) -> None:
         loop = asyncio.get_running_loop()
@@ -160,19 +168,19 @@ class Hub:
                 thread, self._read, feeds, dict(self._above)
             )
         except (DatabaseError, InterfaceError) as error:
-            log.warning("Events are not told, the database is away: %s", error)
+            log.warning("No events are sent, since the database is unavailable: %s", error)
             return
         except Exception:
-            log.exception("Events are not told")
+            log.exception("No events are sent, since they cannot be read")
             return
-        grown = [feed.grow(found.get(feed.build_id, ()), progress.get(feed.build_id)) for feed in feeds]
+        grown = [feed.update(found.get(feed.build_id, ()), progress.get(feed.build_id)) for feed in feeds]
         settled = datetime.now(UTC) - SETTLE
         for event in (event for some in found.values() for event in some if event.time < settled):
             self._above[event.kind] = max(event.number, self._above.get(event.kind, 0))
         if any(grown):
-            news = self.news()
-            self._news = None
-            news.set_result(None)
+            change = self.changed()
+            self._change = None
+            change.set_result(None)
 
     def _read(
         self, feeds: Collection[Feed], above: Mapping[Kind, int]

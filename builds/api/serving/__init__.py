@@ -1,5 +1,5 @@
-"""The part of the service between the web server and Django: deadlines, bounds, and threads for requests.
+"""The layer between the web server and Django: time limits, size limits and threads.
 
-``connection`` bounds a connection, ``deadlines`` a request and its answer, ``requests`` keeps bodies while
-they arrive, ``pages`` runs Django in threads.
+``connection`` limits a connection and ``deadlines`` an answer. ``requests`` stores bodies while they arrive.
+``wsgi`` runs Django in threads.
 """

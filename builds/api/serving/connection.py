@@ -1,9 +1,9 @@
-"""A connection with a deadline and bounds, in front of the web server's own protocol.
+"""Limit the time and the size of requests on a connection, before uvicorn's protocol parses them.
 
-uvicorn waits for ever for the end of a request's head, httptools takes heads of any size and parses all
-requests of a packet at once. This gate holds bytes back until the protocol behind it may have them: a head
-when it is whole, a body as far as the head announces it, and the next request when the answer has ended. It
-parses nothing else, and the bytes reach the protocol unchanged and in order.
+uvicorn waits without limit for the end of a request's headers, and httptools accepts headers of any size and
+parses all requests of a packet at once. ``Connection`` holds bytes back until the protocol may have them: the
+headers when they are complete, a body up to its announced length, and the next request when the answer has
+ended. It parses nothing else, and passes the bytes on unchanged and in order.
 """
 
 from __future__ import annotations
@@ -18,40 +18,43 @@ from typing import Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-#: bytes of a request line with all headers
+#: Bytes of the request line and all headers.
 HEAD_LIMIT = 32 * 1024
-#: bytes that are kept of requests which a client sends before it has the answer to an earlier one
+#: Bytes of pipelined requests that are kept until the answer before them has ended.
 AHEAD_LIMIT = 64 * 1024
-#: bytes of a chunked body that are parsed at once: what follows its end may be thousands of requests
+#: Bytes of a chunked body that are parsed at once, since thousands of requests may follow its end.
 CHUNK = 1024
-#: connections of a process; above, one that waits for a request is closed for each that is made
-MOST = 5000
-_AT_ONCE = struct.pack("ii", 1, 0)
+#: Connections per process. Above this number, each new one closes the one that has been idle longest.
+MAX_CONNECTIONS = 5000
+#: ``struct linger``: on, 0 seconds.
+_NO_LINGER = struct.pack("ii", 1, 0)
 _END = b"\r\n\r\n"
-_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_HEADERS_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
 class _State(Enum):
     HEAD = auto()
-    #: the head is with the protocol, and the application has not begun
+    #: The protocol has the headers, and the application has not started.
     STARTING = auto()
     BODY = auto()
     ANSWER = auto()
 
 
-#: Bytes pass through it from a socket to its connection: the loop would read 256 KiB into memory of its own.
+#: One buffer for all reads. Without it, the event loop would allocate 256 KiB for each.
 _buffer = bytearray(64 * 1024)
 
 
 class Connection(asyncio.BufferedProtocol):
-    """The protocol that uvicorn makes for each connection (its setting ``http``).
+    """The protocol that uvicorn creates for each connection (its setting ``http``).
 
-    The application finds it in its scope under ``state`` and says when a request begins and ends.
+    The application finds it in its scope under ``state``, and reports when a request begins and ends.
     """
 
-    #: connections that wait for a request, the longest waiting first
+    #: Idle connections, the longest idle first.
     waiting: dict[Connection, None] = {}
     count = 0
 
@@ -62,7 +65,7 @@ class Connection(asyncio.BufferedProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self.patience = float(settings.MBS.CLIENT_TIMEOUT)
+        self.timeout = float(settings.MBS.CLIENT_TIMEOUT)
         self.writable = True
         self.lost = False
         self._loop = _loop or asyncio.get_event_loop()
@@ -76,47 +79,54 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._state = _State.HEAD
         self._held = bytearray()
-        #: bytes of the body that are still to come; None: it is chunked
+        #: Remaining bytes of the body; None if it is chunked.
         self._expected: int | None = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start to wait for a request."""
         self._transport = transport
         Connection.count += 1
-        if Connection.count > MOST and Connection.waiting:
+        if Connection.count > MAX_CONNECTIONS and Connection.waiting:
             next(iter(Connection.waiting)).abort()
         self._wait_for_request()
         self._protocol.connection_made(transport)  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Release everything that belongs to the connection."""
         self.lost = True
         Connection.count -= 1
         self._stop_waiting()
         self._held.clear()
         self._protocol.connection_lost(exc)
-        # Each refers to the other: without this the memory would wait for the garbage collector.
+        # Break the reference cycle, so that the memory is freed without the garbage collector.
         self._protocol = None  # type: ignore[assignment]
 
     def get_buffer(self, sizehint: int) -> bytearray:
+        """Return the buffer that the event loop reads into."""
         return _buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        """Take the bytes that were read."""
         with memoryview(_buffer) as buffer:
             self._held += buffer[:nbytes]
         self._pass_on()
 
     def eof_received(self) -> None:
+        """Pass the end of input on."""
         self._protocol.eof_received()
 
     def pause_writing(self) -> None:
+        """Note that the client does not keep up with the answer."""
         self.writable = False
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
+        """Note that the client keeps up again."""
         self.writable = True
         self._protocol.resume_writing()
 
     def begin(self, headers: Headers) -> None:
-        """Note that the application has got a request; its body may follow."""
+        """Note that the application has received a request, whose body may follow."""
         if self.lost:
             return
         self._stop_waiting()
@@ -134,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
             self._state = _State.ANSWER
 
     def end(self) -> None:
-        """Note that the answer has been sent. What the application left of the body is thrown away."""
+        """Note that the answer was sent. The unread rest of the body is discarded."""
         if self.lost:
             return
         if self._state is not _State.BODY:
@@ -143,16 +153,16 @@ class Connection(asyncio.BufferedProtocol):
         self._pass_on()
 
     def abort(self) -> None:
-        """Close the connection without sending what is left."""
+        """Close the connection, and discard unsent bytes."""
         if self.lost:
             return
-        # The kernel would keep megabytes that the client does not read for many minutes more.
-        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        # Otherwise the kernel keeps megabytes for minutes for a client that does not read them.
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
 
     def _wait_for_request(self) -> None:
         Connection.waiting[self] = None
-        self._timer = self._loop.call_later(self.patience, self.abort)
+        self._timer = self._loop.call_later(self.timeout, self.abort)
 
     def _stop_waiting(self) -> None:
         Connection.waiting.pop(self, None)
@@ -171,7 +181,7 @@ class Connection(asyncio.BufferedProtocol):
             self._protocol.data_received(part)
 
     def _allowed(self) -> int:
-        """How many of the held bytes the protocol may have now."""
+        """Return how many of the held bytes the protocol may have now."""
         if self._state is _State.HEAD:
             return self._head()
         if self._state is _State.BODY:
@@ -187,7 +197,7 @@ class Connection(asyncio.BufferedProtocol):
             return end + len(_END)
         if len(self._held) >= HEAD_LIMIT:
             self._held.clear()
-            self._transport.write(_TOO_LONG)
+            self._transport.write(_HEADERS_TOO_LARGE)
             self._transport.close()
         return 0
 

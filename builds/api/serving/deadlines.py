@@ -1,7 +1,7 @@
-"""Deadlines for answers: the outermost ASGI application.
+"""Limit the time that a client has to receive an answer. This is the outermost ASGI application.
 
-A part of an answer that a client does not take in time closes its connection. A large answer whose client
-reads slowly goes to disk, so that it does not stay in memory for as long as the client takes.
+If a client does not receive a part of an answer in time, its connection is closed. For a client that reads
+slowly, a large answer is moved from memory to disk.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ log = logging.getLogger(__name__)
 
 
 class Gone(Exception):
-    """The client has closed the connection, or took too long."""
+    """The client has disconnected or was too slow."""
 
 
 class Deadlines:
-    """Runs an application, and tells the connection when a request begins and ends.
+    """Run an application, and report the beginning and the end of each request to its connection.
 
-    :param patience: seconds that a client has to take each part of an answer.
+    Args:
+        timeout: Seconds in which a client must receive each part of an answer.
     """
 
-    def __init__(self, application: Application, patience: float) -> None:
+    def __init__(self, application: Application, timeout: float) -> None:
         self.application = application
-        self.patience = patience
+        self.timeout = timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application for a request."""
         connection = scope.get("state", {}).get("connection")
         if scope["type"] != "http" or connection is None:
             return await self.application(scope, receive, send)
@@ -41,34 +43,35 @@ class Deadlines:
                 connection.body_ended()
             return message
 
-        answer = _Answer(connection, send, self.patience)
+        answer = _Answer(connection, send, self.timeout)
         connection.begin(scope["headers"])
         try:
             await self.application(scope, receive_part, answer.send)
         except Gone:
-            log.debug("A client was gone, or too slow, before its answer was sent.")
+            log.debug("A client disconnected or was too slow to receive its answer.")
         finally:
             connection.end()
 
 
 class _Answer:
-    """Sends an answer in parts that the client must take in time."""
+    """Sends an answer in parts, with a time limit for each."""
 
-    def __init__(self, connection: Any, send: Send, patience: float) -> None:
+    def __init__(self, connection: Any, send: Send, timeout: float) -> None:
         self.connection = connection
         self._send = send
-        self._patience = patience
+        self._timeout = timeout
 
     async def send(self, message: Message) -> None:
-        """Send a message of ASGI, however large it is.
+        """Send an ASGI message of any size.
 
-        :raises Gone: nobody takes it.
+        Raises:
+            Gone: The client has disconnected or was too slow.
         """
         body = message.get("body", b"")
         if len(body) <= files.PART:
             await self._part(message)
             return
-        # The caller may hold the message: its text must not stay in memory with it.
+        # The caller may keep the message, which must not keep the body in memory.
         message["body"] = b""
         more = message.get("more_body", False)
         sent = await self._while_taken(body, more)
@@ -86,7 +89,7 @@ class _Answer:
             files.budget.give_back(size)
 
     async def _while_taken(self, body: bytes, more: bool) -> int:
-        """Send parts as long as the client takes them at once; answers how many bytes were sent."""
+        """Send parts as long as the client receives them immediately, and return the number of bytes sent."""
         place = 0
         while place < len(body) and self.connection.writable:
             part = body[place : place + files.PART]
@@ -100,7 +103,7 @@ class _Answer:
         if self.connection.lost:
             raise Gone
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 await self._send(message)
         except TimeoutError:
             self.connection.abort()

@@ -1,4 +1,4 @@
-"""Files as bodies of requests and answers, read and written without holding a thread or much memory."""
+"""Keep large bodies of requests and answers in files, without blocking a thread on a client."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from django.conf import settings
 
 from builds.api.serving.types import Send
 
-#: bytes of a file that are in memory at once
+#: Bytes of a file that are in memory at once.
 PART = 64 * 1024
-#: Reads and writes of one part each: none of these threads ever waits for a client.
+#: These threads only read and write single parts. They never wait for a client.
 _threads = ThreadPoolExecutor(4, thread_name_prefix="files")
 
 
 class Budget:
-    """A total of bytes that may be in use at once, over all connections of this process."""
+    """Limits the bytes that all connections of this process may use at once (``BODIES_LIMIT``)."""
 
     def __init__(self) -> None:
         self.used = 0
 
     def take(self, size: int) -> bool:
-        """Reserve bytes; whether there were as many left."""
+        """Reserve bytes, and return whether they were available."""
         if self.used + size > settings.MBS.BODIES_LIMIT:
             return False
         self.used += size
         return True
 
     def give_back(self, size: int) -> None:
-        """End a reservation."""
+        """Release reserved bytes."""
         self.used -= size
 
 
-#: bodies of requests and answers that are on disk
+#: The bodies of requests and answers on disk.
 budget = Budget()
 
 
 def folder() -> Path:
-    """The folder of bodies that are too large for memory; the files in it have no names."""
+    """Return the folder for large bodies. Its files have no names."""
     place: Path = settings.MBS.CACHE_DIR / "bodies"
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     return place
 
 
 async def in_thread(work: Any, *values: Any) -> Any:
-    """Do one short piece of work on a file in a thread."""
+    """Run one short file operation in a thread."""
     return await asyncio.get_running_loop().run_in_executor(_threads, work, *values)
 
 
 async def on_disk(data: bytes | memoryview) -> Any:
-    """A file that holds these bytes and is read from its beginning."""
+    """Return a temporary file with these bytes, positioned at its beginning."""
 
     def write() -> Any:
-        file = tempfile.TemporaryFile(dir=folder())  # noqa: SIM115  (whoever gets it closes it)
+        file = tempfile.TemporaryFile(dir=folder())  # noqa: SIM115  (the caller closes it)
         file.write(data)
         file.seek(0)
         return file
@@ -65,9 +65,10 @@ async def on_disk(data: bytes | memoryview) -> Any:
 
 
 async def send(file: Any, sender: Send, *, more_body: bool = False) -> None:
-    """Send the rest of an open file as the end of an answer, and close it.
+    """Send the rest of an open file as the body of an answer, and close the file.
 
-    :param more_body: something of the answer follows.
+    Args:
+        more_body: Whether further parts of the body follow.
     """
     try:
         while part := await in_thread(file.read, PART):

@@ -1,4 +1,4 @@
-"""Requests with bodies: handed on when the whole body has arrived, so that no slow client holds a thread."""
+"""Receive complete request bodies before the application runs, so that a slow client holds no thread."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from mbs.errors import MBSError, Unavailable
 _PRINTABLE = bytes(range(0x21, 0x7F)).decode()
 
 
-class _Refused(Exception):
-    """The body is not taken.
+class _RequestRefused(Exception):
+    """The request is refused.
 
-    :param error: what the client is answered; None: it has gone.
+    Attributes:
+        error: The error that the client gets; None if it has disconnected.
+        status: The HTTP status of the answer.
     """
 
     def __init__(self, error: MBSError | None, status: int = 0) -> None:
@@ -29,29 +31,31 @@ class _Refused(Exception):
         self.status = status
 
 
-class WholeRequests:
-    """Gives an application whole requests: a file with the body is in the scope under ``body``.
+class CompleteRequests:
+    """Give an application complete requests, with the body as a file in the scope under ``body``.
 
-    A body over ``limit`` bytes is answered with 413, one that is not there in time with 408, and one that
-    breaks off with nothing. Headers with an underscore are left out: they could not be told apart from those
-    with a hyphen (RFC 3875, 4.1.18).
+    A body of more than ``limit`` bytes is answered with 413, and one that does not arrive in time with 408.
+    Headers with an underscore are removed, since WSGI cannot distinguish them from those with a hyphen (RFC
+    3875, 4.1.18).
 
-    :param patience: seconds that a client has for a whole body.
+    Args:
+        timeout: Seconds in which a client must send the whole body.
     """
 
-    def __init__(self, application: Application, limit: int, patience: float = 60.0) -> None:
+    def __init__(self, application: Application, limit: int, timeout: float = 60.0) -> None:
         self.application = application
         self.limit = limit
-        self.patience = patience
+        self.timeout = timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Receive the body, then run the application."""
         if scope["type"] != "http":
             return await self.application(scope, receive, send)
         body = _Body()
         try:
             await self._read(scope, body, receive)
             await self.application(_whole(scope, body), receive, send)
-        except _Refused as refusal:
+        except _RequestRefused as refusal:
             if refusal.error:
                 await _refuse(send, refusal.error, refusal.status)
         finally:
@@ -59,32 +63,32 @@ class WholeRequests:
 
     async def _read(self, scope: Scope, body: _Body, receive: Receive) -> None:
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.timeout):
                 await self._parts(scope, body, receive)
         except TimeoutError:
-            raise _Refused(_too_slow(), 408) from None
+            raise _RequestRefused(_too_slow(), 408) from None
 
     async def _parts(self, scope: Scope, body: _Body, receive: Receive) -> None:
         if _announced(scope["headers"]) > self.limit:
-            raise _Refused(errors.body_too_large(), 413)
+            raise _RequestRefused(errors.body_too_large(), 413)
         more = True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise _Refused(None)
+                raise _RequestRefused(None)
             part = message.get("body", b"")
             if body.size + len(part) > self.limit:
-                raise _Refused(errors.body_too_large(), 413)
+                raise _RequestRefused(errors.body_too_large(), 413)
             if part and not await body.add(part):
-                raise _Refused(_busy(), 503)
+                raise _RequestRefused(_busy(), 503)
             more = message.get("more_body", False)
-            # A part may be as large as a packet, and the next may be long in coming.
+            # Free the memory of this part while waiting for the next one.
             del message, part
         body.file.seek(0)
 
 
 class _Body:
-    """The body of a request while it arrives: in memory while it is small, then on disk."""
+    """The body of a request: in memory while it is small, otherwise on disk."""
 
     def __init__(self) -> None:
         self.file: Any = BytesIO()
@@ -92,7 +96,7 @@ class _Body:
         self._reserved = 0
 
     async def add(self, part: bytes) -> bool:
-        """Keep a part; False: the bodies of all requests together take too much room."""
+        """Add a part, and return False if the bodies of all requests take too much space."""
         self.size += len(part)
         if self.size <= files.PART:
             self.file.write(part)
@@ -108,14 +112,14 @@ class _Body:
         return True
 
     async def close(self) -> None:
-        """Forget the body."""
+        """Delete the body."""
         files.budget.give_back(self._reserved)
         if self._reserved:
             await files.in_thread(self.file.close)
 
 
 def _whole(scope: Scope, body: _Body) -> Scope:
-    """The scope of a request whose body is there, in one piece and of known length."""
+    """Return the scope of a request with a complete body of known length."""
     left_out = (b"transfer-encoding", b"content-length")
     headers = [(name, value) for name, value in scope["headers"] if b"_" not in name and name not in left_out]
     if body.size or any(name in left_out for name, _ in scope["headers"]):
@@ -133,13 +137,13 @@ def _too_slow() -> MBSError:
     return MBSError(
         "The body of the request did not arrive in time.",
         code="request_timeout",
-        hint="Send it again, over a faster connection or in smaller parts.",
+        hint="Send the request again, over a faster connection.",
     )
 
 
 def _busy() -> MBSError:
     return Unavailable(
-        "The service receives too many large bodies at the moment.", code="busy", hint="Try again in a while."
+        "The service is receiving too many large requests.", code="busy", hint="Try again in a minute."
     )
 
 

@@ -1,4 +1,4 @@
-"""The types of ASGI (version 3.0) as this service uses them."""
+"""Types of ASGI 3.0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all views of the API have in common."""
+"""Base classes of the API's views."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
 from builds.api.renderers import is_page
 from builds.api.serializers import LogMessageSerializer, StrictSerializer
-from builds.selectors.prepared import ByValues, Listing, records
-from builds.selectors.statements import Given
+from builds.selectors.compiled import CompiledQuery, Given
+from builds.selectors.listing import Listing, records
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
-#: an id in an address; a longer one is none, and no column could hold it
+#: An id in an address. Longer ones do not fit into a column.
 NUMBER = "[0-9]{1,18}"
-#: lists without filters that are kept: three shapes of each, in some orders
+#: Cached queries of unfiltered lists, by view, shape and order.
 MOST_LISTINGS = 100
 _LISTINGS: dict[tuple[Any, ...], Listing] = {}
 
 
 class ApiViewSet(GenericViewSet):
-    """Checks that concern every request, and headers of every answer."""
+    """Check what applies to every request, and set the headers of every answer."""
 
-    #: Names of query parameters that this request sent and that mean nothing here.
+    #: Names of unknown query parameters in this request.
     unknown: Sequence[str] = ()
 
     def known_parameters(self) -> set[str]:
-        """Return the names of the query parameters that mean something in this request."""
+        """Return the names of the query parameters that this request may use."""
         return set()
 
     def repeatable_parameters(self) -> set[str]:
@@ -48,6 +48,14 @@ class ApiViewSet(GenericViewSet):
         return set()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check the query parameters and, for a request that changes something, its origin and length.
+
+        Raises:
+            InvalidInput: A parameter is not valid.
+            Forbidden: The request comes from a page of another site.
+            LengthRequired: The length of the body is not announced.
+            TooLarge: The body is too large.
+        """
         super().initial(request, *args, **kwargs)
         parameters.check_encoding(request)
         sent = request.query_params
@@ -62,25 +70,27 @@ class ApiViewSet(GenericViewSet):
             parameters.check_known(self.unknown, known)
 
     def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer a browser that follows a link to something that only takes POST with the page of its form.
+        """Answer a browser that opens an address which only takes POST with the page of its form.
 
-        :raises MethodNotAllowed: programs get 405.
+        Raises:
+            MethodNotAllowed: The client is not a browser.
         """
         if request.method == "GET" and "POST" in self.allowed_methods and is_page(request):
             return Response(self.form_subject(**kwargs))
         return super().http_method_not_allowed(request, *args, **kwargs)
 
     def form_subject(self, **kwargs: Any) -> Any:
-        """Return what the page of a form shows beside it."""
+        """Return the data that the page of a form shows beside the form."""
         return None
 
     def strict(self, request: Request) -> bool:
-        """Return whether unknown parameters are refused: as asked for, and always for a person at a page."""
+        """Return whether unknown parameters are an error: on request, and always on pages."""
         return parameters.flag(request, parameters.STRICT) or is_page(request)
 
     def finalize_response(
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
+        """Add headers: CORS for reads, and a warning about unknown parameters."""
         response = super().finalize_response(request, response, *args, **kwargs)
         if request.method in SAFE:
             response["Access-Control-Allow-Origin"] = "*"
@@ -90,27 +100,29 @@ class ApiViewSet(GenericViewSet):
 
 
 class BuildViewSet(ApiViewSet):
-    """A list and the single items of it, in the shape that the request asks for.
+    """A list and its items, in the requested shape.
 
-    :cvar noun: of one item, in messages.
-    :cvar columns: shape -> columns that it shows, the first of them ``id``.
-    :cvar by_id: shape -> the query for these columns of single rows.
-    :cvar order_columns: column that a request names -> what to order by.
-    :cvar input_serializers: action -> the form of the body that it takes.
+    Attributes:
+        noun: Name of an item in messages.
+        columns: Shape -> the columns that it shows, with ``id`` first.
+        by_id: Shape -> the query for these columns by id.
+        order_columns: Column in a request -> fields or expressions to order by.
+        input_serializers: Action -> the serializer of its request body.
     """
 
     filter_backends = (FilterBackend, OrderBackend)
     filterset_class: type[BuildFilterSet]
     columns: Mapping[Shape, Sequence[str]] = {}
-    by_id: Mapping[Shape, ByValues] = {}
+    by_id: Mapping[Shape, CompiledQuery] = {}
     order_columns: Mapping[str, tuple[Any, ...]] = {}
     input_serializers: Mapping[str, type[StrictSerializer]] = {}
 
-    pagination_class: type[pagination.Pages] = pagination.Pages
+    pagination_class: type[pagination.PagePagination] = pagination.PagePagination
     lookup_value_regex = NUMBER
     noun = ""
 
     def known_parameters(self) -> set[str]:
+        """Return the names of the query parameters of the action."""
         match self.action:
             case "list":
                 paging = {*pagination.PARAMETERS, *OrderBackend.parameters}
@@ -122,26 +134,30 @@ class BuildViewSet(ApiViewSet):
         return set()
 
     def repeatable_parameters(self) -> set[str]:
+        """Return the names of the parameters of a list that may have several values."""
         return (
             {*OrderBackend.parameters, *self.filterset_class.repeatable()} if self.action == "list" else set()
         )
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """One page of the list."""
+        """List builds, one page at a time."""
         if "id" in request.query_params:
             number = request.query_params["id"]
-            where = f"{request.path.rstrip('/')}/{number}" if number.isdigit() else "the address of the item"
+            where = f"{request.path.rstrip('/')}/{number}" if number.isdigit() else "the address of one item"
             raise InvalidInput(
                 "The parameter 'id' does not filter a list.",
                 code="id_is_no_filter",
-                hint=f"Did you mean to go to {where[:200]}?",
+                hint=f"Get {where[:200]} instead.",
             )
         shape = parameters.shape(request)
         page = self.paginate_queryset(self.listing(shape))
         return self.get_paginated_response(self.represent(page, shape))
 
     def listing(self, shape: Shape) -> Listing:
-        """The list that the request asks for. One without filters is the same for everybody, and kept."""
+        """Return the requested list.
+
+        Unfiltered lists are the same for all users, so their queries are cached.
+        """
         query = self.request.query_params
         if not query.keys().isdisjoint(self.filterset_class.names()):
             return Listing(self.filter_queryset(self.queryset), self.columns[shape])
@@ -155,7 +171,7 @@ class BuildViewSet(ApiViewSet):
         return listing
 
     def retrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """One item."""
+        """Show one build."""
         shape = parameters.shape(request)
         rows = list(map(records(tuple(self.columns[shape])), self.by_id[shape]([int(pk)])))
         if not rows:
@@ -163,13 +179,14 @@ class BuildViewSet(ApiViewSet):
         return Response(self.represent(rows, shape)[0])
 
     def form_subject(self, pk: str = "", **kwargs: Any) -> Any:
-        """Return the item that the form is about."""
+        """Return the item that the form changes."""
         return self.represent([self.row(pk)], Shape.SHORT)[0] if pk else None
 
     def row(self, pk: str) -> Any:
-        """The row of this number, with everything that it can do.
+        """Return the row with this id.
 
-        :raises NotFound: when there is none.
+        Raises:
+            NotFound: There is no such row.
         """
         row = self.queryset.filter(pk=int(pk)).first()
         if row is None:
@@ -177,60 +194,66 @@ class BuildViewSet(ApiViewSet):
         return row
 
     def not_found(self, pk: str) -> NotFound:
-        """The error of a number that no row has."""
+        """Return the error for an id that no row has."""
         return NotFound(f"There is no {self.noun} {pk}.", code=f"no_such_{self.noun.replace(' ', '_')}")
 
     @action(
         detail=True,
         methods=["get"],
-        pagination_class=pagination.Messages,
+        pagination_class=pagination.MessagePagination,
         serializer_class=LogMessageSerializer,
     )
     def messages(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """Log messages of a build, newest first."""
+        """List the log messages of a build, newest first."""
         messages = self.row(pk).log_messages.order_by("-id")
         page = self.paginate_queryset(Listing(messages, representations.LOG_COLUMNS))
         return self.get_paginated_response(self.represent(page, Shape.DEFAULT))
 
     def get_serializer_class(self) -> type[Any]:
+        """Return the serializer of the request body for the action."""
         return self.input_serializers.get(self.action, self.serializer_class)
 
     def read(self) -> dict[str, Any]:
-        """The values in the body of the request.
+        """Return the values in the request body.
 
-        :raises InvalidInput: with a problem for each key that is wrong.
+        Raises:
+            InvalidInput: Keys are not valid. There is a problem for each.
         """
         return self.get_serializer(data=self.request.data).read()
 
     def represent(self, rows: Any, shape: Shape) -> Any:
-        """Rows as they are answered."""
+        """Return the representations of rows."""
         return self.serializer_class.page(rows, shape, self.request)
 
 
-def by_id(queryset: QuerySet[Any, Any], columns: Mapping[Shape, Sequence[str]]) -> dict[Shape, ByValues]:
-    """Queries for single rows, by shape. Values of JSON columns are only good to be shown."""
+def by_id(queryset: QuerySet[Any, Any], columns: Mapping[Shape, Sequence[str]]) -> dict[Shape, CompiledQuery]:
+    """Return queries for single rows, by shape. JSON columns are not parsed, but copied into the answer."""
     return {
-        shape: ByValues(queryset.filter(pk__among=Given()).values_list(*names), read_json=encoding.Ready)
+        shape: CompiledQuery(
+            queryset.filter(pk__among=Given()).values_list(*names), read_json=encoding.RawJSON
+        )
         for shape, names in columns.items()
     }
 
 
 def _check_origin(request: Request) -> None:
-    """Refuse what a page of another site makes a browser send.
+    """Refuse a request that a page of another site makes a browser send.
 
-    Bodies are read whatever their type is, and a server without logins trusts whoever can connect: a
-    browser on the same machine must not be talked into submitting.
+    A server without logins trusts every client that can connect, and bodies are read whatever their type is.
+    Without this check, any web page could submit builds through a browser on the same machine.
     """
     origin = request.META.get("HTTP_ORIGIN")
     own = {request.get_host(), urlsplit(settings.MBS.BASE_URL).netloc}
     if origin is not None and origin.partition("://")[2] not in own:
-        raise Forbidden("Pages of other sites must not change anything here.", code="foreign_origin")
+        raise Forbidden("Pages of other sites must not send changes to this service.", code="foreign_origin")
 
 
 def _check_length(request: Request) -> None:
-    """Refuse a body that is too large before any of it is read, or that does not say how large it is."""
+    """Refuse a body that is too large or of unknown length, before it is read."""
     if request.META.get("HTTP_TRANSFER_ENCODING"):
-        raise LengthRequired("The request does not say how long its body is.", hint="Send Content-Length.")
+        raise LengthRequired(
+            "The request does not announce the length of its body.", hint="Send the header Content-Length."
+        )
     length = request.META.get("CONTENT_LENGTH") or "0"
     if length.isdigit() and int(length) > settings.MBS.BODY_LIMIT:
         raise body_too_large()

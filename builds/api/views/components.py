@@ -1,4 +1,4 @@
-"""Component builds."""
+"""The view of component builds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from builds.representations import COMPONENT_COLUMNS
 
 
 class ComponentBuildViewSet(BuildViewSet):
-    """Component builds: list them, look at one."""
+    """List component builds, and show one."""
 
     noun = "component build"
     queryset = ComponentBuild.objects.all()

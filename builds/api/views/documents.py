@@ -1,4 +1,4 @@
-"""Modules that come in, and documents that go out."""
+"""Views that import modules and return final modulemd documents."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from scm.options import ScmOptions
 
 
 class ImportViewSet(ApiViewSet):
-    """Record a module that was built elsewhere as ready."""
+    """Import a module that was built elsewhere, and record it as ready."""
 
     serializer_class = serializers.ImportSerializer
 
     def create(self, request: Request, **kwargs: Any) -> Response:
+        """Import a module that was built elsewhere, and record it as ready."""
         require_importer(request.user)
         values = self.get_serializer(data=request.data).read()
         build, messages = self._import(values.get("scmurl", ""), values.get("modulemd", ""))
-        module = representations.module_answer(build, rest.around_modules([build]))
+        module = representations.module_answer(build, rest.module_relations([build]))
         return Response({"module": module, "messages": messages}, status=201)
 
     def _import(self, scmurl: str, modulemd: str) -> tuple[ModuleBuild, list[str]]:
@@ -58,11 +59,12 @@ class ImportViewSet(ApiViewSet):
 
 
 class FinalModulemdViewSet(ApiViewSet):
-    """The documents that a finished module is shipped with, by architecture."""
+    """The final modulemd documents of a finished module, by architecture."""
 
     lookup_value_regex = NUMBER
 
     def retrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Return the recorded documents, or compute them."""
         documents = dict(
             FinalModulemd.objects.filter(module_build=int(pk))
             .order_by("arch")
@@ -78,6 +80,6 @@ class FinalModulemdViewSet(ApiViewSet):
             raise NotFound(
                 f"Module build {pk} is {build.state_name}: it has no final documents.",
                 code="no_final_modulemd",
-                hint="They are made when all components are built.",
+                hint="They exist once all components are built.",
             )
         return build

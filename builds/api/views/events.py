@@ -1,4 +1,4 @@
-"""Events of a module build where no stream can be served."""
+"""The events of a module build for clients that get no stream."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from builds.api.events.feed import Feed, read
 from builds.api.views.base import ApiViewSet
 from mbs.errors import NotFound
 
-#: milliseconds after which a client asks again
+#: Clients ask again after this many milliseconds.
 RETRY = b"retry: 5000\n\n"
 
 
 class EventViewSet(ApiViewSet):
-    """Server-sent events: states, batches, components and log lines of a module build.
+    """Server-sent events: states, batches, components and log messages of a module build.
 
-    Under ASGI the answer is a stream (``builds.api.events.asgi``). A worker of a WSGI server must not be kept
-    by a watcher: it tells what there is, and when to come back for the rest.
+    Under ASGI the answer is a stream (``builds.api.events.asgi``). Under WSGI, which would block a worker for
+    each client, the answer ends after the events so far, and tells the client when to ask again.
     """
 
     def list(self, request: Request, pk: str, **kwargs: Any) -> HttpResponse:
+        """Return the events so far that the client has not seen."""
         cursor = Cursor.parse(request.headers.get("Last-Event-ID", ""))
         feed = Feed(int(pk))
         found, progress = read([feed], {})
         if feed.build_id not in progress:
             raise NotFound(f"There is no module build {pk}.", code="no_such_module_build")
-        feed.grow(found.get(feed.build_id, ()), progress[feed.build_id])
-        text = feed.tell(cursor, 0)
-        if not text and feed.over:
+        feed.update(found.get(feed.build_id, ()), progress[feed.build_id])
+        text = feed.render(cursor, 0)
+        if not text and feed.ended:
             return HttpResponse(status=204)
-        if feed.over:
+        if feed.ended:
             text += b"event: end\nid: %b\ndata: {}\n\n" % str(cursor).encode()
         return HttpResponse(
             RETRY + text,

@@ -1,4 +1,4 @@
-"""Module builds."""
+"""The view of module builds."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from builds.services.submission import submit
 from mbs.errors import InvalidInput
 from mbs.states import BuildState
 
-#: what ``state`` may be in a PATCH
+#: The values of ``state`` that a PATCH accepts.
 FAILED = (BuildState.FAILED.word, str(int(BuildState.FAILED)))
 
 
 class ModuleBuildViewSet(BuildViewSet):
-    """Module builds: list them, look at one, submit, cancel, retry, rebuild."""
+    """List, show, submit, cancel, retry and rebuild module builds."""
 
     noun = "module build"
     queryset = ModuleBuild.objects.all()
@@ -57,27 +57,27 @@ class ModuleBuildViewSet(BuildViewSet):
         return self._submitted(request, submit(wanted))
 
     def partial_update(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """Cancel a module build that is on its way."""
+        """Cancel a module build."""
         user = require_login(request.user, Scope.CANCEL)
         values = self.read()
         build, who = self._to_be_changed(pk, user, values)
         if values.get("state") not in FAILED:
             raise InvalidInput(
-                "The key 'state' must be there and be 'failed'.",
+                "The key 'state' must be 'failed'.",
                 code="invalid_state",
-                hint='Send {"state": "failed"} to cancel the build: nothing else can be changed.',
+                hint='Send {"state": "failed"} to cancel the build. Nothing else can be changed.',
             )
         cancellation.cancel_once(build, who)
         return Response(self.represent([build], Shape.VERBOSE)[0])
 
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """Start a failed build again; what was built of it stays built."""
+        """Resume a failed build. Components that are built stay built."""
         user = require_login(request.user, Scope.SUBMIT)
         build, who = self._to_be_changed(pk, user, self.read())
         health.require_broker()
         cancellation.resume(build, who)
-        # Another request may have resumed it since it was read.
+        # A concurrent request may have resumed it first.
         build.refresh_from_db()
         return Response(self.represent([build], Shape.VERBOSE)[0])
 
@@ -100,18 +100,18 @@ class ModuleBuildViewSet(BuildViewSet):
         values = self.read()
         who = acting_for(user, values)
         build = self.row(pk)
-        log_context.note(**log_context.of(build))
+        log_context.bind(**log_context.of_build(build))
         return build, who, values.get("rebuild_strategy", "")
 
     def _to_be_changed(self, pk: str, user: Identity, values: Mapping[str, Any]) -> tuple[ModuleBuild, str]:
-        """A build that the user may change, and in whose name they do."""
+        """Return a build that the user may change, and the user in whose name the request acts."""
         build = self.row(pk)
-        log_context.note(**log_context.of(build))
+        log_context.bind(**log_context.of_build(build))
         who = acting_for(user, values)
         require_owner(user, who, build)
         return build, who
 
     def _submitted(self, request: Request, builds: Sequence[ModuleBuild]) -> Response:
-        """Version 1 answers the first build, version 2 all."""
+        """Return the answer to a submission: version 1 returns the first build, version 2 all of them."""
         answers = self.represent(builds, Shape.VERBOSE)
         return Response(answers[0] if request.version == "1" else answers, status=201)

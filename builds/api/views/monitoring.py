@@ -1,4 +1,4 @@
-"""Figures for Prometheus."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from rest_framework.request import Request
 
 from builds.api.views.base import ApiViewSet
 from builds.observability import metrics
-from builds.selectors.metrics import Figures
+from builds.selectors.metrics import StateCollector
 
 
 class MetricsViewSet(ApiViewSet):
-    """Figures in the text format of Prometheus: what the database knows, and what processes counted."""
+    """Metrics from the database and from all processes, in the text format of Prometheus."""
 
     def list(self, request: Request, **kwargs: Any) -> HttpResponse:
-        registry = metrics.of_all_processes()
-        registry.register(Figures())
+        """Return all metrics."""
+        registry = metrics.machine_registry()
+        registry.register(StateCollector())
         return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,4 +1,4 @@
-"""What a submission would do."""
+"""The view that previews a submission."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from builds.services.plan import plan
 
 
 class PlanViewSet(ApiViewSet):
-    """Expand a module and look for what it needs, as a submission does, without recording anything."""
+    """Preview a submission: expand the module and check its dependencies, without recording anything."""
 
     serializer_class = serializers.SubmissionSerializer
 
     def create(self, request: Request, **kwargs: Any) -> Response:
+        """Preview the builds that a submission would create."""
         user = require_submitter(request.user)
         values = self.get_serializer(data=request.data).read()
         return Response(plan(submission_request(user, values)).as_dict())

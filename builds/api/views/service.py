@@ -1,4 +1,4 @@
-"""What the service says of itself."""
+"""Views that describe the service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mbs import __version__
 from mbs.reuse import STRATEGIES
 
 API_VERSION = 2
-#: name of a resource -> its path, relative to the root
+#: Name of a resource -> its path below the root of the API.
 RESOURCES = {
     "module-builds": "module-builds/",
     "plan": "module-builds/plan/",
@@ -29,9 +29,10 @@ RESOURCES = {
 
 
 class AboutViewSet(ApiViewSet):
-    """The version of the service, and how to log in."""
+    """The version of the service, and its login method."""
 
     def list(self, request: Request, **kwargs: Any) -> Response:
+        """Return version and login method."""
         return Response(
             {"version": __version__, "api_version": API_VERSION, "auth_method": settings.MBS.AUTH_METHOD}
         )
@@ -41,6 +42,7 @@ class RebuildStrategyViewSet(ApiViewSet):
     """The rebuild strategies, and which of them a submission may choose."""
 
     def list(self, request: Request, **kwargs: Any) -> Response:
+        """Return all strategies."""
         options = settings.MBS
         chosen = options.REBUILD_STRATEGIES_ALLOWED if options.REBUILD_STRATEGY_ALLOW_OVERRIDE else ()
         items = [
@@ -56,7 +58,8 @@ class RebuildStrategyViewSet(ApiViewSet):
 
 
 class RootViewSet(ApiViewSet):
-    """The resources of the service."""
+    """The resources of the API."""
 
     def list(self, request: Request, **kwargs: Any) -> Response:
+        """Return the URL of each resource."""
         return Response({name: f"{links.api(request)}{path}" for name, path in RESOURCES.items()})

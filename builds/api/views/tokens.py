@@ -1,4 +1,4 @@
-"""API tokens, for the users whose they are."""
+"""The view of API tokens."""
 
 from __future__ import annotations
 
@@ -12,61 +12,68 @@ from rest_framework.response import Response
 from builds import representations
 from builds.api import pagination
 from builds.api.permissions import require_login, require_person
-from builds.api.serializers import StrictSerializer, Text, Texts, Whole
+from builds.api.serializers import StrictSerializer, TextField, TextListField, WholeNumberField
 from builds.api.views.base import NUMBER, ApiViewSet
 from builds.models import ApiToken
-from builds.selectors.prepared import Listing
+from builds.selectors.listing import Listing
 from builds.services.identity import Identity, Scope, tokens
 from mbs.errors import InvalidInput, NotFound
 
 
 class NewTokenSerializer(StrictSerializer):
-    """What a token is to be."""
+    """The request body for a new token."""
 
-    name = Text(max_length=100, help_text="What the token is for")
-    scopes = Texts(help_text=f"What it may be used for: some of {', '.join(Scope)}")
-    days = Whole(help_text="How long it is valid")
+    name = TextField(max_length=100, help_text="Name that tells you what the token is for")
+    scopes = TextListField(help_text=f"Operations that it permits: some of {', '.join(Scope)}")
+    days = WholeNumberField(help_text="Days until it expires")
 
 
 class TokenViewSet(ApiViewSet):
-    """API tokens: list one's own, make one, revoke one. Each of them needs a login."""
+    """List, create and revoke one's own API tokens."""
 
     private = True
-    #: methods that grant something which outlasts the login
+    #: Methods that grant access beyond the login, for which the identity is checked afresh.
     granting = ("POST",)
     queryset = ApiToken.objects.all()
     serializer_class = NewTokenSerializer
-    pagination_class = pagination.Pages
+    pagination_class = pagination.PagePagination
     filter_backends = ()
     lookup_value_regex = NUMBER
 
     def known_parameters(self) -> set[str]:
+        """Return the parameters of a list."""
         return {*pagination.PARAMETERS}
 
     def finalize_response(
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
+        """Forbid caching, and remove the CORS header."""
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "no-store"
         del response["Access-Control-Allow-Origin"]
         return response
 
     def list(self, request: Request, **kwargs: Any) -> Response:
+        """List the user's tokens."""
         own = self._own(require_login(request.user))
         page = self.paginate_queryset(Listing(own, representations.TOKEN_COLUMNS))
         return self.get_paginated_response([representations.api_token(row) for row in page])
 
     def create(self, request: Request, **kwargs: Any) -> Response:
+        """Create a token. The answer shows its text, which cannot be shown again."""
         user = require_person(request.user)
         values = self.get_serializer(data=request.data).read()
         if not values.get("name", "").strip():
             raise InvalidInput(
-                "A token needs a name.", code="missing_name", hint="Say in the key 'name' what it is for."
+                "The key 'name' is missing or blank.",
+                code="missing_name",
+                hint="Send a name that tells you what the token is for.",
             )
         row, token = tokens.create(user.username, groups=user.groups, **values)
         return Response({**representations.api_token(row), "token": token}, status=201)
 
     def destroy(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Revoke a token."""
         row = self._own(require_login(request.user)).filter(pk=int(pk)).first()
         if row is None:
             raise NotFound(f"You have no API token {pk}.", code="no_such_token")
@@ -74,6 +81,6 @@ class TokenViewSet(ApiViewSet):
         return Response(representations.api_token(row))
 
     def _own(self, user: Identity) -> QuerySet[ApiToken]:
-        """The user's tokens; who shows an API token sees nothing but that one."""
+        """Return the user's tokens. A request that uses an API token sees only that token."""
         rows = self.queryset.filter(owner=user.username).order_by("-id")
         return rows if user.token_id is None else rows.filter(pk=user.token_id)

@@ -1,6 +1,6 @@
 """``mbs-manager build_module_locally``: build a module file on this machine.
 
-Source of its options: docs/contract/rest.md, "rpkg".
+Its options are described in docs/contract/rest.md, "rpkg".
 """
 
 from __future__ import annotations
@@ -13,22 +13,27 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from mbs.client.local.plan import Wish, choices
+from mbs.client.local.plan import LocalBuildRequest, choices
 from mbs.client.local.run import build_locally
 from mbs.errors import MBSError
 
 
 class Command(BaseCommand):
-    help = "Build a module file on this machine, in a service that runs for this build alone."
+    """Build a module file in a service that is started for this build alone."""
+
+    help = "Build a module file on this machine, in a service that is started for this build alone."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--file", type=Path, required=True, help="the modulemd document")
-        parser.add_argument("--stream", default="", help="stream of the module, unless the document says it")
-        parser.add_argument("--srpm", action="append", default=[], help="a source RPM instead of a component")
+        """Add the options of MBS 3.9.2."""
+        parser.add_argument("--file", type=Path, required=True, help="the modulemd file")
+        parser.add_argument("--stream", default="", help="stream of the module, if the file names none")
+        parser.add_argument(
+            "--srpm", action="append", default=[], help="not supported: builds from source RPMs"
+        )
         parser.add_argument("--skiptests", action="store_true", help="skip the %%check sections")
         parser.add_argument(
-            "--offline", action="store_true", help="no other module builder is ever asked here"
+            "--offline", action="store_true", help="no effect: local builds never ask another service"
         )
         parser.add_argument(
             "-l",
@@ -36,7 +41,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="N:S[:V]",
-            help="a module that was built so before, and that this one may use",
+            help="an earlier local build that this module may use",
         )
         parser.add_argument(
             "-s",
@@ -44,7 +49,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="N:S",
-            help="the stream of a module to build against, where there is a choice",
+            help="which stream of a module to build against, if there are several",
         )
         parser.add_argument(
             "-r",
@@ -52,24 +57,31 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="FILE",
-            help="repositories of the base module; packages of this machine are used instead",
+            help="no effect: builds use the packages installed on this machine",
         )
         parser.add_argument(
             "-p",
             "--platform-id",
             default="",
             metavar="PLATFORM",
-            help="stream of the base module; else the document's, or the one of this machine",
+            help="stream of the base module (default: from the file, or that of this machine)",
         )
 
     def handle(self, *_: Any, verbosity: int, **given: Any) -> None:
+        """Build the module.
+
+        Raises:
+            CommandError: The build failed, or cannot start.
+        """
         if given["srpm"]:
-            raise CommandError("Builds from source RPMs are not supported: name commits in the document.")
+            raise CommandError(
+                "Builds from source RPMs are not supported. Name commits in the modulemd file."
+            )
         for path in given["platform_repo_file"]:
-            self.stderr.write(f"{path} is not read: components are built with what is installed here.")
+            self.stderr.write(f"{path} is ignored: builds use the packages installed on this machine.")
         with open(os.devnull, "w") as nowhere:
             try:
-                wish = Wish(
+                request = LocalBuildRequest(
                     file=given["file"],
                     stream=given["stream"],
                     add=given["add_local_build"],
@@ -78,10 +90,10 @@ class Command(BaseCommand):
                     skip_tests=given["skiptests"],
                 )
                 succeeded = build_locally(
-                    wish, say=self.stdout.write, progress=sys.stdout if verbosity else nowhere
+                    request, say=self.stdout.write, progress=sys.stdout if verbosity else nowhere
                 )
             except MBSError as error:
                 problems = [problem.message for problem in error.problems]
                 raise CommandError("\n".join(filter(None, (error.message, *problems, error.hint)))) from error
         if not succeeded:
-            raise CommandError("The module was not built.")
+            raise CommandError("The module build failed.")

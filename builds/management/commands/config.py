@@ -1,4 +1,4 @@
-"""``mbs-manager config``: the configuration in effect."""
+"""``mbs-manager config``: print the effective configuration."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from config.describe import Option, described, masked, plain
+from config.describe import Option, describe_options, masked, plain
 from config.documentation import page
 from config.loader import Loaded
 from config.schema import Options
 
 
 class Command(BaseCommand):
+    """Print options with their values, meanings and sources."""
+
     help = "Print the effective value of every option, its meaning, and where the value came from."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add the options."""
         parser.add_argument("names", nargs="*", metavar="OPTION", help="print only these options")
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--json", action="store_true", help="print one JSON object, for programs")
-        what.add_argument(
-            "--defaults", action="store_true", help="print the page of the documentation about all options"
-        )
+        what.add_argument("--defaults", action="store_true", help="print docs/configuration.md")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Print the options."""
         if options["defaults"]:
             self.stdout.write(page(), ending="")
             return
@@ -56,7 +58,7 @@ def _wanted(names: list[str]) -> list[Option]:
         if name not in Options.model_fields:
             near = get_close_matches(name, Options.model_fields, n=1)
             raise CommandError(f"There is no option {name}." + (f" Did you mean {near[0]}?" if near else ""))
-    return [option for option in described() if not names or option.name in names]
+    return [option for option in describe_options() if not names or option.name in names]
 
 
 def _value(loaded: Loaded, option: Option) -> Any:

@@ -1,4 +1,7 @@
-"""``mbs-manager expand FILE --universe DIR``: the builds that a document stands for, without a database."""
+"""``mbs-manager expand FILE --universe DIR``: print the builds that a modulemd file expands to.
+
+The modules come from a folder instead of the database.
+"""
 
 from __future__ import annotations
 
@@ -19,28 +22,33 @@ from mbs.text import printable
 
 
 class Command(BaseCommand):
+    """Expand a modulemd file."""
+
     help = (
-        "Expand a document's streams against a folder of modulemd documents, which stand for the modules "
-        "in state ready, base modules included. Prints the builds it would make."
+        "Print the builds that a modulemd file expands to. The modulemd documents in a folder count as the "
+        "ready modules, and must include base modules."
     )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="the modulemd document to expand")
+        """Add the options."""
+        parser.add_argument("file", type=Path, help="the modulemd file to expand")
         parser.add_argument(
             "--universe",
             type=Path,
             required=True,
             metavar="DIR",
-            help="a repository (what its repomd.xml names as modules), or a folder with *.yaml, *.yml files",
+            help="a repository with modules in its metadata, or a folder with *.yaml and *.yml files",
         )
         what = parser.add_mutually_exclusive_group()
-        what.add_argument("--json", action="store_true", help="print one list of builds, sorted by context")
-        what.add_argument("--trace", action="store_true", help="tell every decision, too")
-        parser.add_argument("--branch", default="", help="branch that the document comes from")
+        what.add_argument(
+            "--json", action="store_true", help="print the builds as a JSON list, sorted by context"
+        )
+        what.add_argument("--trace", action="store_true", help="also print every decision")
+        parser.add_argument("--branch", default="", help="git branch of the file")
         for option, meaning in (
-            ("--buildrequires", "streams of a module to build against, in place of the document's"),
-            ("--requires", "streams of a module required at run time, in place of the document's"),
+            ("--buildrequires", "streams of a module to build against, instead of those in the file"),
+            ("--requires", "streams of a module required at run time, instead of those in the file"),
         ):
             parser.add_argument(
                 option, type=_streams, action="append", default=[], metavar="NAME=STREAM,...", help=meaning
@@ -51,11 +59,18 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="NAME=STREAM",
-            help="stream to take where there are several to choose from",
+            help="stream to use if several are possible",
         )
-        parser.add_argument("--local", action="store_true", help="refuse to guess, as a local build does")
+        parser.add_argument(
+            "--local", action="store_true", help="stop if several streams are possible, as local builds do"
+        )
 
     def handle(self, *_: Any, file: Path, universe: Path, **options: Any) -> None:
+        """Print the builds.
+
+        Raises:
+            CommandError: The file or the folder cannot be read, or the file cannot be expanded.
+        """
         request = Request(
             buildrequire_overrides=dict(options["buildrequires"]),
             require_overrides=dict(options["requires"]),
@@ -68,18 +83,18 @@ class Command(BaseCommand):
             streams = parse_streams(_read(file), strict=True, name=file.stem, stream="master")
             found = expand(streams, known, Settings.from_options(settings.MBS), request)
         except MBSError as error:
-            raise CommandError(printable(f"{file}: " + _told(error), "\n")) from error
+            raise CommandError(printable(f"{file}: " + _message(error), "\n")) from error
         if options["json"]:
             builds = sorted((build.as_dict() for build in found.builds), key=lambda build: build["context"])
             self.stdout.write(json.dumps(builds, indent=2, ensure_ascii=False))
             return
-        for line in _told_expansion(found, options["trace"]):
+        for line in _lines(found, options["trace"]):
             self.stdout.write(printable(line))
 
     def _universe(self, folder: Path) -> Iterator[StreamV2]:
-        """Yield every stream document of the folder, as v2; what is invalid is reported and passed over."""
+        """Yield the stream documents of a folder as version 2. Invalid ones are reported and skipped."""
         if not folder.is_dir():
-            raise CommandError(f"{folder} is no folder.")
+            raise CommandError(f"{folder} is not a folder.")
         try:
             modules = named_modules(folder)
         except OSError as error:
@@ -99,7 +114,7 @@ class Command(BaseCommand):
                 continue
             problem = verdict.problems[0]
             line = before + (problem.line or verdict.line)
-            self.stderr.write(printable(f"{file}:{line}: passed over: {problem.message}"))
+            self.stderr.write(printable(f"{file}:{line}: skipped: {problem.message}"))
 
 
 def _streams(text: str) -> tuple[str, list[str]]:
@@ -123,12 +138,12 @@ def _read(file: Path) -> bytes:
         raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _told(error: MBSError) -> str:
+def _message(error: MBSError) -> str:
     others = [f"\n  {problem.message}" for problem in error.problems if problem.message not in error.message]
     return " ".join(filter(None, (error.message, error.hint))) + "".join(others)
 
 
-def _told_expansion(found: Expansion, trace: bool) -> Iterator[str]:
+def _lines(found: Expansion, trace: bool) -> Iterator[str]:
     for build in found.builds:
         yield f"{build.document.name}:{build.document.stream} in context {build.context}, built against"
         yield from (f"    {name}:{rest}" for name, rest in build.as_dict()["buildrequires"].items())

@@ -15,26 +15,34 @@ from mbs.text import printable
 
 
 class Command(BaseCommand):
-    help = "Record modules that were built elsewhere, such as a base module, as ready."
+    """Import modulemd files."""
+
+    help = "Record modules that were built elsewhere as ready, such as a base module."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add the files."""
         parser.add_argument(
             "files",
             type=Path,
             nargs="+",
             metavar="file",
-            help="a modulemd document, with name, stream and version; base modules come first",
+            help="a modulemd file with name, stream and version; put base modules first",
         )
 
     def handle(self, *_: Any, files: Sequence[Path], **__: Any) -> None:
+        """Import the files in order.
+
+        Raises:
+            CommandError: A file cannot be imported. Files before it were imported.
+        """
         for file in files:
             try:
                 _, messages = import_module(file.read_text(encoding="utf-8"))
             except (OSError, UnicodeDecodeError) as error:
                 raise CommandError(f"{file} cannot be read: {error}") from error
             except MBSError as error:
-                said = " ".join(filter(None, (f"{file}: {error.message}", error.hint)))
-                raise CommandError(printable(said, "\n")) from error
+                text = " ".join(filter(None, (f"{file}: {error.message}", error.hint)))
+                raise CommandError(printable(text, "\n")) from error
             for message in messages:
                 self.stdout.write(printable(message))

@@ -1,4 +1,4 @@
-"""``mbs-manager prepare [FILE ...]``: the tables, and the modules that are to be there, by one process."""
+"""``mbs-manager prepare [FILE ...]``: migrate the database and import modules, in one process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from django.core.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    help = "Make or update the tables, and record modules as ready: migrate and import_module in one."
+    """Run ``migrate`` and ``import_module``."""
+
+    help = "Migrate the database, then import modules: migrate and import_module in one process."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("files", nargs="*", metavar="file", help="as of import_module")
+        """Add the files."""
+        parser.add_argument(
+            "files", nargs="*", metavar="file", help="a modulemd file to import, see import_module"
+        )
 
     def handle(self, *_: Any, files: Sequence[str], verbosity: int, **__: Any) -> None:
+        """Migrate, then import the files."""
         call_command("migrate", interactive=False, verbosity=verbosity, skip_checks=True)
         if files:
             call_command("import_module", *files, stdout=self.stdout)

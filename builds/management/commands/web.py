@@ -1,4 +1,4 @@
-"""``mbs-manager web``: the web server."""
+"""``mbs-manager web``: run the web server."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ import uvicorn
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-#: What is served; each process of the server imports it.
+#: Each process of the server imports this application.
 APPLICATION = "config.asgi:application"
 
 
 class Command(BaseCommand):
+    """Run uvicorn with the settings of this service."""
+
     help = "Serve the REST API, the pages and the admin over HTTP."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add the options."""
         where = parser.add_argument
         where("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
         where("--port", type=int, default=8000, help="port to listen on (8000)")
         where("--uds", metavar="PATH", help="Unix socket to listen on, instead of host and port")
-        where("--fd", type=int, help="number of an open socket to listen on, instead of host and port")
-        where("--workers", type=int, default=1, help="processes (1)")
-        where("--grace", type=int, default=10, help="seconds for requests under way when it is stopped (10)")
+        where("--fd", type=int, help="file descriptor of a socket to listen on, instead of host and port")
+        where("--workers", type=int, default=1, help="number of processes (1)")
+        where("--grace", type=int, default=10, help="seconds to finish requests on shutdown (10)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Serve until stopped."""
         allow_many_connections()
         uvicorn.run(
             APPLICATION,
@@ -49,6 +53,6 @@ class Command(BaseCommand):
 
 
 def allow_many_connections() -> None:
-    """Raise the number of files that this process and its children may open as far as it may be raised."""
+    """Raise the soft limit of open files to the hard limit, for this process and its children."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

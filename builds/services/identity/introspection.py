@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from builds.services.identity.provider import ask, away, client_secrets
+from builds.services.identity.provider import client_secrets, request, unavailable
 from mbs.errors import NotAuthenticated
 
 
@@ -22,10 +22,10 @@ def introspect(token: str) -> dict[str, Any]:
         "client_secret": secrets.get("client_secret", ""),
     }
     url = secrets.get("token_introspection_uri")
-    status, content = ask("POST", url, data=form)
+    status, content = request("POST", url, data=form)
     if status != 200:
         # The provider speaks of our own credentials: the user can do nothing about it.
-        raise away(f"{url} refused this service with {status}.")
+        raise unavailable(f"{url} refused this service with {status}.")
     if content.get("active") is not True:
         raise NotAuthenticated(
             "The token is not valid, or has expired.", code="token_invalid", hint="Log in again."
@@ -39,9 +39,9 @@ def userinfo(token: str, url: object) -> dict[str, Any]:
     :raises NotAuthenticated: the provider does not take the token any more.
     :raises Unavailable: the provider is away.
     """
-    status, content = ask("GET", url, headers={"Authorization": f"Bearer {token}"})
+    status, content = request("GET", url, headers={"Authorization": f"Bearer {token}"})
     if status in (401, 403):
         raise NotAuthenticated("The token is not valid any more.", code="token_invalid", hint="Log in again.")
     if status != 200:
-        raise away(f"{url} answered {status}.")
+        raise unavailable(f"{url} answered {status}.")
     return content

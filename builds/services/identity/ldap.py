@@ -10,13 +10,13 @@ from django.conf import settings
 from ldap3.core.exceptions import LDAPException
 from ldap3.utils.conv import escape_filter_chars
 
-from builds.services.identity.remembering import remembered
+from builds.services.identity.lookup_cache import cached_lookup
 from mbs.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 #: seconds that the server has for a connection, and for an answer
-PATIENCE = 10
+TIMEOUT = 10
 
 
 def groups_of(username: str, *, fresh: bool = False) -> frozenset[str]:
@@ -28,7 +28,7 @@ def groups_of(username: str, *, fresh: bool = False) -> frozenset[str]:
     """
     options = settings.MBS
     if options.LDAP_URI and options.LDAP_GROUPS_DN:
-        return remembered("ldap", username, lambda: (_search(username), None), fresh=fresh)
+        return cached_lookup("ldap", username, lambda: (_search(username), None), fresh=fresh)
     if username in options.ALLOWED_USERS:
         return frozenset()
     raise _unconfigured()
@@ -40,10 +40,10 @@ def _search(username: str) -> frozenset[str]:
         server = ldap3.Server(
             options.LDAP_URI,
             tls=ldap3.Tls(validate=ssl.CERT_REQUIRED),
-            connect_timeout=PATIENCE,
+            connect_timeout=TIMEOUT,
             get_info=ldap3.NONE,
         )
-        with ldap3.Connection(server, read_only=True, receive_timeout=PATIENCE) as connection:
+        with ldap3.Connection(server, read_only=True, receive_timeout=TIMEOUT) as connection:
             entries = connection.extend.standard.paged_search(
                 options.LDAP_GROUPS_DN,
                 f"(memberUid={escape_filter_chars(username)})",

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from builds.services.identity import introspection, provider, signed
 from builds.services.identity.identity import Identity
-from builds.services.identity.remembering import remembered
+from builds.services.identity.lookup_cache import cached_lookup
 from mbs.errors import NotAuthenticated
 
 #: RFC 6750, 2.1
@@ -28,10 +28,10 @@ def identify(token: str, *, fresh: bool = False, address: str = "") -> Identity:
     """
     if not TOKEN.fullmatch(token):
         raise NotAuthenticated("This is no bearer token.", code="token_invalid", hint="Log in again.")
-    return remembered("oidc", token, lambda: _look(token, fresh), fresh=fresh, address=address)
+    return cached_lookup("oidc", token, lambda: _verify(token, fresh), fresh=fresh, address=address)
 
 
-def _look(token: str, fresh: bool) -> tuple[Identity, float | None]:
+def _verify(token: str, fresh: bool) -> tuple[Identity, float | None]:
     options = settings.MBS
     # An opaque token is for the provider to read, where this service can ask it.
     if options.OIDC_ISSUER and (signed.is_signed(token) or options.OIDC_CLIENT_SECRETS is None):
@@ -60,7 +60,7 @@ def _ask_provider(token: str) -> None:
 def _require_scope_option() -> None:
     """Without a scope of our own, a token made for any other service would do."""
     if not settings.MBS.OIDC_REQUIRED_SCOPE:
-        raise provider.away("OIDC_REQUIRED_SCOPE is not set.")
+        raise provider.unavailable("OIDC_REQUIRED_SCOPE is not set.")
 
 
 def _seconds_left(claims: Mapping[str, Any]) -> float | None:

@@ -18,11 +18,11 @@ from mbs.errors import Unavailable
 log = logging.getLogger(__name__)
 
 #: seconds that the provider has for an answer
-PATIENCE = 10.0
+TIMEOUT = 10.0
 HINT = "Try again in a while; tell the operators of the service if it stays so."
 
 
-def away(reason: str) -> Unavailable:
+def unavailable(reason: str) -> Unavailable:
     """The error that a login cannot be checked, through no fault of the user's.
 
     :param reason: for the operators: it is logged, not told.
@@ -44,14 +44,14 @@ def client_secrets() -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise away(f"{path}: {error}") from error
+        raise unavailable(f"{path}: {error}") from error
     values = list(content.values()) if isinstance(content, dict) else []
     if len(values) != 1 or not isinstance(values[0], dict):
-        raise away(f"{path} is not an object of one object.")
+        raise unavailable(f"{path} is not an object of one object.")
     return values[0]
 
 
-def ask(method: str, url: object, **options: Any) -> tuple[int, dict[str, Any]]:
+def request(method: str, url: object, **options: Any) -> tuple[int, dict[str, Any]]:
     """Status and JSON object of an answer; ``{}`` when a refusal (4xx) carries none.
 
     :param url: of the configuration or of the provider's own description.
@@ -59,16 +59,16 @@ def ask(method: str, url: object, **options: Any) -> tuple[int, dict[str, Any]]:
     :raises Unavailable: the provider is away, or does not answer as one.
     """
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-        raise away(f"{url!r} is no address of an OpenID provider.")
+        raise unavailable(f"{url!r} is no address of an OpenID provider.")
     try:
-        answer = httpx.request(method, url, timeout=PATIENCE, **options)
+        answer = httpx.request(method, url, timeout=TIMEOUT, **options)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise away(f"{url}: {type(error).__name__}: {error}") from error
+        raise unavailable(f"{url}: {type(error).__name__}: {error}") from error
     try:
         content = answer.json()
     except ValueError:
         content = None
     refused = 400 <= answer.status_code < 500
     if not (refused or (answer.status_code == 200 and isinstance(content, dict))):
-        raise away(f"{url} answered {answer.status_code}.")
+        raise unavailable(f"{url} answered {answer.status_code}.")
     return answer.status_code, content if isinstance(content, dict) else {}

@@ -12,7 +12,7 @@ from django.core.cache import cache
 from joserfc import errors, jwt
 from joserfc.jwk import KeySet
 
-from builds.services.identity.provider import ask, away
+from builds.services.identity.provider import request, unavailable
 from mbs.errors import NotAuthenticated
 
 #: Signatures by private keys only. With HS256 the published key would be the secret.
@@ -84,12 +84,12 @@ def description() -> dict[str, Any]:
 
 def _fetch(issuer: str) -> dict[str, Any]:
     url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-    status, about = ask("GET", url)
+    status, about = request("GET", url)
     if status != 200 or about.get("issuer") != issuer:
-        raise away(f"{url} does not describe the issuer {issuer}.")
-    status, published = ask("GET", about.get("jwks_uri"))
+        raise unavailable(f"{url} does not describe the issuer {issuer}.")
+    status, published = request("GET", about.get("jwks_uri"))
     if status != 200 or not isinstance(published.get("keys"), list):
-        raise away(f"{about.get('jwks_uri')} answered {status}, without keys.")
+        raise unavailable(f"{about.get('jwks_uri')} answered {status}, without keys.")
     keys = [key for key in published["keys"] if isinstance(key, dict) and key.get("use", "sig") == "sig"]
     return {"userinfo_endpoint": about.get("userinfo_endpoint"), "keys": keys}
 
@@ -109,4 +109,4 @@ def _keys() -> KeySet:
     try:
         return KeySet.import_key_set({"keys": description()["keys"]})
     except (errors.JoseError, ValueError) as error:
-        raise away(f"The keys of {settings.MBS.OIDC_ISSUER} cannot be read: {error}") from error
+        raise unavailable(f"The keys of {settings.MBS.OIDC_ISSUER} cannot be read: {error}") from error

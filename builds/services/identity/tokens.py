@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from builds.models import ApiToken
 from builds.services.identity.identity import Identity, Scope
-from builds.services.identity.remembering import digest
+from builds.services.identity.lookup_cache import digest
 from mbs.errors import InvalidInput, NotAuthenticated
 
 PREFIX = "mbs_"

@@ -10,7 +10,7 @@ from typing import Any
 from builds.models import ComponentBuild, ModuleBuild, clock
 from builds.selectors.history import expected_seconds
 from builds.services.submission.request import SubmissionRequest
-from builds.services.submission.sources import Prepared
+from builds.services.submission.sources import PreparedSubmission
 from mbs import macros, modulemd
 from mbs.batches import MACROS_BATCH
 from mbs.contexts import prefixed_version
@@ -41,7 +41,7 @@ class Draft:
         return not self.exists or self.build.state == BuildState.FAILED
 
 
-def drafts(request: SubmissionRequest, prepared: Prepared) -> list[Draft]:
+def drafts(request: SubmissionRequest, prepared: PreparedSubmission) -> list[Draft]:
     """All builds of an expansion, in its order."""
     packages = [component.package for _, component in prepared.components]
     seconds = expected_seconds([macros.PACKAGE, *packages])
@@ -49,7 +49,10 @@ def drafts(request: SubmissionRequest, prepared: Prepared) -> list[Draft]:
 
 
 def _draft(
-    request: SubmissionRequest, prepared: Prepared, expanded: ExpandedBuild, seconds: Mapping[str, float]
+    request: SubmissionRequest,
+    prepared: PreparedSubmission,
+    expanded: ExpandedBuild,
+    seconds: Mapping[str, float],
 ) -> Draft:
     nsvc = _nsvc(request, prepared, expanded)
     known = ModuleBuild.objects.filter(
@@ -64,7 +67,7 @@ def _draft(
     return Draft(expanded, nsvc, True, known, list(known.component_builds.order_by("batch", "pk")), wanted)
 
 
-def _nsvc(request: SubmissionRequest, prepared: Prepared, expanded: ExpandedBuild) -> NSVC:
+def _nsvc(request: SubmissionRequest, prepared: PreparedSubmission, expanded: ExpandedBuild) -> NSVC:
     """Name of a build; a scratch build gets the first suffix of its context that is free."""
     version = str(prefixed_version(prepared.version, expanded.base.stream if expanded.base else None))
     nsvc = NSVC(expanded.document.name, expanded.document.stream, version, expanded.context)
@@ -80,7 +83,7 @@ def _nsvc(request: SubmissionRequest, prepared: Prepared, expanded: ExpandedBuil
 
 
 def _build(
-    request: SubmissionRequest, prepared: Prepared, expanded: ExpandedBuild, nsvc: NSVC
+    request: SubmissionRequest, prepared: PreparedSubmission, expanded: ExpandedBuild, nsvc: NSVC
 ) -> ModuleBuild:
     """All of it that does not depend on its number."""
     document, now = _document(prepared, expanded, nsvc), clock.now()
@@ -110,7 +113,7 @@ def _build(
     )
 
 
-def _document(prepared: Prepared, expanded: ExpandedBuild, nsvc: NSVC) -> modulemd.StreamV2:
+def _document(prepared: PreparedSubmission, expanded: ExpandedBuild, nsvc: NSVC) -> modulemd.StreamV2:
     """The document as it is built: named, with the service's notes."""
     notes: dict[str, Any] = {**expanded.document.mbs, "commit": prepared.commit}
     notes["rpms"] = {
@@ -125,7 +128,7 @@ def _document(prepared: Prepared, expanded: ExpandedBuild, nsvc: NSVC) -> module
 
 
 def _components(
-    build: ModuleBuild, prepared: Prepared, seconds: Mapping[str, float]
+    build: ModuleBuild, prepared: PreparedSubmission, seconds: Mapping[str, float]
 ) -> Iterator[ComponentBuild]:
     """The macros, when there is anything to build with them, and the components in their batches."""
     if not prepared.components:

@@ -12,17 +12,17 @@ from builds import dispatch
 from builds.messaging import outbox
 from builds.models import BuildRequirement, ComponentBuild, ModuleBuild, Submission
 from builds.models.locking import RECORDING, hold
-from builds.selectors.universe import Stored
+from builds.selectors.universe import StoredBuild
 from builds.services import cancellation, transitions
-from builds.services.submission import resuming
+from builds.services.submission import resubmission
 from builds.services.submission.drafting import Draft, drafts
 from builds.services.submission.request import SubmissionRequest
-from builds.services.submission.sources import Prepared
+from builds.services.submission.sources import PreparedSubmission
 from mbs.errors import Conflict, Unavailable
 from mbs.states import BuildState
 
 
-def record(request: SubmissionRequest, prepared: Prepared) -> list[ModuleBuild]:
+def record(request: SubmissionRequest, prepared: PreparedSubmission) -> list[ModuleBuild]:
     """The builds of an expansion: new ones are recorded, failed ones resumed, others left as they are.
 
     :raises Conflict: all of them exist, and none had failed; or one that had was submitted differently.
@@ -60,11 +60,13 @@ def _are_recorded(builds: Sequence[ModuleBuild]) -> bool:
     return bool(builds) and all(build.pk in found and found[build.pk].nsvc == build.nsvc for build in builds)
 
 
-def _record(request: SubmissionRequest, prepared: Prepared, begun: dict[int, bool]) -> list[ModuleBuild]:
+def _record(
+    request: SubmissionRequest, prepared: PreparedSubmission, begun: dict[int, bool]
+) -> list[ModuleBuild]:
     """As ``record``; ``begun`` gets whether each build was set in motion, by its number."""
     _lock_failed(prepared)
     found = drafts(request, prepared)
-    resuming.check(request, prepared, found)
+    resubmission.check(request, prepared, found)
     builds = [draft.build for draft in found]
     if not any(draft.begins for draft in found):
         raise _exists(prepared, builds)
@@ -73,13 +75,13 @@ def _record(request: SubmissionRequest, prepared: Prepared, begun: dict[int, boo
         if not draft.exists:
             _create(request, draft)
         elif begins:
-            resuming.take_over(request, draft)
+            resubmission.adopt(request, draft)
             cancellation.resume(draft.build, request.owner)
         begun[draft.build.pk] = begins
     return builds
 
 
-def _exists(prepared: Prepared, builds: Sequence[ModuleBuild]) -> Conflict:
+def _exists(prepared: PreparedSubmission, builds: Sequence[ModuleBuild]) -> Conflict:
     """Return the refusal of a submission all of whose builds exist, and none of which has failed."""
     named = "; ".join(f"{build.nsvc} is {build.state_name} (build {build.pk})" for build in builds[:10])
     rebuildable = next((build for build in builds if build.scmurl), None)
@@ -97,7 +99,7 @@ def _exists(prepared: Prepared, builds: Sequence[ModuleBuild]) -> Conflict:
     )
 
 
-def _lock_failed(prepared: Prepared) -> None:
+def _lock_failed(prepared: PreparedSubmission) -> None:
     """Keep others from resuming what may be resumed here, until this transaction ends."""
     document = prepared.documents[0]
     rows = ModuleBuild.objects.filter(
@@ -115,7 +117,7 @@ def _create(request: SubmissionRequest, draft: Draft) -> None:
         [
             BuildRequirement(module_build=build, required_id=each.pk)
             for each in draft.expanded.buildrequires.values()
-            if isinstance(each, Stored)
+            if isinstance(each, StoredBuild)
         ]
     )
     ComponentBuild.objects.bulk_create(draft.components)

@@ -20,7 +20,7 @@ from mbs.names import Rule
 MAX_REFS = 5000
 MAX_SRPMS = 1000
 #: Problems that an answer names.
-_MOST_PROBLEMS = 20
+_MAX_PROBLEMS = 20
 _UPLOAD = Rule(
     "upload", re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+~^-]*"), 1024, "letters, digits and any of _./+~^-"
 )
@@ -34,7 +34,7 @@ class SubmissionRequest:
     :param module_name: instead of the document's; likewise ``module_stream``.
     :param file_name: name of a module whose document was sent as a file, unless anything else names it.
     :param reuse_components_from: number or NSVC of a module build.
-    :param anew: the version is the time of the request, not of the commit.
+    :param new_version: the version is the time of the request, not of the commit.
     """
 
     owner: str
@@ -52,7 +52,7 @@ class SubmissionRequest:
     scratch: bool = False
     side_tag: str = ""
     srpms: Sequence[str] = ()
-    anew: bool = False
+    new_version: bool = False
 
     @property
     def strategy(self) -> str:
@@ -60,7 +60,7 @@ class SubmissionRequest:
 
     def repeatable(self) -> dict[str, Any]:
         """What has to be kept to ask for the same once more: JSON values, without owner and document."""
-        one_time = {"owner", "modulemd", "file_name", "anew"}
+        one_time = {"owner", "modulemd", "file_name", "new_version"}
         return {key: value for key, value in asdict(self).items() if value and key not in one_time}
 
 
@@ -88,7 +88,7 @@ def check(request: SubmissionRequest) -> None:
 
 def _check_names(request: SubmissionRequest) -> None:
     """Refuse names that are not plain, and lists that are too long; each problem names the key."""
-    problems = list(islice(_faults(request), _MOST_PROBLEMS))
+    problems = list(islice(_faults(request), _MAX_PROBLEMS))
     if problems:
         raise InvalidInput(
             " ".join(problem.message for problem in problems[:5]),
@@ -207,13 +207,13 @@ def _check_scratch(request: SubmissionRequest) -> None:
 def _default_strategy(request: SubmissionRequest) -> str:
     """Return the strategy of a request that names none."""
     options = settings.MBS
-    return str(options.REBUILD_STRATEGY_OF_REBUILDS if request.anew else options.REBUILD_STRATEGY)
+    return str(options.REBUILD_STRATEGY_OF_REBUILDS if request.new_version else options.REBUILD_STRATEGY)
 
 
 def _check_rebuilding(request: SubmissionRequest) -> None:
     options = settings.MBS
     permitted = {options.REBUILD_STRATEGY}
-    if request.anew:
+    if request.new_version:
         permitted.add(options.REBUILD_STRATEGY_OF_REBUILDS)
     if request.rebuild_strategy and request.rebuild_strategy not in permitted:
         if not options.REBUILD_STRATEGY_ALLOW_OVERRIDE:

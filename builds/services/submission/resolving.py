@@ -8,8 +8,8 @@ from django.db import transaction
 from builds.models import ComponentBuild, ModuleBuild
 from builds.models.saving import save_all
 from builds.services import transitions
-from builds.services.submission.resuming import CODE, named_commits, other_commit
-from builds.services.submission.sources import with_names
+from builds.services.submission.resubmission import CODE, different_commit, with_commits
+from builds.services.submission.sources import with_allowed_names
 from mbs import modulemd
 from mbs.errors import MBSError, Problem
 from mbs.states import BuildState, ComponentState
@@ -33,7 +33,9 @@ def resolve(build: ModuleBuild) -> None:
         return
     whitelist = frozenset(modulemd.parse_stream(build.modulemd, strict=False).buildopts.rpm_whitelist)
     requests = [
-        with_names(ComponentRequest(c.package, c.scmurl or "", c.unresolved_ref), c.buildonly, [whitelist])
+        with_allowed_names(
+            ComponentRequest(c.package, c.scmurl or "", c.unresolved_ref), c.buildonly, [whitelist]
+        )
         for c in components
     ]
     found, problems = examine_components(requests, ScmOptions.from_options(settings.MBS))
@@ -60,14 +62,14 @@ def _record(build: ModuleBuild, commits: dict[int, str]) -> list[Problem]:
         if not commit:
             continue
         if component.state == ComponentState.COMPLETE and component.ref != commit:
-            problems.append(other_commit(component, commit))
+            problems.append(different_commit(component, commit))
         else:
             component.ref = commit
         component.unresolved_ref = ""
         resolved.append(component)
     save_all(resolved, ["ref", "unresolved_ref"])
     document = modulemd.parse_stream(build.modulemd, strict=False)
-    ModuleBuild.objects.filter(pk=build.pk).update(modulemd=named_commits(document, components))
+    ModuleBuild.objects.filter(pk=build.pk).update(modulemd=with_commits(document, components))
     return problems
 
 

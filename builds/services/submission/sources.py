@@ -29,7 +29,7 @@ from scm.options import ScmOptions
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSubmission:
     """Everything that is needed to record the builds of a submission.
 
     :param scmurl: of exactly the revision that was read; None for a document that was sent.
@@ -52,14 +52,16 @@ class Prepared:
         return sorted(set(request.rpm_component_ref_overrides) - known)
 
 
-def prepare(request: SubmissionRequest) -> Prepared:
+def prepare(request: SubmissionRequest) -> PreparedSubmission:
     """Fetch, validate, expand and verify.
 
     :raises MBSError: the first step that finds faults names all that it found.
     """
     needs_dist = build_system().capabilities.needs_dist
     options = replace(ScmOptions.from_options(settings.MBS), needs_dist=needs_dist)
-    reuse_from = reuse.named(request.reuse_components_from) if request.reuse_components_from else None
+    reuse_from = (
+        reuse.reference_build(request.reuse_components_from) if request.reuse_components_from else None
+    )
     scmurl, commit, moment = None, "", timezone.now()
     stream = _stream(request.branch or options.default_branch)
     if request.modulemd:
@@ -73,18 +75,18 @@ def prepare(request: SubmissionRequest) -> Prepared:
         # The checks of a request let these stand beside a document that is sent only.
         each.name, each.stream = request.module_name or each.name, request.module_stream or each.stream
     document = documents[0]
-    _together(
+    _run_all(
         lambda: check_names(documents),
-        lambda: _check_said("name", request, document, name),
-        lambda: _check_said("stream", request, document, stream),
+        lambda: _check_declared("name", request, document, name),
+        lambda: _check_declared("stream", request, document, stream),
         lambda: _check_buildable(document),
         lambda: _check_xmd(document),
-        lambda: _check_places(document),
+        lambda: _check_custom_sources(document),
     )
-    expanded, components = _together(
+    expanded, components = _run_all(
         lambda: expand(documents, request), lambda: _components(documents, request, options)
     )
-    return Prepared(
+    return PreparedSubmission(
         documents=documents,
         scmurl=scmurl,
         commit=commit,
@@ -116,13 +118,13 @@ def expand(documents: Sequence[StreamV2], request: SubmissionRequest) -> expansi
 
 def _version(request: SubmissionRequest, document: StreamV2, committed: datetime) -> int:
     """The document's, or the time of the commit; of a build made anew the time of the request."""
-    if document.version and not request.anew:
+    if document.version and not request.new_version:
         return document.version
-    moment = timezone.now() if request.anew else committed
+    moment = timezone.now() if request.new_version else committed
     return int(moment.astimezone(UTC).strftime("%Y%m%d%H%M%S"))
 
 
-def _together(*steps: Callable[[], Any]) -> list[Any]:
+def _run_all(*steps: Callable[[], Any]) -> list[Any]:
     """Do steps that do not depend on each other, and return what they return.
 
     :raises MBSError: the error of the only step that fails; that of the first, with the problems of all, when
@@ -149,15 +151,15 @@ def _problems(error: MBSError) -> Sequence[Problem]:
     return error.problems or [Problem(error.code, error.message, hint=error.hint)]
 
 
-def _check_said(kind: str, request: SubmissionRequest, document: StreamV2, found: str) -> None:
+def _check_declared(kind: str, request: SubmissionRequest, document: StreamV2, found: str) -> None:
     """Check the name or the stream that the document says.
 
     :param found: the name of the repository or the branch, or what was sent beside the document.
     """
     options = settings.MBS
-    said: str = getattr(document, kind)
+    declared: str = getattr(document, kind)
     allowed = getattr(options, f"ALLOW_{kind.upper()}_OVERRIDE_FROM_SCM")
-    if not said:
+    if not declared:
         raise _key_error(
             kind,
             f"The document does not say the module's {kind}.",
@@ -165,18 +167,18 @@ def _check_said(kind: str, request: SubmissionRequest, document: StreamV2, found
             hint=f"Set data.{kind}, or give module_{kind}"
             + (" or a file whose name is one that modules may have." if kind == "name" else "."),
         )
-    if request.scmurl and said != found and not allowed:
+    if request.scmurl and declared != found and not allowed:
         option = "repository" if kind == "name" else "branch"
         raise _key_error(
             kind,
-            f"The document's {kind} is {said[:80]!r}, but its {option} is {found[:80]!r}.",
+            f"The document's {kind} is {declared[:80]!r}, but its {option} is {found[:80]!r}.",
             code=f"other_{kind}",
             hint=f"Leave data.{kind} out, or make both the same.",
         )
-    if kind == "stream" and "-" in said and not options.ALLOW_DASHES_IN_SVC:
+    if kind == "stream" and "-" in declared and not options.ALLOW_DASHES_IN_SVC:
         raise _key_error(
             kind,
-            f"The module's stream {said[:80]!r} holds a dash, which is not allowed here.",
+            f"The module's stream {declared[:80]!r} holds a dash, which is not allowed here.",
             code="invalid_stream",
             hint="Use letters, digits, dots and underscores.",
         )
@@ -224,14 +226,16 @@ def _components(
         )
     whitelists = [frozenset(each.buildopts.rpm_whitelist) for each in documents]
     requests = [
-        with_names(_component_request(each.component, overrides), each.component.buildonly, whitelists)
+        with_allowed_names(
+            _component_request(each.component, overrides), each.component.buildonly, whitelists
+        )
         for each in placed
     ]
     patience = settings.MBS.SCM_SUBMIT_TIMEOUT
     return list(zip(placed, check_components(requests, options, patience) if requests else [], strict=True))
 
 
-def with_names(
+def with_allowed_names(
     request: ComponentRequest, buildonly: bool, whitelists: Sequence[frozenset[str]]
 ) -> ComponentRequest:
     """Add the names of the source packages that a component may build.
@@ -249,12 +253,12 @@ def with_names(
     return replace(request, names=names or own, whitelisted=any(whitelists) and not buildonly)
 
 
-def _check_places(document: StreamV2) -> None:
+def _check_custom_sources(document: StreamV2) -> None:
     """Refuse all components that name places of their own where that is not allowed."""
-    _together(*(partial(_check_place, component) for component in document.rpm_components.values()))
+    _run_all(*(partial(_check_custom_source, component) for component in document.rpm_components.values()))
 
 
-def _check_place(component: RpmComponent) -> None:
+def _check_custom_source(component: RpmComponent) -> None:
     options = settings.MBS
     for kind, value, allowed in (
         ("repository", component.repository, options.RPMS_ALLOW_REPOSITORY),
@@ -269,7 +273,7 @@ def _check_place(component: RpmComponent) -> None:
 
 
 def _component_request(component: RpmComponent, overrides: Mapping[str, str]) -> ComponentRequest:
-    _check_place(component)
+    _check_custom_source(component)
     options = settings.MBS
     repository = component.repository or f"{options.RPMS_DEFAULT_REPOSITORY}{component.name}"
     return ComponentRequest(component.name, repository, overrides.get(component.name) or component.ref or "")

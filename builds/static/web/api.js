@@ -1,6 +1,6 @@
 "use strict";
 
-// Sends the forms whose method browsers cannot send by themselves, and shows the item, or the refusal.
+// Sends forms with methods that browsers cannot send, then reloads the page or shows the error.
 for (const form of document.querySelectorAll("form[data-method]")) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -1,1 +1,1 @@
-"""``mbs demo``: the example module built from git repositories into RPMs that dnf installs."""
+"""The command ``mbs demo``: build an example module into RPMs and install it with dnf."""

@@ -15,7 +15,7 @@ import click
 from mbs.client.address import Running, data_dir, running
 from mbs.client.builds import components_table, print_table
 from mbs.client.demo.example import PLATFORM, Example, document_path, make_repositories
-from mbs.client.demo.install import dnf_is_there, finished_module, installed_files, run
+from mbs.client.demo.install import finished_module, has_dnf, installed_files, run
 from mbs.client.demo.service import failure, service
 from mbs.client.display import duration, follow
 from mbs.client.endings import ending
@@ -23,25 +23,27 @@ from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish
 from mbs.client.rest import Client
 from mbs.client.snapshot import Build
 from mbs.client.up.command import DATA
+from mbs.client.up.needs import check_installed
 from mbs.client.watching import Snapshot, watch
 
-#: A demo is short: look often.
+#: Seconds between two requests. The demo builds take a few seconds.
 INTERVAL = 0.2
 
 
 @click.command(epilog=EXIT_CODES)
-@click.option("--keep", is_flag=True, help="Leave the service running afterwards.")
+@click.option("--keep", is_flag=True, help="Keep the service running afterwards.")
 @DATA
 def demo(keep: bool, data: str | None) -> None:
     """Build an example module from git repositories into RPMs, and install it with dnf.
 
-    Starts the standalone service unless it runs, submits a module of four packages over REST, shows
-    how it is built in two batches, and leaves nothing running.
+    Starts the standalone service unless it is running, submits a module of four packages, shows the progress
+    of its batches, and stops the service again.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # end as by Ctrl-C: the service is stopped first
+        signal.signal(number, signal.default_int_handler)  # as for Ctrl-C, stop the service first
+    check_installed()
     folder = data_dir(data)
-    document_path()  # misses the examples before anything is started
+    document_path()  # fail before the service is started if there are no examples
     say("Starting the service ...")
     with service(folder, keep=keep, modules=[PLATFORM]) as mine:
         example = make_repositories(folder / "demo")
@@ -49,13 +51,13 @@ def demo(keep: bool, data: str | None) -> None:
         say(f"The service is at {there.base_url}; its data is in {folder}.")
         build = build_example(there, folder, example)
         if not keep:
-            mine.release()  # what was built is there, and dnf needs nothing else
+            mine.release()  # dnf needs the files only
         if build.succeeded:
             show_result(build, folder)
         else:
             say("\n".join(ending(build, there.base_url)))
     if keep:
-        say(f"The service stays at {there.base_url} (stop it: kill {there.pid}).")
+        say(f"The service keeps running at {there.base_url} (stop it: kill {there.pid}).")
     for line in next_steps(build, folder, keep=keep):
         say(line)
     finish(SUCCESS if build.succeeded else BUILD_FAILED)
@@ -72,19 +74,20 @@ def next_steps(build: Build, folder: Path, *, keep: bool) -> Iterator[str]:
 
 
 def build_example(there: Running, folder: Path, example: Example) -> Build:
-    """Submit the example, and show its builds to the end; answers the last state."""
+    """Submit the example, display its progress, and return the finished build."""
     say(f"Submitting {example.commit.scmurl}")
     with Client(there.base_url, owner=getpass.getuser()) as client:
         body = {"scmurl": example.commit.scmurl, "branch": example.branch}
         ids = [int(build["id"]) for build in client.submit(body)]
-        last = follow(while_it_runs(folder, watch(client, ids, interval=INTERVAL)), sys.stdout)
+        last = follow(while_service_runs(folder, watch(client, ids, interval=INTERVAL)), sys.stdout)
     return last.builds[0]
 
 
-def while_it_runs(folder: Path, snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:
-    """The snapshots, until there is no service any more that could change anything.
+def while_service_runs(folder: Path, snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:
+    """Yield the snapshots as long as the service runs.
 
-    :raises ServiceFailed: then.
+    Raises:
+        ServiceFailed: The service has ended.
     """
     for snapshot in snapshots:
         if snapshot.outage and running(folder) is None:
@@ -93,15 +96,15 @@ def while_it_runs(folder: Path, snapshots: Iterable[Snapshot]) -> Iterator[Snaps
 
 
 def show_result(build: Build, folder: Path) -> None:
-    """What was built, where it lies, and what dnf makes of it."""
+    """Print the built packages and their repository, and install the module with dnf."""
     say(f"\n{build.nsvc} is {build.word} after {duration(build.seconds(datetime.now(UTC)))}.\n")
     print_table(components_table(build))
     module = finished_module(folder, build.tag, folder / "demo" / "root")
     if module is None:
         return
     say(f"\nThe repository is in {module.repository}")
-    if not dnf_is_there():
-        say("There is no dnf here. With it, this installs the module:")
+    if not has_dnf():
+        say("dnf is not installed. This dnf command installs the module:")
         say(f"  {shlex.join(module.install)}")
         return
     for command in (module.listing, module.install):
@@ -113,5 +116,6 @@ def show_result(build: Build, folder: Path) -> None:
 
 
 def say(text: str) -> None:
+    """Print a line immediately."""
     click.echo(text)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The example module: its source trees, made into git repositories that the service builds from."""
+"""The example module, and git repositories made from its source trees."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mbs.client.up.services import HOME
 from mbs.errors import NotFound
 from mbs.modulemd import dump, parse_stream
 
-#: In a checkout; an installed package has none.
+#: Exists in a checkout only, not in an installed package.
 EXAMPLES = HOME / "examples"
-#: The base module that it is built on.
+#: The base module of the example.
 PLATFORM = EXAMPLES / "modules" / "platform.yaml"
 NAME = "greetings"
 RPM_BRANCH = "main"
@@ -21,34 +21,38 @@ RPM_BRANCH = "main"
 
 @dataclass(frozen=True)
 class Example:
-    """The module as it is to be submitted."""
+    """The commit and branch to submit."""
 
     commit: Commit
     branch: str
 
 
 def document_path() -> Path:
-    """The module's document.
+    """Return the path of the modulemd file.
 
-    :raises NotFound: when the examples are not there.
+    Raises:
+        NotFound: There are no examples.
     """
     path = EXAMPLES / "modules" / NAME / f"{NAME}.yaml"
     if not path.is_file():
         raise NotFound(
-            f"The example {path} is not there.",
+            f"The example {path} does not exist.",
             code="no_examples",
-            hint="The examples come with the source of the service: run this in a checkout.",
+            hint="Run this command in a checkout of the service, which contains the examples.",
         )
     return path
 
 
 def make_repositories(target: Path) -> Example:
-    """Make or renew a repository for the module and one for each of its components.
+    """Create or update git repositories for the module and its components.
 
-    The module gets a new commit, hence a new version, each time; a component only when it changed.
+    The module gets a new commit, and so a new version, each time; components only if they changed.
 
-    :param target: folder of the repositories.
-    :raises NotFound: when the examples are not there.
+    Args:
+        target: Folder of the repositories.
+
+    Raises:
+        NotFound: There are no examples.
     """
     path = document_path()
     document = parse_stream(path.read_text(), strict=True, name=NAME)

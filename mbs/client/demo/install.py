@@ -1,4 +1,4 @@
-"""What dnf makes of the finished module: lists it, and installs it into a scratch root."""
+"""List the finished module with dnf, and install it into a scratch root."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mbs.errors import MBSError
 
-#: In the folder of a finished module: two command lines, the one that lists it and the one that installs it.
+#: File in the folder of a finished module with two command lines: one lists, the other installs the module.
 COMMANDS_FILE = "dnf.txt"
 INSTALLROOT = "--installroot="
 
@@ -27,9 +27,10 @@ class DnfFailed(MBSError):
 class Module:
     """A finished module of the local build system.
 
-    :param repository: its yum repository.
-    :param listing: the command line that lists it.
-    :param install: the command line that installs it into ``root``.
+    Attributes:
+        repository: Its dnf repository.
+        listing: The command line that lists it.
+        install: The command line that installs it into ``root``.
     """
 
     repository: Path
@@ -39,10 +40,11 @@ class Module:
 
 
 def finished_module(data: Path, tag: str, root: Path) -> Module | None:
-    """What a build left in the service's data folder; None when another build system made it.
+    """Return the module in the service's data folder, or None if another build system built it.
 
-    :param tag: its Koji tag, by which its folder is named.
-    :param root: folder to install into.
+    Args:
+        tag: Its Koji tag, which is the name of its folder.
+        root: Folder to install into.
     """
     folder = data / "local" / "modules" / tag
     if not (folder / COMMANDS_FILE).is_file():
@@ -53,21 +55,22 @@ def finished_module(data: Path, tag: str, root: Path) -> Module | None:
 
 
 def _with_root(command: Sequence[str], root: Path) -> tuple[str, ...]:
-    """The command line as it is to be run: into this root, by somebody who is root there at least."""
+    """Return the command line with this root, run as root or in a user namespace."""
     words = [f"{INSTALLROOT}{root}" if word.startswith(INSTALLROOT) else word for word in command]
     become_root = () if os.geteuid() == 0 else ("unshare", "--user", "--map-root-user")
     return (*become_root, *words)
 
 
-def dnf_is_there() -> bool:
-    """Whether this machine has dnf."""
+def has_dnf() -> bool:
+    """Return whether dnf is installed."""
     return shutil.which("dnf") is not None
 
 
 def run(command: Sequence[str], root: Path) -> str:
-    """Run a dnf command line on an empty root; answers what it printed.
+    """Run a dnf command line on an empty root, and return its output.
 
-    :raises DnfFailed: with what it said.
+    Raises:
+        DnfFailed: The command failed. The error contains its output.
     """
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
@@ -86,12 +89,12 @@ def run(command: Sequence[str], root: Path) -> str:
 
 
 def installed_files(root: Path) -> list[str]:
-    """The files that packages brought into a root, without what dnf and rpm keep about them."""
+    """Return the files that packages installed into a root, without those of dnf and rpm."""
     own = ("etc/dnf", "var/cache", "var/lib/dnf", "var/lib/rpm", "var/log", "var/tmp", "root", "dev", "run")
     found = []
     for folder, names, files in os.walk(root):
         place = Path(folder).relative_to(root)
-        # Debian's rpm keeps its database in the home folder of whoever is not root.
+        # For users other than root, Debian's rpm keeps its database in the home folder.
         names[:] = [name for name in names if str(place / name) not in own and name != ".rpmdb"]
         found += [f"/{place / name}" for name in files]
     return sorted(found)

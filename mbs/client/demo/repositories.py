@@ -1,4 +1,4 @@
-"""Git repositories made from the example's source trees."""
+"""Create git repositories from folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mbs.errors import MBSError
 
-#: Neither hooks nor signatures nor line endings that the user has configured take part.
+#: Override the user's hooks, signatures and line endings.
 SETTINGS = {
     "user.name": "MBS demo",
     "user.email": "demo@mbs.invalid",
@@ -22,7 +22,7 @@ SETTINGS = {
 
 
 class GitFailed(MBSError):
-    """A git command on one of the demo's own repositories failed."""
+    """A git command failed."""
 
     code = "git_failed"
 
@@ -36,17 +36,20 @@ class Commit:
 
     @property
     def scmurl(self) -> str:
-        """Its address in the form that the service takes (docs/contract/rest.md, "Submitting")."""
+        """The address of the commit, as submissions use it (docs/contract/rest.md, "Submitting")."""
         return f"{self.repository.as_uri()}?#{self.hexsha}"
 
 
 def commit_tree(source: Path, target: Path, branch: str, *, always: bool) -> Commit:
-    """Make the branch of a repository hold what is in a folder; the repository is made when needed.
+    """Commit the content of a folder to a branch of a repository, which is created if needed.
 
-    :param always: commit even when nothing has changed.
-    :raises GitFailed: with what git said.
+    Args:
+        always: Commit even if nothing has changed.
+
+    Raises:
+        GitFailed: A git command failed.
     """
-    if not _is_good(target, branch):
+    if not _is_intact(target, branch):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         git(target, "init", "--quiet", f"--initial-branch={branch}")
@@ -61,8 +64,8 @@ def commit_tree(source: Path, target: Path, branch: str, *, always: bool) -> Com
     return Commit(target, git(target, "rev-parse", "HEAD"))
 
 
-def _is_good(target: Path, branch: str) -> bool:
-    """Whether there is a repository with this branch checked out, and git can read it."""
+def _is_intact(target: Path, branch: str) -> bool:
+    """Return whether the folder is an intact repository with this branch checked out."""
     try:
         there = git(target, "rev-parse", "--show-toplevel", "--abbrev-ref", "HEAD").splitlines()
         git(target, "fsck", "--connectivity-only")
@@ -72,12 +75,13 @@ def _is_good(target: Path, branch: str) -> bool:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git in a folder; answers what it printed.
+    """Run git in a folder, and return its output.
 
-    :raises GitFailed: with what it said, or because it is not installed.
+    Raises:
+        GitFailed: git failed or is not installed.
     """
     settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    # A hook that runs this would hand down variables that point to its own repository.
+    # If a git hook runs this, its environment points to another repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The standalone service, for as long as something needs it."""
+"""Run the standalone service while it is needed."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from mbs.client.up.services import HOME, environment
 from mbs.errors import MBSError
 
 LOG_FILE = "up.log"
-#: Seconds in which the service must be ready; a slow machine needs about ten.
+#: Seconds until the service must be ready. A slow machine needs about ten.
 START_TIME = 120
-#: How much of what a program said is shown when it failed.
+#: Lines of output shown after a failure.
 LINES = 15
-#: Seconds in which it must have stopped.
+#: Seconds until the service must have stopped.
 STOP_TIME = 60
 
 
 class ServiceFailed(MBSError):
-    """The standalone service did not do what was asked of it."""
+    """The standalone service failed."""
 
     code = "service_failed"
 
 
 class Service:
-    """The service on a data folder: the one that ran there, or one that was started.
+    """The service on a data folder: one that is running, or one that is started here.
 
-    :param modules: documents of modules that it is to know as ready.
-    :param process: the one that was started; None when it ran.
+    Args:
+        modules: modulemd files to import as ready modules.
+        process: The started process; None if the service was running.
     """
 
     def __init__(self, data: Path, modules: Sequence[Path], process: subprocess.Popen[bytes] | None) -> None:
@@ -45,9 +46,10 @@ class Service:
         self._released = False
 
     def ready(self) -> Running:
-        """Wait until it can be used.
+        """Wait until the service can be used.
 
-        :raises ServiceFailed: when it cannot be.
+        Raises:
+            ServiceFailed: It did not become ready.
         """
         if self._process:
             return _wait_until_ready(self._process, self._data)
@@ -59,30 +61,31 @@ class Service:
         return found
 
     def release(self) -> None:
-        """Have it stop, if it was started here, while what does not need it goes on."""
+        """Request the stop of a service that was started here, without waiting for it."""
         if self._process and not self._released:
-            self._released = True  # asked twice it would end its programs in the middle of their work
+            self._released = True  # after a second signal, it would kill its programs
             self._process.terminate()
 
     def stop(self) -> None:
-        """See it stopped, if it was started here."""
+        """Stop a service that was started here."""
         self.release()
         if self._process:
             try:
                 self._process.wait(STOP_TIME)
             except subprocess.TimeoutExpired:
-                self._process.kill()  # its children die with it
+                self._process.kill()  # the kernel kills its children too
                 self._process.wait()
 
 
 @contextmanager
 def service(data: Path, *, keep: bool, modules: Sequence[Path] = ()) -> Iterator[Service]:
-    """The service on a data folder: the one that runs there, or a new one, which starts while the block runs.
+    """Provide the service on a data folder: the running one, or a new one.
 
-    A new one writes its log to ``up.log`` and ends with this block, or with this process.
+    A new service writes its log to ``up.log``, and ends with the context or with this process.
 
-    :param keep: leave it running, unless the block fails.
-    :param modules: documents of modules that it is to know as ready.
+    Args:
+        keep: Keep it running, unless the context fails.
+        modules: modulemd files to import as ready modules.
     """
     mine = Service(data, modules, None if running(data) else _start(data, modules, keep=keep))
     kept = False
@@ -104,13 +107,13 @@ def _start(data: Path, modules: Sequence[Path], *, keep: bool) -> subprocess.Pop
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=HOME,
-            start_new_session=True,  # Ctrl-C is for this process, which then stops the service
+            start_new_session=True,  # Ctrl-C reaches this process only, which then stops the service
             preexec_fn=None if keep else die_with_parent(signal.SIGTERM),
         )
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a file that nobody else on this machine may read."""
+    """Open a file that other users cannot read."""
     descriptor = os.open(path, flags, 0o600)
     os.fchmod(descriptor, 0o600)
     return descriptor
@@ -127,18 +130,19 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data: Path) -> Running:
 
 
 def failure(what: str, data: Path) -> ServiceFailed:
-    """The error that the service did something it should not, with the end of its log."""
+    """Return the error with the end of the service's log."""
     lines = (data / LOG_FILE).read_text(errors="replace").splitlines()
     return ServiceFailed(
-        "\n  ".join([f"The service {what}; the end of its log:", *lines[-LINES:]]),
-        hint=f"The whole log is in {data / LOG_FILE}.",
+        "\n  ".join([f"The service {what}. The end of its log:", *lines[-LINES:]]),
+        hint=f"Read the whole log in {data / LOG_FILE}.",
     )
 
 
 def manage(service: Running, *arguments: str) -> None:
-    """Run an operators' command (``mbs-manager``) on the service's database.
+    """Run a ``mbs-manager`` command on the service's database.
 
-    :raises ServiceFailed: with what it said, when it fails.
+    Raises:
+        ServiceFailed: The command failed. The error contains its output.
     """
     done = subprocess.run(
         (sys.executable, "manage.py", *arguments),

@@ -1,4 +1,4 @@
-"""Build one module file on this machine, in a service that runs for this build alone.
+"""Build a module file on this machine, in a service that runs for this build only.
 
-``plan`` reads what is wanted, ``earlier`` knows the results of former runs, ``run`` does it.
+``plan`` reads the request, ``earlier_builds`` finds results of earlier builds, and ``run`` runs the build.
 """

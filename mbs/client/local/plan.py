@@ -1,4 +1,4 @@
-"""From a module file and a user's choices to a submission, and to what must be known before it."""
+"""Turn a modulemd file and the user's options into a submission."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from mbs.modulemd.parsing import parse_streams
 
 PLATFORM = "platform"
 OS_RELEASE = Path("/etc/os-release")
-#: What ``--skiptests`` puts before every %check section.
+#: With ``--skiptests``, rpm runs this before every %check section.
 SKIP_CHECKS = "%__spec_check_pre exit 0"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a user asks for.
+class LocalBuildRequest:
+    """The request for a local build.
 
-    :param stream: of the module, for a file that does not say.
-    :param add: earlier local builds that this one may use, as ``name:stream[:version]``.
-    :param streams: module name -> the stream to build against, where there is a choice.
-    :param platform: the base module's stream, or ``platform:STREAM``.
+    Attributes:
+        stream: Stream of the module, for a file that names none.
+        add: EarlierBuild local builds to make available, as ``name:stream[:version]``.
+        streams: Module name -> stream to build against, if there are several.
+        platform: Stream of the base module, or ``platform:STREAM``.
     """
 
     file: Path
@@ -38,10 +39,11 @@ class Wish:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do.
+    """The submission, and the base modules that it needs.
 
-    :param body: of the submission.
-    :param platforms: streams of the base module that it can be built against.
+    Attributes:
+        body: The request body of the submission.
+        platforms: Streams of the base module that the module can be built against.
     """
 
     name: str
@@ -50,12 +52,15 @@ class Plan:
     platforms: tuple[str, ...]
 
 
-def make_plan(wish: Wish, *, host: str) -> Plan:
-    """Read the file and settle what is left open.
+def make_plan(wish: LocalBuildRequest, *, host: str) -> Plan:
+    """Read the file and resolve the options.
 
-    :param host: stream of the base module that stands for this machine.
-    :raises InvalidInput: the file cannot be read, or the choices do not fit it.
-    :raises ModulemdError: the file is no valid module.
+    Args:
+        host: Stream of the base module that represents this machine.
+
+    Raises:
+        InvalidInput: The file cannot be read, or the options do not match it.
+        ModulemdError: The file is not a valid module.
     """
     text, name = _read(wish.file), wish.file.stem
     documents = parse_streams(text, strict=False, name=name, stream=wish.stream)
@@ -63,7 +68,7 @@ def make_plan(wish: Wish, *, host: str) -> Plan:
     if wish.platform:
         choices[PLATFORM] = wish.platform.rpartition(":")[2]
     platforms = _platforms(documents, choices, host)
-    # What is sent beside a document wins over it.
+    # Keys of the submission override those of the document.
     name, stream = documents[0].name or name, wish.stream or documents[0].stream or ""
     body: Json = {
         "modulemd": _without_checks(documents) if wish.skip_tests else text,
@@ -75,17 +80,18 @@ def make_plan(wish: Wish, *, host: str) -> Plan:
 
 
 def choices(texts: Iterable[str]) -> dict[str, str]:
-    """``["perl:5.30"]`` -> ``{"perl": "5.30"}``.
+    """Return streams by module: ``["perl:5.30"]`` -> ``{"perl": "5.30"}``.
 
-    :raises InvalidInput: one of them is not of this form.
+    Raises:
+        InvalidInput: A text does not have this form.
     """
     return dict(pair(text, "NAME:STREAM") for text in texts)
 
 
 def host_platform(os_release: Path = OS_RELEASE) -> str:
-    """The stream of the base module that stands for this machine: ``f40``, or a name such as ``debian12``.
+    """Return the stream of the base module for this machine: ``f40``, or a name such as ``debian12``.
 
-    ``PLATFORM_ID`` and the rest are described in os-release(5).
+    It is read from os-release(5), preferably from ``PLATFORM_ID``.
     """
     lines = os_release.read_text().splitlines() if os_release.is_file() else []
     facts = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
@@ -121,7 +127,7 @@ def _platforms(documents: Sequence[StreamV2], choices: Mapping[str, str], host: 
 
 
 def _overrides(documents: Sequence[StreamV2], choices: Mapping[str, str]) -> Json:
-    """The keys of a submission that make a choice where a module is depended upon."""
+    """Return the keys of a submission that select streams of dependencies."""
     found: Json = {}
     for key, attribute in (("buildrequire_overrides", "buildrequires"), ("require_overrides", "requires")):
         names = {
@@ -136,7 +142,7 @@ def _overrides(documents: Sequence[StreamV2], choices: Mapping[str, str]) -> Jso
     known = {name for chosen in found.values() for name in chosen} | {PLATFORM}
     if strangers := sorted(choices.keys() - known):
         raise InvalidInput(
-            f"The module does not depend on {strangers[0]}, so no stream of it can be chosen.",
+            f"The module does not depend on {strangers[0]}, so its stream cannot be chosen.",
             code="unknown_dependency",
             hint="Leave the option out.",
         )
@@ -146,9 +152,9 @@ def _overrides(documents: Sequence[StreamV2], choices: Mapping[str, str]) -> Jso
 def _without_checks(documents: Sequence[StreamV2]) -> str:
     if len(documents) > 1:
         raise InvalidInput(
-            "Checks cannot be skipped for a file of several configurations.",
+            "Checks cannot be skipped in a file with several configurations.",
             code="several_streams",
-            hint="Leave --skiptests out, or split the file.",
+            hint="Leave out --skiptests, or split the file.",
         )
     document = documents[0]
     macros = "\n".join(filter(None, (document.buildopts.rpm_macros, SKIP_CHECKS)))

@@ -1,4 +1,4 @@
-"""A local build from beginning to end."""
+"""Run a local build."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from mbs.client.demo.command import while_it_runs
+from mbs.client.demo.command import while_service_runs
 from mbs.client.demo.service import LOG_FILE, service
 from mbs.client.display import follow
-from mbs.client.local import earlier
-from mbs.client.local.plan import PLATFORM, Plan, Wish, host_platform, make_plan
+from mbs.client.local import earlier_builds
+from mbs.client.local.plan import PLATFORM, LocalBuildRequest, Plan, host_platform, make_plan
 from mbs.client.rest import Client
 from mbs.client.snapshot import Build
 from mbs.client.watching import watch
 
-#: Where results lie, as with the reference service.
+#: Folder of the results, as in MBS 3.9.2.
 ROOT = Path("~/modulebuild/builds")
-#: seconds between two looks
+#: Seconds between two requests.
 INTERVAL = 0.5
-#: What a service for one build is, whatever the configuration says that the user has for others.
+#: Options of the service for this build, which override the user's configuration.
 OWN = {
     "MBS_DATABASE_URL": "sqlite:///mbs.sqlite3",
     "MBS_MESSAGING": "log",
@@ -51,41 +51,46 @@ data:
 Say = Callable[[str], None]
 
 
-def build_locally(wish: Wish, *, say: Say, progress: TextIO, root: Path = ROOT) -> bool:
-    """Build a module; answers whether all its builds became ready.
+def build_locally(request: LocalBuildRequest, *, say: Say, progress: TextIO, root: Path = ROOT) -> bool:
+    """Build a module, and return whether all its builds became ready.
 
-    :param say: is told, as lines, where things lie.
-    :param progress: shows what is going on.
-    :raises MBSError: it cannot be built.
+    Args:
+        say: Called with lines that tell where results are.
+        progress: Stream for the progress display.
+
+    Raises:
+        MBSError: The module cannot be built.
     """
     root = root.expanduser()
-    plan = make_plan(wish, host=host_platform())
-    former = [earlier.find(root, wanted) for wanted in wish.add]
+    plan = make_plan(request, host=host_platform())
+    former = [earlier_builds.find(root, wanted) for wanted in request.add]
     root.mkdir(parents=True, exist_ok=True)
     stream = re.sub(r"[^\w.+-]", "_", plan.stream)
     data = Path(tempfile.mkdtemp(prefix=f"{plan.name}-{stream}-", dir=root))
     os.environ.update({**OWN, "MBS_DATA_DIR": str(data), "MBS_SYSTEM": os.environ.get("MBS_SYSTEM", "local")})
-    say(f"Everything about this build is in {data}; the log of the service is {LOG_FILE}.")
-    known = list(_known(data, plan, former))
+    say(f"All files of this build are in {data}; the service's log is {LOG_FILE}.")
+    known = list(_imported_documents(data, plan, former))
     with (
         service(data, keep=False, modules=known) as mine,
         Client(mine.ready().base_url, owner=getpass.getuser()) as client,
     ):
         ids = [int(build["id"]) for build in client.submit(plan.body)]
-        last = follow(while_it_runs(data, watch(client, ids, interval=INTERVAL)), progress)
+        last = follow(while_service_runs(data, watch(client, ids, interval=INTERVAL)), progress)
         for build in last.builds:
             _tell(client, build, data, say)
     return last.succeeded
 
 
-def _known(data: Path, plan: Plan, former: Sequence[earlier.Earlier]) -> Iterator[Path]:
-    """The documents of what the module is built on: base modules, and former builds with their RPMs."""
+def _imported_documents(
+    data: Path, plan: Plan, former: Sequence[earlier_builds.EarlierBuild]
+) -> Iterator[Path]:
+    """Yield the documents to import: base modules, and earlier builds, whose RPMs are copied."""
     for number, stream in enumerate(plan.platforms):
         path = data / f"{PLATFORM}{number}.yaml"
         path.write_text(_BASE_MODULE.format(name=PLATFORM, stream=json.dumps(stream)))
         yield path
     for each in former:
-        earlier.take_up(each, data)
+        earlier_builds.copy_repository(each, data)
         yield each.document
 
 
@@ -94,7 +99,7 @@ def _tell(client: Client, build: Build, data: Path, say: Say) -> None:
     if not build.succeeded:
         return
     document = str(client.build(build.id, verbose=True)["modulemd"])
-    say(f"  document    {earlier.keep(data, build.nsvc, document, build.tag)}")
-    repository = earlier.repository(data, build.tag)
+    say(f"  document    {earlier_builds.save(data, build.nsvc, document, build.tag)}")
+    repository = earlier_builds.repository(data, build.tag)
     if repository.is_dir():
         say(f"  repository  {repository}")

@@ -1,1 +1,1 @@
-"""``mbs up``: the standalone service as child processes of one supervisor."""
+"""The command ``mbs up``: the standalone service as child processes of a supervisor."""

@@ -1,4 +1,4 @@
-"""One program as a child process that cannot outlive its supervisor."""
+"""A program as a child process that cannot outlive its supervisor."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pathlib import Path
 from mbs.client.up.log import Lines
 
 _PR_SET_PDEATHSIG = 1
-#: Nobody else on this machine may read what a program writes: databases, schedules, logs.
+#: umask that hides new files from other users: databases, schedules, logs.
 PRIVATE = 0o077
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent(number: signal.Signals) -> Callable[[], None]:
-    """For ``preexec_fn``: the kernel sends ``number`` to the process when this one dies, however it does.
+    """Return a ``preexec_fn`` that has the kernel send a signal to the child when this process dies.
 
-    At the death of the thread that starts it, to be exact (prctl(2), PR_SET_PDEATHSIG).
+    More precisely, when the thread dies that starts the child (prctl(2), PR_SET_PDEATHSIG).
     """
     parent = os.getpid()
 
     def prepare() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, number)
-        if os.getppid() != parent:  # it died before the kernel knew
+        if os.getppid() != parent:  # the parent died before prctl() was called
             os._exit(1)
 
     return prepare
@@ -36,15 +36,17 @@ def die_with_parent(number: signal.Signals) -> Callable[[], None]:
 
 @dataclass(frozen=True)
 class Program:
-    """What is to be run.
+    """A program to run.
 
-    :param needs: names of the programs that must be ready before it starts, and stop after it.
-    :param after: names of the programs that must be ready before it starts.
-    :param once: it ends by itself, and is ready when it has ended well.
-    :param ready: asked until it says yes.
-    :param says: it is ready when it has written a line with this. Without both it is when it runs.
-    :param grace: seconds between the request to end and the kill.
-    :param umask: of the files that it makes; -1: that of this process.
+    Attributes:
+        needs: Programs that must be ready before it starts, and that stop after it.
+        after: Programs that must be ready before it starts.
+        once: It ends by itself, and is ready if it ended successfully.
+        ready: Called repeatedly until it returns True.
+        says: It is ready when it has written a line with this text. Without ``ready`` and ``says``, it is
+            ready when it runs.
+        grace: Seconds between the request to stop and the kill.
+        umask: The umask of the program; -1 for that of this process.
     """
 
     name: str
@@ -58,19 +60,20 @@ class Program:
     umask: int = PRIVATE
 
     def is_ready_now(self) -> bool:
-        """Whether it is ready, as far as one can know without having read what it writes."""
+        """Return whether it is ready, without regard to its output."""
         if self.ready:
             return self.ready()
         return not self.once and not self.says
 
 
 class Child:
-    """A running program, in a process group of its own.
+    """A running program in its own process group.
 
-    Of its own, because Ctrl-C reaches the whole foreground group at once: a broker that ends together
-    with the workers that need it would make the end of both unclean.
+    Ctrl-C reaches all processes of the foreground group at once. In one group, the broker would end together
+    with the workers that need it for a clean stop.
 
-    :param descriptors: open files that the program inherits under the same numbers.
+    Args:
+        descriptors: Open files that the program inherits.
     """
 
     def __init__(
@@ -96,10 +99,11 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """The process id."""
         return self._process.pid
 
     def read(self) -> list[str] | None:
-        """Lines that it has written since; None when it will not write any more."""
+        """Return new lines of output, or None if its output is closed."""
         try:
             data = os.read(self.pipe.fileno(), 65536)
         except BlockingIOError:
@@ -107,16 +111,19 @@ class Child:
         return self.lines.feed(data) if data else None
 
     def ended(self) -> int | None:
-        """Its exit code (negative: a signal) when it has ended; all it has started ends with it."""
+        """Return its exit code (negative: a signal) if it has ended, otherwise None.
+
+        Processes that it started are killed.
+        """
         if self._process.returncode is None:
-            # Looked at without reaping: until then its number cannot become another process's group.
+            # WNOWAIT does not reap the process, so that its id cannot be reused before the group is killed.
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return None
             self.kill()
         return self._process.wait()
 
     def last_lines(self) -> list[str]:
-        """What it had written and nobody has read, after its end."""
+        """Return the unread rest of its output, after its end."""
         lines = []
         while found := self.read():
             lines += found
@@ -124,10 +131,10 @@ class Child:
         return lines + self.lines.flush()
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Request its stop."""
         self._process.terminate()
 
     def kill(self) -> None:
-        """End it and all that it has started."""
+        """Kill it and all processes that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)

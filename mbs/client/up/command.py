@@ -14,7 +14,7 @@ from mbs.client.address import Running, data_dir, lock, publish, withdraw
 from mbs.client.options import SUCCESS, TROUBLE
 from mbs.client.rest import Client
 from mbs.client.up.log import Log
-from mbs.client.up.needs import check_machine, find_redis
+from mbs.client.up.needs import check_installed, check_machine, find_redis
 from mbs.client.up.platform import NAME as PLATFORM
 from mbs.client.up.platform import offered
 from mbs.client.up.services import (
@@ -36,8 +36,8 @@ DATABASE = "mbs.sqlite3"
 DATA = click.option(
     "--data",
     metavar="FOLDER",
-    help="Where everything is kept. "
-    "[env: MBS_DATA_DIR; default: .data in a checkout, else $XDG_DATA_HOME/mbs]",
+    help="Folder for all data. "
+    "[env: MBS_DATA_DIR; default: .data in a checkout, otherwise $XDG_DATA_HOME/mbs]",
 )
 
 
@@ -46,7 +46,7 @@ DATA = click.option(
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
-    help="Port of the web server. [default: the last one, else 8080 or the next that is free]",
+    help="Port of the web server. [default: the last one, otherwise 8080 or the next free one]",
 )
 @click.option(
     "--import",
@@ -54,7 +54,7 @@ DATA = click.option(
     metavar="FILE",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
-    help="Record a module that was built elsewhere, such as a base module, as ready; may be repeated.",
+    help="Import a module that was built elsewhere, such as a base module. Repeatable.",
 )
 @click.option(
     "--host-platform/--no-host-platform",
@@ -62,7 +62,7 @@ DATA = click.option(
     help="Record a base module for this machine, or do not ask whether to. "
     "[default: ask on a terminal when there is no base module]",
 )
-@click.option("--flower", is_flag=True, help="Run Flower too, which shows the workers and their tasks.")
+@click.option("--flower", is_flag=True, help="Also run Flower, which shows workers and tasks.")
 def up(
     data: str | None,
     port: int | None,
@@ -72,11 +72,11 @@ def up(
 ) -> None:
     """Run the whole service on this machine, until Ctrl-C.
 
-    Web server, workers, timer and a Redis of its own, with an SQLite database in the data folder, and
-    builds by rpmbuild. Only this machine can reach it. No configuration and no root are needed.
+    It consists of web server, workers, timer and Redis, uses an SQLite database in the data folder, and
+    builds with rpmbuild. Only this machine can reach it. It needs neither configuration nor root.
 
-    Exit codes: 0 stopped by request, 2 it runs already or the port is taken, 3 something is missing or
-    could not be kept running.
+    Exit codes: 0 stopped by request, 2 already running or port in use, 3 something is missing or a program
+    keeps failing.
     """
     folder = data_dir(data)
     if host_platform is None and modules:
@@ -87,12 +87,16 @@ def up(
 
 
 def run(data: Path, port: int | None, *, modules: Sequence[Path] = (), flower: bool = False) -> bool:
-    """Run the service on a data folder; answers whether it ended by request.
+    """Run the service on a data folder, and return whether it was stopped by request.
 
-    :param modules: documents of modules to be recorded as ready.
-    :param flower: with Flower.
-    :raises MBSError: when it cannot start.
+    Args:
+        modules: modulemd files to import as ready modules.
+        flower: Run Flower too.
+
+    Raises:
+        MBSError: It cannot start.
     """
+    check_installed()
     redis = find_redis()
     with ExitStack() as stack:
         stack.callback(os.close, lock(data))
@@ -138,7 +142,7 @@ def lacking_base_module(base_url: str) -> list[str]:
 
 
 def announcement(service: Running, log: Log, flower_port: int = 0) -> Callable[[], None]:
-    """What is done once the service is ready: say so, to people and to the other commands."""
+    """Return a function that prints how to use the service, and publishes its address for other commands."""
 
     def announce() -> None:
         publish(service)

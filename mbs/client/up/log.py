@@ -1,4 +1,4 @@
-"""One log for many processes: each line behind the name of the one that wrote it."""
+"""A common log of several processes, with the name of the process before each line."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ import click
 from mbs.text import printable
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_magenta")
-#: A line longer than this (characters) is broken: a child must not fill the memory.
+#: Longer lines are split, which limits the memory for a child's output.
 LINE_LIMIT = 16_384
 
 
 class LogLost(Exception):
-    """Nobody reads the log: the terminal or the pipe is gone."""
+    """The log cannot be written, since its terminal or pipe is closed."""
 
 
 class Log:
-    """Writes prefixed lines, coloured on a terminal unless ``NO_COLOR`` is set (no-color.org).
+    """Writes lines with a prefix, coloured on a terminal unless ``NO_COLOR`` is set (no-color.org).
 
-    :param names: who writes; the supervisor itself is ``mbs``.
+    Args:
+        names: Names of the programs. The supervisor itself is ``mbs``.
     """
 
     def __init__(self, stream: TextIO, names: Sequence[str]) -> None:
-        everybody = ("mbs", *names)
-        width = max(map(len, everybody))
+        writers = ("mbs", *names)
+        width = max(map(len, writers))
         coloured = stream.isatty() and not os.environ.get("NO_COLOR")
         self._stream = stream
         self._prefixes = {
             name: click.style(f"{name:<{width}} | ", fg=colour) if coloured else f"{name:<{width}} | "
-            for name, colour in zip(everybody, COLOURS * len(everybody), strict=False)
+            for name, colour in zip(writers, COLOURS * len(writers), strict=False)
         }
 
     def write(self, name: str, line: str) -> None:
-        """Write one line of ``name``, without control characters: strangers' texts pass here.
+        """Write a line of a program, without control characters, since it may contain untrusted text.
 
-        :raises LogLost: when it cannot be written; from then on lines go nowhere.
+        Raises:
+            LogLost: It cannot be written. Later lines are discarded.
         """
         text = printable(line.rstrip(), "\t")
         try:
@@ -46,19 +48,21 @@ class Log:
             self._stream.flush()
         except OSError as error:
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())  # Python itself flushes the stream once more at its end
+            os.dup2(
+                nowhere, self._stream.fileno()
+            )  # otherwise Python fails when it flushes the stream at exit
             os.close(nowhere)
             raise LogLost from error
 
 
 class Lines:
-    """Cuts the bytes of one process into lines."""
+    """Splits the output of a process into lines."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
-        """The lines that are complete now."""
+        """Return the lines that are complete now."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LINE_LIMIT:
             lines.append(self._rest)
@@ -66,6 +70,6 @@ class Lines:
         return [line.decode(errors="replace") for line in lines]
 
     def flush(self) -> list[str]:
-        """What was left without an end of line."""
+        """Return the last line, if it has no line end."""
         rest, self._rest = self._rest, b""
         return [rest.decode(errors="replace")] if rest else []

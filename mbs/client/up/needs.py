@@ -1,9 +1,10 @@
-"""What the standalone service needs of the machine, and how to get it."""
+"""Check what the standalone service needs on this machine."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from buildsys.local.check import check
@@ -11,32 +12,49 @@ from mbs.errors import MBSError
 
 
 class Missing(MBSError):
-    """Something that must be installed is not."""
+    """Required software is not installed."""
 
     code = "machine_not_ready"
 
 
-def find_redis() -> Path:
-    """Return the program of the Redis server that is installed here; Valkey is one too.
+def check_installed() -> None:
+    """Check that the service is installed, not only the client.
 
     Raises:
-        Missing: when there is none.
+        Missing: packages of the extra ``server`` are missing.
+    """
+    lacking = [name for name in ("django", "rest_framework", "celery", "uvicorn") if find_spec(name) is None]
+    if lacking:
+        raise Missing(
+            f"Only the client is installed; the service also needs {', '.join(lacking)}.",
+            hint="Install it: pip install 'mbs[server]'",
+        )
+
+
+def find_redis() -> Path:
+    """Return the path of the Redis or Valkey server.
+
+    Raises:
+        Missing: None is installed.
     """
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         raise Missing(
-            "There is no Redis server.",
+            "No Redis server is installed.",
             hint=f"Install one as root: `{install_command('redis-server', 'valkey')}`.",
         )
     return Path(program)
 
 
 def check_machine(system: str, folder: Path) -> None:
-    """Check that this machine can do what the build system will ask of it.
+    """Check that this machine can run builds of the build system.
 
-    :param system: the configured build system; only the local one builds on this machine.
-    :param folder: the data folder, below which builds will lie.
-    :raises Missing: with all that is missing, and how to get it.
+    Args:
+        system: The configured build system; only the local one builds on this machine.
+        folder: The data folder.
+
+    Raises:
+        Missing: Something is missing. The error lists everything, and how to install it.
     """
     problems = check(folder) if system == "local" else []
     if problems:
@@ -48,7 +66,7 @@ def check_machine(system: str, folder: Path) -> None:
 
 
 def install_command(debian: str, fedora: str) -> str:
-    """How to install a package on this machine."""
+    """Return the command that installs a package on this machine."""
     if shutil.which("apt-get"):
         return f"apt-get install --yes {debian}"
     return f"dnf install --assumeyes {fedora}"

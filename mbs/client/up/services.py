@@ -1,4 +1,4 @@
-"""The programs of the standalone service, and what they are told through their environment."""
+"""The programs of the standalone service, and their environment."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from mbs.client.rest import API_VERSION, ROOT
 from mbs.client.up.child import Program
 from mbs.errors import Conflict
 
-#: The folder of ``manage.py``, ``celeryconfig.py`` and ``config``: a checkout, or where it was installed.
+#: The folder of ``manage.py``, ``celeryconfig.py`` and ``config``: a checkout, or site-packages.
 HOME = Path(next(iter(mbs.__path__))).resolve().parent
 REDIS_CONFIGURATION = "redis.conf"
 BROKER_FILE = "broker-url"
 PORT_FILE = "port"
 LOOPBACK = "127.0.0.1"
-FAVOURITE_PORT = 8080
-#: Ports that are tried after the favourite one, before the kernel chooses.
+PREFERRED_PORT = 8080
+#: Number of ports that are tried after the preferred one, before the kernel chooses.
 FURTHER_PORTS = 20
-#: The end of what a Celery worker logs once it takes tasks.
+#: A Celery worker logs a line that ends with this when it accepts tasks.
 WORKER_IS_READY = " ready."
-#: Warnings about what is as it should be here: builds give up root themselves; static files need no folder.
+#: Warnings that do not apply: builds drop root privileges themselves, and static files need no folder.
 EXPECTED = ("ignore:You're running the worker with superuser", "ignore:No directory at")
-#: What a user sets for the client; the service knows no such options.
+#: Variables of the client, which are not options of the service.
 CLIENT_ONLY = ("MBS_SERVER", "MBS_TOKEN", "MBS_OWNER")
 
 
 def environment(data: Path, base_url: str, flower_port: int = 0) -> dict[str, str]:
-    """The environment of everything that belongs to the service on a data folder.
+    """Return the environment of all programs of the service on a data folder.
 
-    A section or file of the configuration that the user chose is kept.
+    The user's configuration section and file are kept.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in CLIENT_ONLY}
     chosen = {"MBS_CONFIG_SECTION": "standalone", "MBS_CONFIG_FILE": ""}
@@ -45,11 +45,11 @@ def environment(data: Path, base_url: str, flower_port: int = 0) -> dict[str, st
         "MBS_BASE_URL": base_url,
         "MBS_BROKER_URL": (data / BROKER_FILE).read_text().strip(),
         "PYTHONUNBUFFERED": "1",
-        # Django's checks would have every worker import the web site.
+        # Django's checks would import the web pages in every worker.
         "CELERY_SKIP_CHECKS": "1",
         "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), *EXPECTED))),
         "DJANGO_SETTINGS_MODULE": "config.settings",
-        # Programs installed beside this Python (celery's children, git hooks) are found first.
+        # Prefer programs that are installed with this Python.
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))),
     }
     if flower_port:
@@ -58,30 +58,33 @@ def environment(data: Path, base_url: str, flower_port: int = 0) -> dict[str, st
 
 
 def web_socket(data: Path, port: int | None) -> socket.socket:
-    """As ``listen``, but the port that this data folder had last comes first.
+    """Return a socket for the web server, preferably on the last port of this data folder.
 
-    Addresses of logs are kept with the builds, and those who watch a build come back to the same address.
+    URLs of logs are stored with builds, and clients reconnect to the same address.
     """
     path = data / PORT_FILE
     try:
         last = int(path.read_text())
     except (OSError, ValueError):
-        last = FAVOURITE_PORT
-    listener = listen(port, favourite=last)
+        last = PREFERRED_PORT
+    listener = listen(port, preferred=last)
     path.write_text(f"{listener.getsockname()[1]}\n")
     path.chmod(0o600)
     return listener
 
 
-def listen(port: int | None, *, favourite: int = FAVOURITE_PORT) -> socket.socket:
-    """A socket for the web server, bound already: no other program can take the port any more.
+def listen(port: int | None, *, preferred: int = PREFERRED_PORT) -> socket.socket:
+    """Return a bound socket for the web server, so that no other program can take the port.
 
-    It stays open while the web server is restarted, so that requests wait instead of being refused.
+    It stays open while the web server restarts, so that requests wait instead of being refused.
 
-    :param port: the one to use; None: the favourite one, 8080, or the next that is free.
-    :raises Conflict: when the port that was asked for is taken or forbidden.
+    Args:
+        port: The port to use; None for the preferred one, 8080, or the next free one.
+
+    Raises:
+        Conflict: The requested port is in use or forbidden.
     """
-    free = (favourite, *range(FAVOURITE_PORT, FAVOURITE_PORT + FURTHER_PORTS), 0)
+    free = (preferred, *range(PREFERRED_PORT, PREFERRED_PORT + FURTHER_PORTS), 0)
     wanted = free if port is None else (port,)
     for number in wanted:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -98,12 +101,12 @@ def listen(port: int | None, *, favourite: int = FAVOURITE_PORT) -> socket.socke
     raise Conflict(
         f"Port {wanted[-1]} cannot be used: {reason}.",
         code="port_taken",
-        hint="Choose another one with --port, or leave it out: a free one is found.",
+        hint="Choose another one with --port, or leave it out to get a free one.",
     )
 
 
 def free_port() -> int:
-    """A port of the loopback interface on which nobody listens now."""
+    """Return a port of the loopback interface that is not in use."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
@@ -119,16 +122,17 @@ def programs(
     modules: Sequence[Path] = (),
     flower_port: int = 0,
 ) -> list[Program]:
-    """Broker, database, web, workers and beat, and Flower.
+    """Return the programs: Redis, database migration, web server, workers, beat and Flower.
 
-    :param redis: the server's program.
-    :param build_jobs: local builds that run at once.
-    :param modules: documents of modules to be recorded as ready before anything else happens.
-    :param flower_port: of Flower; 0: without it.
+    Args:
+        redis: Path of the Redis server.
+        build_jobs: Concurrent local builds.
+        modules: modulemd files to import before the service starts.
+        flower_port: Port of Flower; 0 to run without it.
     """
     python = sys.executable
     celery = (python, "-m", "celery", "--quiet", "-A", "config.celery")
-    # Gossip and mingle are talk between workers that changes nothing here and costs a second.
+    # Gossip and mingle are of no use here, and delay the start by a second.
     worker = (*celery, "worker", "--loglevel=info", "--without-gossip", "--without-mingle")
     port = web.getsockname()[1]
     ready = ("redis", "prepare")
@@ -138,7 +142,7 @@ def programs(
         Program("prepare", (python, "manage.py", "prepare", "-v0", *map(str, modules)), once=True),
         Program(
             "web",
-            # Clients that watch builds stay connected: they are not waited for.
+            # A short grace period, since clients that watch builds stay connected.
             (python, "manage.py", "web", f"--fd={web.fileno()}", "--grace=2"),
             needs=ready,
             ready=lambda: is_healthy(port),
@@ -154,20 +158,20 @@ def programs(
             ),
             needs=ready,
             says=WORKER_IS_READY,
-            umask=-1,  # it makes the buildroots that builds read
+            umask=-1,  # builds of other users read the buildroots that it creates
         ),
         Program(
             "builds",
             (*worker, "--queues=builds", "--hostname=builds@%h", f"--concurrency={build_jobs}"),
             needs=ready,
             says=WORKER_IS_READY,
-            umask=-1,  # builds run as other users, who read what it prepares for them
+            umask=-1,  # builds run as other users, who read the files that it prepares
         ),
         Program(
             "beat",
             (*celery, "beat", "--loglevel=warning", "--pidfile=", f"--schedule={data / 'beat-schedule'}"),
             needs=ready,
-            after=("web", "workflow", "builds"),  # first those who are waited for
+            after=("web", "workflow", "builds"),  # users wait for these
         ),
         *(
             [Program("flower", flower, needs=ready, ready=lambda: answers(flower_port))]
@@ -178,11 +182,11 @@ def programs(
 
 
 def configure_redis(data: Path, port: int) -> None:
-    """Write the configuration of the service's own Redis, and its url for those who need it.
+    """Write the configuration of Redis, and its URL for the other programs.
 
-    It listens on the loopback interface, which local builds cannot reach (they have no network), and
-    wants a password, which only this user can read. Nothing is kept on disk: the database of the
-    service is the one truth.
+    Redis listens on the loopback interface, which local builds cannot reach, since they have no network. It
+    needs a password that only this user can read. It stores nothing on disk, since the service keeps its data
+    in the database.
     """
     password = secrets.token_urlsafe(24)
     _write_private(
@@ -202,7 +206,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens there."""
+    """Return whether a program listens on the port."""
     try:
         socket.create_connection((LOOPBACK, port), timeout=0.5).close()
     except OSError:
@@ -211,7 +215,7 @@ def answers(port: int) -> bool:
 
 
 def is_healthy(port: int) -> bool:
-    """Whether the REST API answers there."""
+    """Return whether the REST API answers on the port."""
     url = f"http://{LOOPBACK}:{port}{ROOT}{API_VERSION}/about/"
     try:
         with _direct.open(url, timeout=1) as answer:
@@ -224,7 +228,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def cores(environ: Mapping[str, str]) -> int:
-    """Local builds that may run at once: ``MBS_LOCAL_BUILD_JOBS``, else one for each usable core."""
+    """Return the number of concurrent local builds: ``MBS_LOCAL_BUILD_JOBS``, or one per usable core."""
     chosen = environ.get("MBS_LOCAL_BUILD_JOBS", "")
     if chosen.isdigit() and int(chosen) > 0:
         return int(chosen)

@@ -1,6 +1,6 @@
-"""Keeps programs running: starts them in order, restarts what dies, stops all in reverse order.
+"""Keep programs running: start them in order, restart those that end, and stop them in reverse order.
 
-One loop in the main thread does everything; nothing in it blocks for longer than a probe.
+A single loop in the main thread does all of it, and never blocks for longer than a readiness check.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from types import FrameType
 from mbs.client.up.child import Child, Program
 from mbs.client.up.log import Log, LogLost
 
-#: Seconds between two rounds of the loop when nothing is written.
+#: Seconds between two rounds of the loop while programs write nothing.
 ROUND = 0.1
-#: Seconds between two questions to a program whether it is ready.
+#: Seconds between two readiness checks of a program.
 PROBE_INTERVAL = 0.2
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
-class Patience:
-    """When a program that dies is started again, and when no more.
+class RestartPolicy:
+    """When to restart a program that ends, and when to give up.
 
-    :param first: seconds before the first restart; doubled for each further quick death.
-    :param longest: the longest such pause.
-    :param quick: a program that lived for less than this many seconds died quickly.
-    :param deaths: after as many quick deaths in a row the supervisor gives up.
+    Attributes:
+        first: Seconds before the first restart; doubled after each further quick death.
+        longest: Maximum seconds before a restart.
+        quick: A program that ran for fewer seconds died quickly.
+        deaths: Number of quick deaths in a row after which the supervisor gives up.
     """
 
     first: float = 0.5
@@ -40,8 +41,8 @@ class Patience:
     deaths: int = 6
 
 
-class Slot:
-    """The place of one program: its child, if it runs, and its past."""
+class ProgramState:
+    """The state of a program: its process, and its history."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -55,11 +56,12 @@ class Slot:
 
 
 class Supervisor:
-    """Runs programs until it is told to stop, or one of them cannot be kept running.
+    """Runs programs until it is stopped, or until one of them cannot be kept running.
 
-    :param folder: working folder of all programs.
-    :param descriptors: open files that all programs inherit.
-    :param on_ready: called once, when all programs are ready.
+    Args:
+        folder: Working folder of all programs.
+        descriptors: Open files that all programs inherit.
+        on_ready: Called once when all programs are ready.
     """
 
     def __init__(
@@ -71,24 +73,24 @@ class Supervisor:
         folder: Path,
         descriptors: Sequence[int] = (),
         on_ready: Callable[[], None] = lambda: None,
-        patience: Patience = Patience(),
+        restarts: RestartPolicy = RestartPolicy(),
     ) -> None:
-        self._slots = {program.name: Slot(program) for program in programs}
+        self._slots = {program.name: ProgramState(program) for program in programs}
         self._log = log
         self._environment = environment
         self._folder = folder
         self._descriptors = descriptors
         self._on_ready = on_ready
-        self._patience = patience
+        self._restarts = restarts
         self._selector = selectors.DefaultSelector()
         self._announced = False
-        self._asked = 0
+        self._request_stoped = 0
         self._stopping = False
         self._failed = False
 
     def run(self) -> bool:
-        """Run until stopped; answers whether that was by request."""
-        with _handlers(self._ask):
+        """Run until stopped, and return whether the stop was requested."""
+        with _handlers(self._request_stop):
             try:
                 while not self._stopping or any(slot.child for slot in self._slots.values()):
                     self._round()
@@ -98,19 +100,19 @@ class Supervisor:
                         slot.child.kill()
         return not self._failed
 
-    def _ask(self, number: int, _: FrameType | None) -> None:
-        self._asked += 1
+    def _request_stop(self, number: int, _: FrameType | None) -> None:
+        self._request_stoped += 1
 
     def _round(self) -> None:
         try:
             self._step()
         except LogLost:
-            self._stop("Nobody reads the log any more.")
+            self._stop("The log cannot be written any more.")
 
     def _step(self) -> None:
         for slot in self._slots.values():
-            self._look_after(slot)
-        if self._asked and not self._stopping:
+            self._check(slot)
+        if self._request_stoped and not self._stopping:
             self._stop("Stopping.")
         if self._stopping:
             self._stop_next()
@@ -120,30 +122,30 @@ class Supervisor:
 
     def _relay(self) -> None:
         for key, _ in self._selector.select(ROUND):
-            slot: Slot = key.data
+            slot: ProgramState = key.data
             if slot.child:
                 lines = slot.child.read()
                 if lines is None:
                     self._selector.unregister(key.fileobj)
                 self._write(slot, lines or [])
 
-    def _write(self, slot: Slot, lines: Sequence[str]) -> None:
+    def _write(self, slot: ProgramState, lines: Sequence[str]) -> None:
         for line in lines:
             slot.ready = slot.ready or bool(slot.program.says and slot.program.says in line)
             self._log.write(slot.program.name, line)
 
-    def _look_after(self, slot: Slot) -> None:
-        """Notice that a program is ready, or that it has ended."""
+    def _check(self, slot: ProgramState) -> None:
+        """Detect that a program is ready or has ended."""
         if slot.child is None:
             return
         code = slot.child.ended()
         if code is not None:
-            self._buried(slot, slot.child, code)
+            self._handle_exit(slot, slot.child, code)
         elif not slot.ready and time.monotonic() >= slot.probe_at:
             slot.ready = slot.program.is_ready_now()
             slot.probe_at = time.monotonic() + PROBE_INTERVAL
 
-    def _buried(self, slot: Slot, child: Child, code: int) -> None:
+    def _handle_exit(self, slot: ProgramState, child: Child, code: int) -> None:
         slot.child = None
         if child.pipe in self._selector.get_map():
             self._selector.unregister(child.pipe)
@@ -153,18 +155,18 @@ class Supervisor:
         if slot.program.once:
             slot.ready = code == 0
             if code:
-                self._fail(f"{slot.program.name} {how_it_ended(code)}: the service cannot start.")
+                self._fail(f"{slot.program.name} {describe_exit(code)}: the service cannot start.")
             return
         slot.ready = False
         now = time.monotonic()
-        quick = now - slot.started < self._patience.quick
+        quick = now - slot.started < self._restarts.quick
         slot.quick_deaths = slot.quick_deaths + 1 if quick else 0
-        if slot.quick_deaths >= self._patience.deaths:
-            self._fail(f"{slot.program.name} died {slot.quick_deaths} times in a row: giving up.")
+        if slot.quick_deaths >= self._restarts.deaths:
+            self._fail(f"{slot.program.name} ended {slot.quick_deaths} times in a row: giving up.")
             return
-        pause = min(self._patience.longest, self._patience.first * 2 ** max(0, slot.quick_deaths - 1))
+        pause = min(self._restarts.longest, self._restarts.first * 2 ** max(0, slot.quick_deaths - 1))
         slot.start_at = now + pause
-        self._say(f"{slot.program.name} {how_it_ended(code)}; it starts again in {pause:g} s.")
+        self._say(f"{slot.program.name} {describe_exit(code)}; restarting in {pause:g} s.")
 
     def _start_next(self) -> None:
         for slot in self._slots.values():
@@ -175,10 +177,10 @@ class Supervisor:
             self._announced = True
             self._on_ready()
 
-    def _may_start(self, slot: Slot) -> bool:
+    def _may_start(self, slot: ProgramState) -> bool:
         return all(self._slots[name].ready for name in (*slot.program.needs, *slot.program.after))
 
-    def _start(self, slot: Slot) -> None:
+    def _start(self, slot: ProgramState) -> None:
         slot.started = time.monotonic()
         try:
             slot.child = Child(slot.program, self._environment, self._folder, self._descriptors)
@@ -188,7 +190,7 @@ class Supervisor:
         self._selector.register(slot.child.pipe, selectors.EVENT_READ, slot)
 
     def _stop_next(self) -> None:
-        """Ask those to end that nobody alive needs; kill those who do not."""
+        """Stop programs that no running program needs, and kill those that exceed their grace period."""
         alive = [slot for slot in self._slots.values() if slot.child]
         needed = {name for slot in alive for name in slot.program.needs}
         for slot in alive:
@@ -197,7 +199,7 @@ class Supervisor:
             if slot.terminated is None:
                 slot.terminated = time.monotonic()
                 slot.child.terminate()
-            elif self._asked > 1 or time.monotonic() - slot.terminated > slot.program.grace:
+            elif self._request_stoped > 1 or time.monotonic() - slot.terminated > slot.program.grace:
                 slot.child.kill()
 
     def _fail(self, reason: str) -> None:
@@ -212,8 +214,8 @@ class Supervisor:
         self._log.write("mbs", text)
 
 
-def how_it_ended(code: int) -> str:
-    """An exit code in words."""
+def describe_exit(code: int) -> str:
+    """Describe an exit code."""
     if code >= 0:
         return f"ended with exit code {code}"
     try:
@@ -224,7 +226,7 @@ def how_it_ended(code: int) -> str:
 
 @contextmanager
 def _handlers(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle the signals to stop, but for those that whoever started us wants ignored (nohup)."""
+    """Handle the stop signals, except those that are ignored already (nohup)."""
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     mine = [number for number in STOP_SIGNALS if before[number] is not signal.SIG_IGN]
     for number in mine:

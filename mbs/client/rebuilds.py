@@ -1,4 +1,4 @@
-"""Commands that build once more what was built or failed: ``mbs retry`` and ``mbs rebuild``."""
+"""The commands ``mbs retry`` and ``mbs rebuild``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mbs.client.rest import Client, Json
 from mbs.client.snapshot import read_build
 
 BUILD_ID = click.argument("build_id", metavar="ID", type=click.IntRange(min=1))
-WATCH = click.option("--watch", "watching", is_flag=True, help="Follow the builds to their end.")
+WATCH = click.option("--watch", "watching", is_flag=True, help="Follow the builds until they end.")
 
 
 @click.command(epilog=EXIT_CODES)
@@ -21,7 +21,7 @@ WATCH = click.option("--watch", "watching", is_flag=True, help="Follow the build
 @AS_JSON
 @with_client
 def retry(client: Client, build_id: int, watching: bool, interval: float, as_json: bool) -> None:
-    """Start a failed build again; what was built of it stays built."""
+    """Resume a failed build. Components that are built stay built."""
     _show(client, [client.retry(build_id)], watching, interval, as_json)
 
 

@@ -1,9 +1,9 @@
-"""Django's WSGI application under ASGI, answered by threads that stay.
+"""Run Django's WSGI application under ASGI, in a fixed set of threads.
 
-Django's own ASGI application would give each request a thread of its own, and with it a connection to the
-database, which takes longer to make than most answers. Here a thread has whole requests, makes whole answers,
-and never waits for a client: an answer that is a file is handed over as such (PEP 3333, "Optional
-Platform-Specific File Handling").
+Django's own ASGI handler uses a new thread, and so a new database connection, for each request, which takes
+longer than most answers. Here a thread gets a complete request, returns a complete answer, and never waits
+for a client. An answer that is a file is passed on as a file (PEP 3333, "Optional Platform-Specific File
+Handling").
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from builds.api.serving.types import Receive, Scope, Send
 
 Environ = dict[str, Any]
 #: A WSGI application (PEP 3333).
-Wsgi = Callable[[Environ, Callable[..., Any]], Any]
+WSGIApplication = Callable[[Environ, Callable[..., Any]], Any]
 
 
 class FileWrapper:
-    """An answer that is an open file: ``wsgi.file_wrapper`` of PEP 3333."""
+    """An answer that is an open file (``wsgi.file_wrapper`` of PEP 3333)."""
 
     def __init__(self, file: Any, block_size: int = files.PART) -> None:
         self.read = file.read
@@ -35,16 +35,16 @@ class FileWrapper:
 
 @dataclass
 class Answer:
-    """The whole answer to a request: its body as bytes, or as an open file."""
+    """A complete answer, with its body as bytes or as an open file."""
 
     status: int = 500
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes | FileWrapper = b""
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., Any]:
-        """Take status and headers: ``start_response`` of PEP 3333.
+        """Take status and headers (``start_response`` of PEP 3333).
 
-        :raises RuntimeError: for the function that it answers, which only old applications use.
+        The returned function ``write()`` is not supported and raises RuntimeError.
         """
         self.status = int(status.partition(" ")[0])
         self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
@@ -55,24 +55,25 @@ def _write(data: bytes) -> None:
     raise RuntimeError("The function write() of WSGI is not supported.")
 
 
-class Pages:
-    """A WSGI application, served by threads that stay.
+class ThreadedWSGI:
+    """Run a WSGI application in a fixed set of threads.
 
-    Requests that may wait for others have threads of their own: a submission waits for a git server, a login
-    for the check of a password.
+    Requests that change something have their own threads, since a submission may wait for a git server, and a
+    login for a password check.
 
-    :param threads: how many there are for reading and for changing each.
-    :param apart: paths that have two threads of their own each: passwords are checked there, or it must be
-        answered whatever holds up the others.
+    Args:
+        threads: Number of threads for reads, and of those for changes.
+        apart: Paths that have two threads each, so that slow requests for other paths do not delay them.
     """
 
-    def __init__(self, application: Wsgi, threads: int, apart: Collection[str] = ()) -> None:
+    def __init__(self, application: WSGIApplication, threads: int, apart: Collection[str] = ()) -> None:
         self.application = application
         self.reading = ThreadPoolExecutor(threads, thread_name_prefix="reading")
         self.changing = ThreadPoolExecutor(threads, thread_name_prefix="changing")
         self.apart = {path: ThreadPoolExecutor(2, thread_name_prefix=path) for path in apart}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application for a request."""
         if scope["type"] != "http":
             return
         loop = asyncio.get_running_loop()
@@ -119,7 +120,7 @@ def _close(result: Any) -> None:
 
 
 def environ(scope: Scope) -> Environ:
-    """The environment of a WSGI request (PEP 3333) for a whole request of ASGI."""
+    """Return the environment of a WSGI request (PEP 3333) for an ASGI request with a complete body."""
     root = scope.get("root_path", "")
     server, port = scope.get("server") or ("localhost", None)
     client, client_port = scope.get("client") or ("", 0)

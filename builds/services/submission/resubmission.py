@@ -14,7 +14,7 @@ from builds.models import ComponentBuild, ModuleBuild, Submission
 from builds.models.saving import save_all
 from builds.services.submission.drafting import Draft
 from builds.services.submission.request import SubmissionRequest
-from builds.services.submission.sources import Prepared
+from builds.services.submission.sources import PreparedSubmission
 from mbs import modulemd
 from mbs.errors import Conflict, InvalidInput, MBSError, Problem
 from mbs.modulemd.dumping import as_dict
@@ -22,12 +22,12 @@ from mbs.states import ComponentState
 
 CODE = "submitted_differently"
 _STRATEGY = "rebuild_strategy"
-_TAKEN_OVER = ["scmurl", "ref", "unresolved_ref"]
+_ADOPTED = ["scmurl", "ref", "unresolved_ref"]
 #: columns of a component that must be the same, with the keys of the document that make them
 _FIXED = {"batch": "buildorder", "build_after": "buildafter", "arches": "arches"}
 
 
-def check(request: SubmissionRequest, prepared: Prepared, drafts: Sequence[Draft]) -> None:
+def check(request: SubmissionRequest, prepared: PreparedSubmission, drafts: Sequence[Draft]) -> None:
     """Compare the failed builds among these with what was submitted now.
 
     :raises Conflict: one of them was submitted differently; its ``problems`` name each difference.
@@ -58,14 +58,14 @@ def refusal(
     )
 
 
-def take_over(request: SubmissionRequest, draft: Draft) -> None:
+def adopt(request: SubmissionRequest, draft: Draft) -> None:
     """Record what a resumed build takes over from a submission that ``check`` found no fault with.
 
     The caller's transaction resumes it.
     """
     build = draft.build
-    changed = bring_up_to_date(draft)
-    save_all(changed, _TAKEN_OVER)
+    changed = update_sources(draft)
+    save_all(changed, _ADOPTED)
     if changed:
         build.modulemd = _document(draft)
         ModuleBuild.objects.filter(pk=build.pk).update(modulemd=build.modulemd)
@@ -77,7 +77,7 @@ def take_over(request: SubmissionRequest, draft: Draft) -> None:
         submission.save(update_fields=["request"])
 
 
-def bring_up_to_date(draft: Draft) -> list[ComponentBuild]:
+def update_sources(draft: Draft) -> list[ComponentBuild]:
     """Set the new sources of components that are not finished; return those that changed, unsaved.
 
     Where git has not answered yet, finished ones get the ref that is to be compared in init.
@@ -87,7 +87,7 @@ def bring_up_to_date(draft: Draft) -> list[ComponentBuild]:
         if old.state == ComponentState.COMPLETE:
             values = {"unresolved_ref": new.unresolved_ref}
         else:
-            values = {name: getattr(new, name) for name in _TAKEN_OVER}
+            values = {name: getattr(new, name) for name in _ADOPTED}
         if any(getattr(old, name) != value for name, value in values.items()):
             for name, value in values.items():
                 setattr(old, name, value)
@@ -95,7 +95,7 @@ def bring_up_to_date(draft: Draft) -> list[ComponentBuild]:
     return changed
 
 
-def other_commit(component: ComponentBuild, commit: str) -> Problem:
+def different_commit(component: ComponentBuild, commit: str) -> Problem:
     """Return the difference of a finished component that would be built from another commit now."""
     return Problem(
         CODE,
@@ -113,7 +113,7 @@ def _pairs(draft: Draft) -> list[tuple[ComponentBuild, ComponentBuild]]:
     ]
 
 
-def _differences(request: SubmissionRequest, prepared: Prepared, draft: Draft) -> Iterator[Problem]:
+def _differences(request: SubmissionRequest, prepared: PreparedSubmission, draft: Draft) -> Iterator[Problem]:
     assert draft.wanted is not None
     old, (new, _) = draft.build, draft.wanted
     if request.rebuild_strategy and request.rebuild_strategy != old.rebuild_strategy:
@@ -123,7 +123,7 @@ def _differences(request: SubmissionRequest, prepared: Prepared, draft: Draft) -
         yield _option("reuse_components_from", before, prepared.reuse_from.nsvc)
     if old.scmurl != new.scmurl:
         yield _option("scmurl", old.scmurl, new.scmurl)
-    for key in _different_keys(_plain(old.modulemd), _plain(new.modulemd)):
+    for key in _different_keys(_authored(old.modulemd), _authored(new.modulemd)):
         yield Problem(CODE, f"the document has another {key}", key=key)
     yield from _component_differences(draft)
 
@@ -147,14 +147,14 @@ def _component_differences(draft: Draft) -> Iterator[Problem]:
                     key=f"data.components.rpms.{old.package}.{key}",
                 )
         if old.state == ComponentState.COMPLETE and new.ref and old.ref != new.ref:
-            yield other_commit(old, new.ref)
+            yield different_commit(old, new.ref)
 
 
 def _option(key: str, old: object, new: object) -> Problem:
     return Problem(CODE, f"{key} was {old or 'left out'}, and is {new or 'left out'}", key=key)
 
 
-def _plain(document: str) -> Mapping[str, Any]:
+def _authored(document: str) -> Mapping[str, Any]:
     """What an author has written of a document, without the refs of components."""
     plain: dict[str, Any] = as_dict(modulemd.parse_stream(document, strict=False))
     data = plain["data"]
@@ -182,13 +182,13 @@ def _document(draft: Draft) -> str:
     """The document of the build with the new refs."""
     assert draft.wanted is not None
     new = modulemd.parse_stream(draft.wanted[0].modulemd, strict=False)
-    return named_commits(
+    return with_commits(
         replace(modulemd.parse_stream(draft.build.modulemd, strict=False), rpm_components=new.rpm_components),
         draft.components,
     )
 
 
-def named_commits(document: modulemd.StreamV2, components: Sequence[ComponentBuild]) -> str:
+def with_commits(document: modulemd.StreamV2, components: Sequence[ComponentBuild]) -> str:
     """Return the text of a document in which the service notes the commits of these components."""
     notes = {c.package: {"ref": c.ref} for c in components if not c.build_time_only and c.ref}
     xmd = {**document.xmd, "mbs": {**document.mbs, "rpms": notes}}

@@ -13,7 +13,7 @@ from mbs.states import ComponentState
 _ENDED_BADLY = (TaskState.FAILED, TaskState.CANCELED)
 
 
-def checked(build: ModuleBuild, statuses: Sequence[TaskStatus]) -> list[TaskStatus]:
+def reclassify(build: ModuleBuild, statuses: Sequence[TaskStatus]) -> list[TaskStatus]:
     """Look for another task of the component before a failure is believed.
 
     A request that the build system carried out after its answer was given up, and after another one was

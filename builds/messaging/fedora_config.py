@@ -1,4 +1,4 @@
-"""What the bus lacks before messages can be published there, for ``mbs-manager doctor``."""
+"""Read fedora-messaging's configuration, and check for ``mbs-manager doctor`` that the bus can be used."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from django.conf import settings
 from fedora_messaging.config import LazyConfig, conf
 from fedora_messaging.exceptions import ConfigurationException
 
-# Private, but the only place that turns its section "tls" into what pika takes.
+# Private, but the only code that converts the section "tls" to pika's options.
 from fedora_messaging.twisted.service import _configure_tls_parameters
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from mbs.errors import ConfigurationError, Problem
 
-#: what the library, which checks little, and pika make of values that they cannot use
+#: Exceptions that the library, which checks little, and pika raise for unusable values.
 _FAULTS = (ConfigurationException, ValueError, TypeError, AttributeError, LookupError, OSError)
 
 
 def configuration() -> LazyConfig:
-    """fedora-messaging's configuration for publishers, from its file.
+    """Return fedora-messaging's configuration for publishers.
 
-    A file that cannot be used is read again the next time: the library would go on with what it had
-    understood of it.
+    An unusable file is read again at the next call. Without that, the library would continue with the values
+    that it had read before the error.
 
-    :raises ConfigurationError: it cannot be used.
+    Raises:
+        ConfigurationError: The configuration cannot be used.
     """
     try:
-        # That port is the consumer's, which has opened it before it publishes anything.
+        # The consumer, which may publish too, has opened the monitoring port already.
         conf.update({"monitoring": {}})
     except _FAULTS as error:
         conf.loaded = False
@@ -40,7 +41,11 @@ def configuration() -> LazyConfig:
 
 
 def examine() -> list[Problem]:
-    """Log in as publishers do, and look whether their exchange is there; nothing is made or sent."""
+    """Log in to the bus and check that the exchange exists. Nothing is created or published.
+
+    Returns:
+        What an operator has to correct; nothing if messages can be published.
+    """
     try:
         parameters = _parameters(configuration()["amqp_url"])
     except ConfigurationError as error:
@@ -48,7 +53,7 @@ def examine() -> list[Problem]:
     exchange, where = conf["publish_exchange"], f"{parameters.host}:{parameters.port}"
     try:
         with _quiet(), pika.BlockingConnection(parameters) as connection:
-            # The exchange without a name is part of every broker, and cannot be asked for.
+            # The default exchange, which has no name, always exists and cannot be declared.
             if exchange:
                 connection.channel().exchange_declare(exchange, passive=True)
     except ChannelClosedByBroker as refusal:
@@ -57,17 +62,17 @@ def examine() -> list[Problem]:
                 "bus_exchange_missing" if refusal.reply_code == 404 else "bus_exchange_refused",
                 f"Nothing can be published to the exchange {exchange!r} of the bus at {where}: "
                 f"{refusal.reply_text}",
-                "Set publish_exchange to one that exists, or have the broker's administrators make it",
+                "Set publish_exchange to an existing exchange, or have the broker's administrators create it",
             )
         ]
     except (AMQPError, OSError) as error:
-        return [_problem("bus_unavailable", f"The bus at {where} does not let the service in: {error!r}")]
+        return [_problem("bus_unavailable", f"The service cannot connect to the bus at {where}: {error!r}")]
     return []
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what pika logs of a failure, which is long, before it raises it."""
+    """Suppress pika's long log lines about an error that it raises afterwards."""
     log = logging.getLogger("pika")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -78,9 +83,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _parameters(url: str) -> pika.URLParameters:
-    """How to log in.
+    """Return pika's parameters for a connection.
 
-    :raises ConfigurationError: with these values nobody can.
+    Raises:
+        ConfigurationError: The values cannot be used.
     """
     try:
         parameters = pika.URLParameters(url)
@@ -88,9 +94,9 @@ def _parameters(url: str) -> pika.URLParameters:
             _configure_tls_parameters(parameters)
     except _FAULTS as error:
         raise _unusable(error) from error
-    patience = settings.MBS.MESSAGING_TIMEOUT
+    timeout = settings.MBS.MESSAGING_TIMEOUT
     parameters.connection_attempts = 1
-    parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = patience
+    parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = timeout
     return parameters
 
 
@@ -98,7 +104,7 @@ def _unusable(error: Exception) -> ConfigurationError:
     name = "" if isinstance(error, ConfigurationException) else f"{type(error).__name__}: "
     reason = name + str(getattr(error, "message", error))
     problem = _problem(
-        "bus_configuration", f"The configuration of the bus cannot be used: {reason}", "Correct the file"
+        "bus_configuration", f"The configuration of the bus is not usable: {reason}", "Correct the file"
     )
     return ConfigurationError(problem.message, code=problem.code, hint=problem.hint)
 

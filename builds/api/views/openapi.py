@@ -1,4 +1,4 @@
-"""The OpenAPI document, for programs at ``schema/`` and for people at ``docs/``."""
+"""Views of the OpenAPI document: as JSON at ``schema/``, and as a page at ``docs/``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds.api import links
+from builds.api.openapi.generator import document
 from builds.api.renderers import JSONRenderer
-from builds.api.schema import document
 from builds.api.views.base import ApiViewSet
 from builds.web.errors import ErrorPageRenderer
 
-#: Swagger UI writes styles into its page, and draws with images from it
+#: Swagger UI needs inline styles and images in data URLs.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -27,11 +27,12 @@ class SchemaViewSet(ApiViewSet):
     """The OpenAPI document of this version of the API."""
 
     def list(self, request: Request, **kwargs: Any) -> Response:
+        """Return the document."""
         return Response(document(request.version))
 
 
 class DocsRenderer(ErrorPageRenderer):
-    """The page in which people read the document and try operations."""
+    """The page that shows the document and sends requests."""
 
     def render(
         self,
@@ -39,6 +40,7 @@ class DocsRenderer(ErrorPageRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> str:
+        """Return the page."""
         response = (renderer_context or {})["response"]
         if response.exception:
             return super().render(data, accepted_media_type, renderer_context)
@@ -49,11 +51,12 @@ class DocsRenderer(ErrorPageRenderer):
 
 
 class DocsViewSet(ApiViewSet):
-    """The same for people."""
+    """The OpenAPI document as a page."""
 
     renderer_classes = [JSONRenderer, DocsRenderer]
 
     def list(self, request: Request, **kwargs: Any) -> Response:
+        """Return the address of the document."""
         return Response({"schema": f"{links.api(request)}schema/"})
 
 

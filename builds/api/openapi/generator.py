@@ -1,4 +1,7 @@
-"""The OpenAPI document: drf-spectacular finds the operations, ``schema_operations`` says what they are."""
+"""Generate the OpenAPI document.
+
+drf-spectacular finds the operations, and ``builds.api.openapi.operations`` describes them.
+"""
 
 from __future__ import annotations
 
@@ -14,38 +17,39 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRequest, OpenApiResponse
 
-from builds.api import filters, filtersets, schema_examples, schema_plan, schema_shapes
+from builds.api import filters, filtersets
 from builds.api.authentication import SAFE
+from builds.api.openapi import examples, schemas
+from builds.api.openapi.operations import JSON, MEANINGS, OPERATIONS, Operation
 from builds.api.pagination import PER_PAGE
 from builds.api.parameters import STRICT
-from builds.api.schema_operations import JSON, MEANINGS, OPERATIONS, Operation
 from mbs.states import BUILD_STATES, COMPONENT_STATES
 
 Parameter = dict[str, Any]
 
-#: Text in a parameter: an empty one counts as not given; white space alone and NUL are refused.
+#: A text parameter. An empty value counts as absent; blanks alone and NUL are refused.
 TEXT = {"type": "string", "pattern": "^[^\\u0000]*$"}
 YES_OR_NO = {"type": "string", "enum": ["true", "false", "1", "0", ""]}
-#: A value that every text is taken for: what is no number is the default.
+#: A number parameter that accepts any text: text that is not a number means the default.
 _LENIENT_NUMBER = {"type": ["integer", "string"]}
 _LENIENT_FLAG = {"type": "string", "examples": ["true"]}
 PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "verbose": ("Show more of each build: true or 1. It wins over short.", _LENIENT_FLAG),
-    "short": ("Show less of each build: true or 1.", _LENIENT_FLAG),
+    "verbose": ("Show all keys of each build: true or 1. It overrides short.", _LENIENT_FLAG),
+    "short": ("Show few keys of each build: true or 1.", _LENIENT_FLAG),
     "page": (
-        "Number of the page, from 1. A page past the end is empty; any other text is page 1.",
+        "Page number, from 1. A page past the end is empty. Any other text means page 1.",
         _LENIENT_NUMBER | {"default": 1},
     ),
     "per_page": (
-        "Items on a page, cut to a bound that meta.per_page tells. With 0 the answer is the meta alone.",
+        "Items on a page. Large values are reduced, see meta.per_page. With 0, there are no items.",
         _LENIENT_NUMBER | {"default": PER_PAGE},
     ),
     STRICT: (
-        "Refuse unknown parameters (400) instead of naming them in a Warning header: true or 1.",
+        "Refuse unknown parameters (400) instead of listing them in the header Warning: true or 1.",
         _LENIENT_FLAG,
     ),
 }
-#: groups of operations, by the names of their views; what is in none belongs to the service
+#: Tag -> the views of its operations. All other operations have the tag "service".
 TAGS = {
     "module builds": ("module-build", "plan", "event", "final-modulemd", "import-module"),
     "component builds": ("component-build",),
@@ -56,49 +60,55 @@ _TIME = r"^$|^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00(:?00)?)?$"
 
 
 def _or_empty(shape: dict[str, Any]) -> dict[str, Any]:
-    """Return a shape that takes the empty text too, which counts as not given."""
+    """Return the shape, or an empty text, which counts as absent."""
     return {"anyOf": [shape, {"type": "string", "maxLength": 0}]}
 
 
 _FILTERS: dict[type[Any], dict[str, Any]] = {
     filtersets.ModuleStatesFilter: {"enum": [*BUILD_STATES, *map(str, BUILD_STATES.values()), ""]},
     filtersets.ComponentStatesFilter: {"enum": [*COMPONENT_STATES, *map(str, COMPONENT_STATES.values()), ""]},
-    filters.ManyFilter: TEXT,
-    filters.WholeFilter: _or_empty({"type": "integer", "minimum": 0, "maximum": filters.LARGEST}),
+    filters.AnyOfFilter: TEXT,
+    filters.IntegerFilter: _or_empty({"type": "integer", "minimum": 0, "maximum": filters.LARGEST}),
     filters.FloatFilter: _or_empty({"type": "number"}),
     filters.FlagFilter: YES_OR_NO,
     filters.JSONFilter: {"type": "string", "description": "A JSON list"},
     filters.AfterFilter: {"type": "string", "pattern": _TIME},
     filters.BeforeFilter: {"type": "string", "pattern": _TIME},
-    filtersets.BaseModuleFloat: _or_empty({"type": "number"}),
+    filtersets.BaseModuleFloatFilter: _or_empty({"type": "number"}),
 }
 
 
 class Schema(AutoSchema):
-    """Describes one operation; the setting ``DEFAULT_SCHEMA_CLASS`` names it."""
+    """Describe one operation (DRF's setting ``DEFAULT_SCHEMA_CLASS``)."""
 
     @property
     def operation(self) -> Operation:
+        """The description of the operation."""
         key = f"{self.view.basename or 'root'}.{self.view.action}"
         if key not in OPERATIONS:
-            warn(f"the operation {key} is not described in builds.api.schema_operations")
+            warn(f"the operation {key} is not described in builds.api.openapi.operations")
         return OPERATIONS.get(key, Operation(key.replace(".", "_"), key))
 
     def get_operation_id(self) -> str:
+        """Return the operation id."""
         return self.operation.id
 
     def get_summary(self) -> str:
+        """Return the summary."""
         return self.operation.summary
 
     def get_tags(self) -> list[str]:
+        """Return the one tag of the operation."""
         return [next((tag for tag, names in TAGS.items() if self.view.basename in names), SERVICE)]
 
     def get_auth(self) -> list[dict[str, list[str]]]:
+        """Return the security schemes that the operation accepts, if it needs a login."""
         private = getattr(self.view, "private", False)
         needed = not settings.MBS.NO_AUTH and (private or self.method not in SAFE)
         return [{name: []} for name in security_schemes()] if needed else []
 
     def get_override_parameters(self) -> list[OpenApiParameter]:
+        """Return the parameters that are not filters."""
         known = [*self.operation.parameters]
         if getattr(self.view, "pagination_class", None) and self.view.action in ("list", "messages"):
             known += ["page", "per_page"]
@@ -109,27 +119,28 @@ class Schema(AutoSchema):
         ]
         if "{id}" in self.path:
             number = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
-            found.append(
-                OpenApiParameter("id", number, OpenApiParameter.PATH, description="Number of the item")
-            )
+            found.append(OpenApiParameter("id", number, OpenApiParameter.PATH, description="Id of the item"))
         return found
 
     def _get_pagination_parameters(self) -> list[Parameter]:
         return []
 
     def get_filter_backends(self) -> list[Any]:
+        """Return the filter backends of a list."""
         return [*self.view.filter_backends] if self.view.action == "list" else []
 
     def get_request_serializer(self) -> Any:
+        """Return the request bodies by media type."""
         serializer = self.view.get_serializer_class()
         return {
             media_type: OpenApiRequest(
                 shape, examples=_examples(self.operation.bodies if media_type == JSON else {})
             )
-            for media_type, shape in schema_shapes.body(serializer).items()
+            for media_type, shape in schemas.body(serializer).items()
         }
 
     def get_response_serializers(self) -> Any:
+        """Return the successful answers by status and media type."""
         operation = self.operation
         shape = operation.answer.get(self.path.split("/")[2], operation.answer)
         answers: dict[Any, Any] = {
@@ -142,7 +153,7 @@ class Schema(AutoSchema):
         return answers
 
     def _is_list_view(self, serializer: Any = None) -> bool:
-        """Lists are described as they are, not made from the form of their items."""
+        """Return False, since the answers of lists are described as they are."""
         return False
 
 
@@ -150,26 +161,27 @@ def _examples(values: Mapping[str, Any]) -> list[OpenApiExample]:
     return [OpenApiExample(name, value) for name, value in values.items()]
 
 
-class Filters(OpenApiFilterExtension):
-    """Parameters of the filters of a view."""
+class FilterParameters(OpenApiFilterExtension):
+    """Adds the parameters of a view's filters."""
 
     target_class = "builds.api.filters.FilterBackend"
     priority = 1
 
     def get_schema_operation_parameters(self, auto_schema: AutoSchema, *args: Any, **kwargs: Any) -> Any:
+        """Return the parameters."""
         known = auto_schema.view.filterset_class.base_filters
         return [_parameter(name, filter_) for name, filter_ in known.items()]
 
 
 def _parameter(name: str, filter_: Any) -> Parameter:
     shape = next((shape for cls, shape in _FILTERS.items() if isinstance(filter_, cls)), TEXT)
-    if isinstance(filter_, filters.ManyFilter):
+    if isinstance(filter_, filters.AnyOfFilter):
         shape = {"type": "array", "items": shape}
     return {"name": name, "in": "query", "description": filter_.extra["help_text"], "schema": shape}
 
 
 def endpoints(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Addresses in the spelling of the contract: lists end in a slash, everything else does not."""
+    """Return the addresses as documented: lists end with a slash, other addresses do not."""
     found = []
     for path, regex, method, callback in endpoints:
         path = path.rstrip("/").replace("{pk}", "{id}")
@@ -179,49 +191,51 @@ def endpoints(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Add the components of the document, and to each operation the errors that it may answer with."""
+    """Add the components of the document, and the possible errors to each operation."""
     result["servers"] = [{"url": "/"}]
     result["tags"] = [{"name": name} for name in (*TAGS, SERVICE)]
     result["components"] = {
-        "schemas": dict(sorted((schema_shapes.SHAPES | schema_plan.SHAPES).items())),
+        "schemas": schemas.components(),
         "responses": {str(status): _error(status) for status in MEANINGS},
         "securitySchemes": security_schemes(),
     }
-    errors = {operation.id: operation.errors for operation in OPERATIONS.values()}
-    for methods in result["paths"].values():
-        for operation in methods.values():
-            for status in sorted(errors.get(operation["operationId"], ())):
+    known = {operation.id: operation for operation in OPERATIONS.values()}
+    for path, methods in result["paths"].items():
+        for method, operation in methods.items():
+            for status in sorted(known[operation["operationId"]].errors(path, method)):
                 operation["responses"][str(status)] = {"$ref": f"#/components/responses/{status}"}
     return result
 
 
 def _error(status: int) -> dict[str, Any]:
-    """Return the description of the errors that have an HTTP status."""
-    content: dict[str, Any] = {"schema": schema_shapes.ref("Error")}
-    if status == schema_examples.ERROR["status"]:
-        content["examples"] = {"error": {"value": schema_examples.ERROR}}
+    """Return the description of the errors with an HTTP status."""
+    content: dict[str, Any] = {"schema": schemas.ref("Error")}
+    if status == examples.ERROR["status"]:
+        content["examples"] = {"error": {"value": examples.ERROR}}
     return {"description": MEANINGS[status], "content": {JSON: content}}
 
 
 def security_schemes() -> dict[str, dict[str, str]]:
-    """Return the ways to log in: by an API token, or as the setting AUTH_METHOD says.
+    """Return the ways to log in: an API token, and the one in AUTH_METHOD.
 
-    They are described where NO_AUTH is set too; no operation asks for them there.
+    With NO_AUTH they are described too, but no operation requires them.
     """
     schemes = {"token": {"type": "http", "scheme": "bearer", "description": "An API token"}}
     if settings.MBS.AUTH_METHOD == "kerberos":
         return schemes | {"kerberos": {"type": "http", "scheme": "negotiate"}}
-    return schemes | {"oidc": {"type": "http", "scheme": "bearer", "description": "Of the OpenID provider"}}
+    return schemes | {
+        "oidc": {"type": "http", "scheme": "bearer", "description": "A token of the OpenID provider"}
+    }
 
 
 def document(version: str) -> dict[str, Any]:
-    """The OpenAPI document of a version of the API, for the logins of this service."""
+    """Return the OpenAPI document of an API version, for the configured login method."""
     options = settings.MBS
     with _making:
         return _document(version, options.NO_AUTH, options.AUTH_METHOD)
 
 
-#: drf-spectacular loads its extensions when it is first used, and fails where two threads are first
+#: drf-spectacular loads its extensions on first use, and fails if two threads do so at once.
 _making = threading.Lock()
 
 

@@ -1,4 +1,4 @@
-"""Examples for the OpenAPI document. Answers are made by the code that makes all answers: they stay right."""
+"""Examples for the OpenAPI document. The code that makes all answers makes them, so they cannot go stale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from builds import representations
 from builds.api import errors
 from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
-from builds.selectors.rest import COMPONENT_COLUMNS, ModuleSurroundings, Waiting
+from builds.selectors.rest import COMPONENT_COLUMNS, ModuleRelations, Waiting
 from mbs.errors import NotFound
 from mbs.states import BuildState, ComponentState
 
@@ -77,7 +77,7 @@ _COMPONENT = ComponentBuild(
     time_started=_later(90),
 )
 _WAITING = Waiting("libgreet is being built", _later(90), "the end of its task")
-_AROUND = ModuleSurroundings(
+_AROUND = ModuleRelations(
     components={12: [tuple(getattr(_COMPONENT, column) for column in COMPONENT_COLUMNS)]},
     siblings={},
     waiting={12: _WAITING},
@@ -118,7 +118,7 @@ ERROR = errors.body(NotFound("There is no module build 77.", code="no_such_modul
 
 
 def page(resource: str, item: dict[str, Any], key: str = "items") -> dict[str, Any]:
-    """A list with one item on one page."""
+    """Return a list with one item on one page."""
     only = f"{_ADDRESS}{resource}?page=1&per_page=10"
     meta = {"page": 1, "pages": 1, "per_page": 10, "total": 1, "first": only, "last": only}
     return {key: [item], "meta": {**meta, "prev": None, "next": None}}

@@ -1,0 +1,78 @@
+"""Lists of rows that are shown page by page."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+
+from builds.encoding import RawJSON
+from builds.selectors import deep_pages
+from builds.selectors.compiled import CompiledQuery, Row
+
+#: Page sizes of a list whose first page is kept compiled.
+MAX_SIZES = 8
+
+
+class Record:
+    """Some columns of a row of a model, by their names in the model; the first is ``id``."""
+
+    __slots__ = ()
+    id: int
+
+    @property
+    def pk(self) -> int:
+        """Return the id, under the name that models use."""
+        return self.id
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+@cache
+def records(columns: tuple[str, ...]) -> Callable[[Row], Record]:
+    """Return the function that makes a record of a row with these columns."""
+    kind = type("Record", (Record, namedtuple("Columns", columns)), {"__slots__": ()})
+    return kind._make  # type: ignore[attr-defined, no-any-return]
+
+
+class Listing:
+    """A list whose rows are shown as records of some columns.
+
+    Args:
+        queryset: its rows, in their order.
+        columns: names of columns; the first is ``id``. Values of JSON columns are text that only an answer
+            can hold.
+
+    Attributes:
+        unfiltered: it has all rows of a table.
+    """
+
+    def __init__(self, queryset: QuerySet[Any, Any], columns: Sequence[str]) -> None:
+        self.queryset = queryset.values_list(*columns)
+        self.unfiltered = not (queryset.query.where or queryset.query.distinct)
+        self._record = records(tuple(columns))
+        self._first = lru_cache(maxsize=MAX_SIZES)(
+            lambda count: CompiledQuery(self.queryset[:count], read_json=RawJSON)
+        )
+
+    def first(self, count: int) -> list[Record]:
+        """Return the first ``count`` rows."""
+        return self._records(self._first(count)())
+
+    def page(self, offset: int, count: int, total: int) -> list[Record]:
+        """Return ``count`` rows from ``offset`` on, of ``total``."""
+        if not offset:
+            return self.first(count)
+        return self._records(deep_pages.rows_at(self.queryset, offset, count, total))
+
+    def count(self) -> int:
+        """Return how many rows there are."""
+        return self.queryset.order_by().count()
+
+    def _records(self, rows: Iterable[Row]) -> list[Record]:
+        return list(map(self._record, rows))

@@ -1,0 +1,480 @@
+"""The shapes of responses and messages (docs/contract/rest.md, docs/contract/messages.md).
+
+All keys of a shape are always present, except the NotRequired ones. Later versions may add keys, so clients
+must ignore unknown ones. ``builds.api.openapi`` derives its JSON Schema from these types.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, NotRequired
+
+import orjson
+from pydantic import Field, GetPydanticSchema, WithJsonSchema
+from pydantic_core.core_schema import any_schema
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+from mbs.states import BUILD_STATES, COMPONENT_STATES
+
+Time = Annotated[
+    datetime,
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", "description": "In UTC"}
+    ),
+]
+Id = Annotated[int, Field(ge=1)]
+Url = Annotated[str, WithJsonSchema({"type": "string", "format": "uri"})]
+Path = Annotated[str, Field(description="Path of this build in the API: put the host before it")]
+State = Annotated[int, WithJsonSchema({"enum": [*BUILD_STATES.values()]})]
+StateName = Annotated[str, WithJsonSchema({"enum": [*BUILD_STATES]})]
+ComponentState = Annotated[int | None, WithJsonSchema({"enum": [*COMPONENT_STATES.values(), None]})]
+ComponentStateName = Annotated[str | None, WithJsonSchema({"enum": [*COMPONENT_STATES, None]})]
+# JSON columns of listed rows are copied into responses unparsed.
+_JSON_COLUMN = GetPydanticSchema(lambda *_: any_schema())
+Texts = Annotated[
+    list[str] | orjson.Fragment,
+    _JSON_COLUMN,
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}),
+]
+BuildRequires = Annotated[
+    dict[str, dict[str, Any]] | orjson.Fragment,
+    _JSON_COLUMN,
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "object"}}),
+]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Problem(TypedDict):
+    """One fault of a request or document."""
+
+    code: str
+    message: str
+    component: NotRequired[str]
+    key: NotRequired[str]
+    tried: NotRequired[str]
+    hint: NotRequired[str]
+    line: NotRequired[int]
+
+
+class Error(TypedDict):
+    """The body of every error."""
+
+    status: Annotated[int, Field(description="The HTTP status")]
+    error: Annotated[str, Field(description="Name of the HTTP status")]
+    message: Annotated[str, Field(description="For people: what is wrong with what")]
+    code: Annotated[str, Field(description="For programs; it stays the same when messages change")]
+    hint: Annotated[str, Field(description="What to do about it")]
+    problems: NotRequired[Annotated[list[Problem], Field(description="The faults, if there are several")]]
+
+
+class Meta(TypedDict):
+    """The position of a page in its list."""
+
+    page: Id
+    pages: int
+    per_page: int
+    total: int
+    first: Url
+    last: Url
+    prev: Url | None
+    next: Url | None
+
+
+class Waiting(TypedDict):
+    """The oldest wait of a build."""
+
+    what: str
+    since: Time
+    wakes_on: str
+
+
+class Excerpt(TypedDict):
+    """The lines of a component's log that explain why it failed."""
+
+    log: Annotated[str, Field(description="Name of the log")]
+    line: Annotated[int | None, Field(description="The line that explains; null if it is not known")]
+    first_line: Annotated[int | None, Field(description="Number of the first of lines")]
+    cause: Annotated[str, Field(description="The line that explains the failure")]
+    lines: Annotated[list[str], Field(description="It, and those around it")]
+    url: Annotated[str, Field(description="Path of the page that shows the line: put the host before it")]
+
+
+class ComponentExcerpt(Excerpt):
+    """The same in a module build: it names the component."""
+
+    component: str
+    component_build: Id
+
+
+StoredExcerpt = Annotated[
+    Excerpt | orjson.Fragment | None,
+    _JSON_COLUMN,
+    WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/Excerpt"}, {"type": "null"}]}),
+]
+StoredComponentExcerpt = Annotated[
+    ComponentExcerpt | orjson.Fragment | None,
+    _JSON_COLUMN,
+    WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/ComponentExcerpt"}, {"type": "null"}]}),
+]
+
+
+class Failure(TypedDict):
+    """Why a module build failed."""
+
+    code: str
+    message: str
+    hint: str
+    cause: Annotated[
+        Literal["module", "infrastructure", "canceled"], Field(description="What the failure is due to")
+    ]
+    excerpt: StoredComponentExcerpt
+
+
+class Task(TypedDict):
+    """The state of a component."""
+
+    task_id: int | None
+    state: ComponentState
+    state_reason: str | None
+    nvr: str | None
+
+
+class NamedModule(TypedDict):
+    """The name and state of a module build."""
+
+    id: Id
+    state: State
+    state_name: StateName
+    stream: str
+    version: str
+    name: str
+    context: str
+
+
+class ModuleBuildShort(NamedModule):
+    """A module build with ``short``."""
+
+    scratch: bool
+
+
+class ModuleState(ModuleBuildShort):
+    """A module build without the keys that messages lack."""
+
+    batch: int
+    component_builds: list[Id]
+    koji_tag: str | None
+    owner: str
+    new_repo_task_id: int | None
+    rebuild_strategy: str
+    scmurl: str | None
+    srpms: Texts
+    siblings: Annotated[
+        list[Id], Field(description="Builds of the same name, stream, version and scratch flag")
+    ]
+    state_reason: str | None
+    time_completed: Time | None
+    time_modified: Time
+    time_submitted: Time
+    buildrequires: BuildRequires
+    error: Failure | None
+
+
+class ModuleBuild(ModuleState):
+    """A module build."""
+
+    tasks: Annotated[
+        dict[str, dict[str, Task]], Field(description='Components by format ("rpms") and package')
+    ]
+    repository_url: Annotated[Url | None, Field(description="Of a ready build: the repository of its stream")]
+    repo_file_url: Annotated[Url | None, Field(description="The file that dnf reads about that repository")]
+    install: Annotated[Texts, Field(description="Commands with which root installs a ready build")]
+    waiting_for: Waiting | None
+
+
+class RequiredBaseModule(NamedModule):
+    """A base module that a module build requires."""
+
+    stream_version: float | None
+
+
+class ModuleStateChange(TypedDict):
+    """A state change of a module build."""
+
+    time: Time
+    state: State
+    state_name: StateName
+    reason: str | None
+
+
+class ModuleBuildVerbose(ModuleBuild):
+    """A module build with ``verbose``."""
+
+    base_module_buildrequires: list[RequiredBaseModule]
+    build_context: str | None
+    build_context_no_bms: str | None
+    modulemd: Annotated[str, Field(description="The document as it was expanded")]
+    reused_module_id: Id | None
+    runtime_context: str | None
+    state_trace: list[ModuleStateChange]
+    state_url: Path
+    stream_version: float | None
+    virtual_streams: list[str]
+    arches: Texts
+
+
+class Reuse(TypedDict):
+    """Whether a component was reused, and why."""
+
+    reused: bool
+    code: str
+    detail: str
+
+
+class UnwaitedComponent(Task):
+    """A component build without its wait."""
+
+    id: Id
+    package: str
+    format: str
+    state_name: ComponentStateName
+    module_build: Id
+    buildonly: Annotated[
+        bool, Field(description="Needed for building only, and not shipped (modulemd: buildonly)")
+    ]
+    task_url: str | None
+    weight: Annotated[float, Field(description="Expected seconds")]
+    reuse: Reuse | None
+    excerpt: StoredExcerpt
+    time_started: Time | None
+    time_completed: Time | None
+
+
+class ComponentBuild(UnwaitedComponent):
+    """A component build."""
+
+    waiting_for: Waiting | None
+
+
+class ComponentStateChange(TypedDict):
+    """A state change of a component build."""
+
+    time: Time
+    state: ComponentState
+    state_name: ComponentStateName
+    reason: str | None
+
+
+class ComponentBuildVerbose(ComponentBuild):
+    """A component build with ``verbose``."""
+
+    batch: int
+    state_trace: list[ComponentStateChange]
+    state_url: Path
+
+
+class Event(TypedDict):
+    """A server-sent event."""
+
+    event: Literal["state", "batch", "component", "log", "end"]
+    id: Annotated[str, Field(description="Send it in Last-Event-ID to get the events after it")]
+    data: Annotated[str, WithJsonSchema({"type": "string", "contentMediaType": "application/json"})]
+
+
+class LogMessage(TypedDict):
+    """A log message of a build."""
+
+    id: Id
+    time_created: Time
+    message: str
+
+
+class Token(TypedDict):
+    """An API token."""
+
+    id: Id
+    name: str
+    owner: str
+    start: Annotated[str, Field(description="Its first characters, to recognize it")]
+    scopes: Texts
+    time_created: Time
+    time_expires: Time
+    time_revoked: Time | None
+    time_last_used: Time | None
+
+
+class NewToken(Token):
+    """An API token that was just created."""
+
+    token: Annotated[str, Field(description="The token itself, which is shown only now")]
+
+
+class PlannedReuse(Reuse):
+    """Whether a component would be reused, and why."""
+
+    former: Annotated[str, Field(description="The deciding value of the former build")]
+    present: Annotated[str, Field(description="The same value of this build")]
+    nvr: Annotated[str | None, Field(description="The build that would be reused")]
+
+
+class PlannedComponent(TypedDict):
+    """A component of a planned build."""
+
+    package: str
+    scmurl: str | None
+    ref: Annotated[str | None, Field(description="The commit; null for the macros package")]
+    arches: list[str]
+    build_after: Annotated[list[str], Field(description="Packages of the batch that are built before it")]
+    state_name: ComponentStateName
+    seconds: Annotated[Seconds | None, Field(description="Expected; null if it was never built before")]
+    reuse: Annotated[
+        PlannedReuse | None, Field(description="Null for builds that exist and for the macros package")
+    ]
+
+
+class PlannedBatch(TypedDict):
+    """A batch of a planned build."""
+
+    batch: int
+    components: list[PlannedComponent]
+
+
+class PlannedDependencies(TypedDict):
+    """A dependency list of a planned build."""
+
+    buildrequires: dict[str, list[str]]
+    requires: dict[str, list[str]]
+
+
+class ReusedModule(TypedDict):
+    """The module build whose components are reused."""
+
+    id: Id
+    nsvc: str
+
+
+class CriticalPath(TypedDict):
+    """The components that determine how long a build takes at least."""
+
+    seconds: Seconds
+    packages: Annotated[list[str], Field(description="They are built one after the other")]
+    unknown: Annotated[list[str], Field(description="Packages whose build time is not known")]
+
+
+class PlannedBuild(TypedDict):
+    """A module build that a submission would make, resume or keep."""
+
+    action: Annotated[
+        Literal["build", "resume", "keep"],
+        Field(description="build: a new build; resume: a failed build continues; keep: nothing changes"),
+    ]
+    id: Id | None
+    state_name: Annotated[
+        Annotated[str, WithJsonSchema({"enum": [*BUILD_STATES]})] | None,
+        Field(description="Of a build that exists"),
+    ]
+    nsvc: str
+    name: str
+    stream: str
+    version: str
+    context: str
+    dependencies: list[PlannedDependencies]
+    buildrequires: Annotated[
+        dict[str, str], Field(description="Name -> stream:version:context of the required module builds")
+    ]
+    rebuild_strategy: str
+    reused_module: ReusedModule | None
+    graph: Annotated[bool, Field(description="Components wait for named components instead of batches")]
+    batches: list[PlannedBatch]
+    critical_path: CriticalPath
+
+
+class RejectedStreams(TypedDict):
+    """A combination of streams that cannot be built."""
+
+    code: Literal["stream_collision", "unmet_requirement", "unsolvable"]
+    message: str
+    streams: Annotated[dict[str, str], Field(description="Module -> stream: they conflict")]
+    modules: Annotated[list[str], Field(description="Builds that collide or have an unmet requirement")]
+    paths: Annotated[list[list[str]], Field(description="How the document requires each of modules")]
+    dependencies: Annotated[int, Field(ge=0, description="Number of the document's dependency list")]
+    context: NotRequired[Annotated[str, Field(description="The author's context, if there are several")]]
+
+
+class PlanStep(TypedDict):
+    """A decision of the expansion."""
+
+    code: str
+    message: str
+    module: NotRequired[str]
+    context: NotRequired[str]
+    dependencies: NotRequired[Annotated[int, Field(ge=0)]]
+    considered: NotRequired[list[str]]
+    dropped: NotRequired[list[str]]
+
+
+class PlanWarning(TypedDict):
+    """A warning about a component."""
+
+    component: str
+    message: str
+
+
+class Plan(TypedDict):
+    """The effect that a submission would have."""
+
+    scmurl: str | None
+    commit: str | None
+    scratch: bool
+    builds: list[PlannedBuild]
+    rejected: list[RejectedStreams]
+    trace: Annotated[list[PlanStep], Field(description="The decisions, in their order")]
+    warnings: list[PlanWarning]
+
+
+class About(TypedDict):
+    """The version of the service, and the login method."""
+
+    version: str
+    api_version: int
+    auth_method: Literal["oidc", "kerberos"]
+
+
+class RebuildStrategy(TypedDict):
+    """A rebuild strategy."""
+
+    name: str
+    description: str
+    allowed: bool
+    default: bool
+
+
+class RebuildStrategies(TypedDict):
+    """All rebuild strategies."""
+
+    items: list[RebuildStrategy]
+
+
+class Imported(TypedDict):
+    """A module that was recorded."""
+
+    module: ModuleBuild
+    messages: list[str]
+
+
+class DocsAddress(TypedDict):
+    """The address of the OpenAPI document."""
+
+    schema: Url
+
+
+class ComponentMessage(Task):
+    """The body of a message ``mbs.component.state.change``."""
+
+    id: Id
+    package: str
+    state_name: ComponentStateName
+    module_build: Id
+    name: str
+    stream: str
+    version: str
+    context: str
