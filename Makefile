@@ -15,7 +15,7 @@ up: .venv/base
 
 # The workers and their tasks, on the loopback interface; FLOWER_ADDRESS and FLOWER_BASIC_AUTH say otherwise.
 flower: .venv/base
-	$(BIN)/python -m celery -A config.celery flower --conf=config/flower.py
+	$(BIN)/mbs-manager celery flower --conf=config/flower.py
 
 # Two at a time: tests wait more than they compute. Not by file (--dist loadfile): that runs one of several tests of the same id.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --durations=10

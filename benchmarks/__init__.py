@@ -1,0 +1,1 @@
+"""Benchmarks of the service; each module is a command."""

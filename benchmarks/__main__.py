@@ -1,4 +1,4 @@
-"""All benchmarks that need nothing but this machine, one after the other: ``python -m benchmarks``."""
+"""Run all benchmarks that need only this machine: ``python -m benchmarks``."""
 
 from benchmarks import demo, expansion, rest, scheduling
 

@@ -1,18 +1,18 @@
-"""From a message on the bus to the reaction in the build system.
+"""Measure the time from a bus message to the reaction in the build system.
 
     python -m benchmarks.bus [--builds 60] [--batches 40] [--unknown 5] [--workers 2]
 
-PostgreSQL, Redis and RabbitMQ are started for the run, on this machine, with the real consumer and a
-worker, both of which publish to the bus what they record. The build system is the simulated one, whose
-builds never end by themselves; its books say when it was asked for something. Measured is the time from
-just before a build message is published
+The benchmark starts PostgreSQL, Redis and RabbitMQ on this machine, with the real consumer and a worker,
+which both publish messages. The build system is the simulated one, whose builds do not end by themselves;
+its state contains the time of each request. The time begins just before a build message is published and
+ends
 
-- to its row in the database,
-- to the submission of the next component (one place to build, so that each end frees it for the next),
-- to the batch being tagged (the request for the repository, which comes right after it),
-- to the submission of the first component of the next batch (its repository takes no time).
+- when the end of the build is in the database,
+- at the submission of the next component (there is one slot, so each end frees it for the next),
+- when the batch is tagged (at the request for the repository, which follows at once),
+- at the submission of the first component of the next batch (its repository takes no time).
 
-Each message is followed by some about builds that nobody here knows, as on a bus that others use.
+Each message is followed by some about unknown builds, as on a bus that several services use.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ from tests.consumers.messages import BUILD, build_changed
 from tests.messaging.rabbitmq import RabbitMQ, write_config
 from tests.processes import Worker, redis_server, wait_for
 
-#: builds that take this long (seconds) end by messages only
+#: Seconds of a build that only ends by a message.
 NEVER = 24 * 3600
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -70,7 +71,7 @@ def main() -> None:
 
 @contextmanager
 def _servers(folder: Path) -> Iterator[RabbitMQ]:
-    """All servers, named in the environment, and an empty database with its tables."""
+    """Start all servers, set environment variables for them, and create the tables in an empty database."""
     broker = RabbitMQ(folder)
     with ExitStack() as stack:
         stack.callback(broker.stop)
@@ -107,7 +108,7 @@ def _set_up() -> None:
 
 
 def _measure(folder: Path, broker: RabbitMQ, shape: list[list[str]], unknown: int) -> dict[str, list[float]]:
-    """End the components of a module one after the other; answers delays in seconds by what they led to."""
+    """End the components of a module one after the other; return delays in seconds by kind of reaction."""
     from builds import dispatch
     from mbs.states import BuildState, ComponentState
     from tests.workflow.modules import make_build, wait_for_state
@@ -116,14 +117,14 @@ def _measure(folder: Path, broker: RabbitMQ, shape: list[list[str]], unknown: in
     dispatch.advance(build.pk)
     published: dict[int, float] = {}
     parameters = pika.URLParameters(broker.url)
-    # This connection is silent while a component is waited for.
+    # This connection is idle while a component is awaited.
     parameters.heartbeat = 0
     with pika.BlockingConnection(parameters) as connection:
         channel = connection.channel()
         for number in range(sum(map(len, shape))):
             open_ = build.component_builds.filter(state=ComponentState.BUILDING, task_id__gt=0)
             component = wait_for(open_.exclude(task_id__in=published).first, what=f"component {number}")
-            # What the submission left to be done (the row of the parked task, messages) is no part of it.
+            # Exclude the rest of the submission (the row of the parked task, messages).
             time.sleep(0.1)
             nvr = f"{component.package}-1.0-1.{build.disttag}"
             published[component.task_id] = time.time()

@@ -1,6 +1,6 @@
-"""The Celery application of the service, counting what its tasks do, for ``benchmarks.scheduling``.
+"""The service's Celery application, which counts the actions of its tasks for ``benchmarks.scheduling``.
 
-Each process adds its counts to a file in ``BENCH_COUNTS`` when it ends.
+Each process writes its counts to a file in the folder ``BENCH_COUNTS`` when it ends.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Module builds for benchmarks: five base modules, then any number of builds with components and histories.
+"""Module builds for benchmarks: five base modules, and any number of builds with components and traces.
 
-The builds are spread over 100 names with 5 streams each, two contexts for every version, and states as a
-service has them after years: mostly ready. The same arguments make the same rows.
+The builds have 100 names with 5 streams each, two contexts for each version, and states like in a service
+that has run for years: mostly ready. The same arguments result in the same rows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STREAMS = ("f28", "f29", "f30", "f31", "f32")
 NAMES = 100
 EPOCH = datetime(2019, 1, 1, tzinfo=UTC)
 GIT = "https://git.example.com"
-#: state -> how many of a hundred builds are in it
+#: State -> number of builds in it out of a hundred.
 WEIGHTS = {
     BuildState.READY: 70,
     BuildState.FAILED: 15,
@@ -52,12 +52,12 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
 def digest(*parts: object) -> str:
-    """40 hex digits that depend on the parts."""
+    """Return 40 hexadecimal digits, which are the same for the same parts."""
     return hashlib.sha1(":".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
 class Table:
-    """Rows of a model on their way into PostgreSQL by COPY; what a row does not say is the default."""
+    """Rows of a model that are loaded into PostgreSQL by COPY; missing values are the fields' defaults."""
 
     def __init__(self, model: type[models.Model]) -> None:
         self.name = model._meta.db_table
@@ -71,17 +71,19 @@ class Table:
         return field.primary_key and model not in (ModuleBuild, ComponentBuild)
 
     def add(self, **values: Any) -> None:
+        """Add a row."""
         row = (values[c] if c in values else self.defaults.get(c) for c in self.columns)
         self.buffer.write("\t".join(map(_cell, row)) + "\n")
         if self.buffer.tell() > 1 << 24:
             self.flush()
 
     def flush(self) -> None:
+        """Load the rows that were added so far."""
         self.buffer.seek(0)
         with connection.cursor() as cursor:
             columns = ", ".join(f'"{column}"' for column in self.columns)
             bounded = extensions.get_wait_callback()
-            # psycopg2 copies only where it may block (``config.postgresql``).
+            # psycopg2 cannot COPY with a wait callback (``config.postgresql``).
             extensions.set_wait_callback(None)
             try:
                 cursor.copy_expert(f"COPY {self.name} ({columns}) FROM STDIN", self.buffer)
@@ -101,17 +103,18 @@ def _cell(value: Any) -> str:
 
 
 def fill(builds: int, components: int) -> None:
-    """Put a data set into an empty, migrated database.
+    """Load a data set into an empty, migrated database.
 
-    :param builds: besides the base modules.
-    :param components: for each of them, with the macros.
+    Args:
+        builds: Number of builds besides the base modules.
+        components: Number of components of each, including module-build-macros.
     """
     tables = {
         model: Table(model)
         for model in (ModuleBuild, ModuleBuildTrace, BuildRequirement, ComponentBuild, ComponentBuildTrace)
     }
     with connection.cursor() as cursor:
-        # Tables are filled side by side, so that rows may come before those they refer to.
+        # Tables are filled in parallel, so rows may be loaded before those they refer to.
         cursor.execute("SET session_replication_role = replica")
     for model, row in _rows(builds, components):
         tables[model].add(**row)
@@ -281,7 +284,7 @@ def _document(
     requirement: Mapping[str, Any],
     commit: str,
 ) -> str:
-    """A modulemd of the size that a module of a distribution has."""
+    """Return a modulemd of the size of a real module."""
     components = "".join(
         f"""      {package}:
         rationale: Provides a part of the interface of this module.

@@ -1,10 +1,10 @@
-"""What the demo takes beyond rpmbuild itself.
+"""Measure how long the demo takes in addition to rpmbuild.
 
     python -m benchmarks.demo
 
-Builds the example's packages with nothing but rpmbuild, then runs ``mbs demo`` twice in a fresh data
-folder, and prints the seconds of each and, of the first, the difference: everything that is not rpmbuild,
-from the start of the service to the installed files. The second run reuses what the first one built.
+Build the example's packages with rpmbuild alone, then run ``mbs demo`` twice in a new data folder. Print the
+seconds of each and, for the first demo, the difference, which is everything except rpmbuild: expansion, git,
+sandboxes, repositories, dnf.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: in the order of their batches; the last needs what the others built
+#: In the order of their batches; the last needs the others.
 PACKAGES = ["libmbsgreet", "mbsgreet-data", "mbsgreet-textgen", "mbsgreet"]
 
 
 def main() -> None:
+    """Run the benchmark."""
     with tempfile.TemporaryDirectory() as folder:
         bare = sum(bare_build(package, Path(folder)) for package in PACKAGES)
         print(f"bare rpmbuild of {len(PACKAGES)} packages, without build requirements: {bare:5.1f} s")
@@ -38,7 +39,7 @@ def main() -> None:
 
 
 def bare_build(package: str, folder: Path) -> float:
-    """Seconds of one source and binary build on the host; whether it succeeds there does not matter."""
+    """Return the seconds of a source and a binary build on the host, whether it succeeds or not."""
     sources = ROOT / "examples" / "rpms" / package
     begun = time.perf_counter()
     subprocess.run(

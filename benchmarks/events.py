@@ -1,11 +1,11 @@
-"""What watchers of module builds cost those who ask for lists.
+"""Measure how watchers of module builds slow down requests for lists.
 
-    python -m benchmarks.events                 500 watchers of 50 builds in which something happens
+    python -m benchmarks.events                 500 watchers of 50 builds with events
 
-It starts a PostgreSQL and a web server of its own, fills the database, and asks for the default list from one
-connection: alone, with watchers of builds in which nothing happens, and with watchers who are told
-something all the time. ``delay`` is the time from the commit of a row to its arrival at the watchers.
-Everything runs on this machine, the watchers too: their cost is in the figures.
+The benchmark starts PostgreSQL and a web server, fills the database, and requests the default list over one
+connection: without watchers, with watchers of builds without events, and with watchers of builds with
+constant events. ``delay`` is the time from the commit of a row to its arrival at the watchers. The watchers
+run on the same machine, so the results include their cost.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import psycopg2
 from benchmarks.postgres import free_port, postgres
 from benchmarks.rest import ROOT, cpu_seconds, settings
 
-#: numbers of builds that are never over
+#: Ids of builds that never end.
 ACTIVE = "SELECT id FROM builds_modulebuild WHERE state = 2 ORDER BY id LIMIT %s"
 INSERT = (
     "INSERT INTO builds_logmessage (module_build_id, message, time_created)"
@@ -34,9 +34,10 @@ INSERT = (
 
 
 class Watchers:
-    """Connections that read events; they note when a line of the log says when it was written.
+    """Connections that read events and measure the delay of log lines that contain their time.
 
-    :param received: number of events.
+    Attributes:
+        received: Number of events.
     """
 
     def __init__(self, port: int) -> None:
@@ -46,6 +47,7 @@ class Watchers:
         self.tasks: list[asyncio.Task[None]] = []
 
     async def add(self, build_id: int) -> None:
+        """Connect a watcher of a build."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(
             f"GET {ROOT}/module-builds/{build_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
@@ -65,13 +67,14 @@ class Watchers:
             writer.close()
 
     async def stop(self) -> None:
+        """Close all connections."""
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
 def ask(port: int, seconds: float) -> list[float]:
-    """Times of requests for the default list in ms, one after the other on connections of their own."""
+    """Request the default list over new connections; return the milliseconds of each request."""
     request = f"GET {ROOT}/module-builds/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
     times, end = [], time.perf_counter() + seconds
     while (started := time.perf_counter()) < end:
@@ -88,9 +91,9 @@ def ask(port: int, seconds: float) -> list[float]:
 async def measure(
     name: str, port: int, pids: list[int], database: str, arguments: argparse.Namespace
 ) -> None:
-    """One row of the table."""
+    """Print one row of the table."""
     before, started = sum(map(cpu_seconds, pids)), time.perf_counter()
-    # A process of its own asks: what the watchers read must not delay it.
+    # The requests come from another process, so that reading events does not delay them.
     command = [
         sys.executable,
         "-m",
@@ -117,37 +120,38 @@ async def measure(
 
 
 async def run(port: int, pids: list[int], database: str, arguments: argparse.Namespace) -> None:
+    """Print the table."""
     print(f"{'':34} {'lists':>6} {'ms':>8} {'p95 ms':>8} {'cores':>6} {'threads':>8} {'connections':>12}")
     with psycopg2.connect(database) as connection, connection.cursor() as cursor:
         cursor.execute(ACTIVE, (arguments.builds,))
         builds = [row[0] for row in cursor.fetchall()]
     connection.close()
     ask(port, 1)
-    await measure("nobody watches", port, pids, database, arguments)
+    await measure("no watchers", port, pids, database, arguments)
     watchers = Watchers(port)
     started = time.perf_counter()
     await asyncio.gather(*(watchers.add(builds[n % len(builds)]) for n in range(arguments.watchers)))
     passed = time.perf_counter() - started
     print(f"{arguments.watchers} watchers of {len(builds)} builds joined in {passed:.1f} s")
     await asyncio.sleep(2)
-    await measure(f"{arguments.watchers} watch, nothing happens", port, pids, database, arguments)
+    await measure(f"{arguments.watchers} watchers, no events", port, pids, database, arguments)
     writing = asyncio.create_task(write(database, builds, arguments.pause))
     watchers.received, watchers.delays = 0, []
-    await measure(f"{arguments.watchers} watch, all builds move", port, pids, database, arguments)
+    await measure(f"{arguments.watchers} watchers, events in all builds", port, pids, database, arguments)
     writing.cancel()
     await asyncio.sleep(1.5)
     delays = sorted(watchers.delays)
     print(
-        f"{watchers.received} events told; delay: median {statistics.median(delays):.2f} s,"
+        f"{watchers.received} events received; delay: median {statistics.median(delays):.2f} s,"
         f" 95 % {delays[int(len(delays) * 0.95)]:.2f} s, longest {delays[-1]:.2f} s"
     )
     await watchers.stop()
     await asyncio.sleep(2)
-    await measure("nobody watches any more", port, pids, database, arguments)
+    await measure("no watchers again", port, pids, database, arguments)
 
 
 async def write(database: str, builds: list[int], pause: float) -> None:
-    """A line for the log of every build, again and again."""
+    """Add a line to the log of every build, repeatedly."""
     connection = await asyncio.to_thread(psycopg2.connect, database)
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -157,11 +161,12 @@ async def write(database: str, builds: list[int], pause: float) -> None:
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--watchers", type=int, default=500)
-    parser.add_argument("--builds", type=int, default=50, help="that are watched")
+    parser.add_argument("--builds", type=int, default=50, help="builds with watchers")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds between two lines of a build")
     parser.add_argument("--seconds", type=float, default=8, help="for each row")
     parser.add_argument("--workers", type=int, default=1, help="processes of the server")

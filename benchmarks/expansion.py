@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Time stream expansion against universes in memory, or in a PostgreSQL.
+"""Measure stream expansion with module builds in memory or in PostgreSQL.
 
-  python benchmarks/expansion.py [--repeat N] [--database] [--root DIR [--reference FILE]] [CASE...]
+    python benchmarks/expansion.py [--repeat N] [--database] [--root DIR [--reference FILE]] [CASE...]
 
-Without --root the universes are made here. With --root they are read from DIR/CASE/available/*.yaml and
-DIR/CASE/input.yaml, and --reference names a file with the JSON lines that another implementation printed for
-them ("case", "results"), to compare with. With --database the universes are put into a PostgreSQL that is
-started for this, and read from there; then SQL is the number of statements of one expansion. Prints for each
-case the builds found, the median wall time of one expansion, and how often the universe and the solver were
-asked. Exit code 1: a result, a time or a number of statements is not as it must be.
+Without --root, generated module builds are used. With --root, they are read from DIR/CASE/available/*.yaml
+and DIR/CASE/input.yaml, and --reference is a file with JSON lines ("case", "results") of another
+implementation to compare with. With --database, the module builds are stored in PostgreSQL, which the
+benchmark starts, and SQL is the number of statements of one expansion. For each case, the number of builds
+found, the median time of one expansion, and the number of calls of universe and solver are printed. The exit
+code is 1 if a result, a time or a number of statements is wrong.
 """
 
 from __future__ import annotations
@@ -35,30 +35,39 @@ Made = tuple[StreamV2, list[Available]]
 
 
 def base(stream: str) -> Available:
+    """Return a base module."""
     return Available("platform", stream, 1, f"p{stream}", koji_tag=f"module-{stream}-build", ref="virtual")
 
 
 def module(name: str, stream: str, **requires: list[str]) -> Available:
+    """Return a module that was built against the base module."""
     return Available(
         name, stream, 1, f"c{stream}", ({**requires, "platform": [BASE]},), {"platform": BASE}, ref="commit"
     )
 
 
 def document(platforms: list[str], **buildrequires: list[str]) -> StreamV2:
+    """Return the document to expand."""
     streams = {"platform": platforms, **buildrequires}
     return StreamV2(name="app", stream="1", version=1, dependencies=[Dependencies(streams, dict(streams))])
 
 
 def numbers(count: int) -> list[str]:
+    """Return the numbers from 1 as texts."""
     return [str(number + 1) for number in range(count)]
 
 
 def two_bases() -> Made:
+    """Return a document for two base streams."""
     return document(["f29", BASE]), [base("f29"), base(BASE)]
 
 
 def three_modules(bound: int) -> Made:
-    """Three modules of 4 streams; the streams of the first ``bound`` require that of ``lib`` so numbered."""
+    """Return three modules of 4 streams.
+
+    Args:
+        bound: Number of modules whose streams require the stream of ``lib`` with the same number.
+    """
     streams, names = numbers(4), ["dep0", "dep1", "dep2"]
     found = [base(BASE), *(module("lib", stream) for stream in streams)]
     for place, name in enumerate(names):
@@ -68,6 +77,7 @@ def three_modules(bound: int) -> Made:
 
 
 def wide() -> Made:
+    """Return a module that requires 20 others in any of 5 streams."""
     names, streams = [f"m{number:02}" for number in range(20)], numbers(5)
     found = [module(name, stream) for name in names for stream in streams]
     return document([BASE], top=["1"]), [
@@ -78,7 +88,11 @@ def wide() -> Made:
 
 
 def deep(layers: int, every: bool) -> Made:
-    """Layers of 5 streams; each requires ``every`` stream of the next layer, or the one of its number."""
+    """Return layers of modules with 5 streams.
+
+    Args:
+        every: Whether each requires every stream of the next layer, or only that of its number.
+    """
     streams, found = numbers(5), [base(BASE)]
     for layer in range(layers):
         for stream in streams:
@@ -88,12 +102,19 @@ def deep(layers: int, every: bool) -> Made:
 
 
 def cycle() -> Made:
+    """Return two modules that require each other."""
     return document([BASE], aa=["1"]), [base(BASE), module("aa", "1", bb=["1"]), module("bb", "1", aa=["1"])]
 
 
 @dataclass(frozen=True)
 class Case:
-    """``limit``: milliseconds. ``builds``: how many must be found. ``sql``: statements that they may take."""
+    """A case of the benchmark.
+
+    Attributes:
+        builds: Expected number of builds.
+        limit: Max milliseconds.
+        sql: Max statements.
+    """
 
     make: Callable[[], Made]
     builds: int
@@ -116,28 +137,30 @@ CASES = {
 
 
 def read(folder: Path) -> Made:
+    """Read a case from a folder."""
     texts = (file.read_bytes() for file in sorted((folder / "available").glob("*.yaml")))
     known = [available(parse_stream(text, strict=False)) for text in texts]
     return parse_stream((folder / "input.yaml").read_bytes(), strict=False), known
 
 
 def results(found: Expansion) -> list[dict[str, Any]]:
-    """What can be compared with another implementation."""
+    """Return the results in the form of the other implementation."""
     return sorted((build.as_dict() for build in found.builds), key=lambda build: build["context"])
 
 
 def references(file: Path | None) -> dict[str, Any]:
-    """Case -> results of the other implementation, for those that it finished."""
+    """Return case -> results of the other implementation, for the cases that it completed."""
     lines = map(json.loads, file.read_text().splitlines()) if file else ()
     return {line["case"]: line["results"] for line in lines if not line.get("error")}
 
 
 def asked(universe: MemoryUniverse | stored.Counting) -> int:
-    """Calls of a universe in memory so far, or statements of one in the database."""
+    """Return the number of calls or statements of a universe so far."""
     return universe.statements if isinstance(universe, stored.Counting) else sum(universe.calls.values())
 
 
 def measure(name: str, options: argparse.Namespace, expected: Any) -> bool:
+    """Print one row of the table; return whether the results are as expected."""
     case = CASES[name]
     wanted, known = read(options.root / name) if options.root else case.make()
     universe = stored.store(known) if options.database else MemoryUniverse(known)
@@ -152,7 +175,7 @@ def measure(name: str, options: argparse.Namespace, expected: Any) -> bool:
     equal = expected is None or results(found) == expected
     good = equal and len(found.builds) == case.builds and wall < case.limit
     good = good and (not options.database or questions <= case.sql)
-    verdict = ("equal to the reference" if expected is not None else "ok") if good else "NOT AS IT MUST BE"
+    verdict = ("equal to the reference" if expected is not None else "ok") if good else "WRONG"
     print(
         f"{name:10} {len(found.builds):6} {case.builds:8} {wall:9.1f} {case.limit:9.0f} "
         f"{questions:7} {found.solves:7}  {verdict}"
@@ -161,6 +184,7 @@ def measure(name: str, options: argparse.Namespace, expected: Any) -> bool:
 
 
 def main() -> int:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -168,7 +192,9 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=7, metavar="N", help="runs of each case (7)")
     parser.add_argument("--root", type=Path, metavar="DIR", help="folder with the universes")
     parser.add_argument("--reference", type=Path, metavar="FILE", help="JSON lines to compare with")
-    parser.add_argument("--database", action="store_true", help="ask a PostgreSQL, started for this")
+    parser.add_argument(
+        "--database", action="store_true", help="use PostgreSQL, which is started for the benchmark"
+    )
     options = parser.parse_args()
     expected = references(options.reference)
     print("$", " ".join(["python", *sys.argv]))

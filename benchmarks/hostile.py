@@ -1,13 +1,13 @@
-"""What hostile connections cost: memory of the server, and how long honest requests wait meanwhile.
+"""Measure the cost of hostile connections: the server's memory and the delay of other requests.
 
     python -m benchmarks.hostile                      1,000 connections of each kind
     python -m benchmarks.hostile --only bodies        one kind
     python -m benchmarks.hostile --connections 100    fewer
 
-It starts a PostgreSQL and a web server with two workers of its own, and fills the database. For each kind it
-opens the connections, asks for the default list from another process, again and again, and closes them.
-``MiB`` is the memory (RSS) of the server's processes: before, the most while the connections are open, and
-what each connection costs. ``ms`` are the median and the longest time of the honest requests.
+The benchmark starts PostgreSQL and a web server with two workers, and fills the database. For each kind, it
+opens the connections, requests the default list repeatedly from another process, and closes the connections.
+``MiB`` is the memory (RSS) of the server's processes: before, the maximum while the connections are open,
+and per connection. ``ms`` are the median and maximum times of the other requests.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import psutil
 
 from benchmarks.rest import ASGI, ROOT, Server, service
 
-#: an answer of more than one MiB
+#: A file of more than one MiB.
 STATIC = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 PAGE = f"{ROOT}/module-builds/?verbose=1&per_page=100"
 MOST_NUMBERS = "s0+1-19000.c0+1-19000.l0+1-19000.b0"
@@ -44,7 +44,7 @@ def _post(port: int, size: int, sent: int) -> bytes:
     return head.encode() + bytes(sent)
 
 
-#: What a connection of each kind sends; it reads nothing, and stays open.
+#: Data that a connection of each kind sends. It reads nothing and stays open.
 KINDS: dict[str, Callable[[int], bytes]] = {
     "idle": lambda port: b"",
     "half-sent heads": lambda port: _get("/", port)[:-2] + b"X-Filler: " + b"x" * 20_000,
@@ -60,7 +60,7 @@ KINDS: dict[str, Callable[[int], bytes]] = {
 
 
 async def attack(port: int, data: bytes) -> socket.socket | None:
-    """Open a connection that sends this and reads nothing; None: the server closed it meanwhile."""
+    """Open a connection that sends data and reads nothing; return None if the server closed it."""
     loop = asyncio.get_running_loop()
     connection = socket.socket()
     connection.setblocking(False)
@@ -69,7 +69,8 @@ async def attack(port: int, data: bytes) -> socket.socket | None:
         await loop.sock_connect(connection, ("127.0.0.1", port))
         async with asyncio.timeout(30):
             await loop.sock_sendall(connection, data)
-    except TimeoutError:  # the server reads no more: the connection stays open
+    # The server reads no more, and the connection stays open.
+    except TimeoutError:
         return connection
     except OSError:
         connection.close()
@@ -78,19 +79,19 @@ async def attack(port: int, data: bytes) -> socket.socket | None:
 
 
 def processes(server: Server) -> Iterator[psutil.Process]:
-    """The server's processes."""
+    """Yield the server's processes."""
     first = psutil.Process(server.pid)
     yield first
     yield from first.children(recursive=True)
 
 
 def memory(server: Server) -> float:
-    """MiB of all processes of the server."""
+    """Return the MiB of all processes of the server."""
     return sum(process.memory_info().rss for process in processes(server)) / 2**20
 
 
 def ask(port: int, seconds: float) -> None:
-    """Ask for the default list for this long; print the milliseconds of each answer."""
+    """Request the default list for some seconds; print the milliseconds of each request."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         started = time.perf_counter()
@@ -98,13 +99,13 @@ def ask(port: int, seconds: float) -> None:
             connection.sendall(_get(f"{ROOT}/module-builds/", port, "Connection: close"))
             answer = b"".join(iter(lambda: connection.recv(1 << 18), b""))
         if b" 200 " not in answer[:20]:
-            raise SystemExit(f"An honest request got: {answer[:200]!r}")
+            raise SystemExit(f"An ordinary request got: {answer[:200]!r}")
         print((time.perf_counter() - started) * 1e3)
         time.sleep(0.02)
 
 
 async def _open(port: int, data: bytes, arguments: argparse.Namespace) -> list[socket.socket | None]:
-    """Open the connections, so many in a second: a flood would measure the machine's own bandwidth."""
+    """Open the connections at a limited rate, since a flood would measure the machine's bandwidth."""
     attacks = []
     for _ in range(arguments.connections):
         attacks.append(asyncio.create_task(attack(port, data)))
@@ -113,7 +114,7 @@ async def _open(port: int, data: bytes, arguments: argparse.Namespace) -> list[s
 
 
 async def measure(kind: str, server: Server, arguments: argparse.Namespace) -> None:
-    """One line of the table."""
+    """Print one row of the table."""
     data = KINDS[kind](server.port)
     before = most = memory(server)
     command = [sys.executable, "-m", "benchmarks.hostile", f"--ask={server.port}"]
@@ -140,6 +141,7 @@ async def measure(kind: str, server: Server, arguments: argparse.Namespace) -> N
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,16 +1,19 @@
-"""What module builds cost a Koji hub, and what they cost the service: real workers, the hub double.
+"""Measure the cost of module builds for a Koji hub and for the service, with real workers and a fake hub.
 
     python -m benchmarks.koji [--components 24 100] [--batches 5] [--paced 3] [--modules 100] [--size 20]
                               [--workers 2]
 
-PostgreSQL and Redis are started for the run. The messages of the double are handed to the consumer's own
-code, as the bus would. First: HTTP round trips from submission to ready of one module, without uploads and
-polls (how far a repository is), which are counted apart. Then, with builds, tags, repositories and the sleep
-of builders as long as on a real hub: the seconds of each batch in which the hub did nothing for the module,
-which are those that the service adds. Then: from the message that a build has ended to the
-hub being asked for the next thing, without the bus itself (``benchmarks.bus`` has that). Then: many modules
-at once with builds of 0 to 2 s, and how long waits outlived what they waited for: longer than a sweep's
-interval is an error.
+The benchmark starts PostgreSQL and Redis. The messages of the fake hub go directly to the consumer's code.
+It measures
+
+1. the HTTP round trips of one module from submission to ready, without uploads and polls for repositories,
+  which are counted separately;
+2. with a real hub's times for builds, tags, repositories and sleeping builders, the seconds of each batch in
+  which the hub did nothing for the module, which the service adds;
+3. the time from the message that a build has ended to the next request to the hub, without the bus (see
+  ``benchmarks.bus``);
+4. many concurrent modules with builds of 0 to 2 s, and how long waits lasted after their reason ended. More
+  than the interval of sweeps is an error.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ _SWEEP_INTERVAL = 30
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -98,7 +102,7 @@ def main() -> None:
 
 
 def round_trips(folder: Path, double: HubDouble, components: int, options: argparse.Namespace) -> str:
-    """One module: every HTTP request that the hub got for it, but for uploads."""
+    """Build one module and count the HTTP requests to the hub, except uploads."""
     with _Workers(folder, options.workers, environ={}):
         double.log.clear()
         begun = time.perf_counter()
@@ -115,13 +119,13 @@ def round_trips(folder: Path, double: HubDouble, components: int, options: argpa
     )
 
 
-#: seconds that things take on a real hub: small packages, and one whose builders look every minute
+#: Seconds on a real hub, for small packages and a builder that looks for work every minute.
 _PACE = {"build": 20.0, "newRepo": 10.0, "tagBuild": 3.0}
 _BUILDER_SLEEPS = 60
 
 
 def paced(folder: Path, double: HubDouble, options: argparse.Namespace) -> str:
-    """One module of four components a batch at a real hub's pace: what the service adds to each batch."""
+    """Build one module with four components per batch at a real hub's pace."""
     books = double.books
     before, books.seconds, books.wait_seconds = books.seconds, dict(_PACE), _BUILDER_SLEEPS
     first = max(books.tasks, default=0)
@@ -140,7 +144,7 @@ def paced(folder: Path, double: HubDouble, options: argparse.Namespace) -> str:
 
 
 def _idle(begun: float, ended: float, work: list[tuple[float, float, str]]) -> list[float]:
-    """Seconds of each batch in which no task ran; a batch begins where builds follow upon idle time."""
+    """Return the seconds without tasks for each batch; a batch begins with a build after idle time."""
     found, now = [0.0], begun
     for start, end, method in [*sorted(work), (ended, ended, "")]:
         if start > now and method == "build" and found != [0.0]:
@@ -151,22 +155,24 @@ def _idle(begun: float, ended: float, work: list[tuple[float, float, str]]) -> l
 
 
 class _Requests(list[list[str]]):
-    """The log of a double that remembers when each request came."""
+    """A log of a fake hub that stores the time of each request."""
 
     def __init__(self) -> None:
         super().__init__()
         self.times: list[tuple[float, list[str]]] = []
 
     def append(self, methods: list[str]) -> None:
+        """Add a request."""
         self.times.append((time.time(), methods))
         super().append(methods)
 
 
 def reactions(folder: Path, double: HubDouble, method: str, shape: tuple[int, int], places: int) -> str:
-    """One build ends after the other: until the hub is asked for the next one, or to tag it.
+    """Measure the time from the end of a build to the request for the next one, or to tag it.
 
-    :param shape: components and their batches.
-    :param places: how many components may build at once; 0: all.
+    Args:
+        shape: Number of components and of batches.
+        places: Max concurrent component builds; 0 for no limit.
     """
     from django.conf import settings
 
@@ -192,7 +198,7 @@ def reactions(folder: Path, double: HubDouble, method: str, shape: tuple[int, in
 
 
 def load(folder: Path, double: HubDouble, options: argparse.Namespace) -> str:
-    """Many modules at once; builds take 0 to 2 s, and sweeps run as they do in production."""
+    """Build many modules concurrently, with builds of 0 to 2 s and with sweeps like in production."""
     _random_seconds(double)
     number = options.modules * options.size
     with _Workers(folder, options.workers, environ={}, beat=True) as workers, Lateness(double) as lateness:
@@ -215,7 +221,7 @@ def load(folder: Path, double: HubDouble, options: argparse.Namespace) -> str:
 
 
 def _random_seconds(double: HubDouble) -> None:
-    """Builds of 0 to 2 s, the same in each run."""
+    """Make builds take 0 to 2 s, the same in each run."""
     dice = random.Random(1)
     make_task = double.books.make_task
 
@@ -237,7 +243,7 @@ def _set_up() -> None:
 
 
 def _listen(double: HubDouble) -> None:
-    """Hand the hub's messages to the consumer's code, in a thread of its own as the bus would."""
+    """Pass the hub's messages to the consumer's code in a thread, like the bus does."""
     from builds.consumers import handlers, koji_events
 
     waiting: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
@@ -254,7 +260,7 @@ def _listen(double: HubDouble) -> None:
 
 
 def _make(components: int, batches: int) -> int:
-    """A module with its macros package and so many components, spread over batches."""
+    """Make a module with module-build-macros and some components, spread over batches."""
     from mbs.macros import PACKAGE
     from tests.workflow.modules import make_build
 
@@ -286,7 +292,7 @@ def _run(builds: list[int]) -> None:
 
 
 class _Workers:
-    """One worker with so many processes; ``cpu`` holds their seconds when the block has ended."""
+    """A worker with some processes, whose CPU seconds are in ``cpu`` after the block."""
 
     def __init__(self, folder: Path, number: int, *, environ: dict[str, str], beat: bool = False) -> None:
         self.worker = Worker(environ, folder / f"worker{time.time()}.log", concurrency=number, beat=beat)

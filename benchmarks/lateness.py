@@ -1,4 +1,4 @@
-"""How long waits outlive what they wait for, watched from outside while a hub double and workers are busy."""
+"""Measure how long waits last after their reason has ended, while a fake hub and workers are busy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from tests.koji.double import HubDouble
 
-#: seconds between two looks, which is how exact the figures are
+#: Seconds between two observations, which is the precision.
 _INTERVAL = 0.5
 
 
 class Lateness:
-    """Watches all waits in a thread of its own; ``worst`` holds the most seconds by kind of wait."""
+    """Observes all waits in a thread; ``worst`` contains the most seconds by kind of wait."""
 
     def __init__(self, double: HubDouble) -> None:
         self.worst = {"component": 0.0, "tag": 0.0, "repo": 0.0}
@@ -65,7 +65,7 @@ class Lateness:
         return task.ended if task else None
 
     def _tags_ended(self, row: dict[str, Any]) -> float | None:
-        """The last tagging into the module's tags, once none is open."""
+        """Return when the last build was tagged into the module's tags; None while a tagging task is open."""
         books = self._double.books
         names = (row["module_build__koji_tag"], f"{row['module_build__koji_tag']}-build")
         numbers = {books.tags[name].id for name in names}

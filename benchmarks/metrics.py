@@ -1,12 +1,12 @@
-"""What a scrape of ``monitor/metrics`` costs with many builds, and after many processes have counted.
+"""Measure the cost of ``monitor/metrics`` with many builds, and after many processes have counted.
 
     python -m benchmarks.metrics                      10,000 and 100,000 module builds of 10 components
-    python -m benchmarks.metrics --processes 500      with the figures of as many processes that ended
+    python -m benchmarks.metrics --processes 500      with the counters of 500 processes that ended
 
-It starts a PostgreSQL, a Redis and a web server of its own (``benchmarks.rest``). Columns: ``ms`` is the
-median; ``CPU ms`` what a scrape costs in the server's workers and in PostgreSQL; ``SQL`` its statements;
-``count`` the milliseconds in which PostgreSQL counts all components that ended, which few scrapes do;
-``first`` the slowest of the first scrapes, with all that a worker does once.
+The benchmark starts PostgreSQL, Redis and a web server (``benchmarks.rest``). Columns: ``ms`` is the median;
+``CPU ms`` the cost of a request in the server's workers and in PostgreSQL; ``SQL`` its statements; ``count``
+the milliseconds in which PostgreSQL counts all components that ended, which few requests cause; ``first``
+the slowest of the first requests, including the initialization of workers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.processes import redis_server
 PATH = "/monitor/metrics"
 FIRST, TIMES = 10, 50
 COUNTING = "SELECT max(max_exec_time) FROM pg_stat_statements WHERE query ~ 'builds_componentbuild.*GROUP BY'"
-#: what a process of the service counts
+#: Counters of a process of the service.
 PROCESS = (
     "import django; django.setup(); from builds.observability.metrics import service_metrics;"
     " metrics = service_metrics();"
@@ -36,7 +36,7 @@ PROCESS = (
 
 
 def leave_figures(folder: Path, processes: int) -> None:
-    """Fill the folder of the figures as if so many processes had ended."""
+    """Fill the folder of counters as if some processes had ended."""
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
     subprocess.run([sys.executable, "-c", PROCESS], env=environment, check=True)
     written = list(folder.glob("*.db"))
@@ -47,7 +47,7 @@ def leave_figures(folder: Path, processes: int) -> None:
 
 
 def measure(server: Server) -> str:
-    """A row of the table, without its beginning."""
+    """Return a row of the table without its first columns."""
     statements, pids = Statements(server.database), (server.pid, server.postgres_pid)
     statements.ask("SELECT pg_stat_statements_reset()", ())
     first = max(_times(server, FIRST))
@@ -70,11 +70,12 @@ def _times(server: Server, times: int) -> list[float]:
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--builds", type=int, nargs="+", default=[10_000, 100_000])
-    parser.add_argument("--processes", type=int, default=0, help="that counted and ended")
+    parser.add_argument("--processes", type=int, default=0, help="processes that have counted and ended")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep the databases there, and use them again"
     )

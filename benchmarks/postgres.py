@@ -1,4 +1,4 @@
-"""A PostgreSQL of a benchmark's own, on a free port of the loopback interface."""
+"""Start PostgreSQL for a benchmark, on a free port of the loopback interface."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,16 +22,17 @@ max_connections = 50
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's programs, the newest that is installed.
+    """Return the folder of the newest installed PostgreSQL's programs.
 
-    :raises SystemExit: none is.
+    Raises:
+        SystemExit: PostgreSQL is not installed.
     """
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     found = shutil.which("initdb")
@@ -44,9 +45,10 @@ def programs() -> Path:
 
 @contextmanager
 def postgres(folder: Path | None = None) -> Iterator[tuple[str, int]]:
-    """A running server: its url for a database ``mbs``, and the id of its first process.
+    """Run a server; yield the url of its database ``mbs`` and its process id.
 
-    :param folder: where its data stays, to be used again; None: a folder that is removed at the end.
+    Args:
+        folder: Folder of its data, which is kept and reused; None for a temporary one.
     """
     kept = folder is not None
     place = folder or Path(tempfile.mkdtemp(prefix="mbs-bench-"))
@@ -68,8 +70,8 @@ def postgres(folder: Path | None = None) -> Iterator[tuple[str, int]]:
             shutil.rmtree(place)
 
 
-def _runner(place: Path):
-    """Runs PostgreSQL's programs; as root they run as the user postgres, which they insist on."""
+def _runner(place: Path) -> Callable[..., None]:
+    """Return a function that runs PostgreSQL's programs, as the user postgres if this user is root."""
     prefix: list[str] = []
     if os.geteuid() == 0:
         shutil.chown(place, "postgres", "postgres")

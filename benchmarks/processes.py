@@ -1,4 +1,4 @@
-"""CPU time of processes and of all that they started, read from ``/proc``."""
+"""CPU time of processes and their descendants, read from ``/proc``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def cpu_seconds(*roots: int) -> float:
     """Return the CPU time used so far by these processes and their descendants.
 
-    What ended counts when its parent has waited for it.
+    Processes that ended are counted after their parent has waited for them.
     """
     fields = {}
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
             if entry.name.isdigit():
-                # The name of the program, in parentheses, may hold spaces: see proc(5).
+                # The program's name, in parentheses, may contain spaces; see proc(5).
                 fields[int(entry.name)] = (entry / "stat").read_text().rpartition(")")[2].split()
     family, grown = set(roots) & fields.keys(), True
     while grown:
@@ -31,6 +31,6 @@ def cpu_seconds(*roots: int) -> float:
 
 
 def stopwatch(*roots: int) -> Callable[[], float]:
-    """Return a function that says how much CPU time these processes have used since this call."""
+    """Return a function that returns the CPU time used by these processes since this call."""
     before = cpu_seconds(*roots)
     return lambda: cpu_seconds(*roots) - before

@@ -1,16 +1,16 @@
-"""How fast the REST API answers, and whether it stays so when the tables grow.
+"""Measure how fast the REST API is, and whether it stays fast when tables grow.
 
     python -m benchmarks.rest                 5,000 module builds of 10 components: requests per second
-    python -m benchmarks.rest --beside PORT   how many times as fast as another service, asked in turns
+    python -m benchmarks.rest --beside PORT   how many times as fast as another service, in turns
     python -m benchmarks.rest --grow          10,000 and 100,000 module builds: time of their pages, plans
 
-It starts a PostgreSQL and a web server with two workers of its own (as in production; with --wsgi
-gunicorn, as the reference was measured), fills the database, asks from one connection, and stops everything.
-Columns: ``ms`` is the median; ``CPU ms`` what a request costs in the server's workers and in PostgreSQL;
-``SQL`` its statements, counted in PostgreSQL; ``other`` the cores that unrelated processes used meanwhile
-(above 0.3 only CPU and SQL are worth keeping). With --grow, ``first`` is a page that nobody asked for
-before, and the others are medians of asking again. With --beside, the service at that port of this machine
-must hold the same data; turns see through a machine whose speed changes from minute to minute.
+The benchmark starts PostgreSQL and a web server with two workers (as in production; with --wsgi gunicorn, as
+MBS 3.9.2 was measured), fills the database and sends requests one after the other. Columns: ``ms`` is the
+median; ``CPU ms`` the cost of a request in the server's workers and in PostgreSQL; ``SQL`` its statements,
+counted in PostgreSQL; ``other`` the cores that unrelated processes used at the same time (above 0.3, only
+CPU and SQL are meaningful). With --grow, ``first`` is a page that was not requested before, and the other
+columns are medians of further requests. With --beside, the service at that port of this machine must have
+the same data; alternating turns compensate for a machine whose speed changes.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from benchmarks.postgres import free_port, postgres
 ROOT = "/module-build-service/2"
 BASES = 5
 
-#: what is asked, and requests per second of the reference (3.9.2) with the same data on a machine of 2
-#: cores, and how many times that is wanted
+#: Path, requests per second of MBS 3.9.2 with the same data on a machine of 2 cores, and the required
+#: multiple.
 ENDPOINTS: list[tuple[str, float, float]] = [
     ("/module-builds/", 12.8, 15),
     ("/module-builds/?per_page=100", 1.6, 25),
@@ -55,7 +55,7 @@ ENDPOINTS: list[tuple[str, float, float]] = [
     ("/component-builds/{id}", 202.5, 0),
     ("/about/", 1390.2, 0),
 ]
-#: lists whose pages must not become slow
+#: Lists whose pages must stay fast.
 GROWING = [
     "/module-builds/?page={page}",
     "/module-builds/?short=1&page={page}",
@@ -85,9 +85,10 @@ class Service:
     port: int
 
     def get(self, path: str) -> tuple[bytes, bytes]:
-        """Head and body of an answer, from a connection of its own.
+        """Request a path over a new connection; return head and body of the answer.
 
-        :raises SystemExit: it is none of status 200.
+        Raises:
+            SystemExit: The status is not 200.
         """
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             host = f"127.0.0.1:{self.port}"
@@ -104,7 +105,13 @@ class Service:
 
 @dataclass
 class Server(Service):
-    """The service under test: its first process, its database and PostgreSQL's process."""
+    """The service under test.
+
+    Attributes:
+        pid: Id of its main process.
+        database: Url of its database.
+        postgres_pid: Id of PostgreSQL's main process.
+    """
 
     pid: int
     database: str
@@ -112,7 +119,7 @@ class Server(Service):
 
 
 def settings(database: str, port: int) -> dict[str, str]:
-    """The environment of the service."""
+    """Return the environment of the service."""
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -125,14 +132,14 @@ def settings(database: str, port: int) -> dict[str, str]:
     }
 
 
-#: two workers
+#: Commands of web servers with two workers.
 ASGI = ["manage.py", "web", "--workers=2", "--port={port}"]
 WSGI = ["-m", "gunicorn", "config.wsgi", "--workers=2", "--worker-class=sync", "--bind=127.0.0.1:{port}"]
 
 
 @contextmanager
 def service(folder: Path | None, builds: int, components: int, web: Sequence[str] = ASGI) -> Iterator[Server]:
-    """PostgreSQL with a data set, and a server before it."""
+    """Start PostgreSQL with a data set, and a web server."""
     with postgres(folder) as (database, postgres_pid):
         port = free_port()
         environment = settings(database, port)
@@ -177,12 +184,13 @@ class Statements:
         self.ask("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", ())
 
     def ask(self, query: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
+        """Run a query and return its rows."""
         with self.connection.cursor() as cursor:
             cursor.execute(query, values)
             return cursor.fetchall() if cursor.description else []
 
     def count(self, request: Callable[[], object], times: int = 5) -> float:
-        """Statements that one request makes, those that begin and end transactions apart."""
+        """Return the number of statements of a request, without those that begin and end transactions."""
         self.ask("SELECT pg_stat_statements_reset()", ())
         for _ in range(times):
             request()
@@ -192,7 +200,7 @@ class Statements:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process and all below it."""
+    """Return the CPU time of a process and its descendants."""
     total = 0.0
     for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
         try:
@@ -203,13 +211,13 @@ def cpu_seconds(pid: int) -> float:
 
 
 def busy_seconds() -> float:
-    """CPU time that the whole machine has worked."""
+    """Return the CPU time that the machine was busy."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
 def wait_for_quiet(seconds: float) -> None:
-    """Wait until less than a fifth of one core is busy, but no longer than this."""
+    """Wait until less than a fifth of one core is busy, for at most some seconds."""
     end = time.time() + seconds
     while time.time() < end:
         before = busy_seconds()
@@ -219,7 +227,7 @@ def wait_for_quiet(seconds: float) -> None:
 
 
 def measure_rates(arguments: argparse.Namespace) -> None:
-    """The table of requests per second."""
+    """Print the table of requests per second."""
     web = WSGI if arguments.wsgi else ASGI
     with service(arguments.keep, arguments.builds, arguments.components, web) as server:
         statements = Statements(server.database)
@@ -261,13 +269,13 @@ def _rate(
 
 
 def _asking(service: Service, path: str, builds: int) -> Callable[[], tuple[bytes, bytes]]:
-    """Asks for a path, each time with the number of another build."""
+    """Return a function that requests a path, each time with the id of another build."""
     numbers = iter(range(BASES + 1, 10**9))
     return lambda: service.get(path.replace("{id}", str(BASES + 1 + next(numbers) * 37 % builds)))
 
 
 def _times(ask: Callable[[], object], seconds: float) -> list[float]:
-    """Seconds that each of the answers took which came in this time."""
+    """Repeat a request for some time; return the seconds of each."""
     times = []
     started = time.perf_counter()
     while (now := time.perf_counter()) - started < seconds:
@@ -277,7 +285,7 @@ def _times(ask: Callable[[], object], seconds: float) -> list[float]:
 
 
 def measure_beside(arguments: argparse.Namespace) -> None:
-    """The table of how many times the rate of another service ours is."""
+    """Print the table that compares the rates of this and another service."""
     web = WSGI if arguments.wsgi else ASGI
     with service(arguments.keep, arguments.builds, arguments.components, web) as server:
         services = Service(arguments.beside), server
@@ -304,7 +312,7 @@ def measure_beside(arguments: argparse.Namespace) -> None:
 
 
 def measure_growth(arguments: argparse.Namespace) -> None:
-    """The time of pages of a small and of a large database, asked in turns."""
+    """Print the times of pages of a small and of a large database, requested in turns."""
     with ExitStack() as stack:
         small, large = (
             stack.enter_context(service(folder_of(arguments, builds), builds, arguments.components))
@@ -330,18 +338,23 @@ def measure_growth(arguments: argparse.Namespace) -> None:
 
 
 def folder_of(arguments: argparse.Namespace, builds: int) -> Path | None:
-    """Where the database of so many builds is kept, if it is."""
+    """Return the folder of the database with some number of builds, or None if it is not kept."""
     return arguments.keep / str(builds) if arguments.keep else None
 
 
 def _pages(server: Server, path: str) -> int:
-    """The number of the last page."""
+    """Return the number of the last page."""
     body = server.get(path.replace("{page}", "1"))[1]
     return int(re.search(rb'"pages":(\d+)', body)[1])  # type: ignore[index]
 
 
 def _page_times(small: Server, large: Server, paths: list[str], times: int = 15) -> tuple[float, ...]:
-    """First time of the large one; medians of both without counting; median of the large one's counting."""
+    """Return times for pages of both databases.
+
+    Returns:
+        The first time of the large one; the medians of both without counting; the median of counting in the
+            large one.
+    """
     rows = []
     for _ in range(times):
         row: list[float] = []
@@ -356,7 +369,7 @@ def _page_times(small: Server, large: Server, paths: list[str], times: int = 15)
     return rows[0][2], then, now, counting
 
 
-#: filters that select less than a hundredth of 100,000 builds or their components
+#: Filters that select less than a hundredth of 100,000 builds or their components.
 SELECTIVE = {
     "builds_modulebuild": [
         "name = 'mod042' AND stream = '1'",
@@ -399,7 +412,7 @@ SELECTIVE = {
 
 
 def _print_plans(server: Server) -> None:
-    """Name the filters for which PostgreSQL reads the whole table."""
+    """Print for which filters PostgreSQL reads the whole table."""
     statements = Statements(server.database)
     for table, conditions in SELECTIVE.items():
         for condition in conditions:
@@ -414,6 +427,7 @@ def _print_plans(server: Server) -> None:
 
 
 def main() -> None:
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -423,12 +437,12 @@ def main() -> None:
     parser.add_argument(
         "--wait", type=float, default=0, help="seconds to wait for a quiet machine, each time"
     )
-    parser.add_argument("--only", default=".", metavar="REGEX", help="ask only what fits")
+    parser.add_argument("--only", default=".", metavar="REGEX", help="only paths that match")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="keep the database there, and use it again"
     )
     parser.add_argument("--wsgi", action="store_true", help="serve with gunicorn's synchronous workers")
-    parser.add_argument("--beside", type=int, metavar="PORT", help="of another service, asked in turns")
+    parser.add_argument("--beside", type=int, metavar="PORT", help="port of another service to compare with")
     parser.add_argument("--turns", type=int, default=12, help="with --beside")
     parser.add_argument("--grow", action="store_true", help="compare a small with a large database")
     arguments = parser.parse_args()

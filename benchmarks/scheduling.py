@@ -1,14 +1,14 @@
-"""What the workflow costs: modules with builds that take no time, or some seconds, through real workers.
+"""Measure the cost of the workflow: modules whose builds take no time or some seconds, with real workers.
 
     python -m benchmarks.scheduling [--modules 20 200 2000] [--workers 1 2 4 8] [--seconds 0 4]
                                     [--components 20] [--batches 4] [--verbose]
 
-PostgreSQL and Redis are started for the run. Prints one line per run: components per second from the first
-start to the last ready, and per component: CPU of everything but this program (in parentheses: the worker
-with its processes, PostgreSQL, Redis), statements, Redis commands, messages, tasks that ran, runs of
-``build_component``; then the peak memory of a worker process. With builds of 0 s all is known when they are
-submitted; longer ones have their tasks parked. At the end: the time from the end of a batch to the first
-submission of the next, measured with builds of 0.3 s.
+The benchmark starts PostgreSQL and Redis. It prints one line per run: components per second from the first
+start to the last ready, and per component: CPU time except for this program (in parentheses: the worker with
+its processes, PostgreSQL, Redis), statements, Redis commands, messages, tasks, runs of ``build_component``;
+then the peak memory of a worker process. Builds of 0 s are complete when they are submitted; with longer
+ones, tasks are parked. At the end, it prints the time from the end of a batch to the first submission of the
+next, with builds of 0.3 s.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.processes import Redis, Worker
 
 
 class Options(argparse.Namespace):
-    """What is asked for; ``build_seconds`` is that of the present run."""
+    """The command line's options, and the ``build_seconds`` of the current run."""
 
     modules: list[int]
     workers: list[int]
@@ -47,7 +47,7 @@ class Options(argparse.Namespace):
 
 
 class Servers:
-    """The servers of the run, as far as they are measured."""
+    """The servers whose cost is measured."""
 
     def __init__(self, redis: Redis) -> None:
         from django.db import connection
@@ -60,18 +60,18 @@ class Servers:
         self._client = StrictRedis.from_url(redis.url)
 
     def redis_commands(self) -> int:
-        """Return the number of commands so far, those within scripts and transactions too."""
+        """Return the number of commands so far, including those in scripts and transactions."""
         return int(self._client.info("stats")["total_commands_processed"])
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--modules", type=int, nargs="*", default=[20, 200])
     parser.add_argument("--workers", type=int, nargs="*", default=[2], help="processes of the one worker")
-    parser.add_argument("--seconds", type=float, nargs="*", default=[0.0, 4.0], help="that a build takes")
+    parser.add_argument("--seconds", type=float, nargs="*", default=[0.0, 4.0], help="of a build")
     parser.add_argument("--components", type=int, default=20)
     parser.add_argument("--batches", type=int, default=4)
     parser.add_argument("--latency-modules", type=int, default=5)
@@ -93,7 +93,7 @@ def main() -> None:
         }
         _set_up()
         servers = Servers(redis)
-        print(f"{options.components} components in {options.batches} batches; figures are per component")
+        print(f"{options.components} components in {options.batches} batches; values are per component")
         for modules, workers, seconds in product(options.modules, options.workers, options.seconds):
             options.build_seconds = seconds
             print(throughput(Path(folder), servers, modules, workers, options), flush=True)
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def throughput(folder: Path, servers: Servers, modules: int, workers: int, options: Options) -> str:
-    """Run modules from start to ready and describe what they cost."""
+    """Build modules and return a line about the cost."""
     builds = _make(modules, options.components, options.batches)
     seconds = {"SIMULATED_BUILD_SECONDS": f"{options.build_seconds:g}", "SIMULATED_REPO_SECONDS": "0"}
     with _workers(folder, workers, seconds) as (worker, counts):
@@ -130,7 +130,7 @@ def throughput(folder: Path, servers: Servers, modules: int, workers: int, optio
 
 
 def latency(folder: Path, options: Options) -> str:
-    """From the end of the last build of a batch to the first submission of the next."""
+    """Return a line about the time from the end of a batch to the first submission of the next."""
     from builds.models import ComponentBuildTrace, ModuleBuild
 
     builds = _make(options.latency_modules, options.components, options.batches)
@@ -183,12 +183,13 @@ def _run(builds: list[int]) -> None:
     while waiting.exists():
         if waiting.filter(state=BuildState.FAILED).exists():
             sys.exit(f"failed: {waiting.filter(state=BuildState.FAILED).first().state_reason}")
-        time.sleep(0.25)  # looking costs what is measured
+        # Queries have a cost too, so they are infrequent.
+        time.sleep(0.25)
 
 
 @contextmanager
 def _workers(folder: Path, number: int, environ: dict[str, str]) -> Iterator[tuple[int, Counter[str]]]:
-    """Run one worker with so many processes: its id, and counts that are there when the block has ended."""
+    """Run a worker with some processes; yield its id, and counts that are filled after the block."""
     counts = Counter[str]()
     with tempfile.TemporaryDirectory() as reports:
         worker = Worker(

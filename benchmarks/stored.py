@@ -1,4 +1,4 @@
-"""Universes of the expansion benchmark in a PostgreSQL of its own, and how often it is asked."""
+"""Universes of the expansion benchmark in PostgreSQL, with counted statements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mbs.expansion import Available, NameStream, Universe
 
 
 class Counting:
-    """A universe that counts the SQL statements of the one behind it."""
+    """A universe that counts the SQL statements of another one."""
 
     def __init__(self, universe: Universe, connection: Any) -> None:
         self._universe = universe
@@ -20,16 +20,19 @@ class Counting:
         self.statements = 0
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
+        """See ``Universe.base_modules``."""
         with self._connection.execute_wrapper(self._count):
             return self._universe.base_modules(names)
 
     def streams(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """See ``Universe.streams``."""
         with self._connection.execute_wrapper(self._count):
             return self._universe.streams(names)
 
     def candidates(
         self, wanted: Collection[NameStream], bases: Collection[NameStream]
     ) -> Sequence[Available]:
+        """See ``Universe.candidates``."""
         with self._connection.execute_wrapper(self._count):
             return self._universe.candidates(wanted, bases)
 
@@ -40,7 +43,7 @@ class Counting:
 
 @contextmanager
 def database() -> Iterator[None]:
-    """Have Django use an empty PostgreSQL."""
+    """Start an empty PostgreSQL and set up Django with it."""
     with postgres() as (url, _):
         os.environ |= {
             "MBS_CONFIG_FILE": "",
@@ -48,7 +51,8 @@ def database() -> Iterator[None]:
             "MBS_DATABASE_URL": url,
             "DJANGO_SETTINGS_MODULE": "config.settings",
         }
-        import django  # needs the variables above
+        # It needs the variables above.
+        import django
         from django.core.management import call_command
 
         django.setup()
@@ -62,7 +66,7 @@ def database() -> Iterator[None]:
 
 
 def store(known: Sequence[Available]) -> Counting:
-    """Put these builds, and no others, into the database; answers a universe that reads them there."""
+    """Replace the builds in the database by these; return a universe that reads them."""
     from django.db import connection
 
     from builds.models import BuildRequirement, ModuleBuild

@@ -1,9 +1,8 @@
-"""What the workflow asks of a build system, whatever it is.
+"""The interface between the workflow and build systems.
 
-Everything is a list, so that a build system with multicalls needs one round trip for many things.
-Every method may be called again with the same arguments and then changes nothing more: workers die.
-Nothing here waits for a build: a build system is submit, park, wake. Whoever learns that a build
-ended wakes ``component:<id>``; ``statuses`` says what became of it.
+Methods take lists, so that a build system with multicalls needs one round trip. They are idempotent, because
+workers can die at any time. No method waits for a build: when a build ends, ``component:<id>`` is woken, and
+``statuses`` returns the result.
 """
 
 from __future__ import annotations
@@ -14,29 +13,31 @@ from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from buildsys.delivery import Delivery
+from mbs import wait_keys
 from mbs.errors import MBSError, Problem, Unavailable
+from mbs.nsvc import NSVC
 
 
 class BuildSystemError(MBSError):
-    """The build system refused: the build cannot go on as it is."""
+    """The build system refused the call, so the build cannot continue."""
 
     code = "build_system_refused"
 
 
 class BuildSystemUnavailable(Unavailable):
-    """The build system is away or overloaded: the same call may succeed later."""
+    """The build system is not reachable or overloaded; the same call may succeed later."""
 
     code = "build_system_unavailable"
 
 
 class AnswerLost(BuildSystemUnavailable):
-    """The build system may have done what it was asked for, or may do it yet: nothing was answered."""
+    """The call got no answer, so the build system may carry it out, or have done so."""
 
     code = "build_system_answer_lost"
 
 
 class TaskState(Enum):
-    """Of one submission. ``LOST``: it will never end, and may be submitted again as the next attempt."""
+    """State of a submission. A LOST one never ends and may be submitted again as the next attempt."""
 
     OPEN = "open"
     COMPLETE = "complete"
@@ -46,7 +47,7 @@ class TaskState(Enum):
 
 
 class RepoState(Enum):
-    """Of a regeneration of a repository."""
+    """State of a repository regeneration."""
 
     OPEN = "open"
     READY = "ready"
@@ -55,17 +56,18 @@ class RepoState(Enum):
 
 @dataclass(frozen=True)
 class Module:
-    """A module build, as far as a build system needs to know it.
+    """The properties of a module build that a build system needs.
 
-    :param tag: name of its Koji tag (docs/contract/modulemd.md, "Names and hashes"), unique among builds that
-        are not garbage.
-    :param buildrequires: name -> ``{ref, stream, version, context, koji_tag, ...}``, ordered.
-    :param groups: build group name -> packages that are to be installed in every buildroot.
-    :param modulemd: the document as it was expanded.
-    :param disttag: value of ``%dist`` without the leading dot.
-    :param since: when it was started or, after a failure, resumed last (seconds since the epoch): what
-        failed before does not count any more.
-    :param submitted: when it was submitted (seconds since the epoch).
+    Attributes:
+        tag: Name of its Koji tag (docs/contract/modulemd.md, "Names and hashes"), unique among builds that
+            are not garbage.
+        buildrequires: Name -> ``{ref, stream, version, context, koji_tag, ...}``, ordered.
+        groups: Build group -> packages to install in every buildroot.
+        modulemd: The expanded document.
+        disttag: Value of ``%dist`` without the leading dot.
+        since: Time of the start or the last resumption (seconds since the epoch); earlier failures are
+            ignored.
+        submitted: Time of submission (seconds since the epoch).
     """
 
     id: int
@@ -85,21 +87,22 @@ class Module:
     submitted: float = 0.0
 
     @property
-    def nsvc(self) -> str:
-        return f"{self.name}:{self.stream}:{self.version}:{self.context}"
+    def nsvc(self) -> NSVC:
+        """Name, stream, version and context."""
+        return NSVC(self.name, self.stream, self.version, self.context)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One component to be built.
+    """A component to build.
 
-    :param component_id: number of the component build; its end wakes ``component:<component_id>``.
-    :param attempt: counts from 1; raised when an earlier attempt was lost or is built anew.
-    :param source: scm url of the dist-git repository, ``url#<full commit>``; empty when ``spec`` is given.
-    :param spec: text of a spec file that needs no sources (module-build-macros).
-    :param after: NVRs that are in the buildroot when this one starts.
-    :param weight: expected seconds.
-    :param again: an earlier submission may have arrived although its answer did not.
+    Attributes:
+        component_id: Id of the component build.
+        attempt: Number of the attempt, from 1. It increases if an attempt was lost or is repeated.
+        source: Scm url of the dist-git repository, ``url#<full commit>``; empty if ``spec`` is given.
+        spec: Text of a spec file that needs no sources (module-build-macros).
+        weight: Expected build time in seconds.
+        maybe_submitted: Whether an earlier submission may have arrived without an answer.
     """
 
     component_id: int
@@ -110,18 +113,22 @@ class Job:
     spec: str = ""
     weight: float = 0.0
     arches: tuple[str, ...] = ()
-    again: bool = True
+    maybe_submitted: bool = True
 
     @property
     def wake_key(self) -> str:
-        return f"component:{self.component_id}"
+        """The key to wake when the build ends."""
+        return wait_keys.component(self.component_id)
 
 
 @dataclass(frozen=True)
 class Submission:
-    """The answer to a job: the build system's number for it, and where a person can look at it.
+    """The submission of a job.
 
-    :param status: what became of it, where the build system knows that at once (it was built before).
+    Attributes:
+        task_id: Its number in the build system.
+        url: Address of its page.
+        status: Its status if the build system knows it at once, because the job was built before.
     """
 
     task_id: int
@@ -131,12 +138,15 @@ class Submission:
 
 @dataclass(frozen=True)
 class TaskStatus:
-    """What became of a submission.
+    """The status of a submission.
 
-    :param nvr: ``name-version-release``, known at the latest when it is complete.
-    :param reason: why it failed or was lost, for people.
-    :param infrastructure: it failed, and plainly not for its sources: another attempt may succeed.
-    :param started: seconds since the epoch, or None when it still waits for a place.
+    Attributes:
+        nvr: ``name-version-release``; known at least if the build is complete.
+        reason: Why it failed or was lost.
+        infrastructure: Whether it clearly failed for another reason than its sources, so that another
+            attempt may succeed.
+        started: Seconds since the epoch; None before it started.
+        ended: Seconds since the epoch; None before it ended.
     """
 
     task_id: int
@@ -151,9 +161,10 @@ class TaskStatus:
 
 @dataclass(frozen=True)
 class RepoStatus:
-    """What became of a repository request.
+    """The status of a repository request.
 
-    :param missing: NVRs that were asked for and are not in it (then it must be asked for again).
+    Attributes:
+        missing: Requested NVRs that the repository lacks; it has to be requested again.
     """
 
     state: RepoState
@@ -163,7 +174,7 @@ class RepoStatus:
 
 @dataclass(frozen=True)
 class Tagged:
-    """Which of the NVRs asked for are in the module's two tags."""
+    """The NVRs that are in the buildroot tag and in the module's tag, out of those requested."""
 
     buildroot: frozenset[str]
     final: frozenset[str]
@@ -171,9 +182,10 @@ class Tagged:
 
 @dataclass(frozen=True)
 class TaggedRpm:
-    """A binary RPM that a tag brings into a buildroot.
+    """A binary RPM that a tag provides for buildroots.
 
-    :param build: NVR of the build that it comes from; empty when the build system has none.
+    Attributes:
+        build: NVR of its build; empty if the build system has none.
     """
 
     name: str
@@ -185,16 +197,18 @@ class TaggedRpm:
 
     @property
     def nevr(self) -> str:
+        """Name-epoch:version-release."""
         return f"{self.name}-{self.epoch}:{self.version}-{self.release}"
 
 
 @dataclass(frozen=True)
 class Shipping:
-    """Whether consumers find a finished module.
+    """Whether a finished module is in the tag that consumers read.
 
-    :param missing: what is not in the tag that consumers look into, by the name that the message about its
-        tagging bears; empty: all is there, or was.
-    :param trouble: why the last try to tag it failed, for people.
+    Attributes:
+        missing: NVRs that are not there and have not been; the names are those in the messages about
+            tagging.
+        trouble: Why the last attempt to tag failed.
     """
 
     missing: tuple[str, ...] = ()
@@ -203,13 +217,14 @@ class Shipping:
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished module left behind.
+    """The result of a finished module.
 
-    :param topdir: folder or url where its trees lie.
-    :param modulemds: arch -> final modulemd document (artifacts, licenses), and ``src``.
-    :param content_tag: the tag in which consumers find the module; empty: none.
-    :param shipping: whether consumers find it there by now.
-    :param delivery: empty where the build system makes no repositories for users.
+    Attributes:
+        topdir: Folder or url of its repositories.
+        modulemds: Architecture or ``src`` -> final document with artifacts and licenses.
+        content_tag: The tag that consumers read; empty if there is none.
+        shipping: Whether the module is in that tag.
+        delivery: How users get the module; empty if the build system makes no repositories for users.
     """
 
     topdir: str
@@ -221,13 +236,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What differs between build systems and matters to the workflow.
+    """Differences between build systems that the workflow depends on.
 
-    :param shares_builds: a build made for one module may be tagged into another (reuse).
-    :param first_repo: a build needs a repository that was asked for before it, the first one too; a build
-        system that finds none may wait longer than the repository takes.
-    :param simulated: nothing is really built; pages and clients say so.
-    :param needs_dist: RPMs whose release lacks the module's dist tag are refused.
+    Attributes:
+        shares_builds: A build can be tagged into several modules (reuse).
+        first_repo: Every build, also the first, needs a repository that was requested before. Without one, a
+            build system may wait longer than a regeneration takes.
+        simulated: Nothing is actually built; pages and clients show this.
+        needs_dist: RPMs whose release lacks the module's dist tag are refused.
     """
 
     shares_builds: bool = False
@@ -237,44 +253,46 @@ class Capabilities:
 
 
 class BuildSystem(Protocol):
-    """See the module's docstring for what holds for every method.
+    """A build system. See the module's docstring for the rules of all methods.
 
-    :raises BuildSystemUnavailable: from any method, when the build system is away.
-    :raises BuildSystemError: from any method, when it refuses.
+    Raises:
+        BuildSystemUnavailable: From any method: the build system is not reachable.
+        BuildSystemError: From any method: the build system refuses.
     """
 
     name: str
     capabilities: Capabilities
 
     def arches(self, module: Module) -> tuple[str, ...]:
-        """The architectures it would build this module for, before ``buildopts.arches`` limits them."""
+        """Return the architectures to build a module for, before ``buildopts.arches`` restricts them."""
 
     def expected_seconds(self, packages: Sequence[str]) -> dict[str, float]:
-        """How long builds of packages are likely to take, as far as it knows their history."""
+        """Return the expected build times of packages whose history is known."""
 
     def prepare(self, module: Module, packages: Sequence[str]) -> None:
-        """Make the two tags (``module.tag`` and ``...-build``) and the target, or their like."""
+        """Make the module's two tags (``module.tag`` and ``...-build``) and the target, or equivalents."""
 
     def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
-        """For each job the open or complete submission of this very component that exists already.
+        """Return for each job the open or complete submission of the same component, if there is one.
 
-        What it was submitted as (attempt) is not asked: whatever is alive or done is adopted.
+        The attempt of the submission does not matter.
         """
 
     def submit(self, jobs: Sequence[Job]) -> list[Submission]:
-        """Start builds. What ``find`` finds is answered instead; the same jobs twice are built once.
+        """Start builds, or return the submissions that ``find`` finds. A repeated call starts nothing.
 
-        :raises AnswerLost: it may start them yet.
+        Raises:
+            AnswerLost: The builds may still be started.
         """
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
-        """What became of submissions. One that it does not know is LOST."""
+        """Return the statuses of submissions; an unknown one is LOST."""
 
     def cancel(self, task_ids: Sequence[int]) -> None:
-        """Stop what is open; silent about what is not."""
+        """Stop open submissions and ignore others."""
 
     def recover(self, task_ids: Sequence[int]) -> None:
-        """For open submissions: send again whatever a broker may have lost. Called by a sweep."""
+        """Send open submissions again that a broker may have lost. A sweep calls this."""
 
     def tag(
         self,
@@ -284,125 +302,138 @@ class BuildSystem(Protocol):
         final: bool = True,
         task_ids: Mapping[str, int] | None = None,
     ) -> Tagged:
-        """Ask that builds be put into the buildroot tag and, with ``final``, into the module's tag.
+        """Ask to tag builds into the buildroot tag and, if ``final``, into the module's tag.
 
-        Builds of earlier modules may be named where ``capabilities.shares_builds``. Answers which of them
-        are known to be there; where tagging takes time, a later call tells more.
+        Builds of earlier modules are allowed if ``capabilities.shares_builds``. Return those that are known
+        to be tagged; if tagging takes time, a later call returns more.
 
-        :param task_ids: NVR -> number of the submission that built it. An NVR does not identify a build where
-            several modules may build it; without a number only builds of this very module are meant.
+        Args:
+            task_ids: NVR -> number of the submission that built it, for build systems in which several
+                modules can build the same NVR. Without a number only builds of this module match.
         """
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
-        """Which of these builds are in the tags by now."""
+        """Return which of these builds are tagged by now."""
 
     def deleted(self, builds: Mapping[int, str]) -> set[int]:
-        """Return the submissions whose results are not there any more, so that no module can reuse them.
+        """Return the submissions whose results were deleted, so that no module can reuse them.
 
-        :param builds: number of a submission -> the NVR that it built.
+        Args:
+            builds: Number of a submission -> the NVR that it built.
         """
 
     def tagged_of(self, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
-        """The same for many modules, in as few round trips as there can be."""
+        """Return ``tagged`` for several modules, in as few round trips as possible."""
 
     def request_repo(self, module: Module) -> int:
-        """Ask for a repository of all that is in the buildroot tag now; answers the request's number."""
+        """Request a repository of the builds that are in the buildroot tag now; return the request's id."""
 
     def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
-        """What became of the request. READY only when the repository holds all of ``nvrs``."""
+        """Return the status of a request. It is READY only if the repository contains all of ``nvrs``."""
 
     def repos_under_way(self, requests: Sequence[int]) -> set[int]:
-        """Requests of which nothing new is known but that they are OPEN: ``repo_status`` need not be asked.
+        """Return requests that are certainly OPEN, so that ``repo_status`` is unnecessary.
 
-        An empty answer is always right.
+        An empty result is always allowed.
         """
 
     def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
-        """Record the finished module. ``nvrs``: package -> NVR of all components, without the macros."""
+        """Record the finished module.
+
+        Args:
+            nvrs: Package -> NVR of all components except module-build-macros.
+        """
 
     def ship(self, module: Module, content_tag: str) -> Shipping:
-        """Look whether consumers find a module that ``finalize`` recorded; ask for what is missing again.
+        """Check whether a finished module is in the tag that consumers read; ask again for missing builds.
 
-        What has been in the tag once is never put there again: it is the operators' from then on.
+        A build that has been in the tag is never tagged again, because operators may have moved it.
         """
 
     def abandon(self, module: Module) -> None:
-        """The module failed or was cancelled: stop what was prepared for it. What was built stays."""
+        """Stop running builds of a failed or cancelled module. Finished builds are kept."""
 
     def examine(self, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
-        """What it lacks before it can build, for operators; empty when all is well.
+        """Return what is missing before the system can build, for operators.
 
-        :param tags: of base modules, which it must know.
-        :param bare: those of them whose modules say nothing about what is installed in buildroots.
+        Args:
+            tags: Tags of base modules, which must exist.
+            bare: Those of them whose modules do not define the packages of buildroots.
         """
 
     def prepared(self) -> list[str]:
-        """The tags of modules for which something is kept that only building needs (``retire``)."""
+        """Return tags of modules that still have something only building needs (see ``retire``)."""
 
     def retire(self, tags: Sequence[str]) -> None:
-        """Remove what only building needs; a module that is built again is prepared again."""
+        """Remove what only building needs. It is made again if the module is built again."""
 
     def discard(self, module: Module) -> None:
-        """The module failed long ago and will not be built again: let go of what was built for it."""
+        """Release the builds of a module that failed long ago and will not be resumed."""
 
 
 @runtime_checkable
 class RunsBuilds(Protocol):
-    """A build system whose builds are run by this service's own workers on the queue ``builds``."""
+    """A build system whose builds run on this service's workers, on the queue ``builds``."""
 
     def run(self, task_id: int) -> str | None:
-        """Run one submission (or regeneration) to its end; answers the key to wake, or None.
+        """Run a submission or regeneration and return the key to wake.
 
-        Returns at once when the submission has ended; None when it is unknown, is running elsewhere, or is
-        of an older attempt.
+        Return at once if the submission has ended, and None if it is unknown, runs elsewhere or belongs to
+        an older attempt.
         """
 
 
 @runtime_checkable
 class FindsRpms(Protocol):
-    """A build system that knows of any RPM which modules hold it."""
+    """A build system that can find the modules of an RPM."""
 
     def tags_holding(self, rpm: str) -> list[str]:
-        """The tags (``Module.tag``) of modules that hold the build which an RPM comes from.
+        """Return the tags (``Module.tag``) of modules that contain the build of an RPM.
 
-        :param rpm: ``name-version-release.arch``; that of a source package may lack the ``.arch``.
-        :return: nothing for an RPM that it does not know, or that no module holds.
+        Args:
+            rpm: ``name-version-release.arch``; the ``.arch`` of a source package may be missing.
+
+        Returns:
+            An empty list if the RPM is unknown or in no module.
         """
 
 
 @runtime_checkable
 class DescribesModules(Protocol):
-    """A build system that can say what a module holds which another service finished."""
+    """A build system that can describe modules which another service finished."""
 
     def documents(self, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
-        """Return the final documents of a finished module by architecture; nothing is changed.
+        """Return the final documents of a finished module by architecture, without changing anything.
 
-        :param nvrs: of all its components.
+        Args:
+            nvrs: NVRs of all components.
         """
 
 
 @runtime_checkable
 class KnowsBuilds(Protocol):
-    """A build system in which a build may have ended while its task is still open."""
+    """A build system in which a build may end before its task."""
 
     def confirm(self, task_ids: Sequence[int]) -> list[TaskStatus]:
-        """As ``statuses``, for submissions that are said to have ended: their builds count, not their tasks.
+        """Return the statuses of submissions that reportedly ended, by their builds instead of their tasks.
 
-        One round trip for all of them, and one more for the reasons of those that failed.
+        This takes one round trip, and another for the reasons of failures.
         """
 
 
 @runtime_checkable
 class ListsRpms(Protocol):
-    """A build system that knows which RPMs the tags of modules bring into a buildroot."""
+    """A build system that knows which RPMs the tags of modules provide for buildroots."""
 
     def rpms_in(
         self, tags: Sequence[str], arches: Sequence[str], packages: Sequence[str] = ()
     ) -> dict[str, set[TaggedRpm]]:
-        """Return, for each tag, the binary RPMs that it and its parents bring along.
+        """Return for each tag the binary RPMs that it and its parents provide.
 
-        :param arches: of the module that they are for; RPMs of others may be among them.
-        :param packages: all builds of these source packages, instead of the latest builds of all.
+        Args:
+            arches: Architectures of the module that needs the RPMs; RPMs of others may be included.
+            packages: If given, include all builds of these source packages only, instead of the latest of
+                all.
         """
 
 

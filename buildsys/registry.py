@@ -1,72 +1,26 @@
-"""Build systems by the name that the setting ``SYSTEM`` gives them."""
+"""Create the build system that the option ``SYSTEM`` names."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Protocol
 
 from buildsys.base import BuildSystem, Send
 from buildsys.local.sandbox import Limits
 from buildsys.local.system import LocalBuildSystem
+from buildsys.options import SystemOptions
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.errors import ConfigurationError
-from scm.options import Configured, ScmOptions
-
-
-class SystemOptions(Configured, Protocol):
-    """The part of the configuration that build systems are made from: see ``config.schema``."""
-
-    DATA_DIR: Path
-    BASE_URL: str
-    LOCAL_BUILD_JOBS: int
-    LOCAL_BUILD_PROTECTION: str
-    LOCAL_BUILD_FIRST_USER: int
-    LOCAL_BUILD_USERS: int
-    LOCAL_BUILD_SHOWS: tuple[str, ...]
-    LOCAL_BUILD_TIMEOUT: int
-    LOCAL_BUILD_LOG_BYTES: int
-    LOCAL_BUILD_MEMORY: int
-    LOCAL_BUILD_PROCESSES: int
-    LOCAL_BUILD_OPEN_FILES: int
-    LOCAL_BUILD_FILE_BYTES: int
-    LOCAL_BUILD_DISK: int
-    LOCAL_BUILD_FILES: int
-    LOCAL_BUILD_FREE_DISK: int
-    LOCAL_BUILD_FREE_FILES: int
-    SIMULATED_BUILD_SECONDS: float
-    SIMULATED_REPO_SECONDS: float
-    NET_TIMEOUT: float
-    NET_RETRY_INTERVAL: float
-    BASE_MODULE_NAMES: tuple[str, ...]
-    DEFAULT_DIST_TAG_PREFIX: str
-    ALLOW_ARCH_OVERRIDE: bool
-    KOJI_CONFIG: Path
-    KOJI_PROFILE: str
-    KOJI_USER: str
-    KOJI_PASSWORD: str
-    KRB_PRINCIPAL: str
-    KRB_KEYTAB: str
-    KRB_CCACHE: str
-    KOJI_BUILD_PRIORITY: int
-    KOJI_BUILD_MACROS_TARGET: str
-    KOJI_REPOSITORY_URL: str
-    KOJI_TAG_PREFIXES: tuple[str, ...]
-    KOJI_TAG_PERMISSION: str
-    KOJI_TAG_EXTRA_OPTS: Mapping[str, Any]
-    KOJI_ENABLE_CONTENT_GENERATOR: bool
-    KOJI_CG_TAG_BUILD: bool
-    KOJI_CG_DEVEL_MODULE: bool
-    KOJI_CG_BUILD_TAG_TEMPLATE: str
-    KOJI_CG_DEFAULT_BUILD_TAG: str
+from scm.options import ScmOptions
 
 
 def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
-    """Make a build system.
+    """Return the build system of this name.
 
-    :param send: puts a submission on the queue of this service's own builders.
-    :raises ConfigurationError: when there is none of that name.
+    Args:
+        send: Puts a submission on the queue of this service's builders.
+
+    Raises:
+        ConfigurationError: There is no build system of this name.
     """
     match name:
         case "local":
@@ -90,12 +44,12 @@ def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
         case "koji":
             return _koji(options)
     raise ConfigurationError(
-        f"SYSTEM is {name!r}, which is no build system.", hint="Use one of: koji, local, simulated."
+        f"SYSTEM is {name!r}, which is not a build system.", hint="Use one of: koji, local, simulated."
     )
 
 
 def build_limits(options: SystemOptions) -> Limits:
-    """Return what one build on this machine may take up."""
+    """Return the resource limits of one build on this machine."""
     first = options.LOCAL_BUILD_FIRST_USER
     return Limits(
         seconds=options.LOCAL_BUILD_TIMEOUT,
@@ -116,7 +70,7 @@ def build_limits(options: SystemOptions) -> Limits:
 
 def _koji(options: SystemOptions) -> BuildSystem:
     try:
-        # The Koji client is part of a production installation only.
+        # Only production installations have the Koji client.
         from buildsys.koji.configured import koji_build_system
     except ModuleNotFoundError as error:
         raise ConfigurationError(

@@ -1,9 +1,9 @@
-"""A build system in which nothing is built: for tests, load and demonstrations. It says so.
+"""A build system that builds nothing, for tests, load and demonstrations.
 
-It keeps its books as a hub does, in a file of its own that all processes share, and takes the time it is
-told to. A package whose name begins with ``fails-`` fails, and one that begins with ``refused-`` is not even
-taken. While there is a file ``simulated.away`` beside the books, the build system is away. Builds of packages
-that are named in a file ``simulated.held`` beside them do not end.
+It keeps its state in a file that all processes share. Builds take a configured time. A package whose name
+begins with ``fails-`` fails; one that begins with ``refused-`` cannot be submitted. While a file
+``simulated.away`` exists beside the state, the build system is unavailable. Builds of packages that are
+listed in a file ``simulated.held`` do not end.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from mbs import wait_keys
 from mbs.errors import Problem
 
 _SCHEMA = """
@@ -43,11 +44,12 @@ _COLUMNS = "id, state, nvr, started, ends, wakes"
 
 
 class SimulatedBuildSystem:
-    """See ``buildsys.base.BuildSystem`` and ``RunsBuilds``.
+    """A simulated build system; see ``buildsys.base.BuildSystem`` and ``RunsBuilds``.
 
-    :param path: of the file with its books.
-    :param build_seconds: what a build takes; 0: it is complete when it is submitted.
-    :param repo_seconds: what a regeneration takes.
+    Args:
+        path: File for its state.
+        build_seconds: Duration of a build; with 0 it is complete when submitted.
+        repo_seconds: Duration of a regeneration.
     """
 
     name = "simulated"
@@ -66,9 +68,11 @@ class SimulatedBuildSystem:
 
     @contextmanager
     def _books(self) -> Iterator[sqlite3.Connection]:
-        """The books, in a transaction that has the write lock from the start."""
+        """Open the state in a transaction that holds the write lock from the beginning."""
         if self._path.with_suffix(".away").exists():
-            raise BuildSystemUnavailable("The simulated build system is away.")
+            raise BuildSystemUnavailable(
+                "The simulated build system is not available (simulated.away exists)."
+            )
         books = sqlite3.connect(self._path, timeout=30, isolation_level=None)
         books.execute("PRAGMA synchronous = OFF")
         try:
@@ -80,15 +84,19 @@ class SimulatedBuildSystem:
             books.close()
 
     def arches(self, module: Module) -> tuple[str, ...]:
+        """Return x86_64."""
         return ("x86_64",)
 
     def expected_seconds(self, packages: Sequence[str]) -> dict[str, float]:
+        """Return nothing, since packages have no history."""
         return {}
 
     def prepare(self, module: Module, packages: Sequence[str]) -> None:
+        """Do nothing, since tags need no preparation."""
         pass
 
     def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
+        """Return submissions that are open or complete."""
         with self._books() as books:
             return [self._find(books, job) for job in jobs]
 
@@ -104,6 +112,7 @@ class SimulatedBuildSystem:
         return Submission(task_id, status=None if status.state is TaskState.OPEN else status)
 
     def submit(self, jobs: Sequence[Job]) -> list[Submission]:
+        """Record builds that end after ``build_seconds``."""
         now = time.time()
         submissions = []
         with self._books() as books:
@@ -135,6 +144,7 @@ class SimulatedBuildSystem:
         return submissions
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
+        """Return the statuses, which depend on the time."""
         with self._books() as books:
             return [self._status(books, task_id) for task_id in task_ids]
 
@@ -156,7 +166,7 @@ class SimulatedBuildSystem:
         )
 
     def _is_over(self, nvr: str, ends: float) -> bool:
-        """Return whether a build has had its time and is not held."""
+        """Return whether a build's time is over and the build is not held."""
         try:
             held = self._path.with_suffix(".held").read_text().split()
         except FileNotFoundError:
@@ -164,16 +174,17 @@ class SimulatedBuildSystem:
         return ends <= time.time() and nvr.rsplit("-", 2)[0] not in held
 
     def cancel(self, task_ids: Sequence[int]) -> None:
+        """Cancel open builds."""
         with self._books() as books:
             for status in [self._status(books, task_id) for task_id in task_ids]:
                 if status.state is TaskState.OPEN:
                     books.execute("UPDATE task SET state = 'canceled' WHERE id = ?", (status.task_id,))
 
     def recover(self, task_ids: Sequence[int]) -> None:
-        """Nothing to send again: time passes by itself, and the sweep that calls this asks for states."""
+        """Do nothing: builds end by the clock, and the sweep that calls this reads the statuses."""
 
     def run(self, task_id: int) -> str | None:
-        """The key to wake when the time of a submission or a regeneration is over."""
+        """Return the key to wake if the time of a submission or regeneration is over."""
         with self._books() as books:
             row = books.execute("SELECT wakes, nvr, ends FROM task WHERE id = ?", (task_id,)).fetchone()
         if row is None:
@@ -192,6 +203,7 @@ class SimulatedBuildSystem:
         final: bool = True,
         task_ids: Mapping[str, int] | None = None,
     ) -> Tagged:
+        """Tag builds at once."""
         tags = [f"{module.tag}-build", module.tag] if final else [f"{module.tag}-build"]
         with self._books() as books:
             books.executemany(
@@ -201,6 +213,7 @@ class SimulatedBuildSystem:
         return self.tagged(module, nvrs)
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
+        """Return the tagged builds."""
         with self._books() as books:
             there = {
                 tag: frozenset(
@@ -212,17 +225,20 @@ class SimulatedBuildSystem:
         return Tagged(buildroot & set(nvrs), final & set(nvrs))
 
     def deleted(self, builds: Mapping[int, str]) -> set[int]:
+        """Return nothing, since builds are never deleted."""
         return set()
 
     def tagged_of(self, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
+        """Return the tagged builds of each module."""
         return [self.tagged(module, nvrs) for module, nvrs in wanted]
 
     def request_repo(self, module: Module) -> int:
+        """Record a regeneration that ends after ``repo_seconds``."""
         now = time.time()
         with self._books() as books:
             task = books.execute(
                 "INSERT INTO task (wakes, nvr, state, started, ends) VALUES (?, '', 'open', ?, ?)",
-                (f"repo:{module.tag}", now, now + self._repo_seconds),
+                (wait_keys.repo(module.tag), now, now + self._repo_seconds),
             ).lastrowid
             books.execute(
                 "INSERT INTO repo SELECT ?, nvr FROM tagged WHERE tag = ?", (task, f"{module.tag}-build")
@@ -233,9 +249,11 @@ class SimulatedBuildSystem:
         return task
 
     def repos_under_way(self, requests: Sequence[int]) -> set[int]:
+        """Return nothing, so that the caller reads each status."""
         return set()
 
     def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
+        """Return the status, which depends on the time."""
         with self._books() as books:
             row = books.execute("SELECT ends FROM task WHERE id = ?", (request,)).fetchone()
             if row is None:
@@ -247,22 +265,27 @@ class SimulatedBuildSystem:
         return RepoStatus(RepoState.FAILED if missing else RepoState.READY, missing=missing)
 
     def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
+        """Return a result without documents."""
         return Result(topdir=f"simulated://{module.tag}")
 
     def ship(self, module: Module, content_tag: str) -> Shipping:
+        """Report that everything is tagged."""
         return Shipping()
 
     def abandon(self, module: Module) -> None:
+        """Do nothing, since builds occupy no resources."""
         pass
 
     def examine(self, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
+        """Report no problems."""
         return []
 
     def prepared(self) -> list[str]:
+        """Return nothing, since nothing is prepared."""
         return []
 
     def retire(self, tags: Sequence[str]) -> None:
-        """Nothing is kept that only building needs."""
+        """Do nothing, since nothing is prepared."""
 
     def discard(self, module: Module) -> None:
-        """Nothing was really built."""
+        """Do nothing, since nothing was built."""

@@ -1,4 +1,4 @@
-"""Unpack compressed files of repositories, whose content is not trusted."""
+"""Unpack compressed files of untrusted repositories."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 from buildsys.local import bounded
 from buildsys.local.bounded import Bounds, ChildFailed
 
-#: First bytes of compressed files -> the module of Python, or the program, that unpacks them.
+#: First bytes of compressed files -> the Python module or program that unpacks them.
 _MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "lzma", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNPACK = "import {module}, shutil, sys; shutil.copyfileobj({module}.open(sys.argv[1]), sys.stdout.buffer)"
 
 
 def unpacked(path: Path, *, max_bytes: int, max_memory: int) -> bytes:
-    """Return the content of a file, unpacked if its first bytes are those of gzip, xz, bzip2 or zstd.
+    """Return the content of a file, unpacked if it begins like gzip, xz, bzip2 or zstd.
 
-    Decompressors run as bounded children: a few kilobytes of xz can ask for gigabytes of memory.
+    Decompressors run in bounded child processes, because a few kilobytes of xz can need gigabytes of memory.
 
     Args:
-        path: the file.
-        max_bytes: of the content.
-        max_memory: address space of the decompressor, in bytes.
+        path: The file.
+        max_bytes: Max size of the content.
+        max_memory: Address space of the decompressor in bytes.
 
     Raises:
-        OSError: the file cannot be read, is damaged, or exceeds a limit; or zstd is not installed.
+        OSError: The file cannot be read, is damaged or exceeds a limit, or zstd is not installed.
     """
     bounds = Bounds(seconds=60, memory=max_memory, output=max_bytes)
     with path.open("rb") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import billiard.pool
@@ -15,6 +16,10 @@ from mbs.errors import ConfigurationError
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("mbs", config_source="celeryconfig", set_as_current=True)
+# Celery's support for Django puts the current folder first. There, an operator's config.py would hide the
+# package config from child processes.
+if sys.path[0] == os.getcwd():
+    del sys.path[0]
 app.autodiscover_tasks(["builds"])
 
 # A stopping worker forgets tasks that it has just passed to a child process. The child runs such a task, and

@@ -1,3 +1,3 @@
-"""The knowledge of the field: names, documents, states, expansion. Pure, but for ``mbs.client``."""
+"""The rules for modules, without I/O: names, documents, states, expansion. The client is ``mbs.client``."""
 
 __version__ = "0.1.0"

@@ -1,10 +1,10 @@
-"""In which order the components of a module are built.
+"""Order the components of a module for building.
 
-Either in batches, by ``buildorder``, or as a graph, by ``buildafter``; never both in one module.
-Source of the rules: docs/contract/modulemd.md, "Components" and "Reading"; the numbers of batches are those
-of the reference service, without its gaps.
+A module uses either ``buildorder`` (batches) or ``buildafter`` (a graph within one batch), never both. The
+rules are in docs/contract/modulemd.md, "Components" and "Reading". Batches are numbered as MBS 3.9.2 numbers
+them, but without its gaps.
 
-Pure: documents come in as anything that has the attributes named here.
+The functions are pure and accept any object with the attributes of the protocols below.
 """
 
 from __future__ import annotations
@@ -18,59 +18,72 @@ from typing import Protocol
 from mbs.errors import Problem, Unprocessable
 from mbs.text import natural
 
-#: The first batch is the package of macros that every other component is built with.
+#: Batch 1 holds module-build-macros, which is in the buildroot of every other component.
 MACROS_BATCH = 1
-#: Modules that include modules that include modules ...
+#: Levels of modules that include modules.
 MAX_INCLUDED_DEPTH = 16
 
 
 class Included(Protocol):
-    """A module that another includes."""
+    """A module that another module includes."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the module's name."""
+
     @property
-    def buildorder(self) -> int: ...
+    def buildorder(self) -> int:
+        """Return the ``buildorder`` of the included module."""
 
 
 class Component(Included, Protocol):
-    """An RPM component: ``buildafter`` holds keys of other components of the same module."""
+    """An RPM component."""
 
     @property
-    def buildafter(self) -> Sequence[str]: ...
+    def buildafter(self) -> Sequence[str]:
+        """Return keys of the components of the same module that are built before this one."""
 
 
 class Module(Protocol):
-    """A stream document."""
+    """A modulemd stream document."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the module's name."""
+
     @property
-    def rpm_components(self) -> Mapping[str, Component]: ...
+    def rpm_components(self) -> Mapping[str, Component]:
+        """Return the RPM components by key."""
+
     @property
-    def module_components(self) -> Mapping[str, Included]: ...
+    def module_components(self) -> Mapping[str, Included]:
+        """Return the included modules by key."""
 
 
 class BuildafterError(Unprocessable):
-    """``buildafter`` cannot be followed. In each problem ``component`` is a key and ``key`` the culprit."""
+    """The ``buildafter`` of a module contradicts itself or its ``buildorder``.
+
+    In each problem, ``component`` is the key of a component and ``key`` the field that is wrong.
+    """
 
     code = "invalid_buildafter"
 
 
 class InclusionError(Unprocessable):
-    """Included modules cannot be put together with the one that includes them."""
+    """An included module conflicts with the module that includes it."""
 
     code = "invalid_inclusion"
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A component and its place in the build.
+    """A component and its place in the order.
 
-    :param batch: from 2; a module that uses ``buildafter`` has all its components in one batch.
-    :param key: of the component in its own document.
-    :param after: keys of components of the same document that must be in the buildroot first.
-    :param path: names of the modules it was included through, outermost first.
+    Attributes:
+        batch: 2 or more. All components of a module that uses ``buildafter`` are in one batch.
+        key: Key of the component in its own document.
+        after: Keys of components of the same document that must be in the buildroot first.
+        path: Names of the modules through which the component was included, outermost first.
     """
 
     batch: int
@@ -80,25 +93,31 @@ class Placed:
     path: tuple[str, ...] = ()
 
 
-def waits_for(
+def buildafter_graph(
     components: Mapping[str, Component], included: Mapping[str, Included] | None = None
 ) -> dict[str, frozenset[str]]:
-    """For each component the keys of those that it names in ``buildafter``.
+    """Map each component to the components that its ``buildafter`` names.
 
-    :param components: RPM components by key.
-    :param included: module components; they count when ``buildorder`` is looked for.
-    :raises BuildafterError: for unknown names, a circle, or ``buildorder`` in the same module.
+    Args:
+        components: RPM components by key.
+        included: Included modules by key; their ``buildorder`` counts too.
+
+    Raises:
+        BuildafterError: A name is unknown, components wait for each other in a cycle, or the module uses
+            ``buildorder`` too.
     """
     graph = {key: frozenset(component.buildafter) for key, component in components.items()}
-    problems = list(_misfits(components, included or {}))
+    problems = list(_invalid_references(components, included or {}))
     if not problems:
-        problems = list(_circle(graph))
+        problems = list(_cycle(graph))
     if problems:
         raise BuildafterError(problems[0].message, code=problems[0].code, problems=problems)
     return graph
 
 
-def _misfits(components: Mapping[str, Component], included: Mapping[str, Included]) -> Iterator[Problem]:
+def _invalid_references(
+    components: Mapping[str, Component], included: Mapping[str, Included]
+) -> Iterator[Problem]:
     ordered = any(each.buildorder for each in (*components.values(), *included.values()))
     for key, component in components.items():
         if ordered and component.buildafter:
@@ -113,40 +132,43 @@ def _misfits(components: Mapping[str, Component], included: Mapping[str, Include
             if other not in components:
                 yield Problem(
                     "unknown_component",
-                    f"Component {key[:80]!r} is to be built after {other[:80]!r}, which is no component.",
+                    f"Component {key[:80]!r} names {other[:80]!r} in buildafter, which is not a component.",
                     component=key,
                     key="buildafter",
                     hint="buildafter holds keys of data.components.rpms.",
                 )
 
 
-def _circle(graph: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
+def _cycle(graph: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        # Each of these must be built before the next; the first is repeated as the last.
-        circle: list[str] = error.args[1]
+        # Each component of the cycle must be built before the next. graphlib repeats the first at the end.
+        cycle: list[str] = error.args[1]
         yield Problem(
             "buildafter_cycle",
-            f"Components wait for each other in a circle: {' before '.join(circle)[:400]}.",
-            component=circle[-1],
+            f"Components wait for each other in a cycle: {' before '.join(cycle)[:400]}.",
+            component=cycle[-1],
             key="buildafter",
         )
 
 
 def place(module: Module, fetch: Callable[[str, Included], Module]) -> list[Placed]:
-    """All components, those of included modules too, in the order of their batches.
+    """Return all components in the order of their batches, including those of included modules.
 
-    Components of one ``buildorder`` share a batch. The components of an included module start at the
-    batch of the module's own ``buildorder`` and may take several batches of their own.
+    Components with the same ``buildorder`` share a batch. The components of an included module begin at the
+    batch of the included module's ``buildorder`` and may take several batches.
 
-    :param fetch: the document of an included module, given its key and its component.
-    :raises BuildafterError: see ``waits_for``.
-    :raises InclusionError: when a component comes twice, or a module includes itself.
+    Args:
+        fetch: Returns the document of an included module, given its key and its component.
+
+    Raises:
+        BuildafterError: See ``buildafter_graph``.
+        InclusionError: Two modules have a component of the same key, or a module includes itself.
     """
     placed = _Placer(fetch).walk(module, MACROS_BATCH, None, (module.name,))
     placed.sort(key=lambda each: each.batch)
-    # A batch that only an included module opened, and put nothing into, does not count.
+    # Renumber the batches: an included module can begin a batch without a component.
     return [
         Placed(number, each.key, each.component, each.after, each.path)
         for number, (_, group) in enumerate(groupby(placed, lambda each: each.batch), MACROS_BATCH + 1)
@@ -161,7 +183,7 @@ def _order(entry: tuple[int, bool, str]) -> tuple[int, bool, Sequence[object], s
 
 
 class _Placer:
-    """Numbers batches along the walk through a module and all that it includes."""
+    """Numbers batches while it walks through a module and the modules that it includes."""
 
     def __init__(self, fetch: Callable[[str, Included], Module]) -> None:
         self.fetch = fetch
@@ -169,11 +191,13 @@ class _Placer:
         self.batch = MACROS_BATCH
 
     def walk(self, module: Module, batch: int, order: int | None, path: tuple[str, ...]) -> list[Placed]:
-        """Components of one module; ``self.batch`` is the last batch afterwards.
+        """Return the components of one module. Afterwards ``self.batch`` is the module's last batch.
 
-        :param batch: the batch that is open, and ``order`` the ``buildorder`` it was opened for.
+        Args:
+            batch: The batch before the module's first one.
+            order: The ``buildorder`` of that batch; components with the same value join it.
         """
-        after = waits_for(module.rpm_components, module.module_components)
+        after = buildafter_graph(module.rpm_components, module.module_components)
         self._own(module, path)
         placed: list[Placed] = []
         rpms = [(each.buildorder, False, key) for key, each in module.rpm_components.items()]

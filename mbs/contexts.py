@@ -1,7 +1,7 @@
-"""Hashes that tell the contexts of a module apart, and versions made from streams.
+"""Compute the hashes that form contexts, and the numbers that form versions.
 
-Source of the rules: docs/contract/modulemd.md, "Names and hashes". The exact values are those of the
-reference service (3.9.2): builds of both must agree on what is the same build.
+The rules are in docs/contract/modulemd.md, "Names and hashes". The values equal those of MBS 3.9.2, so that
+both services recognize the same build.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ def _sha1_json(value: Mapping[str, object]) -> str:
 
 
 def build_context(buildrequires: Mapping[str, Mapping[str, Any]]) -> str:
-    """Hash of what a module was built against.
+    """Return the hash of the streams that a module is built against.
 
-    :param buildrequires: ``xmd.mbs.buildrequires``: module name -> ``{"stream": ..., ...}``.
+    Args:
+        buildrequires: ``xmd.mbs.buildrequires``: module name -> ``{"stream": ..., ...}``.
     """
     return _sha1_json({name: info["stream"] for name, info in buildrequires.items()})
 
@@ -36,14 +37,15 @@ def build_context(buildrequires: Mapping[str, Mapping[str, Any]]) -> str:
 def build_context_no_bms(
     buildrequires: Mapping[str, Mapping[str, Any]], base_modules: Collection[str] = ("platform",)
 ) -> str:
-    """``build_context`` without the base modules: for reuse across streams of the base module."""
+    """Return ``build_context`` without base modules, to compare builds for different base streams."""
     return build_context({name: info for name, info in buildrequires.items() if name not in base_modules})
 
 
 def runtime_context(requires: Iterable[Mapping[str, Iterable[str]]]) -> str:
-    """Hash of what a module needs when it is installed.
+    """Return the hash of the streams that a module requires when it is installed.
 
-    :param requires: for each of the document's dependencies: module name -> streams.
+    Args:
+        requires: For each dependency list of the document: module name -> streams.
     """
     merged: dict[str, set[str]] = {}
     for dependency in requires:
@@ -53,13 +55,13 @@ def runtime_context(requires: Iterable[Mapping[str, Iterable[str]]]) -> str:
 
 
 def context(build: str, runtime: str) -> str:
-    """The context of a module build (8 hex digits) from its build and runtime contexts."""
+    """Return the context of a module build, 8 hexadecimal digits made from its build and runtime contexts."""
     return hashlib.sha1(f"{build}:{runtime}".encode(), usedforsecurity=False).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
 class Contexts:
-    """All hashes of one module build."""
+    """The hashes of one module build; see the functions of the same names."""
 
     build_context: str
     build_context_no_bms: str
@@ -72,7 +74,7 @@ def contexts(
     requires: Iterable[Mapping[str, Iterable[str]]],
     base_modules: Collection[str] = ("platform",),
 ) -> Contexts:
-    """All hashes at once; arguments as in the functions above."""
+    """Return all hashes of a module build; for the arguments see the functions above."""
     build, runtime = build_context(buildrequires), runtime_context(requires)
     return Contexts(
         build, build_context_no_bms(buildrequires, base_modules), runtime, context(build, runtime)
@@ -82,15 +84,18 @@ def contexts(
 def stream_version(
     stream: str, *, right_pad: bool = True, suffixes: Mapping[str, float] | None = None
 ) -> float:
-    """The number in the name of a base module's stream, by which streams are compared.
+    """Return the number by which a base module's stream is compared with others.
 
-    ``f27`` is 270000, ``f27.0.1`` is 270001, ``el8.2.0.z`` is 80200. Without ``right_pad``: ``f27`` is 27.
+    ``f27`` is 270000, ``f27.0.1`` is 270001, ``el8.2.0.z`` is 80200. Without ``right_pad``, ``f27`` is 27.
 
-    :param right_pad: fill with zeros to six digits.
-    :param suffixes: regular expression, matched at the start of the stream -> what it adds
-        (the first that matches), such as 0.1 for ``z`` streams.
-    :return: 0 when the stream has no number, or one that no float holds: such a stream takes no part in
-        comparisons.
+    Args:
+        right_pad: Fill the number with zeros to six digits.
+        suffixes: Regular expression -> number to add. The first expression that matches at the start of the
+            stream applies, for example 0.1 for ``z`` streams.
+
+    Returns:
+        0 for a stream without a number, or with a number too large for a float. Such a stream is not
+            compared.
     """
     found = _NUMBER.search(stream)
     sections = found[0].rstrip(".").split(".") if found else []
@@ -105,13 +110,16 @@ def stream_version(
 
 
 def prefixed_version(version: int, base_stream: str | None) -> int:
-    """The version of a module build: the document's, after the base module's stream version.
+    """Return the version of a module build: the document's version behind the base module's stream number.
 
-    ``28`` and 20180205135154 make 2820180205135154.
+    Version 20180205135154 on stream ``f28`` becomes 2820180205135154.
 
-    :param version: the document's, or the commit time as ``YYYYMMDDhhmmss`` in UTC.
-    :param base_stream: stream of the base module that is buildrequired; None without one.
-    :return: ``version`` itself when the stream has no number, or the result would need over 64 bits.
+    Args:
+        version: The document's version, or the commit time in UTC as ``YYYYMMDDhhmmss``.
+        base_stream: Stream of the buildrequired base module, or None.
+
+    Returns:
+        ``version`` unchanged if the stream has no number or the result would exceed 64 bits.
     """
     prefix = int(stream_version(base_stream or "", right_pad=False))
     prefixed = int(f"{prefix}{version}")

@@ -1,4 +1,4 @@
-"""How long a module takes at least, and because of which components."""
+"""Find the chain of components that determines the shortest build time of a module."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from graphlib import TopologicalSorter
 
 @dataclass(frozen=True)
 class Work:
-    """A component that has to be built.
+    """A component that must be built.
 
-    :param seconds: expected; 0 where nobody knows.
-    :param after: packages of the same batch that must be in the buildroot first.
+    Attributes:
+        seconds: Expected build time; 0 if unknown.
+        after: Packages of the same batch that must be in the buildroot first.
     """
 
     package: str
@@ -23,19 +24,21 @@ class Work:
 
 @dataclass(frozen=True)
 class Path:
-    """Components that are built one after the other, and the seconds that this takes."""
+    """Components that are built one after the other, and the sum of their build times."""
 
     packages: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
 def critical_path(works: Sequence[Work]) -> Path:
-    """The chain of components that takes longest: with ever so many builders it cannot be faster.
+    """Return the chain of components that takes longest, which no number of builders can shorten.
 
-    A batch starts when all of the one before it is built. What is reused is no work: leave it out. What is
-    between two batches (tags, repositories) is not counted.
+    A batch begins when the previous one is complete. The time between batches (tagging, repositories) is not
+    counted.
 
-    :param works: without circles in ``after``; what is named there and is no work is passed over.
+    Args:
+        works: Components without a cycle in ``after``, without those that are reused. Unknown names in
+            ``after`` are ignored.
     """
     by_package = {work.package: work for work in works}
     ends: dict[str, Path] = {}
@@ -54,5 +57,5 @@ def critical_path(works: Sequence[Work]) -> Path:
 
 
 def _longest(paths: Sequence[Path]) -> Path:
-    """The first of the longest; of those that take no time as far as anybody knows, the one of most steps."""
+    """Return the longest path, and among equally long ones the one with most components."""
     return max(paths, key=lambda path: (path.seconds, len(path.packages)))

@@ -1,7 +1,7 @@
-"""The errors of the service: each has a stable code for programs and a message and a hint for people.
+"""The errors of the service.
 
-The REST API maps the classes to HTTP statuses in one place (``builds.api.errors``); a build that
-fails stores ``code``, ``message`` and ``hint`` as its ``error``.
+Each has a stable code for programs, and a message and a hint for people. ``builds.api.errors`` maps the
+classes to HTTP statuses. A build that fails stores code, message and hint as its ``error``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,14 @@ _INFRASTRUCTURE = frozenset(
 
 @dataclass(frozen=True)
 class Problem:
-    """One of several things that are wrong: what it concerns, what was tried, what to do."""
+    """One of several faults.
+
+    Attributes:
+        component: Key of the component that is at fault.
+        key: Name of the field or option that is at fault.
+        tried: Addresses or names that were tried.
+        hint: What to do.
+    """
 
     code: str
     message: str
@@ -39,17 +46,18 @@ class Problem:
     hint: str = ""
 
     def as_dict(self) -> dict[str, str | int]:
-        """The fields that say something."""
+        """Return the fields that are not empty."""
         return {name: value for name, value in asdict(self).items() if value not in ("", None)}
 
 
 class MBSError(Exception):
-    """Base of all errors that a user may see.
+    """Base class of all errors that are shown to users.
 
-    :param message: names the thing that is wrong.
-    :param code: overrides the class's code with a more exact one.
-    :param hint: what to do about it.
-    :param problems: the single faults, where there are several.
+    Args:
+        message: What is wrong, with the name of the thing.
+        code: A more specific code than that of the class.
+        hint: What to do.
+        problems: The single faults, if there are several.
     """
 
     code = "internal_error"
@@ -65,67 +73,67 @@ class MBSError(Exception):
 
 
 class InvalidInput(MBSError):
-    """A request is malformed (400)."""
+    """400: The request is malformed."""
 
     code = "invalid_input"
 
 
 class NotAuthenticated(MBSError):
-    """No credentials, or expired ones (401)."""
+    """401: The credentials are missing or have expired."""
 
     code = "not_authenticated"
 
 
 class Forbidden(MBSError):
-    """Known, but not allowed (403)."""
+    """403: The user may not do this."""
 
     code = "forbidden"
 
 
 class NotFound(MBSError):
-    """No such thing (404)."""
+    """404: The requested object does not exist."""
 
     code = "not_found"
 
 
 class Conflict(MBSError):
-    """It exists already, or its state does not allow this (409)."""
+    """409: The object exists already, or its state does not allow the request."""
 
     code = "conflict"
 
 
 class TooLarge(MBSError):
-    """A body or a document is over its bound (413)."""
+    """413: A body or a document exceeds its size limit."""
 
     code = "too_large"
 
 
 class Unprocessable(MBSError):
-    """The modulemd is invalid, or what it names cannot be had (422)."""
+    """422: The modulemd is invalid, or something that it names is not available."""
 
     code = "unprocessable"
 
 
 class TooManyRequests(MBSError):
-    """Too many failed logins: wait (429)."""
+    """429: Too many logins failed; the client must wait."""
 
     code = "too_many_requests"
 
 
 class NotSupported(MBSError):
-    """The configured build system has no such thing (501)."""
+    """501: The configured build system does not support the request."""
 
     code = "not_supported"
 
 
 class Unavailable(MBSError):
-    """Something that the service needs is away for now: try again (503)."""
+    """503: The service depends on something that is not reachable at present."""
 
     code = "unavailable"
 
 
 class ConfigurationError(MBSError):
-    """The configuration is wrong: the service does not start."""
+    """The configuration is wrong, so the service does not start."""
 
     code = "configuration"
 

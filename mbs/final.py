@@ -1,6 +1,7 @@
-"""The documents of a finished module: what it holds for each architecture.
+"""Make the final documents of a module, which list its RPMs for each architecture.
 
-docs/contract/modulemd.md, "Components"; docs/contract/koji.md, "What a module build leaves in Koji", point 4.
+The rules are in docs/contract/modulemd.md, "Components", and docs/contract/koji.md, "What a module build
+leaves in Koji", point 4.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from mbs.errors import Unprocessable
 from mbs.modulemd import StreamV2
 
 SOURCE = "src"
-#: RPMs that a final document may list, and characters of all different licenses together.
+#: Max RPMs in a final document, and max total characters of its distinct licenses.
 MAX_RPMS, MAX_LICENSES = 50_000, 1 << 20
 _DEBUG = ("-debuginfo", "-debugsource")
-#: Architecture of a module -> those whose RPMs its systems can install beside their own.
+#: Architecture of a module -> architectures of RPMs that can be installed beside its own.
 MULTILIB = {
     "x86_64": frozenset({"i386", "i486", "i586", "i686", "athlon"}),
     "ppc64": frozenset({"ppc"}),
@@ -27,11 +28,13 @@ MULTILIB = {
 
 @dataclass(frozen=True)
 class BuiltRpm:
-    """An RPM that a component's build made.
+    """An RPM that the build of a component produced.
 
-    :param arch: ``src`` for the source RPM.
-    :param source: name of its source package.
-    :param excludearch: of the source package; likewise ``exclusivearch``.
+    Attributes:
+        arch: ``src`` for a source RPM.
+        source: Name of the source package.
+        excludearch: ``ExcludeArch`` of the source package.
+        exclusivearch: ``ExclusiveArch`` of the source package.
     """
 
     name: str
@@ -46,11 +49,12 @@ class BuiltRpm:
 
     @property
     def nevra(self) -> str:
+        """Name-epoch:version-release.arch."""
         return f"{self.name}-{self.epoch}:{self.version}-{self.release}.{self.arch}"
 
     @property
     def debugged(self) -> str:
-        """The package whose debugging files these are; empty for all others."""
+        """The package that a debuginfo or debugsource package belongs to; empty for others."""
         for suffix in _DEBUG:
             if self.name.endswith(suffix):
                 return self.name.removesuffix(suffix)
@@ -60,11 +64,14 @@ class BuiltRpm:
 def final_documents(
     document: StreamV2, rpms: Sequence[BuiltRpm], arches: Iterable[str]
 ) -> dict[str, StreamV2]:
-    """The final document for each architecture, and for ``src``.
+    """Return the final document for each architecture and for ``src``.
 
-    :param document: the expanded one; it is not changed.
-    :param rpms: all that the module's components built, of all architectures.
-    :raises Unprocessable: ``module_too_large``, when they are more than any document should list.
+    Args:
+        document: The expanded document; it is not changed.
+        rpms: All RPMs that the module's components produced, for all architectures.
+
+    Raises:
+        Unprocessable: ``module_too_large``: there are more RPMs or licenses than a document may list.
     """
     if (
         len(rpms) > MAX_RPMS
@@ -80,11 +87,11 @@ def final_documents(
 
 
 def content(document: StreamV2, rpms: Sequence[BuiltRpm], arch: str) -> list[BuiltRpm]:
-    """What the module holds for an architecture: binary RPMs, and the source RPMs that they come from.
+    """Return the RPMs that belong to the module on one architecture: binary RPMs and their source RPMs.
 
-    Left out: what the module filters or only builds with, what no component of it built, other
-    architectures, RPMs for multilib where the component does not ask for it, debugging files of what is
-    left out. For ``src``: the source RPMs of every architecture.
+    These do not belong to it: RPMs that the document filters, RPMs of ``buildonly`` components, RPMs that no
+    component built, RPMs of other architectures, multilib RPMs that the component does not ask for, and
+    debugging packages of any of these. For ``src``, return the source RPMs of all architectures.
     """
     if arch == SOURCE:
         arches = {rpm.arch for rpm in rpms} - {SOURCE, "noarch"} or {"noarch"}
@@ -105,24 +112,21 @@ def content(document: StreamV2, rpms: Sequence[BuiltRpm], arch: str) -> list[Bui
 
 
 class _Rules:
-    """What a document says of RPMs, prepared for many of them.
-
-    :param arch: architecture of the module.
-    """
+    """The rules of a document about RPMs of one architecture."""
 
     def __init__(self, document: StreamV2, arch: str) -> None:
         self._arch = arch
         self._filtered = frozenset(document.filter_rpms)
-        # Of two components with the same name the first counts.
+        # If two components have the same name, the first one applies.
         self._components = {each.name: each for each in reversed(document.rpm_components.values())}
         included = document.mbs.get("rpms")
-        # A whitelist takes the place of the components.
+        # A whitelist replaces the list of components.
         self._sources = frozenset(document.buildopts.rpm_whitelist) or frozenset(
             (*self._components, *(included if isinstance(included, dict) else ()))
         )
 
     def belongs(self, rpm: BuiltRpm) -> bool:
-        """Whether a binary RPM is one of the module's."""
+        """Return whether a binary RPM belongs to the module."""
         arch, component = self._arch, self._components.get(rpm.source)
         if rpm.name in self._filtered or rpm.source not in self._sources:
             return False
@@ -142,7 +146,7 @@ def _final(document: StreamV2, rpms: Sequence[BuiltRpm], arch: str) -> StreamV2:
     result.artifact_rpms = sorted(rpm.nevra for rpm in held)
     shipped = held if arch == SOURCE else [rpm for rpm in held if rpm.arch != SOURCE]
     result.content_licenses = sorted({rpm.license for rpm in shipped if rpm.license})
-    # Where sources lie, and the service's own notes, are nobody's business outside.
+    # Repository addresses and the service's own notes are internal.
     for component in result.rpm_components.values():
         component.repository = component.cache = None
     for module in result.module_components.values():

@@ -1,6 +1,6 @@
-"""The package ``module-build-macros``: the first thing that a module builds, and what makes its RPMs modular.
+"""Make the package ``module-build-macros``, which is built first and makes the other RPMs modular.
 
-docs/contract/koji.md, "What a module build leaves in Koji", point 2.
+See docs/contract/koji.md, "What a module build leaves in Koji", point 2.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from enum import Enum
 from typing import Any, Protocol
 
 from mbs.modulemd import parse_stream
+from mbs.nsvc import NSVC
 
 PACKAGE = "module-build-macros"
 VERSION = "0.1"
 MACROS_FILE = "/etc/rpm/macros.zz-modules"
 
-#: What means nothing more to rpm's spec parser; not all that is in here is a name.
+#: Text without special meaning for rpm's spec parser; not everything that matches is a name.
 _PLAIN = re.compile(r"[A-Za-z0-9_.+~^:-]+( = [A-Za-z0-9_.+~^:-]+)?")
 _UNWANTED = ("filtered_rpms", "ursine_rpms")
 #: Unicode categories: control characters, line and paragraph separators, surrogates.
 _UNPRINTABLE = frozenset({"Cc", "Zl", "Zp", "Cs"})
-# A version begins with a digit, which tells a build of "perl" from the package "perl-Test-Simple".
+# A version begins with a digit. That distinguishes a build of "perl" from the package "perl-Test-Simple".
 _NEVR = re.compile(r"(?P<name>.+)-(?P<evr>(?:\d+:)?\d[^-:]*-[^-:]+)")
 _ARCH = re.compile(r"\.(noarch|src|x86_64|i[3-6]86|aarch64|armv7hl|ppc64|ppc64le|s390x|riscv64)")
 
-# The macros file travels encoded, so that rpm's spec parser sees nothing of what an author wrote.
+# The macros file is encoded in base64 so that rpm's spec parser does not interpret the author's text.
 _SPEC = """\
 %global modularitylabel {label}
 Name:           {package}
@@ -53,45 +54,48 @@ END
 
 
 class Build(Protocol):
-    """A module build, as far as its macros depend on it.
+    """The part of a module build that its macros depend on."""
 
-    ``modulemd`` is the document as it was expanded; ``disttag`` has no leading dot.
-    """
+    @property
+    def nsvc(self) -> NSVC:
+        """Return name, stream, version and context."""
 
-    name: str
-    stream: str
-    version: str
-    context: str
-    disttag: str
-    modulemd: str
+    @property
+    def disttag(self) -> str:
+        """Return the dist tag without the leading dot."""
+
+    @property
+    def modulemd(self) -> str:
+        """Return the expanded document as YAML."""
 
 
 def conflict(rpm: str) -> str:
-    """What the macros package conflicts with to keep an RPM out of the buildroot.
+    """Return the value of ``Conflicts:`` that keeps an RPM out of the buildroot.
 
-    :param rpm: ``name-[epoch:]version-release[.arch]``, or just its name, which stands for all its builds.
+    Args:
+        rpm: ``name-[epoch:]version-release[.arch]``, or a name for all builds of the package.
     """
     arch = _ARCH.search(rpm, max(rpm.rfind("."), 0))
     match = _NEVR.fullmatch(rpm[: arch.start()] if arch else rpm)
     return f"{match['name']} = {match['evr']}" if match else rpm
 
 
-def macros(
-    *, name: str, stream: str, version: str, context: str, disttag: str, author_macros: str = ""
-) -> str:
-    """The content of ``/etc/rpm/macros.zz-modules``. rpm reads it last, so it overrides the platform's.
+def macros(nsvc: NSVC, disttag: str, author_macros: str = "") -> str:
+    """Return the content of ``/etc/rpm/macros.zz-modules``.
 
-    :param disttag: without leading dot, e.g. ``module+el8+12+0a1b2c3d``.
-    :param author_macros: ``buildopts.rpms.macros`` of the document, as written.
+    rpm reads this file last, so it overrides the platform's macros.
+
+    Args:
+        disttag: Dist tag without the leading dot, for example ``module+el8+12+0a1b2c3d``.
+        author_macros: ``buildopts.rpms.macros`` of the document.
     """
-    label = f"{name}:{stream}:{version}:{context}"
     values = {
-        "modularitylabel": label,
+        "modularitylabel": str(nsvc),
         "_module_build": "1",
-        "_module_name": name,
-        "_module_stream": stream,
-        "_module_version": version,
-        "_module_context": context,
+        "_module_name": nsvc.name,
+        "_module_stream": nsvc.stream,
+        "_module_version": nsvc.version,
+        "_module_context": nsvc.context,
     }
     lines = [f"%dist .{disttag}"]
     lines += [f"%{key} {literal(value, Place.MACRO)}" for key, value in values.items()]
@@ -100,32 +104,27 @@ def macros(
     return "\n".join(lines)
 
 
-def spec(
-    content: str,
-    *,
-    name: str,
-    stream: str,
-    version: str,
-    context: str,
-    disttag: str,
-    conflicts: Iterable[str] = (),
-) -> str:
-    """The spec file of a macros package. It needs no sources.
+def spec(content: str, nsvc: NSVC, disttag: str, conflicts: Iterable[str] = ()) -> str:
+    """Return the spec file of a macros package, which needs no sources.
 
-    :param content: of the macros file; it arrives there as it is, whatever it holds.
-    :param conflicts: RPMs (NEVRA or name) that must stay out of the buildroot.
-    :raises ValueError: when a name, the dist tag or a conflict could not stand in a spec file.
+    Args:
+        content: Content of the macros file. It is installed unchanged and may hold any text.
+        disttag: Dist tag without the leading dot.
+        conflicts: RPMs (NEVRA or name) that must stay out of the buildroot.
+
+    Raises:
+        ValueError: A name, the dist tag or a conflict has characters that a spec file cannot hold.
     """
     wanted = sorted({conflict(rpm) for rpm in conflicts})
     for text in (disttag, *wanted):
         if not _PLAIN.fullmatch(text):
-            raise ValueError(f"{text!r} cannot stand in a spec file")
+            raise ValueError(f"{text!r} has characters that a spec file cannot hold")
     return _SPEC.format(
         package=PACKAGE,
         package_version=VERSION,
         disttag=disttag,
-        label=literal(f"{name}:{stream}:{version}:{context}", Place.GLOBAL),
-        nsv=literal(f"{name}:{stream}", Place.LINE),
+        label=literal(str(nsvc), Place.GLOBAL),
+        nsv=literal(nsvc.ns, Place.LINE),
         conflicts="".join(f"Conflicts:      {rpm}\n" for rpm in wanted),
         file=MACROS_FILE,
         macros=base64.encodebytes(f"{content}\n".encode()).decode("ascii").rstrip("\n"),
@@ -133,37 +132,23 @@ def spec(
 
 
 def spec_for(build: Build) -> str:
-    """The spec file of module-build-macros for a module build.
+    """Return the spec file of ``module-build-macros`` for a module build.
 
-    It conflicts with what ``xmd.mbs`` says must stay out: RPMs that buildrequired modules filter
-    (``buildrequires.*.filtered_rpms``), and RPMs of base modules that modules bring in another build
-    (``ursine_rpms``, of the whole or of a base module).
+    The package conflicts with RPMs that buildrequired modules filter
+    (``xmd.mbs.buildrequires.*.filtered_rpms``) and with base module RPMs that modules replace
+    (``ursine_rpms`` of ``xmd.mbs`` or of a base module).
 
-    :raises mbs.modulemd.ModulemdError: when the document is invalid.
-    :raises ValueError: see :func:`spec`.
+    Raises:
+        mbs.modulemd.ModulemdError: The document is invalid.
+        ValueError: See :func:`spec`.
     """
     document = parse_stream(build.modulemd, strict=False)
-    content = macros(
-        name=build.name,
-        stream=build.stream,
-        version=build.version,
-        context=build.context,
-        disttag=build.disttag,
-        author_macros=document.buildopts.rpm_macros or "",
-    )
-    return spec(
-        content,
-        name=build.name,
-        stream=build.stream,
-        version=build.version,
-        context=build.context,
-        disttag=build.disttag,
-        conflicts=unwanted(document.mbs),
-    )
+    content = macros(build.nsvc, build.disttag, document.buildopts.rpm_macros or "")
+    return spec(content, build.nsvc, build.disttag, unwanted(document.mbs))
 
 
 def unwanted(notes: Mapping[str, Any]) -> set[str]:
-    """The NEVRAs that ``xmd.mbs`` says must stay out of the buildroot."""
+    """Return the NEVRAs that ``xmd.mbs`` keeps out of the buildroot."""
     required = notes.get("buildrequires")
     parts = [notes, *(required.values() if isinstance(required, dict) else ())]
     lists = [part.get(key) for part in parts if isinstance(part, dict) for key in _UNWANTED]
@@ -171,33 +156,34 @@ def unwanted(notes: Mapping[str, Any]) -> set[str]:
 
 
 class Place(Enum):
-    """Where a literal text stands, which decides how often rpm expands it and what a backslash does there."""
+    """Position of a literal text, which determines how often rpm expands it and how it treats backslashes."""
 
-    #: a tag or another line of a spec file: expanded once
+    #: A tag or another line of a spec file: expanded once.
     LINE = 1
-    #: the body of a macro in a macros file: expanded once, when it is used; backslashes escape
+    #: The body of a macro in a macros file: expanded once, when it is used; backslashes escape.
     MACRO = 2
-    #: the body of ``%global``: expanded when it is defined, and again when it is used; backslashes escape
+    #: The body of ``%global``: expanded at its definition and again when it is used; backslashes escape.
     GLOBAL = 3
 
 
 def literal(text: str, place: Place) -> str:
-    """Return what rpm reads back as ``text``, whatever it holds, without running or expanding any of it.
+    """Escape a text so that rpm reads it back unchanged, without expanding or running any of it.
 
-    :raises ValueError: for control characters and lone surrogates, which no line of rpm's files can hold.
+    Raises:
+        ValueError: The text has control characters or lone surrogates, which rpm's files cannot hold.
     """
     if not text.isprintable() and any(unicodedata.category(letter) in _UNPRINTABLE for letter in text):
-        raise ValueError(f"{text!r:.100} holds a character that cannot stand in a line")
+        raise ValueError(f"{text!r:.100} has a character that a line of a spec file cannot hold")
     doublings = 2 if place is Place.GLOBAL else 1
     escaped = text.replace("%", "%" * 2**doublings)
-    # A macro that expands to nothing: it ends with the last expansion.
+    # This macro expands to nothing in the last expansion.
     nothing = "%" * 2 ** (doublings - 1) + "{nil}"
     if place is Place.LINE:
-        # A backslash makes rpm overlook the next character when it counts braces, or join two lines.
+        # After a backslash rpm ignores the next character when it counts braces, or joins two lines.
         return re.sub(r"\\(?=%|$)", lambda _: "\\" + nothing, escaped)
     escaped = escaped.replace("\\", "\\\\")
-    # Blanks around a body are trimmed, a brace in front makes a body of another form, no body at all is an
-    # error, and a backslash at the end joins the next line, escaped or not.
+    # rpm trims blanks around a body, treats a leading brace as another form of body, refuses an empty body,
+    # and joins the next line after a trailing backslash, escaped or not.
     head = nothing if not text or text[0] in " {" or text[0].isspace() else ""
     tail = nothing if text and (text[-1].isspace() or text[-1] == "\\") else ""
     return head + escaped + tail

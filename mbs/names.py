@@ -1,10 +1,10 @@
-"""The characters that names may hold which come from strangers: one definition for every entrance.
+"""Define which characters names from users may have.
 
-They become parts of Koji tags, RPM releases, folders, addresses, command lines and macros. Each rule is what
-all of those take as plain text; ``mbs.modulemd.naming`` and submissions apply them to what is built or
-recorded. A document that is only read may hold anything.
+The names become parts of Koji tags, RPM releases, folders, URLs, command lines and macros. Each rule allows
+only characters that are plain text in all of these. ``mbs.modulemd.naming`` and submissions apply the rules
+to modules that are built or recorded; a document that is only read may have any names.
 
-Sources: rpm's ``ALLOWED_CHARS_NAME``, Koji's rule for names of tags, ``git check-ref-format``.
+Sources: rpm's ``ALLOWED_CHARS_NAME``, Koji's rule for tag names, ``git check-ref-format``.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-#: Characters of a text that a message repeats.
+#: Max characters of a name that an error message repeats.
 _SHOWN = 80
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What one kind of name may hold.
+    """The rule for one kind of name.
 
-    :param noun: the kind, for messages: "The {noun} 'x' ...".
-    :param pattern: of the whole name.
-    :param longest: characters that it may have.
-    :param allowed: the pattern in words.
+    Attributes:
+        noun: The kind, for messages: "The {noun} 'x' ...".
+        pattern: Pattern of the whole name.
+        longest: Max characters.
+        allowed: The pattern in words.
     """
 
     noun: str
@@ -32,7 +33,7 @@ class Rule:
     allowed: str
 
     def fits(self, text: object) -> bool:
-        """Return whether ``text`` is such a name."""
+        """Return whether ``text`` follows the rule."""
         return (
             isinstance(text, str)
             and len(text) <= self.longest
@@ -41,7 +42,7 @@ class Rule:
         )
 
     def fault(self, text: object) -> str:
-        """Say what is wrong with a name; an empty text when nothing is."""
+        """Return what is wrong with a name, or an empty text."""
         if self.fits(text):
             return ""
         if not isinstance(text, str):
@@ -55,7 +56,7 @@ class Rule:
 
     @property
     def hint(self) -> str:
-        """Say what such a name may hold."""
+        """Say which characters are allowed."""
         return f"Use up to {self.longest} of {self.allowed}."
 
 
@@ -66,15 +67,15 @@ def _rule(noun: str, pattern: str, longest: int, allowed: str = _PLAIN) -> Rule:
     return Rule(noun, re.compile(pattern), longest, allowed)
 
 
-#: Of modules, profiles, components and packages.
+#: Names of modules, profiles, components and packages.
 NAME = _rule("name", r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", 128)
-#: With a name of 128 characters, a version and a context it makes a file name that every file system takes.
+#: 64 characters: with name, version and context it makes a file name that every file system accepts.
 STREAM = _rule("stream", r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", 64)
 CONTEXT = _rule("context", r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", 32)
 ARCH = _rule("architecture", r"[A-Za-z0-9][A-Za-z0-9_]*", 32, "letters, digits and '_'")
-#: Part of the release of RPMs, which holds no dash.
+#: A part of the release of RPMs, which has no dash.
 MARKING = _rule("marking", r"[A-Za-z0-9_][A-Za-z0-9_.+]*", 64, "letters, digits, '_', '.' and '+'")
-#: Of tags in Koji; ``-build`` is appended to those of modules.
+#: 250 characters leave room for ``-build``, which is appended to the tags of modules.
 KOJI_TAG = _rule("Koji tag", r"[A-Za-z0-9_][A-Za-z0-9/_.+-]*", 250, "letters, digits and any of /_.+-")
 #: An RPM by name or NEVRA.
 RPM = _rule("RPM", r"[A-Za-z0-9_][A-Za-z0-9_.+~^:-]*", 255, "letters, digits and any of _.+~^:-")
@@ -88,9 +89,13 @@ _REF = _rule(
 
 
 class _RefRule(Rule):
-    """git's rule, without patterns, revision arithmetic, and what a shell, rpm or a header acts on."""
+    """A stricter form of git's rule for refs.
+
+    Patterns, revision operators and characters that a shell, rpm or an HTTP header interprets are refused.
+    """
 
     def fits(self, text: object) -> bool:
+        """Return whether ``text`` follows the rule."""
         return (
             super().fits(text)
             and isinstance(text, str)

@@ -1,6 +1,6 @@
-"""The name of a module build, and every other name that is made of it.
+"""Names of a module build: N:S:V:C and the names that are derived from it.
 
-Source of the rules: docs/contract/modulemd.md, "Names and hashes".
+The rules are in docs/contract/modulemd.md, "Names and hashes".
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from mbs.errors import InvalidInput
 
-#: Koji's own bound for names of tags, and the bound of older hubs for names of targets.
+#: Koji's limit for names of tags, and the limit of older hubs for names of targets.
 MAX_TAG = 256
 MAX_TARGET = 50
-#: What Koji tags get appended for the buildroot; the name of a tag must leave room for it.
+#: The buildroot's tag is the module's tag with this suffix, so the module's tag must leave room for it.
 BUILD_SUFFIX = "-build"
 
 
@@ -25,8 +25,9 @@ def _sha1(text: str) -> str:
 class NSVC:
     """Name, stream, version and context of a module build.
 
-    :param version: decimal digits, a 64-bit unsigned integer. It is text here, as in the REST API;
-        compare versions as numbers (``int(nsvc.version)``).
+    Attributes:
+        version: Decimal digits of a 64-bit unsigned integer. A text, as in the REST API; compare
+            ``int(nsvc.version)``.
     """
 
     name: str
@@ -37,11 +38,17 @@ class NSVC:
     def __str__(self) -> str:
         return f"{self.name}:{self.stream}:{self.version}:{self.context}"
 
+    @property
+    def ns(self) -> str:
+        """The stream as ``name:stream``."""
+        return f"{self.name}:{self.stream}"
+
     @classmethod
     def parse(cls, text: str) -> NSVC:
-        """Read ``name:stream:version:context``.
+        """Parse ``name:stream:version:context``.
 
-        :raises InvalidInput: when a part is missing or empty, or the version is not a 64-bit number.
+        Raises:
+            InvalidInput: A part is missing or empty, or the version is not a 64-bit number.
         """
         parts = text.split(":")
         if len(parts) != 4 or not all(parts):
@@ -63,7 +70,7 @@ class NSVC:
     def nvr(self) -> dict[str, str]:
         """Name, version and release of the module's build in Koji.
 
-        Koji's versions hold no dash, so that a stream's dashes become underscores.
+        Koji allows no dash in versions, so dashes of the stream become underscores.
         """
         return {
             "name": self.name,
@@ -78,24 +85,24 @@ class NSVC:
 
     @property
     def dotted(self) -> str:
-        """The text that tags and dist tags hash: ``name.stream.version.context``."""
+        """The text that is hashed for tags and dist tags: ``name.stream.version.context``."""
         return ".".join((self.name, self.stream, self.version, self.context))
 
     @property
     def dist_hash(self) -> str:
-        """The last piece of the dist tag: 8 hex digits."""
+        """The last part of the dist tag: 8 hexadecimal digits."""
         return _sha1(self.dotted)[:8]
 
     def koji_tag(self, scratch_id: int | None = None) -> str:
-        """Name of the module's tag in Koji; ``-build`` is appended for the buildroot's.
+        """Return the name of the module's tag in Koji.
 
-        :param scratch_id: number of the module build when it is a scratch build, so that the same
-            commit can be submitted again.
+        Args:
+            scratch_id: Id of a scratch build, which allows the same commit to be submitted again.
         """
         return self._koji_name(MAX_TAG - len(BUILD_SUFFIX), scratch_id)
 
     def koji_target(self, scratch_id: int | None = None) -> str:
-        """Name of the module's build target in Koji; arguments as for ``koji_tag``."""
+        """Return the name of the module's build target in Koji; for the argument see ``koji_tag``."""
         return self._koji_name(MAX_TARGET, scratch_id)
 
     def _koji_name(self, longest: int, scratch_id: int | None) -> str:
@@ -108,12 +115,13 @@ class NSVC:
     def disttag(
         self, index: int, *, marking: str = "", scratch: bool = False, prefix: str = "module+"
     ) -> str:
-        """Dist tag of the module's RPMs, without the leading dot.
+        """Return the dist tag of the module's RPMs, without the leading dot.
 
-        :param index: the lowest id among the builds of the same name, stream and version.
-        :param marking: the ``disttag_marking`` of the privileged or base module, else the base module's
-            stream; empty without a base module.
-        :param prefix: the configured one; scratch builds have their own.
+        Args:
+            index: The lowest id among the builds of the same name, stream and version.
+            marking: The ``disttag_marking`` of the privileged or base module, otherwise the base module's
+                stream; empty without a base module.
+            prefix: The configured prefix; scratch builds have another.
         """
         marked = f"{marking}+" if marking else ""
         return f"{'scrmod+' if scratch else prefix}{marked}{index}+{self.dist_hash}"

@@ -1,7 +1,7 @@
-"""Which components of a module need not be built, because a former build of it built them already.
+"""Decide which components of a module are reused from an earlier build of it.
 
-Source of the rules: docs/contract/modulemd.md, "Reuse of components". Pure: what is compared comes in as
-plain values.
+The rules are in docs/contract/modulemd.md, "Reuse of components". The functions are pure and compare plain
+values.
 """
 
 from __future__ import annotations
@@ -13,40 +13,41 @@ ALL = "all"
 CHANGED_AND_AFTER = "changed-and-after"
 ONLY_CHANGED = "only-changed"
 
-#: What each rebuild strategy means, for people.
+#: Meaning of each rebuild strategy, for users.
 STRATEGIES: Mapping[str, str] = {
-    ALL: "Every component is built anew.",
-    CHANGED_AND_AFTER: "What has changed is built anew, and everything in the batches after it.",
-    ONLY_CHANGED: "Only what has changed is built anew.",
+    ALL: "Every component is built again.",
+    CHANGED_AND_AFTER: "Changed components are built again, and all components in later batches.",
+    ONLY_CHANGED: "Only changed components are built again.",
 }
-#: Codes of decisions for which no component is looked at.
+#: Codes of decisions that do not depend on the component.
 _NOTHING_COMPARED = {
     "strategy_all": "the rebuild strategy is all",
     "not_shared": "the build system cannot use a build in several modules",
-    "no_former_build": "no other build of this stream, built against the same streams, is ready",
+    "no_former_build": "no other build of this stream that was built against the same streams is ready",
 }
-#: What the other codes of decisions mean, for people.
+#: Meaning of the other codes, for users.
 _DIFFERENCES = {
-    "former_strategy": "the other build was made with a strategy that is not strict enough",
+    "former_strategy": "the other build was made with a less strict rebuild strategy",
     "new_component": "the other build has no such component",
-    "former_unfinished": "the other build has no result of it any more",
+    "former_unfinished": "the other build no longer has its result",
     "commit_changed": "its commit differs",
     "arches_changed": "its architectures differ",
     "batch_changed": "its batch differs",
     "macros_changed": "the macros of the module differ",
     "earlier_changed": "components that are built before it differ",
 }
-#: Builds made with these are good enough to be reused with "changed-and-after".
+#: Strategies of builds that "changed-and-after" may reuse components from.
 STRICT = (ALL, CHANGED_AND_AFTER)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A component of a module, as far as reuse depends on it.
+    """The properties of a component that reuse depends on.
 
-    :param commit: of its dist-git repository; empty where nobody knows it.
-    :param arches: all that it is built for.
-    :param after: the packages that it is built after (``buildafter``), besides those of earlier batches.
+    Attributes:
+        commit: Commit of its dist-git repository; empty if unknown.
+        arches: All architectures that it is built for.
+        after: Packages of the same batch that it is built after (``buildafter``).
     """
 
     package: str
@@ -61,11 +62,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """All components of a module build, without its macros package.
+    """All components of a module build except module-build-macros.
 
-    :param name: of the build, for people: its NSVC.
-    :param strategy: the rebuild strategy it is, or was, built with.
-    :param macros: ``buildopts.rpms.macros`` of its document.
+    Attributes:
+        name: The build's NSVC, for messages.
+        strategy: Its rebuild strategy.
+        macros: ``buildopts.rpms.macros`` of its document.
     """
 
     name: str
@@ -74,8 +76,10 @@ class Parts:
     macros: str = ""
 
     def before(self, part: Part) -> frozenset[Part]:
-        """Everything that is in the buildroot when a component starts: of earlier batches, and what it
-        is built after, directly or not."""
+        """Return all components that are in the buildroot when a component begins to build.
+
+        These are the components of earlier batches, and those it is built after, directly or indirectly.
+        """
         by_package = {each.package: each for each in self.parts}
         found = {each for each in self.parts if each.batch < part.batch}
         queue = [part]
@@ -92,21 +96,23 @@ class Decision:
     """Whether a component is reused, and why.
 
     ====================== =========================================================================
-    ``reused``             nothing that matters has changed
-    ``strategy_all``       the strategy asks for everything to be built
+    ``reused``             no difference that matters
+    ``strategy_all``       the strategy builds every component
     ``not_shared``         the build system cannot use a build in more than one module
-    ``no_former_build``    there is no build of the module to take it from
-    ``former_strategy``    the former build was itself made with less care than is asked for now
-    ``new_component``      the former build has no such component
-    ``former_unfinished``  the former build has it, but not what it became
+    ``no_former_build``    there is no earlier build of the module to reuse from
+    ``former_strategy``    the earlier build was made with a less strict strategy
+    ``new_component``      the earlier build has no such component
+    ``former_unfinished``  the earlier build has the component, but not its result
     ``commit_changed``     another commit
     ``arches_changed``     other architectures
     ``batch_changed``      another batch
     ``macros_changed``     the author's macros differ
-    ``earlier_changed``    what is built before it differs
+    ``earlier_changed``    components that are built before it differ
     ====================== =========================================================================
 
-    :param former: the value of the former build that decided, and ``present``, the one of this build.
+    Attributes:
+        former: The value of the earlier build that decided.
+        present: The corresponding value of this build.
     """
 
     package: str
@@ -116,18 +122,19 @@ class Decision:
 
     @property
     def reused(self) -> bool:
+        """Whether the component is reused."""
         return self.code == "reused"
 
     @property
     def reason(self) -> str:
-        """Why a component that is not reused is built, in one clause, for people."""
+        """Why the component is built, as one clause for users."""
         if self.code in _DIFFERENCES:
             return f"{_DIFFERENCES[self.code]} ({self.detail})"
         return self.detail
 
     @property
     def detail(self) -> str:
-        """Both values, for people; or why there is nothing to compare."""
+        """Both values, or why there is nothing to compare, for users."""
         if self.code in _NOTHING_COMPARED:
             return _NOTHING_COMPARED[self.code]
         if self.former == self.present:
@@ -138,12 +145,15 @@ class Decision:
 def decide(
     present: Parts, former: Parts | None, *, shared: bool = True, unfinished: Iterable[str] = ()
 ) -> list[Decision]:
-    """Decide for each component of a build whether that of a former build is taken.
+    """Decide for each component of a build whether it is reused from an earlier build.
 
-    :param former: the build that components may be taken from.
-    :param shared: the build system can use a build in more than one module.
-    :param unfinished: packages of the former build that it has no result of.
-    :return: in the order of ``present.parts``.
+    Args:
+        former: The earlier build.
+        shared: Whether the build system can use a build in more than one module.
+        unfinished: Packages of which the earlier build has no result.
+
+    Returns:
+        Decisions in the order of ``present.parts``.
     """
     code, was, now = _obstacle(present, former, shared)
     if former is None or code:
@@ -154,7 +164,7 @@ def decide(
 
 
 def _obstacle(present: Parts, former: Parts | None, shared: bool) -> tuple[str, str, str]:
-    """Why nothing at all can be reused: a code and both values, or empty texts."""
+    """Return why no component can be reused: a code and both values, or empty texts."""
     if present.strategy == ALL:
         return "strategy_all", former.strategy if former else "", ALL
     if not shared:
@@ -180,7 +190,7 @@ def _decide(
 
 
 def _compared(part: Part, old: Part, present: Parts, former: Parts) -> Iterator[tuple[str, str, str]]:
-    """What must be equal: the code of the difference, the former value, and the present one."""
+    """Yield the values that must be equal: the code of the difference, the earlier and the present value."""
     yield "commit_changed", old.commit, part.commit
     yield "arches_changed", _words(old.arches), _words(part.arches)
     if present.strategy == ONLY_CHANGED:

@@ -1,7 +1,6 @@
 """States of module and component builds, and the transitions between them.
 
-Numbers and names: docs/contract/rest.md, "Representations". ``BUILD_STATES`` and ``COMPONENT_STATES`` are for
-programs that talk to the service.
+Numbers and names are part of the REST API: docs/contract/rest.md, "Representations".
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from mbs.errors import InvalidInput, MBSError
 
 
 class BuildState(IntEnum):
-    """Of a module build.
+    """State of a module build.
 
     ======= ======================================================
-    init    recorded, to be made ready for the build system
+    init    recorded; architectures and reuse are being settled
     wait    the build system's tags or folders are being made
-    build   components build, batch by batch
+    build   components are built, batch by batch
     done    all components are built and the result is recorded
-    failed  gave up; ``state_reason`` says why
+    failed  ended without a result; ``state_reason`` says why
     ready   may be shipped and used by other modules
     garbage retired, or failed long ago
     ======= ======================================================
@@ -36,11 +35,12 @@ class BuildState(IntEnum):
 
     @property
     def word(self) -> str:
+        """The name as the REST API writes it."""
         return self.name.lower()
 
 
 class ComponentState(IntEnum):
-    """Of a component build, as Koji numbers its builds. A component that has not started has none."""
+    """State of a component build, numbered like Koji's build states; None before it starts."""
 
     BUILDING = 0
     COMPLETE = 1
@@ -52,9 +52,9 @@ class ComponentState(IntEnum):
 BUILD_STATES = MappingProxyType({state.word: int(state) for state in BuildState})
 COMPONENT_STATES = MappingProxyType({state.name: int(state) for state in ComponentState})
 
-#: A build in one of these is on its way: something must be about to happen to it.
+#: States of builds that are under way.
 ACTIVE = frozenset({BuildState.INIT, BuildState.WAIT, BuildState.BUILD})
-#: A component in one of these will not change any more by itself.
+#: States of components that do not change by themselves.
 SETTLED = frozenset(ComponentState) - {ComponentState.BUILDING}
 
 _S = BuildState
@@ -72,15 +72,16 @@ TRANSITIONS: MappingProxyType[BuildState, frozenset[BuildState]] = MappingProxyT
 
 
 class IllegalTransition(MBSError):
-    """A change of state that the state machine does not know."""
+    """The state machine has no such transition."""
 
     code = "illegal_transition"
 
 
 def check_transition(old: BuildState, new: BuildState) -> bool:
-    """Whether ``old`` -> ``new`` changes anything; a repeated state does not.
+    """Return whether ``old`` -> ``new`` is a change; a repeated state is not.
 
-    :raises IllegalTransition: when the state machine has no such transition.
+    Raises:
+        IllegalTransition: The state machine has no such transition.
     """
     if old == new:
         return False
@@ -90,9 +91,10 @@ def check_transition(old: BuildState, new: BuildState) -> bool:
 
 
 def parse_build_state(text: str) -> BuildState:
-    """The state that a user wrote as a number or a name.
+    """Parse a state that a user wrote as a number or a name.
 
-    :raises InvalidInput: when there is no such state.
+    Raises:
+        InvalidInput: There is no such state.
     """
     if text in BUILD_STATES:
         return BuildState(BUILD_STATES[text])

@@ -1,4 +1,4 @@
-"""Texts of strangers where they are shown: on a terminal, in a line of a log, in a header."""
+"""Make untrusted text safe to show on a terminal, in a log line or in a header."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ _NUMBER = re.compile(r"([0-9]{1,18})")
 
 
 def printable(text: object, keep: str = "") -> str:
-    r"""Return a text in which nothing acts on a terminal or begins another line.
+    r"""Escape characters that would control a terminal or begin another line.
 
-    Control characters, separators of lines, marks that change the direction of writing, and whatever else is
-    not printable are written as in a Python string: ``\n``, ``\x1b``, ``\u202e``.
+    Control characters, line separators, marks that change the writing direction and other unprintable
+    characters are written as in a Python string: ``\n``, ``\x1b``, ``\u202e``.
 
-    :param keep: characters that stay as they are.
+    Args:
+        keep: Characters that stay unescaped.
     """
-    told = text if isinstance(text, str) else str(text)
-    if told.isprintable():
-        return told
+    shown = text if isinstance(text, str) else str(text)
+    if shown.isprintable():
+        return shown
     return "".join(
         each if each.isprintable() or each in keep else each.encode("unicode_escape").decode()
-        for each in told
+        for each in shown
     )
 
 
 def printable_values(value: Any) -> Any:
-    """Return the same JSON with all texts in it printable, keys included."""
+    """Return a JSON value with all texts in it printable, including keys."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, Mapping):

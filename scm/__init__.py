@@ -1,1 +1,1 @@
-"""Source control: scm urls and the allow-list, git access, inspection of spec files."""
+"""Source control: scm urls and their allow-list, access to git, inspection of spec files."""

@@ -1,4 +1,4 @@
-"""Are a module's components there, and do they look like something that can be built?"""
+"""Check that the components of a module exist in git and look buildable."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ from scm.urls import has_prefix, parse_repository, shown
 
 @dataclass(frozen=True)
 class ComponentRequest:
-    """A component as the module names it.
+    """A component as the module's document names it.
 
-    :param repository: url of its dist-git repository (the configured one plus its name, or its own).
-    :param ref: branch, tag or commit; empty: the configured default branch.
-    :param names: source packages that it may build; empty: any.
-    :param whitelisted: ``names`` is ``buildopts.rpms.whitelist``.
+    Attributes:
+        repository: URL of the component's dist-git repository: its own, or the configured one with the
+            package name.
+        ref: Branch, tag or commit; empty for the configured default branch.
+        names: Source packages that the component may build; empty for any.
+        whitelisted: Whether ``names`` is ``buildopts.rpms.whitelist``.
     """
 
     package: str
@@ -38,13 +40,14 @@ class ComponentRequest:
 
 @dataclass(frozen=True)
 class VerifiedComponent:
-    """A component that can be built, as far as can be told without building it.
+    """A component that can be built, as far as can be determined without building it.
 
-    :param repository: as it was asked for: build systems have allow-lists of their own.
-    :param ref: that was resolved.
-    :param commit: the full commit.
-    :param spec: what its spec file says.
-    :param warnings: about what could not be told.
+    Attributes:
+        repository: As requested, since build systems have their own allow-lists.
+        ref: The ref that was resolved.
+        commit: The full commit.
+        spec: Content of the spec file.
+        warnings: Possible problems that only a build can confirm.
     """
 
     package: str
@@ -56,15 +59,16 @@ class VerifiedComponent:
 
     @property
     def source(self) -> str:
-        """``url#<full commit>``, what build systems take."""
+        """``url#<full commit>``, as build systems expect it."""
         return f"{self.repository}#{self.commit}"
 
 
 @dataclass(frozen=True)
 class OpenComponent:
-    """A component whose servers had not answered when the time was over.
+    """A component that could not be checked in time.
 
-    :param ref: as it was asked for, or the default branch.
+    Attributes:
+        ref: As requested, or the default branch.
     """
 
     package: str
@@ -73,21 +77,24 @@ class OpenComponent:
 
     @property
     def commit(self) -> str:
-        """Not known."""
+        """An empty text, since the commit is unknown."""
         return ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What people should know."""
-        return ("It was not looked at in time: that is done when the build is initialized.",)
+        """Notes for the user."""
+        return ("It could not be checked in time; it is checked when the build is initialized.",)
 
 
 def verify_components(requests: Sequence[ComponentRequest], options: ScmOptions) -> list[VerifiedComponent]:
-    """Look at all components at once, at most ``options.workers`` at the same time.
+    """Check all components concurrently, at most ``options.workers`` at a time.
 
-    :returns: in the order of the requests.
-    :raises Unprocessable: ``components_unavailable`` (422); its ``problems`` name every fault of every
-        component, with what was tried and what to do.
+    Returns:
+        The components in the order of the requests.
+
+    Raises:
+        Unprocessable: ``components_unavailable`` (422); its ``problems`` list every fault of every
+            component, with what was tried and what to do.
     """
     found, problems = examine_components(requests, options)
     if problems:
@@ -98,9 +105,12 @@ def verify_components(requests: Sequence[ComponentRequest], options: ScmOptions)
 def check_components(
     requests: Sequence[ComponentRequest], options: ScmOptions, patience: float
 ) -> list[VerifiedComponent | OpenComponent]:
-    """The same for somebody who waits ``patience`` seconds: what is open by then is no fault.
+    """Check all components like ``verify_components``, but for at most ``patience`` seconds.
 
-    :raises Unprocessable: as ``verify_components``, with the faults that are known by then.
+    A component that is not checked by then becomes an ``OpenComponent``.
+
+    Raises:
+        Unprocessable: See ``verify_components``; with the faults that were found in time.
     """
     found, problems = examine_components(requests, options, patience)
     if problems:
@@ -111,11 +121,14 @@ def check_components(
 def examine_components(
     requests: Sequence[ComponentRequest], options: ScmOptions, patience: float | None = None
 ) -> tuple[list[VerifiedComponent | OpenComponent | None], list[Problem]]:
-    """Look at all components at once.
+    """Check all components concurrently and return the faults.
 
-    :param patience: seconds after which a component that was not settled is open; None: after
-        ``options.deadline`` it is a fault.
-    :returns: in the order of the requests, None for those with faults; and all faults.
+    Args:
+        patience: Seconds after which unchecked components are returned as ``OpenComponent``. If None, they
+            are faults after ``options.deadline``.
+
+    Returns:
+        The components in the order of the requests, with None for those with faults; and all faults.
     """
     limit = _Limit(
         time.monotonic() + (options.deadline if patience is None else patience), patience is not None
@@ -130,7 +143,7 @@ def examine_components(
         contents = pool.map(
             lambda request: _attempt(request, limit, lambda: _fetch(request, options, limit.ends)), requests
         )
-        # The map answers in order, so spec files are read here while later components are being fetched.
+        # The map yields in order, so spec files are read here while later components are still being fetched.
         inspected = [_then(content, limit, lambda one: _inspect(one, reader)) for content in contents]
         verdicts = list(
             pool.map(lambda one: _then(one, limit, lambda it: _check(it, lookaside, options)), inspected)
@@ -143,11 +156,12 @@ def examine_components(
 
 @dataclass(frozen=True)
 class _Limit:
-    """How long the components of a module are looked at.
+    """The time limit for the components of a module.
 
-    :param ends: by the monotonic clock.
-    :param open_after: what is not settled by then is open, and a fault that came later does not count: it may
-        be that of a command which was stopped.
+    Attributes:
+        ends: End of the time, by the monotonic clock.
+        open_after: Whether unchecked components are open afterwards. If so, later faults are ignored,
+            because a stopped command may have caused them.
     """
 
     ends: float
@@ -160,7 +174,7 @@ class _Limit:
 
 @dataclass(frozen=True)
 class _Content:
-    """What was read from a component's repository."""
+    """Files that were read from a component's repository."""
 
     request: ComponentRequest
     ref: str
@@ -184,7 +198,7 @@ class _Inspected:
 
 @dataclass(frozen=True)
 class _Faulty:
-    """A component that is out; the steps that follow pass it on."""
+    """A component with faults; the following steps skip it."""
 
     request: ComponentRequest
     problems: tuple[Problem, ...]
@@ -192,7 +206,7 @@ class _Faulty:
 
 @dataclass(frozen=True)
 class _Open:
-    """A component for which the time was over; the steps that follow pass it on."""
+    """A component that was not checked in time; the following steps skip it."""
 
     request: ComponentRequest
 
@@ -204,7 +218,7 @@ _After = TypeVar("_After")
 def _attempt(
     request: ComponentRequest, limit: _Limit, step: Callable[[], _After]
 ) -> _After | _Faulty | _Open:
-    """Do a step for a component; a fault puts the component out."""
+    """Run a step for a component and catch its faults."""
     if limit.is_over:
         return _Open(request)
     result: _After | _Faulty
@@ -248,10 +262,10 @@ def _fetch(request: ComponentRequest, options: ScmOptions, ends: float) -> _Cont
     left = ends - time.monotonic()
     if left <= 0:
         raise ScmError(
-            f"There was no time to look at {address.url}.",
+            f"There was no time left to read {address.url}.",
             code="out_of_time",
             tried=f"all components within {options.deadline:g} seconds",
-            hint="Try again later; perhaps a server answers slowly today.",
+            hint="Try again later; a server may be slow at present.",
         )
     ref = request.ref or options.default_branch
     within = replace(options, timeout=min(left, options.timeout))
@@ -272,7 +286,7 @@ def _fetch(request: ComponentRequest, options: ScmOptions, ends: float) -> _Cont
 
 
 def find_spec(snapshot: Snapshot) -> str:
-    """The only spec file: in the root, else in ``SPECS/``, where build systems look."""
+    """Return the path of the only spec file in the root folder or, if there is none, in ``SPECS/``."""
     specs = sorted(path for path in snapshot.files if path.endswith(".spec"))
     found = [path for path in specs if not dirname(path)] or [
         path for path in specs if dirname(path) == "SPECS"
@@ -285,25 +299,27 @@ def find_spec(snapshot: Snapshot) -> str:
             f"There are {len(found)} spec files in {where}.",
             code="two_specs",
             tried=", ".join(found[:10]),
-            hint="Leave exactly one.",
+            hint="Remove all but one.",
         )
     retired = "dead.package" in snapshot.files
     raise ScmError(
         f"There is no spec file in {where}.",
         code="no_spec",
         tried="*.spec, SPECS/*.spec",
-        hint="The package was retired on this branch: name another ref." if retired else "Commit one.",
+        hint="The package was retired on this branch: name another ref."
+        if retired
+        else "Commit a spec file.",
     )
 
 
 def read_sources_file(snapshot: Snapshot, package: str, options: ScmOptions) -> str:
-    """What the files that list uploads say, in both layouts of dist-git."""
+    """Return the content of the files that list uploads, in both layouts of dist-git."""
     paths = [path for path in ("sources", f".{package}.metadata") if path in snapshot.files]
     return "\n".join(snapshot.read(path, options.max_sources).decode("utf-8", "replace") for path in paths)
 
 
 def _read_included(snapshot: Snapshot, spec: bytes, options: ScmOptions) -> dict[str, bytes]:
-    """Return the content of the files that a spec file includes; one that cannot be read is left out."""
+    """Return the files that a spec file includes, without those that cannot be read."""
     found = {}
     for name, path in inclusions(spec, snapshot.files).items():
         with suppress(ScmError):
@@ -351,15 +367,15 @@ def _check(component: _Inspected, lookaside: Lookaside, options: ScmOptions) -> 
 
 
 def _other_package(path: str, spec: Spec, request: ComponentRequest) -> Problem:
-    """Return what is wrong with a package that the module would not hold, or not build."""
+    """Return the problem of a spec file for a package that the module does not list."""
     name, listed = spec.name[:100], "buildopts.rpms.whitelist"
     certainly = "is" if spec.name_certain else "seems to be"
     if request.whitelisted:
         message = f"The spec file {path} {certainly} of the package {name}, which {listed} does not list."
-        hint = f"Add {name} to {listed}: packages that a whitelist lacks are left out of the module."
+        hint = f"Add {name} to {listed}: packages that are not in a whitelist are left out of the module."
     else:
         message = (
-            f"The spec file {path} {certainly} of the package {name}, the component is {request.package}."
+            f"The spec file {path} {certainly} of the package {name}, but the component is {request.package}."
         )
         hint = f"Name the component after the package, or list the package in {listed}."
     code = "not_whitelisted" if request.whitelisted else "other_package"
@@ -377,13 +393,13 @@ def _no_dist(path: str, spec: Spec) -> ScmError:
 
 
 def unavailable(problems: Sequence[Problem]) -> Unprocessable:
-    """Return the error of components that cannot be built, which names all faults."""
+    """Return the error for components that cannot be built, with all their faults."""
     names = list(dict.fromkeys(problem.component for problem in problems))
     listed = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     count = f"{len(names)} component" + ("s" if len(names) > 1 else "")
     return Unprocessable(
         f"{count} cannot be built: {listed}.",
         code="components_unavailable",
-        hint="Correct what the problems name, then submit again.",
+        hint="Correct the problems, then submit again.",
         problems=problems,
     )

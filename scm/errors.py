@@ -1,4 +1,4 @@
-"""Faults met while reading from git: the module or a component cannot be had (422)."""
+"""The error for modules and components that cannot be read from git (422)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from mbs.errors import Problem, Unprocessable
 
 
 class ScmError(Unprocessable):
-    """One fault, with what was tried.
+    """A module or component cannot be read from git.
 
     Codes: ``repository_unreachable``, ``repository_too_large``, ``repository_not_allowed``,
-    ``address_not_public``, ``ref_unknown``,
-    ``commit_not_on_branch``, ``commit_date_invalid``, ``file_too_large``, ``file_unknown``,
-    ``no_modulemd``, ``modulemd_not_text``, ``no_spec``, ``two_specs``, ``spec_invalid``,
-    ``spec_incomplete``, ``spec_over_bounds``, ``source_missing``, ``out_of_time``.
+    ``address_not_public``, ``ref_unknown``, ``commit_not_on_branch``, ``commit_date_invalid``,
+    ``file_too_large``, ``file_unknown``, ``no_modulemd``, ``modulemd_not_text``, ``no_spec``, ``two_specs``,
+    ``spec_invalid``, ``spec_incomplete``, ``spec_over_bounds``, ``source_missing``, ``out_of_time``.
+
+    Args:
+        tried: Addresses, files or commands that were tried.
     """
 
     code = "scm_error"
@@ -22,5 +24,5 @@ class ScmError(Unprocessable):
         self.tried = tried
 
     def problem(self, component: str) -> Problem:
-        """The same as one of a component's problems."""
+        """Return the error as a problem of a component."""
         return Problem(self.code, self.message, component=component, tried=self.tried, hint=self.hint)

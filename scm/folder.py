@@ -1,6 +1,7 @@
-"""Temporary folders that outlast a killed process only until the next one makes such a folder.
+"""Temporary folders that are removed even if their process is killed.
 
-Each is locked (flock(2)) by the process that uses it; the kernel drops the lock with the process.
+The process that uses a folder holds a lock on it (flock(2)), which the kernel releases when the process
+ends. The next process that creates such a folder removes the unlocked ones.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from contextlib import suppress
 from pathlib import Path
 
 PREFIX = "mbs-scm-"
-#: seconds after which a folder must have been locked by whoever made it
+#: Seconds after which the creator of a folder must have locked it.
 _YOUNG = 60.0
 
 
 class LockedFolder(tempfile.TemporaryDirectory[str]):
-    """A temporary folder for one repository."""
+    """A temporary folder for one repository, locked by this process."""
 
     def __init__(self) -> None:
         _remove_abandoned()
@@ -31,9 +32,9 @@ class LockedFolder(tempfile.TemporaryDirectory[str]):
 
 
 def _remove_abandoned() -> None:
-    """Remove this user's folders that nobody locks."""
+    """Remove this user's unlocked folders."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        # It may be another user's, in use, or be removed by somebody else now.
+        # The folder may belong to another user, be in use, or be removed concurrently.
         with suppress(OSError):
             _remove_when_abandoned(path)
 

@@ -1,4 +1,7 @@
-"""Reading single commits of repositories: bare, shallow and temporary. Nothing is ever checked out."""
+"""Read single commits of git repositories without checking them out.
+
+The repositories are bare, shallow and temporary.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,14 @@ from scm.urls import parse_repository
 
 _FULL = re.compile(r"[0-9a-f]{40}")
 _ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
-_LINKS = 5  # symbolic links followed inside a commit
+#: Max symbolic links that are followed inside a commit.
+_LINKS = 5
 _LINK_BYTES = 4096
-_RETRY_AFTER = 1.0  # seconds
-_LAST_SECOND = 253402300799  # of the year 9999
-#: git's words for faults that trying again does not mend.
+#: Seconds between two attempts.
+_RETRY_AFTER = 1.0
+#: The last second of the year 9999.
+_LAST_SECOND = 253402300799
+#: Parts of git's messages about faults that another attempt does not solve.
 _FINAL = re.compile(
     r"not our ref|unadvertised object|remote ref|not found|does not (appear|exist)|denied|prompts disabled"
     r"|dubious ownership|returned error: [34]\d\d|not allowed|not supported",
@@ -36,7 +42,7 @@ _FINAL = re.compile(
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a commit: git's mode (``100644``, ``120000`` for a symbolic link ...) and blob."""
+    """A file of a commit: git's mode (``100644``, ``120000`` for a symbolic link, ...) and blob."""
 
     mode: str
     blob: str
@@ -44,10 +50,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The files of one commit; reads from the repository that made it, while that is open.
+    """The files of one commit, readable while its repository is open.
 
-    :param time: when it was committed, in UTC.
-    :param files: path -> entry, of all folders, without submodules.
+    Attributes:
+        time: Commit time in UTC.
+        files: Path -> entry, in all folders, without submodules.
     """
 
     commit: str
@@ -56,9 +63,13 @@ class Snapshot:
     repository: Repository
 
     def read(self, path: str, limit: int) -> bytes:
-        """The content of a file, of at most ``limit`` bytes. Symbolic links inside the commit are followed.
+        """Return the content of a file, following symbolic links inside the commit.
 
-        :raises ScmError: ``file_too_large``, ``file_unknown``.
+        Args:
+            limit: Max bytes.
+
+        Raises:
+            ScmError: ``file_too_large``, ``file_unknown``.
         """
         target = path
         for _ in range(_LINKS):
@@ -72,17 +83,21 @@ class Snapshot:
         raise ScmError(
             f"There is no file {path!r} in commit {self.commit} of {self.repository.url}.",
             code="file_unknown",
-            hint="Commit the file, or mend the symbolic link.",
+            hint="Commit the file, or correct the symbolic link.",
         )
 
 
 class Repository(AbstractContextManager["Repository"]):
-    """A temporary view of a remote repository; it disappears with the ``with`` block.
+    """A temporary view of a remote repository, which is removed at the end of the ``with`` block.
 
-    :param url: without revision; ``options.timeout`` runs from here.
-    :raises InvalidInput: ``repository_invalid``.
-    :raises ScmError: ``address_not_public``, ``repository_unreachable`` (see ``scm.hosts``), or when not
-        even a temporary repository can be made in time.
+    Args:
+        url: URL without revision.
+        options: ``options.timeout`` begins here.
+
+    Raises:
+        InvalidInput: ``repository_invalid``.
+        ScmError: ``address_not_public`` or ``repository_unreachable`` (see ``scm.hosts``), or no temporary
+            repository could be created in time.
     """
 
     def __init__(self, url: str, options: ScmOptions) -> None:
@@ -108,23 +123,24 @@ class Repository(AbstractContextManager["Repository"]):
 
     @property
     def git_dir(self) -> Path:
-        """The bare repository itself, for whoever checks it out inside a sandbox."""
+        """The path of the bare repository, to check it out inside a sandbox."""
         return self._git.git_dir
 
     def resolve(self, ref: str) -> str:
-        """The full commit that a ref stands for: a branch, else a tag, else a commit.
+        """Return the full commit of a ref: a branch, otherwise a tag, otherwise a commit.
 
-        Only a full commit goes before a branch: its 40 digits are what a submission pins.
+        Only a full commit takes precedence over a branch, because submissions pin full commits.
 
-        :raises ScmError: ``ref_unknown``, ``repository_unreachable``, ``repository_too_large``.
+        Raises:
+            ScmError: ``ref_unknown``, ``repository_unreachable``, ``repository_too_large``.
         """
         if not REF.fits(ref):
-            raise self._unknown(ref, "nothing: it can be no ref")
+            raise self._unknown(ref, "nothing, since git allows no such ref")
         if _FULL.fullmatch(ref):
             return self._commit(ref)
         names = [ref, f"{ref}^{{}}"] if ref.startswith("refs/") or ref == "HEAD" else _names(ref)
         heads = self._list(*names)
-        # An annotated tag is listed twice: itself, then with ^{} the commit it stands for.
+        # git lists an annotated tag twice: itself, and with ^{} the commit that it points to.
         for name in [ref, f"refs/heads/{ref}", f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}"]:
             target = heads.get(f"{name}^{{}}") or heads.get(name)
             if target:
@@ -135,9 +151,10 @@ class Repository(AbstractContextManager["Repository"]):
         raise self._unknown(ref, f"branch refs/heads/{ref}, tag refs/tags/{ref}")
 
     def snapshot(self, commit: str) -> Snapshot:
-        """The files of a commit that ``resolve`` answered.
+        """Return the files of a commit that ``resolve`` returned.
 
-        :raises ScmError: ``repository_too_large`` when it has too many files; ``commit_date_invalid``.
+        Raises:
+            ScmError: ``repository_too_large`` (too many files), ``commit_date_invalid``.
         """
         try:
             seconds = int(self._git.run("log", "-1", "--format=%ct", commit, "--"))
@@ -149,14 +166,15 @@ class Repository(AbstractContextManager["Repository"]):
                 f"Commit {commit} of {self.url} has an impossible date.",
                 code="commit_date_invalid",
                 tried=f"{seconds} seconds since 1970",
-                hint="Commit again with the clock set right.",
+                hint="Set the clock and commit again.",
             )
         return Snapshot(commit, datetime.fromtimestamp(seconds, UTC), _entries(listing), self)
 
     def is_on_branch(self, commit: str, branch: str) -> bool:
-        """Whether a commit that ``resolve`` answered is part of a branch.
+        """Return whether a commit that ``resolve`` returned is on a branch.
 
-        :raises ScmError: ``ref_unknown`` when there is no such branch.
+        Raises:
+            ScmError: ``ref_unknown``: the branch does not exist.
         """
         name = f"refs/heads/{branch}"
         head = self._list(name).get(name) if REF.fits(branch) else None
@@ -174,9 +192,14 @@ class Repository(AbstractContextManager["Repository"]):
         return True
 
     def read_blob(self, blob: str, path: str, limit: int) -> bytes:
-        """The content of a blob; ``path`` is for the message.
+        """Return the content of a blob.
 
-        :raises ScmError: ``file_too_large``.
+        Args:
+            path: Path of the file, for messages.
+            limit: Max bytes.
+
+        Raises:
+            ScmError: ``file_too_large``.
         """
         try:
             return self._git.run("cat-file", "blob", blob, limit=limit)
@@ -184,13 +207,13 @@ class Repository(AbstractContextManager["Repository"]):
             raise ScmError(
                 f"The file {path!r} in {self.url} is larger than {limit} bytes.",
                 code="file_too_large",
-                hint="Make it smaller, or ask the service's operator for a higher bound.",
+                hint="Make it smaller, or ask the service's operator for a higher limit.",
             ) from error
         except GitFailed as error:
             raise self._fault(error, f"the file {path!r}") from error
 
     def _commit(self, name: str) -> str:
-        """The commit that a full or abbreviated object name stands for, fetched when it is not here yet."""
+        """Return the commit of a full or abbreviated object name, and fetch it if necessary."""
         commit = self._peeled(name)
         if commit is None and _FULL.fullmatch(name):
             self._fetch_commit(name)
@@ -212,9 +235,9 @@ class Repository(AbstractContextManager["Repository"]):
             return None
 
     def _fetch_commit(self, commit: str) -> None:
-        """Fetch a single commit, or everything where the server serves only what refs name.
+        """Fetch a single commit, or all refs if the server does not serve single commits.
 
-        A server that answers "not our ref" has looked: fetching everything would not bring the commit.
+        If the server answers "not our ref", it does not have the commit, so fetching all refs is pointless.
         """
         try:
             self._retrying("fetch", *_FETCH, "--depth=1", "--", self.url, commit)
@@ -238,7 +261,7 @@ class Repository(AbstractContextManager["Repository"]):
             raise self._fault(error, tried) from error
 
     def _list(self, *names: str) -> dict[str, str]:
-        """Name -> object, of the refs that the repository has among ``names``."""
+        """Return name -> object of those refs in ``names`` that the repository has."""
         tried = f"git ls-remote {self.url} {names[0]}"
         try:
             output = self._retrying(
@@ -268,7 +291,7 @@ class Repository(AbstractContextManager["Repository"]):
             f"There is no {ref[:100]!r} in {self.url}.",
             code="ref_unknown",
             tried=tried,
-            hint="Name a branch, a tag or a commit of this repository; perhaps it was not pushed.",
+            hint="Name a branch, tag or commit of this repository, and check that it was pushed.",
         )
 
     def _fault(self, error: GitFailed, tried: str) -> ScmError:
@@ -277,7 +300,7 @@ class Repository(AbstractContextManager["Repository"]):
                 f"The repository {self.url} is too large: {error.said}.",
                 code="repository_too_large",
                 tried=tried,
-                hint="Name a full commit or a branch, so that only one commit is read; else make it smaller.",
+                hint="Name a full commit or a branch, so that only one commit is read.",
             )
         return ScmError(
             f"The repository {self.url} cannot be read: {error.said}.",

@@ -1,8 +1,8 @@
-"""Which hosts git may reach: an address that a stranger chose must lie on the public internet.
+"""Allow git to connect only to public hosts, unless an operator trusts the address.
 
-Otherwise a user who may name a repository could have the service talk to its own machine, to the network
-behind it, and to the metadata services of clouds. A name is resolved once, here; git gets the addresses that
-were checked, so that a second answer of the same name server (DNS rebinding) changes nothing.
+Otherwise a user could have the service connect to its own machine, to private networks, and to the metadata
+services of clouds. A host name is resolved once, here. git connects to the addresses that were checked, so a
+different answer to a second lookup (DNS rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from scm.errors import ScmError
 from scm.options import ScmOptions
 from scm.urls import DEFAULT_PORTS, Address, has_prefix, parse_prefix
 
-#: Global unicast (RFC 4291, 2.4), and the prefix by which IPv6-only hosts reach IPv4 (RFC 6052).
+#: Global unicast (RFC 4291, section 2.4), and the prefix by which IPv6-only hosts reach IPv4 (RFC 6052).
 _UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True)
 class Pin:
-    """The addresses that git is to connect to, whatever a name server says by then.
+    """The checked addresses that git connects to, instead of resolving the host again.
 
-    :param address: of the repository.
-    :param found: textual IP addresses of its host, all of them public.
+    Attributes:
+        address: Address of the repository.
+        found: Public IP addresses of its host, as text.
     """
 
     address: Address
     found: Sequence[str]
 
     def config(self) -> str:
-        """Lines of git's configuration.
+        """Return lines of git's configuration.
 
-        A proxy would resolve the name by itself, so none is used. ``http.curloptResolve`` needs git 2.37.
+        A proxy would resolve the name itself, so none is used. ``http.curloptResolve`` needs git 2.37.
         """
         host, port = self.address.host, self.address.port or DEFAULT_PORTS[self.address.transport]
         if self.address.transport in ("http", "https"):
@@ -49,11 +50,11 @@ class Pin:
         return ""
 
     def environment(self) -> dict[str, str]:
-        """Variables for git: the name that a server of the git protocol is to be asked for."""
+        """Return environment variables for git: the host name to send in the git protocol."""
         return {"GIT_OVERRIDE_VIRTUAL_HOST": self.address.host} if self.address.transport == "git" else {}
 
     def ssh_options(self) -> str:
-        """Options for ssh, quoted for a shell: connect to the address, and check the key of the name."""
+        """Return options for ssh, quoted for a shell: the address, and whose key to expect."""
         host, port = self.address.host, self.address.port
         alias = f"[{host}]:{port}" if port else host
         options = (f"-oHostName={self.found[0]}", f"-oHostKeyAlias={alias}", "-oProxyCommand=none")
@@ -61,12 +62,15 @@ class Pin:
 
 
 def pin(address: Address, options: ScmOptions) -> Pin | None:
-    """Check where a repository lies.
+    """Resolve a repository's host and check that all its addresses are public.
 
-    :return: the addresses to connect to; None where the operator trusts the place, by a prefix or because
-        private hosts are allowed.
-    :raises ScmError: ``address_not_public`` when it is this machine or one of a private network,
-        ``repository_unreachable`` when its host has no address.
+    Returns:
+        The addresses to connect to. None if the operator trusts the address by a prefix or allows private
+            hosts.
+
+    Raises:
+        ScmError: ``address_not_public``: the host is this machine or in a private network.
+            ``repository_unreachable``: the host cannot be resolved.
     """
     if options.allow_private or _trusted(address, options.trusted_prefixes):
         return None
@@ -80,7 +84,7 @@ def pin(address: Address, options: ScmOptions) -> Pin | None:
 
 
 def is_public(text: str) -> bool:
-    """Return whether an IP address is one of the public internet."""
+    """Return whether an IP address belongs to the public internet."""
     ip = ip_address(text.partition("%")[0])
     if isinstance(ip, IPv4Address):
         return ip.is_global and not ip.is_multicast and not ip.is_reserved
@@ -91,14 +95,14 @@ def is_public(text: str) -> bool:
 
 
 def _embedded(ip: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that an IPv6 address stands for."""
+    """Return the IPv4 address that an IPv6 address contains."""
     if ip in _NAT64:
         return IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.ipv4_mapped or ip.sixtofour
 
 
 def _trusted(address: Address, prefixes: Sequence[str]) -> bool:
-    """Whether an operator named the place. A prefix without a host names none."""
+    """Return whether an operator's prefix names the host or path. A prefix without a host does not count."""
     return has_prefix(address, [prefix for prefix in prefixes if _names_place(prefix)])
 
 
@@ -106,13 +110,13 @@ def _names_place(prefix: str) -> bool:
     try:
         parsed = parse_prefix(prefix)
     except ConfigurationError:
-        # The allow-list complains about it where it counts.
+        # The check of the allow-list reports the invalid prefix.
         return False
     return bool(parsed.host) or parsed.transport == "file"
 
 
 def _resolved(address: Address, host: str, seconds: float) -> list[str]:
-    """The addresses of a host, as git would find them. A name server may take longer than git has."""
+    """Return the addresses of a host, as git would resolve them, within some seconds."""
     port = address.port or DEFAULT_PORTS[address.transport]
     answers: list[list[str]] = []
     faults: list[OSError] = []
@@ -140,7 +144,7 @@ def _resolved(address: Address, host: str, seconds: float) -> list[str]:
 
 def _not_public(address: Address) -> ScmError:
     return ScmError(
-        f"The repository {address.url} does not lie on a public host.",
+        f"The repository {address.url} is not on a public host.",
         code="address_not_public",
         hint="Use a repository on the internet, or one under an address that the service's operator allows "
         "(ALLOW_PRIVATE_SCM_HOSTS allows all).",

@@ -1,4 +1,4 @@
-"""The modulemd file of a submission, read from git at the exact revision."""
+"""Read the modulemd file of a submission from git at the exact revision."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from scm.urls import ScmUrl, check_scmurl
 
 @dataclass(frozen=True)
 class ModuleSource:
-    """A modulemd file and where it comes from.
+    """A modulemd file and its origin.
 
-    :param text: the file; parsing it is not this package's business.
-    :param commit: the full commit that the revision stands for.
-    :param commit_time: when it was committed, in UTC; the module's version is taken from it.
-    :param name: the repository's name, which is the module's.
-    :param repository: the url of the repository, as git got it.
-    :param path: of the file inside the repository.
+    Attributes:
+        text: Content of the file.
+        commit: The full commit of the revision.
+        commit_time: Commit time in UTC, from which the module's version is made.
+        name: Name of the repository, which is the module's name.
+        repository: URL of the repository, as passed to git.
+        path: Path of the file inside the repository.
     """
 
     text: str
@@ -34,22 +35,25 @@ class ModuleSource:
 
     @property
     def scmurl(self) -> str:
-        """The scm url of exactly this document's revision."""
+        """The scm url of exactly this revision."""
         return f"{self.repository}?#{self.commit}"
 
 
 def fetch_modulemd(scmurl: str, branch: str, options: ScmOptions) -> ModuleSource:
     """Read the modulemd file that an scm url names.
 
-    :param branch: that the revision must be part of; empty: not checked (included modules).
-    :raises InvalidInput: ``scmurl_invalid``, ``branch_invalid`` (400).
-    :raises Forbidden: ``scmurl_not_allowed`` (403).
-    :raises ScmError: (422) ``repository_unreachable``, ``ref_unknown``, ``commit_not_on_branch``,
-        ``no_modulemd``, ...
+    Args:
+        branch: Branch that the revision must be on; empty for no check (included modules).
+
+    Raises:
+        InvalidInput: ``scmurl_invalid``, ``branch_invalid`` (400).
+        Forbidden: ``scmurl_not_allowed`` (403).
+        ScmError: ``repository_unreachable``, ``ref_unknown``, ``commit_not_on_branch``, ``no_modulemd`` or
+            others (422).
     """
     url = check_scmurl(scmurl, options.allowed_prefixes, allow_custom=options.allow_custom)
     if branch and not names.REF.fits(branch):
-        raise InvalidInput(f"{branch[:100]!r} cannot be the name of a branch.", code="branch_invalid")
+        raise InvalidInput(f"{branch[:100]!r} is not a valid name of a branch.", code="branch_invalid")
     with Repository(url.repository, options) as repository:
         commit = repository.resolve(url.revision)
         if branch and options.commit_on_branch and not repository.is_on_branch(commit, branch):
@@ -66,7 +70,7 @@ def fetch_modulemd(scmurl: str, branch: str, options: ScmOptions) -> ModuleSourc
 
 
 def _document(snapshot: Snapshot, url: ScmUrl) -> str:
-    """Path of the modulemd file: ``<name>.yaml``, in the folder or at the path that the url gives."""
+    """Return the path of ``<name>.yaml``, in the root folder or at the path in the url."""
     paths = [f"{url.name}.yaml"]
     if url.modpath:
         paths = [url.modpath, f"{url.modpath}/{url.name}.yaml"]

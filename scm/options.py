@@ -1,4 +1,4 @@
-"""What the operator decides about reading from git: handed in by the caller, never looked up."""
+"""Options for reading from git, which the caller passes in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MIB = 1024 * 1024
 
 
 class Configured(Protocol):
-    """The part of the configuration that is about git and spec files: see ``config.schema``."""
+    """The options of the service's configuration about git and spec files; see ``config.schema``."""
 
     SCMURLS: tuple[str, ...]
     ALLOW_CUSTOM_SCMURLS: bool
@@ -28,38 +28,39 @@ class Configured(Protocol):
 
 @dataclass(frozen=True)
 class ScmOptions:
-    """Bounds and permissions. Sizes are bytes, times are seconds.
+    """Limits and permissions. Sizes are in bytes, times in seconds.
 
-    :param allowed_prefixes: scm urls that may be submitted begin with one of them.
-    :param allow_custom: any scm url may be submitted, whatever it begins with.
-    :param allow_private: repositories may lie on this machine and on private networks, whoever names them.
-    :param trusted_prefixes: repositories that begin with one of them may lie there in any case.
-    :param component_prefixes: repositories of components begin with one of them; empty: any may be read.
-    :param default_branch: ref of a component that names none.
-    :param commit_on_branch: the revision submitted must be part of the branch submitted. Forges serve
-        the commits of anybody's fork under the address of the original, so without this the allow-list
-        says nothing about who wrote the commit.
-    :param lookaside: dist-git prefix -> address of its lookaside cache. An address without ``{`` gets
-        ``/{package}/{file}/{hashtype}/{hash}/{file}`` appended.
-    :param safe_directories: repositories of other users of this machine that ``file://`` urls may read
-        (git's ``safe.directory``; ``*`` means all).
-    :param workers: components that are looked at at the same time.
-    :param timeout: for all that git does about one repository.
-    :param deadline: for reading the repositories of all components of one module.
-    :param attempts: times that a network fault is met before it counts.
-    :param http_timeout: for one request to a lookaside cache.
-    :param max_pack: what one repository may take on disk.
-    :param max_memory: address space of one git process.
-    :param max_listing: git's list of refs, or of the files of one commit.
-    :param max_modulemd: a modulemd file (``modulemd.md``, "Reading").
-    :param max_spec: a spec file.
-    :param max_sources: a ``sources`` file.
-    :param spec_cpu: processor time for one spec file.
-    :param spec_memory: address space of the process that reads spec files.
-    :param spec_timeout: for one spec file, by the clock.
-    :param spec_deadline: for all spec files of one module, by the clock.
-    :param needs_dist: a spec file whose release lacks ``%dist`` is a fault; otherwise a warning.
-    :param macros: name -> value, known to spec files besides the built-in ones.
+    Attributes:
+        allowed_prefixes: Prefixes of scm urls that may be submitted.
+        allow_custom: Allow any scm url to be submitted.
+        allow_private: Allow repositories on this machine and in private networks.
+        trusted_prefixes: Prefixes of repositories that may be there in any case.
+        component_prefixes: Prefixes of repositories of components; empty for any.
+        default_branch: Ref of components without one.
+        commit_on_branch: Require that the submitted revision is on the submitted branch. Forges serve
+            commits of every fork under the address of the original, so without this check the allow-list
+            does not restrict who wrote the commit.
+        lookaside: Dist-git prefix -> address of its lookaside cache.
+            ``/{package}/{file}/{hashtype}/{hash}/{file}`` is appended to an address without ``{``.
+        safe_directories: Repositories of other local users that ``file://`` urls may read (git's
+            ``safe.directory``; ``*`` for all).
+        workers: Components to check concurrently.
+        timeout: For all git commands on one repository.
+        deadline: For reading the repositories of all components of one module.
+        attempts: Attempts before a network fault is reported.
+        http_timeout: For one request to a lookaside cache.
+        max_pack: Size of one repository on disk.
+        max_memory: Address space of one git process.
+        max_listing: git's list of refs, or of the files of one commit.
+        max_modulemd: A modulemd file (docs/contract/modulemd.md, "Reading").
+        max_spec: A spec file.
+        max_sources: A ``sources`` file.
+        spec_cpu: Processor time for one spec file.
+        spec_memory: Address space of the process that reads spec files.
+        spec_timeout: Wall-clock time for one spec file.
+        spec_deadline: Wall-clock time for all spec files of one module.
+        needs_dist: Treat a release without ``%dist`` as a fault instead of a warning.
+        macros: Name -> value of macros for spec files besides the built-in ones.
     """
 
     allowed_prefixes: tuple[str, ...] = ()
@@ -91,7 +92,7 @@ class ScmOptions:
 
     @classmethod
     def from_options(cls, options: Configured) -> Self:
-        """What the configuration says about reading from git."""
+        """Read the options from the service's configuration."""
         return cls(
             allowed_prefixes=options.SCMURLS,
             allow_custom=options.ALLOW_CUSTOM_SCMURLS,

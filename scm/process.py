@@ -1,4 +1,4 @@
-"""Running git through GitPython, bounded in time, memory, output and disk."""
+"""Run git through GitPython with limits on time, memory, output and disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scm.options import ScmOptions
 _ERROR_BYTES = 8192
 _SAID = re.compile(r"^(?:fatal|error|remote|ssh): *(.+)$", re.MULTILINE)
 
-#: All configuration that git sees. Nothing is ever checked out, so there are no hooks, filters or submodules.
+#: The complete configuration for git. Nothing is checked out, so hooks, filters and submodules do not run.
 _CONFIG = """\
 [core]
 \thooksPath = /dev/null
@@ -47,9 +47,10 @@ _CONFIG = """\
 
 
 class GitFailed(Exception):
-    """A git command did not end well.
+    """A git command failed.
 
-    :param said: what git wrote about it, printable and short.
+    Args:
+        said: git's message, printable and shortened.
     """
 
     def __init__(self, said: str) -> None:
@@ -62,15 +63,16 @@ class GitTimeout(GitFailed):
 
 
 class GitOutputTooLarge(GitFailed):
-    """The answer or what was to be stored is over its bound; git was killed."""
+    """git's output or repository exceeded its limit; git was killed."""
 
 
 class GitRunner:
-    """Runs git commands in one bare repository of its own.
+    """Runs git commands in a bare repository.
 
-    :param folder: of the repository; the configuration is written beside it.
-    :param transport: the only one that git may use.
-    :param pinned: the addresses that it connects to; None: those that it finds.
+    Args:
+        folder: Folder for the repository and its configuration.
+        transport: The only transport that git may use.
+        pinned: Addresses to connect to; None to let git resolve the host.
     """
 
     def __init__(self, folder: Path, transport: str, options: ScmOptions, pinned: Pin | None = None) -> None:
@@ -82,10 +84,15 @@ class GitRunner:
         self.run("init", "--quiet", "--bare", "--template=", str(self.git_dir))
 
     def run(self, *arguments: str, limit: int = 65536) -> bytes:
-        """What a git command writes to its standard output.
+        """Run a git command and return its standard output.
 
-        :param limit: bytes of output.
-        :raises GitFailed: when it fails; GitTimeout, GitOutputTooLarge when it was killed.
+        Args:
+            limit: Max bytes of output.
+
+        Raises:
+            GitFailed: The command failed.
+            GitTimeout: It took too long and was killed.
+            GitOutputTooLarge: It exceeded a limit and was killed.
         """
         command = [*_without_inherited_settings(), "git", f"--git-dir={self.git_dir}", *arguments]
         running = self._git.execute(command, as_process=True, env=self._environment, start_new_session=True)
@@ -110,19 +117,19 @@ class GitRunner:
         raise GitFailed(_clean(said) or f"git {arguments[0]} ended with status {status}")
 
     def _bound(self, pid: int) -> None:
-        """Bounds for git and, by inheritance, for what it starts, which stores a repository in one file."""
+        """Limit git and the processes that it starts. git stores a fetched repository in one file."""
         with suppress(ProcessLookupError):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (self._options.max_pack,) * 2)
             resource.prlimit(pid, resource.RLIMIT_AS, (self._options.max_memory,) * 2)
             resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
     def _hit_file_bound(self) -> bool:
-        """Whether a file stopped growing at its bound. Git says nothing about it, but leaves the file."""
+        """Return whether a file reached its size limit. git does not report this, but keeps the file."""
         packs = self.git_dir.glob("objects/pack/*")
         return any(path.stat().st_size >= self._options.max_pack for path in packs)
 
     def _read(self, process: subprocess.Popen[bytes], limit: int) -> tuple[bytes, bytes]:
-        """All of standard output, and the end of standard error."""
+        """Return all of standard output and the end of standard error."""
         assert process.stdout is not None
         assert process.stderr is not None
         output, said = bytearray(), bytearray()
@@ -158,7 +165,8 @@ def _environment(config: Path, transport: str, pinned: Pin | None = None) -> Map
     ssh = "ssh -oBatchMode=yes -oStrictHostKeyChecking=yes -oClearAllForwardings=yes"
     return {
         "GIT_ALLOW_PROTOCOL": transport,
-        "GIT_ASKPASS": "",  # empty, unlike unset, keeps git from trying the next program
+        # Empty, not unset: if unset, git tries the next program.
+        "GIT_ASKPASS": "",
         "GIT_ATTR_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": str(config),
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -171,21 +179,21 @@ def _environment(config: Path, transport: str, pinned: Pin | None = None) -> Map
 
 
 def _without_inherited_settings() -> Sequence[str]:
-    """Takes away what a git hook, or a person, left in the environment: GitPython hands all of it on."""
+    """Return a command prefix that unsets inherited GIT_ variables, all of which GitPython passes on."""
     inherited = [name for name in os.environ if name.startswith("GIT_")]
     kept = _environment(Path(), "").keys()
     return ["env", *(f"--unset={name}" for name in inherited if name not in kept)] if inherited else []
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill git and all that it started; its process group lives until it is reaped here."""
+    """Kill git and the processes that it started, whose process group exists until git is reaped."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def _clean(said: bytes) -> str:
-    """The lines that say what is wrong, printable."""
+    """Return the lines of git's output that describe the fault, printable."""
     text = said.decode("utf-8", "replace")
     lines = [line.strip().rstrip(".") for line in _SAID.findall(text) or text.splitlines()]
     telling = [line for line in lines if line and line != "Could not read from remote repository"] or lines

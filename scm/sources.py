@@ -1,4 +1,4 @@
-"""Are the sources and patches of a spec file where a build would look for them?"""
+"""Check that the sources and patches of a spec file are where a build looks for them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _REDIRECTS = 3
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that a ``sources`` file names: it lies in the lookaside cache."""
+    """A file in the lookaside cache that a ``sources`` file lists."""
 
     hashtype: str
     hash: str
 
 
 def parse_sources(text: str) -> dict[str, Upload]:
-    """File name -> upload, of a ``sources`` file in either form, or of a ``.<package>.metadata`` file.
+    """Return file name -> upload from a ``sources`` file of either form or a ``.<package>.metadata`` file.
 
-    ``<md5>  <file>`` and ``SHA512 (<file>) = <hash>``. Other lines mean nothing to a build either.
+    The forms are ``<md5>  <file>`` and ``SHA512 (<file>) = <hash>``. Builds ignore other lines too.
     """
     uploads = {}
     for line in map(str.strip, text.splitlines()):
@@ -49,14 +49,15 @@ def parse_sources(text: str) -> dict[str, Upload]:
 
 
 class Lookaside(AbstractContextManager["Lookaside"]):
-    """Asks lookaside caches whether they have a file. Threads may share it.
+    """A thread-safe client for lookaside caches.
 
-    :param options: ``lookaside`` and ``http_timeout`` are used.
-    :param ends: when nothing is asked any more, by the monotonic clock.
+    Args:
+        options: ``lookaside`` and ``http_timeout`` are used.
+        ends: End of the time for requests, by the monotonic clock.
     """
 
     def __init__(self, options: ScmOptions, ends: float = inf) -> None:
-        # It takes a fifth of the start of a process, and most never ask a cache.
+        # This import takes a fifth of the start of a process, and most processes do not need it.
         import httpx
 
         self._away = httpx.HTTPError, httpx.InvalidURL
@@ -73,7 +74,7 @@ class Lookaside(AbstractContextManager["Lookaside"]):
         self._client.close()
 
     def template(self, repository: str) -> str:
-        """Where the operator says that files of this dist-git lie; an empty string when nothing is said."""
+        """Return the configured address of this dist-git's files, or an empty text."""
         address = parse_repository(repository)
         for prefix, template in self._addresses.items():
             if has_prefix(address, [prefix]):
@@ -81,7 +82,7 @@ class Lookaside(AbstractContextManager["Lookaside"]):
         return ""
 
     def has(self, template: str, package: str, file: str, upload: Upload | None) -> bool | None:
-        """Whether the cache has the file; None when it cannot be told."""
+        """Return whether the cache has the file; None if this cannot be determined."""
         if not template or (upload is None and "{hash" in template):
             return None
         parts = {"package": package, "file": file}
@@ -112,7 +113,7 @@ class Lookaside(AbstractContextManager["Lookaside"]):
 
 
 def fill(template: str, parts: Mapping[str, str]) -> str:
-    """Replace ``{name}`` by the quoted part; what is no part stays."""
+    """Replace each ``{name}`` by the quoted part of that name."""
     for name, value in parts.items():
         template = template.replace("{" + name + "}", quote(value, safe=""))
     return template
@@ -127,14 +128,15 @@ def check_sources(
     template: str,
     lookaside: Lookaside,
 ) -> tuple[list[ScmError], list[str]]:
-    """Faults and warnings about the sources and patches of one component.
+    """Return faults and warnings about the sources and patches of one component.
 
-    What Koji would build must not be refused, so doubt is a warning: a name that only rpm can work out,
-    and a file inside an ``%if``.
+    A component that Koji can build must not be refused. File names that only rpm can expand and files inside
+    an ``%if`` therefore cause warnings.
 
-    :param committed: paths in git.
-    :param uploads: what its ``sources`` file names.
-    :param template: of the lookaside cache, or an empty string.
+    Args:
+        committed: Paths in git.
+        uploads: Files that the ``sources`` file lists.
+        template: Address of the lookaside cache, or an empty text.
     """
     in_git = {basename(path) for path in committed if dirname(path) in ("", "SOURCES")}
     faults, warnings, done = [], [], set()
@@ -143,16 +145,18 @@ def check_sources(
             continue
         done.add(file.name)
         if not file.name or _UNRESOLVED.search(file.name):
-            warnings.append(f"{file.tag} is only known where it is built: {file.value[:200]}")
+            warnings.append(f"{file.tag} is only known at build time: {file.value[:200]}")
             continue
         upload = uploads.get(file.name)
         there = lookaside.has(template, package, file.name, upload)
         if there or (upload and there is None):
             continue
         if upload:
-            warnings.append(f"{file.tag}: {file.name} is in the sources file, but not in the lookaside cache")
+            warnings.append(
+                f"{file.tag}: {file.name} is listed in the sources file, but is not in the lookaside cache"
+            )
         elif file.conditional:
-            warnings.append(f"{file.tag}: {file.name}, which stands inside an %if, is nowhere to be found")
+            warnings.append(f"{file.tag}: {file.name}, which is inside an %if, was not found")
         else:
             faults.append(_missing(file, asked_cache=there is False))
     return faults, warnings

@@ -1,7 +1,7 @@
-"""What a spec file says, without letting rpm (and so the spec file) run anything.
+"""Read spec files without letting rpm run any code in them.
 
-``scm.specs_child`` reads the files in a process of its own. One process reads many files, because
-starting it takes longer than reading one; when a file kills it, the next file gets a new one.
+``scm.specs_child`` parses the files in another process. One process reads many files, because starting it
+takes longer than reading a file. If a file kills the process, a new one is started for the next file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from scm.options import ScmOptions
 
 _CHILD = Path(__file__).with_name("specs_child.py")
 _MAX_ANSWER = 64 * 1024 * 1024
-#: Files that one spec file may include.
+#: Max files that one spec file may include.
 MAX_INCLUSIONS = 10
 #: Byte order marks of UTF-16.
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -46,10 +46,11 @@ _HINTS = {
 class SourceFile:
     """A source or a patch of a spec file.
 
-    :param tag: ``Source0``, ``Patch12`` ...
-    :param value: as the spec file says it, macros expanded as far as they are known: a name or a url.
-    :param conditional: stands inside an ``%if``, or depends on macros of the build environment, so that it
-        may not count where it is built.
+    Attributes:
+        tag: ``Source0``, ``Patch12``, ...
+        value: File name or url, with known macros expanded.
+        conditional: Whether it is inside an ``%if`` or depends on macros of the build environment, so that a
+            build may not need it.
     """
 
     tag: str
@@ -58,19 +59,21 @@ class SourceFile:
 
     @property
     def name(self) -> str:
-        """The file's name: what follows the last slash, as rpm takes it."""
+        """The file's name: the text after the last slash, as in rpm."""
         return self.value.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
 class Spec:
-    """The preamble of a spec file, macros expanded as far as they are known.
+    """The preamble of a spec file, with known macros expanded.
 
-    :param buildrequires: one requirement each: ``name``, ``name >= version`` or a rich one in parentheses.
-    :param packages: names of the binary packages it declares, its own first.
-    :param name_certain: the name does not depend on the build environment.
-    :param dist: the release holds ``%dist``, as far as can be told without rpm.
-    :param warnings: about what is only known where it is built.
+    Attributes:
+        buildrequires: One requirement each: ``name``, ``name >= version`` or a rich dependency in
+            parentheses.
+        packages: Names of the binary packages that it declares, the main package first.
+        name_certain: Whether the name is independent of the build environment.
+        dist: Whether the release contains ``%dist``, as far as can be determined without rpm.
+        warnings: Values that are only known at build time.
     """
 
     name: str
@@ -88,9 +91,10 @@ class Spec:
 
 
 class SpecReader(AbstractContextManager["SpecReader"]):
-    """Reads spec files within bounds. Make it early: the process starts while you do something else.
+    """Reads spec files within limits, not thread-safe.
 
-    ``options.spec_deadline`` runs from the first file that is read. Not to be shared by threads.
+    Create it early, because its process then starts while other work goes on. ``options.spec_deadline``
+    begins with the first file.
     """
 
     def __init__(self, options: ScmOptions) -> None:
@@ -107,20 +111,23 @@ class SpecReader(AbstractContextManager["SpecReader"]):
         self._stop()
 
     def read(self, content: bytes, path: str, included: Mapping[str, bytes] | None = None) -> Spec:
-        """Return what a spec file says.
+        """Parse a spec file.
 
-        :param path: for messages.
-        :param included: what the file names in ``%include`` and ``%{load:}`` -> content; see ``inclusions``.
-        :raises ScmError: ``spec_invalid``, ``spec_incomplete``, ``spec_over_bounds``.
+        Args:
+            path: Path of the file, for messages.
+            included: Argument of ``%include`` or ``%{load:}`` -> content of the file; see ``inclusions``.
+
+        Raises:
+            ScmError: ``spec_invalid``, ``spec_incomplete``, ``spec_over_bounds``.
         """
         if content.startswith(_UTF_16):
-            raise _refused(path, "spec_invalid", "it is UTF-16, and rpm reads UTF-8 only")
+            raise _refused(path, "spec_invalid", "it is UTF-16, but rpm reads only UTF-8")
         now = time.monotonic()
         if self._deadline is None:
             self._deadline = now + self._options.spec_deadline
         left = min(self._options.spec_timeout, self._deadline - now)
         if left <= 0:
-            raise _refused(path, "spec_over_bounds", "reading the spec files before it took too long")
+            raise _refused(path, "spec_over_bounds", "reading other spec files took too long")
         request = {
             "text": _decoded(content),
             "stem": PurePosixPath(path).stem,
@@ -135,7 +142,7 @@ class SpecReader(AbstractContextManager["SpecReader"]):
         return _spec(answer["spec"])
 
     def _ask(self, request: bytes, seconds: float) -> dict[str, Any] | None:
-        """The child's answer, or None when it did not survive the question."""
+        """Return the child's answer, or None if the child died."""
         if self._child.poll() is not None:
             self._child = self._start()
         assert self._child.stdin is not None
@@ -188,8 +195,11 @@ class SpecReader(AbstractContextManager["SpecReader"]):
 def inclusions(content: bytes, files: Iterable[str]) -> dict[str, str]:
     """Return the files of the same commit that a spec file includes, at most ``MAX_INCLUSIONS``.
 
-    :param files: paths in the commit.
-    :return: name as it stands in the spec file, e.g. ``%{SOURCE1}`` -> path.
+    Args:
+        files: Paths in the commit.
+
+    Returns:
+        Name as written in the spec file, for example ``%{SOURCE1}`` -> path.
     """
     text = _decoded(content)
     sources = {number or "0": basename(name) for number, name in _SOURCE.findall(text)}
@@ -217,19 +227,19 @@ def _refused(path: str, code: str, reason: str) -> ScmError:
     )
 
 
-def _spec(told: dict[str, Any]) -> Spec:
-    files = [SourceFile(*file) for file in told["files"]]
+def _spec(answer: dict[str, Any]) -> Spec:
+    files = [SourceFile(*file) for file in answer["files"]]
     return Spec(
-        name=told["name"],
-        version=told["version"],
-        release=told["release"],
-        epoch=told["epoch"],
+        name=answer["name"],
+        version=answer["version"],
+        release=answer["release"],
+        epoch=answer["epoch"],
         sources=tuple(file for file in files if file.tag.startswith("Source")),
         patches=tuple(file for file in files if file.tag.startswith("Patch")),
-        buildrequires=tuple(told["buildrequires"]),
-        buildarches=tuple(told["buildarches"]),
-        packages=tuple(told["packages"]),
-        dist=bool(told["dist"]),
-        name_certain=bool(told["name_certain"]),
-        warnings=tuple(told["warnings"]),
+        buildrequires=tuple(answer["buildrequires"]),
+        buildarches=tuple(answer["buildarches"]),
+        packages=tuple(answer["packages"]),
+        dist=bool(answer["dist"]),
+        name_certain=bool(answer["name_certain"]),
+        warnings=tuple(answer["warnings"]),
     )

@@ -1,7 +1,7 @@
-"""Reads spec files in a process of its own: one request per line on stdin, one answer per line on stdout.
+"""Parse spec files in a separate process: one request per line on stdin, one answer per line on stdout.
 
-Runs as a script, isolated from the service, which starts it with the bounds as arguments. The parser
-(norpm) runs nothing by design; the audit hook makes sure of it: a spec file is code from a stranger.
+``scm.specs`` runs this file as an isolated script, with the limits as arguments. The parser (norpm) runs no
+code of the spec file by design; an audit hook enforces it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from norpm.macro import MacroRegistry  # type: ignore[import-untyped]
 from norpm.macrofile import macrofile_parse  # type: ignore[import-untyped]
 from norpm.specfile import ParserHooks, specfile_expand  # type: ignore[import-untyped]
 
-#: What spec files take for granted; everything else stays as it is written.
+#: Macros that spec files rely on; other macros stay unexpanded.
 _MACROS = """\
 %nil %{!?nil:}
 %dist %{nil}
@@ -44,45 +44,46 @@ _SECTIONS = (
     "|transfiletriggerpostun|verifyscript|files|changelog|sepolicy"
 )
 _SECTION = re.compile(rf"%({_SECTIONS})(?![A-Za-z0-9_])(.*)")
-#: Where the part of a spec file begins that holds scripts and texts, and no more facts.
+#: Begin of the sections with scripts and texts, which contain no tags.
 _BODY = re.compile(r"%(?:prep|generate_buildrequires|conf|build|install|check|files|changelog)\b")
 _CHANGELOG = re.compile(r"%changelog\b")
-#: A macro without a known definition, alone on its line: it may expand to tags (``%fontpkg``).
+#: A macro without a known definition, alone on a line. It may expand to tags (``%fontpkg``).
 _MAYBE_TAGS = re.compile(r"^%(?:\{(?!lua)[?!]*[a-z_]\w*(?::.*)?\}|[a-z_]\w*)\s*")
 _DEFINITION = re.compile(r"\s*%(?:global|define)\s")
-#: The conditionals of rpm (its manual, "spec", "Conditionals").
+#: rpm's conditionals (rpm manual, "Spec file format", "Conditionals").
 _CONDITIONAL = re.compile(
     r"\s*%(if|ifarch|ifnarch|ifos|ifnos|elif|elifarch|elifos|else|endif)(?![A-Za-z0-9_])(.*)", re.DOTALL
 )
 _INCLUDE = re.compile(r"\s*%include\s+(\S+)\s*")
 _LOAD = re.compile(r"\s*%\{load:\s*([^{}\s]+|%\{[^{}]+\})\s*\}\s*")
 _PLAIN_TAG = re.compile(r"\s*([A-Za-z]+[0-9]*)(?:\([^)]*\))?\s*:\s*(.*)")
-#: The dist tag of the second reading.
-_DIST = ".mbs0dist0"
-#: Architectures of the first and the second reading.
-_ARCHES = ("x86_64", "aarch64")
+#: The dist tag in the second reading, and the architectures in both.
+_DIST, _ARCHES = ".mbs0dist0", ("x86_64", "aarch64")
 _COMPARISONS = frozenset({"<", "<=", "=", "==", ">=", ">"})
-_MAX_VALUE = 4096  # characters of one value in the answer
-_MAX_VALUES = 10000
+#: Max characters of a value in the answer, and max values of a list.
+_MAX_VALUE, _MAX_VALUES = 4096, 10_000
 _CORE = ("name", "version", "release")
-#: A macro that the build environment may define. Sections and definitions look like macros to norpm.
+#: A macro that the build environment may define. Sections and definitions are macros to norpm too.
 _NAME = re.compile(rf"(?!(?:{_SECTIONS}|global|define|undefine|setup|autosetup)$)[A-Za-z_]\w{{2,}}")
 
 
 class Refused(Exception):
-    """The spec file cannot be used: a code, and what is wrong."""
+    """The spec file cannot be used; the arguments are a code and the reason."""
 
 
 def inspect(text: str, stem: str, macros: dict[str, str], included: dict[str, str]) -> dict[str, object]:
-    """Return what a spec file says, with warnings about what depends on the build environment.
+    """Return the tags of a spec file, with warnings about values that depend on the build environment.
 
-    The file is read under two environments that differ in every macro that the file does not define itself,
-    and in the architecture. What both readings agree on is certain.
+    The file is read under two environments that differ in the architecture and in every macro that the file
+    does not define. A value is certain if both readings agree.
 
-    :param stem: the file's name without ``.spec``.
-    :param included: name as it stands in ``%include`` or ``%{load:}`` -> content of that file.
-    :raises Refused: rpm would refuse the file too: a tag that every spec file has is missing under every
-        condition, or its conditionals do not match.
+    Args:
+        stem: Name of the file without ``.spec``.
+        included: Argument of ``%include`` or ``%{load:}`` -> content of that file.
+
+    Raises:
+        Refused: rpm would refuse the file too: a mandatory tag is missing under every condition, or its
+            conditionals do not match.
     """
     lines = list(_toplevel(_include(text, included)))
     _check_conditionals(_until(_CHANGELOG, lines))
@@ -103,9 +104,10 @@ def inspect(text: str, stem: str, macros: dict[str, str], included: dict[str, st
 class _Readings:
     """Two readings of a spec file.
 
-    :param first: with the macros that are known.
-    :param second: with other values for all that the file does not define itself.
-    :param unread: why the parser could not read the file, so that only plain tags were read.
+    Args:
+        first: With the known macros.
+        second: With other values for all macros that the file does not define.
+        unread: Why the parser could not read the file, so that only tags without macros were read.
     """
 
     def __init__(self, first: _Reading, second: _Reading, *, unread: str = "") -> None:
@@ -115,15 +117,15 @@ class _Readings:
     def summary(self, stem: str) -> dict[str, object]:
         """Return the answer; see ``inspect``."""
         if self.unread:
-            self.warnings.append(f"Only tags that stand in the file as they are were read: {self.unread}")
+            self.warnings.append(f"Only tags without macros were read: {self.unread}")
         core = {tag: self._core(tag) for tag in _CORE}
         if not core["name"] and self._may_have_more():
             core["name"] = stem
-            self.warnings.append(f"Name is only known where it is built; taken to be {stem}")
+            self.warnings.append(f"Name is only known at build time; taken to be {stem}")
         missing = [name for name in _CORE if not core[name]]
         if missing and not self._may_have_more():
             raise Refused("spec_incomplete", f"it has no {', '.join(map(str.capitalize, missing))}")
-        self.warnings += [f"{name.capitalize()} is only known where it is built" for name in missing]
+        self.warnings += [f"{name.capitalize()} is only known at build time" for name in missing]
         preamble, rest = self.first.preamble, self.first.rest
         packages, listed = _sections(rest, core["name"], preamble)
         certain = {(file[0], file[1]) for file in self.second.preamble.files}
@@ -143,31 +145,31 @@ class _Readings:
         }
 
     def _is_certain(self, tag: str) -> bool:
-        """Return whether both readings found the same value, without a macro that is not known."""
+        """Return whether both readings found the same value without unknown macros."""
         here, there = (reading.preamble.tags.get(tag, "") for reading in (self.first, self.second))
         return bool(here) and here == there and "%" not in here and not self.unread
 
     def _core(self, tag: str) -> str:
-        """Return a tag that every spec file has; a doubt about it becomes a warning."""
+        """Return a mandatory tag, and add a warning if it is uncertain."""
         here, there = (reading.preamble.tags.get(tag, "") for reading in (self.first, self.second))
         value = here or there or self.first.elsewhere.get(tag, "")
         if tag != "release" and value and (here != there or "%" in value):
-            self.warnings.append(f"{tag.capitalize()} is only known where it is built: {value[:200]}")
+            self.warnings.append(f"{tag.capitalize()} is only known at build time: {value[:200]}")
         return value
 
     def _may_have_more(self) -> bool:
-        """Return whether something in the preamble may expand to tags where it is built."""
+        """Return whether the preamble contains a macro that may expand to tags at build time."""
         lines = [*_before_sections(self.first.rest), *_before_sections(self.second.rest)]
         return bool(self.unread) or any(map(_MAYBE_TAGS.fullmatch, lines)) or any(map(_INCLUDE.match, lines))
 
     def _has_dist(self) -> bool:
-        """Return whether the release holds %dist, or may do so where it is built."""
+        """Return whether the release contains %dist, or may contain it at build time."""
         here, there = (reading.preamble.tags.get("release", "") for reading in (self.first, self.second))
         return not here or "%" in here or here != there
 
 
 def _toplevel(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield each line with whether rpm reads it as part of the spec file, and not of a macro's body."""
+    """Yield each line with whether it is part of the spec file itself, not of a macro's body."""
     depth, inside = 0, False
     for line in text.splitlines():
         yield line, not inside
@@ -182,7 +184,7 @@ def _until(end: re.Pattern[str], lines: Iterable[tuple[str, bool]]) -> Iterator[
 
 
 def _include(text: str, included: dict[str, str]) -> str:
-    """Put files in place of the lines that name them; macro files become definitions."""
+    """Replace inclusions by the content of the files; macro files become definitions."""
     lines = []
     for line in text.splitlines():
         include, load = _INCLUDE.fullmatch(line), _LOAD.fullmatch(line)
@@ -196,9 +198,10 @@ def _include(text: str, included: dict[str, str]) -> str:
 
 
 def _check_conditionals(lines: Iterable[tuple[str, bool]]) -> None:
-    """Refuse conditionals that do not match, as rpm does.
+    """Check that conditionals match, as rpm does.
 
-    :raises Refused: naming the line.
+    Raises:
+        Refused: They do not; the message names the line.
     """
     opened: list[tuple[int, str]] = []
     for number, (line, toplevel) in enumerate(lines, 1):
@@ -223,7 +226,7 @@ def _check_conditionals(lines: Iterable[tuple[str, bool]]) -> None:
 
 
 def _plain_conditionals(lines: Iterable[tuple[str, bool]]) -> str:
-    """Write %elif, %ifos and %ifnos with %if and %else, which norpm knows."""
+    """Replace %elif, %ifos and %ifnos by %if and %else, which norpm supports."""
     written: list[str] = []
     more: list[int] = []
     for line, toplevel in lines:
@@ -259,7 +262,7 @@ def _readings(head: str, macros: dict[str, str]) -> _Readings:
 
 
 def _read_plain(lines: Iterable[tuple[str, bool]]) -> _Reading:
-    """Read tags as they are written; what the parser cannot read is uncertain."""
+    """Read only tags without macros; the results are uncertain."""
     preamble = _Preamble(MacroRegistry())
     before = takewhile(lambda one: not _SECTION.match(one[0]), lines)
     for match in (_PLAIN_TAG.match(line) for line, toplevel in before if toplevel):
@@ -269,27 +272,30 @@ def _read_plain(lines: Iterable[tuple[str, bool]]) -> _Reading:
 
 
 class _Preamble(ParserHooks):  # type: ignore[misc]
-    """Collects tags while norpm expands: its hooks are called line by line, inside the right conditions."""
+    """Collects tags: norpm calls the hooks for each line whose conditions are met."""
 
     def __init__(self, registry: MacroRegistry, *, every_branch: bool = False) -> None:
         self.registry = registry
-        self.sniff_mode = every_branch  # norpm then expands all branches
+        # norpm then expands all branches.
+        self.sniff_mode = every_branch
         self.tags: dict[str, str] = {}
         self.files: list[list[object]] = []
         self.buildrequires: list[str] = []
         self._file_found = False
 
     def tag_found(self, tag: str, value: str, _raw: str) -> None:
+        """Add a tag (hook of norpm)."""
         self._file_found = self.add(tag, value)
         if tag == "url":
             self.registry["url"] = value
 
     def tag_conditions(self, _tag: str, conditions: list[str]) -> None:
+        """Mark a file as conditional (hook of norpm)."""
         if self._file_found and conditions:
             self.files[-1][2] = True
 
     def add(self, tag: str, value: str) -> bool:
-        """Note a tag; answers whether it was a source or a patch."""
+        """Add a tag, and return whether it was a source or a patch."""
         if _FILE_TAG.fullmatch(tag):
             self.files.append([tag.capitalize(), value[:_MAX_VALUE], False])
             return True
@@ -301,7 +307,7 @@ class _Preamble(ParserHooks):  # type: ignore[misc]
 
 
 class _Registry(MacroRegistry):  # type: ignore[misc]
-    """Macros, and the names of those that were asked for and are not defined."""
+    """Macros, and the names of undefined macros that were looked up."""
 
     def __init__(self, arch: str) -> None:
         super().__init__()
@@ -318,9 +324,12 @@ class _Registry(MacroRegistry):  # type: ignore[misc]
 class _Reading:
     """A spec file read under one environment.
 
-    :param rest: what is left of the text after expansion.
-    :param undefined: names of macros that were asked for and are not defined.
-    :cvar elsewhere: tags that stand in any branch, where the evaluated ones lack some.
+    Args:
+        rest: The text after expansion.
+        undefined: Names of undefined macros that were looked up.
+
+    Attributes:
+        elsewhere: Tags of all branches, used if mandatory tags are missing in the evaluated ones.
     """
 
     def __init__(self, preamble: _Preamble, rest: str, undefined: set[str]) -> None:
@@ -344,7 +353,7 @@ def _before_sections(text: str) -> Iterator[str]:
 
 
 def _sections(text: str, name: str, preamble: _Preamble) -> tuple[list[str], list[list[object]]]:
-    """Names of the packages, and the files of ``%sourcelist`` and ``%patchlist``."""
+    """Return the names of the packages, and the files of ``%sourcelist`` and ``%patchlist``."""
     packages, listed, section = [name], [], ""
     for line in map(str.strip, text.splitlines()):
         if match := _SECTION.match(line):
@@ -367,7 +376,7 @@ def _package_name(words: list[str], name: str) -> str:
 
 
 def requirements(text: str) -> list[str]:
-    """Split ``a >= 1, b (c if d)`` into its requirements."""
+    """Split ``a >= 1, b (c if d)`` into requirements."""
     words, word, depth = [], "", 0
     for letter in text + " ":
         depth += (letter == "(") - (letter == ")")
@@ -399,12 +408,12 @@ def _answer(request: dict[str, Any]) -> dict[str, object]:
 
 
 def _forbid(event: str, arguments: tuple[object, ...]) -> None:
-    """Audit hook: from now on this process opens, starts and connects to nothing."""
-    # norpm sends the complaints of libc's getopt there.
+    """Refuse to open files, start processes or connect (audit hook)."""
+    # norpm redirects messages of libc's getopt to /dev/null.
     if event == "open" and arguments[0] == "/dev/null":
         return
     if event == "open" or event.startswith(("os.", "subprocess.", "socket.", "pty.", "shutil.", "glob.")):
-        raise Refused("spec_invalid", f"it wants {event}, which no spec file may")
+        raise Refused("spec_invalid", f"it tries {event}, which is not allowed")
 
 
 def _bound(memory: int) -> None:
@@ -414,22 +423,22 @@ def _bound(memory: int) -> None:
 
 
 def _allow_processor(seconds: int) -> None:
-    """Let this process use that much more processor time, on top of what it has used."""
+    """Set the limit of processor time to ``seconds`` more than were used so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(used.ru_utime + used.ru_stime) + 1 + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def main(processor: int, memory: int) -> None:
-    """Answer until stdin ends.
+    """Answer requests until stdin ends.
 
-    :param processor: seconds of processor time for each spec file.
-    :param memory: bytes of address space.
+    Args:
+        processor: Seconds of processor time for each spec file.
+        memory: Bytes of address space.
     """
     _bound(memory)
-    _expand(
-        "Name: warm\n%if 1\n%endif\n", {}, arch=_ARCHES[0]
-    )  # whatever is loaded late is loaded before the door closes
+    # The first expansion imports modules, which the audit hook forbids afterwards.
+    _expand("Name: warm\n%if 1\n%endif\n", {}, arch=_ARCHES[0])
     sys.addaudithook(_forbid)
     for line in sys.stdin.buffer:
         _allow_processor(processor)

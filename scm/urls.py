@@ -1,7 +1,7 @@
 """Scm urls: ``<scheme>://[<host>]/<path>[?[<modpath>]]#<revision>``, and the allow-list.
 
-The form is that of ``rest.md``, "Submitting". Whoever sends a url is a stranger, so anything that two
-programs could read in two ways is refused here: what was checked is exactly what git gets.
+The form is defined in docs/contract/rest.md, "Submitting". Urls come from untrusted users, so a url that two
+programs could interpret differently is refused. git receives exactly the url that was checked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from mbs import names
 from mbs.errors import ConfigurationError, Forbidden, InvalidInput
 
-#: Scheme of an scm url -> the transport that git knows.
+#: Scheme of an scm url -> git's transport.
 TRANSPORTS = {
     "file": "file",
     "git": "git",
@@ -42,12 +42,12 @@ _USERINFO = re.compile(r"//[^/?#]*@")
 
 
 def shown(text: str) -> str:
-    """A url as it may stand in a message: of bounded length, without a password."""
+    """Return a url for a message, shortened and without a password."""
     return _USERINFO.sub("//***@", text[:200] + ("..." if len(text) > 200 else ""))
 
 
 def _is_path(path: str) -> bool:
-    """Whether a path means the same to whoever decodes it and whoever does not."""
+    """Return whether a path means the same with and without percent-decoding."""
     decoded = unquote(path, errors="strict")
     return (
         "%" not in decoded
@@ -60,12 +60,13 @@ def _is_path(path: str) -> bool:
 
 @dataclass(frozen=True)
 class Address:
-    """Where a repository lies.
+    """The address of a repository.
 
-    :param scheme: as written, in lower case; ``transport`` is what git makes of it.
-    :param host: in lower case; empty for ``file``.
-    :param port: None when it is the transport's own.
-    :param path: absolute, as written (it may hold percent encodings).
+    Attributes:
+        scheme: As written, in lower case; ``transport`` is git's name of it.
+        host: In lower case; empty for ``file``.
+        port: None for the transport's default port.
+        path: Absolute path as written, possibly with percent encodings.
     """
 
     scheme: str
@@ -76,14 +77,15 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read ``<scheme>://[<host>]/<path>``.
+        """Parse ``<scheme>://[<host>]/<path>``.
 
-        :raises ValueError: saying what is wrong with it.
+        Raises:
+            ValueError: The address is invalid; the message says why.
         """
         if len(text) > MAX_LENGTH:
             raise ValueError(f"it is longer than {MAX_LENGTH} characters")
         if not _PRINTABLE.fullmatch(text):
-            raise ValueError("it has a character that must not stand in a url")
+            raise ValueError("it has a character that a url must not contain")
         match = _ADDRESS.fullmatch(text)
         if not match:
             raise ValueError(f"it is not of the form {FORM}")
@@ -94,16 +96,19 @@ class Address:
             if not _is_path(path):
                 raise ValueError
         except ValueError as error:  # UnicodeDecodeError is one too
-            raise ValueError("its path has '.' or '..' in it, or encodes what must not be encoded") from error
+            raise ValueError(
+                "its path contains '.' or '..', or encodes characters that must not be encoded"
+            ) from error
         return cls(scheme, *_authority(TRANSPORTS[scheme], authority), path)
 
     @property
     def transport(self) -> str:
+        """Name of the scheme in git."""
         return TRANSPORTS[self.scheme]
 
     @property
     def url(self) -> str:
-        """The url that git gets."""
+        """The url for git."""
         return f"{self.transport}://{self._authority}{self.path.rstrip('/')}"
 
     @property
@@ -117,10 +122,10 @@ class Address:
         return f"{user}{self.host}" + (f":{self.port}" if self.port else "")
 
     def begins_with(self, prefix: Address) -> bool:
-        """Whether this lies under ``prefix``: same transport, user, host and port, and the path begins so.
+        """Return whether this address is under ``prefix``: the same transport, user, host, port and path.
 
-        Unlike a comparison of text, ``https://host`` is no prefix of ``https://host.example.org/x`` nor
-        of ``https://host@example.org/x``. A prefix without host (``https://``) stands for every host.
+        Unlike in a comparison of texts, ``https://host`` is not a prefix of ``https://host.example.org/x``
+        or of ``https://host@example.org/x``. A prefix without host (``https://``) matches every host.
         """
         same_place = not prefix.host or (self.user, self.host, self.port) == (
             prefix.user,
@@ -135,16 +140,16 @@ class Address:
 
 
 def _authority(transport: str, text: str) -> tuple[str, str, int | None]:
-    """``user``, ``host`` and ``port`` of a url; an empty host is left to the caller."""
+    """Return ``user``, ``host`` and ``port`` of a url. The caller checks an empty host."""
     if not text:
         return "", "", None
     match = _AUTHORITY.fullmatch(text)
     if not match:
-        raise ValueError("its host is not valid (a password must not stand there)")
+        raise ValueError("its host is not valid (a password is not allowed)")
     if transport == "file":
         raise ValueError("a file url has no host: write file:///path")
     if match["user"] and transport != "ssh":
-        raise ValueError(f"a user name must not stand in a url of the scheme {transport}")
+        raise ValueError(f"a user name is not allowed in a url of the scheme {transport}")
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port < 65536:
         raise ValueError("its port is not valid")
@@ -152,9 +157,10 @@ def _authority(transport: str, text: str) -> tuple[str, str, int | None]:
 
 
 def parse_repository(text: str) -> Address:
-    """The address of a repository without a revision, as components name it.
+    """Parse the address of a repository without a revision, as in components.
 
-    :raises InvalidInput: ``repository_invalid`` (400).
+    Raises:
+        InvalidInput: ``repository_invalid`` (400).
     """
     try:
         address = Address.parse(text)
@@ -177,10 +183,11 @@ def _check_repository(address: Address) -> None:
 
 @dataclass(frozen=True)
 class ScmUrl:
-    """An scm url whose parts were checked.
+    """A valid scm url.
 
-    :param modpath: path inside the repository, of the document or its folder; mostly empty.
-    :param revision: branch, tag or commit; never begins with ``-``.
+    Attributes:
+        modpath: Path of the document or its folder inside the repository; usually empty.
+        revision: Branch, tag or commit; never begins with ``-``.
     """
 
     address: Address
@@ -189,9 +196,10 @@ class ScmUrl:
 
     @classmethod
     def parse(cls, text: str) -> ScmUrl:
-        """Read an scm url.
+        """Parse an scm url.
 
-        :raises InvalidInput: ``scmurl_invalid`` (400), saying what is wrong.
+        Raises:
+            InvalidInput: ``scmurl_invalid`` (400); the message says why.
         """
         try:
             return cls._parse(text)
@@ -211,7 +219,7 @@ class ScmUrl:
         if not hash_sign or not revision:
             raise ValueError("it names no revision after '#'")
         if not names.REF.fits(revision):
-            raise ValueError("its revision is no name of a branch, tag or commit")
+            raise ValueError("its revision is not a valid name of a branch, tag or commit")
         modpath = modpath.rstrip("/")
         if modpath and not (_PRINTABLE.fullmatch(modpath) and _is_modpath(modpath)):
             raise ValueError("its path inside the repository is not valid")
@@ -219,11 +227,12 @@ class ScmUrl:
 
     @property
     def repository(self) -> str:
-        """The url of the repository, as git gets it."""
+        """The url of the repository for git."""
         return self.address.url
 
     @property
     def name(self) -> str:
+        """The repository's name."""
         return self.address.name
 
     def __str__(self) -> str:
@@ -235,9 +244,10 @@ def _is_modpath(path: str) -> bool:
 
 
 def parse_prefix(text: str) -> Address:
-    """One entry of an allow-list.
+    """Parse an entry of an allow-list.
 
-    :raises ConfigurationError: when it can never match.
+    Raises:
+        ConfigurationError: The entry can never match.
     """
     try:
         return Address.parse(text)
@@ -250,9 +260,10 @@ def parse_prefix(text: str) -> Address:
 
 
 def has_prefix(address: Address, prefixes: Iterable[str]) -> bool:
-    """Whether the repository lies under one of the prefixes.
+    """Return whether the repository is under one of the prefixes.
 
-    :raises ConfigurationError: for a prefix that can never match.
+    Raises:
+        ConfigurationError: A prefix can never match.
     """
     return any(address.begins_with(parse_prefix(prefix)) for prefix in prefixes)
 
@@ -260,21 +271,23 @@ def has_prefix(address: Address, prefixes: Iterable[str]) -> bool:
 def allowed(url: ScmUrl, prefixes: Iterable[str]) -> None:
     """Check an scm url against the allow-list.
 
-    :raises Forbidden: ``scmurl_not_allowed`` (403).
-    :raises ConfigurationError: for a prefix that can never match.
+    Raises:
+        Forbidden: ``scmurl_not_allowed`` (403).
+        ConfigurationError: A prefix can never match.
     """
     if not has_prefix(url.address, prefixes):
         raise _not_allowed(str(url))
 
 
 def check_scmurl(text: str, prefixes: Iterable[str], *, allow_custom: bool = False) -> ScmUrl:
-    """Read an scm url and check it against the allow-list, unless custom urls are allowed.
+    """Parse an scm url and check it against the allow-list, unless custom urls are allowed.
 
-    A url that lacks a part but names a place that is not allowed is refused for its place: clients of
-    the REST interface expect 403 for ``git://elsewhere.example.org``.
+    An incomplete url to a place that is not allowed is refused for its place: clients of the REST API expect
+    403 for ``git://elsewhere.example.org``.
 
-    :raises InvalidInput: ``scmurl_invalid`` (400).
-    :raises Forbidden: ``scmurl_not_allowed`` (403).
+    Raises:
+        InvalidInput: ``scmurl_invalid`` (400).
+        Forbidden: ``scmurl_not_allowed`` (403).
     """
     prefixes = tuple(prefixes)
     try:
@@ -300,5 +313,5 @@ def _not_allowed(text: str) -> Forbidden:
     return Forbidden(
         f"The submitted scmurl {shown(text)} is not allowed.",
         code="scmurl_not_allowed",
-        hint="Submit from a repository under one of the prefixes that the service's operator allows.",
+        hint="Use a repository under one of the prefixes that the service's operator allows.",
     )

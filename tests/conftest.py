@@ -1,8 +1,11 @@
+"""Fixtures of all tests."""
+
 from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -16,9 +19,9 @@ from tests.processes import Redis
 
 
 def pytest_configure() -> None:
-    """End by SIGTERM as by Ctrl-C: what the tests have started ends too."""
+    """Handle SIGTERM like Ctrl-C, so that the processes of the tests end too."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # How long an example takes depends on what else the machine does.
+    # The time of an example depends on the load of the machine.
     hypothesis_settings.register_profile("mbs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     hypothesis_settings.load_profile("mbs")
 
@@ -27,7 +30,7 @@ def pytest_configure() -> None:
 def django_db_modify_db_settings(
     django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """A test database that other processes can open, for each process of a parallel run."""
+    """Use a test database that other processes can open, one for each process of a parallel run."""
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         path = tmp_path_factory.mktemp("database") / "test.sqlite3"
@@ -36,7 +39,7 @@ def django_db_modify_db_settings(
 
 @pytest.fixture(scope="session", autouse=True)
 def redis() -> Iterator[Redis]:
-    """A Redis of the test run's own; this process must not meet another broker before it."""
+    """A Redis of the test run. This process must not connect to another broker before."""
     with Redis() as server:
         current_app.conf.update(broker_url=server.url, result_backend=server.url)
         yield server
@@ -44,9 +47,10 @@ def redis() -> Iterator[Redis]:
 
 @pytest.fixture(scope="session")
 def redis_url(redis: Redis) -> str:
+    """The address of the test run's Redis."""
     return redis.url
 
 
 @pytest.fixture(autouse=True)
-def _own_data_dir(tmp_path: Path, settings) -> None:
+def _own_data_dir(tmp_path: Path, settings: Any) -> None:
     settings.MBS = settings.MBS.model_copy(update={"DATA_DIR": tmp_path})

@@ -1,4 +1,4 @@
-"""Rows for tests."""
+"""Make rows for tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mbs.states import BuildState, ComponentState
 
 _numbers = count(1)
 START = datetime(2024, 1, 1, tzinfo=UTC)
-#: states that a build went through to come where it is
+#: States that a build goes through to reach a state.
 PATHS = {
     BuildState.FAILED: [BuildState.INIT, BuildState.WAIT, BuildState.BUILD, BuildState.FAILED],
     BuildState.READY: [BuildState.INIT, BuildState.WAIT, BuildState.BUILD, BuildState.DONE, BuildState.READY],
@@ -27,10 +27,11 @@ PATHS = {
 
 
 def module_build(*, components: int = 0, requires: ModuleBuild | None = None, **values: Any) -> ModuleBuild:
-    """A module build with its history.
+    """Make a module build with its trace.
 
-    :param components: how many it has, with histories too, in the state COMPLETE when it is ready.
-    :param requires: a base module in its buildroot.
+    Args:
+        components: Number of components with traces; they are COMPLETE if the build is ready.
+        requires: A base module in its buildroot.
     """
     number = next(_numbers)
     state = BuildState(values.pop("state", BuildState.INIT))
@@ -64,7 +65,7 @@ def module_build(*, components: int = 0, requires: ModuleBuild | None = None, **
 
 
 def component_build(build: ModuleBuild, **values: Any) -> ComponentBuild:
-    """A component build with a history of one step."""
+    """Make a component build with a trace of one step."""
     values = {"package": f"package{next(_numbers)}", "batch": 2, **values}
     component = ComponentBuild.objects.create(module_build=build, **values)
     ComponentBuildTrace.objects.create(
@@ -74,7 +75,7 @@ def component_build(build: ModuleBuild, **values: Any) -> ComponentBuild:
 
 
 def base_module(stream: str = "f30", *, virtual_streams: tuple[str, ...] = (), **values: Any) -> ModuleBuild:
-    """A ready base module."""
+    """Make a ready base module."""
     values = {"name": "platform", "version": "3", "context": "00000000", **values}
     build = module_build(stream=stream, state=BuildState.READY, **values)
     for name in virtual_streams:
@@ -83,7 +84,7 @@ def base_module(stream: str = "f30", *, virtual_streams: tuple[str, ...] = (), *
 
 
 def wait(build: ModuleBuild, **values: Any) -> Wait:
-    """A parked task of a build."""
+    """Make a parked task of a build."""
     number = next(_numbers)
     values = {
         "key": f"repo:{number}",

@@ -1,12 +1,13 @@
-"""The Celery application of the service with faults built in, for workers of tests.
+"""The service's Celery application with faults, for workers of tests.
 
-What goes wrong is named by the environment:
+Environment variables select the faults:
 
-``FAULT_KILL``    a folder; the process is killed at the n-th commit point of the build whose file there
-                  holds n (points lie before and after each commit of a task of that build)
-``FAULT_DOUBLE``  every message of the workflow is sent twice, but for those that copies send: they would
-                  double with each step
-``FAULT_SLOW_STORE``  seconds that pass before the row of a parked task is written
+``FAULT_KILL``        A folder with a file for each build. The process is killed at the n-th commit point of
+a build, where n is the content of its file. Commit points are before and after each commit of a task of the
+build.
+``FAULT_DOUBLE``      Every message of the workflow is sent twice, except those that copies send, which would
+double with each step.
+``FAULT_SLOW_STORE``  Seconds before the row of a parked task is written.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from builds.workflow import parking  # noqa: E402  (models need the apps)
 
 __all__ = ["app"]
 
-#: header of a message that is the copy of another
+#: Header of a message that is a copy of another.
 _COPY = "fault_copy"
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
 def _point() -> None:
-    """Count one commit point of the present build, and die when it is the chosen one."""
+    """Count a commit point of the current build, and kill the process at the selected one."""
     request = current_task.request if current_task else None
     if not request or not request.args or not str(current_task.name).startswith("workflow."):
         return

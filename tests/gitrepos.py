@@ -23,9 +23,10 @@ For tests.
 
 
 def git(folder: Path, *arguments: str, when: str = "2018-02-05T13:51:54Z") -> str:
-    """Run git in ``folder`` untouched by the machine's configuration; answers its output.
+    """Run git in ``folder`` without the machine's configuration; return its output.
 
-    :param when: date of what is committed.
+    Args:
+        when: Date of commits.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     person = {"NAME": "Tester", "EMAIL": "tester@example.org", "DATE": when}
@@ -46,14 +47,14 @@ def make_repo(
     branch: str = "master",
     when: str = "2018-02-05T13:51:54Z",
 ) -> str:
-    """Make a repository with one commit of ``files`` (path -> content); answers the full commit."""
+    """Make a repository with one commit of ``files`` (path -> content); return the full commit."""
     folder.mkdir(parents=True)
     git(folder, "init", "--quiet", f"--initial-branch={branch}")
     return commit(folder, files, when=when)
 
 
 def commit(folder: Path, files: Mapping[str, str | bytes], *, when: str = "2018-02-05T13:51:54Z") -> str:
-    """Commit ``files`` on the present branch of a repository; answers the full commit."""
+    """Commit ``files`` on the current branch; return the full commit."""
     for path, content in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -64,12 +65,12 @@ def commit(folder: Path, files: Mapping[str, str | bytes], *, when: str = "2018-
 
 
 def url(folder: Path) -> str:
-    """The ``file://`` url of a repository."""
+    """Return the ``file://`` url of a repository."""
     return folder.as_uri()
 
 
 def package_files(name: str, **more: str | bytes) -> dict[str, str | bytes]:
-    """A dist-git repository's files: a spec file, and a ``sources`` file that names its source."""
+    """Return the files of a dist-git repository: a spec file, and a ``sources`` file with its source."""
     return {
         f"{name}.spec": SPEC.format(name=name),
         "sources": f"SHA512 ({name}-1.0.tar.gz) = {'0' * 128}\n",

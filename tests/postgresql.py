@@ -1,6 +1,6 @@
-"""Run a command against a PostgreSQL of its own: ``python -m tests.postgresql COMMAND...``.
+"""Run a command with a temporary PostgreSQL server: ``python -m tests.postgresql COMMAND...``.
 
-The server keeps its data in a temporary folder, listens on loopback, and ends with the command.
+The server stores its data in a temporary folder, listens on loopback, and ends with the command.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.processes import free_port
 
 
 def programs() -> Path:
-    """Folder of ``initdb`` and ``pg_ctl``; Debian keeps them out of the PATH."""
+    """Return the folder of ``initdb`` and ``pg_ctl``, which Debian does not put into the PATH."""
     found = shutil.which("pg_ctl")
     if found:
         return Path(found).parent
@@ -32,7 +32,7 @@ def programs() -> Path:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """A running server with an empty database; answers its url."""
+    """Run a server with an empty database; yield its url."""
     # The server refuses to run as root.
     user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
     with tempfile.TemporaryDirectory(prefix="mbs-postgresql-", ignore_cleanup_errors=True) as folder:
@@ -60,9 +60,10 @@ def server() -> Iterator[str]:
 
 
 def main(command: list[str]) -> int:
+    """Run the command and return its exit code."""
     with server() as url:
         process = subprocess.Popen(command, env={**os.environ, "MBS_DATABASE_URL": url})
-        # Whoever ends this program ends the command, and with it the server.
+        # Pass on SIGTERM, so that the command and the server end too.
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         return process.wait()
 

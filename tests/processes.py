@@ -1,4 +1,4 @@
-"""Real servers and workers for tests, on free ports of this machine, all ended with the test run."""
+"""Servers and workers for tests, on free ports of this machine, which end with the test run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ T = TypeVar("T")
 
 
 def free_port() -> int:
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], T], seconds: float = 120, what: str = "a condition") -> T:
-    """The first true answer of ``condition``; fails the test after ``seconds``."""
+    """Return the first true result of ``condition``; fail the test after some seconds."""
     end = time.monotonic() + seconds
     while True:
         answer = condition()
@@ -38,7 +39,7 @@ def wait_for(condition: Callable[[], T], seconds: float = 120, what: str = "a co
 
 
 class Redis:
-    """A Redis that keeps nothing, at an address that stays the same when it is started again."""
+    """A Redis without persistence, whose address stays the same after a restart."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -52,6 +53,7 @@ class Redis:
         self.kill()
 
     def start(self) -> None:
+        """Start the server."""
         self.process = subprocess.Popen(
             [str(find_redis()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
             stdout=subprocess.DEVNULL,
@@ -63,12 +65,13 @@ class Redis:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self) -> None:
+        """Kill the server."""
         self.process.kill()
         self.process.wait()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let it accept connections but say nothing, and forget nothing."""
+        """Let it accept connections without answering; it keeps its data."""
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -78,7 +81,7 @@ class Redis:
 
 @contextmanager
 def redis_server() -> Iterator[str]:
-    """A Redis that keeps nothing; answers its url."""
+    """Run a Redis without persistence; yield its url."""
     with Redis() as server:
         yield server.url
 
@@ -86,7 +89,8 @@ def redis_server() -> Iterator[str]:
 class Worker:
     """A Celery worker process for some queues.
 
-    :param app: the Celery application; ``tests.faults`` brings one that dies on demand.
+    Args:
+        app: The Celery application; ``tests.faults`` has one with faults.
     """
 
     def __init__(
@@ -111,7 +115,7 @@ class Worker:
             self.process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                # What it leaves behind when it is killed lies with its log.
+                # Files that it leaves when killed are beside its log.
                 env={**os.environ, "TMPDIR": str(log.parent), **environ},
                 stdout=out,
                 stderr=out,
@@ -119,16 +123,17 @@ class Worker:
             )
 
     def wait_until_ready(self) -> None:
+        """Wait until it accepts tasks."""
         wait_for(lambda: b" ready." in self.log.read_bytes() or self.process.poll(), 60, f"worker {self.log}")
         assert self.process.poll() is None, self.log.read_text()[-3000:]
 
     def stop(self) -> None:
-        """Let it end its work, as a service manager does."""
+        """Let it finish its tasks, like a service manager does."""
         self.process.terminate()
         self.process.wait()
 
     def kill(self) -> None:
-        """SIGKILL for the worker and all its children."""
+        """Kill the worker and its children by SIGKILL."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -20,6 +20,7 @@ from builds.api.renderers import PAGE, JSONRenderer
 from builds.api.serializers import StructuredField
 from builds.services.build_system import build_system
 from mbs.errors import MBSError
+from mbs.nsvc import NSVC
 
 #: Action of a view -> label of the button that sends its form.
 BUTTONS = {
@@ -119,7 +120,7 @@ def _entries(data: Any, request: Request) -> Iterator[Entry]:
             name = row["package"]
         elif "stream" in row and "context" in row:
             page, item = number, f"{api}module-builds/{number}"
-            name = ":".join(str(row[key]) for key in ("name", "stream", "version", "context"))
+            name = str(NSVC(row["name"], row["stream"], row["version"], row["context"]))
         else:
             continue
         canceled = (row.get("error") or {}).get("code") == "canceled"

@@ -8,6 +8,7 @@ from builds.models import ComponentBuild
 from builds.observability import log_context
 from builds.services import confirmation, tagging
 from buildsys.base import TaskState
+from mbs import wait_keys
 from mbs.nsvc import BUILD_SUFFIX
 from mbs.states import ComponentState
 
@@ -24,7 +25,7 @@ def handle(event: Event) -> None:
             final = not tag.endswith(BUILD_SUFFIX)
             tagging.note_tagged(tag.removesuffix(BUILD_SUFFIX), nvr, final=final)
         case RepoDone(tag):
-            dispatch.wake(f"repo:{tag.removesuffix(BUILD_SUFFIX)}")
+            dispatch.wake(wait_keys.repo(tag.removesuffix(BUILD_SUFFIX)))
 
 
 def _build_changed(event: BuildChanged) -> None:

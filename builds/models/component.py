@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from builds.models.module import ModuleBuild
+from mbs import wait_keys
 from mbs.states import COMPONENT_STATES, ComponentState
 
 
@@ -101,7 +102,7 @@ class ComponentBuild(models.Model):
     @property
     def wait_key(self) -> str:
         """Return the key of the wait for the end of this build."""
-        return f"component:{self.pk}"
+        return wait_keys.component(self.pk)
 
 
 class ComponentBuildTrace(models.Model):

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models.functions import Length
 from django.utils import timezone
 
+from mbs.nsvc import NSVC
 from mbs.states import BUILD_STATES, BuildState
 
 
@@ -191,12 +192,12 @@ class ModuleBuild(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.nsvc
+        return str(self.nsvc)
 
     @property
-    def nsvc(self) -> str:
-        """Return name:stream:version:context."""
-        return f"{self.name}:{self.stream}:{self.version}:{self.context}"
+    def nsvc(self) -> NSVC:
+        """Return name, stream, version and context."""
+        return NSVC(self.name, self.stream, self.version, self.context)
 
     @property
     def state_name(self) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 from django.apps import apps
 from django.db import Error
 
+from mbs.nsvc import NSVC
+
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _facts: ContextVar[Mapping[str, object]] = ContextVar("mbs_facts", default=_NOTHING)
 
@@ -57,7 +59,7 @@ def bound(**facts: object) -> Iterator[None]:
 
 def of_build(build: Any) -> dict[str, object]:
     """Return the fields about a row of ``ModuleBuild``."""
-    return {"build": build.pk, "nsvc": build.nsvc}
+    return {"build": build.pk, "nsvc": str(build.nsvc)}
 
 
 def of_build_id(build_id: int) -> dict[str, object]:
@@ -72,5 +74,5 @@ def of_build_id(build_id: int) -> dict[str, object]:
             return {"build": build_id}
         if len(_names) >= _MAX_NAMES:
             _names.clear()
-        _names[build_id] = ":".join(found)
+        _names[build_id] = str(NSVC(*found))
     return {"build": build_id, "nsvc": _names[build_id]}

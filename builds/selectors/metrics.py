@@ -16,13 +16,12 @@ from prometheus_client.registry import Collector
 
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, Wait, clock
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
+from mbs.wait_keys import Kind
 
 log = logging.getLogger(__name__)
 
 #: Seconds that the broker has to respond.
 BROKER_TIMEOUT = 1.0
-#: Kinds of waits: the prefixes of their keys.
-WAIT_KINDS = ("after", "check", "component", "repo", "retry", "slot", "tag")
 
 Family = GaugeMetricFamily
 
@@ -121,11 +120,11 @@ def _by_state(
 
 
 def _waits(now: datetime) -> Family:
-    kinds = [When(key__startswith=f"{kind}:", then=Value(kind)) for kind in WAIT_KINDS]
+    kinds = [When(key__startswith=kind.prefix, then=Value(str(kind))) for kind in Kind]
     kind = Case(*kinds, default=Value("other"), output_field=CharField())
     oldest = dict(Wait.objects.order_by().values_list(kind).annotate(Min("created_at")))
     family = Family("mbs_oldest_wait_age_seconds", "Age of the oldest wait by kind", labels=["kind"])
-    for name in (*WAIT_KINDS, "other"):
+    for name in (*Kind, "other"):
         family.add_metric([name], _age(oldest.get(name), now))
     return family
 

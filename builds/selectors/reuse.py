@@ -122,7 +122,7 @@ def parts(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Parts:
     """
     macros = parse_stream(build.modulemd, strict=False).buildopts.rpm_macros
     return Parts(
-        name=build.nsvc,
+        name=str(build.nsvc),
         strategy=build.rebuild_strategy,
         parts=[
             Part(

@@ -116,7 +116,7 @@ def as_jobs(
             spec=macros.spec_for(build) if specs and not component.scmurl else "",
             weight=component.weight,
             arches=tuple(component.arches) or module.arches,
-            again=component.attempt > 1 or component not in fresh,
+            maybe_submitted=component.attempt > 1 or component not in fresh,
         )
         for component in components
     ]

@@ -61,7 +61,7 @@ class PlannedBuild:
             "context": build.context,
             **{key: value for key, value in self.draft.expanded.as_dict().items() if key != "context"},
             "rebuild_strategy": build.rebuild_strategy,
-            "reused_module": {"id": former.pk, "nsvc": former.nsvc} if former else None,
+            "reused_module": {"id": former.pk, "nsvc": str(former.nsvc)} if former else None,
             "graph": build.graph,
             "batches": [
                 {"batch": number, "components": [self._component(each) for each in members]}

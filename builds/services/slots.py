@@ -21,10 +21,9 @@ from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild, Phase, Wait, clock
 from builds.models.locking import hold, locked
 from mbs.states import BuildState, ComponentState
+from mbs.wait_keys import Kind
 
 LOCK = "slots"
-#: what the keys of waits for a slot, and of those for the end of a build, begin with
-KEY, BUILDING_KEY = "slot:", "component:"
 #: what these waits say behind the name of the package
 WAITS, BUILDS = "waits for a free build slot", "is being built"
 #: steps of batches in which components are submitted
@@ -102,9 +101,9 @@ def _give_to_others(numbers: set[int], runs: Mapping[int, int], now: datetime) -
     rows = _unbuilt(numbers).filter(module_build__in=runs).only("pk", "module_build_id")
     given = {component.pk: component.module_build_id for component in locked(rows)}
     ComponentBuild.objects.filter(pk__in=given).update(**_building_fields(now))
-    parked = Wait.objects.filter(component_build__in=given, key__startswith=KEY)
+    parked = Wait.objects.filter(component_build__in=given, key__startswith=Kind.SLOT.prefix)
     Wait.objects.filter(pk__in=list(locked(parked).values_list("pk", flat=True))).update(
-        key=Replace(F("key"), Value(KEY), Value(BUILDING_KEY)),
+        key=Replace(F("key"), Value(Kind.SLOT.prefix), Value(Kind.COMPONENT.prefix)),
         what=Replace(F("what"), Value(WAITS), Value(BUILDS)),
         wakes_on="the end of the build",
     )
@@ -149,7 +148,7 @@ def _lease() -> timedelta:
 
 
 def _any_waiting() -> bool:
-    return Wait.objects.filter(key__startswith=KEY).exists()
+    return Wait.objects.filter(key__startswith=Kind.SLOT.prefix).exists()
 
 
 def _unbuilt(numbers: Iterable[int] | None = None) -> QuerySet[ComponentBuild]:

@@ -15,6 +15,7 @@ from builds.models.locking import locked
 from builds.services import log_messages
 from builds.services.build_system import as_module, build_system
 from buildsys.base import RepoState, Tagged
+from mbs import wait_keys
 from mbs.states import BuildState, ComponentState
 
 
@@ -104,7 +105,7 @@ def note_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
     prefixes = tuple(f"{prefix}-" for prefix in settings.MBS.KOJI_TAG_PREFIXES)
     if not koji_tag.startswith(prefixes):
         # Not a module's tag: one that consumers look into, perhaps, which a finished module waits for.
-        return dispatch.wake(f"tag:{nvr}")
+        return dispatch.wake(wait_keys.tag(nvr))
     awaited = Q(module_build__phase=Phase.TAGGING) | Q(module_build__graph=True)
     component = (
         ComponentBuild.objects.filter(
@@ -127,7 +128,7 @@ def note_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
         batch=component.batch,
     )
     if component.module_build.graph or not outstanding.exists():
-        dispatch.wake(f"tag:{koji_tag}")
+        dispatch.wake(wait_keys.tag(koji_tag))
 
 
 def _store(components: Sequence[ComponentBuild], known: Tagged) -> None:

@@ -17,10 +17,8 @@ from builds.models import ComponentBuild, ModuleBuild
 from builds.models.locking import locked
 from builds.workflow import canvas, waits
 from builds.workflow.outcomes import Outcome, Park
+from mbs import wait_keys
 from mbs.states import BuildState, ComponentState
-
-#: Prefix of the keys of waits for other components.
-KEY = "after:"
 
 
 def wait(component: ComponentBuild) -> Outcome:
@@ -38,7 +36,7 @@ def park(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
     """Return the wait of a blocked component, with the packages that it waits for."""
     missing = sorted(set(component.build_after).difference(in_buildroot))
     return Park(
-        _key(component),
+        wait_keys.after(component.pk),
         f"{component.package} is built after {', '.join(missing)}",
         "a repository that contains them",
         component.pk,
@@ -48,7 +46,7 @@ def park(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
 def ended(build: ModuleBuild) -> None:
     """Update the buildroot after the end of a component; if one failed, wake the blocked components."""
     if _failed(build):
-        dispatch.wake(_key(component) for component in _blocked(build))
+        dispatch.wake(wait_keys.after(component.pk) for component in _blocked(build))
     else:
         renew(build)
 
@@ -58,7 +56,7 @@ def renew(build: ModuleBuild) -> None:
     if not awaited_builds(build):
         return
     task = canvas.renew_buildroot(build)
-    why = Park(f"repo:{build.koji_tag}", "new builds are to be added to the buildroot", "a free worker")
+    why = Park(wait_keys.repo(build.koji_tag), "new builds are to be added to the buildroot", "a free worker")
     if waits.begin(build, why, task):
         dispatch.send_signature(task)
 
@@ -94,11 +92,7 @@ def unblock(build: ModuleBuild, arrived: Collection[ComponentBuild]) -> None:
         }
         free = [c for c in members if c.blocked and there.issuperset(c.build_after)]
         ComponentBuild.objects.filter(pk__in=[component.pk for component in free]).update(blocked=False)
-        dispatch.wake(_key(component) for component in free)
-
-
-def _key(component: ComponentBuild) -> str:
-    return f"{KEY}{component.pk}"
+        dispatch.wake(wait_keys.after(component.pk) for component in free)
 
 
 def _blocked(build: ModuleBuild) -> list[ComponentBuild]:

@@ -15,10 +15,9 @@ from builds.models import ComponentBuild, Lock, ModuleBuild, clock
 from builds.services.submission import resolving
 from builds.workflow.lease import Lease
 from builds.workflow.outcomes import Park
+from mbs import wait_keys
 from mbs.states import BuildState
 
-#: Prefix of the keys of waits for git.
-KEY = "check:"
 TASK = "check.components"
 #: Components that the text of a wait names.
 _NAMED = 5
@@ -33,7 +32,9 @@ def wait(build: ModuleBuild) -> Park | None:
         dispatch.send_now(TASK, build.pk)
     names = ", ".join(component.package for component in components[:_NAMED])
     more = f" and {len(components) - _NAMED} more" if len(components) > _NAMED else ""
-    return Park(f"{KEY}{build.pk}", f"git is asked about {names}{more}", "responses of the git servers")
+    return Park(
+        wait_keys.check(build.pk), f"git is asked about {names}{more}", "responses of the git servers"
+    )
 
 
 def check(build_id: int) -> None:
@@ -52,7 +53,7 @@ def check(build_id: int) -> None:
             resolving.resolve(build)
     finally:
         lease.end()
-    dispatch.wake(f"{KEY}{build_id}")
+    dispatch.wake(wait_keys.check(build_id))
     following = _waiting(build.owner)
     if following is not None:
         dispatch.send_now(TASK, following)

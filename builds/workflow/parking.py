@@ -24,6 +24,7 @@ from builds.services import log_messages, outages
 from builds.workflow import waits
 from builds.workflow.canvas import PARKED
 from builds.workflow.outcomes import Obsolete, Outcome, Park
+from mbs import wait_keys
 from mbs.errors import MBSError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def _retry(task: Task, error: Exception, component_id: int | None, what: str = "
     again = clock.now() + timedelta(seconds=delay)
     remedy = error.hint if isinstance(error, MBSError) else ""
     text = what or outages.text_of(error, remedy)
-    park = Park(f"retry:{task.request.id}", text, "another try", component_id)
+    park = Park(wait_keys.retry(task.request.id), text, "another try", component_id)
     with suppress(DatabaseError, InterfaceError), transaction.atomic():
         if what:
             _report(task, what, component_id)

@@ -33,6 +33,7 @@ from builds.services.build_system import as_module, build_system
 from builds.workflow import buildafter, canvas, checks, waits
 from builds.workflow.outcomes import Obsolete, Outcome, Park
 from buildsys.base import BuildSystemError, Shipping
+from mbs import wait_keys
 from mbs.states import ACTIVE, BuildState, ComponentState, IllegalTransition
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ def _park_of(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
         return buildafter.park(component, in_buildroot)
     if component.state is None:
         return Park(
-            f"{slots.KEY}{component.pk}",
+            wait_keys.slot(component.pk),
             f"{component.package} {slots.WAITS}",
             "the end of another component's build",
             component.pk,
@@ -236,7 +237,9 @@ def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
         return _unless_past(build, Phase.REGENERATING)
     if not tagging.tag(build, _batch(build)):
         return Park(
-            f"tag:{build.koji_tag}", f"batch {batch} is being tagged", "the build system's report of the tags"
+            wait_keys.tag(build.koji_tag),
+            f"batch {batch} is being tagged",
+            "the build system's report of the tags",
         )
     _phase(build, Phase.TAGGING, Phase.REGENERATING, new_repo_task_id=None)
     return None
@@ -274,7 +277,7 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
     while built := buildafter.awaited_builds(build):
         if not tagging.tag(build, built):
             return Park(
-                f"tag:{build.koji_tag}",
+                wait_keys.tag(build.koji_tag),
                 "new builds are being tagged",
                 "the build system's report of the tags",
             )
@@ -289,7 +292,7 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
 
 def _awaiting_repo(build: ModuleBuild) -> Park:
     return Park(
-        f"repo:{build.koji_tag}",
+        wait_keys.repo(build.koji_tag),
         f"the repository of {build.koji_tag} is being regenerated",
         "the build system's report of the repository",
     )
@@ -307,7 +310,7 @@ def finalize(build_id: int, run: int) -> Outcome:
     if shipping.missing:
         trouble = f" ({shipping.trouble})" if shipping.trouble else ""
         return Park(
-            f"tag:{shipping.missing[0]}",
+            wait_keys.tag(shipping.missing[0]),
             f"{' and '.join(shipping.missing)} to be tagged into {build.cg_build_koji_tag}{trouble}",
             "the build system's report of the tag, or another try",
         )

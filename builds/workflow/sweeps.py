@@ -24,11 +24,12 @@ from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Swe
 from builds.observability import log_context
 from builds.services import components, duplicate_tasks, outages, slots
 from builds.services.build_system import build_system
-from builds.workflow import buildafter, checks, cleanup
+from builds.workflow import cleanup
 from builds.workflow.lease import Lease
 from buildsys.base import BuildSystemUnavailable, TaskState, TaskStatus
 from mbs.errors import Unavailable
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
+from mbs.wait_keys import Kind
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -96,10 +97,10 @@ def _stuck(woken_before: datetime) -> QuerySet[Wait]:
     free = Q(component_build__submitting_until=None) | Q(component_build__submitting_until__lt=clock.now())
     ended = Q(component_build__state__in=SETTLED)
     unsubmitted = free & Q(component_build__state=ComponentState.BUILDING, component_build__task_id=None)
-    unheard = Q(key__startswith=buildafter.KEY) | Q(key__startswith=checks.KEY)
+    unheard = Q(key__startswith=Kind.AFTER.prefix) | Q(key__startswith=Kind.CHECK.prefix)
     if not settings.MBS.NUM_CONCURRENT_BUILDS:
         # These began to wait while there was a limit.
-        unheard |= Q(key__startswith=slots.KEY)
+        unheard |= Q(key__startswith=Kind.SLOT.prefix)
     unheard &= Q(created_at__lt=woken_before)
     return Wait.objects.filter(Q(woken_at__lt=woken_before) | (not_lately & (ended | unsubmitted | unheard)))
 
@@ -170,7 +171,7 @@ def open_repos() -> dict[str, int]:
     """
     # Woken tasks check again anyway, or ``recover_lost`` wakes them again.
     waits = Wait.objects.filter(woken_at=None).select_related("module_build").defer("module_build__modulemd")
-    tags, repos = (list(waits.filter(key__startswith=f"{kind}:")) for kind in ("tag", "repo"))
+    tags, repos = (list(waits.filter(key__startswith=kind.prefix)) for kind in (Kind.TAG, Kind.REPO))
     requests = {wait.module_build.new_repo_task_id for wait in repos} - {None}
     under_way = build_system().repos_under_way(sorted(requests)) if requests else set()
     if requests:

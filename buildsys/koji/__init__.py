@@ -1,1 +1,1 @@
-"""The production build system: a Koji hub. docs/contract/koji.md."""
+"""The build system for production: a Koji hub (docs/contract/koji.md)."""

@@ -1,8 +1,7 @@
-"""Buildroots for components that are built for fewer architectures than their module.
+"""Build tags for components that are built for fewer architectures than their module.
 
-A builder takes the architectures of a build from the build tag; ``arch_override`` is for scratch builds only
-(Koji, ``builder/kojid``). So such components have a build tag of their own, which has fewer architectures and
-inherits everything else from that of the module.
+Builders take the architectures from the build tag; Koji's ``arch_override`` is for scratch builds only. Such
+components therefore get a build tag with fewer architectures, which inherits from the module's build tag.
 """
 
 from __future__ import annotations
@@ -19,25 +18,25 @@ from mbs.nsvc import BUILD_SUFFIX
 
 
 def limited(job: Job) -> tuple[str, ...]:
-    """Return the architectures that a job is limited to, in the module's order; empty: it is not."""
+    """Return the architectures that a job is limited to, in the module's order; empty for no limit."""
     arches = tuple(arch for arch in job.module.arches if arch in job.arches)
     return arches if len(arches) < len(job.module.arches) else ()
 
 
 def arch_tag(module: Module, arches: Sequence[str]) -> str:
-    """Name of the build tag for some of a module's architectures."""
+    """Return the name of the build tag for some of a module's architectures."""
     return f"{module.tag}-{'-'.join(arches)}{BUILD_SUFFIX}"
 
 
 def arch_target(module: Module, arches: Sequence[str]) -> str:
-    """Name of the build target with that build tag; short enough for older hubs."""
+    """Return the name of the build target for that tag, short enough for older hubs."""
     prefix = module.tag.partition("-")[0]
     digest = hashlib.sha1(arch_tag(module, arches).encode(), usedforsecurity=False).hexdigest()
     return f"{prefix}-{digest[:16]}"
 
 
 def prepare(hub: Hub, jobs: Sequence[Job], options: TagOptions) -> None:
-    """Make the build tags and targets that jobs need and that are missing; nothing is asked when none do."""
+    """Make missing build tags and targets for jobs with limited architectures."""
     wanted = {(job.module.tag, arches): job.module for job in jobs if (arches := limited(job))}
     if not wanted:
         return
@@ -61,7 +60,7 @@ def prepare(hub: Hub, jobs: Sequence[Job], options: TagOptions) -> None:
                 "extra": parent["extra"],
             }
             changes.append(partial(call, "createTag", name, **values))
-        # The target comes last: where it is, all that it needs is.
+        # The target is made last, so if it exists, everything that it needs exists.
         if outcome(found_target) is None:
             changes.append(partial(call, "setInheritanceData", name, [link(parent["id"], 0)], clear=True))
             changes.append(partial(call, "createBuildTarget", arch_target(module, arches), name, module.tag))
@@ -69,6 +68,6 @@ def prepare(hub: Hub, jobs: Sequence[Job], options: TagOptions) -> None:
         try:
             outcome(refusal)
         except BuildSystemError as error:
-            # Another process was faster: what it makes is the same.
+            # Another process made the same at the same time.
             if TAKEN not in error.message:
                 raise

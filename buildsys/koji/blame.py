@@ -1,7 +1,7 @@
-"""Whose fault a failed task is: the infrastructure's, where that is plain, or else the sources'.
+"""Determine whether a Koji task failed because of the infrastructure or because of its sources.
 
-Koji's own texts are in ``builder/kojid`` and ``koji/util.py``; the programs that fail inside a task (mock,
-dnf, git) say more in its logs.
+Koji's messages are in ``builder/kojid`` and ``koji/util.py``. The programs that fail inside a task (mock,
+dnf, git) write more to its logs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import koji
 
 from buildsys.koji.session import Hub, outcome, succeeded
 
-#: in the reason of a task: its builder was in trouble
+#: In the reason of a task: its builder had a problem.
 _BUILDER = re.compile(
     r"No space left on device|Disk quota exceeded|Read-only file system|Input/output error"
     r"|Cannot allocate memory|was killed by signal (9|15)\b|terminated for unknown reasons"
@@ -23,7 +23,7 @@ _BUILDER = re.compile(
     r"|Temporary failure in name resolution|failed to get a buildroot id"
     r"|Unsuccessfully waited .* repo|Repo request no longer active|Requested repo \(\d+\) is"
 )
-#: in a log, of mock, dnf or git: the network, or the disk of the builder
+#: In a log of mock, dnf or git: the network or the builder's disk had a problem.
 _EVIDENCE = re.compile(
     r"Could not resolve host|Temporary failure in name resolution|Network is unreachable|No route to host"
     r"|Connection (refused|reset|timed out)|Failed to connect to|Timeout was reached|Operation too slow"
@@ -31,19 +31,20 @@ _EVIDENCE = re.compile(
     r"|early EOF|No space left on device|Disk quota exceeded|Read-only file system|Input/output error"
     r"|Cannot allocate memory|more space needed on the"
 )
-#: the logs that a reason names; what happened in a build itself is the sources' business
+#: Logs that a reason names, except build.log, whose errors come from the sources.
 _LOG = re.compile(r"\b(?!build\.)\w+\.log\b")
-#: bytes that are read of either end of a log; the hub refuses to read more from the end than there is
+#: Bytes to read from each end of a log. The hub refuses to read more from the end than exist.
 _PART = 20_000
 _FAILED = koji.TASK_STATES["FAILED"]
 
 
 def of_infrastructure(hub: Hub, reasons: Mapping[int, str]) -> set[int]:
-    """Return the tasks that plainly failed for the infrastructure.
+    """Return the tasks that clearly failed because of the infrastructure.
 
-    Logs are read where the reason names one: a round trip for the subtasks, and one for their logs.
+    If a reason names a log, the logs are read, in one round trip for the subtasks and another for the logs.
 
-    :param reasons: of failed tasks.
+    Args:
+        reasons: Failed task -> reason.
     """
     plain = {task for task, reason in reasons.items() if _BUILDER.search(reason)}
     named = {task: _LOG.findall(reason) for task, reason in reasons.items() if task not in plain}
@@ -70,5 +71,5 @@ def _by_logs(hub: Hub, named: Mapping[int, Sequence[str]]) -> set[int]:
 
 
 def _text(log: Any) -> str:
-    """A part of a log; empty when there is none."""
+    """Return a part of a log, or an empty text if there is none."""
     return base64.b64decode(log.result).decode(errors="replace") if succeeded(log) else ""

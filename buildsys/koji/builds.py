@@ -1,6 +1,6 @@
-"""Builds of components: find what there is, start what is not, tell what became of it.
+"""Builds of components in Koji: find, submit, read statuses, cancel.
 
-docs/contract/koji.md, "What a module build leaves in Koji", point 3, and "Builds and tasks".
+See docs/contract/koji.md, "What a module build leaves in Koji", point 3, and "Builds and tasks".
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.koji.tags import build_tag, target
 
 _CLOSED = [koji.TASK_STATES["CLOSED"]]
-#: how a task fails when there is a build of its name-version-release
+#: The reason of a task that failed because its name-version-release is already built.
 _EXISTS = re.compile(r"Build already exists \(id=(\d+), state=COMPLETE\)")
 _COMPLETE = koji.BUILD_STATES["COMPLETE"]
 _STATES = {
@@ -50,11 +50,12 @@ _BUILD_STATES = {
 
 
 class Builds:
-    """Build tasks of a hub.
+    """The build tasks of this service on a hub.
 
-    :param weburl: of Koji's pages; tasks are shown there.
-    :param priority: of builds, relative to Koji's default.
-    :param limits_arches: components are built for the architectures that they name only.
+    Args:
+        weburl: Address of Koji's pages, for links to tasks.
+        priority: Priority of builds relative to Koji's default.
+        limits_arches: Build components only for the architectures that they name.
     """
 
     def __init__(self, hub: Hub, *, weburl: str, priority: int = 0, limits_arches: bool = False) -> None:
@@ -64,11 +65,11 @@ class Builds:
         self._limits_arches = limits_arches
 
     def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
-        """Builds that are complete, tagged or not, and build tasks that are open, in one round trip.
+        """Return complete builds and open build tasks of jobs, in one round trip.
 
-        Of several open tasks of one component the oldest is its build; the others are canceled. A complete
-        build is ours when it is in the module's buildroot tag, when its release ends with the module's dist
-        tag, which no other module has, or when our task for the component made it.
+        If a component has several open tasks, the oldest is used and the others are canceled. A complete
+        build belongs to the module if it is in the module's buildroot tag, if its release ends with the
+        module's unique dist tag, or if this service's task for the component made it.
         """
         if not jobs:
             return []
@@ -100,14 +101,14 @@ class Builds:
                 (each for each in outcome(untagged) if each["name"] == job.package), {}
             )
             artifact = target(job.module), job.package
-            # Below zero: a task that ended, of which it is not known yet whether it made a build.
+            # A negative number is an ended task that may or may not have made a build.
             numbers.append(build.get("task_id") or under_way.get(artifact) or -closed.get(artifact, 0))
         complete = self._with_builds([-number for number in numbers if number < 0])
         numbers = [number if number > 0 or -number in complete else 0 for number in numbers]
         return [self._submission(abs(number)) if number else None for number in numbers]
 
     def _with_builds(self, task_ids: Sequence[int]) -> set[int]:
-        """Those of some tasks that made a build which is there: of a package named otherwise, perhaps."""
+        """Return the tasks with a complete build, which may be of a package with another name."""
         if not task_ids:
             return set()
         with self._hub.multicall() as calls:
@@ -117,9 +118,12 @@ class Builds:
     def submit(self, jobs: Sequence[Job], sources: Mapping[int, str], macros_target: str) -> list[Submission]:
         """Start builds in one round trip.
 
-        :raises AnswerLost: the hub may have started them, or may do so yet.
-        :param sources: component -> path of an uploaded SRPM, where there is no dist-git.
-        :param macros_target: target for those; empty: the module's.
+        Args:
+            sources: Component -> path of an uploaded SRPM, for components without dist-git.
+            macros_target: Target for those; empty for the module's target.
+
+        Raises:
+            AnswerLost: The hub may have started them, or may still do so.
         """
         try:
             with self._hub.multicall() as calls:
@@ -136,13 +140,11 @@ class Builds:
             raise AnswerLost(error.message) if is_answer_lost(error) else error from error
         numbers = [task.result for task in tasks]
         if silent := [job.package for job, number in zip(jobs, numbers, strict=True) if not number]:
-            raise AnswerLost(
-                f"The Koji hub answered build() for {', '.join(silent)} without a task's number."
-            )
+            raise AnswerLost(f"The Koji hub returned no task number for the builds of {', '.join(silent)}.")
         return [self._submission(number) for number in numbers]
 
     def _arches(self, job: Job) -> tuple[str, ...]:
-        """The architectures that a job is limited to; empty: it is not."""
+        """Return the architectures that a job is limited to; empty for no limit."""
         return limited(job) if self._limits_arches else ()
 
     def _target(self, job: Job) -> str:
@@ -150,19 +152,19 @@ class Builds:
         return arch_target(job.module, arches) if arches else target(job.module)
 
     def _options(self, job: Job) -> dict[str, Any]:
-        """Options of a build task. The last two tell people and ``find`` whose it is."""
+        """Return the options of a build task. The last two identify the component."""
         options: dict[str, Any] = {
             "skip_tag": True,
             "mbs_artifact_name": job.package,
             "mbs_module_target": target(job.module),
         }
         if self._arches(job):
-            # Nothing asks for the repository of this tag but the build, which may not take one that is old.
+            # Only this build needs the tag's repository, and it must not use an old one.
             options["wait_repo"] = True
         return options
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
-        """What became of tasks: one round trip for all, and one more for those that ended."""
+        """Return the statuses of tasks in one round trip, and another for those that ended."""
         if not task_ids:
             return []
         with self._hub.multicall() as calls:
@@ -176,7 +178,7 @@ class Builds:
         return self._judged(self._adopted(found))
 
     def _adopted(self, found: Sequence[TaskStatus]) -> list[TaskStatus]:
-        """The same; a task that failed since another of its sources made the build is complete by it."""
+        """Mark tasks as complete that failed because a task with the same sources made the build."""
         doubled = {each.task_id: int(match[1]) for each in found if (match := _EXISTS.match(each.reason))}
         if not doubled:
             return list(found)
@@ -203,15 +205,15 @@ class Builds:
         ]
 
     def _judged(self, found: Sequence[TaskStatus]) -> list[TaskStatus]:
-        """The same; of what failed it says whether it was the infrastructure's fault."""
+        """Mark failures for which the infrastructure is responsible."""
         failed = {each.task_id: each.reason for each in found if each.state is TaskState.FAILED}
         blamed = of_infrastructure(self._hub, failed)
         return [replace(each, infrastructure=True) if each.task_id in blamed else each for each in found]
 
     def confirm(self, task_ids: Sequence[int]) -> list[TaskStatus]:
-        """What became of the builds of tasks; see ``buildsys.base.KnowsBuilds``.
+        """Return the statuses by builds instead of tasks; see ``buildsys.base.KnowsBuilds``.
 
-        A build is complete before its task is closed, so the build that the hub holds for a task decides.
+        A build completes before its task closes.
         """
         if not task_ids:
             return []
@@ -234,9 +236,10 @@ class Builds:
         ]
 
     def _of_build(self, build: Mapping[str, Any] | None, status: TaskStatus) -> TaskStatus:
-        """Return the status of a task, unless its build has ended before it.
+        """Return the status of a task, or that of its build if only the build has ended.
 
-        A build fails before its task does, and only the task tells the reason: until then it counts as open.
+        A build fails before its task, but only the task has the reason. Until the task ends, the build
+        counts as open.
         """
         state = _BUILD_STATES.get(build["state"]) if build else None
         if build is None or state in (None, TaskState.FAILED):
@@ -253,7 +256,7 @@ class Builds:
         )
 
     def _details(self, ended: Sequence[Mapping[str, Any]]) -> dict[int, Any]:
-        """Task -> promise of its builds, or of what it failed of."""
+        """Return task -> promise of its builds, or of the reason of its failure."""
         if not ended:
             return {}
         with self._hub.multicall(strict=False) as calls:
@@ -266,7 +269,7 @@ class Builds:
 
     def _status(self, number: int, info: Mapping[str, Any] | None, detail: Any) -> TaskStatus:
         if info is None:
-            return TaskStatus(number, TaskState.LOST, reason="Koji does not know this task")
+            return TaskStatus(number, TaskState.LOST, reason="Koji has no such task")
         state, nvr, reason = _STATES[info["state"]], "", ""
         if state is TaskState.COMPLETE:
             build: Mapping[str, Any] = next(iter(outcome(detail)), {})
@@ -287,9 +290,10 @@ class Builds:
         )
 
     def cancel(self, task_ids: Sequence[int]) -> None:
-        """Cancel tasks and the builds that they make; one that ended or is unknown is let be.
+        """Cancel tasks and their builds; ignore tasks that ended or are unknown.
 
-        :raises BuildSystemError: when the hub does not let this user cancel one that is open.
+        Raises:
+            BuildSystemError: The hub does not allow this user to cancel an open task.
         """
         if not task_ids:
             return
@@ -301,7 +305,7 @@ class Builds:
                 _refuse(canceled[status.task_id])
 
     def cancel_all(self, module: Module) -> None:
-        """Cancel whatever this user builds into a module's target."""
+        """Cancel all builds of this user for a module's target."""
         tasks = self._hub.call(
             "listTasks",
             {"owner": self._hub.user["id"], "method": "build", "state": OPEN_TASKS, "decode": True},
@@ -317,9 +321,10 @@ class Builds:
 
 
 def _refuse(call: Any) -> None:
-    """Raise what the hub answered: a task of somebody else will not become this user's by waiting.
+    """Raise the hub's refusal. Waiting does not help if the task belongs to another user.
 
-    :raises BuildSystemError: always, unless it is the session that the hub does not know.
+    Raises:
+        BuildSystemError: The hub does not allow the call.
     """
     try:
         outcome(call)
@@ -330,9 +335,9 @@ def _refuse(call: Any) -> None:
 
 
 def scm_url(source: str) -> str:
-    """A dist-git address as Koji wants it: ``git+https://host/path?#commit``.
+    """Return a dist-git address in Koji's form: ``git+https://host/path?#commit``.
 
-    Koji tells git by the scheme; ``git://`` is known, others need a prefix.
+    Koji recognizes git by the scheme: ``git://`` is known, others need the prefix ``git+``.
     """
     address, _, commit = source.partition("#")
     scheme = address.partition("://")[0]
@@ -341,7 +346,7 @@ def scm_url(source: str) -> str:
 
 
 def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
-    """Whether two build tasks are of one user, for the same sources and target."""
+    """Return whether two build tasks have the same user, sources and target."""
     if not one or not other or one["owner"] != other["owner"]:
         return False
     return (
@@ -351,7 +356,7 @@ def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> boo
 
 
 def _by_artifact(tasks: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[int]]:
-    """(module's target, package) -> the build tasks for it, the oldest first."""
+    """Return (module's target, package) -> its build tasks, oldest first."""
     found: dict[tuple[str, str], list[int]] = {}
     for task in sorted(tasks, key=lambda task: task["id"]):
         request = task["request"] or []

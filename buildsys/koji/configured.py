@@ -1,29 +1,26 @@
-"""The Koji build system as the service's configuration says."""
+"""Make the Koji build system from the service's configuration."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from buildsys.koji.importing import ImportOptions
 from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Access
 from buildsys.koji.system import KojiBuildSystem
 from buildsys.koji.tags import TagOptions
-
-if TYPE_CHECKING:
-    from buildsys.registry import SystemOptions
+from buildsys.options import SystemOptions
 
 
 def koji_build_system(options: SystemOptions) -> KojiBuildSystem:
-    """Make it; no call is made yet.
+    """Return the Koji build system, without calling the hub.
 
-    :raises mbs.errors.ConfigurationError: when there is no such profile.
+    Raises:
+        mbs.errors.ConfigurationError: The Koji profile does not exist.
     """
     return KojiBuildSystem(koji_options(options))
 
 
 def koji_options(options: SystemOptions) -> KojiOptions:
-    """What the configuration says of Koji."""
+    """Return the options about Koji from the service's configuration."""
     return KojiOptions(
         access=Access(
             config=options.KOJI_CONFIG,

@@ -1,4 +1,4 @@
-"""Which RPMs a tag brings into a buildroot: those of its builds, of its parents, of external repositories."""
+"""List the RPMs that a tag provides for buildroots: from its builds, parents and external repositories."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ _SOURCES = ("src", "nosrc")
 def rpms_in(
     hub: Hub, tags: Sequence[str], arches: Sequence[str], timeout: float
 ) -> dict[str, set[TaggedRpm]]:
-    """Return the RPMs that each tag brings along. One round trip to the hub.
+    """Return the RPMs that each tag provides, with one round trip to the hub.
 
-    Of Koji's own builds they are those of the latest; external repositories offer all that they hold.
+    Koji's own packages are those of the latest builds; external repositories provide everything in them.
 
-    :param arches: those that external repositories are asked for.
-    :param timeout: seconds for the server of an external repository.
-    :raises BuildSystemUnavailable: the hub or an external repository is away.
+    Args:
+        arches: Architectures to read external repositories for.
+        timeout: Seconds for the server of an external repository.
+
+    Raises:
+        BuildSystemUnavailable: The hub or an external repository cannot be read.
     """
     options = {"inherit": True, "latest": True}
     with hub.multicall() as calls:
@@ -38,7 +41,7 @@ def rpms_in(
 
 
 def versions_in(hub: Hub, tags: Sequence[str], packages: Iterable[str]) -> dict[str, set[TaggedRpm]]:
-    """Return the RPMs of all builds of some packages, not only of the latest. One round trip."""
+    """Return the RPMs of all builds of some packages instead of the latest, in one round trip."""
     options = {"inherit": True, "latest": False}
     wanted = list(packages)
     with hub.multicall() as calls:

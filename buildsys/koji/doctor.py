@@ -1,4 +1,4 @@
-"""What a hub lacks before this service can build on it, with the koji command that mends it."""
+"""Check what a hub lacks for this service to build on it, with the koji commands that add it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Hub, outcome
 from mbs import macros
 from mbs.errors import Problem
+from mbs.nsvc import NSVC
 
-#: seconds that the server of repositories has for an answer
+#: Seconds for the server of repositories.
 _PATIENCE = 10.0
 
 
 def examine(hub: Hub, options: KojiOptions, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
-    """Log in and look; empty when all is well.
+    """Log in and return the problems that were found.
 
-    :param tags: of the modules that others are built on; they must exist and name architectures.
-    :param bare: those of them that have to fill buildroots by groups of their own.
+    Args:
+        tags: Tags of base modules, which must exist and have architectures.
+        bare: Those of them that need groups of their own for buildroots.
     """
     problems = [*_repositories(options), *_macros_package()]
     try:
@@ -32,7 +34,7 @@ def examine(hub: Hub, options: KojiOptions, tags: Sequence[str], bare: Sequence[
         if not user:
             return [
                 *problems,
-                Problem("koji_anonymous", "The profile logs nobody in.", hint="Set its authtype."),
+                Problem("koji_anonymous", "The profile contains no way to log in.", hint="Set its authtype."),
             ]
         return [*problems, *_on_hub(hub, options, str(user["name"]), tags, bare)]
     except (BuildSystemUnavailable, BuildSystemError) as error:
@@ -40,8 +42,8 @@ def examine(hub: Hub, options: KojiOptions, tags: Sequence[str], bare: Sequence[
 
 
 def _macros_package() -> list[Problem]:
-    """Whether this machine can make the source RPM of a macros package."""
-    text = macros.spec("", name="doctor", stream="1", version="1", context="0", disttag="doctor")
+    """Check that this machine can make the source RPM of a macros package."""
+    text = macros.spec("", NSVC("doctor", "1", "1", "0"), "doctor")
     try:
         make_srpm(macros.PACKAGE, text)
     except (BuildSystemUnavailable, BuildSystemError) as error:
@@ -50,7 +52,7 @@ def _macros_package() -> list[Problem]:
 
 
 def _repositories(options: KojiOptions) -> Iterator[Problem]:
-    """Whether consumers can fetch anything from the address that they are told."""
+    """Check that the address of repositories answers."""
     url = options.repository_url
     if not url.startswith(("http://", "https://")):
         return
@@ -95,12 +97,12 @@ def _on_hub(
 
 
 def _needed(hub: Hub, options: KojiOptions) -> dict[str, str]:
-    """Permission -> what it is needed for."""
+    """Return permission -> its purpose."""
     needed = {"tag": "tags, their packages, groups and inheritance", "target": "build targets"}
     if options.tags.permission:
         needed[options.tags.permission] = "tagging into the tags of modules (KOJI_TAG_PERMISSION)"
     if not hub.has("repo.request"):
-        needed["repo"] = "regenerating repositories, which this hub has no requests for"
+        needed["repo"] = "regenerating repositories, since this hub has no repo.request"
     if options.priority < 0:
         needed["admin"] = "KOJI_BUILD_PRIORITY below 0"
     return needed
@@ -122,7 +124,7 @@ def _import(types: Sequence[dict[str, Any]], generators: dict[str, Any], user: s
     if "module" not in {each["name"] for each in types}:
         yield Problem(
             "koji_type_missing",
-            "The hub has no build type module, which finished modules are imported as.",
+            "The hub has no build type module, which finished modules need.",
             hint="Run as an admin: koji call addBType module",
         )
     if user not in generators.get(GENERATOR, {}).get("users", ()):
@@ -139,7 +141,7 @@ def _groups(name: str, groups: Sequence[dict[str, Any]]) -> Iterator[Problem]:
     if missing := [group for group in tagging.GROUPS if group not in filled]:
         yield Problem(
             "koji_empty_buildroot",
-            f"Nothing says what is installed in buildroots of modules built on {name}.",
+            f"No build group defines the packages in buildroots of modules that are built on {name}.",
             key=name,
             hint="Give its document the profiles buildroot and srpm-buildroot, or run as an admin: "
             + "; ".join(
@@ -160,7 +162,7 @@ def _tag(name: str, tag: dict[str, Any] | None, *, needs_arches: bool) -> Iterat
     elif needs_arches and not tag["arches"]:
         yield Problem(
             "koji_tag_without_arches",
-            f"The tag {name} names no architectures.",
+            f"The tag {name} has no architectures.",
             key=name,
             hint=f"Run as an admin: koji edit-tag --arches=x86_64 {name}",
         )

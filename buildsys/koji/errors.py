@@ -1,4 +1,4 @@
-"""What a hub's refusals and outages mean here. docs/contract/koji.md, "Sessions and errors"."""
+"""Translate refusals and outages of a hub (docs/contract/koji.md, "Sessions and errors")."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import requests
 
 from buildsys.base import BuildSystemError, BuildSystemUnavailable
 
-#: what is thrown when a connection breaks, at any place: in a header, or in the middle of an answer
+#: Exceptions for a connection that breaks, in a header or in the middle of an answer.
 _BROKEN = (
     requests.RequestException,
     ConnectionError,
@@ -26,7 +26,7 @@ _BROKEN = (
     ResponseError,
     ExpatError,
 )
-#: faults that say nothing about the call: the session, the hub or its database is not fit for now
+#: Exceptions that do not concern the call: the session, the hub or its database is unavailable.
 _PASSING = (
     koji.ServerOffline,
     koji.AuthExpired,
@@ -35,22 +35,25 @@ _PASSING = (
     koji.SequenceError,
     koji.LockError,
 )
-#: what the hub says when it has forgotten the session, as after its database was restored
+#: Messages of a hub that lost the session, for example after its database was restored.
 _NO_SESSION = ("Invalid session", "Invalid callnum", "Not logged in")
-#: in what the hub says of what another call has made meanwhile, or is making: of rows, builds and folders
+#: In the hub's messages about rows, builds and folders that another call made or is making.
 TAKEN = "already exists"
 _CLASS = re.compile(r"^[\w.]+(Error|NotAllowed|Expired|Offline|Fault): ")
-_DOCTOR = "Run `mbs-manager doctor`: it says which permission is missing and how to grant it."
+_DOCTOR = "Run `mbs-manager doctor`, which names the missing permission and the command to grant it."
 
 
 @contextmanager
 def mapped(method: str = "") -> Iterator[None]:
-    """Turn what the Koji client raises into the errors of build systems.
+    """Translate exceptions of the Koji client into errors of build systems.
 
-    :param method: the hub's name of the call, for people.
-    :raises BuildSystemUnavailable: an outage, a lost answer, a session that has to be made anew, or a
-        permission that is missing (``koji_not_allowed``).
-    :raises BuildSystemError: the hub refuses the call.
+    Args:
+        method: Name of the call, for messages.
+
+    Raises:
+        BuildSystemUnavailable: An outage, a lost answer, an ended session, or a missing permission
+            (``koji_not_allowed``).
+        BuildSystemError: The hub refuses the call.
     """
     try:
         yield
@@ -61,35 +64,39 @@ def mapped(method: str = "") -> Iterator[None]:
 
 
 def is_answer_lost(error: Exception) -> bool:
-    """Return whether the hub may have carried out a call that failed, or may do so yet."""
+    """Return whether the hub may carry out a failed call, or may have done so."""
     return isinstance(error.__cause__, (*_BROKEN, koji.RetryError))
 
 
 def translate(error: Exception, method: str = "") -> BuildSystemError | BuildSystemUnavailable:
-    """Return the service's error for one that the hub answered to a call of ``method``."""
+    """Return the service's error for an error of the hub.
+
+    Args:
+        method: Name of the call, for messages.
+    """
     text = describe(error)
     if isinstance(error, _PASSING):
-        return BuildSystemUnavailable(f"The Koji hub does not serve for now: {text}")
+        return BuildSystemUnavailable(f"The Koji hub is unavailable at present: {text}")
     if isinstance(error, koji.ActionNotAllowed | koji.AuthError):
         if text.startswith(_NO_SESSION):
             return BuildSystemUnavailable(f"The Koji hub has ended the session: {text}", code="koji_session")
-        # Rights come back, as credentials do: no module build is to fail for what an operator has to grant.
+        # An operator can grant permissions, so a module build must not fail because of a missing one.
         return BuildSystemUnavailable(
-            f"Koji does not allow {method or 'it'}: {text}", code="koji_not_allowed", hint=_DOCTOR
+            f"Koji does not allow {method or 'the call'}: {text}", code="koji_not_allowed", hint=_DOCTOR
         )
-    # A plain fault is an accident in the hub. Those of its database pass, others come again each time.
+    # A plain fault is a failure inside the hub. Database faults are temporary, others are not.
     if not isinstance(error, koji.GenericError) and "psycopg2" in text:
-        return BuildSystemUnavailable(f"The Koji hub's database is in trouble: {text}")
+        return BuildSystemUnavailable(f"The Koji hub's database failed: {text}")
     return BuildSystemError(f"Koji refuses{f' {method}' if method else ''}: {text}", code="koji_refused")
 
 
 def describe(error: Exception) -> str:
-    """What happened, in a line: hubs may be set to answer whole tracebacks."""
+    """Return an error in one line. Some hubs answer whole tracebacks."""
     text = error.faultString if isinstance(error, Fault) else str(error)
     return last_line(text) or type(error).__name__
 
 
 def last_line(text: str) -> str:
-    """The last line with words, without the name of an error's class before it, as in a traceback."""
+    """Return the last line with words, without the exception's class, as in a traceback."""
     lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
     return _CLASS.sub("", lines[-1])[:1000] if lines else ""

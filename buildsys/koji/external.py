@@ -1,4 +1,4 @@
-"""RPMs of the external repositories that a tag of Koji draws from: the hub knows their addresses only."""
+"""Read the RPMs of external repositories of a tag, of which the hub only knows the addresses."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ import solv  # type: ignore[import-untyped]
 from buildsys.base import BuildSystemUnavailable, TaggedRpm
 from buildsys.unpacking import unpacked
 
-#: bytes of a repository's list of packages: Fedora's, of 70,000, takes 20 MiB
+#: Max bytes of a repository's list of packages. Fedora's list of 70,000 packages has 20 MiB.
 MAX_BYTES = 512 * 1024 * 1024
-#: bytes of address space of the program that unpacks it
+#: Address space in bytes of the program that unpacks the list.
 MAX_MEMORY = 512 * 1024 * 1024
 
 
 def rpms(url: str, arches: Iterable[str], timeout: float) -> set[TaggedRpm]:
-    """Return the RPMs that a repository holds for some architectures.
+    """Return the RPMs of a repository for some architectures.
 
-    :param url: may hold ``$arch``, as Koji's do.
-    :param timeout: seconds without an answer after which the server counts as away.
-    :raises BuildSystemUnavailable: ``external_repository`` when it cannot be read.
+    Args:
+        url: Address; may contain ``$arch``, like Koji's.
+        timeout: Seconds to wait for the server.
+
+    Raises:
+        BuildSystemUnavailable: ``external_repository``: it cannot be read.
     """
     addresses = sorted({url.replace("$arch", koji.canonArch(arch)) for arch in arches})
     return {rpm for address in addresses for rpm in _of(f"{address.rstrip('/')}/", timeout)}
@@ -50,26 +53,27 @@ def _of(address: str, timeout: float) -> Iterator[TaggedRpm]:
         raise BuildSystemUnavailable(
             f"The external repository {address} cannot be read: {error}",
             code="external_repository",
-            hint="Koji builds with it: see whether this machine reaches it.",
+            hint="Koji uses this repository. Check that this machine can reach it.",
         ) from error
     for item in repo.solvables:
         yield _rpm(item.name, item.evr, item.arch)
 
 
 def _primary(repo: solv.Repo) -> list[str]:
-    """Where the list of packages lies, relative to the repository."""
+    """Return the locations of the lists of packages, relative to the repository."""
     found = repo.Dataiterator_meta(solv.REPOSITORY_REPOMD_TYPE, "primary", solv.Dataiterator.SEARCH_STRING)
     found.prepend_keyname(solv.REPOSITORY_REPOMD)
     places = [each.parentpos().lookup_str(solv.REPOSITORY_REPOMD_LOCATION) for each in found]
     if not places:
-        raise OSError("its repodata/repomd.xml names no list of packages")
+        raise OSError("its repodata/repomd.xml lists no packages")
     return places
 
 
 def _fetched(web: httpx.Client, address: str, folder: Path) -> Path:
-    """A local file with the content of an address.
+    """Return a local file with the content of an address.
 
-    :raises OSError: it takes more than ``MAX_BYTES``.
+    Raises:
+        OSError: The content exceeds ``MAX_BYTES``.
     """
     parts = urlsplit(address)
     if parts.scheme == "file":
@@ -80,12 +84,12 @@ def _fetched(web: httpx.Client, address: str, folder: Path) -> Path:
         for part in answer.iter_bytes():
             file.write(part)
             if file.tell() > MAX_BYTES:
-                raise OSError(f"{address} takes more than {MAX_BYTES} bytes")
+                raise OSError(f"{address} has more than {MAX_BYTES} bytes")
     return place
 
 
 def _opened(place: Path, folder: Path) -> object:
-    """Open a file for libsolv, unpacked: the solv of PyPI is built without zstd."""
+    """Open a file for libsolv, unpacked, because PyPI's solv is built without zstd."""
     try:
         content = unpacked(place, max_bytes=MAX_BYTES, max_memory=MAX_MEMORY)
     except OSError as error:

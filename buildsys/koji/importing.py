@@ -1,6 +1,6 @@
-"""The end of a module build: Content Generator imports, and the tag that consumers look into.
+"""Finish a module build: import it by a Content Generator and tag it for consumers.
 
-docs/contract/koji.md, "What a module build leaves in Koji", point 4, and "Import".
+See docs/contract/koji.md, "What a module build leaves in Koji", point 4, and "Import".
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from buildsys.koji.session import Hub, outcome
 from mbs.final import SOURCE, BuiltRpm, final_documents
 from mbs.modulemd import dump, parse_stream
 
-#: headers of RPMs that Koji does not keep in its database
+#: Headers of RPMs that are not in Koji's database.
 _HEADERS = ["license", "excludearch", "exclusivearch"]
-#: What is kept of a header: characters of a license, and architectures.
+#: Max characters of a license, and max architectures in a header.
 _LICENSE, _ARCHES = 8192, 100
 _DEBUG = ("-debuginfo", "-debugsource")
 _COMPLETE = koji.BUILD_STATES["COMPLETE"]
@@ -32,11 +32,13 @@ _REPLACEABLE = [koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What is imported, and where it is tagged.
+    """What to import and where to tag it.
 
-    :param template: of the tag's name, ``{}`` is the stream of the base module; ``default`` is taken where
-        that tag does not exist.
-    :param tag: whether it is tagged at all.
+    Attributes:
+        devel: Whether to import ``N-devel`` too.
+        template: Template of the tag's name, with ``{}`` for the stream of the base module.
+        default: The tag to use if that tag does not exist.
+        tag: Whether to tag the imports.
     """
 
     enabled: bool = True
@@ -48,10 +50,12 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of a finished module.
+    """A finished module.
 
-    :param documents: the final documents by architecture.
-    :param tag: into which the imported module is tagged; empty: none.
+    Attributes:
+        documents: Final documents by architecture.
+        tag: The tag for the imports; empty for none.
+        shipping: Whether they are in the tag.
     """
 
     documents: Mapping[str, str]
@@ -62,13 +66,16 @@ class Finished:
 def finish(
     hub: Hub, module: Module, nvrs: Mapping[str, str], options: ImportOptions, base_stream: str
 ) -> Finished:
-    """Import a module and ask for its tag. What an earlier try has done is not done again.
+    """Import a module and request its tag, without repeating completed steps.
 
-    Of a scratch build there are the documents only: it is no candidate for an update.
+    A scratch build only gets documents, because it is not shipped.
 
-    :param nvrs: package -> NVR of its components.
-    :raises BuildSystemError: ``koji_build_taken`` when the module's NVR belongs to another module build,
-        ``koji_build_gone`` when a component's build was deleted or untagged.
+    Args:
+        nvrs: Package -> NVR of its components.
+
+    Raises:
+        BuildSystemError: ``koji_build_taken``: the module's NVR belongs to another module build.
+            ``koji_build_gone``: a component's build was deleted or untagged.
     """
     material = read(hub, module, sorted(nvrs.values()))
     imports = [main_import(module, material)]
@@ -86,13 +93,13 @@ def finish(
 
 
 def ship(hub: Hub, module: Module, tag: str, options: ImportOptions) -> Shipping:
-    """Look whether an imported module was tagged, and ask for it once more where it was not."""
+    """Check whether the imports of a module are tagged, and request the tag again if not."""
     names = [module.name, f"{module.name}-devel"] if options.devel else [module.name]
     return shipping.ship(hub, module, tag, [import_nvr(replace(module, name=name)) for name in names])
 
 
 def _import_missing(hub: Hub, module: Module, imports: Sequence[Import], tag: str) -> bool:
-    """Import what is not imported yet; answers whether there is a tag of this name."""
+    """Import missing builds; return whether the tag exists."""
     with hub.multicall() as calls:
         known = {each.nvr: calls.getBuild(each.nvr) for each in imports}
         found = calls.getTag(tag)
@@ -103,36 +110,37 @@ def _import_missing(hub: Hub, module: Module, imports: Sequence[Import], tag: st
 
 
 def _import(hub: Hub, module: Module, each: Import) -> None:
-    """Import one build, or find that another try has imported it meanwhile.
+    """Import one build, unless another attempt did so in the meantime.
 
-    A try may be under way unseen, in another process or on the hub, after a call that took too long to be
-    waited for. Until it is committed, the hub refuses a second one.
+    An earlier attempt may still run in another process or on the hub, if the call timed out. Until that is
+    committed, the hub refuses a second import.
     """
     try:
-        # Not in a multicall: each is a long piece of work for the hub, to be committed by itself.
+        # A multicall would not help: each import is a long transaction of its own.
         hub.call("CGImport", dict(each.metadata), hub.upload(each.files))
     except BuildSystemError as refusal:
         if _there(each.nvr, hub.call("getBuild", each.nvr), module):
             return
         if TAKEN in refusal.message:
             raise BuildSystemUnavailable(
-                f"{each.nvr} is being imported already, it seems. {refusal.message[:200]}",
+                f"{each.nvr} seems to be imported by another call. {refusal.message[:200]}",
                 code="koji_import_under_way",
-                hint="If this lasts, an import broke off: remove the folder that it has left on the hub, "
+                hint="If this persists, an import was interrupted: remove its folder on the hub, "
                 f"packages/{folder(each.nvr)}.",
             ) from refusal
         raise
 
 
 def folder(nvr: str) -> str:
-    """Where Koji keeps a build, below ``packages``."""
+    """Return the path of a build in Koji, below ``packages``."""
     return "/".join(nvr.rsplit("-", 2))
 
 
 def _there(nvr: str, build: Mapping[str, Any] | None, module: Module) -> bool:
-    """Whether Koji has this build and it needs no other import.
+    """Return whether Koji has this build, so that it need not be imported.
 
-    :raises BuildSystemError: it is another module build's.
+    Raises:
+        BuildSystemError: It belongs to another module build.
     """
     if build is None or build["state"] in _REPLACEABLE:
         return False
@@ -144,16 +152,17 @@ def _check_ours(nvr: str, build: Mapping[str, Any], module: Module) -> None:
     info = ((build.get("extra") or {}).get("typeinfo") or {}).get("module") or {}
     if (info.get("module_build_service_id"), info.get("content_koji_tag")) != (module.id, module.tag):
         raise BuildSystemError(
-            f"Koji has a build {nvr} already, which is not of this module build.",
+            f"Koji already has a build {nvr}, which belongs to another module build.",
             code="koji_build_taken",
-            hint="Two services must not build the same module; submit it with a newer commit.",
+            hint="Do not build a module with two services. Submit it with a newer commit.",
         )
 
 
 def read(hub: Hub, module: Module, nvrs: Sequence[str]) -> Material:
-    """What the components' builds are made of: a multicall about builds, one about headers of RPMs.
+    """Read the components' builds, in one multicall for builds and another for headers of RPMs.
 
-    :raises BuildSystemError: ``koji_build_gone`` when a build was deleted or untagged.
+    Raises:
+        BuildSystemError: ``koji_build_gone``: a build was deleted or untagged.
     """
     with hub.multicall(strict=False) as calls:
         tagged = calls.listTagged(module.tag)
@@ -172,11 +181,12 @@ def read(hub: Hub, module: Module, nvrs: Sequence[str]) -> Material:
 
 
 def documents(hub: Hub, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
-    """Compute the final documents of a module that was finished long ago, without changing anything.
+    """Return the final documents of a module that was finished earlier, without changing anything.
 
-    Its builds need not be in its tag any more.
+    Its builds may have been untagged.
 
-    :raises BuildSystemError: ``koji_build_gone`` when a build was deleted.
+    Raises:
+        BuildSystemError: ``koji_build_gone``: a build was deleted.
     """
     with hub.multicall(strict=False) as calls:
         builds = {nvr: calls.getBuild(nvr) for nvr in nvrs}
@@ -189,9 +199,9 @@ def documents(hub: Hub, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
 
 
 def _with_headers(hub: Hub, listed: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[KojiRpm]:
-    """Return the RPMs of builds, with what only their headers tell: a multicall."""
+    """Return the RPMs of builds with data from their headers, in one multicall."""
     rows = [(nvr.rsplit("-", 2)[0], rpm) for nvr, rpms in listed.items() for rpm in rpms]
-    # Debugging packages share the licence of what they are about: their headers would cost most.
+    # Debugging packages have the license of their main package, and their headers would cost most.
     asked = [rpm["id"] for _, rpm in rows if not rpm["name"].endswith(_DEBUG)]
     with hub.multicall() as calls:
         promises = {number: calls.getRPMHeaders(rpmID=number, headers=_HEADERS) for number in asked}
@@ -206,14 +216,14 @@ def _check_all_there(
     deleted = [nvr for nvr, build in builds.items() if build is None or build["state"] != _COMPLETE]
     untagged = [nvr for nvr in builds if nvr not in tagged and nvr not in deleted]
     what = [f"{', '.join(deleted)} was deleted"] if deleted else []
-    what += [f"{', '.join(untagged)} was taken out of {module.tag}"] if untagged else []
+    what += [f"{', '.join(untagged)} is no longer in {module.tag}"] if untagged else []
     if what:
         raise BuildSystemError(
-            f"Koji does not hold all that {module.nsvc} ships: {'; '.join(what)}.",
+            f"Koji lacks builds of {module.nsvc}: {'; '.join(what)}.",
             code="koji_build_gone",
-            hint="Submit the module with a newer commit: Koji builds no NVR twice."
+            hint="Submit the module with a newer commit, since Koji does not build an NVR twice."
             if deleted
-            else "Resubmit the module: what was built is tagged again.",
+            else "Resubmit the module, which tags its builds again.",
         )
 
 
@@ -235,7 +245,7 @@ def _rpm(
 
 
 def _license(rpm: Mapping[str, Any], header: Mapping[str, Any]) -> str:
-    """The license, which the build wrote: it goes into the documents of the module."""
+    """Return the license, which becomes part of the module's documents."""
     found = header.get("license") or ""
     if not isinstance(found, str) or len(found) > _LICENSE or not found.isprintable():
         raise _refused(rpm, f"its license is longer than {_LICENSE} characters, or not printable")
@@ -259,7 +269,7 @@ def _refused(rpm: Mapping[str, Any], reason: str) -> BuildSystemError:
 
 
 def _log(module: Module, builds: Iterable[Mapping[str, Any]]) -> str:
-    """The components' builds in the order in which they were made."""
+    """Return the components' builds in the order of their completion."""
     lines = [f"{module.nsvc} (module build {module.id}), tag {module.tag}"]
     for build in sorted(builds, key=lambda build: (build["completion_ts"] or 0, build["nvr"])):
         ended = datetime.fromtimestamp(build["completion_ts"] or 0, UTC)

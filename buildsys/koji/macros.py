@@ -1,6 +1,6 @@
-"""The source RPM of module-build-macros: Koji builds it from an upload, for it has no dist-git.
+"""Make the source RPM of module-build-macros, which Koji builds from an upload.
 
-docs/contract/koji.md, "What a module build leaves in Koji", point 2.
+See docs/contract/koji.md, "What a module build leaves in Koji", point 2.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 from buildsys.base import BuildSystemError, BuildSystemUnavailable
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped
 
-#: Such a package holds a few KiB. A spec file is code, so it gets neither much time nor the service's files.
+#: Such a package has a few KiB. A spec file can run code, so time and access to files are limited.
 _LIMITS = Limits(seconds=120, log_bytes=1 << 20, file_bytes=16 << 20, free_bytes=32 << 20)
 _MAX_SRPM = 16 << 20
-#: Exit code of a sandbox that could not be made.
+#: Exit code of a sandbox that could not start.
 _NEVER_STARTED = 125
 #: ``$1`` is the name of the spec file.
 _SCRIPT = """
@@ -28,19 +28,22 @@ exec rpmbuild -bs --nodeps --target noarch --define "_topdir /builddir/build" \\
 
 
 def make_srpm(package: str, text: str) -> tuple[str, bytes]:
-    """Return file name and content of the source RPM of a spec file that needs no sources.
+    """Return file name and content of the source RPM for a spec file without sources.
 
-    rpm expands the spec file in the sandbox of local builds: whatever it holds, it reaches neither the
-    service's files and credentials nor the network.
+    rpm expands the spec file in the sandbox of local builds, without access to the service's files, its
+    credentials and the network.
 
-    :param text: of the spec file.
-    :raises BuildSystemError: ``srpm_failed`` when rpmbuild refuses the spec file.
-    :raises BuildSystemUnavailable: ``rpmbuild_missing`` when this machine has no rpmbuild, ``sandbox_failed``
-        when it cannot make a sandbox, ``srpm_stopped`` when it is overloaded.
+    Args:
+        text: Text of the spec file.
+
+    Raises:
+        BuildSystemError: ``srpm_failed``: rpmbuild refuses the spec file.
+        BuildSystemUnavailable: ``rpmbuild_missing``: this machine has no rpmbuild. ``sandbox_failed``: it
+            cannot make a sandbox. ``srpm_stopped``: it is overloaded.
     """
     if shutil.which("rpmbuild") is None:
         raise BuildSystemUnavailable(
-            "There is no rpmbuild on this machine, which makes the source RPM of module-build-macros.",
+            "rpmbuild is missing, which makes the source RPM of module-build-macros.",
             code="rpmbuild_missing",
             hint="Install rpm-build (Fedora) or rpm (Debian) where the workers run.",
         )
@@ -64,17 +67,17 @@ def _run(sandbox: Sandbox, spec: str, log_file: Path) -> None:
             code = sandbox.run(["/bin/sh", "-e", "-c", _SCRIPT, "rpmbuild", spec], log)
             said = " ".join(line.strip() for line in log.recent() if line.strip())[-500:]
         except Stopped as reason:
-            # Nothing of an author is in the spec file: the machine is overloaded, or its disk is full.
+            # The spec file contains nothing of the author, so the machine is overloaded or its disk is full.
             raise BuildSystemUnavailable(
                 f"The source RPM of module-build-macros was not made: {reason}",
                 code="srpm_stopped",
-                hint="Look at the load of the worker's machine and at the space in its temporary folder.",
+                hint="Check the load of the worker's machine and the space in its temporary folder.",
             ) from reason
     if code == _NEVER_STARTED and "sandbox:" in said:
         raise BuildSystemUnavailable(
             f"The source RPM of module-build-macros cannot be made: {said}",
             code="sandbox_failed",
-            hint="Workers make it in a sandbox: allow user namespaces (sysctl "
+            hint="Workers need a sandbox for it. Allow user namespaces (sysctl "
             "user.max_user_namespaces=10000), or run them as root; in a container, start it privileged.",
         )
     if code:
@@ -82,7 +85,7 @@ def _run(sandbox: Sandbox, spec: str, log_file: Path) -> None:
 
 
 def _result(folder: Path, package: str) -> tuple[str, bytes]:
-    """The one source RPM in a folder that rpmbuild wrote to, which may hold anything."""
+    """Return the only source RPM in a folder with untrusted content."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
@@ -90,15 +93,15 @@ def _result(folder: Path, package: str) -> tuple[str, bytes]:
     try:
         made = [name for name in os.listdir(descriptor) if name.endswith(".src.rpm")]
         if len(made) != 1 or not made[0].startswith(f"{package}-"):
-            raise _refused(f"it made {len(made)} of them")
-        # A pipe would keep the opening waiting.
+            raise _refused(f"it made {len(made)} source RPMs")
+        # Opening a pipe would block otherwise.
         file = os.open(made[0], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=descriptor)
         with os.fdopen(file, "rb") as opened:
             if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise _refused("it made no file")
+                raise _refused("the result is not a file")
             content = opened.read(_MAX_SRPM + 1)
     except OSError as error:
-        raise _refused(f"what it made cannot be read: {error.strerror}") from error
+        raise _refused(f"the result cannot be read: {error.strerror}") from error
     finally:
         os.close(descriptor)
     if len(content) > _MAX_SRPM:
@@ -110,5 +113,5 @@ def _refused(why: str) -> BuildSystemError:
     return BuildSystemError(
         f"rpmbuild made no source RPM of module-build-macros: {why}",
         code="srpm_failed",
-        hint="Look at the names of the module and at the RPMs that the macros package conflicts with.",
+        hint="Check the names of the module and the RPMs that the macros package conflicts with.",
     )

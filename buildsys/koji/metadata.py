@@ -1,7 +1,7 @@
-"""What a Content Generator import says of a module: metadata and files. Pure; ``importing`` does it.
+"""Make metadata and files for the Content Generator import of a module, without calling the hub.
 
-docs/contract/koji.md, "What a module build leaves in Koji", point 4, and "Import". The form is that of
-Koji's "Content Generator Metadata", version 0.
+See docs/contract/koji.md, "What a module build leaves in Koji", point 4, and "Import". The format is Koji's
+"Content Generator Metadata", version 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from buildsys.koji.schema import METADATA
 from mbs import __version__
 from mbs.final import SOURCE, BuiltRpm, content, final_documents
 from mbs.modulemd import StreamV2, dump, parse_stream
-from mbs.nsvc import NSVC
 
 GENERATOR = "module-build-service"
 _LOG = "build.log"
@@ -29,14 +28,14 @@ _AS_BUILT = "modulemd.txt"
 
 @dataclass(frozen=True)
 class KojiRpm:
-    """An RPM of a component, and the number by which Koji knows its content."""
+    """An RPM of a component with Koji's checksum of its content."""
 
     built: BuiltRpm
     sigmd5: str
 
     @property
     def component(self) -> dict[str, Any]:
-        """As it stands in the list of what a file was made of."""
+        """The RPM as an entry in a list of components."""
         rpm = self.built
         return {
             "type": "rpm",
@@ -52,10 +51,13 @@ class KojiRpm:
 
 @dataclass(frozen=True)
 class Material:
-    """What a finished module is made of.
+    """The parts of a finished module.
 
-    :param log: what a person may want to read about the build.
-    :param started: seconds since the epoch; ``ended`` likewise.
+    Attributes:
+        owner: Name of the Koji user who owns the import.
+        started: Seconds since the epoch.
+        ended: Seconds since the epoch.
+        log: Text for people about the build.
     """
 
     rpms: Sequence[KojiRpm]
@@ -67,10 +69,11 @@ class Material:
 
 @dataclass(frozen=True)
 class Import:
-    """One import.
+    """A build to import.
 
-    :param nvr: ``name-version-release``.
-    :param files: name -> content, to be uploaded.
+    Attributes:
+        nvr: ``name-version-release``.
+        files: Name -> content of the files to upload.
     """
 
     nvr: str
@@ -78,19 +81,19 @@ class Import:
     files: Mapping[str, bytes]
 
     def document(self, arch: str) -> str:
-        """The final document for an architecture, or ``src``."""
+        """Return the final document for an architecture or ``src``."""
         return self.files[f"modulemd.{arch}.txt"].decode()
 
 
 def main_import(module: Module, material: Material) -> Import:
-    """The import of the module itself."""
+    """Return the import of the module itself."""
     document = parse_stream(module.modulemd, strict=False)
     documents = final_documents(document, [rpm.built for rpm in material.rpms], module.arches)
     return _import(module, document, documents, material)
 
 
 def devel_import(module: Module, material: Material) -> Import:
-    """The import of ``N-devel``: a module of all that was built and is not in the module."""
+    """Return the import of ``N-devel``, which contains the RPMs that are not in the module."""
     document = parse_stream(module.modulemd, strict=False)
     rpms = [rpm.built for rpm in material.rpms]
     everything = deepcopy(document)
@@ -136,7 +139,7 @@ def _import(
         for arch in documents
     ]
     output.append(_file(_LOG, files[_LOG], "noarch", None))
-    nvr = _nsvc(module).nvr
+    nvr = module.nsvc.nvr
     source = document.mbs.get("scmurl")
     metadata = {
         "metadata_version": 0,
@@ -156,12 +159,8 @@ def _import(
 
 
 def import_nvr(module: Module) -> str:
-    """Return the name-version-release under which Koji keeps a module."""
-    return _nsvc(module).nvr_string
-
-
-def _nsvc(module: Module) -> NSVC:
-    return NSVC(module.name, module.stream, module.version, module.context)
+    """Return the name-version-release of a module in Koji."""
+    return module.nsvc.nvr_string
 
 
 def _typeinfo(module: Module, modulemd: str) -> dict[str, Any]:
@@ -179,7 +178,7 @@ def _typeinfo(module: Module, modulemd: str) -> dict[str, Any]:
 def _file(
     name: str, content_: bytes, arch: str, components: Iterable[Mapping[str, Any]] | None
 ) -> dict[str, Any]:
-    """A file of the import; without components it is a log."""
+    """Return the entry of a file; one without components is a log."""
     entry: dict[str, Any] = {
         "buildroot_id": 1,
         "filename": name,
@@ -207,9 +206,10 @@ def _buildroot() -> dict[str, Any]:
 
 
 def check(metadata: Mapping[str, Any]) -> None:
-    """Hold metadata against the schema: the hub answers a fault without words to what it lacks.
+    """Check metadata against the schema, because the hub does not say which key is missing.
 
-    :raises BuildSystemError: ``invalid_metadata``, naming the place.
+    Raises:
+        BuildSystemError: ``invalid_metadata``; the message names the key.
     """
     error = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(METADATA).iter_errors(metadata))
     if error is not None:
@@ -217,5 +217,5 @@ def check(metadata: Mapping[str, Any]) -> None:
         raise BuildSystemError(
             f"The metadata of the module is invalid at {place}: {error.message[:300]}",
             code="invalid_metadata",
-            hint="This is a fault of the service: please report it.",
+            hint="This is a bug in the service; please report it.",
         )

@@ -1,4 +1,4 @@
-"""How this service uses a hub."""
+"""Options for the use of a hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from buildsys.koji.tags import TagOptions
 
 @dataclass(frozen=True)
 class KojiOptions:
-    """How this service uses a hub. See ``config.schema.Koji`` for the meaning of each."""
+    """Options for the use of a hub; ``config.schema.Koji`` describes each."""
 
     access: Access
     priority: int = 0

@@ -1,8 +1,8 @@
-"""Repositories of buildroot tags: ask for them, and believe none that does not hold what it must.
+"""Request repositories of buildroot tags, and check that they contain the required builds.
 
-docs/contract/koji.md, "Repositories". New hubs take requests (``repo.request``) and repeat failed
-regenerations themselves; old ones start a task (``newRepo``). A negative number stands for a repository that
-was there already when it was asked for.
+See docs/contract/koji.md, "Repositories". New hubs accept requests (``repo.request``) and repeat failed
+regenerations; on old hubs this service starts a task (``newRepo``). A negative request number is the id of a
+repository that existed already.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from buildsys.koji.session import Hub, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.koji.tags import build_tag
 
-#: failed regenerations of one tag, within a day and since it was resumed, after which a build gives up
+#: Failed regenerations of a tag, within a day and since the last resumption, after which a build fails.
 MAX_FAILURES = 9
 _DAY = 24 * 3600
 _GONE = [koji.REPO_STATES["DELETED"], koji.REPO_STATES["PROBLEM"]]
@@ -29,16 +29,17 @@ _ENDED = [koji.TASK_STATES["FAILED"], koji.TASK_STATES["CANCELED"]]
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a hub says of a request: its repository, or why there is none (yet)."""
+    """The hub's answer about a request: a repository, or why there is none, or neither while it is open."""
 
     repo: Mapping[str, Any] | None = None
     failed: str = ""
 
 
 def request(hub: Hub, module: Module) -> int:
-    """Ask for a repository of all that is in the buildroot tag now.
+    """Request a repository of the builds that are in the buildroot tag now.
 
-    :raises BuildSystemError: ``koji_repo_failed`` when too many regenerations have failed.
+    Raises:
+        BuildSystemError: ``koji_repo_failed``: too many regenerations have failed.
     """
     tag = build_tag(module)
     if not hub.has("repo.request"):
@@ -53,7 +54,7 @@ def request(hub: Hub, module: Module) -> int:
 
 
 def _new_task(hub: Hub, module: Module) -> int:
-    """The regeneration that is open, if it began after the last change of the tag; else a new one."""
+    """Return an open regeneration that has not begun, or start a new one."""
     tag = build_tag(module)
     with hub.multicall() as calls:
         failures = _failures(calls, module)
@@ -66,7 +67,7 @@ def _new_task(hub: Hub, module: Module) -> int:
             }
         )
     _check_bound(tag, failures.result)
-    # One that has begun may have read the tag before it was changed.
+    # A task that has begun may have read the tag before its last change.
     waiting = next((task["id"] for task in tasks.result if _tag_of(task["request"]) == tag), None)
     return int(waiting or hub.call("newRepo", tag))
 
@@ -84,20 +85,20 @@ def _check_bound(tag: str, tasks: Sequence[Mapping[str, Any]]) -> None:
     if len(failed) >= MAX_FAILURES:
         raise BuildSystemError(
             f"The repository of {tag} could not be regenerated: {len(failed)} tasks failed, "
-            f"the last of them is {max(failed)}.",
+            f"the last one is {max(failed)}.",
             code="koji_repo_failed",
-            hint="Look at that task in Koji; resubmit the module when its cause is mended.",
+            hint="See that task in Koji. Correct the cause, then resubmit the module.",
         )
 
 
 def _tag_of(request: Any) -> object:
-    """The tag of a ``newRepo`` task: a name, or what the hub knows of it where the hub asked itself."""
+    """Return the tag of a ``newRepo`` task, which is a name or, in the hub's own tasks, a dict."""
     first = request[0] if request else None
     return first.get("name") if isinstance(first, dict) else first
 
 
 def status(hub: Hub, module: Module, number: int, nvrs: Sequence[str]) -> RepoStatus:
-    """What became of a request; its repository is checked against the event that it was made at."""
+    """Return the status of a request; the repository's content is determined by its creation event."""
     answer = _ask(hub, module, number)
     if answer.failed:
         return RepoStatus(RepoState.FAILED, answer.failed)
@@ -112,7 +113,7 @@ def status(hub: Hub, module: Module, number: int, nvrs: Sequence[str]) -> RepoSt
 
 
 def under_way(hub: Hub, numbers: Sequence[int]) -> set[int]:
-    """Which of these requests (of old hubs: tasks) are open, in one round trip."""
+    """Return the requests (on old hubs: tasks) that are open, in one round trip."""
     asked = [number for number in numbers if number >= 0]
     if not asked:
         return set()
@@ -135,9 +136,9 @@ def _ask(hub: Hub, module: Module, number: int) -> _Answer:
 
 
 def _checked(module: Module, repo: Mapping[str, Any] | None) -> _Answer:
-    """A repository, if it is this module's and there is something to it still."""
+    """Return the answer for a repository: it must belong to this module and still exist."""
     if not repo or repo["tag_name"] != build_tag(module):
-        return _Answer(failed="Koji does not know this repository")
+        return _Answer(failed="Koji has no such repository")
     if repo["state"] in _GONE:
         return _Answer(failed=f"repository {repo['id']} is {koji.REPO_STATES[repo['state']]}")
     return _Answer(repo)
@@ -164,7 +165,7 @@ def _ask_task(hub: Hub, module: Module, number: int) -> _Answer:
         result = calls.getTaskResult(number)
     task = info.result
     if task is None:
-        return _Answer(failed=f"Koji does not know task {number}")
+        return _Answer(failed=f"Koji has no task {number}")
     if task["state"] in OPEN_TASKS:
         return _Answer()
     if task["state"] in _ENDED:
@@ -176,15 +177,16 @@ def _ask_task(hub: Hub, module: Module, number: int) -> _Answer:
 
 
 def _held(hub: Hub, module: Module, event: int | None) -> dict[str, str]:
-    """Package -> its latest build in the buildroot at an event (None: now)."""
+    """Return package -> latest build in the buildroot at an event, or now if None."""
     builds = hub.call("listTagged", build_tag(module), event=event, inherit=True, latest=True)
     return {build["package_name"]: build["nvr"] for build in builds}
 
 
 def _check_not_hidden(hub: Hub, module: Module, nvrs: Sequence[str]) -> None:
-    """A build that another one of its package hides will not come into any repository.
+    """Check that no other build of the same package keeps one of these builds out of repositories.
 
-    :raises BuildSystemError: ``koji_build_hidden``.
+    Raises:
+        BuildSystemError: ``koji_build_hidden``.
     """
     now = _held(hub, module, None)
     own = {build["nvr"] for build in hub.call("listTagged", build_tag(module))}

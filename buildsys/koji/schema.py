@@ -1,6 +1,6 @@
-"""JSON schema of the metadata that this service imports into Koji: what the hub needs, and what it checks.
+"""JSON schema of the metadata that this service imports into Koji.
 
-Source: Koji's "Content Generator Metadata" document, version 0; docs/contract/koji.md, "Import".
+Source: Koji's "Content Generator Metadata", version 0; docs/contract/koji.md, "Import".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _DIGEST = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 
 
 def _object(properties: dict[str, Any], *, optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    """An object that has these properties and no others."""
+    """Return the schema of an object with exactly these properties."""
     return {
         "type": "object",
         "properties": properties,

@@ -1,4 +1,4 @@
-"""Sessions with a hub: profile, login, calls with bounded patience, multicalls, uploads."""
+"""Sessions with a hub: profile, login, calls with time limits, multicalls, uploads."""
 
 from __future__ import annotations
 
@@ -20,20 +20,24 @@ from buildsys.koji import kerberos
 from buildsys.koji.errors import describe, last_line, mapped
 from mbs.errors import ConfigurationError
 
-#: calls in one HTTP request: the hub's bound is 4 MB for a request, and a call takes about half a KB
+#: Calls in one HTTP request. The hub's limit is 4 MB for a request, and a call has about half a KB.
 BATCH = 1000
 
 
 @dataclass(frozen=True)
 class Access:
-    """Where the hub is and how to log in there.
+    """Address of a hub and credentials.
 
-    :param config: configuration file of the Koji client, and the profile in it.
-    :param user: and ``password``, for the profile's ``authtype = password``.
-    :param principal: Kerberos; empty ones are those of the profile or of the environment.
-    :param anonymous: read only, without any login, whatever the profile says.
-    :param timeout: seconds within which a call must have succeeded or failed; it is tried twice.
-    :param retry_interval: seconds between the two.
+    Attributes:
+        config: Configuration file of the Koji client.
+        profile: Profile in that file.
+        user: User name for ``authtype = password``.
+        password: Password for ``authtype = password``.
+        principal: Kerberos principal; if empty, that of the profile or the environment. Likewise ``keytab``
+            and ``ccache``.
+        anonymous: Read without a login, whatever the profile says.
+        timeout: Seconds for a call, including a second attempt.
+        retry_interval: Seconds between the two attempts.
     """
 
     config: Path
@@ -49,10 +53,11 @@ class Access:
 
 
 class Hub:
-    """A hub, as its methods can be called by several threads and processes.
+    """A hub. Threads and processes may share the object.
 
-    :raises BuildSystemUnavailable: from any method, see ``buildsys.koji.errors``.
-    :raises BuildSystemError: likewise.
+    Raises:
+        BuildSystemUnavailable: From any method; see ``buildsys.koji.errors``.
+        BuildSystemError: From any method.
     """
 
     def __init__(self, access: Access) -> None:
@@ -62,22 +67,25 @@ class Hub:
         self._methods: frozenset[str] | None = None
 
     def read_only(self) -> Hub:
-        """Return the same hub without a login: hubs answer questions about builds and tags to everybody."""
+        """Return the same hub without a login, which suffices to read builds and tags."""
         return Hub(replace(self._access, anonymous=True))
 
     # -- calls -------------------------------------------------------------------------------------------
 
     def call(self, method: str, *args: Any, **options: Any) -> Any:
-        """One call in one round trip."""
+        """Make one call in one round trip."""
         with self._session(method) as session:
             return session.callMethod(method, *args, **options)
 
     @contextmanager
     def multicall(self, *, strict: bool = True) -> Iterator[Any]:
-        """Calls that are made together when the block ends: ``calls.getTag(name)`` gives a promise with a
-        ``result``. Each has a savepoint of its own on the hub.
+        """Collect calls and make them together at the end of the block.
 
-        :param strict: the first refusal is raised after all calls were made; otherwise ``outcome`` tells.
+        ``calls.getTag(name)`` returns a promise with a ``result``. Each call has its own savepoint on the
+        hub.
+
+        Args:
+            strict: Raise the first refusal after all calls were made. Otherwise use ``outcome`` for each.
         """
         calls = koji.MultiCallSession(None, batch=BATCH)
         yield calls
@@ -92,21 +100,21 @@ class Hub:
                 outcome(call)
 
     def has(self, method: str) -> bool:
-        """Whether the hub has a method; hubs differ by their age. Asked once per process."""
+        """Return whether the hub has a method; old hubs have fewer. One call per process."""
         if self._methods is None:
             self._methods = frozenset(self.call("system.listMethods"))
         return method in self._methods
 
     @property
     def user(self) -> dict[str, Any]:
-        """The hub's ``id`` and ``name`` of the user that is logged in; empty for nobody."""
+        """The ``id`` and ``name`` of the user that is logged in; empty for an anonymous session."""
         with self._session():
             return dict(self._local.user)
 
     def upload(self, files: Mapping[str, bytes]) -> str:
-        """Upload files into a new folder below ``cli-build``; answers the folder.
+        """Upload files into a new folder below ``cli-build`` and return the folder.
 
-        A folder belongs to its first uploader, hence a new one each time.
+        A folder belongs to the user who first uploads to it, so each upload uses a new one.
         """
         folder = f"cli-build/mbs-{secrets.token_hex(12)}"
         with self._session() as session, tempfile.TemporaryDirectory() as place:
@@ -120,22 +128,23 @@ class Hub:
 
     @contextmanager
     def _session(self, method: str = "") -> Iterator[Any]:
-        """This thread's session, logged in. One that the hub does not know any more is forgotten.
+        """Yield this thread's session, logged in, and forget it if the hub does not accept it.
 
-        :param method: what it is asked for, for people.
+        Args:
+            method: Name of the call, for messages.
         """
         with mapped(method):
             try:
                 yield self._open()
             except koji.AuthError as error:
-                # A refusal that has its reason in the session, not in the call (the hub's database was
-                # restored, the session was closed there): the next call logs in again.
+                # The session is invalid (the hub's database was restored, or the session was closed there),
+                # so the next call logs in again.
                 if not isinstance(error, koji.RetryError):
                     self._local.session = None
                 raise
 
     def _open(self) -> Any:
-        # A fork must not talk through its parent's connection.
+        # A forked process must not use its parent's connection.
         if getattr(self._local, "session", None) is None or self._local.pid != os.getpid():
             session = koji.ClientSession(self.profile["server"], self._options())
             _LOGINS[self.profile["authtype"]](self, session)
@@ -162,7 +171,7 @@ class Hub:
 
     def _by_kerberos(self, session: Any) -> None:
         access, profile = self._access, self.profile
-        # It logs two traces for each failure; what went wrong is in the error.
+        # It logs two tracebacks for each failure, but the error contains the reason.
         logging.getLogger("requests_gssapi").setLevel(logging.CRITICAL)
         self._logged_in(
             session.gssapi_login,
@@ -178,10 +187,10 @@ class Hub:
         self._logged_in(session.login)
 
     def _by_nobody(self, session: Any) -> None:
-        """Without a login the hub can only be read."""
+        """Do nothing: without a login the hub can only be read."""
 
     def _logged_in(self, login: Callable[..., Any], **arguments: Any) -> None:
-        """Log in. A failure is an outage: no module build is to fail for what an operator has to mend."""
+        """Log in. A failure is an outage: an operator can correct it, so module builds must not fail."""
         try:
             login(**arguments)
         except (koji.GenericError, koji.PythonImportError) as error:
@@ -189,7 +198,7 @@ class Hub:
             if isinstance(error, koji.GSSAPIAuthError):
                 reason, hint = kerberos.cause(error, arguments, self.profile["server"])
             raise BuildSystemUnavailable(
-                f"The login at {self.profile['server']} by {self.profile['authtype']} failed: {reason}",
+                f"The login to {self.profile['server']} by {self.profile['authtype']} failed: {reason}",
                 code="koji_login_failed",
                 hint=hint,
             ) from error
@@ -205,23 +214,24 @@ _OTHER_NAMES = {"gssapi": "kerberos", None: ""}
 
 
 def outcome(call: Any) -> Any:
-    """The result of a call of a multicall that was not strict.
+    """Return the result of a call in a multicall that was not strict.
 
-    :raises BuildSystemError: what the hub answered to this call.
+    Raises:
+        BuildSystemError: The hub refused this call.
     """
     with mapped(call.method):
         return call.result
 
 
 def succeeded(call: Any) -> bool:
-    """Whether the hub did what a call of a multicall that was not strict asked for."""
+    """Return whether a call in a multicall that was not strict succeeded."""
     return isinstance(call._result, list)
 
 
 def failure(call: Any) -> str:
-    """Why a task failed, in a line, by ``getTaskResult`` in a multicall that was not strict.
+    """Return why a task failed in one line, given its ``getTaskResult`` in a multicall that was not strict.
 
-    The hub answers a result, a fault, or an error about asking.
+    The hub answers a result, a fault, or an error about the call itself.
     """
     if not succeeded(call):
         return last_line(str(call._result.get("faultString", "")))
@@ -232,9 +242,10 @@ def failure(call: Any) -> str:
 
 
 def _read_profile(access: Access) -> dict[str, Any]:
-    """The profile, with an ``authtype`` that there is a login for.
+    """Return the profile with an ``authtype`` that this service supports.
 
-    :raises ConfigurationError: when there is no such profile or no such way to log in.
+    Raises:
+        ConfigurationError: There is no such profile, or its ``authtype`` is not supported.
     """
     try:
         profile: dict[str, Any] = koji.read_config(access.profile, user_config=str(access.config))
@@ -257,7 +268,7 @@ def _read_profile(access: Access) -> dict[str, Any]:
 
 
 def _guess(access: Access, profile: Mapping[str, Any]) -> str:
-    """How to log in when the profile does not say: by what there is, as Koji's own command does."""
+    """Return the way to log in if the profile names none, chosen like the koji command does."""
     if access.user:
         return "password"
     return "ssl" if profile["cert"] and Path(profile["cert"]).is_file() else "kerberos"

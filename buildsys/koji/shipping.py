@@ -1,6 +1,6 @@
-"""Whether consumers find an imported module: the tag that they look into.
+"""Tag imported modules into the tag that consumers read.
 
-docs/contract/koji.md, "What a module build leaves in Koji", point 4, and "Builds and tasks".
+See docs/contract/koji.md, "What a module build leaves in Koji", point 4, and "Builds and tasks".
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from buildsys.koji.session import Hub, failure
 
 
 def ship(hub: Hub, module: Module, tag: str, nvrs: Sequence[str]) -> Shipping:
-    """Look whether imports were tagged, and ask for it where they were not and nobody does it now.
+    """Check whether imports were tagged, and request it for those that were not.
 
-    The hub's history is asked, not the tag: an import that operators or the update system moved on from
-    the tag has arrived there, and is never put back.
+    The hub's history decides, not the current tag: if operators or the update system moved an import out of
+    the tag, it is not put back.
 
-    :param tag: the tag that consumers look into.
-    :param nvrs: of the imports.
+    Args:
+        tag: The tag that consumers read.
+        nvrs: NVRs of the imports.
     """
     try:
         asked = tagging.put(
-            hub, [tag], nvrs, since=module.since, owner=module.owner, bounded=False, again=False
+            hub, [tag], nvrs, since=module.since, owner=module.owner, bounded=False, put_back=False
         )
     except BuildSystemError as refusal:
         return Shipping(tuple(nvrs), refusal.message)
@@ -32,7 +33,7 @@ def ship(hub: Hub, module: Module, tag: str, nvrs: Sequence[str]) -> Shipping:
 
 
 def _why(hub: Hub, task: int) -> str:
-    """Why a task failed to tag something."""
+    """Return why a tagging task failed."""
     if not task:
         return ""
     with hub.multicall(strict=False) as calls:

@@ -1,4 +1,4 @@
-"""Which builds are in a module's tags. docs/contract/koji.md, "Builds and tasks"."""
+"""Tag builds into a module's tags and read the tags (docs/contract/koji.md, "Builds and tasks")."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from mbs.nsvc import BUILD_SUFFIX
 OPEN_TASKS = [koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")]
 _COMPLETE = koji.BUILD_STATES["COMPLETE"]
 _FAILED = koji.TASK_STATES["FAILED"]
-#: failed tries to tag one build into one tag, since it was resumed, after which the hub is believed
+#: Failed attempts to tag a build into a tag, since the last resumption, after which it is an error.
 MAX_TRIES = 3
 _DAY = 24 * 3600
-#: build group -> the profile of a module whose packages it holds
+#: Build group -> the profile of a module that defines its packages.
 PROFILES = {"build": "buildroot", "srpm-build": "srpm-buildroot"}
-#: the build groups of a module's buildroot
+#: The build groups of a module's buildroot.
 GROUPS = tuple(PROFILES)
 
 
 @dataclass(frozen=True)
 class Put:
-    """What came of asking that builds be tagged.
+    """The result of a request to tag builds.
 
-    :param there: (tag, NVR) of what was tagged already.
-    :param failed: the newest task that failed to tag what is missing; 0: none.
+    Attributes:
+        there: (tag, NVR) of builds that were tagged already.
+        failed: The newest task that failed to tag a missing build; 0 for none.
     """
 
     there: frozenset[tuple[str, str]] = frozenset()
@@ -44,11 +45,12 @@ class Put:
 
 @dataclass(frozen=True)
 class _Known:
-    """What a hub knows of some builds and tags.
+    """A hub's data about some builds and tags.
 
-    :param missing: (name of a tag, NVR) -> (number of the tag, of the build), for what is not tagged.
-    :param tasks: of this user, that tag: those that are open, and those that failed lately.
-    :param owner: of packages that have to be listed: the one that was wished for, if Koji knows the user.
+    Attributes:
+        missing: (tag, NVR) -> (id of the tag, id of the build) of builds that are not tagged.
+        tasks: This user's tagging tasks that are open or failed lately.
+        owner: Owner of packages to be listed: the requested one if Koji knows the user.
     """
 
     missing: dict[tuple[str, str], tuple[int, int]]
@@ -56,11 +58,11 @@ class _Known:
     owner: str
 
     def open(self) -> Counter[tuple[int, int]]:
-        """(tag, build) -> tasks that are open."""
+        """Return (tag, build) -> number of open tasks."""
         return Counter(_about(task) for task in self.tasks if task["state"] != _FAILED)
 
     def failed(self, since: float) -> dict[tuple[int, int], list[int]]:
-        """(tag, build) -> tasks that failed and were made after a moment."""
+        """Return (tag, build) -> failed tasks that were created after a time."""
         found: dict[tuple[int, int], list[int]] = defaultdict(list)
         for task in self.tasks:
             if task["state"] == _FAILED and task["create_ts"] > since:
@@ -69,7 +71,7 @@ class _Known:
 
 
 def _about(task: Mapping[str, Any]) -> tuple[int, int]:
-    """The numbers of the tag and of the build that a task is to put into it."""
+    """Return the ids of a tagging task's tag and build."""
     return task["request"][0], task["request"][1]
 
 
@@ -82,28 +84,33 @@ def put(
     owner: str = "",
     groups: Mapping[str, Sequence[str]] | None = None,
     bounded: bool = True,
-    again: bool = True,
+    put_back: bool = True,
 ) -> Put:
-    """Ask that builds be tagged, unless they are or are being so: a multicall that reads, one that asks.
+    """Request that builds be tagged, unless they are tagged or a task for it is open.
 
-    :param since: when the module was started or resumed; what failed before does not count.
-    :param owner: as whom their packages are listed in the tags first, if Koji knows the user; empty: they are
-        listed.
-    :param again: ask also for what has been in the tag and was taken out of it.
-    :param groups: build group -> packages that are added to it in the first tag.
-    :param bounded: give up when the hub's tasks have failed ``MAX_TRIES`` times.
-    :raises BuildSystemError: ``koji_tag_refused`` when the hub's tasks for it failed several times.
+    This takes one multicall to read and another for the requests.
+
+    Args:
+        since: Time when the module was started or resumed; earlier failures are ignored.
+        owner: Owner to list the packages in the tags with first, if Koji knows the user; empty if they are
+            listed.
+        groups: Build group -> packages to add to it in the first tag.
+        bounded: Fail after ``MAX_TRIES`` failed tasks.
+        put_back: Tag builds again that were in the tag and were untagged.
+
+    Raises:
+        BuildSystemError: ``koji_tag_refused``: the hub's tasks failed several times.
     """
     if not nvrs:
         return Put()
-    known = _read(hub, tags, nvrs, owner=owner, again=again)
+    known = _read(hub, tags, nvrs, owner=owner, put_back=put_back)
     open_, failed = known.open(), known.failed(since)
     wanted = {names: ids for names, ids in known.missing.items() if not open_[ids]}
     if bounded and (refused := [names for names, ids in wanted.items() if len(failed[ids]) >= MAX_TRIES]):
         raise BuildSystemError(
             "Koji failed to tag " + ", ".join(f"{nvr} into {tag}" for tag, nvr in refused) + ".",
             code="koji_tag_refused",
-            hint="Look at the failed tagBuild tasks of the service's user in Koji; resubmit when mended.",
+            hint="See the failed tagBuild tasks of the service's user. Correct the cause, then resubmit.",
         )
     asked = []
     with hub.multicall(strict=False) as calls:
@@ -122,7 +129,7 @@ def put(
 
 
 def _passed(call: Any) -> None:
-    """Nothing, unless the hub refused a call for another reason than that another try was faster."""
+    """Raise the hub's refusal of a call, unless another attempt did the same before."""
     try:
         outcome(call)
     except BuildSystemError as refusal:
@@ -130,13 +137,13 @@ def _passed(call: Any) -> None:
             raise
 
 
-def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, owner: str, again: bool) -> _Known:
+def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, owner: str, put_back: bool) -> _Known:
     own_name = str(hub.user["name"])
     pairs = [(name, nvr) for name in tags for nvr in nvrs]
     with hub.multicall() as calls:
         tag_infos = {name: calls.getTag(name, strict=True) for name in tags}
         builds = {nvr: calls.getBuild(nvr, strict=True) for nvr in nvrs}
-        if again:
+        if put_back:
             listed = {name: calls.listTagged(name) for name in tags}
         else:
             past = {
@@ -152,7 +159,7 @@ def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, owner: str, aga
                 "decode": True,
             }
         )
-    if again:
+    if put_back:
         there = {(name, build["nvr"]) for name, rows in listed.items() for build in rows.result}
     else:
         there = {pair for pair, rows in past.items() if rows.result.get("tag_listing")}
@@ -165,10 +172,11 @@ def _read(hub: Hub, tags: Sequence[str], nvrs: Sequence[str], *, owner: str, aga
 
 
 def tag(hub: Hub, module: Module, nvrs: Sequence[str], *, final: bool) -> Tagged:
-    """Ask that builds be put into a module's tags, as ``put`` does.
+    """Request that builds be put into a module's tags; see ``put``.
 
-    The macros package, a batch of its own, is added to the build groups: it must be in every buildroot. So
-    are the packages of the module's own profiles when the components are tagged that the module flags for it.
+    The macros package is a batch of its own and is added to the build groups, so that it is in every
+    buildroot. The packages of the module's own buildroot profiles are added when components are tagged that
+    are flagged for them.
     """
     tags = [build_tag(module), module.tag] if final else [build_tag(module)]
     groups = _groups(module, {nvr.rsplit("-", 2)[0] for nvr in nvrs})
@@ -180,7 +188,7 @@ def tag(hub: Hub, module: Module, nvrs: Sequence[str], *, final: bool) -> Tagged
 
 
 def _groups(module: Module, packages: Set[str]) -> dict[str, list[str]]:
-    """Build group -> what belongs into it from now on, since these packages are built."""
+    """Return build group -> packages to add to it after these packages were built."""
     if MACROS in packages:
         return {group: [MACROS] for group in GROUPS}
     document = parse_stream(module.modulemd, strict=False)
@@ -194,13 +202,13 @@ def _groups(module: Module, packages: Set[str]) -> dict[str, list[str]]:
 
 
 def tagged(hub: Hub, module: Module, nvrs: Sequence[str]) -> Tagged:
-    """Which of these builds are in a module's tags by now. One round trip."""
+    """Return which of these builds are in a module's tags, in one round trip."""
     (found,) = tagged_of(hub, [(module, nvrs)])
     return found
 
 
 def tagged_of(hub: Hub, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
-    """The same for many modules, in one round trip."""
+    """Return ``tagged`` for several modules, in one round trip."""
     with hub.multicall() as calls:
         listed = [
             [calls.listTagged(name) for name in (build_tag(module), module.tag)] for module, _ in wanted
@@ -213,20 +221,21 @@ def tagged_of(hub: Hub, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[
 
 
 def deleted(hub: Hub, nvrs: Sequence[str]) -> set[str]:
-    """Which of these builds are not there any more, or not complete. One round trip."""
+    """Return which of these builds were deleted or are not complete, in one round trip."""
     with hub.multicall(strict=False) as calls:
         builds = {nvr: calls.getBuild(nvr) for nvr in nvrs}
     return {nvr for nvr, build in builds.items() if (outcome(build) or {}).get("state") != _COMPLETE}
 
 
 def holding(hub: Hub, rpm: str, prefixes: tuple[str, ...]) -> list[str]:
-    """The tags of modules that hold the build of an RPM, given by N-V-R.A, or a build, given by N-V-R.
+    """Return the tags of modules that contain an RPM (N-V-R.A) or build (N-V-R).
 
-    :param prefixes: how the names of modules' tags begin.
+    Args:
+        prefixes: Prefixes of the names of modules' tags.
     """
     with hub.multicall(strict=False) as calls:
         asked = [calls.getRPM(rpm), calls.getBuild(rpm)]
-    # The hub refuses a name that cannot be one of an RPM, or of a build.
+    # The hub refuses names that are not possible for an RPM or a build.
     known = [each.result for each in asked if succeeded(each) and each.result]
     # An RPM of an external repository has no build.
     if not known or not known[0]["build_id"]:
@@ -236,7 +245,7 @@ def holding(hub: Hub, rpm: str, prefixes: tuple[str, ...]) -> list[str]:
 
 
 def untag_all(hub: Hub, module: Module) -> None:
-    """Take all builds out of a module's tags, so that Koji may clean them up."""
+    """Remove all builds from a module's tags, so that Koji may delete them."""
     names = build_tag(module), module.tag
     with hub.multicall(strict=False) as calls:
         listed = {name: calls.listTagged(name, strict=False) for name in names}

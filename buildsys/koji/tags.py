@@ -1,6 +1,6 @@
-"""What a module needs before it can build: two tags, inheritance, packages, groups, a target.
+"""Make the tags, inheritance, packages, groups and target that a module needs in Koji.
 
-docs/contract/koji.md, "What a module build leaves in Koji", point 1, and "Tags".
+See docs/contract/koji.md, "What a module build leaves in Koji", point 1, and "Tags".
 """
 
 from __future__ import annotations
@@ -14,33 +14,34 @@ from buildsys.base import BuildSystemError, Module
 from buildsys.koji.session import Hub, outcome, succeeded
 from mbs.macros import PACKAGE as MACROS
 from mbs.modulemd import StreamV2, parse_stream
-from mbs.nsvc import BUILD_SUFFIX, MAX_TARGET, NSVC
+from mbs.nsvc import BUILD_SUFFIX, MAX_TARGET
 
-#: a call to be made in a multicall
+#: A call to be made in a multicall.
 Change = Callable[[Any], object]
-#: what ``xmd.mbs_options`` may set of a build tag's extra options
+#: Extra options of a build tag that ``xmd.mbs_options`` may set.
 _FROM_DOCUMENT = ("repo_include_all", "dynamic_buildrequires")
 _WORDS = {"true": True, "false": False}
 
 
 def build_tag(module: Module) -> str:
-    """Name of the tag of a module's buildroot."""
+    """Return the name of the tag of a module's buildroot."""
     return f"{module.tag}{BUILD_SUFFIX}"
 
 
 def target(module: Module) -> str:
-    """Name of a module's build target: that of its tag, unless older hubs would find it too long."""
+    """Return the name of a module's build target: that of its tag, shortened for older hubs."""
     if len(module.tag) <= MAX_TARGET:
         return module.tag
-    nsvc = NSVC(module.name, module.stream, module.version, module.context)
-    return nsvc.koji_target(module.id if module.scratch else None)
+    return module.nsvc.koji_target(module.id if module.scratch else None)
 
 
 @dataclass(frozen=True)
 class TagOptions:
-    """Of all tags of modules.
+    """Options of all tags of modules.
 
-    :param permission: needed to tag into them; empty: none.
+    Attributes:
+        permission: Permission that tagging into them requires; empty for none.
+        extra: Extra options of the tags.
     """
 
     permission: str = ""
@@ -49,7 +50,7 @@ class TagOptions:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """How a module's tags are to be."""
+    """The desired state of a module's tags."""
 
     module: Module
     tags: Mapping[str, Mapping[str, Any]]
@@ -59,22 +60,25 @@ class _Wanted:
 
 
 def prepare(hub: Hub, module: Module, packages: Sequence[str], options: TagOptions) -> None:
-    """Make or mend the tags and the target: one multicall that reads, one of what differs.
+    """Make or correct the tags and the target, in one multicall to read and another for changes.
 
-    :param packages: source packages of the module's components.
-    :raises BuildSystemError: ``koji_tag_missing`` when a buildrequired module has no tag in Koji.
+    Args:
+        packages: Source packages of the module's components.
+
+    Raises:
+        BuildSystemError: ``koji_tag_missing``: a buildrequired module has no tag in Koji.
     """
     wanted = _wanted(module, packages, options)
     changes = _differences(hub, wanted)
     failures = make(hub, changes)
     if failures and _differences(hub, wanted):
-        # Not somebody else who did the same at the same moment.
+        # There are still differences, so it was not another process making the same changes.
         for failure in failures:
             outcome(failure)
 
 
 def make(hub: Hub, changes: Sequence[Change]) -> list[Any]:
-    """Make changes in one multicall, in order; answers the calls that were refused."""
+    """Make changes in one multicall, in order; return the calls that were refused."""
     if not changes:
         return []
     with hub.multicall(strict=False) as calls:
@@ -102,24 +106,24 @@ def _wanted(module: Module, packages: Sequence[str], options: TagOptions) -> _Wa
 
 
 def _in_order(document: StreamV2, module: Module) -> list[str]:
-    """The modules that are required, in the document's order: columns of databases may keep none."""
+    """Return the required modules in the document's order, which a JSON column may not preserve."""
     noted = document.mbs.get("buildrequires")
     names = dict.fromkeys([*(noted if isinstance(noted, dict) else ()), *module.buildrequires])
     return [name for name in names if name in module.buildrequires]
 
 
 def _listed(document: StreamV2, packages: Sequence[str]) -> list[str]:
-    """The packages that may be tagged: the author's list, where there is one, else the components."""
+    """Return the packages that may be tagged: the whitelist, or all components if there is none."""
     return sorted(set(document.buildopts.rpm_whitelist or packages))
 
 
 def _value(text: object) -> object:
-    """A value of ``xmd``, whose scalars are text."""
+    """Return a value of ``xmd``, whose scalars are text."""
     return _WORDS.get(text.lower(), text) if isinstance(text, str) else text
 
 
 def _differences(hub: Hub, wanted: _Wanted) -> list[Change]:
-    """Read how things are; the calls that make them as they are to be, in order."""
+    """Read the current state and return the calls that change it to the desired state, in order."""
     module, build = wanted.module, build_tag(wanted.module)
     with hub.multicall(strict=False) as calls:
         tags = {name: calls.getTag(name) for name in wanted.tags}
@@ -163,19 +167,19 @@ def _tag_changes(exists: Mapping[str, dict[str, Any] | None], wanted: _Wanted) -
 
 
 def _links(parents: Mapping[str, dict[str, Any] | None]) -> list[dict[str, Any]]:
-    """Inheritance as ``setInheritanceData`` takes it: earlier parents first."""
+    """Return inheritance data for ``setInheritanceData``, with earlier parents first."""
     missing = [name for name, tag in parents.items() if tag is None]
     if missing:
         raise BuildSystemError(
-            f"Koji has no tag {', '.join(missing)}, which a buildrequired module is said to have.",
+            f"Koji has no tag {', '.join(missing)}, which is recorded for a buildrequired module.",
             code="koji_tag_missing",
-            hint="Import that module with the tag that it has in Koji, or make the tag.",
+            hint="Import that module again with its tag in Koji, or make the tag.",
         )
     return [link(tag["id"], place * 10) for place, tag in enumerate(tag for tag in parents.values() if tag)]
 
 
 def link(parent_id: int, priority: int) -> dict[str, Any]:
-    """Inheritance of all that a parent has; the lowest priority comes first."""
+    """Return inheritance of everything in a parent. The parent with the lowest priority comes first."""
     return {
         "parent_id": parent_id,
         "priority": priority,
@@ -216,7 +220,7 @@ def _package_changes(
 def _group_changes(
     tag: str, current: Sequence[Mapping[str, Any]], wanted: Mapping[str, Sequence[str]]
 ) -> Iterator[Change]:
-    # Groups that are inherited count: the hub takes adding them again for no change.
+    # Inherited groups count too, because for the hub adding them again is not a change.
     known = {group["name"]: {each["package"] for each in group["packagelist"]} for group in current}
     for group, packages in wanted.items():
         if group not in known:
@@ -235,13 +239,13 @@ def _target_changes(module: Module, current: Mapping[str, Any] | None) -> Iterat
 
 
 def call(method: str, /, *args: Any, **options: Any) -> Any:
-    """``partial(call, method, ..., )(calls)``: the promise of that call."""
+    """Call ``method`` of a multicall, given as the last argument, for use with ``partial``."""
     *arguments, calls = args
     return getattr(calls, method)(*arguments, **options)
 
 
 def ended_targets(hub: Hub, prefixes: Sequence[str]) -> dict[str, list[str]]:
-    """Tag of a module -> its targets, for all targets of modules that the hub has. One call."""
+    """Return tag of a module -> its targets, for all targets of modules, in one call."""
     found: dict[str, list[str]] = {}
     for each in hub.call("getBuildTargets"):
         ours = each["name"].startswith(tuple(f"{prefix}-" for prefix in prefixes))
@@ -252,7 +256,7 @@ def ended_targets(hub: Hub, prefixes: Sequence[str]) -> dict[str, list[str]]:
 
 
 def delete_targets(hub: Hub, names: Sequence[str]) -> None:
-    """Delete targets; one that is gone already is no error."""
+    """Delete targets; a missing one is not an error."""
     with hub.multicall(strict=False) as calls:
         deleted = {name: calls.deleteBuildTarget(name) for name in names}
     if failed := [name for name, call in deleted.items() if not succeeded(call)]:
@@ -264,6 +268,6 @@ def delete_targets(hub: Hub, names: Sequence[str]) -> None:
 
 
 def base_arches(hub: Hub, tag: str) -> tuple[str, ...]:
-    """The architectures of a tag."""
+    """Return the architectures of a tag."""
     info = hub.call("getTag", tag)
     return tuple(str(info["arches"] or "").split()) if info else ()

@@ -1,4 +1,4 @@
-"""How long builds are expected to take. docs/contract/koji.md, "Weights"."""
+"""Estimate how long builds take (docs/contract/koji.md, "Weights")."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ _COMPLETE = koji.BUILD_STATES["COMPLETE"]
 
 
 def expected_seconds(hub: Hub, packages: Sequence[str], marks: Sequence[str]) -> dict[str, float]:
-    """Package -> seconds its last modular build took, else the average of all; unknown ones are left out.
+    """Return package -> seconds of its last modular build, or the average of all its builds.
 
-    One round trip.
+    Packages without history are left out. This takes one round trip.
 
-    :param marks: how dist tags of modular builds begin, e.g. ``module+``.
+    Args:
+        marks: Prefixes of the dist tags of modular builds, for example ``module+``.
     """
     if not packages:
         return {}

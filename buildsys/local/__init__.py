@@ -1,1 +1,1 @@
-"""Builds real RPMs with rpmbuild on the machines of the service itself, shut in by kernel namespaces."""
+"""Build real RPMs with rpmbuild on the service's own machines, in sandboxes of kernel namespaces."""

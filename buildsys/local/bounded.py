@@ -1,4 +1,4 @@
-"""Runs short programs that read what strangers made, bounded in time, memory and output."""
+"""Run short programs that read untrusted files, with limits on time, memory and output."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ _CHUNK = 1 << 16
 
 
 class ChildFailed(Exception):
-    """The program was killed or ended with an error; the message says which, for people."""
+    """The program failed or was killed; the message says how."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one program may use.
+    """Limits of one program.
 
-    :param seconds: by the clock, and of processor time.
-    :param memory: bytes of address space.
-    :param output: bytes on standard output.
-    :param file_bytes: of any file that it writes.
+    Attributes:
+        seconds: Wall-clock time, and processor time.
+        memory: Bytes of address space.
+        output: Bytes on standard output.
+        file_bytes: Size of each file that it writes.
     """
 
     seconds: float = 60.0
@@ -42,11 +43,15 @@ def run(
     bounds: Bounds = Bounds(),
     env: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Run a program to its end and return its standard output.
+    """Run a program and return its standard output.
 
-    :param stdin: its whole standard input.
-    :param env: its whole environment.
-    :raises ChildFailed: when it cannot be started, hits a bound, is killed, or ends with another code than 0.
+    Args:
+        stdin: Content of its standard input.
+        env: Its complete environment.
+
+    Raises:
+        ChildFailed: The program cannot be started, exceeds a limit, is killed, or ends with a code other
+            than 0.
     """
     name = os.path.basename(argv[0])
     with open(os.memfd_create("stdin"), "wb+") as source:
@@ -103,11 +108,11 @@ def _read(process: subprocess.Popen[bytes], bounds: Bounds, deadline: float) -> 
                 return bytes(output)
             output += chunk
             if len(output) > bounds.output:
-                raise ChildFailed(f"it said more than {bounds.output} bytes")
+                raise ChildFailed(f"it wrote more than {bounds.output} bytes")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what still runs. The process group exists until the process is reaped here."""
+    """Kill the program and its children. The process group exists until the program is reaped here."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,8 +1,7 @@
-"""A control group for each build, which bounds the memory and the processes of all it starts together.
+"""Control groups that limit the memory and the number of processes of each build.
 
-Of version 2, and of version 1 where the controllers are mounted so. A group is made beside or below the one
-that this process is in, as root or where the system has delegated it (cgroups(7),
-systemd.resource-control(5)); root may use the top of the hierarchy as well.
+Both cgroup versions are supported. A group is made beside or below that of this process, which requires root
+or a delegated group (cgroups(7), systemd.resource-control(5)). Root may also use the top of the hierarchy.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from pathlib import Path
 
 _CONTROLLERS = ("memory", "pids")
 _TRIES = 10
-#: Seconds for the kernel to let go of a group whose processes are dead.
+#: Seconds to wait until the kernel allows to remove a group of dead processes.
 _PATIENCE = 5.0
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where groups of builds can be made: a folder for each controller, of version 2 the same for both."""
+    """The folders in which groups of builds are made: one for each controller, the same for version 2."""
 
     version: int
     folders: tuple[Path, ...]
@@ -34,18 +33,18 @@ class Place:
 
 @dataclass
 class Group:
-    """The group of one build; without folders one that bounds nothing."""
+    """The group of one build. A group without folders has no limits."""
 
     version: int = 0
     folders: list[Path] = field(default_factory=list)
 
     def add(self, process: int) -> None:
-        """Move a process into it, whose children will be in it from their start."""
+        """Move a process into the group; its later children are in it too."""
         for folder in self.folders:
             (folder / "cgroup.procs").write_text(str(process), "utf-8")
 
     def memory_kills(self) -> int:
-        """Return how many processes the kernel killed because the group's memory was used up."""
+        """Return how many processes the kernel killed because the group exceeded its memory."""
         name = "memory.events" if self.version == 2 else "memory.oom_control"
         for folder in self.folders:
             with suppress(OSError):
@@ -54,13 +53,14 @@ class Group:
         return 0
 
     def limit(self, memory: int, processes: int) -> None:
-        """Set what all processes together may use."""
+        """Set the limits of all processes together."""
         for folder in self.folders:
             if (folder / "pids.max").exists():
                 (folder / "pids.max").write_text(str(processes), "utf-8")
             if self.version == 2:
                 (folder / "memory.max").write_text(str(memory), "utf-8")
-                with suppress(OSError):  # where the kernel does not count swap there is no such file
+                # The file is missing if the kernel does not account swap.
+                with suppress(OSError):
                     (folder / "memory.swap.max").write_text("0", "utf-8")
             elif (folder / "memory.limit_in_bytes").exists():
                 (folder / "memory.limit_in_bytes").write_text(str(memory), "utf-8")
@@ -68,9 +68,10 @@ class Group:
                     (folder / "memory.memsw.limit_in_bytes").write_text(str(memory), "utf-8")
 
     def remove(self) -> None:
-        """Kill what is left in it and remove it.
+        """Kill the processes in the group and remove it.
 
-        :raises OSError: when the kernel does not let go of it.
+        Raises:
+            OSError: The kernel does not allow to remove it.
         """
         ends = time.monotonic() + _PATIENCE
         for folder in self.folders:
@@ -87,7 +88,8 @@ class Group:
 def _kill(folder: Path) -> None:
     try:
         (folder / "cgroup.kill").write_text("1", "utf-8")
-    except OSError:  # version 1, and Linux before 5.14
+    # Version 1, and Linux before 5.14.
+    except OSError:
         with suppress(OSError):
             for process in (folder / "cgroup.procs").read_text("utf-8").split():
                 with suppress(ProcessLookupError):
@@ -96,9 +98,10 @@ def _kill(folder: Path) -> None:
 
 @contextmanager
 def made(name: str, memory: int, processes: int) -> Iterator[Group]:
-    """Have a group for as long as a build runs; where none can be made, one that bounds nothing.
+    """Have a group while a build runs; if none can be made, one without limits.
 
-    :param name: nobody else's. A group of that name that a worker left when it died is made anew.
+    Args:
+        name: A unique name. A leftover group of that name is replaced.
     """
     found = place()
     group = Group(found.version, [folder / name for folder in found.folders]) if found else Group()
@@ -114,7 +117,7 @@ def made(name: str, memory: int, processes: int) -> Iterator[Group]:
 
 @cache
 def place() -> Place | None:
-    """Find where groups of builds can be made; None where that is not possible."""
+    """Return the folders in which this process can make groups of builds; None if it cannot."""
     own = _own_groups()
     mounts = _mounts()
     if "" in mounts and (found := _place_of_version_2(mounts[""], own.get("", "/"))):
@@ -145,11 +148,12 @@ def _place_of_version_2(top: Path, own: str) -> Place | None:
 
 
 def _settle(here: Path) -> bool:
-    """Move a delegated group's processes into one below it: it can bound others only when it has none."""
+    """Move the processes of a delegated group into one below it, because it must be empty to have limits."""
     below = here / "module-build-service"
     try:
         below.mkdir(exist_ok=True)
-        for _ in range(_TRIES):  # they may start others meanwhile
+        # Processes may start others in the meantime.
+        for _ in range(_TRIES):
             processes = (here / "cgroup.procs").read_text("utf-8").split()
             if not processes:
                 return True
@@ -163,7 +167,7 @@ def _settle(here: Path) -> bool:
 
 
 def _enable(folder: Path) -> bool:
-    """Have the groups below a folder bounded, which the kernel refuses where processes are in it itself."""
+    """Enable controllers for the groups below a folder, which fails if the folder itself has processes."""
     try:
         control = folder / "cgroup.subtree_control"
         missing = set(_CONTROLLERS) - set(control.read_text("utf-8").split())
@@ -175,7 +179,7 @@ def _enable(folder: Path) -> bool:
 
 
 def _can_make(candidate: Place) -> bool:
-    """Whether a group can be made, bounded and entered there."""
+    """Return whether a group can be made, limited and entered in a place."""
     name = f"module-build-service-try-{os.getpid()}"
     group = Group(candidate.version, [folder / name for folder in candidate.folders])
     try:
@@ -196,7 +200,7 @@ def _can_make(candidate: Place) -> bool:
 
 
 def _own_groups() -> dict[str, str]:
-    """Controller -> group of this process; the controller of version 2 is ``""``."""
+    """Return controller -> group of this process; the controller of version 2 is ``""``."""
     groups: dict[str, str] = {}
     for line in Path("/proc/self/cgroup").read_text("utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -205,7 +209,7 @@ def _own_groups() -> dict[str, str]:
 
 
 def _mounts() -> dict[str, Path]:
-    """Controller -> where its hierarchy is mounted; that of version 2 is ``""``."""
+    """Return controller -> mount point of its hierarchy; the controller of version 2 is ``""``."""
     found: dict[str, Path] = {}
     for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
         before, _, after = line.partition(" - ")
@@ -221,7 +225,7 @@ def _mounts() -> dict[str, Path]:
 
 
 def machine_memory() -> int:
-    """Return the bytes of memory that this process's machine, or the group it is in, has."""
+    """Return the bytes of memory of this machine or of this process's group, whichever is less."""
     text = Path("/proc/meminfo").read_text("utf-8")
     total = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("MemTotal:"))
     own, mounts = _own_groups(), _mounts()

@@ -1,4 +1,4 @@
-"""What is missing on this machine before it can build."""
+"""Check what this machine lacks before it can build."""
 
 from __future__ import annotations
 
@@ -33,17 +33,20 @@ _NAMESPACES = (
 
 
 def check(folder: Path | None = None, limits: Limits | None = None) -> list[Problem]:
-    """What this machine lacks; empty when it can build.
+    """Return what this machine lacks; an empty list if it can build.
 
-    :param folder: where builds will lie, because some file systems cannot be part of an overlay.
-    :param limits: of builds.
-    :returns: one problem for each missing command, all with the same hint: the one command that brings
-        them all. And one when the sandbox does not work, with what the kernel said.
+    Args:
+        folder: The folder for builds, because some file systems cannot be part of an overlay.
+        limits: Limits of builds.
+
+    Returns:
+        A problem for each missing command, all with the same hint, and one with the kernel's message if the
+            sandbox does not work.
     """
     lacking = [tool for tool in _TOOLS if not shutil.which(tool)]
     install = install_command(lacking)
     problems = [
-        Problem("command_missing", f"The command {tool} is not here.", hint=f"Run as root: {install}")
+        Problem("command_missing", f"The command {tool} is not installed.", hint=f"Run as root: {install}")
         for tool in lacking
     ]
     try:
@@ -51,19 +54,21 @@ def check(folder: Path | None = None, limits: Limits | None = None) -> list[Prob
     except BuildSystemError as error:
         return [*problems, Problem(error.code, str(error), hint=error.hint)]
     if said:
-        problems.append(Problem("sandbox_failed", f"A build cannot be shut in: {said}", hint=_NAMESPACES))
+        problems.append(
+            Problem("sandbox_failed", f"The sandbox of builds does not work: {said}", hint=_NAMESPACES)
+        )
     return problems
 
 
 def install_command(tools: list[str]) -> str:
-    """The command that installs what brings these commands."""
+    """Return the command that installs the packages of these commands."""
     debian = shutil.which("apt-get") is not None
     packages = sorted({_TOOLS[tool][0 if debian else 1] for tool in tools})
     return " ".join(("apt-get install --yes" if debian else "dnf install --assumeyes", *packages))
 
 
 def _try_sandbox(folder: Path | None, limits: Limits) -> str:
-    """Run a command under a small view; answers what went wrong, or nothing."""
+    """Run a command in a sandbox with a small view; return what went wrong, or an empty text."""
     with tempfile.TemporaryDirectory(prefix=".check-", dir=folder) as name:
         base = Path(name)
         (base / "view" / "usr" / "share" / "mbs-check").mkdir(parents=True)
@@ -73,11 +78,11 @@ def _try_sandbox(folder: Path | None, limits: Limits) -> str:
         sandbox.prepare()
         with BoundedLog(base / "log", 4096) as log:
             code = sandbox.run(["test", "-d", "/usr/share/mbs-check"], log)
-            return "" if code == 0 else " ".join(log.recent()).strip() or "packages do not show in it."
+            return "" if code == 0 else " ".join(log.recent()).strip() or "packages are not visible in it."
 
 
 def main() -> int:
-    """Print what is missing; the exit code is 1 then. For programs that must not import the build system."""
+    """Print what is missing and return 1 in that case, for programs that must not import the build system."""
     problems = check(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
     for hint, group in groupby(problems, key=lambda problem: problem.hint):
         print(*(problem.message for problem in group), hint, sep="\n")

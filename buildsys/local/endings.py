@@ -1,4 +1,4 @@
-"""How a command ended, for people."""
+"""Describe how a command ended."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import signal
 
 
 def ending(code: int) -> str:
-    """Return how a command ended.
+    """Return how a command ended, in words.
 
-    :param code: its exit code; the negative number of a signal as ``subprocess`` has it, or 128 and the
-        number as shells and the sandbox have it.
+    Args:
+        code: Its exit code; a signal is a negative number (``subprocess``) or 128 plus its number (shells
+            and the sandbox).
     """
     number = -code if code < 0 else code - 128
     try:

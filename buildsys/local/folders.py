@@ -1,8 +1,8 @@
-"""Folders that several machines may share: written atomically, locked with locks that die with their holder.
+"""Folders that several machines may share: atomic writes, and locks that end with their holder.
 
-``flock`` is used because the lock belongs to the open file, hence also keeps threads of one process apart;
-Linux turns it into a byte-range lock of the server on NFS (flock(2)), and the kernel drops it when its holder
-dies, however it dies.
+``flock`` locks belong to the open file, so they also separate threads of one process. On NFS, Linux
+translates them into byte-range locks of the server (flock(2)). The kernel releases them however the holder
+dies.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ from typing import Any, Self
 
 from buildsys.base import BuildSystemError, Job, Module, TaskState, TaskStatus
 
-#: A component's attempts 1 to 99 are its tasks ``component_id * 100 + attempt``: numbers stay below 2^31
-#: for 21 million components, and the same attempt is the same task without asking anybody.
+#: The attempts 1 to 99 of a component are the tasks ``component_id * 100 + attempt``. The numbers stay below
+#: 2^31 for 21 million components, and the number of an attempt needs no lookup.
 ATTEMPTS = 100
 
 
 def task_number(component_id: int, attempt: int) -> int:
-    """The number of a submission.
+    """Return the number of a submission.
 
-    :raises BuildSystemError: ``too_many_attempts``.
+    Raises:
+        BuildSystemError: ``too_many_attempts``.
     """
     if not 0 < attempt < ATTEMPTS:
         raise BuildSystemError(
-            f"The component build {component_id} cannot be tried a {attempt}th time.",
+            f"Attempt {attempt} of component build {component_id} exceeds the limit of {ATTEMPTS - 1}.",
             code="too_many_attempts",
-            hint="Submit the module build anew.",
+            hint="Submit the module again.",
         )
     return component_id * ATTEMPTS + attempt
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file that is either wholly there or not at all, also after a power failure."""
+    """Write a file so that it exists completely or not at all, also after a power failure."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -57,7 +58,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextmanager
 def lock(path: Path, *, wait: bool = False, shared: bool = False) -> Iterator[bool]:
-    """Hold the lock of a file; answers whether it was got (without ``wait`` it may be held by another)."""
+    """Hold the lock of a file and yield whether it was acquired; with ``wait`` it always is."""
     with path.open("a+b") as file:
         try:
             how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -70,7 +71,7 @@ def lock(path: Path, *, wait: bool = False, shared: bool = False) -> Iterator[bo
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a submission ended; the content of ``result.json``. Times are seconds since the epoch."""
+    """The end of a submission, as in ``result.json``. Times are seconds since the epoch."""
 
     state: TaskState
     nvr: str = ""
@@ -79,10 +80,12 @@ class Outcome:
     ended: float | None = None
 
     def dump(self) -> str:
+        """Return the outcome as JSON."""
         return json.dumps(asdict(self) | {"state": self.state.value}, indent=1)
 
     @classmethod
     def load(cls, text: str) -> Self:
+        """Parse an outcome from JSON."""
         data = json.loads(text)
         return cls(**data | {"state": TaskState(data["state"])})
 
@@ -100,17 +103,17 @@ def _load_job(data: dict[str, Any]) -> Job:
 
 @dataclass(frozen=True)
 class TaskFolder:
-    """The folder of one submission, closed to all users but the service's.
+    """The folder of one submission, accessible to the service's user only.
 
     ============= ==============================================================
-    job.json      what is to be built; there as long as the folder is
+    job.json      the job; exists as long as the folder
     lock          held while the build runs
-    started       host and time, written by the worker that took the build
-    cancel        there when somebody asked that the build be stopped
+    started       host and time, written by the worker that runs the build
+    cancel        exists if the build was cancelled
     build.log     output of the source RPM and of the binary RPMs
-    rpms/         what was built
-    result.json   the end, written last
-    work/         the only folder that the build itself can write to; removed at the end
+    rpms/         the RPMs that were built
+    result.json   the outcome, written last
+    work/         the only folder that the build can write to; removed at the end
     ============= ==============================================================
     """
 
@@ -118,30 +121,36 @@ class TaskFolder:
 
     @property
     def number(self) -> int:
+        """The number of the submission."""
         return int(self.path.name)
 
     @property
     def log(self) -> Path:
+        """The path of the log."""
         return self.path / "build.log"
 
     @property
     def rpms(self) -> Path:
+        """The folder of the results."""
         return self.path / "rpms"
 
     @property
     def lock_file(self) -> Path:
+        """The path of the lock file."""
         return self.path / "lock"
 
     @property
     def cancel_file(self) -> Path:
+        """The path of the file that cancels the build."""
         return self.path / "cancel"
 
     @property
     def started_file(self) -> Path:
+        """The path of the file that records the start."""
         return self.path / "started"
 
     def create(self, job: Job) -> bool:
-        """Make the folder, whole, unless it is there; answers whether it was made."""
+        """Make the folder completely, unless it exists; return whether it was made."""
         if self.path.exists():
             return False
         new = Path(tempfile.mkdtemp(prefix=".new-", dir=self.path.parent))
@@ -149,7 +158,7 @@ class TaskFolder:
         try:
             new.rename(self.path)
         except OSError:
-            # Another got there first: rename never replaces a folder that holds something.
+            # Another process was faster: rename never replaces a folder with content.
             (new / "job.json").unlink()
             new.rmdir()
             if not self.path.exists():
@@ -158,20 +167,20 @@ class TaskFolder:
         return True
 
     def job(self) -> Job | None:
-        """What was submitted, or None when there is no such submission."""
+        """Return the job, or None if the submission does not exist."""
         try:
             return _load_job(json.loads((self.path / "job.json").read_text("utf-8")))
         except FileNotFoundError:
             return None
 
     def start(self) -> float:
-        """Record that a worker took it; answers the time."""
+        """Record that a worker runs the build; return the time."""
         now = time.time()
         write_atomically(self.started_file, json.dumps({"host": socket.gethostname(), "time": now}))
         return now
 
     def started(self) -> tuple[float | None, str]:
-        """When it was started, and on which host."""
+        """Return when and on which host the build started."""
         try:
             data = json.loads(self.started_file.read_text("utf-8"))
         except FileNotFoundError:
@@ -179,17 +188,18 @@ class TaskFolder:
         return data["time"], data["host"]
 
     def end(self, outcome: Outcome) -> None:
+        """Record the outcome."""
         write_atomically(self.path / "result.json", outcome.dump())
 
     def outcome(self) -> Outcome | None:
-        """How it ended, or None."""
+        """Return the outcome, or None."""
         try:
             return Outcome.load((self.path / "result.json").read_text("utf-8"))
         except FileNotFoundError:
             return None
 
     def status(self, url: str = "") -> TaskStatus:
-        """What became of it, read from the files alone."""
+        """Return the status according to the files."""
         outcome = self.outcome()
         if outcome:
             return self._ended(outcome, url)
@@ -202,7 +212,8 @@ class TaskFolder:
             pass
         if not dead:
             return TaskStatus(self.number, TaskState.OPEN, url=url, started=started)
-        outcome = self.outcome()  # it may have ended since the first look
+        # It may have ended in the meantime.
+        outcome = self.outcome()
         if outcome:
             return self._ended(outcome, url)
         reason = f"The worker on {host} that ran the build died."

@@ -1,9 +1,9 @@
-"""What the machine itself provides, asked of whatever package manager it has.
+"""Find out what the machine provides for build requirements, with whatever package manager it has.
 
-On a host with an rpm database that database answers. Elsewhere (Debian) a name is provided when it is a
-file, a pkg-config module, a shared library that the linker knows, a Debian package of that name or of the
-name that Debian gives it, or a command. Each tool is asked once, for all that it knows: names come from
-strangers, so no name is an argument of a command, and their number does not matter.
+On a host with an rpm database, the database answers. Elsewhere (Debian), a name is provided if it is a file,
+a pkg-config module, a shared library that the linker knows, a Debian package of that name or of Debian's
+equivalent, or a command. Each tool is run once for everything it knows, because names are untrusted and must
+not become arguments of commands.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from buildsys.local.bounded import Bounds, ChildFailed, run
 from buildsys.local.rootfs import SHOWN
 from buildsys.local.rpmfile import Dependency
 
-#: Fedora's names of what every build environment has -> Debian's.
+#: Fedora's names of packages in every build environment -> Debian's names.
 DEBIAN_NAMES = {
     "gcc-c++": "g++",
     "glibc-devel": "libc6-dev",
@@ -40,8 +40,8 @@ ELFDEPS = Path("/usr/lib/rpm/elfdeps")
 _DATABASES = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
 _DATABASE_FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
 
-#: Folders of which a requirement may name a file: those that builds see. For other files of the host the
-#: answer does not depend on whether they exist.
+#: Folders of files that may be named in requirements: those that builds see. Thus the answer does not reveal
+#: whether other files of the host exist.
 _SHOWN = tuple(f"/{name}/" for name in SHOWN)
 _LONGEST = 1024
 
@@ -49,14 +49,14 @@ _NAME = re.compile(r"[A-Za-z0-9_/.+:~^@=,()*-]+")
 _ISA = re.compile(r"\((x86|aarch|arm|ppc|s390|riscv|mips)[a-z]*-(32|64)\)$")
 _PKGCONFIG = re.compile(r"pkgconfig\(([A-Za-z0-9_][A-Za-z0-9_.+-]*)\)")
 _SONAME = re.compile(r"([A-Za-z0-9_.+-]+\.so(?:\.[A-Za-z0-9_.+-]+)?)\([A-Za-z0-9_.]*\)(\(64bit\))?")
-# rpm wants to write the files beside its database by which readers and writers keep out of each other's way.
+# rpm writes lock files beside its database.
 _BOUNDS = Bounds(seconds=60, memory=1 << 30, output=64 << 20, file_bytes=16 << 20)
 
 Provides = Mapping[str, tuple[Dependency, ...]]
 
 
 def _output(*argv: str, stdin: str = "") -> str:
-    """What a command of the host prints; nothing when it fails or is not there."""
+    """Return the output of a command of the host; an empty text if it fails or is missing."""
     program = shutil.which(argv[0])
     env = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
     try:
@@ -67,23 +67,27 @@ def _output(*argv: str, stdin: str = "") -> str:
 
 
 def has_rpm_database() -> bool:
-    """Whether the host's own packages are RPMs. rpm is not asked: it would make an empty database."""
+    """Return whether the host's packages are RPMs.
+
+    rpm itself is not run, because it would create an empty database.
+    """
     return any(Path(folder, name).exists() for folder in _DATABASES for name in _DATABASE_FILES)
 
 
 def rpmbuild_options() -> tuple[str, ...]:
-    """Return options that make rpmbuild fit the host's tools.
+    """Return options that adapt rpmbuild to the host's tools.
 
-    From version 4.20 on, rpm makes debug packages by default and fails where they are empty. Distributions
-    of RPMs have tools and compiler flags that fill them. Debian has not: none are made there, as before 4.20.
+    rpm 4.20 and later makes debug packages by default and fails if they are empty. Debian's tools and
+    compiler flags leave them empty, so they are disabled there.
     """
     return () if has_rpm_database() else ("--define", "_enable_debug_packages 0")
 
 
 def provides(names: Iterable[str]) -> Provides:
-    """What the host provides under each of these names; empty when it does not.
+    """Return what the host provides for each of these names.
 
-    :param names: of requirements without their versions. They come from strangers and are never run.
+    Args:
+        names: Names in requirements, without versions. They are untrusted and are never run.
     """
     asked = list(dict.fromkeys(names))
     sane = [name for name in asked if len(name) <= _LONGEST and _NAME.fullmatch(name)]
@@ -118,14 +122,19 @@ def _from_debian(names: Iterable[str]) -> Provides:
         elif match := _SONAME.fullmatch(name):
             libraries[name] = match[1], match[2] is not None
         elif name == "rtld(GNU_HASH)":
-            found[name] = (Dependency(name),)  # every dynamic linker since glibc 2.5 reads that hash table
+            # Every dynamic linker since glibc 2.5 reads that hash table.
+            found[name] = (Dependency(name),)
         elif "(" not in _ISA.sub("", name):
             packages.append(name)
     return {**found, **_modules(modules), **_library_provides(libraries), **_packages(packages)}
 
 
 def _modules(asked: Mapping[str, str]) -> Provides:
-    """Versions of pkg-config modules: name of the requirement -> name of the module."""
+    """Return versions of pkg-config modules.
+
+    Args:
+        asked: Name of the requirement -> name of the module.
+    """
     tool = shutil.which("pkg-config") or shutil.which("pkgconf")
     if not asked or not tool:
         return {}
@@ -133,16 +142,17 @@ def _modules(asked: Mapping[str, str]) -> Provides:
     known = {name: module for name, module in asked.items() if module in listed}
     versions = _output(tool, "--modversion", "--", *known.values()).splitlines() if known else []
     if len(versions) != len(known):
-        # One of them is broken, or this tool tells several in another way.
+        # One module is broken, or this tool prints several versions differently.
         versions = [_output(tool, "--modversion", "--", module).strip() for module in known.values()]
     pairs = zip(known, versions, strict=True)
     return {name: (Dependency(name, "=", version),) for name, version in pairs if version}
 
 
 def _library_provides(asked: Mapping[str, tuple[str, bool]]) -> Provides:
-    """What rpm's own generator says that libraries of the host provide: sonames and symbol versions.
+    """Return sonames and symbol versions that libraries of the host provide, by rpm's own generator.
 
-    :param asked: name of the requirement -> soname, and whether it is the one of 64 bit.
+    Args:
+        asked: Name of the requirement -> soname, and whether it is the 64-bit one.
     """
     if not asked:
         return {}
@@ -160,7 +170,7 @@ def _library_provides(asked: Mapping[str, tuple[str, bool]]) -> Provides:
 
 
 def _packages(names: Iterable[str]) -> Provides:
-    """Debian packages that stand for Fedora's names, with their versions; else commands of these names."""
+    """Return versions of Debian packages for Fedora's names; for others, commands of these names."""
     names = list(names)
     versions = _installed() if names else {}
     found: dict[str, tuple[Dependency, ...]] = {}
@@ -175,7 +185,7 @@ def _packages(names: Iterable[str]) -> Provides:
 
 
 def _candidates(name: str) -> Iterator[str]:
-    """The names that Debian may have given to a package of Fedora."""
+    """Yield possible Debian names of a Fedora package."""
     yield DEBIAN_NAMES.get(name, name)
     base = name.removesuffix("-devel")
     if base != name:
@@ -183,7 +193,7 @@ def _candidates(name: str) -> Iterator[str]:
 
 
 def _installed() -> dict[str, str]:
-    """Installed Debian package -> version without epoch and revision."""
+    """Return installed Debian package -> version without epoch and revision."""
     found = {}
     listing = _output("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n")
     for line in listing.splitlines():

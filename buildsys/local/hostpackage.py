@@ -1,8 +1,8 @@
-"""The package ``host-...`` beside a module: what this machine provides of what the module requires.
+"""Make a package ``host-...`` for each module that provides what the module requires of this machine.
 
-A module built here runs with this machine's C library, shell and so on. Where those are not RPMs, dnf knows
-nothing of them and could not install the module. This package, in a repository of its own, says it. Each
-module has its own: nothing that one module requires is in the way of another.
+A module that is built here needs this machine's C library, shell and so on. Where those are not RPMs, dnf
+does not know them and could not install the module. The package, in a repository of its own, declares them.
+Each module has its own package, so that the requirements of modules do not conflict.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from buildsys.local.requirements import names_in
 from buildsys.local.rpmfile import Dependency, Package
 from buildsys.local.sandbox import BoundedLog, Sandbox, Stopped, remove_tree
 
-#: Different requirements of one module, and provides of its host package.
+#: Max different requirements of one module, and max provides of its host package.
 _MAX_NEEDS, _MAX_OFFERS = 50_000, 20_000
 _SECONDS = 60.0
 _EVR = re.compile(r"[A-Za-z0-9_.+~^:-]{1,255}")
@@ -28,22 +28,23 @@ _SPEC = """\
 Name:           {name}
 Version:        1
 Release:        1
-Summary:        What the machine that a module was built on provides for it
+Summary:        Capabilities of the machine on which a module was built
 License:        MIT
 BuildArch:      noarch
 AutoReqProv:    no
 {provides}
 %description
-Stands for the operating system of the machine that a module was built on. It holds no files.
+Represents the operating system on which a module was built. It has no files.
 
 %files
 """
 
 
 def package_name(label: str) -> str:
-    """The name of the package for a module.
+    """Return the name of the package for a module.
 
-    :param label: tells the module from all others.
+    Args:
+        label: Unique label of the module.
     """
     return "host-" + re.sub(r"[^A-Za-z0-9_.+-]", "-", label)
 
@@ -51,14 +52,17 @@ def package_name(label: str) -> str:
 def make_host_repository(
     folder: Path, label: str, packages: Callable[[], Iterable[Package]], scratch: Path, sandbox: Sandbox
 ) -> None:
-    """Make a repository whose one package provides what these packages require of the host.
+    """Make a repository with a package that provides what these packages require of the host.
 
-    :param folder: an empty folder for it.
-    :param label: see :func:`package_name`.
-    :param packages: gives those of one module, one at a time: all that they say would not fit into memory.
-    :param scratch: a folder for intermediate files; it must not exist, and is removed.
-    :param sandbox: for its limits and user.
-    :raises BuildSystemError: ``host_package_failed``, ``repository_failed``.
+    Args:
+        folder: An empty folder for the repository.
+        label: See :func:`package_name`.
+        packages: Yields the packages of a module one by one, because their metadata may not fit into memory.
+        scratch: Path of a temporary folder that does not exist yet.
+        sandbox: Provides limits and user.
+
+    Raises:
+        BuildSystemError: ``host_package_failed``, ``repository_failed``.
     """
     try:
         _build(folder, _spec(package_name(label), _offers(packages)), scratch, sandbox)
@@ -68,12 +72,12 @@ def make_host_repository(
 
 
 def _offers(packages: Callable[[], Iterable[Package]]) -> set[Dependency]:
-    """What the host provides of what the packages require and do not provide themselves."""
+    """Return what the host provides of the packages' unmet requirements."""
     needs: dict[Dependency, None] = {}
     for package in packages():
         needs |= dict.fromkeys(package.requires)
         if len(needs) > _MAX_NEEDS:
-            raise _failed(f"its packages require more than {_MAX_NEEDS} different things")
+            raise _failed(f"its packages have more than {_MAX_NEEDS} different requirements")
     names = {name for need in needs for name in names_in(need)}
     for package in packages():
         names.difference_update(provide.name for provide in package.provides)
@@ -82,11 +86,11 @@ def _offers(packages: Callable[[], Iterable[Package]]) -> set[Dependency]:
     offers = {offer for each in found.values() for offer in each}
     for need in needs:
         if need.operator and any(not offer.operator for offer in found.get(need.name, ())):
-            # Of a mere command the host tells no version: any version will have to do.
+            # The version of a command is unknown, so it satisfies any version.
             offers.add(Dependency(need.name, "=", need.evr))
     offers = {offer for offer in offers if not offer.operator or _EVR.fullmatch(offer.evr)}
     if len(offers) > _MAX_OFFERS:
-        raise _failed(f"it requires more than {_MAX_OFFERS} different things of this machine")
+        raise _failed(f"it has more than {_MAX_OFFERS} different requirements of this machine")
     return offers
 
 
@@ -125,7 +129,7 @@ def _build(folder: Path, spec: str, scratch: Path, sandbox: Sandbox) -> None:
 
 def _failed(reason: str) -> BuildSystemError:
     return BuildSystemError(
-        f"The package that stands for this machine could not be built: {reason}.",
+        f"The host package of the module could not be built: {reason}.",
         code="host_package_failed",
-        hint="Have the module require less of the machine it is built on.",
+        hint="Reduce the module's requirements of the host.",
     )

@@ -1,8 +1,8 @@
-"""The users that builds run as: one of its own for each build that runs on this machine.
+"""Assign a separate user to each build that runs on this machine.
 
-Root takes one of a range of numbers (``LOCAL_BUILD_FIRST_USER``). Anybody else takes one of the subordinate
-ids that root has granted (subuid(5)), by way of newuidmap(1). A number is taken by locking a file on this
-machine, so that it is free again when its holder dies.
+The root user takes one from a range of ids (``LOCAL_BUILD_FIRST_USER``). Other users take one of the
+subordinate ids that root has granted (subuid(5)), with newuidmap(1). An id is reserved by locking a file on
+this machine, so it becomes free if its holder dies.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from buildsys.base import BuildSystemError
 from buildsys.local.folders import lock
 
 Mode = Literal["range", "subordinate", "bare"]
-#: Numbers below those that useradd(8) gives away as subordinate ids and above those of accounts
-#: (login.defs(5)), of systemd's dynamic users and of Debian's packages. tar writes them in any format.
+#: Ids below the subordinate ids of useradd(8), and above those of accounts (login.defs(5)), of systemd's
+#: dynamic users and of Debian's packages. tar can store them in every format.
 DEFAULT_USERS = range(99_000, 100_000)
-#: The user that a build sees itself as where a user namespace hides the real number.
+#: The user that a build sees itself as, if a user namespace hides the real id.
 INSIDE = 1000
 _NOBODY = 65534
 _SUBUID, _SUBGID = Path("/etc/subuid"), Path("/etc/subgid")
@@ -37,11 +37,13 @@ _HELPERS = ("newuidmap", "newgidmap")
 
 @dataclass(frozen=True)
 class Means:
-    """How builds can get users of their own here.
+    """How builds can get users of their own on this machine.
 
-    :param users: numbers of users, and of groups in the same order.
-    :param lacking: why there are none, for people; empty where there are.
-    :param remedy: what to do about it.
+    Attributes:
+        users: Ids of users.
+        groups: Ids of groups in the same order.
+        lacking: Why there are none; empty if there are.
+        remedy: What to do about it.
     """
 
     mode: Mode
@@ -53,10 +55,12 @@ class Means:
 
 @dataclass(frozen=True)
 class Identity:
-    """What one build runs as.
+    """The user of one build.
 
-    :param name: no other running build on this machine has it, whoever started it.
-    :param user: on the host.
+    Attributes:
+        name: Unique among all running builds on this machine.
+        user: Id on the host.
+        group: Id on the host.
     """
 
     mode: Mode
@@ -66,14 +70,15 @@ class Identity:
 
     @property
     def inside(self) -> tuple[int, int]:
-        """User and group as the build sees itself."""
+        """User and group as the build sees them."""
         return (self.user, self.group) if self.mode == "range" else (INSIDE, INSIDE)
 
 
 def means(users: range = DEFAULT_USERS) -> Means:
     """Find out how builds can get users of their own.
 
-    :param users: what root gives to builds.
+    Args:
+        users: The ids for builds if the service runs as root.
     """
     if os.geteuid() == 0:
         if users and all(_is_mapped(kind, users) for kind in ("uid", "gid")):
@@ -81,14 +86,14 @@ def means(users: range = DEFAULT_USERS) -> Means:
         text = f"{users.start}-{users.stop - 1}"
         return Means(
             "range",
-            lacking=f"The user ids {text} of builds do not exist in this container",
-            remedy="Set LOCAL_BUILD_FIRST_USER to an id that /proc/self/uid_map has, with those that follow.",
+            lacking=f"The user ids {text} for builds do not exist in this container",
+            remedy="Set LOCAL_BUILD_FIRST_USER to the first of enough ids in /proc/self/uid_map.",
         )
     absent = [helper for helper in _HELPERS if not shutil.which(helper)]
     if absent:
         return Means(
             "bare",
-            lacking=f"The command {absent[0]} is not here",
+            lacking=f"The command {absent[0]} is not installed",
             remedy="Run as root: apt-get install uidmap, or on Fedora: dnf install shadow-utils.",
         )
     granted, groups = _granted(_SUBUID), _granted(_SUBGID)
@@ -102,14 +107,14 @@ def means(users: range = DEFAULT_USERS) -> Means:
 
 
 def grant_command() -> str:
-    """Return the command that gives this process's user subordinate ids that nobody else has."""
+    """Return the command that grants this process's user unused subordinate ids."""
     first = max([_FIRST, *(each.stop for path in (_SUBUID, _SUBGID) for _, each in _entries(path))])
     ids = f"{first}-{first + _WANTED - 1}"
     return f"usermod --add-subuids {ids} --add-subgids {ids} {_account()}"
 
 
 def conflicts(users: range) -> str:
-    """Say which of the ids of builds belong to somebody else on this machine; empty when none does."""
+    """Return which of the ids for builds are used otherwise on this machine; empty if none are."""
     for path in (_SUBUID, _SUBGID):
         for owner, ids in _entries(path):
             if users.start < ids.stop and ids.start < users.stop:
@@ -124,10 +129,13 @@ def conflicts(users: range) -> str:
 
 @contextmanager
 def taken(users: range = DEFAULT_USERS, user: int = 0) -> Iterator[Identity]:
-    """Have a user that no other running build has.
+    """Reserve a user that no other running build has.
 
-    :param user: root's choice of one for this build; 0: any of ``users``.
-    :raises BuildSystemError: ``no_free_user`` when all are taken.
+    Args:
+        user: A specific id that root chooses; 0 for any of ``users``.
+
+    Raises:
+        BuildSystemError: ``no_free_user``: all are in use.
     """
     found = means(users)
     count = min(len(found.users), len(found.groups)) or len(users)
@@ -138,14 +146,14 @@ def taken(users: range = DEFAULT_USERS, user: int = 0) -> Iterator[Identity]:
                 yield _identity(found, folder, number, user)
                 return
     raise BuildSystemError(
-        f"All {count} users that builds may have are in use on this machine.",
+        f"All {count} users for builds are in use on this machine.",
         code="no_free_user",
-        hint="Raise LOCAL_BUILD_USERS, or have root grant more subordinate ids.",
+        hint="Raise LOCAL_BUILD_USERS, or grant more subordinate ids as root.",
     )
 
 
 def _identity(found: Means, folder: Path, number: int, user: int) -> Identity:
-    # Another chroot or container has other locks, and may share what the name is used for.
+    # Another chroot or container has other locks, but may share resources that are named after the build.
     place = folder.stat()
     name = f"{place.st_dev:x}-{place.st_ino:x}-{number}"
     if found.mode == "range":
@@ -157,10 +165,13 @@ def _identity(found: Means, folder: Path, number: int, user: int) -> Identity:
 
 
 def give_ids(process: int, identity: Identity | None = None) -> None:
-    """Fill the user namespace of a process that has just made it.
+    """Write the id maps of a process that has just made a user namespace.
 
-    :param identity: root and this user exist in it; without one root and all subordinate ids.
-    :raises BuildSystemError: ``no_subordinate_ids`` when the system refuses.
+    Args:
+        identity: Map root and this user; None: root and all subordinate ids.
+
+    Raises:
+        BuildSystemError: ``no_subordinate_ids``: the system refuses.
     """
     found = means()
     for helper, own, ids, one in (
@@ -182,7 +193,7 @@ def give_ids(process: int, identity: Identity | None = None) -> None:
 
 
 def _is_mapped(kind: str, ids: range) -> bool:
-    """Whether ids exist in this process's user namespace."""
+    """Return whether ids exist in this process's user namespace."""
     lines = Path(f"/proc/self/{kind}_map").read_text("utf-8").splitlines()
     spans = [(int(first), int(first) + int(count)) for first, _, count in map(str.split, lines)]
     return any(first <= ids.start and ids.stop <= end for first, end in spans)
@@ -197,7 +208,7 @@ def _account() -> str:
 
 
 def _entries(path: Path) -> list[tuple[str, range]]:
-    """Owner and ids of each line of a file like subuid(5)."""
+    """Return owner and ids of each line in a file like subuid(5)."""
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -211,13 +222,13 @@ def _entries(path: Path) -> list[tuple[str, range]]:
 
 
 def _granted(path: Path) -> range:
-    """The largest run of subordinate ids of this process's user."""
+    """Return the largest range of subordinate ids of this process's user."""
     names = {_account(), str(os.geteuid())}
     return max((ids for owner, ids in _entries(path) if owner in names), key=len, default=range(0))
 
 
 def _lock_folder() -> Path:
-    """A folder of this machine that only this user writes to."""
+    """Return a folder on this machine that only this user can write to."""
     if os.geteuid() == 0:
         folder = Path("/run/module-build-service-users")
     else:
@@ -229,7 +240,7 @@ def _lock_folder() -> Path:
         raise BuildSystemError(
             f"{folder} belongs to another user.",
             code="no_free_user",
-            hint="Have it removed, or set XDG_RUNTIME_DIR to a folder of the service's own.",
+            hint="Remove it, or set XDG_RUNTIME_DIR to a folder that only the service's user can write to.",
         )
     return folder
 

@@ -1,21 +1,21 @@
-"""The program that shuts one command in; ``buildsys.local.sandbox`` starts it.
+"""The program that isolates one command; ``buildsys.local.sandbox`` starts it.
 
-It uses nothing but the standard library, so that it starts in milliseconds. Three processes come of it:
+It uses only the standard library, so that it starts within milliseconds. It consists of three processes:
 
-``launcher``  makes the namespaces; dies with the worker that started it (PR_SET_PDEATHSIG). While the
-              command runs it measures what the work folder takes up; afterwards it gives the folder back to
-              the service. It keeps the host's file system.
-``pid 1``     of the new PID namespace; dies with the launcher, and when it dies the kernel kills all others.
-              It makes the root file system.
-``command``   the build itself, without privileges, with nothing to write to but its work folder.
+``launcher``  makes the namespaces and dies with the worker that started it (PR_SET_PDEATHSIG). It keeps the
+              host's file system. While the command runs it measures the work folder; afterwards it returns
+              the folder to the service's user.
+``pid 1``     of the new PID namespace makes the root file system. It dies with the launcher, and the kernel
+              then kills all other processes of the namespace.
+``command``   is the build itself, without privileges. It can only write to its work folder.
 
-How the command gets its user depends on who starts the service (``spec["mode"]``):
+The command's user depends on the user of the service (``spec["mode"]``):
 
-``range``        root: root makes the mounts, the command becomes a user of its own. No user namespace.
-``subordinate``  somebody with subordinate ids (subuid(5)): the mounts are made as root of a user namespace,
-                 in which the service's own user is root and one subordinate id is the command's user.
-``bare``         anybody else: the same, but the command keeps the service's own user, under another number,
-                 in a second user namespace inside, in which it is nobody special.
+``range``        Root makes the mounts, and the command runs as a user of its own, without a user namespace.
+``subordinate``  A user with subordinate ids (subuid(5)): the mounts are made as root of a user namespace, in
+                 which the service's user is root and a subordinate id is the command's user.
+``bare``         Any other user: the same, but the command runs as the service's user, under another id and
+                 without privileges, in a second user namespace.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from typing import Any, NoReturn
 
 from buildsys.local import kernel, rootfs, trees
 
-#: Exit code that says that the command was never started.
+#: Exit code if the command was not started.
 SETUP_FAILED = 125
-#: Seconds between two looks at what the work folder takes up; more where one look takes long.
+#: Seconds between two measurements of the work folder, or this multiple of the duration of one if that is
+#: more.
 _MEASURE_EVERY, _MEASURE_SHARE = 1.0, 10
 _NAMESPACES = (
     kernel.CLONE_NEWPID
@@ -47,7 +48,7 @@ _NAMESPACES = (
 
 
 class _Channel:
-    """The socket to the service, which is standard input at the start. Each message is one line of JSON."""
+    """The socket to the service, which is standard input at the start. Each message is a line of JSON."""
 
     def __init__(self) -> None:
         self._socket = os.dup(0)
@@ -56,24 +57,28 @@ class _Channel:
         os.close(empty)
 
     def receive(self) -> Any:
+        """Return the next message."""
         line = b""
         while not line.endswith(b"\n"):
             data = os.read(self._socket, 1 << 16)
             if not data:
-                os._exit(SETUP_FAILED)  # the service has died
+                # The service has died.
+                os._exit(SETUP_FAILED)
             line += data
         return json.loads(line)
 
     def send(self, **message: str) -> None:
+        """Send a message."""
         with suppress(OSError):
             os.write(self._socket, json.dumps(message).encode() + b"\n")
 
     def close(self) -> None:
+        """Close the socket."""
         os.close(self._socket)
 
 
 def _map_user(inside: int, user: int, group: int) -> None:
-    """In a fresh user namespace: be ``inside``, known outside as ``user``."""
+    """In a new user namespace, map the id ``inside`` to ``user`` and ``group`` outside."""
     for path, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{inside} {user} 1"),
@@ -90,7 +95,7 @@ def _limit(limits: dict[str, int]) -> None:
         if most != resource.RLIM_INFINITY:
             value = min(value, most)
         resource.setrlimit(number, (value, value))
-    # When memory is short the kernel takes a build before anything else.
+    # If memory is short, the kernel kills builds first.
     with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
         file.write("1000")
 
@@ -119,16 +124,16 @@ def _exit_code(status: int) -> int:
 
 
 def _give_up(channel: _Channel, error: BaseException) -> NoReturn:
-    """Tell the service what happened, and whoever reads the log no more than what the kernel refused."""
+    """Report the error to the service. The log of the build only gets the kernel's message."""
     channel.send(error=f"{type(error).__name__}: {error}")
     public = str(error) if isinstance(error, kernel.KernelError) else getattr(error, "strerror", "")
-    sys.stderr.write(f"sandbox: the build could not be shut in ({public or type(error).__name__})\n")
+    sys.stderr.write(f"sandbox: the build could not be isolated ({public or type(error).__name__})\n")
     sys.stderr.flush()
     os._exit(SETUP_FAILED)
 
 
 def _execute(spec: dict[str, Any]) -> NoReturn:
-    """What the command does until it is the command."""
+    """Drop privileges and execute the command."""
     os.setsid()
     _limit(spec["limits"])
     _drop_privileges(spec)
@@ -141,9 +146,9 @@ def _execute(spec: dict[str, Any]) -> NoReturn:
 
 
 def _be_first(spec: dict[str, Any], lifeline: int, channel: _Channel) -> NoReturn:
-    """What pid 1 does: set up, start the command, collect orphans until the command ends."""
+    """Run as pid 1: set up, start the command, and reap orphans until the command ends."""
     kernel.die_with_parent(signal.SIGKILL)
-    # The launcher may have died before the line above; then its end of this pipe is closed.
+    # If the launcher died before the line above, its end of this pipe is closed.
     os.set_blocking(lifeline, False)
     try:
         os.read(lifeline, 1)
@@ -169,10 +174,13 @@ def _kill(process: int) -> None:
 
 
 def _await(first: int, process: int, work: int, spec: dict[str, Any]) -> tuple[int, str]:
-    """Wait for the end of pid 1, and bring it about when the work folder takes up too much.
+    """Wait for the end of pid 1, and kill it if the work folder becomes too large.
 
-    :param process: file descriptor of pid 1.
-    :returns: the exit code, and why it was ended.
+    Args:
+        process: File descriptor of pid 1.
+
+    Returns:
+        The exit code, and why pid 1 was killed.
     """
     reason = ""
     ended = select.poll()
@@ -190,7 +198,7 @@ def _await(first: int, process: int, work: int, spec: dict[str, Any]) -> tuple[i
 def _too_much(first: int, work: int, spec: dict[str, Any]) -> str:
     processes = None
     with suppress(OSError):
-        # Through the root of pid 1: there lies the /proc of its namespace.
+        # The root of pid 1 contains the /proc of its namespace.
         processes = os.open(f"/proc/{first}/root/proc", os.O_RDONLY | os.O_DIRECTORY)
     try:
         used, files = trees.measure(work, spec["files"], processes)
@@ -198,9 +206,9 @@ def _too_much(first: int, work: int, spec: dict[str, Any]) -> str:
         if processes is not None:
             os.close(processes)
     if files > spec["files"]:
-        return f"it made more than {spec['files']} files"
+        return f"it created more than {spec['files']} files"
     if used > spec["disk"]:
-        return f"it took up more than {spec['disk'] >> 20} MiB of disk"
+        return f"it used more than {spec['disk'] >> 20} MiB of disk space"
     return ""
 
 
@@ -227,8 +235,8 @@ def _launch(spec: dict[str, Any], channel: _Channel) -> NoReturn:
         os.close(writing)
         os.close(work)
         _be_first(spec, reading, channel)
-    # To be stopped means to end only when nothing of the build is left: the kernel lets the first process
-    # of a PID namespace be waited for when all others are dead.
+    # When stopped, end only after all processes of the build: the kernel lets pid 1 of a PID namespace be
+    # reaped when all others are dead.
     process = os.pidfd_open(first)
     signal.signal(signal.SIGTERM, lambda *_: _kill(process))
     os.close(reading)
@@ -239,16 +247,16 @@ def _launch(spec: dict[str, Any], channel: _Channel) -> NoReturn:
 
 
 def main() -> NoReturn:
-    """Shut a command in as the service says on standard input; exit as the command does."""
+    """Isolate a command as the message on standard input says; exit with its exit code."""
     os.umask(0o022)
     kernel.die_with_parent(signal.SIGKILL)
     channel = _Channel()
-    # Also below: a trace would show paths of the host to whoever reads the log of the build.
+    # Also in the processes below: a traceback would show paths of the host in the build's log.
     sys.excepthook = lambda kind, error, trace: _give_up(channel, error)
     spec = channel.receive()
     if os.getppid() != spec["parent"]:
         os._exit(SETUP_FAILED)
-    # Below the new root, modules would be the build's own.
+    # Below the new root, imports would load the build's own files.
     sys.path.clear()
     sys.meta_path.clear()
     _launch(spec, channel)

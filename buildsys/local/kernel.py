@@ -1,4 +1,7 @@
-"""System calls that Python has no function for. Standard library only: ``buildsys.local.jail`` imports it."""
+"""System calls that Python has no functions for.
+
+``buildsys.local.jail`` imports this module, so it uses only the standard library.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ _MNT_DETACH = 2
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 1, 4
-# The numbers of these are the same on all machines, as of all system calls since Linux 5.1.
+# Since Linux 5.1, system calls have the same number on all architectures.
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
 
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 22, 24
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
-#: keyctl(2) of the machines that ``buildsys.local.syscalls`` knows.
+#: keyctl(2) on the machines that ``buildsys.local.syscalls`` supports.
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219}
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 
@@ -28,7 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class KernelError(OSError):
-    """A system call failed; the text names the call and no path, since builds show it to anybody."""
+    """A system call failed. The message names no path, because users can read it in build logs."""
 
 
 def _call(name: str, *args: object) -> int:
@@ -57,10 +60,11 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def bind(folder: int, target: str, *, recursive: bool = True, protect: bool = False) -> None:
-    """Show an open folder at a path too.
+    """Mount an open folder at another path.
 
-    :param folder: a file descriptor, so that nothing is followed that was put in its place since.
-    :param protect: ignore set-user-id bits and device nodes there.
+    Args:
+        folder: A file descriptor, so that a folder that was replaced since is not followed.
+        protect: Ignore set-user-id bits and device nodes.
     """
     how = _AT_EMPTY_PATH | _OPEN_TREE_CLONE | os.O_CLOEXEC | (_AT_RECURSIVE if recursive else 0)
     tree = _syscall("open_tree", _SYS_OPEN_TREE, folder, b"", how)
@@ -74,13 +78,13 @@ def bind(folder: int, target: str, *, recursive: bool = True, protect: bool = Fa
 
 
 def protect(path: str) -> None:
-    """Make a mount and those below it read-only, without set-user-id bits and devices; other flags stay."""
+    """Make a mount and those below read-only, without set-user-id bits and devices; keep other flags."""
     attributes = _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV
     _set_attributes(_AT_FDCWD, os.fsencode(path), _AT_RECURSIVE, attributes)
 
 
 def write_protect(path: str) -> None:
-    """Make one mount read-only and leave what is mounted below it as it is."""
+    """Make one mount read-only, but not those below it."""
     _set_attributes(_AT_FDCWD, os.fsencode(path), 0, _ATTR_RDONLY | _ATTR_NOSUID)
 
 
@@ -90,7 +94,7 @@ def _set_attributes(folder: int, path: bytes, how: int, attributes: int) -> None
 
 
 def pivot_root() -> None:
-    """Make the working directory, which must be a mount point, the root, and let go of the old root."""
+    """Make the working directory, which must be a mount point, the root, and unmount the old root."""
     _call("pivot_root", b".", b".")
     _call("umount2", b".", _MNT_DETACH)
 
@@ -101,19 +105,19 @@ def die_with_parent(number: int) -> None:
 
 
 def set_host_name(name: str) -> None:
-    """Name the machine in this process's UTS namespace (sethostname(2))."""
+    """Set the host name in this process's UTS namespace (sethostname(2))."""
     _call("sethostname", name.encode(), len(name))
 
 
 def leave_session_keyring() -> None:
-    """Get a new, empty session keyring (keyctl(2)); without keyrings in the kernel there is none to leave."""
+    """Get a new, empty session keyring (keyctl(2)), if the kernel has keyrings."""
     number = _SYS_KEYCTL.get(os.uname().machine)
     if number:
         _libc.syscall(ctypes.c_long(number), _KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0)
 
 
 def drop_bounding_set() -> None:
-    """Give up that any program run from here on may ever have a capability (capabilities(7))."""
+    """Prevent programs that are run from now on from gaining capabilities (capabilities(7))."""
     with open("/proc/sys/kernel/cap_last_cap", encoding="utf-8") as file:
         last = int(file.read())
     for capability in range(last + 1):
@@ -122,18 +126,18 @@ def drop_bounding_set() -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up all capabilities of this process (capset(2))."""
+    """Drop all capabilities of this process (capset(2))."""
     _call("capset", struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0), bytes(24))
 
 
 def filter_system_calls(program: bytes) -> None:
-    """Have the kernel ask a BPF program about each system call from here on (seccomp(2))."""
+    """Filter system calls by a BPF program from now on (seccomp(2))."""
     code = ctypes.create_string_buffer(program, len(program))
-    # struct sock_fprog: a count and a pointer, aligned as the C compiler does.
+    # struct sock_fprog: a count and a pointer, aligned as in C.
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
     _call("prctl", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header, 0, 0)
 
 
 def forbid_new_privileges() -> None:
-    """Have no program that is run from here on gain anything by set-user-id bits (PR_SET_NO_NEW_PRIVS)."""
+    """Disable set-user-id bits for programs that are run from now on (PR_SET_NO_NEW_PRIVS)."""
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The log of a build, of bounded size whatever the build prints."""
+"""The log of a build, with a limited size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TAIL = 64 * 1024
 
 
 class BoundedLog:
-    """Appends to a file up to a size; of what comes after, close() writes only the end."""
+    """Appends to a file up to a limit. Of the output beyond it, only the end is kept."""
 
     def __init__(self, path: Path, limit: int) -> None:
         self._file: BinaryIO = path.open("ab")
@@ -19,6 +19,7 @@ class BoundedLog:
         self._recent = b""
 
     def write(self, data: bytes) -> None:
+        """Add output of the build."""
         self._recent = (self._recent + data)[-4096:]
         self._file.write(data[: self._left])
         self._file.flush()
@@ -28,14 +29,15 @@ class BoundedLog:
         self._tail = (self._tail + over)[-_TAIL:]
 
     def say(self, line: str) -> None:
-        """A line of the service itself."""
+        """Add a line of the service."""
         self.write(f"\n===== {line}\n".encode())
 
     def recent(self) -> list[str]:
-        """The last few lines."""
+        """Return the last few lines."""
         return self._recent.decode(errors="replace").split("\n")
 
     def close(self) -> None:
+        """Write the end of the output and close the file."""
         missing = self._cut - len(self._tail)
         if missing:
             self._file.write(f"\n\n===== log cut: {missing} bytes left out here\n\n".encode())

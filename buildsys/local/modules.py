@@ -1,20 +1,20 @@
-"""The folder of one module build: what was built for it, its buildroot, and its content.
+"""The folder of one module build: its results, its buildroot and its content.
 
 ======================= ==========================================================================
-module.json             the module build, as the service knows it
+module.json             the module build
 tasks/NUMBER            empty; the submissions that belong to it
-built/NVR               link to the folder of the RPMs that a submission made
-buildroot/NVR/          hard links: what later batches see
-final/NVR/              hard links: what the module holds
+built/NVR               link to the folder with the RPMs of a submission
+buildroot/NVR/          hard links: builds that later batches see
+final/NVR/              hard links: builds that belong to the module
 views/                  extracted packages for the sandboxes
 repo/                   the finished yum repository
-source/                 the source RPMs of what is in it
-host/                   a repository with the package that stands for this machine
+source/                 the source RPMs of its packages
+host/                   a repository with the host package (see ``hostpackage``)
 ======================= ==========================================================================
 
-A build is known by the submission that made it, never by its NVR alone: a stranger's module may build the
-NVR of another. Beside the RPMs of a tagged build lies what was read of them when they were built, with their
-digests (``.packages.json``).
+A build is identified by its submission and not by its NVR alone, because another user's module may build the
+same NVR. Beside the RPMs of a tagged build is the metadata that was read after the build, with digests
+(``.packages.json``).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from buildsys.local.rpmfile import Package, read_facts, read_packages, read_slim
 from buildsys.local.sandbox import remove_tree
 from mbs.macros import PACKAGE
 
-#: In the folder of a submission, and (hidden) in that of a tagged build: see ``write_facts``.
+#: In the folder of a submission and, hidden, in that of a tagged build; see ``write_facts``.
 FACTS, _FACTS = "packages.json", ".packages.json"
 _NVR = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_.+~^-]*")
 
@@ -42,8 +42,9 @@ _NVR = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_.+~^-]*")
 class ModuleFolder:
     """See the module's docstring.
 
-    :param root: the folder of the build system.
-    :param tag: the module's tag.
+    Attributes:
+        root: Folder of the build system.
+        tag: Tag of the module.
     """
 
     root: Path
@@ -51,39 +52,47 @@ class ModuleFolder:
 
     @classmethod
     def of(cls, root: Path, module: Module) -> ModuleFolder:
+        """Return the folder of a module build."""
         return cls(root, module.tag)
 
     @property
     def path(self) -> Path:
-        # A stream may hold characters that a file name may not, or that lead elsewhere.
+        """The path of the folder."""
+        # A stream may contain characters that a file name may not, or that change the path.
         name = quote(self.tag, safe="+")
         return self.root / "modules" / (f"%2E{name[1:]}" if name.startswith(".") else name)
 
     @property
     def repo(self) -> Path:
+        """The finished yum repository."""
         return self.path / "repo"
 
     @property
     def host(self) -> Path:
+        """The repository of the host package."""
         return self.path / "host"
 
     @property
     def views(self) -> Path:
+        """The folder of views."""
         return self.path / "views"
 
     def prepare(self) -> None:
+        """Make the folders that builds need."""
         for name in ("tasks", "built", "buildroot", "final"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
 
     def add_task(self, number: int) -> None:
+        """Record a submission of the module."""
         (self.path / "tasks" / str(number)).touch()
 
     def tasks(self) -> list[int]:
+        """Return the submissions of the module."""
         folder = self.path / "tasks"
         return [int(name) for name in os.listdir(folder)] if folder.exists() else []
 
     def publish(self, nvr: str, rpms: Path) -> None:
-        """Record where the RPMs of an NVR lie. A later attempt of the same component takes its place."""
+        """Record the folder of an NVR's RPMs. A later attempt of the same component replaces it."""
         link = self.path / "built" / _checked(nvr)
         new = link.with_name(f".{rpms.parent.name}")
         new.unlink(missing_ok=True)
@@ -91,44 +100,49 @@ class ModuleFolder:
         new.replace(link)
 
     def built_by(self, nvr: str) -> int | None:
-        """The number of the submission that made an NVR for this module, or None."""
+        """Return the submission that built an NVR for this module, or None."""
         try:
             return int(Path(os.readlink(self.path / "built" / _checked(nvr))).parent.name)
         except FileNotFoundError:
             return None
 
     def tag_build(self, nvr: str, number: int | None = None, *, final: bool) -> None:
-        """Put the RPMs of a build into the buildroot, and with ``final`` into the module.
+        """Tag a build into the buildroot and, if ``final``, into the module.
 
-        :param number: of the submission that built it; None: the build of this very module.
-        :raises BuildSystemError: ``unknown_build``, when no such submission has built this NVR;
-            ``build_altered``, when its files are not those that were built.
+        Args:
+            number: Submission that built it; None for a build of this module.
+
+        Raises:
+            BuildSystemError: ``unknown_build``: no such submission has built this NVR. ``build_altered``:
+                its files have changed since.
         """
         number = self.built_by(nvr) if number is None else number
         build = None if number is None else Built.find(self.root, number, nvr)
         if build is None:
             raise BuildSystemError(
-                f"There is no finished build {nvr} here that this module may use.",
+                f"The build {nvr} does not exist, or this module may not use it.",
                 code="unknown_build",
-                hint="Build it anew: submit the module with the rebuild strategy 'all'.",
+                hint="Build it again: submit the module with the rebuild strategy 'all'.",
             )
         for kind in ("buildroot", "final") if final else ("buildroot",):
             _link_build(build, self.path / kind / nvr)
 
     def tagged(self, nvrs: Iterable[str]) -> Tagged:
+        """Return which of these builds are tagged."""
         known = {kind: frozenset(self.nvrs(kind)) for kind in ("buildroot", "final")}
         asked = frozenset(nvrs)
         return Tagged(buildroot=asked & known["buildroot"], final=asked & known["final"])
 
     def nvrs(self, kind: str) -> list[str]:
-        """The NVRs in ``buildroot`` or ``final``."""
+        """Return the NVRs in ``buildroot`` or ``final``."""
         folder = self.path / kind
         return sorted(name for name in os.listdir(folder) if name[0] != ".") if folder.exists() else []
 
     def packages(self, kind: str, nvr: str, *, slim: bool = False) -> Iterator[tuple[Path, Package]]:
-        """The RPMs of a build in ``buildroot`` or ``final``, source RPMs too, and what they say.
+        """Yield RPMs of a build in ``buildroot`` or ``final``, including source RPMs, and their metadata.
 
-        :param slim: without their dependencies and files.
+        Args:
+            slim: Leave out dependencies and files.
         """
         folder = self.path / kind / _checked(nvr)
         facts = folder / _FACTS
@@ -136,18 +150,18 @@ class ModuleFolder:
         if facts.exists():
             packages = read_slim(facts) if slim else read_facts(facts)
         else:
-            # Tagged by a service that kept no facts.
+            # The build was tagged by an older version, which kept no metadata.
             packages = read_packages(sorted(folder.glob("*.rpm")))
         for package in packages:
             yield folder / package.filename, package
 
     def facts_size(self, nvrs: Iterable[str]) -> int:
-        """Bytes that are kept about builds in ``final``."""
+        """Return the size in bytes of the metadata of builds in ``final``."""
         files = (self.path / "final" / _checked(nvr) / _FACTS for nvr in nvrs)
         return sum(file.stat().st_size for file in files if file.exists())
 
     def content(self) -> Iterator[tuple[Path, Package]]:
-        """The binary RPMs of the finished module, and what they say."""
+        """Yield the binary RPMs of the finished module with their metadata."""
         for nvr in self.nvrs("final"):
             for _, package in self.packages("final", nvr):
                 path = self.repo / package.filename
@@ -159,8 +173,9 @@ class ModuleFolder:
 class Built:
     """A finished build of the local build system.
 
-    :param rpms: folder of its RPMs.
-    :param facts: what was read of them when they were built, in a file.
+    Attributes:
+        rpms: Folder of its RPMs.
+        facts: File with their metadata.
     """
 
     rpms: Path
@@ -168,7 +183,7 @@ class Built:
 
     @classmethod
     def find(cls, root: Path, number: int, nvr: str) -> Built | None:
-        """The build that a submission made, when that is this NVR and its digests were recorded."""
+        """Return the build of a submission if it is this NVR and its digests were recorded."""
         task = TaskFolder(root / "tasks" / str(number))
         outcome = task.outcome()
         if outcome is None or outcome.state is not TaskState.COMPLETE or outcome.nvr != _checked(nvr):
@@ -178,23 +193,23 @@ class Built:
 
 
 def _checked(nvr: str) -> str:
-    """An NVR that is to be part of a path."""
+    """Return an NVR after checking that it is safe as a part of a path."""
     if not _NVR.fullmatch(nvr):
-        raise BuildSystemError(f"{nvr[:100]!r} is no name-version-release.", code="unknown_build")
+        raise BuildSystemError(f"{nvr[:100]!r} is not a name-version-release.", code="unknown_build")
     return nvr
 
 
 def altered(path: Path) -> BuildSystemError:
-    """The refusal of a file that is not what was built."""
+    """Return the error for a file that was changed after the build."""
     return BuildSystemError(
-        f"{path.name} is not the file that was built: its digest is another one.",
+        f"{path.name} has changed since it was built: its digest differs.",
         code="build_altered",
-        hint="Find out what has changed it, and build the module anew with the rebuild strategy 'all'.",
+        hint="Find out why, and build the module again with the rebuild strategy 'all'.",
     )
 
 
 def _link_build(build: Built, target: Path) -> None:
-    """Make ``target`` a folder of hard links to the RPMs of a build, at once or not at all."""
+    """Make ``target`` a folder of hard links to the RPMs of a build, atomically."""
     if target.exists():
         return
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
@@ -209,7 +224,7 @@ def _link_build(build: Built, target: Path) -> None:
         try:
             new.rename(target)
         except OSError:
-            # Another process got there first.
+            # Another process was faster.
             if not target.exists():
                 raise
     finally:
@@ -217,11 +232,16 @@ def _link_build(build: Built, target: Path) -> None:
 
 
 def installable(rpms: Iterable[tuple[Path, Package]]) -> list[tuple[Path, Package]]:
-    """The RPMs that are installed in the view of a build: without source and debugging packages, and without
-    what the macros package conflicts with (``koji.md``, point 2).
+    """Return the RPMs to install in the view of a build.
 
-    :param rpms: read once.
-    :returns: the packages without their dependencies and files.
+    Source and debugging packages are left out, and packages that the macros package conflicts with
+    (docs/contract/koji.md, point 2).
+
+    Args:
+        rpms: Packages with their paths; iterated once.
+
+    Returns:
+        The packages without their dependencies and files.
     """
     unwanted: set[tuple[str, str]] = set()
     found = []

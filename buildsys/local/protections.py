@@ -1,4 +1,4 @@
-"""Which protections of builds are in force on this machine, for operators and for the start of a builder."""
+"""List the protections of builds that are in force on this machine."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from mbs.errors import Problem
 
 @dataclass(frozen=True)
 class Protection:
-    """One of the things that keep builds from the service and from each other.
+    """A measure that isolates builds from the service and from each other.
 
-    :param text: what it is, or why it is not there; a sentence for people.
-    :param remedy: what to do where it is not in force.
-    :param required: whether a builder in production must have it.
+    Attributes:
+        text: A sentence that describes it, or says why it is missing.
+        remedy: What to do if it is not in force.
+        required: Whether builders in production must have it.
     """
 
     in_force: bool
@@ -27,13 +28,14 @@ class Protection:
 
     @property
     def problem(self) -> Problem:
+        """The problem of a protection that is not in force."""
         return Problem("build_unprotected", self.text, hint=self.remedy)
 
 
 def protections(limits: Limits) -> list[Protection]:
     """Return all protections, in force or not."""
     return [
-        Protection(True, "Builds see of this machine its programs and named files of /etc only."),
+        Protection(True, "Builds see only programs and selected files in /etc of this machine."),
         *_users(limits.users),
         _filter(),
         _groups(),
@@ -50,7 +52,7 @@ def _users(users: range) -> Iterator[Protection]:
     if found.lacking:
         consequence = "so builds run as the service's own user"
         if os.geteuid() == 0:
-            consequence = "so builds run as one user, nobody"
+            consequence = "so all builds run as the user nobody"
         yield Protection(False, f"{found.lacking}, {consequence}.", found.remedy)
         return
     span = f"{found.users.start} to {found.users.stop - 1}"
@@ -59,19 +61,19 @@ def _users(users: range) -> Iterator[Protection]:
         yield Protection(
             False,
             f"Builds run as users {span}, but {taken}.",
-            "Set LOCAL_BUILD_FIRST_USER to the first of as many ids that nobody has.",
+            "Set LOCAL_BUILD_FIRST_USER to the first of enough unused ids.",
         )
     else:
-        yield Protection(True, f"Each build runs as a user of its own, of the ids {span}.")
+        yield Protection(True, f"Each build runs as a user of its own, with an id from {span}.")
 
 
 def _filter() -> Protection:
     if syscalls.supported():
-        return Protection(True, "Builds make no user namespaces and only sockets of known families.")
+        return Protection(True, "Builds cannot make user namespaces, and only sockets of known families.")
     machine = os.uname().machine
     return Protection(
         False,
-        f"There is no filter of system calls for {machine}, so a build can use up the kernel's namespaces.",
+        f"There is no system call filter for {machine}, so a build can exhaust the kernel's namespaces.",
         "Build on x86_64 or aarch64.",
     )
 
@@ -80,11 +82,11 @@ def _groups() -> Protection:
     place = cgroups.place()
     if place:
         where = " and ".join(map(str, place.folders))
-        text = f"Memory and processes of each build are bounded by a control group (version {place.version})"
+        text = f"Memory and processes of each build are limited by a control group (version {place.version})"
         return Protection(True, f"{text} below {where}.", required=False)
     return Protection(
         False,
-        "No control group can be made, so only the processes of each build are bounded, not their memory.",
+        "No control group can be made, so the memory of all processes of a build together is not limited.",
         "Run the builder as root, or as a service of systemd with Delegate=yes.",
         required=False,
     )

@@ -1,7 +1,7 @@
-"""Makes yum repositories of RPMs that strangers' builds made: createrepo_c and modifyrepo_c, in the sandbox.
+"""Make yum repositories of untrusted RPMs: run createrepo_c and modifyrepo_c in the sandbox.
 
-Both read the RPMs with librpm, which a damaged header can crash or worse. They see the RPMs read-only and
-leave metadata in their work folder; only plain files of sane names and sizes are taken from there.
+Both read the RPMs with librpm, which a damaged header can crash or exploit. They see the RPMs read-only and
+write metadata to their work folder. Only regular files with valid names and sizes are taken from there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from buildsys.base import BuildSystemError
 from buildsys.local.endings import ending
 from buildsys.local.sandbox import BoundedLog, Sandbox, Stopped, remove_tree
 
-#: ``$1`` is the number of RPMs. createrepo_c passes over what it cannot read.
+#: ``$1`` is the number of RPMs. createrepo_c skips RPMs that it cannot read.
 _SCRIPT = """
 createrepo_c --quiet --no-database --simple-md-filenames --general-compress-type gz --workers 2 \\
     --outputdir /builddir /input/rpms
@@ -30,19 +30,22 @@ if [ -e /input/modules/modules.yaml ]; then
 fi
 """
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-#: Less than the time that a step of the workflow may take, with what ``hostpackage`` does besides.
+#: Together with ``hostpackage`` this is less than the time limit of a workflow step.
 _SECONDS, _MEMORY = 90.0, 3 << 30
 _MAX_FILES, _MAX_BYTES = 20, 512 << 20
 
 
 def create_repository(folder: Path, scratch: Path, sandbox: Sandbox, modules: str = "") -> None:
-    """Make a folder of RPMs a yum repository.
+    """Make a yum repository of a folder of RPMs.
 
-    :param folder: it holds nothing but the RPMs.
-    :param scratch: a folder for intermediate files; it must not exist, and is removed.
-    :param sandbox: for its limits and user.
-    :param modules: modulemd documents for its metadata.
-    :raises BuildSystemError: ``repository_failed``, also when createrepo_c cannot read an RPM.
+    Args:
+        folder: A folder that only contains the RPMs.
+        scratch: Path of a temporary folder that does not exist yet.
+        sandbox: Provides limits and user.
+        modules: Modulemd documents for its metadata.
+
+    Raises:
+        BuildSystemError: ``repository_failed``, for example because createrepo_c cannot read an RPM.
     """
     try:
         made = _make(folder, scratch, sandbox, modules)
@@ -52,12 +55,16 @@ def create_repository(folder: Path, scratch: Path, sandbox: Sandbox, modules: st
 
 
 def check_readable(folder: Path, scratch: Path, sandbox: Sandbox, stop: Callable[[], str] = str) -> None:
-    """Have createrepo_c read all RPMs of a folder; nothing is kept of it.
+    """Check that createrepo_c can read all RPMs of a folder.
 
-    :param scratch: see :func:`create_repository`; ``sandbox`` likewise.
-    :param stop: see ``Sandbox.run``.
-    :raises Stopped: with the reason that ``stop`` had.
-    :raises BuildSystemError: ``repository_failed``.
+    Args:
+        scratch: See :func:`create_repository`.
+        sandbox: See :func:`create_repository`.
+        stop: See ``Sandbox.run``.
+
+    Raises:
+        Stopped: ``stop`` returned a reason.
+        BuildSystemError: ``repository_failed``.
     """
     try:
         _make(folder, scratch, sandbox, stop=stop)
@@ -68,7 +75,7 @@ def check_readable(folder: Path, scratch: Path, sandbox: Sandbox, stop: Callable
 def _make(
     folder: Path, scratch: Path, sandbox: Sandbox, modules: str = "", stop: Callable[[], str] = str
 ) -> Path:
-    """Run the tools, and return the folder in which they left ``repodata``."""
+    """Run the tools and return the folder that contains ``repodata``."""
     documents = scratch / "modules"
     documents.mkdir(parents=True)
     if modules:
@@ -100,7 +107,7 @@ def _run(sandbox: Sandbox, log_path: Path, count: int, stop: Callable[[], str]) 
 
 
 def _take(source: Path, target: Path) -> None:
-    """Move the metadata out of the reach of what made it."""
+    """Move the metadata to a folder that the sandbox cannot reach."""
     if source.is_symlink() or not source.is_dir():
         raise _failed("it left no metadata")
     target.mkdir()
@@ -111,14 +118,14 @@ def _take(source: Path, target: Path) -> None:
             number, size = number + 1, size + state.st_size
             plain = stat.S_ISREG(state.st_mode) and _NAME.fullmatch(entry.name)
             if not plain or number > _MAX_FILES or size > _MAX_BYTES:
-                raise _failed("it left metadata that is too large, or no plain file")
+                raise _failed("its metadata is too large, or not a regular file")
             path = target / entry.name
             os.rename(entry.path, path)
             own(path)
 
 
 def own(path: Path) -> None:
-    """Make a file that a build left one of the service, readable for all and without set-uid bits."""
+    """Make a file of a build the service's own, readable for all and without set-user-id bits."""
     if os.geteuid() == 0:
         os.chown(path, 0, 0)
     path.chmod(0o644)
@@ -126,7 +133,7 @@ def own(path: Path) -> None:
 
 def _failed(reason: str) -> BuildSystemError:
     return BuildSystemError(
-        f"The repository could not be made by createrepo_c: {reason}.",
+        f"createrepo_c could not make the repository: {reason}.",
         code="repository_failed",
-        hint="See whether a component makes RPMs that `rpm -qp` cannot read.",
+        hint="Check whether `rpm -qp` can read the RPMs of all components.",
     )

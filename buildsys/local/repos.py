@@ -1,4 +1,4 @@
-"""What a finished module leaves behind: a yum repository with its document, and how to install it."""
+"""Make the yum repositories of a finished module, and the dnf commands to install it."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ from buildsys.local.sandbox import Sandbox, remove_tree
 from mbs.final import SOURCE, BuiltRpm, content, final_documents
 from mbs.modulemd import StreamV2, dump, parse_stream
 
-#: Bytes of what is kept about the packages of one module: they are read while a worker waits.
+#: Max bytes of metadata of one module's packages, which are read while a worker waits.
 _MAX_FACTS = 512 << 20
 _REPOSITORIES = ("repo", "source", "host")
-#: File of the final documents, by architecture.
+#: File of the final documents by architecture.
 _RECORD = "final.json"
-#: The base module that dnf knows.
+#: The base module's name in dnf.
 PLATFORM = "platform"
 
 
 @dataclass(frozen=True)
 class DnfCommands:
-    """Complete command lines; ``shlex.join`` makes text of them.
+    """Complete command lines as lists of arguments.
 
-    :param listing: says what dnf knows of the module.
-    :param install: installs a profile of it into a root of its own. dnf wants to be root for that, so
-        for anybody else the command begins with ``unshare``, which makes them root of a user namespace.
+    Attributes:
+        listing: Lists the module in dnf.
+        install: Installs a profile of it into a root folder. dnf needs to be root for that, so for other
+            users the command begins with ``unshare``, which makes them root of a user namespace.
     """
 
     listing: tuple[str, ...]
@@ -52,26 +53,31 @@ class DnfCommands:
 def finish(
     module: Module, folder: ModuleFolder, nvrs: Sequence[str], arch: str, sandbox: Sandbox
 ) -> Mapping[str, str]:
-    """Make the module's repository, and that of its host package.
+    """Make the module's repository and that of its host package.
 
-    :param nvrs: of the components; those that are not tagged into the module stay out.
-    :param sandbox: for its limits and user.
-    :returns: arch -> final document, and ``src``.
-    :raises BuildSystemError: ``not_tagged`` when there are components and none of them is; ``rpm_twice``,
-        ``build_altered``, ``module_too_large``; also when a tool fails.
+    Args:
+        nvrs: NVRs of the components; those that are not tagged into the module are left out.
+        sandbox: Provides limits and user.
+
+    Returns:
+        Architecture or ``src`` -> final document.
+
+    Raises:
+        BuildSystemError: ``not_tagged``: no component is tagged. ``rpm_twice``, ``build_altered``,
+            ``module_too_large``: its RPMs cannot form a module. Also if a tool fails.
     """
     tagged = set(folder.nvrs("final"))
     held_nvrs = [nvr for nvr in nvrs if nvr in tagged]
     if folder.facts_size(held_nvrs) > _MAX_FACTS:
         raise BuildSystemError(
-            f"The packages of {module.nsvc} have too many dependencies and files together.",
+            f"The packages of {module.nsvc} have too many dependencies and files in total.",
             code="module_too_large",
             hint="Spread its components over several modules.",
         )
     packages = dict(each for nvr in held_nvrs for each in folder.packages("final", nvr, slim=True))
     if nvrs and not packages:
         raise BuildSystemError(
-            f"{module.nsvc} holds no build.", code="not_tagged", hint="Tag its components first."
+            f"{module.nsvc} contains no build.", code="not_tagged", hint="Tag its components first."
         )
     built = _built(packages)
     document = _document(module)
@@ -89,7 +95,7 @@ def finish(
 
 
 def _document(module: Module) -> StreamV2:
-    """The module's document, with the names that the service gave it."""
+    """Return the module's document with name, stream, version and context."""
     document = parse_stream(module.modulemd, strict=False, name=module.name, stream=module.stream)
     document.version = document.version or int(module.version)
     document.context = document.context or module.context
@@ -127,7 +133,7 @@ def _built(packages: Mapping[Path, Package]) -> dict[BuiltRpm, Path]:
 def _write_repositories(
     module: Module, folder: ModuleFolder, held: Mapping[Path, Package], document: str, sandbox: Sandbox
 ) -> None:
-    """Make ``repo`` (binary RPMs and metadata), ``source`` (source RPMs) and ``host`` anew."""
+    """Make ``repo`` (binary RPMs and metadata), ``source`` (source RPMs) and ``host`` again."""
     staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.path))
     staging.chmod(0o755)
     try:
@@ -148,7 +154,7 @@ def _write_repositories(
 
 
 def _binary(folder: ModuleFolder, held: Mapping[Path, Package]) -> Iterator[Package]:
-    """The binary packages of the module, with all that they say, one component at a time."""
+    """Yield the binary packages of the module with all metadata, one component at a time."""
     for nvr in dict.fromkeys(path.parent.name for path in held):
         for path, package in folder.packages("final", nvr):
             if path in held and package.arch != SOURCE:
@@ -156,12 +162,14 @@ def _binary(folder: ModuleFolder, held: Mapping[Path, Package]) -> Iterator[Pack
 
 
 def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profile: str = "") -> DnfCommands:
-    """How to look at a finished module with dnf, and how to install it.
+    """Return the dnf commands that list and install a finished module.
 
-    The repositories of the modules that it requires, directly or not, are named too, if they were built here.
+    They include the repositories of modules that it requires, directly or indirectly, if they were built
+    here.
 
-    :param installroot: absolute path of the folder to install into; dnf makes it.
-    :param profile: to be installed; else ``default``, else the first one.
+    Args:
+        installroot: Absolute path of the folder to install into, which dnf creates.
+        profile: Profile to install; by default ``default`` or the first one.
     """
     found = needs(module, folder, profile)
     as_root = () if os.geteuid() == 0 else ("unshare", "--map-root-user")
@@ -227,10 +235,10 @@ def _requires(document: StreamV2) -> Iterator[tuple[str, list[str]]]:
 
 
 def _platform(module: Module, documents: Sequence[StreamV2]) -> str:
-    """The base module's stream that dnf is to assume: one that all documents accept, if there is one.
+    """Return the base module's stream for dnf: one that all documents accept, if possible.
 
-    What a document requires may be a virtual stream (``el8``) of the base module that the module is built
-    against (``el8.6.0``), and dnf knows of one platform only.
+    A document may require a virtual stream (``el8``) of the base module that the module is built against
+    (``el8.6.0``), but dnf has only one platform stream.
     """
     built = str(module.buildrequires.get(PLATFORM, {}).get("stream", ""))
     wished = [
@@ -245,14 +253,14 @@ def _platform(module: Module, documents: Sequence[StreamV2]) -> str:
 
 
 def _accepts(streams: Sequence[str], stream: str) -> bool:
-    """Whether a list of required streams, or of those that are excluded, is satisfied by a stream."""
+    """Return whether a stream satisfies a list of required or excluded streams."""
     if streams[0].startswith("-"):
         return f"-{stream}" not in streams
     return stream in streams
 
 
 def _required(module: Module, document: StreamV2, folder: ModuleFolder) -> dict[ModuleFolder, StreamV2]:
-    """The finished modules of this build system that a module requires, directly or not."""
+    """Return the finished modules of this build system that a module requires, directly or indirectly."""
     found: dict[ModuleFolder, StreamV2] = {}
     seen, queue = {module.name, PLATFORM}, list(_requires(document))
     while queue:
@@ -271,12 +279,13 @@ def _required(module: Module, document: StreamV2, folder: ModuleFolder) -> dict[
 
 
 def _tags(module: Module, folder: ModuleFolder, name: str, streams: Sequence[str]) -> Iterator[str]:
-    """Tags of a required module's builds: the one that was built against, then others, the newest first."""
+    """Yield tags of a required module's builds: the one that was built against, then others, newest first."""
     against = module.buildrequires.get(name, {})
     tag = against.get("koji_tag")
     if isinstance(tag, str) and tag and (not streams or _accepts(streams, str(against.get("stream", "")))):
         yield tag
-    # Names of tags are module-name-stream-version-context (docs/contract/modulemd.md, "Names and hashes").
+    # Tags have names of the form module-name-stream-version-context (docs/contract/modulemd.md, "Names and
+    # hashes").
     wanted = [stream for stream in streams if not stream.startswith("-")]
     records = [
         path
@@ -290,7 +299,7 @@ def _tags(module: Module, folder: ModuleFolder, name: str, streams: Sequence[str
 
 
 def finished(folder: ModuleFolder) -> str | None:
-    """The final document of a module for the first of its architectures; None: it is not finished here."""
+    """Return the final document of a module's first architecture, or None if it is not finished here."""
     record = folder.path / _RECORD
     if not record.is_file():
         return None

@@ -1,7 +1,7 @@
-"""Whether the build requirements of a source RPM are met, by earlier batches or by the host.
+"""Check whether earlier batches or the host meet the build requirements of a source RPM.
 
-libsolv judges, so versions and rich dependencies (``(a or b)``, ``(a >= 2 if c)``) mean what dnf means by
-them. It does so in a bounded child process (``buildsys.local.solving``).
+libsolv decides, so versions and rich dependencies (``(a or b)``, ``(a >= 2 if c)``) have the same meaning as
+in dnf. It runs in a bounded child process (``buildsys.local.solving``).
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from buildsys.local import host
 from buildsys.local.bounded import Bounds, ChildFailed, run
 from buildsys.local.rpmfile import Dependency, Package
 
-#: A name inside a rich dependency; its own parentheses belong to it.
+#: A name inside a rich dependency, with its own parentheses.
 _ATOM = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
 _WORDS = {"and", "or", "if", "else", "unless", "with", "without", "<", ">", "=", "<=", ">="}
-#: libsolv reads rich dependencies recursively, and solves each by itself; no honest one comes near these.
+#: libsolv reads rich dependencies recursively and solves each separately. Real packages stay far below these
+#: limits.
 _LONGEST, _DEEPEST, _MOST_RICH = 2000, 20, 500
 _CHILD = Path(__file__).with_name("solving.py")
 _BOUNDS = Bounds(seconds=60, memory=1 << 30, output=1 << 20)
 
 
 def names_in(dependency: Dependency) -> list[str]:
-    """The names that a dependency is about: one, unless it is a rich one; none when it is out of bounds."""
+    """Return the names in a dependency: several for a rich one, none if it exceeds a limit."""
     if not _usable(dependency):
         return []
     if not dependency.name.startswith("("):
@@ -39,15 +40,18 @@ def names_in(dependency: Dependency) -> list[str]:
 def missing(requires: Sequence[Dependency], packages: Iterable[Package]) -> list[str]:
     """Return the requirements that neither the packages nor the host meet, as they were written.
 
-    :param packages: the RPMs of earlier batches that are in the view of the build; read once.
-    :raises BuildSystemError: ``requirements_refused``, when libsolv cannot judge within its bounds.
+    Args:
+        packages: RPMs of earlier batches in the view of the build; iterated once.
+
+    Raises:
+        BuildSystemError: ``requirements_refused``: libsolv exceeds its limits.
     """
     needed = list(dict.fromkeys(requires))
     if not needed:
         return []
     names = {name for need in needed for name in names_in(need)}
     provided = [offer for found in host.provides(names).values() for offer in found]
-    # Of a mere command the host tells no version: then any version will have to do.
+    # The version of a command is unknown, so it satisfies any version.
     unversioned = {offer.name for offer in provided if not offer.operator}
     provided += [
         Dependency(need.name, "=", need.evr) for need in needed if need.operator and need.name in unversioned
@@ -58,10 +62,13 @@ def missing(requires: Sequence[Dependency], packages: Iterable[Package]) -> list
 
 
 def conflicting(conflicts: Sequence[Dependency], packages: Iterable[Package]) -> list[str]:
-    """Return the build conflicts that a package of an earlier batch falls under.
+    """Return the build conflicts that match a package of an earlier batch.
 
-    :param packages: see :func:`missing`.
-    :raises BuildSystemError: ``requirements_refused``.
+    Args:
+        packages: See :func:`missing`.
+
+    Raises:
+        BuildSystemError: ``requirements_refused``.
     """
     feared = list(dict.fromkeys(conflicts))
     if not feared:
@@ -72,7 +79,7 @@ def conflicting(conflicts: Sequence[Dependency], packages: Iterable[Package]) ->
 
 
 def _usable(dependency: Dependency) -> bool:
-    """Whether libsolv may see a dependency."""
+    """Return whether a dependency is within the limits for libsolv."""
     if len(dependency.name) > _LONGEST:
         return False
     depth = deepest = 0
@@ -87,7 +94,7 @@ def _triple(dependency: Dependency) -> list[str]:
 
 
 def _relevant(packages: Iterable[Package], names: Collection[str]) -> Iterable[list[object]]:
-    """The packages that provide one of the names, with those of their provides and files only."""
+    """Yield the packages that provide one of the names, with only these provides and files."""
     for package in packages:
         provides = [_triple(each) for each in package.provides if each.name in names]
         provides += [[file, "", ""] for file in package.files if file in names]
@@ -96,10 +103,10 @@ def _relevant(packages: Iterable[Package], names: Collection[str]) -> Iterable[l
 
 
 def _judge(items: Sequence[object], wishes: Sequence[Dependency]) -> set[Dependency]:
-    """The wishes that the items meet."""
+    """Return the wishes that the items satisfy."""
     usable = [wish for wish in wishes if _usable(wish)]
     if sum(wish.name.startswith("(") for wish in usable) > _MOST_RICH:
-        raise _refused(f"there are more than {_MOST_RICH} rich ones")
+        raise _refused(f"there are more than {_MOST_RICH} rich dependencies")
     found = importlib.util.find_spec("solv")
     assert found is not None
     assert found.origin is not None
@@ -109,13 +116,13 @@ def _judge(items: Sequence[object], wishes: Sequence[Dependency]) -> set[Depende
     try:
         said = run(argv, stdin=json.dumps(question).encode(), bounds=_BOUNDS, env=env)
     except ChildFailed as error:
-        raise _refused(f"libsolv did not come to an end: {error}") from None
+        raise _refused(f"libsolv did not finish: {error}") from None
     return {wish for wish, met in zip(usable, json.loads(said), strict=True) if met}
 
 
 def _refused(reason: str) -> BuildSystemError:
     return BuildSystemError(
-        f"The build requirements cannot be judged: {reason}.",
+        f"The build requirements cannot be checked: {reason}.",
         code="requirements_refused",
-        hint="Require fewer packages, or simpler combinations of them.",
+        hint="Use fewer requirements, or simpler rich dependencies.",
     )

@@ -1,8 +1,8 @@
-"""Takes over what a build left behind, and refuses RPMs that are not of the module build that made them.
+"""Collect the results of a build, and refuse RPMs that do not belong to its module build.
 
-A build may leave anything in its work folder. RPMs are moved out of its reach first, under names of ours, and
-read by a bounded child after that; then createrepo_c has to read them too, in the sandbox, so that a file
-that breaks it fails the component and not the module.
+A build may leave anything in its work folder. RPMs are first moved out of its reach, under generated names,
+and then read by a bounded child process. Then createrepo_c reads them in the sandbox, so that an RPM that it
+cannot read fails the component instead of the module.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ from buildsys.local.sandbox import remove_tree
 from mbs.modulemd import parse_stream
 
 _MAX_RESULTS, _MAX_ENTRIES, _DEEPEST = 10_000, 200_000, 8
-#: Apparent size of the RPMs of one component: digests are taken of them while a worker waits.
+#: Max total size of one component's RPMs, because a worker waits while their digests are computed.
 _MAX_BYTES = 8 << 30
-#: A file of this size or more takes up at least a quarter of it on the disk, compressed by the disk or not.
+#: A file of this size or more uses at least a quarter of it on disk, unless it is sparse.
 _MAY_BE_SPARSE = 64 << 20
 
 
 class BuildFailed(Exception):
-    """The build ended without RPMs; the message says why, for people."""
+    """The build made no valid RPMs; the message says why."""
 
 
 def collect(source: Path, target: Path) -> list[Package]:
-    """Move the RPMs that a build left in ``source`` to ``target``, named as their headers say.
+    """Move the RPMs of a build from ``source`` to ``target``, named as their headers say.
 
-    :returns: what they say, in the order of their names.
-    :raises BuildFailed: there are too many, they are too large, or two have the same name.
-    :raises buildsys.local.rpmfile.BadPackage: one of them cannot be read.
+    Returns:
+        Their metadata, sorted by file name.
+
+    Raises:
+        BuildFailed: There are too many, they are too large, or two have the same name.
+        buildsys.local.rpmfile.BadPackage: An RPM cannot be read.
     """
     remove_tree(target)
     target.mkdir()
@@ -44,13 +47,13 @@ def collect(source: Path, target: Path) -> list[Package]:
     size = sum(state.st_size for state in states)
     if len(found) > _MAX_RESULTS or size > _MAX_BYTES:
         raise BuildFailed(
-            f"The build made too much: {len(found)} packages of {size} bytes. "
-            f"At most {_MAX_RESULTS} packages and {_MAX_BYTES} bytes are kept."
+            f"The build made {len(found)} packages of {size} bytes in total. "
+            f"At most {_MAX_RESULTS} packages and {_MAX_BYTES} bytes are allowed."
         )
     if any(
         state.st_size >= _MAY_BE_SPARSE and state.st_blocks * 512 < state.st_size // 4 for state in states
     ):
-        raise BuildFailed("The build made a sparse file, which no package is.")
+        raise BuildFailed("The build made a package that is a sparse file.")
     moved = []
     for number, path in enumerate(found):
         moved.append(target / f"{number:06}.rpm")
@@ -67,7 +70,7 @@ def collect(source: Path, target: Path) -> list[Package]:
 
 
 def _rpms(folder: Path) -> Iterator[Path]:
-    """The files below a folder that may be RPMs. No link is followed."""
+    """Yield the files below a folder that may be RPMs, without following links."""
     entries = 0
     queue = [(folder, 0)] if folder.is_dir() and not folder.is_symlink() else []
     while queue:
@@ -77,7 +80,7 @@ def _rpms(folder: Path) -> Iterator[Path]:
                 entries += 1
                 if entries > _MAX_ENTRIES or depth > _DEEPEST:
                     raise BuildFailed(
-                        "The build left too many files, or too deep folders, beside its packages."
+                        "The build left too many files, or too deeply nested folders, beside its packages."
                     )
                 if entry.is_dir(follow_symlinks=False):
                     queue.append((Path(entry.path), depth + 1))
@@ -86,22 +89,24 @@ def _rpms(folder: Path) -> Iterator[Path]:
 
 
 def check_source(job: Job, source: Package) -> None:
-    """Refuse a source RPM that is not of the component, or not of its module build.
+    """Check that a source RPM belongs to the component and its module build.
 
-    :raises BuildFailed: with what to do.
+    Raises:
+        BuildFailed: It does not; the message says what to do.
     """
     if source.name not in {job.package, *_whitelist(job.module)}:
         raise BuildFailed(
-            f"The spec file is of the package {source.name}, the module says {job.package}. "
+            f"The spec file is of the package {source.name}, but the component is {job.package}. "
             "Name the component after the package, or list the package in buildopts.rpms.whitelist."
         )
     _check_identity(job.module, [source])
 
 
 def check_built(job: Job, source: Package, built: Sequence[Package]) -> None:
-    """Refuse binary RPMs that were not built from the source RPM, or are not of the module build.
+    """Check that binary RPMs were built from the source RPM and belong to the module build.
 
-    :raises BuildFailed: with what to do.
+    Raises:
+        BuildFailed: They do not; the message says what to do.
     """
     if not built:
         raise BuildFailed("The build made no binary RPM.")
@@ -116,18 +121,18 @@ def _whitelist(module: Module) -> Iterable[str]:
 
 
 def _check_identity(module: Module, packages: Iterable[Package]) -> None:
-    """Refuse RPMs whose dist tag or modularity label is not that of the module build."""
-    # Not a part of a longer dist tag: %dist may stand in the middle, as in 1%{?dist}.2.
+    """Check that RPMs have the dist tag and modularity label of the module build."""
+    # The dist tag may be in the middle, as in 1%{?dist}.2, but not part of a longer one.
     tagged = re.compile(rf"\.{re.escape(module.disttag)}(?![A-Za-z0-9+])")
     for package in packages:
         if not tagged.search(package.release):
             raise BuildFailed(
                 f"{package.filename} has the release {package.release}, without the dist tag "
                 f"{module.disttag} of this module build. Write 'Release: 1%{{?dist}}' in the spec file, with "
-                "the number that is due, and define no %dist there."
+                "your release number, and do not define %dist."
             )
-        if package.modularitylabel != module.nsvc:
+        if package.modularitylabel != str(module.nsvc):
             raise BuildFailed(
-                f"{package.filename} has the modularity label {package.modularitylabel or '(none)'}, this "
-                f"module build is {module.nsvc}. Define no %modularitylabel in the spec file."
+                f"{package.filename} has the modularity label {package.modularitylabel or '(none)'}, but "
+                f"this module build is {module.nsvc}. Do not define %modularitylabel in the spec file."
             )

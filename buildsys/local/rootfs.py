@@ -1,7 +1,8 @@
-"""Puts together the file system that a build sees. Standard library only: ``buildsys.local.jail`` imports it.
+"""Assemble the file system that a build sees.
 
-Of the host it holds what building needs: the programs and libraries of the distribution, and of ``/etc`` the
-files and folders that are named here. Over that lie the packages of earlier batches, the *view*.
+It contains the parts of the host that builds need: the distribution's programs and libraries, and selected
+files in ``/etc``. The packages of earlier batches, the *view*, are laid over it. ``buildsys.local.jail``
+imports this module, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Any
 from buildsys.local import kernel, trees
 from buildsys.local.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID
 
-#: Shown whole, read-only. They belong to the distribution's packages and are the same on all its machines.
+#: Shown completely and read-only. The distribution's packages own these folders.
 SHOWN = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
-#: Shown of /etc, where it is there: what compilers, interpreters, linkers, rpm and document tools read.
-#: Public certificates are among it; private keys, accounts, host names and logins of the machine are not.
+#: Entries of /etc that compilers, interpreters, linkers, rpm and document tools read, if they exist. They
+#: include public certificates, but no private keys, accounts, host names or logins of the machine.
 ETC = (
     "ImageMagick-6", "ImageMagick-7", "OpenCL", "X11", "alternatives", "ant.conf", "ant.d", "bash.bashrc",
     "bashrc", "centos-release", "crypto-policies", "csh.cshrc", "debian_version", "emacs", "fedora-release",
@@ -30,9 +31,9 @@ ETC = (
     "skel", "ssl/certs", "ssl/openssl.cnf", "system-release", "system-release-cpe", "terminfo", "texmf",
     "timezone", "vulkan", "xattr.conf", "xdg", "xml",
 )  # fmt: skip
-#: Java and Python of Debian have a folder for each version.
+#: Debian's Java and Python have a folder for each version.
 ETC_BEGINNINGS = ("java-", "python3.")
-#: Of /proc, what tells of the service's keys or of the kernel's memory.
+#: Entries of /proc about keys and the kernel's memory.
 _HIDDEN = ("kcore", "key-users", "keys", "timer_list")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
@@ -42,7 +43,7 @@ _MOST_BYTES = 8 << 20
 
 
 def accounts(user: int, group: int) -> dict[str, str]:
-    """Return the files of /etc that are made for a build, by name."""
+    """Return name -> content of the files in /etc that are made for a build."""
     return {
         "passwd": "root:x:0:0:root:/:/sbin/nologin\n"
         f"builder:x:{user}:{group}:builder:/builddir:/bin/bash\n"
@@ -57,16 +58,19 @@ def accounts(user: int, group: int) -> dict[str, str]:
 
 
 def make(spec: Mapping[str, Any]) -> None:
-    """Put the root together on ``spec["mountpoint"]`` and change into it.
+    """Assemble the root file system on ``spec["mountpoint"]`` and change into it.
 
-    :param spec: what ``buildsys.local.sandbox`` sends.
-    :raises OSError: when the kernel refuses a step.
+    Args:
+        spec: The message of ``buildsys.local.sandbox``.
+
+    Raises:
+        OSError: The kernel refuses a step.
     """
     if _is_mount_point("/"):
         kernel.mount("", "/", flags=_PRIVATE)
     else:
         _leave_plain_chroot()
-    # Held open before a mount can hide them, and without following what an earlier command left there.
+    # Open before a mount can hide them, and without following links that an earlier command left.
     work = os.open(spec["work"], _FOLDER)
     temporary = os.open("tmp", _FOLDER, dir_fd=work)
     view = os.open(spec["view"], trees.FOLDER) if spec["view"] else None
@@ -85,7 +89,7 @@ def make(spec: Mapping[str, Any]) -> None:
     kernel.protect(".")
     for target, source in writable.items():
         kernel.bind(source, target, recursive=False, protect=True)
-    # A build sees its own processes only, not the first one, whose command line names folders of the host.
+    # A build must not see pid 1, whose command line contains folders of the host.
     kernel.mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2")
     _make_devices()
     for name in filter(os.path.exists, (f"proc/{name}" for name in _HIDDEN)):
@@ -102,14 +106,15 @@ def _is_mount_point(path: str) -> bool:
 
 
 def _leave_plain_chroot() -> None:
-    """Make the root folder, which is no mount point after chroot(1), one: pivot_root(2) needs that.
+    """Make the root folder, which is not a mount point after chroot(1), one, as pivot_root(2) requires.
 
-    Before that all mounts must be private, or the host would get what is mounted here. This can only be said
-    of a mount point, and the one that the root folder lies on is above it.
+    Before that, all mounts must become private, so that the host does not get the new mounts. This is only
+    possible for a mount point, and that of the root folder is above it.
     """
     inner = os.open("/", _FOLDER)
     os.fchdir(inner)
-    os.chroot("/proc")  # so that the working directory is outside of the root, where ".." leads up
+    # The working directory is then outside of the root, where ".." leads up.
+    os.chroot("/proc")
     while not os.path.samefile(".", ".."):
         os.chdir("..")
     kernel.mount("", ".", flags=_PRIVATE)
@@ -117,13 +122,13 @@ def _leave_plain_chroot() -> None:
     os.chroot(".")
     os.close(inner)
     kernel.mount("/", "/", flags=kernel.MS_BIND | kernel.MS_REC)
-    # "/" is still the folder below the new mount; ".." of it is looked up anew and leads to the mount.
+    # "/" still means the folder below the new mount. Looking up its ".." leads to the mount.
     os.chdir("/..")
     os.chroot(".")
 
 
 def _show_host_and_view(view: int | None, extra: Iterable[str], made: Mapping[str, str]) -> None:
-    """Fill the working directory with what is read-only."""
+    """Fill the working directory with the read-only parts."""
     partly = {"etc": _named_of_etc()}
     for path in extra:
         top, _, rest = path.strip("/").partition("/")
@@ -139,9 +144,9 @@ def _show_host_and_view(view: int | None, extra: Iterable[str], made: Mapping[st
 
 
 def _open_folder(path: str, inside: int | None) -> int | None:
-    """Open a folder by a relative path, no part of which is a link; None when there is none.
+    """Open a folder by a relative path without links; return None if there is none.
 
-    A package may have put a symbolic link there: following it would show any folder of the host.
+    A package may have put a symbolic link there, and following it would show any folder of the host.
     """
     if inside is None:
         return None
@@ -158,7 +163,7 @@ def _open_folder(path: str, inside: int | None) -> int | None:
 
 
 def _show(name: str, over: int | None) -> None:
-    """Show a top folder of the host whole, if it is one that is shown, under what the view has of it."""
+    """Show a top-level folder of the host completely, if it is one of ``SHOWN``, below that of the view."""
     host = f"/{name}"
     if name in SHOWN and os.path.islink(host):
         os.symlink(os.readlink(host), name)
@@ -172,7 +177,7 @@ def _show(name: str, over: int | None) -> None:
 
 
 def _show_partly(top: str, names: Iterable[str], over: int | None, made: Mapping[str, str]) -> None:
-    """Show of a top folder of the host what is named, and files made for the build, under the view's."""
+    """Show selected entries of a top-level folder and files made for the build, below those of the view."""
     os.mkdir(top)
     folders = [name for name in dict.fromkeys(names) if name not in made and _sketch(top, name)]
     for name, text in made.items():
@@ -187,7 +192,8 @@ def _show_partly(top: str, names: Iterable[str], over: int | None, made: Mapping
         here = os.open(".", _FOLDER)
         target = _open_folder(place, here)
         os.close(here)
-        if target is None:  # the view has a file or a link in its place
+        # The view has a file or a link in its place.
+        if target is None:
             continue
         os.close(target)
         above = _open_folder(name, over) if name else over
@@ -195,9 +201,10 @@ def _show_partly(top: str, names: Iterable[str], over: int | None, made: Mapping
 
 
 def _sketch(top: str, name: str) -> bool:
-    """Copy a link or a file of the host; for a folder make an empty one, to be mounted on.
+    """Copy a link or a file of the host; for a folder, make an empty one as a mount point.
 
-    :returns: whether it is a folder.
+    Returns:
+        Whether it is a folder.
     """
     target = f"{top}/{name}".rstrip("/")
     source = f"/{target}"
@@ -220,11 +227,11 @@ def _named_of_etc() -> list[str]:
 
 
 def _mount_layers(layers: list[int], target: str) -> None:
-    """Mount open folders at a path, the first uppermost, and close them."""
+    """Mount open folders at a path, the first on top, and close them."""
     if len(layers) == 1:
         kernel.bind(layers[0], target)
     else:
-        # Names of folders may hold the characters that overlayfs gives a meaning to; these names do not.
+        # Names of folders may contain characters with a meaning in overlayfs; these names do not.
         lower = ":".join(f"/proc/self/fd/{layer}" for layer in layers)
         kernel.mount("overlay", target, "overlay", MS_NOSUID | MS_NODEV, f"lowerdir={lower}")
     for layer in layers:

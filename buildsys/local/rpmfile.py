@@ -1,7 +1,7 @@
-"""What RPM files say of themselves, read once by a bounded child and kept beside them.
+"""Metadata of RPM files, read by a bounded child process and stored beside them.
 
-Nothing of rpm's own library, and no parser of ours, touches a file of strangers in this process. What was
-read is kept as JSON (``write_facts``) with the digests of the files.
+Neither rpm's library nor any other parser reads untrusted files in this process. The metadata is stored as
+JSON (``write_facts``) with the digests of the files.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from buildsys.local.bounded import Bounds, ChildFailed, run
 from buildsys.local.folders import write_atomically
 from mbs.errors import MBSError
 
-#: Seconds for the headers, and bytes that are read for the digests in a second, on a slow disk.
+#: Seconds to read headers, and bytes per second to compute digests on a slow disk.
 _SECONDS, _SPEED = 60, 20 << 20
 _BOUNDS = Bounds(memory=1 << 30, output=96 << 20)
 
-#: What a package may have many of.
+#: Fields of a package that may be long.
 _LISTS = ("provides", "requires", "conflicts", "files")
 
 
 class BadPackage(MBSError):
-    """A file that should be an RPM is none, or its header is damaged or dangerous."""
+    """A file is not a valid RPM, or its header exceeds a limit."""
 
     code = "bad_package"
 
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """``name``, ``name op evr``; ``name`` may be a rich dependency in parentheses."""
+    """A dependency ``name`` or ``name operator evr``; ``name`` may be a rich dependency in parentheses."""
 
     name: str
     operator: str = ""
@@ -48,12 +48,14 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Package:
-    """What the header of an RPM file says.
+    """The metadata of an RPM file.
 
-    :param arch: ``src`` for a source RPM, whatever it was built on.
-    :param sourcerpm: file name of the source RPM that it was built from; empty for a source RPM.
-    :param files: without those whose names are not printable.
-    :param sha256: digest of the file, of ``size`` bytes.
+    Attributes:
+        arch: ``src`` for a source RPM.
+        sourcerpm: File name of its source RPM; empty for a source RPM.
+        files: Its files, without those with unprintable names.
+        sha256: Digest of the file.
+        size: Size of the file in bytes.
     """
 
     name: str
@@ -75,22 +77,27 @@ class Package:
 
     @property
     def nvr(self) -> str:
+        """Name-version-release."""
         return f"{self.name}-{self.version}-{self.release}"
 
     @property
     def filename(self) -> str:
+        """Name of the file."""
         return f"{self.nvr}.{self.arch}.rpm"
 
     @property
     def evr(self) -> str:
+        """Epoch:version-release."""
         return f"{self.epoch}:{self.version}-{self.release}"
 
     @property
     def is_debug(self) -> bool:
+        """Whether it is a debugging package."""
         return self.name.endswith(("-debuginfo", "-debugsource"))
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> Self:
+        """Return the package from a dict; see :meth:`as_dict`."""
         dependencies = {
             kind: tuple(Dependency(*each) for each in facts[kind])
             for kind in ("provides", "requires", "conflicts")
@@ -99,7 +106,7 @@ class Package:
         return cls(**facts | dependencies | lists)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, and for :meth:`from_dict`."""
+        """Return the package as a dict for JSON."""
         dependencies = {
             kind: [[each.name, each.operator, each.evr] for each in getattr(self, kind)]
             for kind in ("provides", "requires", "conflicts")
@@ -107,14 +114,14 @@ class Package:
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | dependencies
 
     def slim(self) -> Package:
-        """The same without dependencies and files, which may be many."""
+        """Return the package without dependencies and files, which may be many."""
         return replace(self, provides=(), requires=(), conflicts=(), files=())
 
     def is_file(self, path: Path) -> bool:
-        """Whether the file at ``path`` is the one that was read, by its digest."""
+        """Return whether the file at ``path`` has the recorded digest."""
         try:
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-                # The size first: a file that has grown is not read to its end.
+                # Compare the size first, so that a file that has grown is not read.
                 if os.fstat(file.fileno()).st_size != self.size:
                     return False
                 return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
@@ -123,10 +130,13 @@ class Package:
 
 
 def read_packages(paths: Sequence[Path]) -> list[Package]:
-    """Read the headers of RPM files, and their digests, in a bounded child process.
+    """Read headers and digests of RPM files in a bounded child process.
 
-    :returns: in the order of the paths.
-    :raises BadPackage: when a file is no RPM file, a symbolic link, or over a bound; or when the child died.
+    Returns:
+        The packages in the order of the paths.
+
+    Raises:
+        BadPackage: A file is not an RPM, is a symbolic link or exceeds a limit, or the child failed.
     """
     if not paths:
         return []
@@ -152,9 +162,9 @@ def read_package(path: Path) -> Package:
 
 
 def write_facts(path: Path, packages: Sequence[Package]) -> None:
-    """Keep what was read of the packages of one build.
+    """Store the metadata of the packages of one build.
 
-    The first line holds all of them without dependencies and files; a line for each follows with these.
+    The first line contains all packages without dependencies and files. A line with these follows for each.
     """
     slim = [package.slim().as_dict() for package in packages]
     full = ({name: package.as_dict()[name] for name in _LISTS} for package in packages)
@@ -162,13 +172,13 @@ def write_facts(path: Path, packages: Sequence[Package]) -> None:
 
 
 def read_facts(path: Path) -> Iterator[Package]:
-    """Yield what :func:`write_facts` kept: one package is in memory at a time."""
+    """Yield the packages that :func:`write_facts` stored, one at a time to save memory."""
     with path.open("rb") as file:
         for facts, line in zip(json.loads(file.readline()), file, strict=True):
             yield Package.from_dict(facts | json.loads(line))
 
 
 def read_slim(path: Path) -> list[Package]:
-    """Return what :func:`write_facts` kept, without dependencies and files."""
+    """Return the packages that :func:`write_facts` stored, without dependencies and files."""
     with path.open("rb") as file:
         return [Package.from_dict(facts) for facts in json.loads(file.readline())]

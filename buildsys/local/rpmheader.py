@@ -1,11 +1,11 @@
 """The program that reads the headers of RPM files; ``buildsys.local.rpmfile`` starts it as a bounded child.
 
-It uses nothing but the standard library. Standard input is a JSON list of paths; standard output has one
-line of JSON for each: ``{"package": ...}`` or ``{"error": reason}``. The files come out of builds of
-strangers, so each number that a header names is compared with a bound before anything is made of it.
+It uses only the standard library. Standard input is a JSON list of paths. Standard output has a line of JSON
+for each: ``{"package": ...}`` or ``{"error": reason}``. The files are untrusted, so every number in a header
+is checked against a limit before it is used.
 
-Format: the RPM V4 package file format (docs/manual/format of rpm): a lead of 96 bytes, the signature header
-padded to 8 bytes, and the header; each header is a magic, a count, a size, the index and the store.
+The format is the RPM V4 package file format (docs/manual/format of rpm): a lead of 96 bytes, the signature
+header padded to 8 bytes, and the header. Each header has a magic, a count, a size, the index and the store.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from typing import Any, BinaryIO
 
 _LEAD, _MAGIC, _HEADER_MAGIC = 96, b"\xed\xab\xee\xdb", b"\x8e\xad\xe8\x01"
 _MAX_ENTRIES, _MAX_STORE = 4096, 32 << 20
-#: Of one package. Kernels provide their symbols, which are tens of thousands.
+#: Limits of one package. Kernels provide their symbols, which are tens of thousands.
 MAX_PROVIDES, MAX_DEPENDENCIES, MAX_FILES = 50_000, 10_000, 200_000
 _MAX_FOLDERS, _MAX_ARCHES = 100_000, 100
-#: Characters of one value.
+#: Max characters of one value.
 MAX_DEPENDENCY, _MAX_PATH, _MAX_LICENSE, _MAX_LABEL = 2000, 4096, 8192, 1024
 _MAX_FILENAME = 255
-#: Of all packages of one request together: the answer is held in memory by the service.
+#: Limits of all packages in a request together, because the service holds the answer in memory.
 _MAX_ITEMS, _MAX_TEXT = 400_000, 32 << 20
 
 # RPMTAG_*
@@ -46,16 +46,21 @@ _SAFE = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_+.~^-]*")
 
 
 class Refused(Exception):
-    """The file is no RPM file, or its header is damaged or over a bound."""
+    """The file is not an RPM, or its header is damaged or exceeds a limit."""
 
 
 class Budget:
-    """What may still be kept of the packages of one request."""
+    """The remaining limits of all packages in a request."""
 
     def __init__(self) -> None:
         self.items, self.text = _MAX_ITEMS, _MAX_TEXT
 
     def take(self, text: str) -> str:
+        """Count a text and return it.
+
+        Raises:
+            Refused: The limit is exceeded.
+        """
         self.items -= 1
         self.text -= len(text)
         if self.items < 0 or self.text < 0:
@@ -71,7 +76,7 @@ def _read(file: BinaryIO, size: int) -> bytes:
 
 
 class Header:
-    """One header structure: tag -> values."""
+    """One header structure, which maps tags to values."""
 
     def __init__(self, file: BinaryIO) -> None:
         magic, count, size = struct.unpack(">4s4xII", _read(file, 16))
@@ -92,15 +97,17 @@ class Header:
         return kind, offset, count
 
     def strings(self, tag: int, most: int, what: str) -> Iterator[str]:
+        """Yield the texts of a tag."""
         _, offset, count = self._entry(tag, (_STRING, _STRING_ARRAY, _I18N), most, what)
         for _ in range(count):
             end = self._store.find(b"\0", offset)
             if end < 0:
-                raise Refused("it has a string without an end")
+                raise Refused("it has an unterminated string")
             yield self._store[offset:end].decode("utf-8", "replace")
             offset = end + 1
 
     def numbers(self, tag: int, most: int, what: str) -> tuple[int, ...]:
+        """Return the numbers of a tag."""
         kind, offset, count = self._entry(tag, (_INT16, _INT32), most, what)
         try:
             return struct.unpack_from(f">{count}{'I' if kind == _INT32 else 'H'}", self._store, offset)
@@ -108,19 +115,20 @@ class Header:
             raise Refused("it has numbers outside its header") from None
 
     def text(self, tag: int, longest: int, what: str) -> str:
-        """A single string, which must be printable."""
+        """Return the text of a tag, which must be printable."""
         found = next(self.strings(tag, _MAX_ENTRIES, what), "")
         if len(found) > longest or not found.isprintable():
             raise Refused(f"its {what} is longer than {longest} characters, or not printable")
         return found
 
     def arches(self, tag: int) -> list[str]:
+        """Return the architectures of a tag."""
         return [_safe(arch) for arch in self.strings(tag, _MAX_ARCHES, "architectures")]
 
     def dependencies(
         self, tags: tuple[int, int, int], what: str, budget: Budget, most: int = MAX_DEPENDENCIES
     ) -> list[list[str]]:
-        """``[name, operator, evr]`` of each, without those on features of rpm itself."""
+        """Return ``[name, operator, evr]`` of each dependency, without those on features of rpm."""
         names = self.strings(tags[0], most, what)
         flags = self.numbers(tags[1], most, what)
         versions = self.strings(tags[2], most, what)
@@ -139,7 +147,7 @@ class Header:
         return found
 
     def files(self, budget: Budget) -> list[str]:
-        """Paths of its files, without those that no dependency could name."""
+        """Return the paths of its files, without unprintable ones, which no dependency can name."""
         folders = list(self.strings(_DIRNAMES, _MAX_FOLDERS, "folders"))
         names = self.strings(_BASENAMES, MAX_FILES, "files")
         found = []
@@ -154,20 +162,21 @@ class Header:
 
 def _safe(text: str) -> str:
     if len(text) > _MAX_FILENAME or not _SAFE.fullmatch(text):
-        raise Refused(f"{text[:60]!r} cannot be a name, a version, a release or an architecture")
+        raise Refused(f"{text[:60]!r} is not a valid name, version, release or architecture")
     return text
 
 
 def describe(path: str, budget: Budget) -> dict[str, Any]:
-    """What the header of an RPM file says, and its digest; a symbolic link is refused.
+    """Return the metadata and the digest of an RPM file.
 
-    :raises Refused: see there.
-    :raises OSError: it cannot be read.
+    Raises:
+        Refused: The file is a symbolic link, not an RPM, damaged, or exceeds a limit.
+        OSError: The file cannot be read.
     """
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode) or _read(file, _LEAD)[:4] != _MAGIC:
-            raise Refused("it is no RPM file")
+            raise Refused("it is not an RPM file")
         signature = Header(file)
         _read(file, -signature.size % 8)
         header = Header(file)
@@ -192,7 +201,7 @@ def _facts(header: Header, budget: Budget) -> dict[str, Any]:
     for text in (name, version, release, arch):
         _safe(text)
     if "-" in version or "-" in release:
-        raise Refused("its version or its release holds a hyphen")
+        raise Refused("its version or release contains a hyphen")
     if len(f"{name}-{version}-{release}.{arch}.rpm") > _MAX_FILENAME:
         raise Refused(f"its file name would be longer than {_MAX_FILENAME} characters")
     return {
@@ -214,7 +223,7 @@ def _facts(header: Header, budget: Budget) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer for each path of standard input."""
+    """Answer each path on standard input."""
     budget = Budget()
     for path in json.load(sys.stdin):
         answer: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Runs one submission: sources, source RPM, build requirements, binary RPMs, results."""
+"""Run one submission: source RPM, build requirements, binary RPMs, results."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from buildsys.local.results import BuildFailed, check_built, check_source, colle
 from buildsys.local.rpmfile import Package, write_facts
 from buildsys.local.sandbox import BoundedLog, Sandbox, remove_tree
 
-#: Requirements that a message names, and characters of each.
+#: Max requirements in a message, and max characters of each.
 _NAMED, _SHOWN = 20, 200
-#: Where the other layout of dist-git has its sources; its spec file is in SPECS then.
+#: The folder of sources in dist-git repositories whose spec file is in SPECS.
 SOURCES = "SOURCES"
 #: ``$1`` is the spec file, ``$2`` the commit, ``$3`` the folder of sources.
 _SOURCE_RPM = """
@@ -46,11 +46,12 @@ exec rpmbuild --rebuild --nodeps "$@" --define "_topdir /builddir/build" --defin
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a source RPM is made of.
+    """The parts of a source RPM.
 
-    :param files: folder with files for the source folder: lookaside sources, or the spec itself.
-    :param git: bare repository that holds ``commit``; or None.
-    :param spec: path of the spec file in the repository, or its name in ``files``.
+    Attributes:
+        files: Folder with files for the source folder: lookaside sources, or the spec file itself.
+        spec: Path of the spec file in the repository, or its name in ``files``.
+        git: Bare repository with ``commit``, or None.
     """
 
     files: Path
@@ -60,18 +61,19 @@ class Inputs:
 
     @property
     def arguments(self) -> tuple[str, str, str]:
-        """Of the script that makes the source RPM."""
+        """Arguments of the script that makes the source RPM."""
         return self.spec, self.commit, SOURCES if "/" in self.spec else "."
 
 
 @dataclass(frozen=True)
 class Run:
-    """One build on its way.
+    """A build in progress.
 
-    :param sandbox: with the view, limits and user; its folders are set here.
-    :param installed: gives the packages in the view one at a time, since all that they say may be much.
-    :param cpus: how many processes ``make`` may run at once.
-    :param stop: answers a reason to give up, or nothing.
+    Attributes:
+        sandbox: Provides view, limits and user; its folders are set here.
+        installed: Yields the packages in the view one at a time, because their metadata is large.
+        cpus: Max parallel processes of ``make``.
+        stop: Returns a reason to stop the build, or an empty text.
     """
 
     task: TaskFolder
@@ -83,10 +85,11 @@ class Run:
     stop: Callable[[], str]
 
     def build(self, inputs: Inputs) -> str:
-        """Build to the end; the RPMs are in ``task.rpms`` then. Answers the NVR.
+        """Run the build, leave its RPMs in ``task.rpms`` and return the NVR.
 
-        :raises BuildFailed: when it cannot be built.
-        :raises Stopped: when a limit was hit or ``stop`` had a reason.
+        Raises:
+            BuildFailed: It cannot be built.
+            Stopped: It exceeded a limit, or ``stop`` returned a reason.
         """
         deadline = time.monotonic() + self.sandbox.limits.seconds
         readonly = {"/input/files": inputs.files}
@@ -95,7 +98,7 @@ class Run:
         made = self._run("source RPM", _SOURCE_RPM, inputs.arguments, readonly, deadline)
         sources = collect(made / "srpms", self.task.path / "srpm")
         if len(sources) != 1 or sources[0].arch != "src":
-            raise BuildFailed("The spec file did not make exactly one source RPM.")
+            raise BuildFailed("The spec file does not result in exactly one source RPM.")
         source = sources[0]
         check_source(self.job, source)
         self._check_requirements(source)
@@ -110,7 +113,7 @@ class Run:
     def _run(
         self, what: str, script: str, args: Sequence[str], readonly: Mapping[str, Path], deadline: float
     ) -> Path:
-        """Run one stage in a fresh work folder, and answer that folder."""
+        """Run one stage in a new work folder, and return that folder."""
         work = self.task.path / "work"
         sandbox = replace(self.sandbox, work=work, readonly=readonly)
         sandbox.prepare()
@@ -137,14 +140,16 @@ class Run:
         if lacking:
             raise BuildFailed(
                 f"Build requirements are not met: {_listed(lacking)}. Neither an earlier batch nor this "
-                "machine provides them: put what provides them into an earlier batch, or install it here."
+                "machine provides them. Add a component that does to an earlier batch, or install it here."
             )
         against = conflicting(source.conflicts, self.installed())
         if against:
-            raise BuildFailed(f"An earlier batch has what the spec file conflicts with: {_listed(against)}.")
+            raise BuildFailed(
+                f"Build conflicts of the spec file match packages of an earlier batch: {_listed(against)}."
+            )
 
     def _publish(self, source: Package, built: Sequence[Package]) -> None:
-        """Make the results visible, with what was read of them. The end is recorded after that."""
+        """Publish the results with their metadata. The outcome is recorded afterwards."""
         folder = self.task.path / "built"
         (self.task.path / "srpm" / source.filename).rename(folder / source.filename)
         try:
@@ -162,6 +167,6 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def clean(task: TaskFolder) -> None:
-    """Remove what is not a result. Nothing may be building there."""
+    """Remove everything but the results. No build may be running."""
     for name in ("work", "root", "srpm", "built", "check", "inputs"):
         remove_tree(task.path / name)

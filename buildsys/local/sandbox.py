@@ -1,10 +1,9 @@
-"""Runs a command without network, without privileges and without write access outside its work folder.
+"""Run a command without network, privileges and write access outside its work folder.
 
-What the command sees: the host's ``/usr`` and of its ``/etc`` what building needs (see
-``buildsys.local.rootfs``), read-only, with a *view* (a folder of extracted packages) laid over them;
-``/builddir``, its work folder, which holds HOME, ``/tmp`` and TMPDIR. It runs as a user of its own (see
-``buildsys.local.identities``), in a control group of its own (``buildsys.local.cgroups``), and may make the
-system calls that ``buildsys.local.syscalls`` leaves it. ``buildsys.local.jail`` does the work.
+The command sees the host's ``/usr`` and selected entries of its ``/etc`` read-only (see ``rootfs``), with a
+*view* (a folder of extracted packages) laid over them, and its work folder as ``/builddir``, which contains
+HOME, ``/tmp`` and TMPDIR. It runs as a user of its own (``identities``), in a control group of its own
+(``cgroups``), with a filter of system calls (``syscalls``). ``jail`` is the program that sets this up.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ __all__ = ["BoundedLog", "Limits", "Sandbox", "Stopped", "remove_tree"]
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at whether the build is to be stopped.
+#: Seconds between two checks whether the build must stop.
 _POLL = 0.3
-#: Seconds for the kernel to kill all processes of a build, and for its work folder to be given back.
+#: Seconds for the kernel to kill all processes of a build, and for its work folder to change owner.
 _PATIENCE = 60.0
-#: Seconds for the launcher to say that it has made its namespaces.
+#: Seconds for the launcher to make its namespaces.
 _START = 30.0
 
-#: Of the memory of this machine, what all builds share that run at once, unless a limit is set.
+#: Share of the machine's memory for all concurrent builds, unless a limit is configured.
 _MEMORY_SHARE = 0.9
 _LAUNCHER = "import sys; sys.path.insert(0, sys.argv[1]); from buildsys.local.jail import main; main()"
 _SOURCE = str(Path(__file__).resolve().parents[2])
@@ -47,23 +46,25 @@ _SOURCE = str(Path(__file__).resolve().parents[2])
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one build.
+    """Limits of one build.
 
-    :param seconds: wall-clock time of source RPM and binary RPMs together.
-    :param log_bytes: size of the kept log; what is over it is cut out before its last 64 KiB.
-    :param file_bytes: size of any single file.
-    :param memory_bytes: memory of all processes together; 0: an equal share of the machine's for each of
-        ``jobs``. Where no control group can be made it is the address space of any single process, and 0 is
-        no bound (sanitizers and Go reserve much).
-    :param processes: processes and threads that there are at once.
-    :param disk_bytes: what all files together take up. No build gets more than its share of what is free.
-    :param files: number of files and folders.
-    :param free_bytes: reserve: no build starts when the disk has less than this left, and those that run are
-        stopped when it has less than half of it.
-    :param free_files: the same for the number of files (inodes).
-    :param jobs: builds that may run at once on this machine.
-    :param users: numbers of users for builds when the service runs as root.
-    :param shows: more files and folders of the host that builds see, read-only.
+    Attributes:
+        seconds: Wall-clock time of source RPM and binary RPMs together.
+        log_bytes: Max size of the log; if it is longer, the last 64 KiB are kept too.
+        file_bytes: Max size of a file.
+        memory_bytes: Memory of all processes together; 0 divides the machine's memory by ``jobs``. Without a
+            control group it limits the address space of each process instead, and 0 means no limit, because
+            sanitizers and Go reserve much.
+        processes: Max concurrent processes and threads.
+        open_files: Max open files of a process.
+        disk_bytes: Total size of files. A build never gets more than its share of the free space.
+        files: Max files and folders.
+        free_bytes: Reserve: no build starts if the disk has less free space, and running builds are stopped
+            below half of it.
+        free_files: The same for the number of files (inodes).
+        jobs: Max concurrent builds on this machine.
+        users: Ids of users for builds if the service runs as root.
+        shows: Additional files and folders of the host that builds see, read-only.
     """
 
     seconds: float = 6 * 3600
@@ -83,7 +84,8 @@ class Limits:
     def rlimits(self, *, grouped: bool = False) -> dict[str, int]:
         """Return the limits of each process (setrlimit(2)).
 
-        :param grouped: a control group bounds the memory.
+        Args:
+            grouped: Whether a control group limits the memory.
         """
         limits = {
             "RLIMIT_FSIZE": self.file_bytes,
@@ -94,19 +96,19 @@ class Limits:
         return limits | ({"RLIMIT_AS": self.memory_bytes} if self.memory_bytes and not grouped else {})
 
     def memory(self) -> int:
-        """Return the bytes of memory that the processes of a build may use together."""
+        """Return the bytes of memory that all processes of a build may use together."""
         return self.memory_bytes or int(cgroups.machine_memory() * _MEMORY_SHARE) // self.jobs
 
     def short_of(self, folder: Path, *, share: float = 1) -> str:
-        """Say what a folder's disk has less of than a share of the reserve; empty when it has enough."""
+        """Return which resource of a folder's disk is below a share of the reserve; empty if none is."""
         space = os.statvfs(folder)
         if space.f_bavail * space.f_frsize < self.free_bytes * share:
             return "disk space"
-        # A file system without a table of inodes (btrfs) says 0 of 0.
+        # A file system without an inode table (btrfs) reports 0 of 0.
         return "inodes" if space.f_files and space.f_favail < self.free_files * share else ""
 
     def allowance(self, folder: Path) -> dict[str, int]:
-        """Return the disk and the number of files that a build which starts now may take up."""
+        """Return the disk space and the number of files for a build that starts now."""
         space = os.statvfs(folder)
         free = max(0, space.f_bavail * space.f_frsize - self.free_bytes)
         allowed = {"disk": min(self.disk_bytes, free // self.jobs), "files": self.files}
@@ -116,18 +118,19 @@ class Limits:
 
 
 class Stopped(Exception):
-    """The command was killed before its end; the message says why, for people."""
+    """The command was killed; the message says why."""
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """Where and how commands of one submission run.
+    """The environment of the commands of one submission.
 
-    :param work: the only folder they can write to; seen as ``/builddir``. See :meth:`prepare`.
-    :param mountpoint: an empty folder outside ``work``, on which the new root is put together.
-    :param readonly: path inside -> folder of the host, which is made readable for all users.
-    :param user: number of the user that commands become when the service runs as root; 0: one that no other
-        build has.
+    Attributes:
+        work: The only writable folder, visible as ``/builddir``. See :meth:`prepare`.
+        mountpoint: An empty folder outside ``work``, on which the new root is mounted.
+        view: Folder of extracted packages; None for none.
+        readonly: Path inside -> folder of the host, which is made readable for all users.
+        user: Id of the commands' user if the service runs as root; 0 for one that no other build has.
     """
 
     work: Path
@@ -138,10 +141,10 @@ class Sandbox:
     user: int = 0
 
     def prepare(self) -> None:
-        """Make the work folder anew, and empty.
+        """Make the work folder again, empty.
 
-        The folder that it lies in is closed to other users: what a build puts into its own folder might act
-        with the rights of its user, which may be the service's.
+        Its parent folder is closed to other users, because programs in a build's folder might run with the
+        rights of its user, which may be the service's.
         """
         remove_tree(self.work)
         self.mountpoint.mkdir(parents=True, exist_ok=True)
@@ -158,14 +161,18 @@ class Sandbox:
         stop: Callable[[], str] = str,
         env: Mapping[str, str] | None = None,
     ) -> int:
-        """Run a command to its end; answers its exit code (128 + signal when it was killed by one).
+        """Run a command and return its exit code (128 + signal if a signal killed it).
 
-        What it left in the work folder belongs to the service then: plain files, folders and links.
+        Afterwards the content of the work folder belongs to the service, as regular files, folders and
+        links.
 
-        :param deadline: on the clock of ``time.monotonic``.
-        :param stop: asked several times a second; a reason that it answers ends the command.
-        :raises Stopped: with that reason, or when a bound of time, memory or disk was hit.
-        :raises BuildSystemError: when there is no user for the build, or the service's data would show in it.
+        Args:
+            deadline: Time limit, by ``time.monotonic``.
+            stop: Called several times a second; if it returns a reason, the command is killed.
+
+        Raises:
+            Stopped: ``stop`` returned a reason, or a limit of time, memory or disk space was exceeded.
+            BuildSystemError: There is no user for the build, or the service's data would be visible in it.
         """
         self._check_place()
         longest = time.monotonic() + self.limits.seconds
@@ -196,15 +203,15 @@ class Sandbox:
         for shown in (*(f"/{name}" for name in rootfs.SHOWN), *self.limits.shows):
             if folder.is_relative_to(Path(shown).resolve()):
                 raise BuildSystemError(
-                    f"Builds see {shown}, so the data of the service cannot lie below it.",
+                    f"Builds see {shown}, so the service's data must not be below it.",
                     code="data_visible",
-                    hint="Set DATA_DIR to another folder, or take this one out of LOCAL_BUILD_SHOWS.",
+                    hint="Set DATA_DIR to another folder, or remove {shown} from LOCAL_BUILD_SHOWS.",
                 )
 
     def _spec(
         self, argv: Sequence[str], env: Mapping[str, str], identity: Identity, rlimits: Mapping[str, int]
     ) -> dict[str, Any]:
-        """What the launcher is sent; see ``buildsys.local.jail``."""
+        """Return the message for the launcher; see ``buildsys.local.jail``."""
         return {
             "argv": list(argv),
             "env": {
@@ -232,7 +239,7 @@ class Sandbox:
         ends: float,
         stop: Callable[[], str],
     ) -> None:
-        """Copy output until its end. The pipe ends when pid 1 of the namespace, hence everything, is dead."""
+        """Copy output until the pipe ends, which happens when all processes of the namespace are dead."""
         assert process.stdout is not None
         looked = 0.0
         with selectors.DefaultSelector() as selector:
@@ -260,8 +267,9 @@ class Sandbox:
 class _Launcher:
     """A running ``buildsys.local.jail``.
 
-    :param spec: what it is to do.
-    :param identity: that of the build; None for one that has all subordinate ids.
+    Args:
+        spec: The message that it receives.
+        identity: The build's user; None for all subordinate ids.
     """
 
     def __init__(self, spec: dict[str, Any], identity: Identity | None, group: cgroups.Group) -> None:
@@ -291,11 +299,12 @@ class _Launcher:
             raise
 
     def _send(self, message: dict[str, Any]) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # it has ended, and its exit code says so
+        # If the launcher has ended, its exit code says so.
+        with suppress(BrokenPipeError, ConnectionResetError):
             self._channel.sendall(json.dumps(message).encode() + b"\n")
 
     def _receive(self) -> dict[str, str]:
-        """The next message; an empty one when there is none any more."""
+        """Return the next message; an empty one at the end."""
         line = b""
         with suppress(OSError):
             while not line.endswith(b"\n"):
@@ -305,11 +314,11 @@ class _Launcher:
                 line += data
         message: dict[str, str] = json.loads(line) if line.endswith(b"\n") else {}
         if "error" in message:
-            logger.error("A build could not be shut in: %s", message["error"])
+            logger.error("A build could not be isolated: %s", message["error"])
         return message
 
     def end(self) -> None:
-        """Stop what still runs; nothing of it is left afterwards."""
+        """Stop the launcher and all processes of the build."""
         self.process.terminate()
         try:
             self.process.wait(_PATIENCE)
@@ -324,7 +333,7 @@ class _Launcher:
 
 
 def _let_read(folder: Path) -> None:
-    """Let builds, whose user is not the service's, read what the service made for them."""
+    """Make a folder readable for builds, which run as another user."""
     if folder.is_dir() and folder.stat().st_mode & 0o005 != 0o005:
         top = os.open(folder, trees.FOLDER)
         try:
@@ -334,14 +343,15 @@ def _let_read(folder: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder that a build wrote to, whatever it left there. Nothing may run in it.
+    """Remove a folder that a build wrote to, whatever its content. No process may be running in it.
 
-    :raises OSError: when part of it belongs to somebody who is no build's user.
+    Raises:
+        OSError: Part of it belongs to a user who is not a build's.
     """
     try:
         trees.remove(path)
     except PermissionError:
-        # A worker died before the folder was given back from a subordinate user.
+        # A worker died before the folder was returned from a subordinate user.
         if identities.means().mode != "subordinate":
             raise
         launcher = _Launcher({"remove": str(path.absolute())}, None, cgroups.Group())

@@ -1,13 +1,13 @@
 """The program that asks libsolv about build requirements; ``buildsys.local.requirements`` starts it.
 
-libsolv is C, and requirements are written by strangers: what crashes it, or keeps it busy, ends a bounded
-child and not the service. Standard input is one JSON object:
+libsolv is written in C and requirements are untrusted, so that a crash or an endless loop must only affect a
+bounded child. Standard input is a JSON object:
 
-``items``   all that is installed: ``[name, evr, [[name, operator, evr], ...]]``
+``items``   everything that is installed: ``[name, evr, [[name, operator, evr], ...]]``
 ``wishes``  requirements ``[name, operator, evr]``
 
-Standard output is a JSON list: for each wish, whether something that requires it could be installed without
-changing anything.
+Standard output is a JSON list: for each wish, whether a package that requires it could be installed without
+other changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SIGNS = {"<": solv.REL_LT, ">": solv.REL_GT, "=": solv.REL_EQ}
 
 
 class World:
-    """All that is installed in the view of a build, and what is wished for, as libsolv sees it."""
+    """The packages in the view of a build, and the requirements, in a libsolv pool."""
 
     def __init__(self, items: Sequence[Sequence[str]], wishes: Sequence[Sequence[str]]) -> None:
         self._pool = solv.Pool()
@@ -56,11 +56,11 @@ class World:
         return dep, item
 
     def answers(self) -> list[bool]:
-        """For each wish, whether it is met."""
+        """Return for each wish whether it is met."""
         return [self._meets(dep, item) for dep, item in self._wishes]
 
     def _meets(self, dep: solv.Dep, item: solv.XSolvable | None) -> bool:
-        # Only a rich dependency needs the solver; others are met by whatever provides them.
+        # Only rich dependencies need the solver.
         if item is None:
             return bool(self._pool.whatprovides(dep))
         job = self._pool.Job(solv.Job.SOLVER_INSTALL | solv.Job.SOLVER_SOLVABLE, item.id)
@@ -68,7 +68,7 @@ class World:
 
 
 def main() -> None:
-    """Answer the question of standard input."""
+    """Answer the question on standard input."""
     question = json.load(sys.stdin)
     print(json.dumps(World(question["items"], question["wishes"]).answers()))
 

@@ -1,7 +1,7 @@
-"""Brings what a source RPM is made of onto this machine: the only step of a build that uses the network.
+"""Fetch the parts of a source RPM, the only step of a build that uses the network.
 
-It is done by the service, not by the build, and nothing of the repository is checked out or run here: the
-sandbox does that from the bare repository.
+The service does this, not the build. Nothing of the repository is checked out or run here; the sandbox does
+that from the bare repository.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ _MAX_FILE = 4 << 30
 
 @contextmanager
 def inputs(job: Job, folder: Path, options: ScmOptions) -> Iterator[Inputs]:
-    """What the source RPM of a job is made of; it disappears with the ``with`` block.
+    """Yield the parts of a job's source RPM, which are removed at the end of the ``with`` block.
 
-    :param folder: an empty folder for files that are not in git.
-    :raises mbs.errors.MBSError: when the repository, the commit, its spec file or a source is not there.
+    Args:
+        folder: An empty folder for files that are not in git.
+
+    Raises:
+        mbs.errors.MBSError: The repository, the commit, its spec file or a source is missing.
     """
     if job.spec:
         name = f"{job.package}.spec"
@@ -44,7 +47,7 @@ def inputs(job: Job, folder: Path, options: ScmOptions) -> Iterator[Inputs]:
 
 
 def _listed(package: str, snapshot: Snapshot, options: ScmOptions) -> dict[str, Upload]:
-    """The files that the repository says lie in a lookaside cache, without those that are in git as well."""
+    """Return the files that the repository lists for a lookaside cache, without those in git."""
     uploads = parse_sources(read_sources_file(snapshot, package, options))
     committed = {name.removeprefix(f"{SOURCES}/") for name in snapshot.files}
     return {name: upload for name, upload in uploads.items() if name not in committed}
@@ -53,7 +56,7 @@ def _listed(package: str, snapshot: Snapshot, options: ScmOptions) -> dict[str, 
 def _download(
     package: str, name: str, upload: Upload, folder: Path, url: ScmUrl, options: ScmOptions
 ) -> None:
-    """Download a source, and keep it only if it has the digest that the repository names."""
+    """Download a source and check its digest."""
     import httpx
 
     with Lookaside(options) as lookaside:
@@ -62,7 +65,7 @@ def _download(
         raise BuildSystemError(
             f"The source {name} of {package} is not in git, and no lookaside cache is configured.",
             code="source_missing",
-            hint="Commit the file, or have the operator configure the lookaside cache of this dist-git.",
+            hint="Commit the file, or ask the operator to configure the lookaside cache of this dist-git.",
         )
     parts = {"package": package, "file": name, "hashtype": upload.hashtype, "hash": upload.hash}
     address = fill(template, parts)
@@ -76,19 +79,20 @@ def _download(
         raise BuildSystemError(
             f"The source {name} of {package} could not be downloaded from {address}: {error}.",
             code="source_missing",
-            hint="Upload it to the lookaside cache, or try again when the cache can be reached.",
+            hint="Upload it to the lookaside cache, or try again later.",
         ) from error
     if digest.hexdigest() != upload.hash:
         raise BuildSystemError(
-            f"{address} does not have the {upload.hashtype} digest that the file 'sources' names.",
+            f"{address} does not match the {upload.hashtype} digest in the file 'sources'.",
             code="source_altered",
-            hint="Upload the right file, or mend the file 'sources'.",
+            hint="Upload the right file, or correct the file 'sources'.",
         )
 
 
 def _get(address: str, options: ScmOptions) -> Iterator[bytes]:
-    """The content of a file of the cache; where redirects lead does not matter, its digest is checked."""
-    import httpx  # as in scm.sources: most processes never download
+    """Yield the content of a file, following redirects, since its digest is checked."""
+    # As in scm.sources: most processes never download.
+    import httpx
 
     size = 0
     with httpx.stream("GET", address, timeout=options.http_timeout, follow_redirects=True) as answer:

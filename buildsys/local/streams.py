@@ -48,10 +48,12 @@ class StreamFolder:
 
     @property
     def path(self) -> Path:
+        """Return the folder of the stream."""
         return self.root / "streams" / _part(self.name) / _part(self.stream)
 
     @property
     def repo(self) -> Path:
+        """Return the link to the present repository."""
         return self.path / _LINK
 
     @property
@@ -61,6 +63,7 @@ class StreamFolder:
 
     @property
     def repo_file(self) -> Path:
+        """Return the file that dnf reads about the repository."""
         return self.path / f"{self.label}.repo"
 
     def builds(self) -> list[str]:

@@ -1,8 +1,8 @@
 """The system calls that builds may not make, as a program for seccomp(2).
 
-Everything is allowed but what is named here: a build runs compilers, test suites and interpreters of all
-kinds. What only root could do is refused by the lack of capabilities; this list is for what anybody may ask
-of the kernel and a build has no use for.
+Everything else is allowed, because builds run compilers, test suites and interpreters of all kinds. Missing
+capabilities already prevent the calls of root. This list adds calls that any user may make but that builds
+do not need.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from buildsys.local.kernel import CLONE_NEWUSER
 
 #: Name in uname(2) -> AUDIT_ARCH_* of linux/audit.h.
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-#: Bit of the numbers of the x32 ABI, which x86_64's kernel takes beside its own.
+#: The bit in system call numbers of the x32 ABI, which x86_64 kernels support too.
 _X32 = 0x40000000
-#: Every CLONE_NEW* but CLONE_NEWUSER, which is refused in clone(2) as well.
+#: All CLONE_NEW* except CLONE_NEWUSER, which is also refused in clone(2).
 _OTHER_NAMESPACES = 0x20000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000 | 0x80
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _NETLINK_ROUTE = 0
@@ -55,8 +55,8 @@ _NUMBERS = {
     "unshare": (272, 97),
     "userfaultfd": (323, 282),
 }
-# Programs take ENOSYS for an old kernel and do without; glibc starts threads by clone(2) then, whose flags,
-# unlike those of clone3(2), a filter can see. io_uring makes system calls that no filter sees.
+# With ENOSYS, programs assume an old kernel and use other calls. glibc then starts threads by clone(2), whose
+# flags, unlike those of clone3(2), a filter can check. io_uring makes system calls that filters do not see.
 _UNKNOWN = (
     "add_key", "clone3", "io_uring_enter", "io_uring_register", "io_uring_setup", "keyctl", "request_key",
 )  # fmt: skip
@@ -68,20 +68,20 @@ _FORBIDDEN = (
 
 # linux/bpf_common.h: loads of a word at an absolute offset, jumps, return.
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-# linux/seccomp.h: struct seccomp_data and what a filter may answer.
+# linux/seccomp.h: struct seccomp_data and the return values of filters.
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 
 
 def supported(machine: str = "") -> bool:
-    """Whether there is a filter for a machine; for this one when none is named."""
+    """Return whether there is a filter for a machine, by default this one."""
     return (machine or os.uname().machine) in _ARCHITECTURES
 
 
 def program(machine: str = "") -> bytes:
-    """Return the filter for a machine, empty when there is none for it.
+    """Return the filter for a machine; empty if there is none.
 
-    A program of another ABI (32-bit code on a 64-bit machine, x32) finds that no system call exists: its
+    Programs of another ABI (32-bit code on a 64-bit machine, x32) get ENOSYS for every call, because their
     numbers mean other calls.
     """
     machine = machine or os.uname().machine
@@ -112,7 +112,7 @@ def _load(offset: int) -> bytes:
 
 
 def _argument(index: int) -> bytes:
-    """Load the lower half of an argument; both machines are little-endian."""
+    """Load the lower half of an argument. Both machines are little-endian."""
     return _load(_ARGUMENTS + 8 * index)
 
 
@@ -137,7 +137,7 @@ def _refuse_bits(bits: int) -> list[bytes]:
 
 
 def _sockets() -> list[bytes]:
-    """Sockets by family: of the build's own network namespace, and between its processes."""
+    """Allow sockets within the build's own network namespace and between its processes."""
     lines = [_argument(0)]
     for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):
         lines += _when(_IF_EQUAL, family, [_allow()])
@@ -147,7 +147,7 @@ def _sockets() -> list[bytes]:
 
 
 def _terminals() -> list[bytes]:
-    """No typing into a terminal on behalf of whoever sits there."""
+    """Prevent injecting input into a terminal."""
     lines = [_argument(1)]
     for request in (_TIOCSTI, _TIOCLINUX):
         lines += _when(_IF_EQUAL, request, [_refuse(errno.EPERM)])

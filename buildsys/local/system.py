@@ -1,4 +1,4 @@
-"""The local build system: real RPMs, built by this service's own workers."""
+"""The local build system, whose builds run on this service's own workers."""
 
 from __future__ import annotations
 
@@ -48,20 +48,23 @@ _LONGEST_REASON = 4096
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at whether the disk has its reserve again.
+#: Seconds between two checks whether the disk has its reserve again.
 SPACE_POLL = 5.0
 
 
 class LocalBuildSystem:
-    """Builds RPMs under one folder, which several machines may share.
+    """Builds RPMs in a folder that several machines may share.
 
-    :param root: the folder; the service must be its only user.
-    :param send: puts a submission on the queue of builds.
-    :param base_url: where the web server shows ``root`` as ``<base_url>/results/``; empty: nowhere.
-    :param jobs: builds that run at once on one machine; the cores are divided among them.
-    :param scm: permissions and bounds for fetching sources.
-    :param lenient: whether builds may run on a machine that lacks protections.
-    :param user: number of the user that builds become when the service runs as root; 0: each its own.
+    Args:
+        root: The folder, which only the service may use.
+        send: Puts a submission on the queue of builds.
+        base_url: Address of the web server, which serves ``root`` as ``<base_url>/results/``; empty for
+            none.
+        jobs: Concurrent builds on one machine, which share the cores.
+        scm: Permissions and limits for fetching sources.
+        limits: Limits of each build.
+        lenient: Whether builds may run on a machine that lacks protections.
+        user: Id of the builds' user if the service runs as root; 0 for a separate one for each.
     """
 
     name = "local"
@@ -90,22 +93,26 @@ class LocalBuildSystem:
         self._tasks = self.root / "tasks"
         self._tasks.mkdir(parents=True, exist_ok=True)
 
-    # What the workflow asks: see ``buildsys.base.BuildSystem``.
+    # For the workflow: see ``buildsys.base.BuildSystem``.
 
     def arches(self, module: Module) -> tuple[str, ...]:
+        """Return this machine's architecture."""
         return (platform.machine(),)
 
     def expected_seconds(self, packages: Sequence[str]) -> dict[str, float]:
-        # The service's own history, which is asked first, is all the history there is.
+        """Return nothing: the service's own history, which is used first, is the only one."""
         return {}
 
     def prepare(self, module: Module, packages: Sequence[str]) -> None:
+        """Make the module's folder."""
         ModuleFolder.of(self.root, module).prepare()
 
     def find(self, jobs: Sequence[Job]) -> list[Submission | None]:
+        """Return submissions that are open or complete."""
         return [self._find(job) for job in jobs]
 
     def submit(self, jobs: Sequence[Job]) -> list[Submission]:
+        """Make a folder for each job and put it on the queue."""
         submissions = []
         for job in jobs:
             if known := self._find(job):
@@ -122,6 +129,7 @@ class LocalBuildSystem:
         return submissions
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
+        """Return the statuses by the files in the folders."""
         return [self._task(number).status(self._url(number)) for number in task_ids]
 
     def explain(self, task_ids: Sequence[int]) -> dict[int, Excerpt]:
@@ -130,16 +138,19 @@ class LocalBuildSystem:
         return {number: excerpt for number, excerpt in found.items() if excerpt}
 
     def cancel(self, task_ids: Sequence[int]) -> None:
+        """Cancel builds that are waiting or running."""
         for task in map(self._task, task_ids):
             if task.outcome() or not task.path.exists():
                 continue
             task.cancel_file.touch()
             with lock(task.lock_file) as idle:
-                # Otherwise the worker that builds it sees the file, kills the build and records the end.
+                # Otherwise the worker that runs the build sees the file, kills the build and records the
+                # outcome.
                 if idle and not task.outcome():
                     _record(task, TaskState.CANCELED, reason="It was cancelled.")
 
     def recover(self, task_ids: Sequence[int]) -> None:
+        """Put builds on the queue again that have not started."""
         for task in map(self._task, task_ids):
             if task.path.exists() and not task.outcome() and task.started()[0] is None:
                 self._send(task.number, 0)
@@ -152,6 +163,7 @@ class LocalBuildSystem:
         final: bool = True,
         task_ids: Mapping[str, int] | None = None,
     ) -> Tagged:
+        """Tag builds by hard links."""
         folder = ModuleFolder.of(self.root, module)
         folder.prepare()
         for nvr in nvrs:
@@ -159,20 +171,26 @@ class LocalBuildSystem:
         return folder.tagged(nvrs)
 
     def tagged(self, module: Module, nvrs: Sequence[str]) -> Tagged:
+        """Return the tagged builds."""
         return ModuleFolder.of(self.root, module).tagged(nvrs)
 
     def deleted(self, builds: Mapping[int, str]) -> set[int]:
+        """Return the submissions whose RPMs are missing."""
         return {number for number, nvr in builds.items() if not Built.find(self.root, number, nvr)}
 
     def tagged_of(self, wanted: Sequence[tuple[Module, Sequence[str]]]) -> list[Tagged]:
+        """Return the tagged builds of each module."""
         return [self.tagged(module, nvrs) for module, nvrs in wanted]
 
     def request_repo(self, module: Module) -> int:
-        # Builds of a next batch read the buildroot itself, hence there is nothing to wait for: the number
-        # of builds in it, which only grows, names its state.
+        """Return the number of builds in the buildroot, which identifies its state because it only grows.
+
+        Later builds read the buildroot itself, so no repository is needed.
+        """
         return len(ModuleFolder.of(self.root, module).nvrs("buildroot"))
 
     def repo_status(self, module: Module, request: int, nvrs: Sequence[str]) -> RepoStatus:
+        """Return READY if all builds are in the buildroot."""
         there = set(ModuleFolder.of(self.root, module).nvrs("buildroot"))
         absent = tuple(nvr for nvr in nvrs if nvr not in there)
         if absent:
@@ -180,9 +198,11 @@ class LocalBuildSystem:
         return RepoStatus(RepoState.READY)
 
     def repos_under_way(self, requests: Sequence[int]) -> set[int]:
+        """Return nothing, so that the caller reads each status."""
         return set()
 
     def finalize(self, module: Module, nvrs: Mapping[str, str]) -> Result:
+        """Make the repositories of the module."""
         folder = ModuleFolder.of(self.root, module)
         (arch,) = self.arches(module)
         sandbox = self._sandbox(folder.path)
@@ -208,39 +228,43 @@ class LocalBuildSystem:
             folder.remove(module.tag, self._sandbox(folder.path))
 
     def ship(self, module: Module, content_tag: str) -> Shipping:
+        """Report that everything is tagged."""
         return Shipping()
 
     def dnf_commands(self, module: Module, installroot: Path, profile: str = "") -> DnfCommands:
-        """Command lines that list and install a finished module."""
+        """Return the dnf commands that list and install a finished module."""
         return dnf_commands(module, ModuleFolder.of(self.root, module), installroot, profile)
 
     def abandon(self, module: Module) -> None:
+        """Cancel all builds of the module."""
         self.cancel(ModuleFolder.of(self.root, module).tasks())
 
     def examine(self, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
+        """Check the machine's tools, sandbox and protections."""
         return [*check(self.root, self._limits), *self.unprotected()]
 
     def protections(self) -> list[Protection]:
-        """Which protections of builds are in force on this machine, and which are not."""
+        """Return the protections of builds on this machine, in force or not."""
         return protections(self._limits)
 
     def unprotected(self) -> list[Problem]:
-        """What production requires and this machine lacks; nothing where builds may run without."""
+        """Return the protections that production requires and this machine lacks; empty if lenient."""
         return [] if self._lenient else [each.problem for each in missing(self._limits)]
 
     def prepared(self) -> list[str]:
+        """Return nothing, since nothing is prepared."""
         return []
 
     def retire(self, tags: Sequence[str]) -> None:
-        """Nothing is kept that only building needs."""
+        """Do nothing, since nothing is prepared."""
 
     def discard(self, module: Module) -> None:
-        """What was built stays: other modules may hold links to it."""
+        """Do nothing, because other modules may have hard links to the builds."""
 
-    # What a worker on the queue of builds asks: see ``buildsys.base.RunsBuilds``.
+    # For workers on the queue of builds: see ``buildsys.base.RunsBuilds``.
 
     def run(self, task_id: int) -> str | None:
-        """Run a submission to its end, unless it runs elsewhere, was started before or is outdated."""
+        """Run a submission, unless it runs elsewhere, was started before or is outdated."""
         task = self._task(task_id)
         job = task.job()
         if job is None:
@@ -266,7 +290,7 @@ class LocalBuildSystem:
             time.sleep(SPACE_POLL)
 
     def _run(self, task: TaskFolder, job: Job) -> None:
-        """Build, and record the end whatever happens: only a worker that dies leaves a build without one."""
+        """Build and record the outcome in any case; only a worker that dies leaves none."""
         folder = ModuleFolder.of(self.root, job.module)
         try:
             self._clean_earlier(job)
@@ -278,8 +302,9 @@ class LocalBuildSystem:
         except (BuildFailed, MBSError) as error:
             hint = f" {error.hint}" if isinstance(error, MBSError) and error.hint else ""
             _record(task, TaskState.FAILED, reason=f"{error}{hint}")
-        except Exception as error:  # recorded on the build, with its trace in the service's log
-            logger.exception("Build %s of %s met an unexpected error.", task.number, job.package)
+        # Recorded on the build, with its traceback in the service's log.
+        except Exception as error:
+            logger.exception("Build %s of %s failed unexpectedly.", task.number, job.package)
             _record(task, TaskState.FAILED, reason=f"Unexpected error of the build system: {error!r}")
 
     def _build(self, task: TaskFolder, job: Job, folder: ModuleFolder) -> str:
@@ -317,7 +342,7 @@ class LocalBuildSystem:
         return nvr
 
     def _sandbox(self, folder: Path) -> Sandbox:
-        """A sandbox for something that is done in a folder of the service."""
+        """Return a sandbox for a task in a folder of the service."""
         return Sandbox(folder / "work", folder / "root", limits=self._limits, user=self._user)
 
     def _task(self, number: int) -> TaskFolder:
@@ -339,9 +364,9 @@ class LocalBuildSystem:
     def _check_same(self, task: TaskFolder, job: Job) -> None:
         if not _same(task.job(), job):
             raise BuildSystemError(
-                f"The work folder {task.number} is not of {job.package} of {job.module.nsvc}.",
+                f"The work folder {task.number} does not belong to {job.package} of {job.module.nsvc}.",
                 code="work_folder_taken",
-                hint="Give each service a folder of its own, and empty it when its database is made anew.",
+                hint="Give each service a folder of its own, and empty it if its database is created again.",
             )
 
     def _outdated(self, job: Job) -> bool:
@@ -349,7 +374,7 @@ class LocalBuildSystem:
         return any(self._task(task_number(job.component_id, each)).path.exists() for each in later)
 
     def _clean_earlier(self, job: Job) -> None:
-        """Remove what earlier attempts left when their workers died."""
+        """Remove the files of earlier attempts whose workers died."""
         for attempt in range(1, job.attempt):
             task = self._task(task_number(job.component_id, attempt))
             if task.path.exists():
@@ -358,7 +383,7 @@ class LocalBuildSystem:
                         clean(task)
 
     def _buildroot(self, job: Job, folder: ModuleFolder) -> Iterator[tuple[Path, Package]]:
-        """RPMs that the build sees: of the modules it needs, in order, then of its own earlier batches."""
+        """Yield the RPMs that the build sees: of required modules in order, then of earlier batches."""
         for entry in job.module.buildrequires.values():
             tag = entry.get("koji_tag")
             if isinstance(tag, str) and tag:
@@ -369,12 +394,12 @@ class LocalBuildSystem:
     def _publish(self, folder: ModuleFolder, nvr: str, task: TaskFolder) -> None:
         earlier = folder.built_by(nvr)
         if earlier is not None and earlier // ATTEMPTS != task.number // ATTEMPTS:
-            raise BuildFailed(f"{nvr} was built already, by another component of this module.")
+            raise BuildFailed(f"{nvr} was already built by another component of this module.")
         folder.publish(nvr, task.rpms)
 
 
 def _same(one: Job | None, other: Job) -> bool:
-    """Whether two jobs are tries at the same component of the same module build."""
+    """Return whether two jobs are attempts at the same component of the same module build."""
     return one is not None and (one.module.tag, one.package, one.source) == (
         other.module.tag,
         other.package,
@@ -383,10 +408,10 @@ def _same(one: Job | None, other: Job) -> bool:
 
 
 def _record(task: TaskFolder, state: TaskState, *, nvr: str = "", reason: str = "") -> None:
-    """Record the end.
+    """Record the outcome.
 
-    A reason may quote what the build said, and anybody may read it: it is kept short and printable, and does
-    not say where the folders of builds are.
+    A reason may quote the build's output, and any user may read it. So it is shortened, made printable, and
+    stripped of the folders of builds.
     """
     root = task.path.parent.parent
     reason = reason.replace(f"{root}/", "").replace(str(root), "the data folder")

@@ -1,8 +1,8 @@
-"""Walks folders that a build wrote to: of any depth, with any names and modes, links never followed.
+"""Walk folders that a build wrote to, with any depth, names and modes, without following links.
 
-Every system call takes a name relative to an open folder, and the number of open folders is fixed, so neither
-the length of a path nor the number of open files bounds the depth. Standard library only, as
-``buildsys.local.jail`` imports it.
+Every system call uses a name relative to an open folder, and the number of open folders is limited, so
+neither path lengths nor open files limit the depth. ``buildsys.local.jail`` imports this module, so it uses
+only the standard library.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-#: Open files that one measurement looks at, of all processes of a build together.
+#: Max open files of all processes of a build that one measurement examines.
 _MOST_OPEN_FILES = 50_000
 
 
-#: Levels whose folders stay open: below them, what is moved while it is measured is lost to the measurement.
+#: Levels whose folders stay open. Below them, folders that are moved during a measurement are not counted.
 _HELD = 64
 
 
@@ -34,13 +34,16 @@ def _walk(
     *,
     unlock: bool = True,
 ) -> None:
-    """Visit an open folder and all below it.
+    """Visit an open folder and all folders below it.
 
-    :param visit: gets an open folder, answers the names of the folders in it to visit.
-    :param leave: gets the folder above and a name when all below that name was visited.
-    :param unlock: give the owner access to folders without it; only where nothing else writes meanwhile. With
-        False, what was moved away meanwhile is passed over.
-    :raises TreeChanged: when ``..`` of a folder is not where it was entered from.
+    Args:
+        visit: Receives an open folder and returns the names of subfolders to visit.
+        leave: Receives the parent folder and a name when everything below that name was visited.
+        unlock: Give the owner access to folders that lack it, which is safe only if no other process writes.
+            If False, folders that were moved are skipped.
+
+    Raises:
+        TreeChanged: ``..`` of a folder is not the folder that it was entered from.
     """
     here = os.open(".", FOLDER, dir_fd=top)
     above: list[_Level] = []
@@ -78,11 +81,12 @@ def _walk(
 
 
 class _Level(NamedTuple):
-    """A folder above the one that is open.
+    """A parent of the open folder.
 
-    :param names: of the folders in it that are still to be visited.
-    :param name: of the folder that was entered.
-    :param held: it itself, open; of the uppermost levels only.
+    Attributes:
+        names: Names of subfolders that are still to be visited.
+        name: Name of the subfolder that was entered.
+        held: The open folder; None below the topmost levels.
     """
 
     names: list[str]
@@ -92,7 +96,7 @@ class _Level(NamedTuple):
 
 
 def _go_up(here: int, level: _Level) -> int | None:
-    """Open the folder above; None when the open one has another above it by now."""
+    """Open the parent folder; return None if the open folder was moved."""
     if level.held is not None:
         return level.held
     try:
@@ -106,7 +110,7 @@ def _go_up(here: int, level: _Level) -> int | None:
 
 
 def _enter(folder: int, name: str, unlock: bool) -> int | None:
-    """Open a folder in a folder; None when something else is there by now, or it is closed to us."""
+    """Open a subfolder; return None if it was replaced or is not accessible."""
     try:
         return os.open(name, FOLDER, dir_fd=folder)
     except PermissionError:
@@ -126,9 +130,10 @@ def _identity(folder: int) -> tuple[int, int]:
 
 
 def remove(path: str | os.PathLike[str]) -> None:
-    """Remove whatever is at a path. Nothing may run in it.
+    """Remove a file or folder. No process may be running in it.
 
-    :raises PermissionError: when part of it belongs to another user.
+    Raises:
+        PermissionError: Part of it belongs to another user.
     """
     if not os.path.lexists(path):
         return
@@ -159,10 +164,10 @@ def _unlink_files(folder: int) -> list[str]:
 
 
 def give(top: int, user: int, group: int) -> None:
-    """Give a tree that nothing runs in to a user, as plain files: what could act on others does not survive.
+    """Give a tree without running processes to a user, as regular files, folders and links.
 
-    Set-user-id and set-group-id bits and file capabilities are taken away; device nodes, sockets and pipes
-    are removed.
+    Set-user-id and set-group-id bits and file capabilities are removed, and device nodes, sockets and pipes
+    are deleted.
     """
 
     def visit(folder: int) -> list[str]:
@@ -173,11 +178,11 @@ def give(top: int, user: int, group: int) -> None:
             for entry in entries:
                 mode = entry.stat(follow_symlinks=False).st_mode
                 if stat.S_ISDIR(mode):
-                    # Its own turn comes, and it must be possible to open it.
+                    # It is visited later, and must be accessible then.
                     os.chown(entry.name, user, group, dir_fd=folder, follow_symlinks=False)
                     names.append(entry.name)
                 elif stat.S_ISREG(mode):
-                    # chown(2) takes file capabilities away, and the bits from files that can be run.
+                    # chown(2) removes file capabilities, and the bits from executable files.
                     os.chown(entry.name, user, group, dir_fd=folder, follow_symlinks=False)
                     if stat.S_IMODE(mode) & ~0o777:
                         os.chmod(entry.name, stat.S_IMODE(mode) & 0o777, dir_fd=folder)
@@ -191,7 +196,7 @@ def give(top: int, user: int, group: int) -> None:
 
 
 def let_read(top: int) -> None:
-    """Let all users read a tree, which a service with a strict umask has made for builds to read."""
+    """Make a tree readable for all users, because the service may run with a strict umask."""
 
     def visit(folder: int) -> list[str]:
         os.fchmod(folder, stat.S_IMODE(os.fstat(folder).st_mode) | 0o555)
@@ -209,10 +214,11 @@ def let_read(top: int) -> None:
 
 
 def measure(top: int, most_files: int, processes: int | None = None) -> tuple[int, int]:
-    """Return the bytes and the number of files that a tree takes up, while others write to it.
+    """Return the bytes and the number of files of a tree while other processes write to it.
 
-    :param most_files: the walk ends when there are more, so that its time is bounded too.
-    :param processes: an open /proc, for files that were removed and are still open there.
+    Args:
+        most_files: Stop when there are more, which limits the time.
+        processes: An open /proc, to count files that were removed but are still open.
     """
     used = files = 0
 
@@ -223,7 +229,8 @@ def measure(top: int, most_files: int, processes: int | None = None) -> tuple[in
             for entry in entries:
                 try:
                     found = entry.stat(follow_symlinks=False)
-                except OSError:  # removed meanwhile
+                # It was removed in the meantime.
+                except OSError:
                     continue
                 files += 1
                 used += found.st_blocks * 512 // max(1, found.st_nlink if entry.is_file() else 1)
@@ -245,7 +252,7 @@ class _Enough(Exception):
 
 
 def _removed_but_open(processes: int, device: int) -> int:
-    """Return the bytes of a device's files that only open file descriptors still hold."""
+    """Return the bytes of removed files on a device that are still open."""
     sizes: dict[int, int] = {}
     looked = 0
     for process in filter(str.isdecimal, os.listdir(processes)):

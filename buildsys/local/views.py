@@ -1,7 +1,7 @@
-"""Folders of extracted packages that are laid over the host's root while a build runs.
+"""Make folders of extracted packages, which are laid over the host's root while a build runs.
 
-A view is named after its packages, made once and never changed, so that all builds of a batch share it. It is
-made inside a sandbox: no scriptlet runs, and no path in a package leads out of it.
+A view is named after its packages, made once and never changed, so that all builds of a batch share it.
+Packages are extracted inside a sandbox, so no scriptlet runs and no path leads out of the folder.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from buildsys.base import BuildSystemError
 from buildsys.local.folders import lock
 from buildsys.local.sandbox import BoundedLog, Sandbox, Stopped, remove_tree
 
-# Where the host has /lib64 as a link to usr/lib64, a package that brings /lib64/x must put it there too.
-# Folders without write permission would stop the next package; builds run as another user than the owner.
+# If /lib64 is a link to usr/lib64 on the host, files of packages in /lib64 must go there too. Folders without
+# write permission would stop later packages. Builds run as another user than the owner.
 _EXTRACT = """
 mkdir -p tree/usr tree/etc
 for name in bin sbin lib lib32 lib64 libx32; do
@@ -33,9 +33,9 @@ for package in /input/*; do
     chmod -R a+rX,u+w,go-w tree
 done
 """
-#: Seconds between two looks at whether another build has made the view.
+#: Seconds between two checks whether another build has made the view.
 _POLL = 0.3
-#: The dynamic linker of Debian does not search /usr/lib64, where Fedora's packages have their libraries.
+#: Debian's dynamic linker does not search /usr/lib64, where Fedora's packages have their libraries.
 _LINKER_CACHE = "/sbin/ldconfig -X -C ld.so.cache /usr/lib64 /usr/lib"
 
 
@@ -52,14 +52,18 @@ def make_view(
     deadline: float | None = None,
     stop: Callable[[], str] = str,
 ) -> Path | None:
-    """The view that holds these packages, made now unless it is there; None for no packages.
+    """Return the view of these packages, made now unless it exists; None without packages.
 
-    :param folder: where views lie.
-    :param rpms: binary RPMs; of two that bring the same file the later one's is seen.
-    :param sandbox: for its limits and user.
-    :param deadline: as in :meth:`Sandbox.run`, as ``stop``.
-    :raises Stopped: when it took too long, or ``stop`` had a reason.
-    :raises BuildSystemError: ``view_failed``, when a package cannot be extracted.
+    Args:
+        folder: Folder of views.
+        rpms: Binary RPMs; if two have the same file, that of the later one is visible.
+        sandbox: Provides limits and user.
+        deadline: See :meth:`Sandbox.run`.
+        stop: See :meth:`Sandbox.run`.
+
+    Raises:
+        Stopped: It took too long, or ``stop`` returned a reason.
+        BuildSystemError: ``view_failed``: a package cannot be extracted.
     """
     if not rpms:
         return None
@@ -80,7 +84,8 @@ def make_view(
                 _extract(staging, rpms, replace(sandbox, mountpoint=staging / "root"), run)
                 (staging / "work" / "tree").rename(view)
                 remove_tree(staging)
-        if not view.exists():  # another build is making it
+        # Another build is making it.
+        if not view.exists():
             if reason := stop():
                 raise Stopped(reason)
             time.sleep(_POLL)
@@ -113,8 +118,8 @@ def _run(
         code = sandbox.run(argv, log, deadline=deadline, stop=stop)
         if code:
             raise BuildSystemError(
-                "The packages of earlier batches could not be installed in the view of the build: "
+                "The packages of earlier batches could not be extracted for the build: "
                 + " / ".join(line for line in log.recent()[-6:] if line),
                 code="view_failed",
-                hint="See which package has a damaged or colliding payload.",
+                hint="Check which package has a damaged or conflicting payload.",
             )

@@ -12,7 +12,7 @@ import click
 
 from mbs.client.options import finish
 from mbs.errors import Problem
-from mbs.modulemd import Verdict, dump_all, examine, misnamed, upgrade
+from mbs.modulemd import Verdict, dump_all, examine, name_problems, upgrade
 from mbs.modulemd.errors import MAX_PROBLEMS
 from mbs.modulemd.nodes import MAX_BYTES, printable
 
@@ -56,7 +56,7 @@ def _verdicts(text: bytes, lenient: bool) -> Iterator[Verdict]:
     """Yield the result for each document. Unless ``lenient``, names that a submission refuses are errors."""
     for verdict in examine(text, strict=not lenient):
         if verdict.document is not None and not lenient:
-            faults = (fault for stream in upgrade(verdict.document) for fault in misnamed(stream))
+            faults = (fault for stream in upgrade(verdict.document) for fault in name_problems(stream))
             found = tuple(dict.fromkeys(islice(faults, MAX_PROBLEMS)))
             verdict = replace(verdict, problems=found, document=None if found else verdict.document)
         yield verdict

@@ -1,9 +1,9 @@
-"""Stream expansion: from a document with open dependency lists to the builds that it stands for.
+"""Stream expansion: make one build for each combination of streams that a document allows.
 
-``expand`` is pure: a ``Universe`` answers what there is to build against. Around it: ``settings``;
-``inputs``: overrides and static contexts; ``gathering``: open lists, and candidates level by level;
-``rules``: what satisfies what; ``solver``: libsolv; ``searching``: combinations; ``explaining``: why not;
-``report``: what comes out.
+``expand`` is pure; a ``Universe`` tells it which module builds exist. The other modules: ``settings``
+(configuration and request), ``inputs`` (overrides, static contexts), ``gathering`` (candidates, level by
+level), ``rules`` (what satisfies a requirement), ``solver`` (libsolv), ``searching`` (combinations),
+``explaining`` (reasons of failures), ``report`` (results).
 """
 
 from mbs.expansion.expanding import expand

@@ -1,6 +1,6 @@
-"""Stream expansion: one document in, one document for each combination of streams out.
+"""Expand a document into one document for each combination of streams.
 
-Source: docs/contract/modulemd.md, "Stream expansion".
+The rules are in docs/contract/modulemd.md, "Stream expansion".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mbs.expansion.solver import Solver
 from mbs.expansion.universe import Available, Universe
 from mbs.modulemd.documents import Dependencies, StreamV2
 
-#: So many rejected combinations are listed in an error.
+#: Max rejected combinations in an error.
 MAX_PROBLEMS = 20
 
 
@@ -31,17 +31,21 @@ def expand(
     settings: Settings | None = None,
     request: Request | None = None,
 ) -> Expansion:
-    """Find every build that a document stands for.
+    """Return every build that results from a document.
 
-    :param documents: a v2 stream, or all those that one packager v3 document was upgraded to. They are
-        not changed.
-    :param universe: answers what there is to build against.
-    :return: at least one build, and why these.
-    :raises InvalidInput: an override names no dependency.
-    :raises Unprocessable: no combination can be built (``stream_collision``, ``unmet_requirement``,
-        ``no_base_module``, ``unknown_base_module``, or ``no_combination`` for several of these), too many can
-        (``too_many_combinations``), two builds would have one name (``duplicate_context``), or a local
-        build would have to guess (``ambiguous_stream``).
+    Args:
+        documents: A v2 stream, or all v2 streams made from one packager v3 document. They are not changed.
+        universe: Tells which module builds exist.
+
+    Returns:
+        At least one build, with the decisions that led to the result.
+
+    Raises:
+        InvalidInput: An override names a module that the document does not list.
+        Unprocessable: No combination can be built (``stream_collision``, ``unmet_requirement``,
+            ``no_base_module``, ``unknown_base_module``, or ``no_combination`` for several of these), there
+            are too many (``too_many_combinations``), two builds have the same name (``duplicate_context``),
+            or a local build has several streams to choose from (``ambiguous_stream``).
     """
     settings, request = settings or Settings(), request or Request()
     documents = [documents] if isinstance(documents, StreamV2) else documents
@@ -49,7 +53,7 @@ def expand(
 
 
 class _Run:
-    """One expansion."""
+    """The state of one expansion."""
 
     def __init__(self, universe: Universe, settings: Settings, request: Request) -> None:
         self._settings = settings
@@ -67,7 +71,7 @@ class _Run:
         solver = Solver(self._gathering.modules, self._settings)
         search = Search(solver, self._settings)
         for wanted in lists:
-            if not self._stands_for_something(wanted):
+            if not self._has_streams(wanted):
                 continue
             for result in search.combinations(wanted.streams):
                 if isinstance(result, Combination):
@@ -75,24 +79,24 @@ class _Run:
                 else:
                     self._reject(wanted, dict(sorted(result)), search.conflicts[result])
         if not self._builds:
-            raise self._nothing()
+            raise self._no_combination()
         return Expansion(self._builds, self._trace.steps, self._rejected, solver.solves)
 
-    def _stands_for_something(self, wanted: Wanted) -> bool:
+    def _has_streams(self, wanted: Wanted) -> bool:
         empty = [name for name, streams in wanted.streams.items() if not streams]
         for name in empty:
             written = show(wanted.written.buildrequires[name])
-            message = f"No stream that {name}: {written} stands for is ready."
+            message = f"No stream that {name}: {written} allows is ready."
             self._reject(wanted, {}, Reason("unmet_requirement", message))
         return not empty
 
     def _accept(self, wanted: Wanted, found: Combination, solver: Solver) -> None:
         base = self._base(found.builds)
         if base is None:
-            message = f"Nothing in dependency list {wanted.index} leads to a base module."
+            message = f"Dependency list {wanted.index} requires no base module, directly or indirectly."
             self._reject(wanted, found.streams, Reason("no_base_module", message))
             return
-        self._must_not_guess(wanted, found, solver)
+        self._check_choices(wanted, found, solver)
         build = self._build(wanted, found, base)
         if self._is_duplicate(build, wanted):
             return
@@ -101,12 +105,12 @@ class _Run:
         self._trace.add(
             "chosen",
             f"{build.document.name}:{build.document.stream} is built against {streams} as {build.context}.",
-            considered=tuple(module.nsvc for module in found.builds),
+            considered=tuple(str(module.nsvc) for module in found.builds),
             **wanted.where,
         )
-        self._tell_older(wanted, found, build, solver)
+        self._trace_older(wanted, found, build, solver)
 
-    def _tell_older(self, wanted: Wanted, found: Combination, build: ExpandedBuild, solver: Solver) -> None:
+    def _trace_older(self, wanted: Wanted, found: Combination, build: ExpandedBuild, solver: Solver) -> None:
         for module in found.builds:
             preferred = [
                 each for each in solver.builds((module.name, module.stream)) if each.version > module.version
@@ -114,9 +118,9 @@ class _Run:
             if preferred:
                 self._trace.add(
                     "older_build",
-                    f"{build.context} takes {module.nsvc}: newer builds do not go with the other modules.",
+                    f"{build.context} uses {module.nsvc}: newer builds do not fit the other modules.",
                     module=module.name,
-                    dropped=tuple(each.nsvc for each in preferred),
+                    dropped=tuple(str(each.nsvc) for each in preferred),
                     **wanted.where,
                 )
 
@@ -128,10 +132,11 @@ class _Run:
         named = {build.name: build for build in builds}
         return next((named[name] for name in self._settings.base_modules if name in named), None)
 
-    def _must_not_guess(self, wanted: Wanted, found: Combination, solver: Solver) -> None:
-        """A local build takes no stream that only the solver chose.
+    def _check_choices(self, wanted: Wanted, found: Combination, solver: Solver) -> None:
+        """Check that a local build uses no stream that only the solver chose.
 
-        :raises Unprocessable: it would.
+        Raises:
+            Unprocessable: There were several streams to choose from.
         """
         if not self._request.local:
             return
@@ -141,24 +146,25 @@ class _Run:
             for need in solver.needs(build):
                 choices = sorted({each.stream for each in solver.builds(need)})
                 if len(choices) > 1 and need.name in streams and need.name not in settled:
-                    raise ambiguous(need.name, choices, build.nsvc)
+                    raise ambiguous(need.name, choices, str(build.nsvc))
 
     def _is_duplicate(self, build: ExpandedBuild, wanted: Wanted) -> bool:
-        """Whether this very build is there already.
+        """Return whether the same build was already found.
 
-        :raises Unprocessable: another one with the same name is.
+        Raises:
+            Unprocessable: Another build with the same context was already found.
         """
         other = self._known.setdefault(_identity(build), build)
         if other is build:
             return False
         if other.document != build.document:
             raise Unprocessable(
-                f"The context {build.context} stands for more than one build: {_against(other)}, and "
+                f"The context {build.context} means more than one build: {_against(other)}, and "
                 f"{_against(build)}.",
                 code="duplicate_context",
                 hint="A static context must name one stream of everything it buildrequires.",
             )
-        self._trace.add("duplicate", f"{_against(build)} is there already.", **wanted.where)
+        self._trace.add("duplicate", f"{_against(build)} was already found.", **wanted.where)
         return True
 
     def _build(self, wanted: Wanted, found: Combination, base: Available) -> ExpandedBuild:
@@ -186,7 +192,7 @@ class _Run:
         modules = (buildrequires[name] for name in names if name in buildrequires)
         return next((each.disttag_marking for each in modules if each.disttag_marking), base.stream)
 
-    def _nothing(self) -> Unprocessable:
+    def _no_combination(self) -> Unprocessable:
         if not self._rejected:
             return Unprocessable(
                 "The document has no dependencies: there is nothing to build it against.",
@@ -207,9 +213,9 @@ class _Run:
 
 
 def _is_fixed(name: str, wanted: Wanted) -> bool:
-    """Rule 6: the same streams are listed for building and for running.
+    """Return whether building and running list the same streams (rule 6).
 
-    A virtual stream of a base module is not the stream that is built against: it stays as written.
+    A virtual stream of a base module differs from the stream that is built against, so it stays as written.
     """
     written = wanted.written
     same = name in written.buildrequires and set(written.requires[name]) == set(written.buildrequires[name])
@@ -217,14 +223,14 @@ def _is_fixed(name: str, wanted: Wanted) -> bool:
 
 
 def _with_notes(wanted: Wanted, buildrequires: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """``xmd`` with ``xmd.mbs`` filled in (rule 7). Scalars in xmd are text."""
+    """Return ``xmd`` with ``xmd.mbs`` filled in (rule 7). Scalars in xmd are text."""
     xmd = wanted.document.xmd if isinstance(wanted.document.xmd, dict) else {}
     notes = wanted.document.mbs | {"buildrequires": buildrequires, "mse": "true"}
     return xmd | {"mbs": notes | ({"static_context": "true"} if wanted.static else {})}
 
 
 def _identity(build: ExpandedBuild) -> tuple[str, float | None]:
-    """What tells the builds of one submission apart: the base module's stream goes into the version."""
+    """Return the key by which builds of one submission differ: context and the base stream in the version."""
     return build.context, stream_version(build.base.stream, right_pad=False)
 
 

@@ -1,7 +1,7 @@
-"""Says why streams cannot be built together, in words.
+"""Explain in words why streams cannot be built together.
 
-Source: docs/contract/modulemd.md, "Stream expansion", rule 8: which requirement cannot be met, or which
-two modules collide, and through what path.
+An explanation names the requirement that nothing satisfies, or the two modules that collide, and the path to
+them (docs/contract/modulemd.md, "Stream expansion", rule 8).
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from mbs.expansion import rules
 from mbs.expansion.solver import Problems, Solver
 from mbs.expansion.universe import Available, NameStream
 
-#: So many sentences make a message; more would not be read.
+#: Max findings in one message.
 MAX_FINDINGS = 3
-#: So many pairs are looked at to find them.
+#: Max pairs of colliding builds that are examined.
 MAX_COLLISIONS = 100
 
-#: From what the document buildrequires to a build: each build with what asked for it.
+#: The chain from a buildrequire of the document to a build: each requirement with the build that satisfies
+#: it.
 _Path: TypeAlias = list[tuple[NameStream | rules.Requirement, Available]]
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why things cannot be installed together; fields as in ``report.Rejected``."""
+    """Why streams cannot be installed together; the fields are those of ``report.Rejected``."""
 
     code: str
     message: str
@@ -36,7 +37,7 @@ class Reason:
 
 
 def explain(solver: Solver, wants: Sequence[NameStream]) -> Reason:
-    """Why ``wants``, which cannot be installed together, cannot."""
+    """Return why ``wants`` cannot be installed together."""
     problems = solver.problems(wants)
     findings = [_missing_want(solver, want) for want in wants if not solver.builds(want)]
     findings += _collisions(solver, wants, problems)
@@ -56,9 +57,9 @@ def explain(solver: Solver, wants: Sequence[NameStream]) -> Reason:
 
 
 def _collisions(solver: Solver, wants: Sequence[NameStream], problems: Problems) -> list[Reason]:
-    """One finding for each two streams that exclude each other, the shortest first.
+    """Return one finding for each pair of streams that exclude each other, the shortest first.
 
-    Two builds of which only one is needed come last: they matter only if there is nothing else.
+    Pairs of builds of which only one is needed are left out if there are others.
     """
     found: dict[frozenset[str], tuple[bool, int, Reason]] = {}
     for one, other in problems.collisions[:MAX_COLLISIONS]:
@@ -74,7 +75,7 @@ def _collisions(solver: Solver, wants: Sequence[NameStream], problems: Problems)
 
 
 def _is_either_or(one: _Path, other: _Path) -> bool:
-    """Whether one request leads to both, through different builds that satisfy it."""
+    """Return whether one requirement leads to both builds, so that either of them would satisfy it."""
     taken = dict(one)
     return any(taken.get(asked, module) is not module for asked, module in other)
 
@@ -82,9 +83,10 @@ def _is_either_or(one: _Path, other: _Path) -> bool:
 def _paths(
     solver: Solver, wants: Sequence[NameStream], problems: Problems, instead_of: Available | None = None
 ) -> dict[Available, _Path]:
-    """The shortest way from the document to each build, over builds that have a part in the failure.
+    """Return the shortest path from the document to each build that takes part in the failure.
 
-    :param instead_of: what this build satisfies leads to no other.
+    Args:
+        instead_of: Ignore requirements that this build satisfies.
     """
     paths: dict[Available, _Path] = {}
     queue: deque[Available] = deque()
@@ -111,12 +113,12 @@ def _collision(one: _Path, other: _Path) -> Reason:
         one, other = other, one
     modules = (one[-1][1], other[-1][1])
     same = modules[0].ns == modules[1].ns
-    names = " and ".join(module.nsvc if same else module.ns for module in modules)
+    names = " and ".join(str(module.nsvc) if same else module.ns for module in modules)
     return Reason(
         "stream_collision",
-        f"{names} exclude each other: {_told(one)}; {_told(other)}.",
-        tuple(module.nsvc for module in modules),
-        tuple(tuple(module.nsvc for _, module in path) for path in (one, other)),
+        f"{names} exclude each other: {_in_words(one)}; {_in_words(other)}.",
+        tuple(str(module.nsvc) for module in modules),
+        tuple(tuple(str(module.nsvc) for _, module in path) for path in (one, other)),
     )
 
 
@@ -124,20 +126,20 @@ def _unmet(path: _Path, need: rules.Requirement) -> Reason:
     module = path[-1][1]
     return Reason(
         "unmet_requirement",
-        f"Nothing that can be used satisfies {need}: {_told(path)}, {module.nsvc} requires {need}.",
-        (module.nsvc,),
-        (tuple(module.nsvc for _, module in path),),
+        f"No usable build satisfies {need}: {_in_words(path)}, {module.nsvc} requires {need}.",
+        (str(module.nsvc),),
+        (tuple(str(module.nsvc) for _, module in path),),
     )
 
 
 def _missing_want(solver: Solver, want: NameStream) -> Reason:
-    made = "" if solver.is_base(want[0]) else " that was made against a compatible base module"
-    message = f"The document buildrequires {':'.join(want)}, of which no build is ready{made}."
+    made = "" if solver.is_base(want[0]) else " that was built against a compatible base module"
+    message = f"The document buildrequires {':'.join(want)}, but no build of it is ready{made}."
     return Reason("unmet_requirement", message)
 
 
-def _told(path: _Path) -> str:
-    """``the document buildrequires gtk:1, gtk:1:2:c1 requires bar:1``."""
+def _in_words(path: _Path) -> str:
+    """Return a path in words: ``the document buildrequires gtk:1, gtk:1:2:c1 requires bar:1``."""
     links = ["the document buildrequires " + ":".join(path[0][0][:2])]  # type: ignore[arg-type]
     links += [f"{before.nsvc} requires {asked}" for (_, before), (asked, _) in pairwise(path)]
     return ", ".join(links)

@@ -1,6 +1,6 @@
-"""Asks a universe, level by level, for everything that may take part.
+"""Collect all module builds that may take part in an expansion, one level of requirements at a time.
 
-Source: docs/contract/modulemd.md, "Stream expansion", rules 2 to 4.
+The rules are in docs/contract/modulemd.md, "Stream expansion", rules 2 to 4.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from mbs.expansion.universe import Available, NameStream, Universe
 
 
 class Gathering:
-    """Everything known while one submission is expanded.
+    """The module builds that are known while one submission is expanded.
 
-    :ivar modules: what may take part: base modules first, then by level, each stream's newest first.
+    Attributes:
+        modules: Builds that may take part: base modules first, then by level. Within a stream the newest is
+            first.
     """
 
     def __init__(self, universe: Universe, settings: Settings, request: Request, trace: Trace) -> None:
@@ -38,9 +40,10 @@ class Gathering:
     # -- the document's own lists
 
     def resolve(self, lists: Sequence[Wanted]) -> None:
-        """Replace open lists, virtual streams and choices by streams; those may still be without builds.
+        """Replace open lists and virtual streams by concrete streams, which may be without builds.
 
-        :raises Unprocessable: a local build would have to guess.
+        Raises:
+            Unprocessable: A local build has several streams to choose from.
         """
         self._learn_streams(
             name for each in lists for name, streams in each.streams.items() if rules.is_open(streams)
@@ -66,7 +69,7 @@ class Gathering:
         return self._chosen(name, found, wanted)
 
     def _expanded(self, name: str, streams: Sequence[str], wanted: Wanted) -> list[str]:
-        """The ready streams that an open list stands for."""
+        """Return the ready streams that an open list allows."""
         left_out = set(rules.excluded(streams))
         if name in self._ready:
             bases = self._ready[name]
@@ -78,7 +81,7 @@ class Gathering:
         kept = [stream for stream in everything if stream not in left_out]
         self._trace.add(
             "open_list",
-            f"{name}: {show(streams)} stands for {show(kept)}.",
+            f"{name}: {show(streams)} allows {show(kept)}.",
             module=name,
             considered=tuple(everything),
             dropped=tuple(dropped),
@@ -96,7 +99,7 @@ class Gathering:
         return [stream for stream in kept if stream not in unwanted]
 
     def _real_streams(self, name: str, streams: Sequence[str], wanted: Wanted) -> list[str]:
-        """Base module streams, virtual ones replaced by the newest that provides them (rule 2)."""
+        """Return base module streams, with virtual ones replaced by their newest provider (rule 2)."""
         ready = self._ready[name]
         own = {base.stream for base in ready}
         real: dict[str, None] = {}
@@ -117,14 +120,14 @@ class Gathering:
         return list(real)
 
     def _chosen(self, name: str, streams: list[str], wanted: Wanted) -> list[str]:
-        """The request's choice, where there are several."""
+        """Return only the stream that the request chooses, if there are several."""
         if len(streams) < 2:
             return streams
         if name in self._request.default_streams:
             choice = self._request.default_streams[name]
             self._trace.add(
                 "default_stream",
-                f"{name}: the request chooses {choice} among {show(streams)}.",
+                f"{name}: the request chooses {choice} from {show(streams)}.",
                 module=name,
                 considered=tuple(streams),
                 **wanted.where,
@@ -137,9 +140,10 @@ class Gathering:
     # -- what they need
 
     def collect(self, lists: Sequence[Wanted]) -> None:
-        """Fill ``modules`` with all that the lists may need, directly or not.
+        """Fill ``modules`` with all builds that the lists may need, directly or indirectly.
 
-        :raises Unprocessable: no base module is buildrequired, or none of those that are exists.
+        Raises:
+            Unprocessable: No base module is buildrequired, or none of the buildrequired ones exists.
         """
         requested = self._requested_bases(lists)
         groups = {base: rules.compatible(base, self._bases, self._settings) for base in requested}
@@ -148,7 +152,7 @@ class Gathering:
             if others:
                 self._trace.add(
                     "compatible",
-                    f"Modules made against {', '.join(others)} may be used with {base.ns}.",
+                    f"Modules built against {', '.join(others)} may be used with {base.ns}.",
                     module=base.name,
                     considered=tuple(others),
                 )
@@ -191,7 +195,7 @@ class Gathering:
                 code="unknown_base_module",
                 hint=f"Name one that is; {self._bases_to_choose()}",
             )
-        # Where builds are equally new, one made against the newest base module comes first.
+        # Among equally new builds, one that was built against the newest base module is preferred.
         return sorted(requested, key=lambda base: -self._settings.number(base.stream))
 
     def _bases_to_choose(self) -> str:
@@ -208,7 +212,7 @@ class Gathering:
     def _builds(
         self, pairs: Sequence[NameStream], groups: Mapping[Available, list[list[Available]]]
     ) -> list[Available]:
-        """The builds of these streams that count, newest first."""
+        """Return the candidates for these streams, newest first."""
         lookups = dict.fromkeys(
             (base.name, base.stream) for majors in groups.values() for group in majors for base in group
         )
@@ -222,9 +226,9 @@ class Gathering:
             self._trace.add(
                 "candidates" if builds else "not_available",
                 f"{':'.join(pair)}: "
-                + (", ".join(build.nsvc for build in builds) or self._no_build(lookups)),
+                + (", ".join(str(build.nsvc) for build in builds) or self._no_build(lookups)),
                 module=pair[0],
-                considered=tuple(build.nsvc for build in builds),
+                considered=tuple(str(build.nsvc) for build in builds),
             )
             found += builds
         return found
@@ -244,10 +248,10 @@ class Gathering:
 
     @staticmethod
     def _no_build(lookups: Collection[NameStream]) -> str:
-        return f"no build is ready that was made against {' or '.join(':'.join(pair) for pair in lookups)}"
+        return f"no ready build that was built against {' or '.join(':'.join(pair) for pair in lookups)}"
 
     def _required(self, builds: Sequence[Available]) -> list[NameStream]:
-        """Names and streams that the builds need at run time, base modules left out."""
+        """Return names and streams that the builds need at run time, without base modules."""
         needs = [
             (name, streams)
             for build in builds
@@ -269,10 +273,10 @@ class Gathering:
 
 
 def ambiguous(name: str, streams: Sequence[str], by: str = "") -> Unprocessable:
-    """A local build would have to guess."""
+    """Return the error for several streams in a local build, which may not choose by itself."""
     whom = f", which {by} requires," if by else ""
     return Unprocessable(
-        f"There are several streams of {name}{whom} to choose from: {', '.join(streams)}.",
+        f"{name}{whom} has several streams to choose from: {', '.join(streams)}.",
         code="ambiguous_stream",
         hint=f"Choose one as the default stream of {name}.",
     )

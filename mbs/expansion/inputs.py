@@ -1,6 +1,7 @@
-"""From the author's documents to dependency lists: static contexts, overrides.
+"""Read the dependency lists of the author's documents, with static contexts and overrides applied.
 
-Source: docs/contract/modulemd.md, "Stream expansion", rule 1, and "Names and hashes" (static contexts).
+The rules are in docs/contract/modulemd.md, "Stream expansion", rule 1, and "Names and hashes" (static
+contexts).
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from mbs.expansion.report import Trace
 from mbs.expansion.settings import Request, Settings
 from mbs.modulemd.documents import Dependencies, StreamV2
 
-#: Modules that one dependency list may buildrequire: real ones name a handful.
+#: Max modules that one dependency list may buildrequire; real lists have fewer than ten.
 MAX_BUILDREQUIRES = 100
-#: What contexts of v2 streams are made of.
+#: The pattern of contexts of v2 streams.
 _CONTEXT = re.compile(r"[0-9a-zA-Z_]{1,13}")
 
 
@@ -25,10 +26,14 @@ _CONTEXT = re.compile(r"[0-9a-zA-Z_]{1,13}")
 class Wanted:
     """One dependency list of one document.
 
-    :param document: as it is to be built, except for what expansion decides.
-    :param written: the list after overrides.
-    :param streams: buildrequired module name -> streams; later open lists and virtual streams are resolved.
-    :param virtual: modules of which a virtual stream was resolved.
+    Attributes:
+        document: The document that is to be built, before expansion changes it.
+        static: Whether the author chose the context.
+        index: Number of the list in the document, from 0.
+        written: The list after overrides.
+        streams: Buildrequired module name -> streams. ``Gathering.resolve`` replaces open lists and virtual
+            streams.
+        virtual: Modules of which a virtual stream was replaced.
     """
 
     document: StreamV2
@@ -40,17 +45,18 @@ class Wanted:
 
     @property
     def where(self) -> dict[str, Any]:
-        """The fields of a step in the trace that name this list."""
+        """The fields of a trace step that identify this list."""
         return {"context": self.document.context if self.static else "", "dependencies": self.index}
 
 
 def wanted_lists(
     documents: Sequence[StreamV2], settings: Settings, request: Request, trace: Trace
 ) -> list[Wanted]:
-    """All dependency lists of the documents, overrides applied.
+    """Return all dependency lists of the documents, with overrides applied.
 
-    :raises InvalidInput: an override names no dependency.
-    :raises Unprocessable: ``xmd.mbs_options.contexts`` is malformed, or a list is too long.
+    Raises:
+        InvalidInput: An override names a module that the document does not list.
+        Unprocessable: ``xmd.mbs_options.contexts`` is malformed, or a list is too long.
     """
     variants = [variant for document in documents for variant in _variants(document)]
     _check_lengths(variants)
@@ -118,9 +124,9 @@ def _check_overrides(
 
 
 def _branch_override(settings: Settings, request: Request) -> dict[str, list[str]]:
-    """The stream that the name of the branch means for the configured module; {} for none.
+    """Return the stream that the branch's name sets for the configured module, or an empty mapping.
 
-    The first expression that is found decides, even when its groups are empty.
+    The first expression that matches decides, even if its groups are empty.
     """
     if not request.branch or not settings.branch_module:
         return {}
@@ -133,10 +139,10 @@ def _branch_override(settings: Settings, request: Request) -> dict[str, list[str
 
 
 def _variants(document: StreamV2) -> list[tuple[StreamV2, bool]]:
-    """The documents that one stands for, each with whether its context is the author's.
+    """Return the documents that result from static contexts, each with whether its context is static.
 
-    ``xmd.mbs_options.contexts`` is the older way to write static contexts: context ->
-    ``{"buildrequires": {name: stream}, "requires": {name: stream}}``.
+    ``xmd.mbs_options.contexts`` is the older form of static contexts: context -> ``{"buildrequires": {name:
+    stream}, "requires": {name: stream}}``.
     """
     if document.context and (document.static_context or "static_context" in document.mbs):
         return [(document, True)]
@@ -157,7 +163,7 @@ def _variants(document: StreamV2) -> list[tuple[StreamV2, bool]]:
 
 def _fixed(context: str, lists: object) -> Dependencies:
     if not _CONTEXT.fullmatch(context):
-        raise _malformed(f"{context!r} is no context: 1 to 13 of 0-9, a-z, A-Z and _")
+        raise _malformed(f"{context!r} is not a context; use 1 to 13 of 0-9, a-z, A-Z and _")
     if not isinstance(lists, dict) or not {"buildrequires", "requires"} <= lists.keys():
         raise _malformed(f"{context} needs buildrequires and requires")
     return Dependencies(
@@ -178,10 +184,10 @@ def _malformed(what: str) -> Unprocessable:
     return Unprocessable(
         f"data.xmd.mbs_options.contexts: {what}.",
         code="invalid_static_contexts",
-        hint="Static contexts are better written as a modulemd-packager v3 document.",
+        hint="Preferably write static contexts as a modulemd-packager v3 document.",
     )
 
 
 def show(streams: Sequence[str]) -> str:
-    """As YAML writes it: ``[f29, f30]``."""
+    """Return a list of streams as YAML writes it: ``[f29, f30]``."""
     return f"[{', '.join(streams)}]"

@@ -1,4 +1,4 @@
-"""A universe in memory."""
+"""A universe of module builds in memory."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any
 from mbs.expansion.universe import Available, NameStream
 from mbs.modulemd.documents import StreamV2
 
-#: The context of a build whose document names none.
+#: The context of a build whose document has none.
 DEFAULT_CONTEXT = "00000000"
 
 
 def available(document: StreamV2, *, koji_tag: str | None = None, retired: bool = False) -> Available:
-    """What the document of a finished build says about it.
+    """Return the module build that a document describes.
 
-    :param koji_tag: from elsewhere; None: ``xmd.mbs.koji_tag``.
+    Args:
+        koji_tag: Tag of the build; by default ``xmd.mbs.koji_tag``.
+        retired: Whether it is a base module in state garbage.
     """
     notes = document.mbs
     streams = notes.get("virtual_streams")
@@ -41,7 +43,7 @@ def _text(notes: Mapping[str, Any], key: str) -> str:
 
 
 def _built_against(document: StreamV2, notes: object) -> dict[str, str]:
-    """Name -> stream of what it was built against: as recorded, else as its dependencies fix it."""
+    """Return name -> stream of the buildrequires: as recorded, otherwise as the dependencies fix them."""
     recorded = {
         name: info["stream"]
         for name, info in (notes.items() if isinstance(notes, dict) else ())
@@ -57,11 +59,14 @@ def _built_against(document: StreamV2, notes: object) -> dict[str, str]:
 
 
 class MemoryUniverse:
-    """Knows the builds that it is given (see ``Universe`` for the methods).
+    """A ``Universe`` of the builds that it is given.
 
-    :param builds: all in state ready, or retired base modules. Of one name, stream, version and context the
-        last counts.
-    :ivar calls: how often each method was called.
+    Args:
+        builds: Builds in state ready, and retired base modules. If an NSVC comes twice, the last one is
+            used.
+
+    Attributes:
+        calls: How often each method was called.
     """
 
     def __init__(self, builds: Iterable[Available]) -> None:
@@ -73,10 +78,11 @@ class MemoryUniverse:
 
     @classmethod
     def from_documents(cls, documents: Iterable[StreamV2]) -> MemoryUniverse:
-        """Take every document for a build in state ready."""
+        """Treat every document as a build in state ready."""
         return cls(map(available, documents))
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
+        """Return the newest build of each stream of these modules."""
         self.calls["base_modules"] += 1
         newest: dict[str, Available] = {}
         for build in (build for name in names for build in self._builds.get(name, ())):
@@ -86,12 +92,14 @@ class MemoryUniverse:
         return list(newest.values())
 
     def streams(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """Return the streams of each module."""
         self.calls["streams"] += 1
         return {name: sorted({build.stream for build in self._builds.get(name, ())}) for name in names}
 
     def candidates(
         self, wanted: Collection[NameStream], bases: Collection[NameStream]
     ) -> Sequence[Available]:
+        """Return the newest builds of the wanted streams that were built against one of the base streams."""
         self.calls["candidates"] += 1
         found: dict[Available, None] = {}
         for name, stream in wanted:

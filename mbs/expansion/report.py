@@ -1,4 +1,4 @@
-"""What an expansion answers: the builds to be made, and why these."""
+"""The result of an expansion: builds and the decisions that led to them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ from mbs.modulemd.documents import StreamV2
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that was decided on the way.
+    """A decision during expansion.
 
     ==================== ============================================================================
     ``override``         the request replaced the streams of a module
-    ``branch_override``  the name of the branch did
-    ``virtual_stream``   a base module stream stands for the newest that provides it
-    ``open_list``        which streams an open list stands for; ``dropped``: left out by the list
-    ``excluded_stream``  base module streams left out by the configuration
+    ``branch_override``  the branch's name replaced them
+    ``virtual_stream``   a virtual stream was replaced by the newest base stream that provides it
+    ``open_list``        the streams that an open list allows; ``dropped``: those that it excludes
+    ``excluded_stream``  base module streams that the configuration excludes
     ``default_stream``   the request chose among several streams
     ``compatible``       base modules whose modules may be used
     ``candidates``       builds of a stream that were considered
-    ``not_available``    a stream without any build that could be used
+    ``not_available``    a stream without a usable build
     ``rejected``         streams that cannot be built together (see ``Rejected``)
-    ``older_build``      not the newest build of a stream: that one does not go with the others
-    ``duplicate``        two dependency lists lead to the same build: the later one is dropped
+    ``older_build``      the newest build of a stream does not fit the others, so an older one is used
+    ``duplicate``        two dependency lists lead to the same build; the later one is dropped
     ``chosen``           a combination that is built
     ==================== ============================================================================
 
-    :param module: the name it is about, or empty.
-    :param context: the author's context, where the document has several.
-    :param dependencies: number of the document's dependency list, from 0; None: all of them.
+    Attributes:
+        module: Name of the module that the decision is about, or empty.
+        context: The static context, if the document has several.
+        dependencies: Number of the document's dependency list, from 0; None: all lists.
+        considered: Streams or builds to choose from.
+        dropped: Streams or builds that were left out.
     """
 
     code: str
@@ -45,7 +48,7 @@ class Step:
     dropped: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields that say something, for JSON."""
+        """Return the fields that are not empty, for JSON."""
         shown = {"code": self.code, "message": self.message, "module": self.module, "context": self.context}
         lists = {"considered": list(self.considered), "dropped": list(self.dropped)}
         number = {} if self.dependencies is None else {"dependencies": self.dependencies}
@@ -54,12 +57,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Rejected:
-    """Streams that cannot be built together: every combination with all of them is left out.
+    """Streams that cannot be built together. Every combination that contains them is left out.
 
-    :param code: ``stream_collision``, ``unmet_requirement`` or ``unsolvable``.
-    :param streams: module name -> stream; as few as make it impossible.
-    :param modules: the two builds that collide, or the one whose requirement nothing meets.
-    :param paths: for each of ``modules``, how the document comes to need it.
+    Attributes:
+        code: ``stream_collision``, ``unmet_requirement`` or ``unsolvable``.
+        streams: Module name -> stream; a minimal set that cannot be built together.
+        modules: The two builds that collide, or the one with the unmet requirement.
+        paths: For each of ``modules``, the path from the document to it.
     """
 
     code: str
@@ -71,6 +75,7 @@ class Rejected:
     dependencies: int = 0
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the fields for JSON."""
         return {
             "code": self.code,
             "message": self.message,
@@ -83,17 +88,19 @@ class Rejected:
 
 @dataclass(frozen=True)
 class ExpandedBuild:
-    """One build to be made.
+    """A build that the document stands for.
 
-    :param document: a copy whose dependencies are fixed, with ``context`` and ``xmd.mbs``
-        (``buildrequires``, ``mse``; ``static_context`` where the author chose the context). What it does
-        not differ in is shared with the document that came in: replace it, do not change it. Its version is
-        the document's; ``mbs.contexts.prefixed_version`` puts ``base`` into it.
-    :param contexts: all hashes; ``contexts.context`` is not the document's where the author chose that.
-    :param buildrequires: module name -> the build it is built against, those needed indirectly included.
-    :param base: the base module among them.
-    :param marking: of the dist tag: of the privileged or base module, else the base module's stream.
-    :param dependencies: number of the document's dependency list, from 0.
+    Attributes:
+        document: A copy with fixed dependencies, ``context`` and ``xmd.mbs`` (``buildrequires``, ``mse``
+            and, for a static context, ``static_context``). It shares unchanged parts with the original, so
+            replace parts instead of modifying them. Its version is the document's;
+            ``mbs.contexts.prefixed_version`` adds the number of ``base``.
+        contexts: All hashes; ``contexts.context`` differs from the document's context if that is static.
+        buildrequires: Module name -> the build to build against, including indirect ones.
+        base: The base module among them.
+        marking: The dist tag's marking: that of the privileged or base module, otherwise the base module's
+            stream.
+        dependencies: Number of the document's dependency list, from 0.
     """
 
     document: StreamV2
@@ -105,11 +112,11 @@ class ExpandedBuild:
 
     @property
     def context(self) -> str:
+        """The context of the document."""
         return self.document.context
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: the context, the dependencies, and name -> ``stream:version:context`` of what it is
-        built against."""
+        """Return context, dependencies and buildrequires (as ``stream:version:context``) for JSON."""
         return {
             "context": self.context,
             "dependencies": [
@@ -129,10 +136,13 @@ def _sorted(streams: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Expansion:
-    """All of it.
+    """The result of an expansion.
 
-    :param builds: in order of the documents, the dependency lists and the streams.
-    :param solves: how often the solver was asked.
+    Attributes:
+        builds: In the order of documents, dependency lists and streams.
+        trace: All decisions in order.
+        rejected: Streams that cannot be built together.
+        solves: How often the solver ran.
     """
 
     builds: Sequence[ExpandedBuild]
@@ -143,10 +153,10 @@ class Expansion:
 
 @dataclass
 class Trace:
-    """Collects steps while an expansion runs."""
+    """Collects the decisions of an expansion."""
 
     steps: list[Step] = field(default_factory=list)
 
     def add(self, code: str, message: str, **details: Any) -> None:
-        """Append a ``Step``; ``details`` are its fields."""
+        """Append a ``Step`` with these fields."""
         self.steps.append(Step(code, message, **details))

@@ -1,6 +1,6 @@
-"""Which builds satisfy a list of streams, and which base modules are compatible.
+"""Define which builds satisfy a list of streams, and which base modules are compatible.
 
-Source: docs/contract/modulemd.md, "Stream expansion", rules 4 and 5.
+See docs/contract/modulemd.md, "Stream expansion", rules 4 and 5.
 """
 
 from __future__ import annotations
@@ -13,24 +13,26 @@ from mbs.expansion.universe import Available
 
 
 def is_open(streams: Sequence[str]) -> bool:
-    """``[]`` and ``[-f28]`` stand for every stream (but those); one plain stream makes a closed list."""
+    """Return whether a list has no plain stream: ``[]`` allows every stream, ``[-f28]`` every one but f28."""
     return all(stream.startswith("-") for stream in streams)
 
 
 def excluded(streams: Sequence[str]) -> list[str]:
-    """The streams that an open list leaves out."""
+    """Return the streams that an open list excludes."""
     return [stream[1:] for stream in streams if stream.startswith("-")]
 
 
 def listed(streams: Sequence[str]) -> list[str]:
-    """The streams that a closed list names, each once, in order of their text."""
+    """Return the distinct streams of a closed list, sorted."""
     return sorted({stream for stream in streams if not stream.startswith("-")})
 
 
 class Requirement(NamedTuple):
-    """One module that another needs at run time.
+    """A module that another one requires at run time.
 
-    :param since: of a base module: the stream that it must not be older than, or empty.
+    Attributes:
+        streams: As written in the document.
+        since: For a base module: the oldest stream that is accepted, or empty.
     """
 
     name: str
@@ -46,10 +48,10 @@ class Requirement(NamedTuple):
 
 
 def requirements(module: Available, settings: Settings) -> list[list[Requirement]]:
-    """What a build needs: any one of the lists, each in full. No list: nothing.
+    """Return the requirements of a build as alternatives: one list must be satisfied in full.
 
-    What was made against a base module such as ``el8.1.0`` may need what was new there: it goes with that
-    or a later one, unless its author says that every stream will do.
+    A module that was built against a minor release such as ``el8.1.0`` may depend on features that are new
+    there. It fits that base module or later ones, unless its author allows every stream.
     """
 
     def requirement(name: str, streams: Sequence[str]) -> Requirement:
@@ -63,7 +65,7 @@ def requirements(module: Available, settings: Settings) -> list[list[Requirement
 
 
 def satisfies(module: Available, requirement: Requirement, settings: Settings) -> bool:
-    """Whether this build of ``requirement.name`` will do."""
+    """Return whether this build of ``requirement.name`` satisfies the requirement."""
 
     def is_called(stream: str) -> bool:
         virtual = module.name in settings.base_modules and stream in module.virtual_streams
@@ -78,11 +80,14 @@ def satisfies(module: Available, requirement: Requirement, settings: Settings) -
 
 
 def compatible(base: Available, bases: Iterable[Available], settings: Settings) -> list[list[Available]]:
-    """Base modules whose modules may be used with ``base``.
+    """Return base modules whose modules may be used with ``base``.
 
-    :param bases: all base modules, retired ones too.
-    :return: a list for each major version, the best first: for each module that is needed, the first
-        base module of a list that has builds of it is the one whose builds count.
+    Args:
+        bases: All base modules, including retired ones.
+
+    Returns:
+        A list for each major version, best first. For each required module, the first base module in a list
+            that has builds of it determines which builds are used.
     """
     number = settings.number(base.stream)
 
@@ -97,7 +102,7 @@ def compatible(base: Available, bases: Iterable[Available], settings: Settings) 
     majors: dict[object, list[Available]] = {}
     for other in [base, *(other for other in bases if other is not base and suits(other))]:
         theirs = settings.number(other.stream)
-        # A stream without a number is comparable with nothing: it stands alone.
+        # A stream without a number cannot be compared, so it forms a group of its own.
         majors.setdefault(major(theirs) if theirs else other.ns, []).append(other)
     for group in majors.values():
         group.sort(key=lambda other: _distance(settings.number(other.stream), number))
@@ -105,9 +110,10 @@ def compatible(base: Available, bases: Iterable[Available], settings: Settings) 
 
 
 def major(number: float) -> int:
+    """Return the major version in a stream's number."""
     return int(number) // 10000
 
 
 def _distance(theirs: float, number: float) -> tuple[bool, float]:
-    """The newest that is not newer than ``number`` comes first, then the newer ones from below."""
+    """Return a sort key: first the newest that is not newer than ``number``, then newer ones, ascending."""
     return (theirs > number, abs(number - theirs))

@@ -1,7 +1,7 @@
-"""Finds the combinations of streams that can be built together.
+"""Find the combinations of streams that can be built together.
 
-Streams are tried one module after the other. Streams that turn out to exclude each other are
-remembered as the smallest such set, and nothing that holds such a set is tried again.
+Streams are tried one module after the other. When streams exclude each other, the smallest such set is
+stored, and no combination that contains it is tried again.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from mbs.expansion.settings import Settings
 from mbs.expansion.solver import Solver
 from mbs.expansion.universe import Available, NameStream
 
-#: So many other choices of builds are tried for one combination of streams before the best one wins.
+#: Max choices of builds that are tried for one combination of streams before the best one so far is used.
 MAX_TRIES = 100
-#: So many times the limit of combinations are looked at, possible or not; only contrived documents need it.
+#: Max combinations to examine, possible or not, as a multiple of the limit of builds. Real documents stay far
+#: below.
 LOOKS_PER_COMBINATION = 100
 
 
@@ -30,10 +31,11 @@ Conflict: TypeAlias = frozenset[NameStream]
 
 @dataclass(frozen=True)
 class Combination:
-    """Streams that go together.
+    """Streams that can be built together.
 
-    :param streams: module name -> stream, of what the document buildrequires.
-    :param builds: all builds that are installed for it.
+    Attributes:
+        streams: Module name -> stream of each buildrequire of the document.
+        builds: All builds that are installed for it.
     """
 
     streams: Mapping[str, str]
@@ -41,10 +43,10 @@ class Combination:
 
 
 class Search:
-    """What was learnt is kept for the next list.
+    """A search through combinations that keeps known conflicts for further lists.
 
-    :param solver: knows all modules.
-    :ivar conflicts: streams that exclude each other -> why.
+    Attributes:
+        conflicts: Streams that exclude each other -> the reason.
     """
 
     def __init__(self, solver: Solver, settings: Settings) -> None:
@@ -56,19 +58,22 @@ class Search:
         self.conflicts: dict[Conflict, Reason] = {}
 
     def combinations(self, streams: Mapping[str, Sequence[str]]) -> Iterator[Combination | Conflict]:
-        """Every combination, and every set of streams (a key of ``conflicts``) that rules some out, once.
+        """Yield every combination, and each conflict that rules some out, once.
 
-        :param streams: module name -> streams to choose from.
-        :raises Unprocessable: there are too many.
+        Args:
+            streams: Module name -> streams to choose from.
+
+        Raises:
+            Unprocessable: There are too many combinations.
         """
-        # A base module rules out most: it comes first.
+        # Base modules rule out most combinations, so they are tried first.
         names = sorted(streams, key=lambda name: (name not in self._settings.base_modules, name))
-        told: set[Conflict] = set()
+        reported: set[Conflict] = set()
         for result in self._descend([], [[(name, stream) for stream in streams[name]] for name in names]):
             if isinstance(result, Combination):
                 yield result
-            elif result not in told:
-                told.add(result)
+            elif result not in reported:
+                reported.add(result)
                 yield result
 
     def _descend(
@@ -84,7 +89,7 @@ class Search:
             yield from conflicts or self._descend([*chosen, pair], choices[1:])
 
     def _conflicts(self, chosen: list[NameStream], choices: list[list[NameStream]]) -> list[Conflict]:
-        """Known conflicts that leave nothing of this choice; [] when there may be something."""
+        """Return known conflicts that rule out this choice entirely, or an empty list."""
         together = set(chosen)
         conflict = next(filter(None, (self._conflict(pair, together) for pair in chosen)), None)
         if conflict:
@@ -98,14 +103,14 @@ class Search:
         return []
 
     def _conflict(self, pair: NameStream, together: set[NameStream]) -> Conflict | None:
-        """A known conflict that ``pair`` has a part in."""
+        """Return a known conflict that ``pair`` is part of."""
         return next((each for each in self._watchers.get(pair, ()) if each <= together), None)
 
     def _check_limits(self) -> None:
         limit = self._settings.max_combinations
         if self._found > limit or self._looks > limit * LOOKS_PER_COMBINATION:
             raise Unprocessable(
-                f"The document stands for more than {limit} builds, or for too many combinations to look at.",
+                f"The document allows more than {limit} builds, or too many combinations to examine.",
                 code="too_many_combinations",
                 hint="Name fewer streams in its buildrequires.",
             )
@@ -129,9 +134,10 @@ class Search:
     # -- which builds of the chosen streams
 
     def _newest(self, chosen: list[NameStream], builds: list[Available]) -> list[Available]:
-        """The consistent builds of these streams with the least sum of ranks (rule 5: the newest wins).
+        """Return the consistent builds of these streams with the lowest sum of ranks (rule 5: the newest).
 
-        :param builds: one solution, which the solver made of the newest wherever it had no reason not to.
+        Args:
+            builds: A solution. The solver prefers the newest builds where it can.
         """
         best, least = builds, self._rank_sum(builds)
         options = [
@@ -145,12 +151,12 @@ class Search:
         return best
 
     def _goes(self, build: Available, builds: Sequence[Available]) -> bool:
-        """Whether it needs no other base module than these."""
+        """Return whether a build accepts the base modules among these builds."""
         bases = (other for other in builds if other.name in self._settings.base_modules)
         return all(self._solver.fits(build, base) for base in bases)
 
     def _choices(self, options: list[list[Available]], room: int) -> Iterator[list[Available]]:
-        """Choices of one build each whose ranks add up to less than ``room``."""
+        """Yield choices of one build each whose ranks add up to less than ``room``."""
         if not options:
             yield []
             return

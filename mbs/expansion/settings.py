@@ -1,4 +1,4 @@
-"""What an operator configures and what a packager asks for, as far as stream expansion is concerned."""
+"""The configuration and the request that an expansion depends on."""
 
 from __future__ import annotations
 
@@ -10,38 +10,52 @@ from mbs.contexts import stream_version
 
 
 class Options(Protocol):
-    """The service's configuration, by the names of its options."""
+    """The options of the service's configuration."""
 
     @property
-    def BASE_MODULE_NAMES(self) -> Sequence[str]: ...  # noqa: N802
+    def BASE_MODULE_NAMES(self) -> Sequence[str]:  # noqa: N802
+        """Names of base modules."""
+
     @property
-    def BASE_MODULE_STREAM_EXCLUSIONS(self) -> Sequence[str]: ...  # noqa: N802
+    def BASE_MODULE_STREAM_EXCLUSIONS(self) -> Sequence[str]:  # noqa: N802
+        """Base module streams that open lists exclude."""
+
     @property
-    def ALLOW_ONLY_COMPATIBLE_BASE_MODULES(self) -> bool: ...  # noqa: N802
+    def ALLOW_ONLY_COMPATIBLE_BASE_MODULES(self) -> bool:  # noqa: N802
+        """Whether only modules of compatible base modules are used."""
+
     @property
-    def STREAM_SUFFIXES(self) -> Mapping[str, float]: ...  # noqa: N802
+    def STREAM_SUFFIXES(self) -> Mapping[str, float]:  # noqa: N802
+        """Regular expression of a stream -> number that is added to its stream version."""
+
     @property
-    def BR_STREAM_OVERRIDE_MODULE(self) -> str: ...  # noqa: N802
+    def BR_STREAM_OVERRIDE_MODULE(self) -> str:  # noqa: N802
+        """Module whose stream the name of the branch determines."""
+
     @property
-    def BR_STREAM_OVERRIDE_REGEXES(self) -> Sequence[str]: ...  # noqa: N802
+    def BR_STREAM_OVERRIDE_REGEXES(self) -> Sequence[str]:  # noqa: N802
+        """Regular expressions for names of branches, whose groups form that stream."""
+
     @property
-    def ALLOWED_PRIVILEGED_MODULE_NAMES(self) -> Sequence[str]: ...  # noqa: N802
+    def ALLOWED_PRIVILEGED_MODULE_NAMES(self) -> Sequence[str]:  # noqa: N802
+        """Modules that may mark the dist tag."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The configured part.
+    """The configuration.
 
-    :param base_modules: names of the modules that stand for a product, by precedence.
-    :param excluded_base_streams: base module streams that an open list does not stand for.
-    :param only_compatible: take modules made against compatible base modules only; else against any
-        base module that shares a virtual stream, retired ones included.
-    :param stream_suffixes: regular expression -> what it adds to a stream version.
-    :param branch_module: module whose stream the name of the branch decides.
-    :param branch_regexes: regular expressions for the name of the branch; the groups of the first that
-        is found make up the stream.
-    :param privileged: modules that may mark the dist tag of what is built against them, by precedence.
-    :param max_combinations: of one submission; more are refused.
+    Attributes:
+        base_modules: Names of base modules, by precedence.
+        excluded_base_streams: Base module streams that open lists exclude.
+        only_compatible: Use only modules that were built against a compatible base module. Otherwise any
+            base module with a common virtual stream is accepted, including retired ones.
+        stream_suffixes: Regular expression -> number to add to a stream version.
+        branch_module: Module whose stream the branch's name decides.
+        branch_regexes: Regular expressions for names of branches. The groups of the first that matches form
+            the stream.
+        privileged: Modules that may mark the dist tag of modules built against them, by precedence.
+        max_combinations: Max combinations of one submission.
     """
 
     base_modules: tuple[str, ...] = ("platform",)
@@ -55,7 +69,7 @@ class Settings:
 
     @classmethod
     def from_options(cls, options: Options) -> Settings:
-        """Read them from the service's configuration."""
+        """Read the settings from the service's configuration."""
         return cls(
             base_modules=tuple(options.BASE_MODULE_NAMES),
             excluded_base_streams=tuple(options.BASE_MODULE_STREAM_EXCLUSIONS),
@@ -67,23 +81,24 @@ class Settings:
         )
 
     def number(self, stream: str) -> float:
-        """The stream version of a base module's stream; 0 takes no part in comparisons."""
+        """Return the number of a base module's stream; 0 is not compared."""
         return stream_version(stream, suffixes=self.stream_suffixes) or 0.0
 
     def is_xyz(self, stream: str) -> bool:
-        """Whether the stream names a minor release, such as ``el8.1.0``: ``f30`` and ``el8`` do not."""
+        """Return whether a stream names a minor release, like ``el8.1.0`` and unlike ``f30`` and ``el8``."""
         return (stream_version(stream, right_pad=False) or 0.0) >= 100
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the submission says besides the document.
+    """The part of a submission besides the document.
 
-    :param buildrequire_overrides: module name -> streams that replace the document's.
-    :param require_overrides: the same for the runtime requires.
-    :param branch: name of the branch that the document comes from.
-    :param default_streams: module name -> the stream to take where there are several to choose from.
-    :param local: a local build, which must not guess: several streams to choose from are an error.
+    Attributes:
+        buildrequire_overrides: Module name -> streams that replace those of the document's buildrequires.
+        require_overrides: The same for its requires.
+        branch: Name of the branch that the document comes from.
+        default_streams: Module name -> the stream to choose if there are several.
+        local: A local build, for which several streams to choose from are an error.
     """
 
     buildrequire_overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -1,9 +1,8 @@
-"""libsolv, asked about module builds.
+"""Ask libsolv which module builds can be installed together.
 
-Every build is a solvable that conflicts with all others of its name. A requirement is a capability of
-its own, provided by the builds that satisfy it: what satisfies what is decided in ``rules``, and
-libsolv finds a consistent set. Where it may choose it takes the first by name: names are numbers, given
-by stream, newest version and context.
+Every build is a solvable that conflicts with all others of its name. Each requirement is a capability that
+the builds that satisfy it provide (see ``rules``). libsolv prefers solvables by name, so the names are
+numbers in the order of preference: by stream, newest version and context.
 """
 
 from __future__ import annotations
@@ -20,15 +19,18 @@ from mbs.expansion import rules
 from mbs.expansion.settings import Settings
 from mbs.expansion.universe import Available, NameStream
 
-#: What is to be installed: any build of a stream, or one build.
+#: What to install: any build of a stream, or one build.
 Want: TypeAlias = NameStream | Available
 
 
 class Solver:
-    """One pool of builds for many questions.
+    """A pool of builds that answers many questions.
 
-    :param modules: each once; of one stream the newest first.
-    :ivar solves: how often libsolv was asked.
+    Args:
+        modules: Distinct builds; within a stream the newest first.
+
+    Attributes:
+        solves: How often libsolv ran.
     """
 
     def __init__(self, modules: Sequence[Available], settings: Settings) -> None:
@@ -83,14 +85,14 @@ class Solver:
         return self._capabilities[requirement]
 
     def install(self, wants: Iterable[Want]) -> list[Available] | None:
-        """A set of builds that holds all that is wanted and all that those need; None if there is none."""
+        """Return builds that satisfy all ``wants`` and their requirements; None if there are none."""
         if self._solve(wants):
             return None
         chosen = (self._modules.get(decision) for decision in self._solver.raw_decisions())
         return [module for module in chosen if module]
 
     def core(self, wants: Sequence[NameStream]) -> list[NameStream]:
-        """As few of ``wants``, which cannot all be installed, as cannot be installed either."""
+        """Return a minimal subset of ``wants`` that cannot be installed together."""
         involved = self.problems(wants).involved
         suspects = [want for want in wants if not involved.keys().isdisjoint(self.builds(want))]
         needed = suspects if self._solve(suspects) else list(wants)
@@ -102,7 +104,7 @@ class Solver:
 
     def _solve(self, wants: Iterable[Want]) -> list[Any]:
         self.solves += 1
-        # A solver keeps the rules of all it was ever asked about, and grows slow: a new one is cheap.
+        # A solver keeps the rules of every question and becomes slow. A new one costs little.
         self._solver = self._pool.Solver()
         problems: list[Any] = self._solver.solve([self._job(want) for want in wants])
         return problems
@@ -115,11 +117,11 @@ class Solver:
         return self._pool.Job(solv.Job.SOLVER_INSTALL | how, what)
 
     def needs(self, module: Available) -> list[rules.Requirement]:
-        """All that a build requires, in any of its lists."""
+        """Return all requirements in any alternative of a build."""
         return [each for alternative in rules.requirements(module, self._settings) for each in alternative]
 
     def builds(self, what: NameStream | rules.Requirement) -> list[Available]:
-        """All builds of a stream, or all that satisfy a requirement."""
+        """Return all builds of a stream, or all that satisfy a requirement."""
         if what not in self._answers:
             named = self._by_name.get(what[0], ())
             if isinstance(what, rules.Requirement):
@@ -130,15 +132,15 @@ class Solver:
         return self._answers[what]
 
     def is_base(self, name: str) -> bool:
-        """Whether this is the name of a base module."""
+        """Return whether a name is that of a base module."""
         return name in self._settings.base_modules
 
     def rank(self, module: Available) -> int:
-        """How many builds of its stream come before it."""
+        """Return how many builds of the same stream are preferred to this one."""
         return self._ranks[module]
 
     def fits(self, module: Available, base: Available) -> bool:
-        """Whether the build's own requirements leave room for this base module."""
+        """Return whether the requirements of a build accept a base module."""
         alternatives = rules.requirements(module, self._settings)
         return not alternatives or any(
             all(each.name != base.name or rules.satisfies(base, each, self._settings) for each in alternative)
@@ -146,7 +148,7 @@ class Solver:
         )
 
     def problems(self, wants: Sequence[NameStream]) -> Problems:
-        """What libsolv says about ``wants`` that cannot be installed together."""
+        """Return libsolv's findings about ``wants`` that cannot be installed together."""
         found = Problems()
         infos = [
             info
@@ -165,7 +167,7 @@ class Solver:
 
 @dataclass
 class Problems:
-    """Builds that have a part in a failure, and pairs of them that exclude each other."""
+    """Builds that take part in a failure, and pairs of them that exclude each other."""
 
     involved: dict[Available, None] = field(default_factory=dict)
     collisions: list[tuple[Available, Available]] = field(default_factory=list)
@@ -184,7 +186,7 @@ def _any(capabilities: Iterable[Any]) -> Any:
 
 
 def _joined(capabilities: Sequence[Any], operator: int) -> Any:
-    # As a balanced tree: libsolv follows it recursively, and a chain of 100,000 overflowed its stack.
+    # A balanced tree: libsolv follows it recursively, and a chain of 100,000 overflowed its stack.
     while len(capabilities) > 1:
         pairs = zip_longest(capabilities[::2], capabilities[1::2])
         capabilities = [one.Rel(operator, other) if other else one for one, other in pairs]

@@ -1,4 +1,4 @@
-"""What there is to build against: module builds in state ready, and who knows them."""
+"""The module builds that a module can be built against, and the interface to look them up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from mbs import names
+from mbs.nsvc import NSVC
 
 #: Name and stream of a module.
 NameStream: TypeAlias = tuple[str, str]
@@ -14,17 +15,18 @@ NameStream: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, eq=False)
 class Available:
-    """A module build that may be built against. Two are the same only if they are one object.
+    """A module build that a module can be built against, compared by identity.
 
-    :param version: as a number; versions are compared as numbers.
-    :param requires: one mapping (module name -> streams as written) for each dependency list of the
-        document; any one of the lists suffices.
-    :param built_against: module name -> stream, from ``xmd.mbs.buildrequires``; the base module's is needed.
-    :param virtual_streams: ``xmd.mbs.virtual_streams`` (of base modules).
-    :param koji_tag: empty for a module without packages.
-    :param ref: the commit that it was made from (``xmd.mbs.commit``).
-    :param retired: a base module in state garbage.
-    :param disttag_marking: ``xmd.mbs.disttag_marking``.
+    Attributes:
+        version: A number, so that versions compare correctly.
+        requires: For each dependency list of the document: module name -> streams as written. One of the
+            lists must be satisfied.
+        built_against: Module name -> stream, from ``xmd.mbs.buildrequires``, at least for the base module.
+        virtual_streams: ``xmd.mbs.virtual_streams`` of a base module.
+        koji_tag: Empty for a module without packages.
+        ref: The commit that it was built from (``xmd.mbs.commit``).
+        retired: A base module in state garbage.
+        disttag_marking: ``xmd.mbs.disttag_marking``.
     """
 
     name: str
@@ -41,16 +43,18 @@ class Available:
 
     @property
     def ns(self) -> str:
+        """Name and stream."""
         return f"{self.name}:{self.stream}"
 
     @property
-    def nsvc(self) -> str:
-        return f"{self.ns}:{self.version}:{self.context}"
+    def nsvc(self) -> NSVC:
+        """Name, stream, version and context."""
+        return NSVC(self.name, self.stream, str(self.version), self.context)
 
     def fault(self) -> str:
-        """Say why nothing can be built against it: a name that ends in tags and dist tags is not plain.
+        """Return why nothing can be built against it, or an empty text.
 
-        An empty text when nothing is wrong. Documents that are only read may hold any name.
+        Its names become part of tags and dist tags, so they must follow ``mbs.names``.
         """
         parts = (
             (names.NAME, self.name),
@@ -63,7 +67,7 @@ class Available:
         return next(filter(None, (rule.fault(text) for rule, text in parts)), "")
 
     def as_buildrequire(self) -> dict[str, str]:
-        """Its entry in ``xmd.mbs.buildrequires`` of a module built against it."""
+        """Return its entry in ``xmd.mbs.buildrequires`` of a module that is built against it."""
         return {
             "ref": self.ref,
             "stream": self.stream,
@@ -74,31 +78,30 @@ class Available:
 
 
 class Universe(Protocol):
-    """Answers in bulk, so that a database needs a constant number of queries for each call.
+    """An index of module builds with bulk lookups, so that a database needs few queries for each call.
 
-    An expansion calls ``base_modules`` once and ``candidates`` once for each level of the dependency
-    tree; ``streams`` once when the document has open lists, and once more for a level that has some.
-    No stream is asked for twice. Scratch builds are never part of an answer. Order matters where builds are
-    equally good (the same version, or any of several streams): the first wins, so answer in a stable
+    An expansion calls ``base_modules`` once, ``candidates`` once for each level of requirements, and
+    ``streams`` once for the document and each level with open lists. It looks up no stream twice. Answers
+    contain no scratch builds. Among equally good builds the first is used, so answers must have a stable
     order (by id).
     """
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
-        """The newest build of every stream of these modules, in state ready; for a stream without one
-        its newest build in state garbage, marked ``retired``. (One query, and one for virtual streams.)
+        """Return the newest ready build of every stream of these modules.
+
+        A stream without a ready build is represented by its newest build in state garbage, marked
+        ``retired``.
         """
 
     def streams(self, names: Collection[str]) -> Mapping[str, Sequence[str]]:
-        """Module name -> its streams with a build in state ready, in order of their text. (One query.)"""
+        """Return module name -> sorted streams that have a ready build."""
 
     def candidates(
         self, wanted: Collection[NameStream], bases: Collection[NameStream]
     ) -> Sequence[Available]:
-        """For each of ``wanted`` and each of ``bases``: the builds in state ready that were built
-        against this stream of the base module; of those the newest version, in all its contexts.
-        (One query.)
+        """Return the newest ready builds, in all contexts, for each wanted stream and each base stream.
 
-        A build belongs to ``bases`` by name and stream, whatever the base module's version. One that
-        was built against several of them is answered once. A universe without base modules of its own
-        (a host's repositories) answers builds whose ``built_against`` names the one base it has.
+        A build belongs to a base stream if it was built against that name and stream, in any version. A
+        build that belongs to several is returned once. A universe without base modules of its own
+        (repositories of a host) returns builds whose ``built_against`` names its only base module.
         """

@@ -1,8 +1,8 @@
-"""modulemd: the documents that modules are described by.
+"""modulemd: the YAML documents that describe modules.
 
-``parse`` reads a file, ``parse_stream`` the one stream of a submission, ``examine`` judges each document of
-a file by itself; ``upgrade`` makes v2 streams of any stream document, ``dump`` writes documents. Rules:
-docs/contract/modulemd.md; what is meant to differ from libmodulemd: ``docs/modulemd-differences.md``.
+``parse`` reads a file, ``parse_stream`` the only stream of a submission, ``examine`` checks each document of
+a file separately, ``upgrade`` converts stream documents to v2, and ``dump`` writes documents. The rules are
+in docs/contract/modulemd.md, intended differences from libmodulemd in docs/modulemd-differences.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mbs.modulemd.documents import (
 )
 from mbs.modulemd.dumping import dump, dump_all
 from mbs.modulemd.errors import ModulemdError
-from mbs.modulemd.naming import check_names, misnamed
+from mbs.modulemd.naming import check_names, name_problems
 from mbs.modulemd.parsing import Verdict, examine, parse, parse_stream, parse_streams
 from mbs.modulemd.upgrading import upgrade
 
@@ -56,7 +56,7 @@ __all__ = [
     "dump",
     "dump_all",
     "examine",
-    "misnamed",
+    "name_problems",
     "parse",
     "parse_stream",
     "parse_streams",

@@ -1,6 +1,6 @@
-"""Rules that concern more than one key, for every kind of stream document.
+"""Check rules that concern several keys of a stream document.
 
-Source: the modulemd specifications, and libmodulemd 2.14 where they leave a doubt.
+Source: the modulemd specifications, and libmodulemd 2.14 where they are ambiguous.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from mbs.batches import BuildafterError, waits_for
+from mbs.batches import BuildafterError, buildafter_graph
 from mbs.modulemd.documents import Buildopts, ModuleComponent, RpmComponent
 from mbs.modulemd.fields import Fields
 from mbs.modulemd.nodes import clip
@@ -18,7 +18,7 @@ _PACKAGER_CONTEXT = re.compile(r"[0-9A-Za-z]{1,10}")
 
 
 def is_nevra(text: str) -> bool:
-    """Whether this is ``name-epoch:version-release.arch``, as far as libmodulemd looks."""
+    """Return whether a text has the form ``name-epoch:version-release.arch`` by libmodulemd's criteria."""
     rest, dot, _arch = text.rpartition(".")
     rest, dash, _release = rest.rpartition("-")
     rest, colon, version = rest.rpartition(":")
@@ -28,7 +28,7 @@ def is_nevra(text: str) -> bool:
 
 
 def check_static_context(fields: Fields, static: bool) -> None:
-    """A static context that is given has 1 to 13 of ``[0-9A-Za-z_]``."""
+    """Check that a static context consists of 1 to 13 characters of ``[0-9A-Za-z_]``."""
     context = fields.text("context")
     if static and context is not None and not _STATIC_CONTEXT.fullmatch(context):
         fields.problem(
@@ -39,7 +39,7 @@ def check_static_context(fields: Fields, static: bool) -> None:
 
 
 def check_packager_context(fields: Fields, context: str | None) -> None:
-    """The context of a packager v3 configuration has 1 to 10 of ``[0-9A-Za-z]``."""
+    """Check that the context of a packager v3 configuration consists of 1 to 10 of ``[0-9A-Za-z]``."""
     if context is None:
         fields.problem("missing_key", f"{fields.path} has no context.", "context")
     elif not _PACKAGER_CONTEXT.fullmatch(context):
@@ -51,7 +51,7 @@ def check_packager_context(fields: Fields, context: str | None) -> None:
 
 
 def check_signs(fields: Fields, requirements: Mapping[str, Iterable[str]]) -> None:
-    """The streams that one module is required in are either all wanted or all unwanted."""
+    """Check that no list mixes wanted and excluded streams of a module."""
     for name, streams in requirements.items():
         if len({stream.startswith("-") for stream in streams}) > 1:
             fields.problem(
@@ -60,14 +60,14 @@ def check_signs(fields: Fields, requirements: Mapping[str, Iterable[str]]) -> No
 
 
 def check_arches(fields: Fields, components: Mapping[str, RpmComponent], buildopts: Buildopts) -> None:
-    """A component is built for architectures of its module only."""
+    """Check that components list only architectures of their module."""
     allowed = set(buildopts.arches)
     for key, component in components.items() if allowed else ():
         if unknown := [arch for arch in component.arches if arch not in allowed]:
             rpms = fields.mapping("components").mapping("rpms")
             rpms.mapping(key).problem(
                 "arch_not_in_module",
-                f"Component {clip(key)} is for {', '.join(unknown)[:80]}, not listed in buildopts.arches.",
+                f"Component {clip(key)} lists {', '.join(unknown)[:80]}, which buildopts.arches does not.",
                 "arches",
             )
 
@@ -75,9 +75,9 @@ def check_arches(fields: Fields, components: Mapping[str, RpmComponent], buildop
 def check_order(
     fields: Fields, rpms: Mapping[str, RpmComponent], modules: Mapping[str, ModuleComponent]
 ) -> None:
-    """``buildafter`` names components, makes no circle and does not stand beside ``buildorder``."""
+    """Check that ``buildafter`` names components, has no cycle, and is not used beside ``buildorder``."""
     try:
-        waits_for(rpms, modules)
+        buildafter_graph(rpms, modules)
     except BuildafterError as error:
         at = fields.mapping("components").mapping("rpms")
         for problem in error.problems:

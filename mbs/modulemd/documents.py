@@ -1,8 +1,7 @@
-"""The kinds of modulemd documents.
+"""Data classes for the kinds of modulemd documents.
 
-Lists of names are sets in the specification: they are sorted and hold nothing twice. Text that was
-not given is None, except for the parts of a name (``name``, ``stream``, ``context``, ``arch``), where it
-is empty.
+Lists of names are sets in the specification, so they are sorted and without duplicates. A missing text is
+None, except that missing parts of the NSVC and ``arch`` are empty texts.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import datetime
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeAlias
 
-#: Mappings, lists and text, as deep as the author likes. Usually a mapping at the top.
+#: Nested mappings, lists and texts; usually a mapping.
 Xmd: TypeAlias = Any
 
 
@@ -19,9 +18,10 @@ Xmd: TypeAlias = Any
 class RpmComponent:
     """A package that the module builds.
 
-    :param name: of the package; the key in ``components.rpms`` unless the author gave another.
-    :param buildorder: -2**63 to 2**63-1; packages of one buildorder build together.
-    :param buildafter: keys (not names) of the components that this one waits for.
+    Attributes:
+        name: Name of the package; by default its key in ``components.rpms``.
+        buildorder: -2**63 to 2**63-1; packages with the same value are built together.
+        buildafter: Keys (not names) of components that must be built before.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ModuleComponent:
 
 @dataclass
 class Dependencies:
-    """Module name -> streams. Empty: every stream; ``-f28``: every stream but that."""
+    """Module name -> streams. An empty list allows every stream, ``-f28`` every stream but f28."""
 
     buildrequires: dict[str, list[str]] = field(default_factory=dict)
     requires: dict[str, list[str]] = field(default_factory=dict)
@@ -62,7 +62,8 @@ class Dependencies:
 class Profile:
     """Packages for one use of the module.
 
-    :param default: whether it is installed when none is chosen (packager documents).
+    Attributes:
+        default: Whether the profile is installed if none is chosen (packager documents).
     """
 
     rpms: list[str] = field(default_factory=list)
@@ -81,7 +82,7 @@ class Buildopts:
 
 @dataclass
 class RpmMapEntry:
-    """An artifact, found by the checksum of its file."""
+    """An artifact, listed by the checksum of its file."""
 
     name: str
     epoch: int
@@ -91,12 +92,13 @@ class RpmMapEntry:
 
     @property
     def nevra(self) -> str:
+        """Name-epoch:version-release.arch."""
         return f"{self.name}-{self.epoch}:{self.version}-{self.release}.{self.arch}"
 
 
 @dataclass(kw_only=True)
 class Content:
-    """What stream and packager documents share."""
+    """Fields of stream and packager documents."""
 
     name: str = ""
     stream: str = ""
@@ -115,22 +117,23 @@ class Content:
     module_components: dict[str, ModuleComponent] = field(default_factory=dict)
 
     def shared(self) -> dict[str, Any]:
-        """The fields of this class, to make another kind of document from."""
+        """Return the fields of this class, to construct another kind of document."""
         return {each.name: getattr(self, each.name) for each in fields(Content)}
 
     @property
     def mbs(self) -> dict[str, Any]:
-        """``xmd.mbs``, the service's own notes; empty (and not connected to ``xmd``) when there are none."""
+        """``xmd.mbs``, the notes of the service; an empty mapping (not part of ``xmd``) if there are none."""
         notes = self.xmd.get("mbs") if isinstance(self.xmd, dict) else None
         return notes if isinstance(notes, dict) else {}
 
 
 @dataclass(kw_only=True)
 class Stream(Content):
-    """What both versions of stream documents share.
+    """Fields of both versions of stream documents.
 
-    :param version: 64-bit unsigned; None when it is still to be made.
-    :param servicelevels: name -> the day it ends, if that is known.
+    Attributes:
+        version: 64-bit unsigned; None if the service has to choose one.
+        servicelevels: Name -> its last day, if known.
     """
 
     version: int | None = None
@@ -154,10 +157,11 @@ class StreamV1(Stream):
 
 @dataclass(kw_only=True)
 class StreamV2(Stream):
-    """modulemd v2, and what every other stream document is upgraded to.
+    """modulemd v2, to which all other stream documents are converted.
 
-    :param static_context: the author chose the context; it is not computed.
-    :param rpm_map: digest type -> checksum -> artifact.
+    Attributes:
+        static_context: Whether the author chose the context; otherwise it is computed.
+        rpm_map: Digest type -> checksum -> artifact.
     """
 
     document: ClassVar[str] = "modulemd"
@@ -169,7 +173,7 @@ class StreamV2(Stream):
 
 @dataclass(kw_only=True)
 class PackagerV2(Content):
-    """modulemd-packager v2: the part of a v2 stream that its packager writes."""
+    """modulemd-packager v2: the fields of a v2 stream that a packager writes."""
 
     document: ClassVar[str] = "modulemd-packager"
     document_version: ClassVar[int] = 2
@@ -179,7 +183,7 @@ class PackagerV2(Content):
 
 @dataclass
 class Configuration:
-    """One build of a packager v3 document: module name -> the one stream, besides the platform's."""
+    """One build of a packager v3 document, with one stream for each module."""
 
     context: str
     platform: str
@@ -199,7 +203,7 @@ class PackagerV3(Content):
 
 @dataclass
 class Intent:
-    """Defaults of systems with one purpose."""
+    """Default stream and profiles for systems of one purpose."""
 
     stream: str | None = None
     profiles: dict[str, list[str]] = field(default_factory=dict)
@@ -220,7 +224,7 @@ class Defaults:
 
 @dataclass(kw_only=True)
 class Obsoletes:
-    """modulemd-obsoletes v1: a stream reaches its end, or another takes its place. Times are UTC."""
+    """modulemd-obsoletes v1: a stream ends or is replaced by another. Times are in UTC."""
 
     document: ClassVar[str] = "modulemd-obsoletes"
     document_version: ClassVar[int] = 1
@@ -237,9 +241,10 @@ class Obsoletes:
 
 @dataclass(kw_only=True)
 class Translations:
-    """modulemd-translations v1: recognised and passed over.
+    """modulemd-translations v1: recognized, but not used.
 
-    :param data: the document's data as it was read, text throughout.
+    Attributes:
+        data: The content of the document; all scalars are text.
     """
 
     document: ClassVar[str] = "modulemd-translations"
@@ -248,10 +253,12 @@ class Translations:
 
     @property
     def module(self) -> str:
+        """Name of the module, or an empty text."""
         return self._text("module")
 
     @property
     def stream(self) -> str:
+        """Name of the stream, or an empty text."""
         return self._text("stream")
 
     def _text(self, key: str) -> str:

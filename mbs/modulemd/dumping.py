@@ -1,4 +1,4 @@
-"""Writes documents as YAML that this package and libmodulemd read back as the same document."""
+"""Write documents as YAML that this package and libmodulemd read back unchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mbs.modulemd.documents import (
     Translations,
 )
 
-#: Plain words that some YAML reader takes for something other than text.
+#: Plain scalars that some YAML readers do not read as text.
 _SPECIAL = re.compile(
     r"[-+]?\.?[0-9][-+0-9a-fA-FoxX_.:]*|[-+]?\.(?i:inf|nan)|~|(?i:null|true|false|yes|no|on|off|y|n)"
 )
@@ -51,12 +51,12 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def dump(document: Document) -> str:
-    """The document as YAML, with ``---`` and ``...``, of its own kind and version."""
+    """Return a document as YAML, with ``---`` and ``...``."""
     return dump_all([document])
 
 
 def dump_all(documents: Iterable[Document]) -> str:
-    """Documents as one file."""
+    """Return several documents as one YAML file."""
     return str(
         yaml.dump_all(
             map(as_dict, documents),
@@ -71,7 +71,7 @@ def dump_all(documents: Iterable[Document]) -> str:
 
 
 def as_dict(document: Document) -> dict[str, Any]:
-    """The document as it would be written: dicts, lists, texts, integers and booleans."""
+    """Return a document as plain dicts, lists, texts, integers and booleans."""
     return {
         "document": document.document,
         "version": document.document_version,
@@ -244,5 +244,5 @@ def _time(time: datetime.datetime) -> str:
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """Without the keys that say no more than their absence does."""
+    """Leave out values that mean the same as a missing key."""
     return {key: value for key, value in values.items() if value not in (None, [], {}, False, 0)}

@@ -1,4 +1,4 @@
-"""The one error that reading modulemd raises, and the list it is made from."""
+"""The error for invalid modulemd, and the collection of its problems."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from mbs.errors import Problem, Unprocessable
 
-#: More are counted, not kept: nobody reads them, and a hostile file could make millions.
+#: Max problems that are kept; a hostile file could cause millions.
 MAX_PROBLEMS = 50
 
 
 class ModulemdError(Unprocessable):
-    """A modulemd file is invalid; ``problems`` says where and why, one by one."""
+    """A modulemd file is invalid; ``problems`` lists where and why."""
 
     code = "modulemd_invalid"
 
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> ModulemdError:
-        """The error for these problems. A single problem gives the error its own code."""
+        """Return the error for these problems, with the code of the problem if there is only one."""
         first, others = problems[0], len(problems) - 1
         where = f"line {first.line}: " if first.line else ""
         more = f" (and {others} more)" if others else ""
@@ -30,16 +30,17 @@ class ModulemdError(Unprocessable):
 
 
 class Problems:
-    """Collects what is wrong with one document."""
+    """Collects the problems of one document."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
 
     def add(self, code: str, message: str, *, key: str = "", line: int | None = None, hint: str = "") -> None:
-        """Record one problem.
+        """Record a problem.
 
-        :param key: dotted path of the key, such as ``data.components.rpms.bash.buildorder``.
-        :param line: counted from 1 in the whole file.
+        Args:
+            key: Dotted path of the key, such as ``data.components.rpms.bash.buildorder``.
+            line: Line in the whole file, from 1.
         """
         if len(self.found) < MAX_PROBLEMS:
             self.found.append(Problem(code, message, key=key, line=line, hint=hint))

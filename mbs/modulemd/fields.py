@@ -1,8 +1,8 @@
-"""Typed access to the keys of a mapping, noting everything that is wrong on the way.
+"""Typed access to the keys of a YAML mapping, which records every problem.
 
-A reader asks for each key that its schema knows and then calls ``close``, which finds the others.
-Values follow libmodulemd: an empty value is an empty text; where a list of names is expected, a
-single text is a list of one and an empty one a list of none.
+A reader reads each key of its schema and then calls ``close``, which reports unknown keys. Values are
+interpreted like in libmodulemd: an empty value is an empty text; in place of a list of names, a single text
+is a list of one and an empty text an empty list.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ INT64 = (-(2**63), 2**63 - 1)
 class Fields:
     """The keys of one mapping.
 
-    :param path: dotted path of the mapping, for messages.
-    :param strict: whether keys that nobody asked for are errors.
+    Args:
+        path: Dotted path of the mapping, for messages.
+        strict: Whether unknown keys are problems.
     """
 
     def __init__(self, node: Mapping, path: str, problems: Problems, strict: bool) -> None:
@@ -38,30 +39,30 @@ class Fields:
         self._asked: set[str] = set()
 
     def strictly(self) -> Fields:
-        """The same mapping, with unknown keys as errors whatever the caller wanted."""
+        """Return the same mapping with unknown keys as problems."""
         return Fields(self._node, self.path, self._problems, strict=True)
 
     def __contains__(self, key: str) -> bool:
         return key in self._node.items
 
     def problem(self, code: str, message: str, key: str = "", hint: str = "") -> None:
-        """Note something that is wrong with a key, or with the mapping itself."""
+        """Record a problem with a key, or with the mapping itself."""
         self._problems.add(code, message, key=self.key(key), line=self.line_of(key), hint=hint)
 
     def key(self, key: str) -> str:
-        """Dotted path of a key; of the mapping itself when the key is empty."""
+        """Return the dotted path of a key; of the mapping itself if the key is empty."""
         return f"{self.path}.{printable(key)}".removeprefix(".") if key else self.path
 
     def line_of(self, key: str) -> int:
-        """Line of a key; of the mapping when the key is not there."""
+        """Return the line of a key, or of the mapping if the key is missing."""
         return self._node.key_lines.get(key, self.line)
 
     def size(self) -> int:
-        """How many nodes the mapping is made of."""
+        """Return the number of nodes in the mapping."""
         return count(self._node)
 
     def close(self) -> None:
-        """Note the keys that nobody asked for."""
+        """Record a problem for each key that was not read."""
         for key in self._node.items if self._strict else ():
             if key not in self._asked:
                 known = ", ".join(sorted(self._asked))
@@ -73,7 +74,7 @@ class Fields:
                 )
 
     def text(self, key: str) -> str | None:
-        """A text as it was written; None when it is not there."""
+        """Return the text of a scalar, or None if the key is missing."""
         node = self._take(key)
         if node is None or type(node) is Scalar:
             return node.text if node else None
@@ -81,7 +82,7 @@ class Fields:
         return None
 
     def boolean(self, key: str) -> bool:
-        """``true`` or ``false``; false when it is not there."""
+        """Return whether a value is ``true``; a missing key means false."""
         text = self.text(key)
         if text not in (None, "true", "false"):
             self.problem(
@@ -90,7 +91,7 @@ class Fields:
         return text == "true"
 
     def integer(self, key: str, bounds: tuple[int, int] = UINT64) -> int | None:
-        """A decimal number within bounds; None when it is not there."""
+        """Return a decimal number within bounds, or None if the key is missing."""
         text = self.text(key)
         if text is None:
             return None
@@ -108,21 +109,21 @@ class Fields:
         return value
 
     def buildorder(self) -> int:
-        """The batch of a component; 0 when it is not there.
+        """Return the ``buildorder`` of a component; 0 if it is missing.
 
-        libmodulemd wrote negative numbers unsigned once. Metadata that is only read may hold such a number; a
-        submission may not.
+        libmodulemd once wrote negative numbers as unsigned ones. Such a number is accepted in metadata that
+        is only read, but not in a submission.
         """
         bounds = INT64 if self._strict else (INT64[0], UINT64[1])
         number = self.integer("buildorder", bounds) or 0
         return number - 2**64 if number > INT64[1] else number
 
     def date(self, key: str) -> datetime.date | None:
-        """A day written ``YYYY-MM-DD``; what follows it is ignored. None when it is not there."""
+        """Return a date written ``YYYY-MM-DD``, or None if the key is missing. Text after it is ignored."""
         text = self.text(key)
         if text is None:
             return None
-        # Like libmodulemd, which reads each of the three numbers up to the first thing that is no digit.
+        # libmodulemd reads each of the three numbers up to the first character that is not a digit.
         numbers = [found[1] for part in text.split("-", 3)[:3] if (found := _LEADING_NUMBER.match(part))]
         try:
             if len(numbers) == 3 and max(map(len, numbers)) < 10:
@@ -134,7 +135,7 @@ class Fields:
         return None
 
     def names(self, key: str) -> list[str]:
-        """A set of names, sorted."""
+        """Return a set of names, sorted."""
         node = self._take(key)
         if node is None:
             return []
@@ -148,14 +149,15 @@ class Fields:
         return sorted(found)
 
     def tree(self, key: str) -> Xmd:
-        """Anything, as mappings, lists and texts. None when it is not there."""
+        """Return any value as mappings, lists and texts; None if the key is missing."""
         node = self._take(key)
         return None if node is None else plain(node)
 
     def mapping(self, key: str, *, empty: bool = False) -> Fields:
-        """The fields of a mapping; none when it is not there.
+        """Return the fields of a mapping, which is empty if the key is missing.
 
-        :param empty: whether no value at all is as good as an empty mapping.
+        Args:
+            empty: Whether an empty value is accepted as an empty mapping.
         """
         node = self._take(key)
         if type(node) is Mapping:
@@ -165,16 +167,16 @@ class Fields:
         return self._inner(Mapping(self.line_of(key)), self.key(key))
 
     def mappings(self) -> Iterator[tuple[str, Fields]]:
-        """Each key of this mapping, with the fields of the mapping that is its value."""
+        """Yield each key of this mapping with the mapping that is its value."""
         for key in self._node.items:
             yield key, self.mapping(key)
 
     def __iter__(self) -> Iterator[str]:
-        """The keys of a mapping whose keys are the author's choice."""
+        """Yield the keys of a mapping whose keys the author chooses."""
         return iter(self._node.items)
 
     def sequence(self, key: str) -> list[Fields]:
-        """The fields of each mapping of a list."""
+        """Return the fields of each mapping in a list."""
         node = self._take(key)
         if node is None:
             return []
@@ -199,7 +201,7 @@ class Fields:
 
 
 def plain(node: Node) -> Xmd:
-    """A node as dicts, lists and text. Its depth is bounded by ``nodes.MAX_DEPTH``."""
+    """Return a node as dicts, lists and texts. ``nodes.MAX_DEPTH`` bounds its depth."""
     if type(node) is Mapping:
         return {key: plain(value) for key, value in node.items.items()}
     if type(node) is Sequence:

@@ -1,7 +1,7 @@
-"""Names in documents that are submitted or imported: every one must be plain (``mbs.names``).
+"""Check the names in documents that are submitted or imported (see ``mbs.names``).
 
-libmodulemd accepts any text as a name. A document that is only read may hold anything; one that is built or
-recorded gives names to tags, releases, folders and macros.
+libmodulemd accepts any text as a name. A document that is only read may have such names. In a document that
+is built or recorded, names become parts of tags, releases, folders and macros.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from mbs.modulemd.nodes import printable
 from mbs.modulemd.notes import note_faults, option_faults
 from mbs.names import Rule
 
-#: Streams that one dependency may list: real ones list a handful, and each multiplies the combinations.
+#: Max streams in one dependency. Real dependencies list a few, and each multiplies the combinations.
 MAX_STREAMS = 200
-#: What the ``code`` of a wrong name is, where it is not ``invalid_name``.
+#: Codes of problems by kind of name; for other kinds ``invalid_name``.
 _CODES = {
     "stream": "invalid_stream",
     "context": "invalid_context",
@@ -29,17 +29,18 @@ _CODES = {
 
 
 def check_names(documents: Iterable[StreamV2]) -> None:
-    """Refuse documents that hold a name which is not plain, whatever the key.
+    """Check all names of the documents.
 
-    :raises ModulemdError: with a problem for each of the first faults, naming its key.
+    Raises:
+        ModulemdError: Names are invalid; there is a problem for each, up to a limit.
     """
-    faults = (problem for document in documents for problem in misnamed(document))
+    faults = (problem for document in documents for problem in name_problems(document))
     if found := list(islice(faults, MAX_PROBLEMS)):
         raise ModulemdError.of(list(dict.fromkeys(found)))
 
 
-def misnamed(document: StreamV2) -> Iterator[Problem]:
-    """Yield a problem for each name of a document that is not plain. Parts that are not given are none."""
+def name_problems(document: StreamV2) -> Iterator[Problem]:
+    """Yield a problem for each invalid name in a document. Missing parts are not problems."""
     for key, rule in _OWN.items():
         if text := getattr(document, key):
             yield from _one(rule, text, f"data.{key}")
@@ -82,7 +83,7 @@ def _dependencies(dependencies: Dependencies) -> Iterator[Problem]:
                     "too_many_streams",
                     f"{key} lists {len(streams)} streams.",
                     key=key,
-                    hint=f"At most {MAX_STREAMS} are allowed; an empty list stands for all.",
+                    hint=f"At most {MAX_STREAMS} are allowed; an empty list means all.",
                 )
 
 

@@ -1,8 +1,8 @@
-"""YAML text to trees of nodes that know their lines, within bounds.
+"""Parse YAML into trees of nodes with line numbers, within limits.
 
-libyaml's parser gives events; this composer makes three kinds of nodes of them. No type is ever
-resolved: every scalar is the text that was written. Nothing here recurses, and every bound is
-checked while reading, before memory is spent (docs/contract/modulemd.md, "Reading").
+The events of libyaml's parser are composed into three kinds of nodes. Types are not resolved: every scalar
+is text. Nothing recurses, and limits are checked before memory is allocated (docs/contract/modulemd.md,
+"Reading").
 """
 
 from __future__ import annotations
@@ -18,24 +18,30 @@ from mbs.modulemd.errors import ModulemdError, Problems
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
-#: Characters of an author's text that a message repeats.
+#: Max characters of the author's text that a message repeats.
 LONGEST = 80
 
 
 @dataclass(slots=True)
 class Scalar:
+    """A scalar, as text."""
+
     text: str
     line: int
 
 
 @dataclass(slots=True)
 class Sequence:
+    """A list."""
+
     line: int
     items: list[Node] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Mapping:
+    """A mapping, with the line of each key."""
+
     line: int
     items: dict[str, Node] = field(default_factory=dict)
     key_lines: dict[str, int] = field(default_factory=dict)
@@ -48,8 +54,9 @@ Node: TypeAlias = Scalar | Sequence | Mapping
 class Tree:
     """One YAML document.
 
-    :param root: None when the document holds something that no tree can (``problems`` says what).
-    :param cut_off: reading stopped inside this document, so that it is the last of the file.
+    Attributes:
+        root: None if the document violates a limit or a rule; see ``problems``.
+        cut_off: Whether parsing stopped inside this document, so that it is the last of the file.
     """
 
     line: int
@@ -59,13 +66,16 @@ class Tree:
 
 
 def trees(text: str | bytes, most: int = MAX_BYTES) -> Iterator[Tree]:
-    """The documents of a file, one after the other.
+    """Yield the documents of a file.
 
-    A document that breaks a bound still comes, without a root. A syntax error or too deep nesting ends
-    the file (deep nesting costs libyaml quadratic time).
+    A document that violates a limit is yielded without a root. A syntax error or too deep nesting ends the
+    file, since deep nesting costs libyaml quadratic time.
 
-    :param most: bytes that the file may have.
-    :raises ModulemdError: ``too_large``, or ``not_yaml`` when it comes to a syntax error.
+    Args:
+        most: Max bytes of the file.
+
+    Raises:
+        ModulemdError: ``too_large``, or ``not_yaml`` at a syntax error.
     """
     data = _encode(text, most)
     parser = CParser(data)
@@ -86,7 +96,7 @@ def _encode(text: str | bytes, most: int) -> bytes:
     try:
         data = text.encode() if isinstance(text, str) else text
     except UnicodeEncodeError as error:
-        problems.add("not_yaml", "The text holds a lone surrogate, which is no character.")
+        problems.add("not_yaml", "The text contains a lone surrogate, which is not a character.")
         raise ModulemdError.of(problems.found) from error
     if len(data) > most:
         problems.add(
@@ -111,22 +121,23 @@ def _line(event: yaml.Event) -> int:
 
 
 class _Broken(Exception):
-    """The rest of the document is skipped: no tree can hold it."""
+    """The document cannot be composed; the rest of it is skipped."""
 
 
 class _Composer:
-    """Makes one tree of the events up to the end of the document."""
+    """Composes one tree from the events up to the end of the document."""
 
     def __init__(self, parser: CParser, line: int) -> None:
         self.parser = parser
         self.tree = Tree(line)
-        #: The open collections, outermost first, and for each mapping the key whose value comes next.
+        #: Open collections, outermost first, and for each mapping the key whose value comes next.
         self.open: list[Sequence | Mapping] = []
         self.keys: list[str | None] = []
-        #: The way to each of them, for messages.
+        #: The path to each open collection, for messages.
         self.steps: list[str] = []
 
     def compose(self) -> Tree:
+        """Return the tree of the current document."""
         while type(event := self._next()) is not yaml.DocumentEndEvent:
             try:
                 self._take(event)
@@ -147,7 +158,7 @@ class _Composer:
         elif kind is yaml.SequenceStartEvent:
             self._start(Sequence(_line(event)))
         elif kind is yaml.AliasEvent:
-            self._problem("alias", "An alias (*name) is not allowed: write the value out.", _line(event))
+            self._problem("alias", "An alias (*name) is not allowed: repeat the value.", _line(event))
             raise _Broken
         else:
             self.open.pop()
@@ -167,7 +178,7 @@ class _Composer:
         self.keys[-1] = key
         if key in parent.items:
             first = parent.key_lines[key]
-            self._problem("duplicate_key", f"{clip(key)} is here a second time (first: line {first}).", line)
+            self._problem("duplicate_key", f"{clip(key)} occurs a second time (first: line {first}).", line)
         else:
             parent.key_lines[key] = line
 
@@ -192,7 +203,7 @@ class _Composer:
         elif type(parent) is Sequence:
             parent.items.append(node)
         elif type(parent) is Mapping:
-            # The first of two values is kept; that there are two was noted at the key.
+            # Keep the first of two values; the duplicate was recorded with its key.
             parent.items.setdefault(self.keys[-1] or "", node)
             self.keys[-1] = None
 
@@ -212,7 +223,7 @@ class _Composer:
         self.tree.problems.add(code, message, key=path, line=line)
 
     def _step(self) -> str:
-        """The step from the innermost open collection to what comes next."""
+        """Return the step from the innermost open collection to the next node, for messages."""
         if not self.open:
             return ""
         inside = self.open[-1]
@@ -222,7 +233,7 @@ class _Composer:
 
 
 def count(node: Node) -> int:
-    """The number of scalars and collections in a tree, without the keys of mappings."""
+    """Return the number of scalars and collections in a tree, without keys."""
     if isinstance(node, Scalar):
         return 1
     inner = node.items.values() if isinstance(node, Mapping) else node.items
@@ -230,10 +241,10 @@ def count(node: Node) -> int:
 
 
 def clip(text: str) -> str:
-    """``text`` quoted for a message, cut when it is long."""
+    """Return ``text`` quoted for a message, shortened if it is long."""
     return repr(text if len(text) <= LONGEST else text[: LONGEST - 3] + "...")
 
 
 def printable(text: str) -> str:
-    """``text`` as it is when it is short and harmless to a terminal, else cut and escaped."""
+    """Return ``text``, escaped and shortened if it is long or has unprintable characters."""
     return text if len(text) <= LONGEST and text.isprintable() else clip(text)[1:-1]

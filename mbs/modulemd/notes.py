@@ -1,7 +1,7 @@
-"""The parts of ``xmd`` that mean something to the service: ``mbs``, its own notes, and ``mbs_options``.
+"""Check the parts of ``xmd`` that the service uses: its notes in ``mbs``, and ``mbs_options``.
 
-They come with an imported document, and from authors of privileged modules; what they hold ends in tags,
-dist tags and macros. docs/contract/modulemd.md, "Stream expansion", rule 7; docs/contract/koji.md, point 1.
+They come from imported documents and from authors of privileged modules, and become parts of tags, dist tags
+and macros (docs/contract/modulemd.md, "Stream expansion", rule 7; docs/contract/koji.md, point 1).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from mbs.errors import Problem
 from mbs.modulemd.nodes import printable
 from mbs.names import Rule
 
-#: Lists of ``xmd.mbs``, and of each entry of ``buildrequires``, whose RPMs the macros package conflicts with.
+#: Lists in ``xmd.mbs`` and in each of its ``buildrequires``: RPMs that the macros package conflicts with.
 _RPM_LISTS = ("filtered_rpms", "ursine_rpms")
-#: Texts of an entry of ``xmd.mbs.buildrequires``.
+#: Texts in an entry of ``xmd.mbs.buildrequires``.
 _REQUIRED: Mapping[str, Rule] = {
     "stream": names.STREAM,
     "context": names.CONTEXT,
@@ -33,14 +33,14 @@ _LISTS: Mapping[str, tuple[Rule, str]] = {
     "virtual_streams": (names.STREAM, "invalid_virtual_streams"),
     **{key: (names.RPM, f"invalid_{key}") for key in _RPM_LISTS},
 }
-#: Entries that a list of notes may have; filtered RPMs of a base module are some thousands.
+#: Max entries of a list. A base module can have some thousand filtered RPMs.
 MAX_ENTRIES = 100_000
 _NOTES = "data.xmd.mbs"
 _OPTIONS = "data.xmd.mbs_options"
 
 
 def note_faults(xmd: object) -> Iterator[Problem]:
-    """Yield a problem for each of the service's notes in ``xmd`` that is not of its form."""
+    """Yield a problem for each of the service's notes in ``xmd`` that is malformed."""
     if not isinstance(xmd, dict) or "mbs" not in xmd:
         return
     notes = xmd["mbs"]
@@ -60,10 +60,10 @@ def note_faults(xmd: object) -> Iterator[Problem]:
 
 
 def option_faults(xmd: object) -> Iterator[Problem]:
-    """Yield a problem for each of an author's options in ``xmd`` that is not of its form.
+    """Yield a problem for each of an author's options in ``xmd`` that is malformed.
 
-    Static contexts (``mbs_options.contexts``) are read by stream expansion, which checks their form; their
-    names are checked here.
+    Stream expansion checks the form of static contexts (``mbs_options.contexts``); their names are checked
+    here.
     """
     options = xmd.get("mbs_options") if isinstance(xmd, dict) else None
     if not isinstance(options, dict):
@@ -80,13 +80,13 @@ def option_faults(xmd: object) -> Iterator[Problem]:
             for name, stream in streams.items() if isinstance(streams, dict) else ():
                 key = f"{_OPTIONS}.contexts.{printable(context)}.{kind}.{printable(name)}"
                 yield from _text(names.NAME, name, key, "invalid_name")
-                # What is no text at all is refused by expansion, by a code of its own.
+                # Expansion refuses other types, with a code of its own.
                 if isinstance(stream, str) and stream and not stream.startswith("-"):
                     yield from _text(names.STREAM, stream, key, "invalid_stream")
 
 
 def _requirements(notes: Mapping[str, Any]) -> Iterator[Problem]:
-    """``buildrequires``: what the module was built against."""
+    """Check ``buildrequires``, the builds that the module was built against."""
     code, where = "invalid_buildrequires", f"{_NOTES}.buildrequires"
     required = notes.get("buildrequires", {})
     if not isinstance(required, dict) or not all(
@@ -105,7 +105,7 @@ def _requirements(notes: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _texts(notes: Mapping[str, Any], where: str, rules: Mapping[str, tuple[Rule, str]]) -> Iterator[Problem]:
-    """Texts that may be missing or empty."""
+    """Check texts that may be missing or empty."""
     for key, (rule, code) in rules.items():
         if notes.get(key, "") != "":
             yield from _text(rule, notes[key], f"{where}.{key}", code)

@@ -1,4 +1,4 @@
-"""Reads the documents that are no streams: defaults, obsoletes and translations."""
+"""Read documents other than streams: defaults, obsoletes and translations."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _TIME = re.compile(r"\s*([0-9]{1,4})-\s*([0-9]{1,2})-\s*([0-9]{1,2})T\s*([0-9]{1
 
 
 def read_defaults(data: Fields) -> Defaults:
+    """Read modulemd-defaults v1."""
     document = Defaults(
         module=_required(data, "module"),
         modified=data.integer("modified") or 0,
@@ -27,6 +28,7 @@ def read_defaults(data: Fields) -> Defaults:
 
 
 def read_obsoletes(data: Fields) -> Obsoletes:
+    """Read modulemd-obsoletes v1."""
     by = data.mapping("obsoleted_by")
     document = Obsoletes(
         modified=_time(data, "modified") or datetime.datetime.min,
@@ -46,19 +48,19 @@ def read_obsoletes(data: Fields) -> Obsoletes:
     if document.reset:
         for key in ("eol_date", "obsoleted_by"):
             if key in data:
-                data.problem("conflicting_keys", f"reset and {key} do not go together.", key)
+                data.problem("conflicting_keys", f"reset and {key} exclude each other.", key)
     if (document.obsoleted_by_module is None) != (document.obsoleted_by_stream is None):
         data.problem("missing_key", f"{by.path} must have both module and stream.", "obsoleted_by")
     return document
 
 
 def read_translations(data: Fields) -> Translations:
-    """Passed over: nothing of it is checked, and strictness does not matter."""
+    """Read modulemd-translations v1 without checking its content."""
     return Translations(data={key: data.tree(key) for key in data})
 
 
 def _profiles(fields: Fields) -> dict[str, list[str]]:
-    """Stream -> its default profiles."""
+    """Return stream -> its default profiles."""
     profiles = fields.mapping("profiles")
     return {stream: profiles.names(stream) for stream in profiles}
 
@@ -71,7 +73,7 @@ def _required(data: Fields, key: str) -> str:
 
 
 def _time(data: Fields, key: str) -> datetime.datetime | None:
-    """A time in UTC, written ``YYYY-MM-DDTHH:MMZ``."""
+    """Return a time in UTC, written ``YYYY-MM-DDTHH:MMZ``."""
     text = data.text(key)
     if text is None:
         return None

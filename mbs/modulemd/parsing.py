@@ -1,6 +1,6 @@
-"""From the text of a file to documents.
+"""Parse the text of a file into documents.
 
-``document`` and ``version`` at the top of each document choose how its ``data`` is read.
+The keys ``document`` and ``version`` of each document select the reader of its ``data``.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ _READERS: dict[tuple[str, int], Callable[[Fields], Document]] = {
 
 @dataclass
 class Verdict:
-    """What was found out about one document of a file.
+    """The result of examining one document of a file.
 
-    :param index: place in the file, from 0.
-    :param type: ``document`` as it was written, and ``version``; empty and None when they could not be read.
-    :param document: None when there are problems.
+    Attributes:
+        index: Number in the file, from 0.
+        type: The key ``document``; empty if it could not be read.
+        version: The key ``version``; None if it could not be read.
+        document: None if there are problems.
     """
 
     index: int
@@ -50,15 +52,17 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
+        """Whether the document is valid."""
         return not self.problems
 
 
 def examine(text: str | bytes, *, strict: bool, most: int = MAX_BYTES) -> Iterator[Verdict]:
-    """A verdict on each document of a file, whatever is wrong with the others. Raises nothing.
+    """Yield a verdict on each document of a file, without raising exceptions.
 
-    :param most: bytes that the file may have; the default is the bound of a submission.
+    If the file is empty, too large or not YAML, the last verdict says so.
 
-    A file that is no YAML, too large or empty ends with a verdict that says so.
+    Args:
+        most: Max bytes of the file; by default the limit of a submission.
     """
     number = 0
     try:
@@ -66,16 +70,19 @@ def examine(text: str | bytes, *, strict: bool, most: int = MAX_BYTES) -> Iterat
             yield _judge(number, tree, strict)
             number += 1
         if not number:
-            yield Verdict(0, 1, problems=(Problem("no_documents", "The file holds no document.", line=1),))
+            yield Verdict(0, 1, problems=(Problem("no_documents", "The file contains no document.", line=1),))
     except ModulemdError as error:
         yield Verdict(number, error.problems[0].line or 1, problems=error.problems)
 
 
 def parse(text: str | bytes, *, strict: bool) -> list[Document]:
-    """All documents of a file.
+    """Return all documents of a file.
 
-    :param strict: refuse unknown keys, as a submission does; otherwise they are ignored, as in an import.
-    :raises ModulemdError: when any of them is invalid; ``problems`` has them all, to a bound.
+    Args:
+        strict: Refuse unknown keys, as for a submission. Otherwise ignore them, as for an import.
+
+    Raises:
+        ModulemdError: A document is invalid; ``problems`` lists all problems up to a limit.
     """
     documents: list[Document] = []
     problems: list[Problem] = []
@@ -91,34 +98,39 @@ def parse(text: str | bytes, *, strict: bool) -> list[Document]:
 
 
 def parse_stream(text: str | bytes, *, strict: bool, name: str = "", stream: str = "") -> StreamV2:
-    """As ``parse_streams``, for a document that makes one stream.
+    """Return the only stream of a file; see ``parse_streams``.
 
-    :raises ModulemdError: also when it makes several (``several_streams``).
+    Raises:
+        ModulemdError: The document is invalid or contains several streams (``several_streams``).
     """
     streams = parse_streams(text, strict=strict, name=name, stream=stream)
     if len(streams) > 1:
         raise _refusal(
-            "several_streams", f"One stream is expected here, and the configurations make {len(streams)}."
+            "several_streams", f"One stream is expected here, but there are {len(streams)} configurations."
         )
     return streams[0]
 
 
 def parse_streams(text: str | bytes, *, strict: bool, name: str = "", stream: str = "") -> list[StreamV2]:
-    """The one stream document of a file as v2: several streams when it is packager v3.
+    """Return the only stream document of a file as v2; packager v3 results in several streams.
 
-    :param name: of the module, when the document does not say; likewise ``stream``.
-    :raises ModulemdError: also when the file holds not exactly one document (``not_one_document``), or
-        another kind of document (``not_a_stream``).
+    Args:
+        name: Name of the module if the document has none.
+        stream: Stream of the module if the document has none.
+
+    Raises:
+        ModulemdError: The document is invalid, is not the only one (``not_one_document``), or is of another
+            kind (``not_a_stream``).
     """
     documents = parse(text, strict=strict)
     if len(documents) != 1:
         raise _refusal(
-            "not_one_document", f"One document is expected here, and the file holds {len(documents)}."
+            "not_one_document", f"One document is expected here, but the file contains {len(documents)}."
         )
     document = documents[0]
     streams = upgrade(document)
     if not streams:
-        raise _refusal("not_a_stream", f"A stream is expected here, and this is {document.document}.")
+        raise _refusal("not_a_stream", f"A stream is expected here, but this is {document.document}.")
     for result in streams:
         result.name = result.name or name
         result.stream = result.stream or stream
@@ -157,7 +169,7 @@ def _read(top: Fields, problems: Problems, verdict: Verdict) -> Document | None:
         kinds = ", ".join(f"{kind} {version}" for kind, version in _READERS)
         top.problem(
             "unknown_document",
-            f"{clip(verdict.type)} version {verdict.version} is no kind of document.",
+            f"{clip(verdict.type)} version {verdict.version} is not a known kind of document.",
             "document",
             f"Known: {kinds}.",
         )

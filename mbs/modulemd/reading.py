@@ -1,4 +1,4 @@
-"""Reads the parts that several kinds of documents share."""
+"""Read the parts that several kinds of documents have in common."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from mbs.modulemd.fields import Fields
 def read_shared(data: Fields, document: Content, *, packager_v2: bool = False) -> None:
     """Fill in the fields of ``Content``.
 
-    :param packager_v2: the build system gives name, stream and xmd; to the author they are unknown keys.
+    Args:
+        packager_v2: Treat name, stream and xmd as unknown keys; the build system adds them.
     """
     if not packager_v2:
         document.name = data.text("name") or ""
@@ -48,7 +49,7 @@ def read_shared(data: Fields, document: Content, *, packager_v2: bool = False) -
 
 
 def read_stream(data: Fields, document: Stream) -> None:
-    """Fill in what both versions of stream documents share."""
+    """Fill in the fields of ``Stream``."""
     read_shared(data, document)
     document.version = data.integer("version") or None
     document.context = data.text("context") or ""
@@ -64,7 +65,7 @@ def read_stream(data: Fields, document: Stream) -> None:
 
 
 def read_xmd(data: Fields) -> object:
-    """Whatever ``xmd`` holds, but for a list, which libmodulemd refuses. No value is an empty mapping."""
+    """Return the value of ``xmd``; refuse a list, as libmodulemd does."""
     xmd = data.tree("xmd")
     if isinstance(xmd, list):
         data.problem("invalid_type", f"{data.key('xmd')} must be a mapping.", "xmd")
@@ -72,7 +73,7 @@ def read_xmd(data: Fields) -> object:
 
 
 def read_module_licenses(data: Fields, licenses: Fields) -> list[str]:
-    """The licenses of the module, of which there must be one."""
+    """Return the licenses of the module, and check that there is one."""
     module = licenses.names("module")
     if not module:
         at, key = (licenses, "module") if "license" in data else (data, "license.module")
@@ -81,7 +82,7 @@ def read_module_licenses(data: Fields, licenses: Fields) -> list[str]:
 
 
 def read_rpms(data: Fields, key: str) -> list[str]:
-    """The list ``rpms`` that is all a section holds."""
+    """Return the list ``rpms`` of a section that has no other key."""
     section = data.mapping(key)
     rpms = section.names("rpms")
     section.close()
@@ -89,6 +90,7 @@ def read_rpms(data: Fields, key: str) -> list[str]:
 
 
 def read_buildopts(data: Fields) -> Buildopts:
+    """Read ``buildopts``."""
     options = data.mapping("buildopts")
     rpms = options.mapping("rpms")
     result = Buildopts(rpms.text("macros"), rpms.names("whitelist"), options.names("arches"))
@@ -98,7 +100,7 @@ def read_buildopts(data: Fields) -> Buildopts:
 
 
 def read_dependencies(data: Fields) -> list[Dependencies]:
-    """The alternatives of a v2 document."""
+    """Read the dependency lists of a v2 document."""
     result = []
     for fields in data.sequence("dependencies"):
         buildrequires = read_streams(fields, "buildrequires")
@@ -109,7 +111,7 @@ def read_dependencies(data: Fields) -> list[Dependencies]:
 
 
 def read_streams(fields: Fields, key: str) -> dict[str, list[str]]:
-    """Module name -> streams."""
+    """Read module name -> streams."""
     modules = fields.mapping(key)
     result = {name: modules.names(name) for name in modules}
     check_signs(modules, result)

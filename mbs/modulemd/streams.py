@@ -1,4 +1,4 @@
-"""Reads stream and packager documents (modulemd v1 and v2, modulemd-packager v2 and v3)."""
+"""Read stream and packager documents (modulemd v1 and v2, modulemd-packager v2 and v3)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from mbs.modulemd.documents import (
 )
 from mbs.modulemd.fields import Fields
 
-#: A packager v3 document stands for one stream per configuration: their sizes together, in nodes. The
-#: largest documents in use (20 configurations of 500 components) need a quarter of it.
+#: Max nodes of all streams that a packager v3 document expands to. The largest documents in use (20
+#: configurations of 500 components) need a quarter of it.
 MAX_EXPANDED = 500_000
 
 
 def read_stream_v1(data: Fields) -> StreamV1:
+    """Read modulemd v1."""
     document = StreamV1()
     reading.read_stream(data, document)
     if "eol" in data:
-        # The specification says that this old key is the service level "rawhide".
+        # By the specification, this old key is the service level "rawhide".
         document.servicelevels["rawhide"] = data.date("eol")
     dependencies = data.mapping("dependencies")
     document.buildrequires = _one_stream_each(dependencies, "buildrequires")
@@ -37,6 +38,7 @@ def read_stream_v1(data: Fields) -> StreamV1:
 
 
 def read_stream_v2(data: Fields) -> StreamV2:
+    """Read modulemd v2."""
     document = StreamV2()
     reading.read_stream(data, document)
     document.static_context = data.boolean("static_context")
@@ -58,6 +60,7 @@ def read_stream_v2(data: Fields) -> StreamV2:
 
 
 def read_packager_v2(data: Fields) -> PackagerV2:
+    """Read modulemd-packager v2."""
     document = PackagerV2()
     reading.read_shared(data, document, packager_v2=True)
     licenses = data.mapping("license")
@@ -72,7 +75,7 @@ def read_packager_v2(data: Fields) -> PackagerV2:
 
 
 def read_packager_v3(data: Fields) -> PackagerV3:
-    """Unknown keys are errors always, as in libmodulemd."""
+    """Read modulemd-packager v3. Unknown keys are always errors, as in libmodulemd."""
     data = data.strictly()
     document = PackagerV3()
     reading.read_shared(data, document)
@@ -80,7 +83,7 @@ def read_packager_v3(data: Fields) -> PackagerV3:
     document.demodularized_rpms = reading.read_rpms(data, "demodularized")
     configurations = data.sequence("configurations")
     if len(configurations) * data.size() > MAX_EXPANDED:
-        data.problem("too_large", "This is too large for so many configurations.", "configurations")
+        data.problem("too_large", "The document is too large for so many configurations.", "configurations")
         return document
     seen: set[str] = set()
     for fields in configurations:
@@ -116,7 +119,7 @@ def _configuration(fields: Fields) -> Configuration:
 
 
 def _single_streams(fields: Fields, key: str) -> dict[str, str]:
-    """Module name -> the one stream in its list."""
+    """Return module name -> the only stream in its list."""
     modules = fields.mapping(key)
     result = {}
     for name in modules:
@@ -129,7 +132,7 @@ def _single_streams(fields: Fields, key: str) -> dict[str, str]:
 
 
 def _one_stream_each(fields: Fields, key: str) -> dict[str, str]:
-    """Module name -> stream, as v1 writes it."""
+    """Return module name -> stream, in the form of v1."""
     modules = fields.mapping(key)
     return {name: modules.text(name) or "" for name in modules}
 

@@ -1,4 +1,4 @@
-"""Makes v2 streams of the older and of the packagers' documents."""
+"""Convert older and packager documents to v2 streams."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from mbs.modulemd.documents import (
     StreamV2,
 )
 
-#: What the specification of packager v3 says for documents that name no license.
+#: License of packager v3 documents without one, by their specification.
 DEFAULT_LICENSE = "MIT"
 PLATFORM = "platform"
 
 
 def upgrade(document: Document) -> list[StreamV2]:
-    """The v2 streams that a document stands for; none for a document that is no stream.
+    """Return the v2 streams of a document; an empty list for other kinds of documents.
 
-    Nothing is shared with ``document``. A packager v3 document makes one stream for each configuration,
-    with the configuration's context as a static one (docs/contract/modulemd.md, "Reading").
+    The results share nothing with ``document``. A packager v3 document results in one stream for each
+    configuration, with its context as a static context (docs/contract/modulemd.md, "Reading").
     """
     document = copy.deepcopy(document)
     if isinstance(document, StreamV2):
@@ -73,7 +73,7 @@ def _from_packager_v3(document: PackagerV3, configuration: Configuration) -> Str
     )
     result.module_licenses = result.module_licenses or [DEFAULT_LICENSE]
     for profile in result.profiles.values():
-        # In v2 the default profiles stand in a modulemd-defaults document.
+        # In v2, modulemd-defaults documents list the default profiles.
         profile.default = False
     return result
 

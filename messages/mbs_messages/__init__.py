@@ -1,4 +1,4 @@
-"""Messages of the Module Build Service on the bus."""
+"""Classes for the Module Build Service's messages on the bus."""
 
 from mbs_messages.component import ComponentStateChangeV1
 from mbs_messages.module import ModuleStateChangeV1

@@ -1,4 +1,4 @@
-"""What the messages have in common."""
+"""Parts that all messages have in common."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from fedora_messaging.message import Message
 
-#: header with the address under which the service shows what the message is about
+#: Header with the address of the page about the build.
 URL_HEADER = "mbs_url"
 
 TEXT: dict[str, Any] = {"type": "string"}
@@ -21,11 +21,12 @@ TIME_OR_NULL: dict[str, Any] = {
 
 
 def schema(name: str, description: str, required: dict[str, Any], **optional: Any) -> dict[str, Any]:
-    """A JSON schema of a body. Keys that it does not name are allowed: later releases may add some.
+    """Return a JSON schema for bodies. Unknown keys are allowed, because later releases may add some.
 
-    :param name: topic and version, such as ``mbs.module.state.change.v1``.
-    :param required: key -> schema, for keys that every body has.
-    :param optional: the same for keys that some bodies have.
+    Args:
+        name: Topic and version, such as ``mbs.module.state.change.v1``.
+        required: Key -> schema of mandatory keys.
+        optional: Key -> schema of optional keys.
     """
     return {
         "$id": f"urn:module-build-service:{name}",
@@ -38,15 +39,19 @@ def schema(name: str, description: str, required: dict[str, Any], **optional: An
 
 
 class ModuleBuildMessage(Message):
-    """About a module build, or about a part of one: the body names ``name stream version context``."""
+    """A message about a module build or one of its components.
+
+    The body contains ``name``, ``stream``, ``version`` and ``context`` of the module build.
+    """
 
     @property
     def app_name(self) -> str:
+        """Name of the service."""
         return "Module Build Service"
 
     @property
     def url(self) -> str | None:
-        """Where the service shows it, or None when the message does not say."""
+        """Address of the page about the build; None if the message has none."""
         url = self._headers.get(URL_HEADER)
         return url if isinstance(url, str) else None
 
@@ -57,24 +62,25 @@ class ModuleBuildMessage(Message):
 
     @property
     def state(self) -> int | None:
-        """The new state, as a number."""
+        """Number of the new state."""
         value: int | None = self.body["state"]
         return value
 
     @property
     def state_name(self) -> str | None:
-        """The new state, as a word."""
+        """Name of the new state."""
         value: str | None = self.body["state_name"]
         return value
 
     @property
     def state_reason(self) -> str | None:
-        """Why it is in that state, where there is something to say."""
+        """Reason for the new state, if there is one."""
         value: str | None = self.body["state_reason"]
         return value
 
     @property
     def modules(self) -> list[str]:
+        """Names of the modules that the message is about."""
         return [self.body["name"]]
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from fedora_messaging.message import DEBUG
 
 from mbs_messages.base import NUMBER, NUMBER_OR_NULL, TEXT, TEXT_OR_NULL, ModuleBuildMessage, schema
 
-#: as Koji numbers the states of its builds
+#: Names of Koji's build states, by number.
 STATES = ("BUILDING", "COMPLETE", "DELETED", "FAILED", "CANCELED")
 _SAID = {
     None: "will be built again",
@@ -19,7 +19,7 @@ _SAID = {
 
 
 class ComponentStateChangeV1(ModuleBuildMessage):
-    """Sent when a component of a module build is submitted, and when it ended."""
+    """Sent when a component of a module build is submitted, and when its build ends."""
 
     severity = DEBUG
     topic = "mbs.component.state.change"
@@ -30,12 +30,12 @@ class ComponentStateChangeV1(ModuleBuildMessage):
             "id": {**NUMBER, "description": "number of the component build"},
             "package": {**TEXT, "description": "name of the source package"},
             "nvr": {**TEXT_OR_NULL, "description": "name-version-release, once it is known"},
-            "task_id": {**NUMBER_OR_NULL, "description": "number of its task in the build system"},
+            "task_id": {**NUMBER_OR_NULL, "description": "number of the build system's task"},
             "state": {"type": ["integer", "null"], "minimum": 0, "maximum": len(STATES) - 1},
             "state_name": {"enum": [*STATES, None]},
             "state_reason": TEXT_OR_NULL,
             "module_build": {**NUMBER, "description": "number of the module build"},
-            "name": {**TEXT, "description": "of the module, as the three that follow"},
+            "name": {**TEXT, "description": "of the module, like the following three keys"},
             "stream": TEXT,
             "version": TEXT,
             "context": TEXT,
@@ -44,8 +44,10 @@ class ComponentStateChangeV1(ModuleBuildMessage):
 
     @property
     def summary(self) -> str:
+        """One line about the change."""
         return f"{self.body['nvr'] or self.body['package']} {_SAID[self.state_name]} for module {self.nsvc}"
 
     @property
     def packages(self) -> list[str]:
+        """Names of the packages that the message is about."""
         return [self.body["package"]]

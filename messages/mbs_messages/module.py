@@ -34,7 +34,7 @@ class ModuleStateChangeV1(ModuleBuildMessage):
             "state_name": {"enum": list(STATES)},
             "state_reason": TEXT_OR_NULL,
             "scratch": {"type": "boolean"},
-            "batch": {**NUMBER, "description": "the batch that builds, or built last"},
+            "batch": {**NUMBER, "description": "the current batch, or the last one that was built"},
             "component_builds": {**NUMBERS, "description": "numbers of its component builds"},
             "siblings": {**NUMBERS, "description": "builds of the same name, stream and version"},
             "koji_tag": TEXT_OR_NULL,
@@ -54,7 +54,7 @@ class ModuleStateChangeV1(ModuleBuildMessage):
         },
         error={
             "type": ["object", "null"],
-            "description": "why it failed: for programs, for people, and what to do",
+            "description": "why it failed: a code for programs, a message and a hint for people",
             "properties": {
                 "code": TEXT,
                 "message": TEXT,
@@ -67,19 +67,21 @@ class ModuleStateChangeV1(ModuleBuildMessage):
             },
             "required": ["code", "message", "hint"],
         },
-        topdir={**TEXT, "description": "where its trees lie; only in done and ready"},
+        topdir={**TEXT, "description": "address of its repositories; only in done and ready"},
     )
 
     @property
     def summary(self) -> str:
+        """One line about the change."""
         what = "scratch build of module" if self.body["scratch"] else "module build"
         return f"{self.body['owner']}'s {what} {self.nsvc} is now {self.state_name}"
 
     @property
     def usernames(self) -> list[str]:
+        """Names of the users that the message is about."""
         return [self.body["owner"]]
 
     @property
     def agent_name(self) -> str | None:
-        """The owner, for the message that it was submitted; later changes are the service's."""
+        """The owner for a new submission; None for later changes, which the service makes."""
         return self.body["owner"] if self.state_name == "init" else None

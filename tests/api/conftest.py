@@ -1,3 +1,5 @@
+"""Fixtures of the REST API's tests."""
+
 from __future__ import annotations
 
 import json
@@ -12,32 +14,32 @@ ROOT = "/module-build-service/2/"
 
 
 class Api:
-    """The REST API, as a program calls it. Paths are relative to the root of a version."""
+    """A client of the REST API. Paths are relative to the root of a version."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
 
     def get(self, path: str, *, version: int = 2, status: int = 200, **headers: str) -> Any:
-        """The JSON of an answer, whose status must be ``status``."""
+        """Request a path and return the JSON; the status must be ``status``."""
         return self.check(self.client.get(f"/module-build-service/{version}/{path}", headers=headers), status)
 
     def post(self, path: str, body: Any, *, version: int = 2, status: int = 201) -> Any:
-        """Post a body as rpkg does: JSON that no header announces."""
+        """Post a body like rpkg does: as JSON without a content type."""
         return self.send("POST", path, json.dumps(body).encode(), version=version, status=status)
 
     def patch(self, path: str, body: Any, *, status: int = 200) -> Any:
-        """As ``post``."""
+        """Patch with a body; see ``post``."""
         return self.send("PATCH", path, json.dumps(body).encode(), status=status)
 
     def send(
         self, method: str, path: str, body: bytes, *, version: int = 2, status: int, content_type: str = ""
     ) -> Any:
-        """Send bytes."""
+        """Send bytes and return the JSON."""
         url = f"/module-build-service/{version}/{path}"
         return self.check(self.client.generic(method, url, body, content_type=content_type), status)
 
     def check(self, response: HttpResponse, status: int) -> Any:
-        """The JSON of an answer; an error is of the form that the contract says."""
+        """Return the JSON of an answer, after checking its status and, for an error, its form."""
         assert response.status_code == status, response.content[:2000]
         assert response["Content-Type"] == "application/json"
         answer = json.loads(response.content)
@@ -51,12 +53,13 @@ class Api:
 
 @pytest.fixture(autouse=True)
 def _no_kept_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers of rows are kept by the newest id, and rows of another test may have the same."""
+    """Clear the kept row counts: they are stored by the newest id, which another test may have had too."""
     monkeypatch.setattr("builds.api.views.base._LISTINGS", {})
 
 
 @pytest.fixture
 def api(db: None, client: Client) -> Api:
+    """A client of the REST API."""
     client.raise_request_exception = False
     return Api(client)
 

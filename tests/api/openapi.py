@@ -1,4 +1,4 @@
-"""The OpenAPI document as tests use it: with exactly the keys that it names."""
+"""The OpenAPI document without additional keys, for tests."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 
 def closed(value: Any) -> Any:
-    """Return a document whose objects allow no keys besides those they name.
+    """Return a document whose objects allow only the keys that they name.
 
-    Published objects are open, so that answers may gain keys; tests still notice a key that is not described.
+    The published objects are open, so that later releases can add keys. Tests must notice keys that are not
+    described.
     """
     if isinstance(value, list):
         return [closed(item) for item in value]

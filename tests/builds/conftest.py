@@ -1,4 +1,4 @@
-"""Real git repositories, and the service set up to submit from them."""
+"""Real git repositories, and a service that accepts submissions from them."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ data:
 
 
 def document(components: Mapping[str, str], platforms: str = "[f40]", more: str = "") -> str:
-    """A modulemd document.
+    """Return a modulemd document.
 
-    :param components: name -> further keys of it, in flow style, such as ``buildorder: 1``.
-    :param more: lines to append.
+    Args:
+        components: Name -> its other keys in flow style, such as ``buildorder: 1``.
+        more: Lines to append.
     """
     lines = [
         f"      {name}: {{rationale: needed{', ' if keys else ''}{keys}}}"
@@ -52,17 +53,17 @@ def document(components: Mapping[str, str], platforms: str = "[f40]", more: str 
 
 @dataclass
 class Forge:
-    """Modules and packages in git, below one folder."""
+    """Git repositories of modules and packages below one folder."""
 
     folder: Path
 
     def package(self, name: str, **more: str | bytes) -> str:
-        """Make the dist-git repository of a package; answers its commit."""
+        """Make the dist-git repository of a package; return its commit."""
         files = package_files(name, **more)
         return make_repo(self.folder / "rpms" / name, {"README": "", **files}, branch="main")
 
     def module(self, name: str, text: str, *, branch: str = "1") -> str:
-        """Commit a module's document; answers the scm url of exactly that commit."""
+        """Commit a module's document; return the scm url of that commit."""
         folder = self.folder / "modules" / name
         files = {f"{name}.yaml": text}
         if folder.exists():
@@ -72,9 +73,11 @@ class Forge:
         return f"{url(folder)}?#{revision}"
 
     def head(self, package: str) -> str:
+        """Return the newest commit of a package."""
         return git(self.folder / "rpms" / package, "rev-parse", "HEAD")
 
     def change(self, package: str) -> str:
+        """Commit a change to a package; return the commit."""
         return commit(self.folder / "rpms" / package, {"change": "1"}, when="2021-01-01T00:00:00Z")
 
 
@@ -90,7 +93,7 @@ def option(settings: Any) -> Callable[..., None]:
 
 @pytest.fixture
 def forge(db: None, tmp_path: Path, option: Callable[..., None]) -> Forge:
-    """Packages ``alpha`` and ``beta``, and a base module ``platform:f40`` that modules may be built on."""
+    """Packages ``alpha`` and ``beta``, and a base module ``platform:f40``."""
     build_system.cache_clear()
     forge = Forge(tmp_path / "git")
     forge.package("alpha")
@@ -107,19 +110,19 @@ def forge(db: None, tmp_path: Path, option: Callable[..., None]) -> Forge:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Numbers of the builds that the workflow was asked to advance."""
+    """Ids of builds for which the workflow was started."""
     numbers: list[int] = []
     monkeypatch.setattr("builds.dispatch.advance", numbers.append)
     return numbers
 
 
 def submitted(**values: Any) -> list[ModuleBuild]:
-    """Submit as anna, from branch 1 unless the values say otherwise."""
+    """Submit as anna and from branch 1, unless the values differ."""
     values = {"owner": "anna", **({} if "modulemd" in values else {"branch": "1"}), **values}
     return submit(SubmissionRequest(**values))
 
 
 def everything() -> list[int]:
-    """How many rows there are of all that a submission writes."""
+    """Return the number of rows in each table that a submission writes to."""
     tables = (ModuleBuild, ComponentBuild, ModuleBuildTrace, OutboxMessage, Submission)
     return [table.objects.count() for table in tables]

@@ -91,12 +91,12 @@ def test_json_lists_the_builds(document, universe):
 def test_text_names_the_builds_and_what_is_left_out(document, universe):
     told = run(document({"platform": ["f30"], "gtk": []}), "--universe", universe)
     assert "built against\n    gtk:1:1:c\n    lib:1:1:c\n    platform:f30:1:p\nLeft out:\n" in told
-    assert "Nothing that can be used satisfies lib:2" in told
+    assert "No usable build satisfies lib:2" in told
 
 
 def test_trace_tells_every_decision(document, universe):
     told = run(document({"platform": [], "lib": ["1"]}), "--universe", universe, "--trace")
-    assert "    open_list: platform: [] stands for [f30].\n" in told
+    assert "    open_list: platform: [] allows [f30].\n" in told
 
 
 def test_options_override_and_choose(document, universe):

@@ -65,7 +65,7 @@ def code(text: str) -> str:
 
 def test_a_base_module_is_ready_at_once() -> None:
     build, messages = import_module(base(mbs="virtual_streams: [fedora, f], koji_tag: f40-build"))
-    assert (build.nsvc, build.state, build.owner) == (
+    assert (str(build.nsvc), build.state, build.owner) == (
         "platform:f40:5:00000000",
         BuildState.READY,
         "mbs_import",

@@ -9,6 +9,7 @@ import pytest
 from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild, Phase
 from builds.services import slots
+from mbs import wait_keys
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
 
@@ -28,7 +29,7 @@ def building(owner: str = "ann", phase: Phase = Phase.BUILDING, **fields) -> Mod
 def parked(build: ModuleBuild, **fields) -> ComponentBuild:
     component = component_build(build, **fields)
     what = f"{component.package} {slots.WAITS}"
-    wait(build, component_build=component, key=f"{slots.KEY}{component.pk}", what=what)
+    wait(build, component_build=component, key=wait_keys.slot(component.pk), what=what)
     return component
 
 

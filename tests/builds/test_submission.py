@@ -43,7 +43,7 @@ def later(option: Callable[..., None]) -> None:
 def test_a_module_is_recorded_with_its_batches(forge: Forge, sent: list[int]) -> None:
     scmurl = forge.module("tiny", document(TWO))
     (build,) = submitted(scmurl=scmurl)
-    assert build.nsvc.startswith("tiny:1:4020180205135154:")
+    assert str(build.nsvc).startswith("tiny:1:4020180205135154:")
     assert (build.state, build.owner, build.scmurl) == (BuildState.INIT, "anna", scmurl)
     assert sent == [build.pk]
     assert list(build.component_builds.order_by("batch").values_list("batch", "package", "ref")) == [
@@ -121,7 +121,7 @@ def test_what_exists_in_any_other_state_is_a_conflict(
     with pytest.raises(Conflict) as caught:
         submitted(scmurl=scmurl)
     assert caught.value.code == "exists_already"
-    assert build.nsvc in caught.value.message
+    assert str(build.nsvc) in caught.value.message
     assert everything() == before
 
 
@@ -271,7 +271,7 @@ class TestReuseComponentsFrom:
         self, forge: Forge, sent: list[int], later: None, source: ModuleBuild
     ) -> None:
         scmurl = forge.module("tiny", ONE)
-        for reference in (str(source.pk), source.nsvc):
+        for reference in (str(source.pk), str(source.nsvc)):
             (build,) = submitted(scmurl=scmurl, scratch=True, reuse_components_from=reference)
             build.refresh_from_db()
             assert build.reuse_components_from == source

@@ -1,4 +1,4 @@
-"""Tiny packages, module builds and jobs for tests of the local build system."""
+"""Small packages, module builds and jobs for tests of the local build system."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ data:
 
 
 def module(**changes: object) -> Module:
-    """A module build of ``DOCUMENT``."""
+    """Return a module build of ``DOCUMENT``."""
     values: dict[str, object] = {
         "id": 7,
         "name": "tiny",
@@ -65,7 +65,7 @@ def module(**changes: object) -> Module:
 
 
 def identity(of: Module) -> str:
-    """The beginning of a spec file that does what the macros package would do, where that is not there."""
+    """Return the beginning of a spec file that replaces a missing macros package."""
     return (
         f'%if "%{{?modularitylabel}}" == ""\n'
         f"%global dist .{of.disttag}\n%global modularitylabel {of.nsvc}\n%endif\n"
@@ -80,12 +80,13 @@ def spec(
     files: Mapping[str, str] | None = None,
     of: Module | None = None,
 ) -> str:
-    """A noarch package that needs no sources.
+    """Return the spec file of a noarch package without sources.
 
-    :param head: more lines of the preamble.
-    :param build: shell script of ``%build``.
-    :param files: installed path -> content, each of one line.
-    :param of: the module build; its dist tag and label are set where no macros package sets them.
+    Args:
+        head: More lines of the preamble.
+        build: Shell script of ``%build``.
+        files: Installed path -> content of one line.
+        of: The module build whose dist tag and label are used without a macros package.
     """
     files = files if files is not None else {f"/usr/share/{name}/name": name}
     install = "\n".join(
@@ -103,7 +104,7 @@ def spec(
 
 @dataclass
 class Bench:
-    """A local build system, what it sent, and one module build in it."""
+    """A local build system with one module build, and the submissions that it has sent."""
 
     root: Path
     limits: Limits = field(default_factory=lambda: Limits(seconds=60))
@@ -123,29 +124,34 @@ class Bench:
         self.system.prepare(self.module, ["one", "two"])
 
     def job(self, component: int, package: str, text: str = "", *, attempt: int = 1, source: str = "") -> Job:
+        """Return a job for a component."""
         return Job(component, attempt, self.module, package, source=source, spec=text)
 
     def macros(self, component: int = 1) -> Job:
+        """Return the job for the macros package."""
         return self.job(component, macros.PACKAGE, macros.spec_for(self.module))
 
     def submit(self, job: Job) -> int:
+        """Submit a job; return its number."""
         return self.system.submit([job])[0].task_id
 
     def build(self, job: Job) -> TaskStatus:
-        """Submit a job and run it to its end."""
+        """Submit and run a job."""
         number = self.submit(job)
         assert self.system.run(number) == job.wake_key
         return self.system.statuses([number])[0]
 
     def complete(self, job: Job, *, final: bool = True) -> str:
-        """Build a job that must succeed, and tag it; answers its NVR."""
+        """Build a job that must succeed, and tag it; return its NVR."""
         status = self.build(job)
         assert status.state is TaskState.COMPLETE, f"{status.reason}\n{self.log(status.task_id)}"
         self.system.tag(self.module, [status.nvr], final=final)
         return status.nvr
 
     def log(self, number: int) -> str:
+        """Return the log of a submission."""
         return (self.root / "tasks" / str(number) / "build.log").read_text("utf-8", "replace")
 
     def rpms(self, number: int) -> list[Path]:
+        """Return the RPMs of a submission."""
         return sorted((self.root / "tasks" / str(number) / "rpms").iterdir())

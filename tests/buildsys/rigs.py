@@ -1,4 +1,4 @@
-"""Every build system as the contract suite drives it."""
+"""Test rigs that adapt every build system to the contract suite."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ COMMIT = "0123456789012345678901234567890123456789"
 
 @dataclass
 class Rig:
-    """A build system, and how its builds come to an end. The package ``fails-always`` never builds."""
+    """A build system whose builds a test can end. The package ``fails-always`` never builds."""
 
     system: Any
     arches: tuple[str, ...]
     base_tag: str = "platform-build"
 
     def module(self, version: str = "1", **changes: object) -> Module:
-        """A module that is prepared to build ``one``, ``two`` and ``fails-always``."""
+        """Return a module that is prepared to build ``one``, ``two`` and ``fails-always``."""
         made = module(
             id=int(version),
             version=version,
@@ -45,11 +45,12 @@ class Rig:
         return made
 
     def job(self, of: Module, component: int, package: str, *, attempt: int = 1) -> Job:
+        """Return a job for a component."""
         source = f"https://git.example.org/rpms/{package}#{COMMIT}"
         return Job(component, attempt, of, package, source=source)
 
     def end(self, submissions: Sequence[Submission]) -> list[TaskStatus]:
-        """What became of submissions, once all have ended."""
+        """Wait until submissions have ended; return their statuses."""
         end = time.monotonic() + 10
         while True:
             statuses: list[TaskStatus] = self.system.statuses([each.task_id for each in submissions])
@@ -59,7 +60,7 @@ class Rig:
             time.sleep(0.01)
 
     def build(self, job: Job) -> str:
-        """The NVR of a job that must succeed."""
+        """Build a job that must succeed; return its NVR."""
         (status,) = self.end(self.system.submit([job]))
         assert status.state is TaskState.COMPLETE, status
         return status.nvr
@@ -76,7 +77,7 @@ class Rig:
             time.sleep(0.01)
 
     def repo(self, of: Module, nvrs: list[str]) -> Any:
-        """What became of a request for a repository, once it is known."""
+        """Request a repository and wait for it; return its status."""
         request = self.system.request_repo(of)
         end = time.monotonic() + 10
         while (status := self.system.repo_status(of, request, nvrs)).state is RepoState.OPEN:
@@ -87,11 +88,12 @@ class Rig:
 
 @dataclass
 class KojiRig(Rig):
-    """Its modules have their macros package in the buildroot, as in all batches but the first."""
+    """A rig for Koji. Its modules have the macros package in their buildroot, as after the first batch."""
 
     double: HubDouble = field(default_factory=HubDouble)
 
     def module(self, version: str = "1", **changes: object) -> Module:
+        """Return a prepared module with a macros package."""
         made = super().module(version, **changes)
         with self.double.lock:
             macros = self.double.books.new_build(f"{PACKAGE}-0.1-1.{made.disttag}", "COMPLETE")
@@ -100,19 +102,22 @@ class KojiRig(Rig):
 
 
 class LocalRig(Rig):
-    """Its builds are run by whoever asks, and their spec files come with the jobs."""
+    """A rig for local builds, which runs them itself. Its jobs contain spec files."""
 
     def job(self, of: Module, component: int, package: str, *, attempt: int = 1) -> Job:
+        """Return a job with a spec file."""
         text = spec(package, build="false" if package.startswith("fails-") else "", of=of)
         return Job(component, attempt, of, package, spec=text)
 
     def end(self, submissions: Sequence[Submission]) -> list[TaskStatus]:
+        """Run submissions; return their statuses."""
         for submission in submissions:
             self.system.run(submission.task_id)
         return super().end(submissions)
 
 
 def simulated(folder: Path) -> Iterator[Rig]:
+    """Yield a rig for the simulated build system."""
     system = SimulatedBuildSystem(
         folder / "books.sqlite3", send=lambda number, delay: None, build_seconds=0.2, repo_seconds=0.02
     )
@@ -120,6 +125,7 @@ def simulated(folder: Path) -> Iterator[Rig]:
 
 
 def local(folder: Path) -> Iterator[Rig]:
+    """Yield a rig for the local build system."""
     system = LocalBuildSystem(folder / "local", send=lambda number, delay: None)
     rig = LocalRig(system, ())
     rig.arches = system.arches(module())
@@ -127,13 +133,14 @@ def local(folder: Path) -> Iterator[Rig]:
 
 
 def koji(folder: Path) -> Iterator[Rig]:
+    """Yield a rig for Koji."""
     double = HubDouble(build_seconds=0.2, repo_seconds=0.02, tag_seconds=0.02).start()
     yield KojiRig(koji_system(double, folder), ("x86_64",), double=double)
     double.stop()
 
 
 def koji_system(double: HubDouble, folder: Path, **options: Any) -> KojiBuildSystem:
-    """A build system that uses a hub double."""
+    """Return a build system that uses a hub double."""
     config = double.write_profile(folder / "koji.conf")
     access = Access(config, "koji", user="mbs", password="mbs", timeout=5, retry_interval=0.01)
     values: dict[str, Any] = {"access": access, "tags": TagOptions("module-tags"), **options}
@@ -144,5 +151,5 @@ RIGS = {"simulated": simulated, "local": local, "koji": koji}
 
 
 def check_protocol(system: BuildSystem) -> BuildSystem:
-    """For the type checker: every system is one."""
+    """Let the type checker verify that a system implements the protocol."""
     return system

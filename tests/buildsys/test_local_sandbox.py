@@ -267,7 +267,7 @@ def test_what_is_missing_is_named_with_the_command_that_brings_it(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     problems = [problem for problem in check(tmp_path) if problem.code == "command_missing"]
-    assert "The command rpmbuild is not here." in [problem.message for problem in problems]
+    assert "The command rpmbuild is not installed." in [problem.message for problem in problems]
     assert all("install" in problem.hint and "createrepo" in problem.hint for problem in problems)
 
 

@@ -1,6 +1,6 @@
-"""A production-like deployment that is hurt in many ways while modules build: ``make chaos``.
+"""A production-like deployment with faults while modules build: ``make chaos``.
 
-PostgreSQL, Redis, RabbitMQ, the web server, workers, beat and the consumer are real; Koji is the double of
-``tests/koji/double`` with bad days. Modules are submitted over REST while faults happen at random. Then no
-more faults happen, and the invariants in ``tests.chaos.checks`` must hold. All of it listens on loopback.
+PostgreSQL, Redis, RabbitMQ, the web server, workers, beat and the consumer are real; Koji is the fake hub of
+``tests/koji/double`` with additional faults. Modules are submitted over REST while random faults happen.
+After the faults, the invariants in ``tests.chaos.checks`` must hold. All servers listen on loopback.
 """

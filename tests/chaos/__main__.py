@@ -1,4 +1,4 @@
-"""The command behind ``make chaos``; ``--help`` names its parameters."""
+"""The command of ``make chaos``; ``--help`` lists its options."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.faults import KINDS
-from tests.chaos.run import Options, Run, forget_data
+from tests.chaos.run import Options, Run, remove_data
 
-#: Set in the process that has a mount namespace of its own.
+#: Set in the process that has its own mount namespace.
 INSIDE = "CHAOS_INSIDE"
 
 
@@ -29,18 +29,22 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--components", type=_range, default=(10, 30), help="components of a module, low-high"
     )
-    parser.add_argument("--faults", default="", help=f"kinds, by commas; default: all of {', '.join(KINDS)}")
+    parser.add_argument(
+        "--faults", default="", help=f"kinds, separated by commas; default: all of {', '.join(KINDS)}"
+    )
     parser.add_argument(
         "--pace", type=_range, default=(0.5, 3.0), help="seconds between two faults, low-high"
     )
-    parser.add_argument("--quiet", type=float, default=240, help="seconds within which all must come to rest")
+    parser.add_argument(
+        "--quiet", type=float, default=240, help="max seconds until all builds have ended after the faults"
+    )
     parser.add_argument("--slots", type=int, default=40, help="NUM_CONCURRENT_BUILDS")
     parser.add_argument("--keep", type=Path, help="folder for logs and report; default: a temporary one")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Make one run; return 0 when every invariant holds and 1 otherwise."""
+    """Make one run; return 0 if every invariant holds, otherwise 1."""
     arguments = _arguments()
     if os.geteuid() == 0 and INSIDE not in os.environ:
         # Mounts then end with this process, however it ends.
@@ -66,10 +70,10 @@ def main() -> int:
     )
     with Run(options, folder.absolute()) as run:
         run.say(f"{options.size} modules, {options.seconds:.0f} s of faults, seed {options.seed}: {folder}")
-        run.hurt()
+        run.inject_faults()
         run.settle()
         run.report()
-    forget_data(folder)
+    remove_data(folder)
     return 1 if run.violations else 0
 
 

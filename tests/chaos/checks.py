@@ -1,4 +1,4 @@
-"""What must hold when a run has come to rest. Each check yields the violations that it finds."""
+"""Invariants that must hold when all builds have ended. Each check yields the violations that it finds."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ from builds.models import (
 )
 from mbs.states import ACTIVE, TRANSITIONS, BuildState, ComponentState
 from tests.chaos.faults import World
-from tests.chaos.modules import LocalBuildRequest
+from tests.chaos.modules import PlannedModule
 from tests.koji.double.books import BUILD, TASK
 
 MODULE, COMPONENT = "mbs.module.state.change", "mbs.component.state.change"
-#: Reasons that the hub double gives for components that were made to fail.
+#: The fake hub's reasons for components that were made to fail.
 MADE_TO_FAIL = re.compile(r"exited with status|flaky|build failed")
-#: Module builds whose stream of events is read.
+#: Number of module builds whose event streams are read.
 STREAMS = 40
 
 
 class Run(World, Protocol):
-    """What checks look at.
+    """The parts of a run that checks examine.
 
-    :cvar received: topic, message id and body of each message of the service, in the order in which it came.
+    Attributes:
+        slots: Max concurrent builds.
+        received: Topic, id and body of each message of the service, in the order of arrival.
     """
 
     slots: int
@@ -59,24 +61,26 @@ def builds() -> QuerySet[ModuleBuild]:
 
 @check
 def accepted_submissions_are_recorded_once(run: Run) -> Iterator[str]:
-    found = Counter(id(run.wish_of(build.name, build.version)) for build in builds())
-    for request in run.wishes:
-        if request.accepted and found[id(request)] != 1:
-            yield f"{request.name}:{request.version} was accepted and is there {found[id(request)]} times"
+    """Each accepted submission has exactly one build."""
+    found = Counter(id(run.module_of(build.name, build.version)) for build in builds())
+    for module in run.modules:
+        if module.accepted and found[id(module)] != 1:
+            yield f"{module.name}:{module.version} was accepted and is there {found[id(module)]} times"
 
 
 @check
 def builds_end_as_they_must(run: Run) -> Iterator[str]:
+    """Builds end, and fail only for the intended reasons."""
     for build in builds():
-        request = run.wish_of(build.name, build.version)
+        module = run.module_of(build.name, build.version)
         where = f"build {build.pk} {build.nsvc}"
         if build.state in ACTIVE or build.state == BuildState.DONE:
             yield f"{where} is stuck: {_position(build)}"
-        elif build.state == BuildState.FAILED and not _may_fail(build, request):
+        elif build.state == BuildState.FAILED and not _may_fail(build, module):
             yield f"{where} failed ({build.error_code}): {(build.state_reason or '')[:400]}"
         elif build.state == BuildState.READY:
-            if request.bad:
-                yield f"{where} is ready although {request.bad} cannot be built"
+            if module.bad:
+                yield f"{where} is ready although {module.bad} cannot be built"
             rest = build.component_builds.exclude(state=ComponentState.COMPLETE)
             if rest.exists():
                 yield f"{where} is ready with {list(rest.values_list('package', 'state'))}"
@@ -91,18 +95,19 @@ def _position(build: ModuleBuild) -> str:
     )
 
 
-def _may_fail(build: ModuleBuild, request: LocalBuildRequest) -> bool:
-    """Return whether a build failed because of people or of a component that was made to fail."""
+def _may_fail(build: ModuleBuild, module: PlannedModule) -> bool:
+    """Return whether a build failed because it was cancelled or a component was made to fail."""
     if build.error_code == "canceled":
-        return bool(request.canceled)
+        return bool(module.canceled)
     ended = build.component_builds.filter(state__in=(ComponentState.FAILED, ComponentState.CANCELED))
     reasons = {component.package: component.state_reason or "" for component in ended}
-    made = reasons.keys() <= {*request.bad, *request.flaky}
+    made = reasons.keys() <= {*module.bad, *module.flaky}
     return bool(reasons) and made and all(map(MADE_TO_FAIL.search, reasons.values()))
 
 
 @check
 def components_are_built_once(run: Run) -> Iterator[str]:
+    """No component is built concurrently, or again after a success."""
     tasks = defaultdict(list)
     for task in run.hub.builds():
         options = task.request[2]
@@ -138,7 +143,8 @@ def _shown(task: Any) -> str:
 
 
 @check
-def every_change_is_told_once_and_in_order(run: Run) -> Iterator[str]:
+def every_change_is_published_once_and_in_order(run: Run) -> Iterator[str]:
+    """Every change is published exactly once and in order."""
     order: dict[int, list[str]] = defaultdict(list)
     seen = set()
     for topic, number, body in run.received:
@@ -150,20 +156,20 @@ def every_change_is_told_once_and_in_order(run: Run) -> Iterator[str]:
         numbers = [str(row.message_id) for row in rows]
         missing = [row for row in rows if str(row.message_id) not in seen]
         if missing:
-            yield f"build {build.pk}: {len(missing)} messages never came, the first {missing[0].topic}"
+            yield f"build {build.pk}: {len(missing)} messages are missing, the first is {missing[0].topic}"
         elif order[build.pk] != numbers:
-            yield f"build {build.pk}: messages came in another order than changes were made"
-        yield from _told_module(build, rows)
-        yield from _told_components(build, rows)
+            yield f"build {build.pk}: messages arrived in another order than the changes"
+        yield from _check_module_messages(build, rows)
+        yield from _check_component_messages(build, rows)
 
 
-def _told_module(build: ModuleBuild, rows: list[OutboxMessage]) -> Iterator[str]:
-    told = [row.body["state"] for row in rows if row.topic.endswith(MODULE)]
+def _check_module_messages(build: ModuleBuild, rows: list[OutboxMessage]) -> Iterator[str]:
+    published = [row.body["state"] for row in rows if row.topic.endswith(MODULE)]
     states = list(
         ModuleBuildTrace.objects.filter(module_build=build).order_by("id").values_list("state", flat=True)
     )
-    if told != states:
-        yield f"build {build.pk}: told of the states {told}, went through {states}"
+    if published != states:
+        yield f"build {build.pk}: published the states {published}, went through {states}"
     for old, new in pairwise(states):
         if BuildState(new) not in TRANSITIONS[BuildState(old)]:
             yield f"build {build.pk}: went from {old} to {new}"
@@ -171,17 +177,18 @@ def _told_module(build: ModuleBuild, rows: list[OutboxMessage]) -> Iterator[str]
         yield f"build {build.pk}: is {build.state_name} and went through {states}"
 
 
-def _told_components(build: ModuleBuild, rows: list[OutboxMessage]) -> Iterator[str]:
-    told = Counter((row.body["id"], row.body["state"]) for row in rows if row.topic.endswith(COMPONENT))
+def _check_component_messages(build: ModuleBuild, rows: list[OutboxMessage]) -> Iterator[str]:
+    published = Counter((row.body["id"], row.body["state"]) for row in rows if row.topic.endswith(COMPONENT))
     traces = ComponentBuildTrace.objects.filter(component_build__module_build=build)
     happened = Counter(traces.values_list("component_build_id", "state"))
-    if told != happened:
-        untold, extra = dict(happened - told), dict(told - happened)
-        yield f"build {build.pk}: components' changes never told {untold}, told but never made {extra}"
+    if published != happened:
+        unpublished, extra = dict(happened - published), dict(published - happened)
+        yield f"build {build.pk}: unpublished changes of components {unpublished}, extra messages {extra}"
 
 
 @check
 def nothing_is_left(run: Run) -> Iterator[str]:
+    """No waits, slots, leases, outbox rows or transactions are left."""
     left: dict[str, QuerySet[Any]] = {
         "waits": Wait.objects.all(),
         "slots": ComponentBuild.objects.filter(state=ComponentState.BUILDING),
@@ -203,7 +210,7 @@ def nothing_is_left(run: Run) -> Iterator[str]:
 
 @check
 def batches_follow_each_other(run: Run) -> Iterator[str]:
-    """A component starts when all that it needs is tagged, and a repository holds it."""
+    """A component starts after everything that it needs is tagged and in a repository."""
     history = _tag_history(run)
     started = defaultdict(list)
     for task in run.hub.builds():
@@ -242,6 +249,7 @@ def _tag_history(run: Run) -> dict[str, tuple[dict[str, tuple[int, float]], list
 
 @check
 def slots_are_kept(run: Run) -> Iterator[str]:
+    """There are never more concurrent builds than slots."""
     tasks = run.hub.builds()
     marks = sorted([(task.created, 1) for task in tasks] + [(task.ended or 1e18, -1) for task in tasks])
     now = most = 0
@@ -254,6 +262,7 @@ def slots_are_kept(run: Run) -> Iterator[str]:
 
 @check
 def ready_modules_are_in_koji(run: Run) -> Iterator[str]:
+    """Ready modules are imported into Koji and tagged."""
     with run.hub.lock:
         books = run.hub.books
         inside = {
@@ -277,6 +286,7 @@ def ready_modules_are_in_koji(run: Run) -> Iterator[str]:
 
 @check
 def event_streams_are_complete(run: Run) -> Iterator[str]:
+    """Event streams contain every change."""
     for build in builds().order_by("?")[:STREAMS]:
         url = f"{run.client.root}/module-builds/{build.pk}/events"
         try:
@@ -288,4 +298,4 @@ def event_streams_are_complete(run: Run) -> Iterator[str]:
         states = build.state_trace.count()
         components = ComponentBuildTrace.objects.filter(component_build__module_build=build).count()
         if (kinds["state"], kinds["component"]) != (states, components):
-            yield f"build {build.pk}: its stream tells {dict(kinds)}, {states} and {components} happened"
+            yield f"build {build.pk}: its stream has {dict(kinds)}, but there were {states} and {components}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.processes import wait_for
 
 HERE = Path(__file__).resolve().parent
-#: Intervals are a tenth of the defaults: 3 s here are 30 s in production.
+#: Intervals are a tenth of the defaults, so 3 s correspond to 30 s in production.
 CONFIG = """
 class ProdConfiguration:
     SECRET_KEY = "{secret}"
@@ -53,9 +53,10 @@ class ProdConfiguration:
 
 
 class Process:
-    """One process of the deployment with all its children.
+    """A process of the deployment with its children.
 
-    :cvar spontaneous: exit codes of the ends that no fault brought about.
+    Attributes:
+        spontaneous: Exit codes of ends that no fault caused.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Process:
         self.popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process in a session of its own."""
+        """Start the process in its own session."""
         environ = {**os.environ, **self.environ}
         if self.skew:
             path = f"{HERE / 'wrong_clock'}:{environ.get('PYTHONPATH', '')}"
@@ -89,13 +90,13 @@ class Process:
         self.expected = False
 
     def members(self) -> list[int]:
-        """Return the numbers of all processes of its session, its own first."""
+        """Return the ids of all processes of its session, its own first."""
         if self.popen is None:
             return []
         leader, found = self.popen.pid, []
         for entry in filter(str.isdigit, os.listdir("/proc")):
             with suppress(OSError):
-                # proc(5): after the name in brackets come state, ppid, pgrp and session
+                # proc(5): after the name in parentheses come state, ppid, pgrp and session.
                 fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
                 if int(fields[3]) == leader and fields[0] != "Z":
                     found.append(int(entry))
@@ -109,7 +110,7 @@ class Process:
 
 
 class Deployment:
-    """All processes; ``lock`` is held while the supervisor looks at them."""
+    """All processes. The supervisor holds ``lock`` while it examines them."""
 
     def __init__(
         self, folder: Path, environ: Mapping[str, str], port: int, bus_config: Path, *, workers: int = 2
@@ -163,7 +164,7 @@ class Deployment:
 
     @staticmethod
     def _revive(process: Process, code: int) -> None:
-        """End the children that a process left, as systemd does, and start it half a second later."""
+        """Kill the children of an ended process, as systemd does, and restart it half a second later."""
         if not process.start_at:
             process.send(signal.SIGKILL)
             if not process.expected:
@@ -175,12 +176,12 @@ class Deployment:
             process.start()
 
     def let_run(self) -> None:
-        """Let every process run that a fault has stopped."""
+        """Continue all processes that a fault has stopped."""
         for process in self.processes.values():
             process.send(signal.SIGCONT)
 
     def stop(self) -> None:
-        """Stop all processes, within 15 seconds gently."""
+        """Terminate all processes, and kill those that run after 15 seconds."""
         self._over.set()
         self._thread.join(5)
         self.let_run()

@@ -1,6 +1,6 @@
-"""Everything that goes wrong during a run: one function for each kind of fault.
+"""The kinds of faults that are injected during a run, one function for each.
 
-A fault is noted with its begin and its end; after its end what it hurt can work again.
+Begin and end of a fault are recorded. After its end, everything can work again.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from typing import Any, Protocol
 
 from tests.chaos.deployment import Deployment, Process
 from tests.chaos.hub import Bus, ChaosHub
-from tests.chaos.modules import Client, LocalBuildRequest
-from tests.chaos.servers import APPLICATION, HurtRedis, Postgres
+from tests.chaos.modules import Client, PlannedModule
+from tests.chaos.servers import APPLICATION, FaultyRedis, Postgres
 from tests.messaging.rabbitmq import RabbitMQ
 
 
 class World(Protocol):
-    """What faults hurt."""
+    """The objects that faults affect."""
 
     folder: Path
     disk: Path | None
     postgres: Postgres
-    redis: HurtRedis
+    redis: FaultyRedis
     rabbit: RabbitMQ
     hub: ChaosHub
     bus: Bus
     client: Client
     deployment: Deployment
-    wishes: list[LocalBuildRequest]
+    modules: list[PlannedModule]
 
-    def wish_of(self, name: str, version: str) -> LocalBuildRequest:
+    def module_of(self, name: str, version: str) -> PlannedModule:
         """Return the module that a build belongs to."""
 
     def say(self, text: str) -> None:
@@ -49,8 +49,10 @@ class World(Protocol):
 class Kind:
     """A kind of fault.
 
-    :param weight: how often it comes, compared to the others.
-    :param group: of faults of one group one is under way at a time; empty: the fault is over at once.
+    Attributes:
+        weight: Relative frequency.
+        group: Faults of a group do not overlap; empty for a fault without duration.
+        run: Injects the fault.
     """
 
     weight: float
@@ -60,7 +62,7 @@ class Kind:
 
 @dataclass
 class Fault:
-    """One fault that was injected. Times are seconds since the epoch."""
+    """A fault that was injected. Times are seconds since the epoch."""
 
     kind: str
     begin: float
@@ -73,7 +75,7 @@ KINDS: dict[str, Kind] = {}
 
 
 def kind(weight: float, group: str = "") -> Callable[[Callable[[World, random.Random], str]], None]:
-    """Register a function as a kind of fault: it does the harm, waits, ends it, and returns what it did."""
+    """Register a function that injects a fault, ends it and returns what it did."""
 
     def register(function: Callable[[World, random.Random], str]) -> None:
         KINDS[function.__name__] = Kind(weight, group, function)
@@ -82,13 +84,14 @@ def kind(weight: float, group: str = "") -> Callable[[Callable[[World, random.Ra
 
 
 class NothingToDo(Exception):
-    """There is nothing that this fault could hurt now."""
+    """This fault has no target at present."""
 
 
 class Faults:
-    """Injects faults at random.
+    """Injects random faults.
 
-    :param kinds: names of the kinds to choose from; empty: all.
+    Args:
+        kinds: Names of the kinds to choose from; empty for all.
     """
 
     def __init__(self, world: World, seed: int, kinds: Collection[str]) -> None:
@@ -98,7 +101,7 @@ class Faults:
         self._under_way: dict[str, threading.Thread] = {}
 
     def run(self, seconds: float, pace: tuple[float, float]) -> None:
-        """Inject faults for some seconds, with a pause of ``pace`` (low, high) seconds between two."""
+        """Inject faults for some seconds, with random pauses of ``pace`` (low, high) seconds."""
         until = time.monotonic() + seconds
         weights = [KINDS[name].weight for name in self.kinds]
         while time.monotonic() < until:
@@ -120,7 +123,7 @@ class Faults:
         fault = Fault(name, time.time())
         try:
             fault.what = KINDS[name].run(self._world, random.Random(self._dice.random())) or ""
-        except Exception as error:  # noqa: BLE001  (what it wanted to hurt is hurt already)
+        except Exception as error:  # noqa: BLE001  (another fault may have hit the same target)
             fault.what, fault.happened = f"could not: {error!r}", False
         fault.end = time.time()
         self.journal.append(fault)
@@ -151,6 +154,7 @@ def _stop(pids: Collection[int], seconds: float) -> None:
 
 @kind(7)
 def kill_main(world: World, dice: random.Random) -> str:
+    """Kill the main process of a service."""
     process = _process(world, dice)
     with world.deployment.lock:
         _kill(process, process.members()[0], signal.SIGKILL)
@@ -159,8 +163,9 @@ def kill_main(world: World, dice: random.Random) -> str:
 
 @kind(10)
 def kill_child(world: World, dice: random.Random) -> str:
+    """Kill a child process of a service."""
     processes = [each for each in world.deployment.processes.values() if len(each.members()) > 1]
-    # The processes that run the steps of builds matter most.
+    # The processes that run the steps of builds are the most important ones.
     process = dice.choice(processes + 3 * [each for each in processes if each.name.startswith("workflow")])
     pid = dice.choice(process.members()[1:])
     _kill(process, pid, signal.SIGKILL)
@@ -169,6 +174,7 @@ def kill_child(world: World, dice: random.Random) -> str:
 
 @kind(4, "stop")
 def stop_process(world: World, dice: random.Random) -> str:
+    """Stop one process for 20 seconds."""
     process = _process(world, dice)
     _stop([dice.choice(process.members())], 20)
     return process.name
@@ -176,6 +182,7 @@ def stop_process(world: World, dice: random.Random) -> str:
 
 @kind(3, "stop")
 def stop_service(world: World, dice: random.Random) -> str:
+    """Stop all processes of a service for 20 seconds."""
     process = _process(world, dice)
     _stop(process.members(), 20)
     return process.name
@@ -183,6 +190,7 @@ def stop_service(world: World, dice: random.Random) -> str:
 
 @kind(2)
 def terminate(world: World, dice: random.Random) -> str:
+    """Terminate a service."""
     process = _process(world, dice)
     with world.deployment.lock:
         _kill(process, process.members()[0], signal.SIGTERM)
@@ -191,6 +199,7 @@ def terminate(world: World, dice: random.Random) -> str:
 
 @kind(1.5, "beat")
 def two_beats(world: World, dice: random.Random) -> str:
+    """Run a second beat."""
     beat = world.deployment.processes["beat"]
     command = [part.replace("/beat", "/second-beat") for part in beat.command]
     with (world.folder / "logs" / "second-beat.log").open("ab") as out:
@@ -210,9 +219,9 @@ def two_beats(world: World, dice: random.Random) -> str:
 
 @kind(3, "clock")
 def clock(world: World, dice: random.Random) -> str:
-    """Restart a worker with a wrong time of day, and 20 s later with the right one.
+    """Restart a worker with a wrong clock, and 20 s later with the correct one.
 
-    20 s are 200 s in production: more than the intervals of the sweeps, less than ``SUBMIT_LEASE``.
+    20 s correspond to 200 s in production: more than the intervals of sweeps, less than ``SUBMIT_LEASE``.
     """
     process = world.deployment.processes[dice.choice(["workflow2", "sweeps"])]
     skew = dice.choice([-20.0, -8.0, 8.0, 20.0])
@@ -227,7 +236,7 @@ def clock(world: World, dice: random.Random) -> str:
 
 @kind(1.5, "disk")
 def disk_full(world: World, dice: random.Random) -> str:
-    """Fill the file system that holds the service's data and temporary files."""
+    """Fill the file system with the service's data and temporary files."""
     if world.disk is None:
         raise NothingToDo("only root can mount a small file system")
     filling, seconds = world.disk / "filling", dice.uniform(3, 10)
@@ -246,12 +255,14 @@ def disk_full(world: World, dice: random.Random) -> str:
 
 @kind(4, "redis")
 def redis_flush(world: World, dice: random.Random) -> str:
+    """Empty Redis."""
     world.redis.client().flushall()
     return ""
 
 
 @kind(3, "redis")
 def redis_restart(world: World, dice: random.Random) -> str:
+    """Kill Redis and start it again."""
     seconds = dice.choice((0, 1, 5))
     world.redis.kill()
     time.sleep(seconds)
@@ -261,6 +272,7 @@ def redis_restart(world: World, dice: random.Random) -> str:
 
 @kind(2, "redis")
 def redis_sleep(world: World, dice: random.Random) -> str:
+    """Freeze Redis."""
     seconds = dice.choice((3, 6, 15))
     with world.redis.frozen():
         time.sleep(seconds)
@@ -269,6 +281,7 @@ def redis_sleep(world: World, dice: random.Random) -> str:
 
 @kind(3)
 def redis_connections(world: World, dice: random.Random) -> str:
+    """Close all connections to Redis."""
     return str(world.redis.client().execute_command("CLIENT", "KILL", "TYPE", "normal"))
 
 
@@ -285,16 +298,19 @@ def _restart_postgres(world: World, dice: random.Random, mode: str) -> str:
 
 @kind(2, "postgresql")
 def postgresql_restart(world: World, dice: random.Random) -> str:
+    """Restart PostgreSQL."""
     return _restart_postgres(world, dice, "fast")
 
 
 @kind(2, "postgresql")
 def postgresql_crash(world: World, dice: random.Random) -> str:
+    """Crash PostgreSQL and start it again."""
     return _restart_postgres(world, dice, "immediate")
 
 
 @kind(6)
 def postgresql_connections(world: World, dice: random.Random) -> str:
+    """Close some connections to PostgreSQL."""
     rows = world.postgres.query(
         "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity"
         " WHERE backend_type = 'client backend' AND application_name <> %s ORDER BY random() LIMIT %s) x",
@@ -306,7 +322,7 @@ def postgresql_connections(world: World, dice: random.Random) -> str:
 
 @kind(1.5, "postgresql")
 def postgresql_read_only(world: World, dice: random.Random) -> str:
-    """Take no writes for a while, as during a failover."""
+    """Make PostgreSQL read-only for some seconds, as during a failover."""
     seconds = dice.uniform(2, 8)
     with world.postgres.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
@@ -320,7 +336,7 @@ def postgresql_read_only(world: World, dice: random.Random) -> str:
 
 @kind(1, "postgresql")
 def postgresql_locked(world: World, dice: random.Random) -> str:
-    """Lock a table for a while, as a migration does."""
+    """Lock a table for some seconds, as a migration does."""
     table = dice.choice(
         ("builds_wait", "builds_modulebuild", "builds_componentbuild", "builds_outboxmessage")
     )
@@ -337,6 +353,7 @@ def postgresql_locked(world: World, dice: random.Random) -> str:
 
 @kind(1.5, "rabbitmq")
 def rabbitmq_restart(world: World, dice: random.Random) -> str:
+    """Kill RabbitMQ and start it again."""
     seconds = dice.choice((0, 5))
     world.rabbit.kill()
     time.sleep(seconds)
@@ -346,10 +363,10 @@ def rabbitmq_restart(world: World, dice: random.Random) -> str:
 
 @kind(3, "bus")
 def bus_storm(world: World, dice: random.Random) -> str:
-    """Lose, double and delay more of the hub's messages."""
+    """Lose, duplicate and delay more of the hub's messages."""
     before = world.bus.shares
     world.bus.shares = dice.choice(((0.5, 0.3, 0.5), (1.0, 0.0, 0.0), (0.0, 1.0, 1.0)))
-    what = "lost {}, doubled {}, delayed {}".format(*world.bus.shares)
+    what = "lost {}, duplicated {}, delayed {}".format(*world.bus.shares)
     time.sleep(dice.uniform(5, 12))
     world.bus.shares = before
     return what
@@ -360,12 +377,14 @@ def bus_storm(world: World, dice: random.Random) -> str:
 
 @kind(2, "hub")
 def hub_refuses(world: World, dice: random.Random) -> str:
+    """Refuse connections to the hub."""
     world.hub.refuse(dice.uniform(3, 12))
     return ""
 
 
 @kind(2, "hub")
 def hub_errors(world: World, dice: random.Random) -> str:
+    """Answer requests to the hub with an HTTP error."""
     world.hub.faults.status = dice.choice((500, 502, 503))
     what = str(world.hub.faults.status)
     time.sleep(dice.uniform(3, 12))
@@ -375,6 +394,7 @@ def hub_errors(world: World, dice: random.Random) -> str:
 
 @kind(2, "hub")
 def hub_offline(world: World, dice: random.Random) -> str:
+    """Answer that the hub is offline."""
     world.hub.faults.offline = True
     time.sleep(dice.uniform(3, 12))
     world.hub.faults.offline = False
@@ -383,7 +403,7 @@ def hub_offline(world: World, dice: random.Random) -> str:
 
 @kind(2, "hub")
 def hub_answers_late(world: World, dice: random.Random) -> str:
-    """Take requests, and carry them out after their callers have given up."""
+    """Carry requests out after their callers have given up."""
     seconds = dice.uniform(8, 20)
     end = time.monotonic() + seconds
     world.hub.late_by = lambda: max(0.0, end - time.monotonic())
@@ -394,7 +414,7 @@ def hub_answers_late(world: World, dice: random.Random) -> str:
 
 @kind(4, "hub")
 def hub_hangs_up(world: World, dice: random.Random) -> str:
-    """Break connections before requests are carried out, after, and half way through the answer."""
+    """Break connections before a request is carried out, after it, or within the answer."""
     own, share = random.Random(dice.random()), dice.choice((0.1, 0.3, 0.6))
     world.hub.dropped = lambda: own.choice(("before", "after", "half")) if own.random() < share else ""
     time.sleep(dice.uniform(5, 12))
@@ -405,23 +425,26 @@ def hub_hangs_up(world: World, dice: random.Random) -> str:
 
 @kind(2)
 def hub_sessions(world: World, dice: random.Random) -> str:
+    """Invalidate all sessions of the hub."""
     forget = dice.random() < 0.5
     with world.hub.lock:
         for session in world.hub.sessions.values():
             session.expired = True
         if forget:
             world.hub.sessions.clear()
-    return "deleted" if forget else "expired"
+    return "forgotten" if forget else "expired"
 
 
 @kind(1)
 def hub_refuses_tag(world: World, dice: random.Random) -> str:
+    """Let a tagging task fail."""
     world.hub.faults.tag_fails += 1
     return ""
 
 
 @kind(1.5)
 def hub_fails_repository(world: World, dice: random.Random) -> str:
+    """Let regenerations of repositories fail."""
     world.hub.faults.repo_fails += dice.choice((1, 2))
     return ""
 
@@ -429,7 +452,7 @@ def hub_fails_repository(world: World, dice: random.Random) -> str:
 # -- people ------------------------------------------------------------------------------------------------
 
 
-def _any_build(world: World, states: str) -> tuple[int, LocalBuildRequest, str]:
+def _any_build(world: World, states: str) -> tuple[int, PlannedModule, str]:
     rows = world.postgres.query(
         "SELECT id, name, version, owner FROM builds_modulebuild"
         f" WHERE state IN ({states}) ORDER BY random() LIMIT 1"
@@ -437,7 +460,7 @@ def _any_build(world: World, states: str) -> tuple[int, LocalBuildRequest, str]:
     if not rows:
         raise NothingToDo("no such build")
     number, name, version, owner = rows[0]
-    return number, world.wish_of(name, version), owner
+    return number, world.module_of(name, version), owner
 
 
 def _told(number: int, status: int, answer: Any) -> str:
@@ -446,16 +469,18 @@ def _told(number: int, status: int, answer: Any) -> str:
 
 @kind(8)
 def cancel(world: World, dice: random.Random) -> str:
-    if sum(bool(request.canceled) for request in world.wishes) > len(world.wishes) * 0.3:
+    """Cancel a random build that is under way."""
+    if sum(bool(module.canceled) for module in world.modules) > len(world.modules) * 0.3:
         raise NothingToDo("a third of the modules was canceled already")
-    number, request, owner = _any_build(world, "0, 1, 2")
-    request.canceled.append(time.time())
+    number, module, owner = _any_build(world, "0, 1, 2")
+    module.canceled.append(time.time())
     body = {"state": "failed", "owner": owner}
     return _told(number, *world.client.send("PATCH", f"module-builds/{number}", body, timeout=45))
 
 
 @kind(8)
 def retry(world: World, dice: random.Random) -> str:
+    """Resume a random failed build."""
     number, _, owner = _any_build(world, "4")
     path = f"module-builds/{number}/retry"
     return _told(number, *world.client.send("POST", path, {"owner": owner}, timeout=45))

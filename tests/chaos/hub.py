@@ -1,4 +1,4 @@
-"""The hub double with bad days, and the bus between it and the service."""
+"""The fake hub with additional faults, and the bus between it and the service."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ import pika
 from tests.koji.double import HubDouble
 from tests.koji.double.server import _Handler, _Server
 
-#: Before a package's name: its build fails always, or the first time that a module builds it.
+#: Prefixes of packages whose build always fails, or fails the first time in each module.
 FAILS, FLAKY = "fails-", "flaky-"
 
 
 class ChaosHandler(_Handler):
-    """Answers late, or not at all, when the hub is told to."""
+    """A request handler that can answer late or break the connection."""
 
     server: _Server
 
     def do_POST(self) -> None:  # noqa: N802  (the name is http.server's)
+        """Answer a request, unless a fault prevents it."""
         hub = self.server.hub
         assert isinstance(hub, ChaosHub)
         try:
@@ -43,10 +44,11 @@ class ChaosHandler(_Handler):
                     hub.faults.drop.insert(0, dropped)
                 super().do_POST()
         except OSError:
-            """The client has given up."""
+            # The client has given up.
+            pass
 
     def _answer_late(self, hub: ChaosHub, seconds: float) -> None:
-        """Carry the request out after its caller has given up, and answer then."""
+        """Carry the request out after its caller has given up."""
         hub.disturbed += 1
         body = self.rfile.read(int(self.headers["Content-Length"]))
         time.sleep(seconds)
@@ -58,8 +60,9 @@ class ChaosHandler(_Handler):
 class ChaosHub(HubDouble):
     """A hub whose builds take 0 to ``slowest`` seconds.
 
-    :cvar late_by: seconds by which the next request is carried out late.
-    :cvar dropped: what becomes of the next request's connection: see ``Faults.drop`` of the double.
+    Attributes:
+        late_by: Returns the delay of the next request in seconds.
+        dropped: Returns how to break the next request's connection; see ``Faults.drop`` of the fake hub.
     """
 
     def __init__(self, seed: int, slowest: float = 3.0) -> None:
@@ -89,7 +92,7 @@ class ChaosHub(HubDouble):
         return super()._finish(task)
 
     def refuse(self, seconds: float) -> None:
-        """Stop listening for a while."""
+        """Stop listening for some seconds."""
         address = self._server.server_address
         self.refusing = True
         self._server.shutdown()
@@ -101,18 +104,18 @@ class ChaosHub(HubDouble):
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def behave(self) -> None:
-        """End every fault."""
+        """End all faults."""
         self.late_by, self.dropped = lambda: 0.0, lambda: ""
         self.faults.drop.clear()
         self.faults.tag_fails = self.faults.repo_fails = 0
 
     def builds(self) -> list[Any]:
-        """Return a copy of all build tasks."""
+        """Return all build tasks."""
         with self.lock:
             return [task for task in self.books.tasks.values() if task.method == "build"]
 
     def open_builds(self) -> int:
-        """Return how many build tasks have not ended."""
+        """Return the number of build tasks that have not ended."""
         with self.lock:
             return sum(
                 task.method == "build" and task.id in self.books.open for task in self.books.tasks.values()
@@ -120,12 +123,13 @@ class ChaosHub(HubDouble):
 
 
 class Bus(threading.Thread):
-    """Puts the hub's messages on RabbitMQ: late, twice, in another order, or not at all.
+    """Publishes the hub's messages on RabbitMQ: late, twice, in another order, or not at all.
 
-    :param url: address of the broker.
+    Args:
+        url: Address of the broker.
     """
 
-    #: Seconds by which a delayed message is late at most.
+    #: Max delay of a message in seconds.
     LATEST = 8.0
 
     def __init__(self, url: str, seed: int) -> None:
@@ -139,7 +143,7 @@ class Bus(threading.Thread):
         self.shares = (0.0, 0.0, 0.0)
 
     def tell(self, topic: str, body: Any) -> None:
-        """Take a message of the hub."""
+        """Accept a message of the hub."""
         self._incoming.put((topic, body))
 
     def _take(self) -> None:
@@ -162,7 +166,7 @@ class Bus(threading.Thread):
                 heapq.heappush(self._heap, (time.monotonic() + delay, next(self._number), item))
 
     def run(self) -> None:
-        """Publish what is due, and try again while the broker is away, as a hub's plugin does."""
+        """Publish due messages, and retry while the broker is not reachable, as a hub's plugin does."""
         while not self.over:
             try:
                 parameters = pika.URLParameters(self._url)

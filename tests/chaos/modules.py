@@ -1,4 +1,4 @@
-"""The modules of a run, and the REST client that submits, cancels and retries them."""
+"""The modules of a run, and the REST client that submits, cancels and resumes them."""
 
 from __future__ import annotations
 
@@ -44,17 +44,20 @@ data:
 """
 #: Shares of modules with a component that always fails, with one that fails once, and with ``buildafter``.
 BAD, ONCE, GRAPH = 0.12, 0.15, 0.25
-#: Share of modules that are a later version of an earlier one, whose components they reuse.
+#: Share of modules that are a new version of an earlier one and reuse its components.
 LATER = 0.08
 
 
 @dataclass
-class LocalBuildRequest:
-    """A module as it is to be built, and what people did to it.
+class PlannedModule:
+    """A module to build, and the actions on it.
 
-    :cvar bad: components that never build: the module can only fail.
-    :cvar flaky: components that fail the first time.
-    :cvar canceled: times at which a cancellation was sent.
+    Attributes:
+        graph: Whether it uses ``buildafter``.
+        bad: Components that always fail, so that the module fails.
+        flaky: Components that fail the first time.
+        accepted: Time of the accepted submission.
+        canceled: Times of cancellations.
     """
 
     name: str
@@ -68,10 +71,11 @@ class LocalBuildRequest:
     canceled: list[float] = field(default_factory=list)
 
 
-def wishes(size: int, seed: int, components: tuple[int, int]) -> list[LocalBuildRequest]:
+def plan_modules(size: int, seed: int, components: tuple[int, int]) -> list[PlannedModule]:
     """Return the modules of a run.
 
-    :param components: the least and the largest number of components of a module.
+    Args:
+        components: Min and max number of components of a module.
     """
     dice, made = random.Random(seed), []
     for number in range(size):
@@ -79,21 +83,21 @@ def wishes(size: int, seed: int, components: tuple[int, int]) -> list[LocalBuild
         if number > size // 4 and dice.random() < LATER and former and _builds_always(former):
             made.append(_later(former, 2 + number))
         else:
-            made.append(_wish(number, dice, components))
+            made.append(_plan(number, dice, components))
     return made
 
 
-def _builds_always(request: LocalBuildRequest) -> bool:
-    return not (request.bad or request.flaky or request.graph) and request.version == 1
+def _builds_always(module: PlannedModule) -> bool:
+    return not (module.bad or module.flaky or module.graph) and module.version == 1
 
 
-def _later(former: LocalBuildRequest, version: int) -> LocalBuildRequest:
+def _later(former: PlannedModule, version: int) -> PlannedModule:
     components = former.document.partition("    rpms:\n")[2]
     document = DOCUMENT.format(name=former.name, version=version, components=components)
-    return LocalBuildRequest(former.name, version, document, list(former.packages), former.graph)
+    return PlannedModule(former.name, version, document, list(former.packages), former.graph)
 
 
-def _wish(number: int, dice: random.Random, components: tuple[int, int]) -> LocalBuildRequest:
+def _plan(number: int, dice: random.Random, components: tuple[int, int]) -> PlannedModule:
     packages = [f"pkg-{n:03}" for n in dice.sample(range(400), dice.randint(*components))]
     kind = dice.random()
     bad = [f"{FAILS}{number:03}"] if kind < BAD else []
@@ -106,19 +110,20 @@ def _wish(number: int, dice: random.Random, components: tuple[int, int]) -> Loca
         more = f", buildorder: {dice.randrange(batches) * 10}"
         if graph:
             after = dice.sample(packages[:place], min(place, dice.choice((0, 0, 1, 2))))
-            # One component at least names another: otherwise the module has batches.
+            # At least one component names another; otherwise the module would have batches.
             after = after or (packages[:1] if 0 < place == len(packages) - 1 else [])
             more = f", buildafter: [{', '.join(after)}]" if after else ""
         lines.append(f"      {package}: {{rationale: needed, ref: main{more}}}\n")
     name = f"chaos-{number:03}"
     document = DOCUMENT.format(name=name, version=1, components="".join(lines))
-    return LocalBuildRequest(name, 1, document, packages, graph, bad, flaky)
+    return PlannedModule(name, 1, document, packages, graph, bad, flaky)
 
 
 class Client:
-    """A REST client that measures every request.
+    """A REST client that records every request.
 
-    :cvar requests: time, kind, seconds and status of each; status 0: no answer came.
+    Attributes:
+        requests: Time, kind, seconds and status of each; status 0 if there was no answer.
     """
 
     def __init__(self, port: int) -> None:
@@ -127,7 +132,7 @@ class Client:
         self._lock = threading.Lock()
 
     def send(self, method: str, path: str, body: object = None, timeout: float = 60.0) -> tuple[int, Any]:
-        """Return the status and the answer; 0 when no answer came: the request may have been carried out."""
+        """Send a request; return status and answer. Without an answer (0), it may have been carried out."""
         begun, status, answer = time.monotonic(), 0, None
         try:
             response = httpx.request(method, f"{self.root}/{path}", json=body, timeout=timeout)
@@ -140,19 +145,20 @@ class Client:
             )
         return status, answer
 
-    def submit(self, request: LocalBuildRequest, owner: str, until: float) -> bool:
-        """Submit a module until it is accepted; return whether it was, before ``until`` (monotonic).
+    def submit(self, module: PlannedModule, owner: str, until: float) -> bool:
+        """Submit a module until it is accepted; return whether it was before ``until`` (monotonic clock).
 
-        :raises RuntimeError: the service refuses a valid module.
+        Raises:
+            RuntimeError: The service refuses a valid module.
         """
         while time.monotonic() < until:
-            body = {"modulemd": request.document, "owner": owner}
+            body = {"modulemd": module.document, "owner": owner}
             status, answer = self.send("POST", "module-builds/", body, timeout=90)
-            # 409: an earlier try was recorded although its answer was lost.
+            # 409: an earlier attempt was recorded, but its answer was lost.
             if status in (201, 409):
-                request.accepted = request.accepted or time.time()
+                module.accepted = module.accepted or time.time()
                 return True
             if status and status < 500:
-                raise RuntimeError(f"{request.name} was refused: {status} {answer}")
+                raise RuntimeError(f"{module.name} was refused: {status} {answer}")
             time.sleep(0.7)
         return False

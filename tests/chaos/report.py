@@ -1,4 +1,4 @@
-"""Figures of a run: faults by kind, recovery, runs of tasks, messages, queues."""
+"""Statistics of a run: faults by kind, recovery, runs of tasks, messages, queues."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _CHANGES = """
     FROM builds_componentbuildtrace trace JOIN builds_componentbuild component_build
     ON component_build.id = trace.component_build_id
 """
-#: States of module builds in which something must happen soon: init, wait, build, done.
+#: States of module builds that must change soon: init, wait, build, done.
 _UNDER_WAY = (0, 1, 2, 3)
 
 
 def task_runs(logs: Path) -> Counter[str]:
-    """Return how often each task ran, out of the logs of the workers."""
+    """Return how often each task ran, according to the logs of the workers."""
     found: Counter[str] = Counter()
     for path in logs.glob("*.log"):
         found.update(_TASK_ENDED.findall(path.read_text(errors="replace")))
@@ -34,7 +34,7 @@ def task_runs(logs: Path) -> Counter[str]:
 
 
 def tracebacks(logs: Path) -> Counter[str]:
-    """Return the last lines of all traces in the logs, and how often each is there."""
+    """Return the last lines of all tracebacks in the logs, with their number."""
     found: Counter[str] = Counter()
     for path in logs.glob("*.log"):
         inside = False
@@ -48,9 +48,10 @@ def tracebacks(logs: Path) -> Counter[str]:
 
 
 def recovery(postgres: Postgres, faults: Iterable[Fault]) -> dict[str, dict[str, float]]:
-    """Return for each kind of fault the seconds from its end until every build under way has changed again.
+    """Return for each kind of fault the seconds from its end until every build has changed.
 
-    :return: kind -> number of faults, median and worst of the slowest build.
+    Returns:
+        Kind -> number of faults, and median and maximum for the slowest build.
     """
     changes: dict[int, list[float]] = defaultdict(list)
     states: dict[int, list[tuple[float, int]]] = defaultdict(list)
@@ -72,7 +73,7 @@ def recovery(postgres: Postgres, faults: Iterable[Fault]) -> dict[str, dict[str,
 
 
 def _gap(changes: Sequence[float], states: Sequence[tuple[float, int]], moment: float) -> float:
-    """Return the seconds until the next change of a build that was under way at a moment, or 0."""
+    """Return the seconds until the next change of a build that was under way at a time, or 0."""
     before = bisect_right(states, (moment, 99))
     if not before or states[before - 1][1] not in _UNDER_WAY:
         return 0.0
@@ -81,7 +82,7 @@ def _gap(changes: Sequence[float], states: Sequence[tuple[float, int]], moment: 
 
 
 def lines(facts: Mapping[str, Any]) -> list[str]:
-    """Return the report for people, a line for each figure."""
+    """Return the report as lines of text."""
     shown = []
     for name, value in facts.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""One run: start the deployment, hurt it while modules build, let it come to rest, check, report."""
+"""One run: start the deployment, inject faults while modules build, wait for the end, check, report."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from tests.chaos import report
 from tests.chaos.deployment import CONFIG, Deployment
 from tests.chaos.faults import Faults
 from tests.chaos.hub import Bus, ChaosHub
-from tests.chaos.modules import PLATFORM, Client, LocalBuildRequest, wishes
-from tests.chaos.servers import HurtRedis, Postgres
+from tests.chaos.modules import PLATFORM, Client, PlannedModule, plan_modules
+from tests.chaos.servers import FaultyRedis, Postgres
 from tests.messaging.rabbitmq import RabbitMQ
 from tests.processes import ROOT, free_port
 
-#: Size in MiB of the file system that a fault fills.
+#: Size in MiB of the file system that the fault ``disk_full`` fills.
 DISK = 256
-#: Queue that receives all messages of the service.
+#: Name of the queue that receives all messages of the service.
 SPY = "chaos.spy"
-#: Seconds after which a failed build can be resumed in any case: the lease of ``cancellation.abandon`` lasts
-#: five minutes when the process that holds it dies; one minute is added for a busy machine.
+#: Seconds after which a failed build can be resumed in any case. The lease of ``cancellation.abandon`` lasts
+#: five minutes if the process that holds it dies; another minute is for a busy machine.
 _STOPPING = 360
 _OPEN = """
     SELECT (SELECT count(*) FROM builds_modulebuild WHERE state IN (0, 1, 2, 3) AND name <> 'platform'),
@@ -47,15 +47,16 @@ _OPEN = """
 
 @dataclass(frozen=True)
 class Options:
-    """The parameters of a run.
+    """The options of a run.
 
-    :param size: modules to submit.
-    :param seconds: time with faults.
-    :param components: least and largest number of components of a module.
-    :param faults: kinds of faults; empty: all.
-    :param pace: least and longest pause between two faults, in seconds.
-    :param quiet: seconds within which everything must come to rest after the faults.
-    :param most_runs: runs of ``build_component`` for each component that are allowed.
+    Attributes:
+        size: Modules to submit.
+        seconds: Time with faults.
+        components: Min and max number of components of a module.
+        faults: Kinds of faults; empty for all.
+        pace: Min and max seconds between two faults.
+        quiet: Max seconds until all builds have ended after the faults.
+        most_runs: Max runs of ``build_component`` per component.
     """
 
     size: int
@@ -70,41 +71,42 @@ class Options:
 
 
 class Run:
-    """One run, as ``tests.chaos.faults.World`` and ``tests.chaos.checks.Run`` describe it."""
+    """One run; implements ``tests.chaos.faults.World`` and ``tests.chaos.checks.Run``."""
 
     def __init__(self, options: Options, folder: Path) -> None:
         self.options, self.folder = options, folder
         self.slots = options.slots
-        self.wishes = wishes(options.size, options.seed, options.components)
+        self.modules = plan_modules(options.size, options.seed, options.components)
         self.facts: dict[str, Any] = {}
         self.violations: list[str] = []
         self.received: list[tuple[str, str, Any]] = []
         self.disk: Path | None = None
-        self._by_name = {(request.name, str(request.version)): request for request in self.wishes}
+        self._by_name = {(module.name, str(module.version)): module for module in self.modules}
         self._begun = time.monotonic()
         self._longest_queue = 0
         self._stack = ExitStack()
 
     def say(self, text: str) -> None:
-        """Print a line with the seconds since the run began, and keep it in ``journal.log``."""
+        """Print a line with the seconds since the run began, and append it to ``journal.log``."""
         line = f"{time.monotonic() - self._begun:7.1f} {text}"
         print(line, flush=True)
         with (self.folder / "journal.log").open("a") as journal:
             journal.write(line + "\n")
 
-    def wish_of(self, name: str, version: str) -> LocalBuildRequest:
+    def module_of(self, name: str, version: str) -> PlannedModule:
         """Return the module that a build belongs to.
 
-        :param version: of the build: the base module's prefix, then the version of the module.
+        Args:
+            version: Version of the build: the base module's number, then the module's version.
         """
         return next(
-            request
-            for (known, number), request in self._by_name.items()
+            module
+            for (known, number), module in self._by_name.items()
             if known == name and version == f"40{number}"
         )
 
     def violation(self, text: str) -> None:
-        """Note that something that must hold does not."""
+        """Record a violated invariant."""
         self.violations.append(text)
         if len(self.violations) <= 50:
             self.say(f"VIOLATION: {text}")
@@ -114,7 +116,7 @@ class Run:
     def __enter__(self) -> Run:
         with self._stack:
             self._start()
-            # Everything runs: what was started is stopped by __exit__ from here on.
+            # Everything is running; from now on, __exit__ stops it.
             self._stack = self._stack.pop_all()
         return self
 
@@ -128,7 +130,7 @@ class Run:
         self.postgres = Postgres(self.folder / "postgresql")
         self.postgres.start()
         self._stack.callback(self.postgres.stop)
-        self.redis = self._stack.enter_context(HurtRedis())
+        self.redis = self._stack.enter_context(FaultyRedis())
         self.rabbit = RabbitMQ(self.folder / "rabbitmq")
         self.rabbit.start()
         self._stack.callback(self.rabbit.stop)
@@ -143,7 +145,7 @@ class Run:
         self._start_service()
 
     def _mount_disk(self) -> None:
-        """Put data and temporary files on a small file system that a fault fills; only root can mount one."""
+        """Put data and temporary files on a small file system for ``disk_full``; only root can mount one."""
         if os.geteuid() != 0:
             return
         self.disk = self.folder / "work"
@@ -200,8 +202,8 @@ class Run:
 
     # -- the run -------------------------------------------------------------------------------------------
 
-    def hurt(self) -> None:
-        """Submit all modules and inject faults meanwhile."""
+    def inject_faults(self) -> None:
+        """Submit all modules and inject faults at the same time."""
         self.bus.shares = (0.05, 0.1, 0.2)
         self.faults = Faults(self, self.options.seed, self.options.faults)
         submitting = threading.Thread(target=self._submit_all, daemon=True)
@@ -212,19 +214,19 @@ class Run:
         self.say("no more faults")
         submitting.join(180)
         if submitting.is_alive():
-            self.violation("the submissions do not end")
+            self.violation("the submissions did not end")
 
     def _submit_all(self) -> None:
         """Submit the modules in five parts, spread over the time of the faults."""
         dice, begun = random.Random(self.options.seed + 1), time.monotonic()
-        size = max(1, -(-len(self.wishes) // 5))
+        size = max(1, -(-len(self.modules) // 5))
         for part in range(5):
             time.sleep(max(0.0, begun + part * self.options.seconds * 0.7 / 5 - time.monotonic()))
-            for request in self.wishes[part * size : (part + 1) * size]:
+            for module in self.modules[part * size : (part + 1) * size]:
                 try:
                     owner = f"owner{dice.randrange(5)}"
-                    if not self.client.submit(request, owner, begun + self.options.seconds + 120):
-                        self.violation(f"{request.name} could not be submitted")
+                    if not self.client.submit(module, owner, begun + self.options.seconds + 120):
+                        self.violation(f"{module.name} could not be submitted")
                 except RuntimeError as error:
                     self.violation(str(error))
             self.say(f"part {part + 1} of 5 is submitted")
@@ -236,22 +238,22 @@ class Run:
             time.sleep(0.5)
 
     def settle(self) -> None:
-        """Let everything come to rest, check, have all failed builds tried again, and check once more."""
+        """Wait until all builds have ended, check, resume all failed builds, and check again."""
         self.hub.behave()
         self.bus.shares = (0.0, 0.0, 0.0)
         self.deployment.let_run()
-        self.facts["seconds to rest after the faults"] = self._rest()
+        self.facts["seconds until the end after the faults"] = self._rest()
         self._check("after the faults")
         self._retry_all()
-        self.facts["seconds to rest after the retries"] = self._rest()
+        self.facts["seconds until the end after the retries"] = self._rest()
         self._check("after the retries")
 
     def _rest(self) -> float:
-        """Wait until nothing is under way, and until each sweep has run once more; return the seconds."""
+        """Wait until all builds have ended and each sweep has run once more; return the seconds."""
         begun, shown = time.monotonic(), 0.0
         while not self._at_rest():
             if time.monotonic() - begun > self.options.quiet:
-                self.violation(f"not at rest after {self.options.quiet:.0f} s: {self._under_way()}")
+                self.violation(f"not ended after {self.options.quiet:.0f} s: {self._under_way()}")
                 break
             if time.monotonic() > shown + 10:
                 shown = time.monotonic()
@@ -279,7 +281,7 @@ class Run:
         return rows is not None and not any(rows) and not self.hub.open_builds()
 
     def _retry_all(self) -> None:
-        """Have every failed build tried again that can be built: no fault may have spoilt it for ever."""
+        """Resume every failed build that can succeed: no fault may prevent that permanently."""
         from django.db import connection
 
         from builds.models import ModuleBuild
@@ -287,16 +289,16 @@ class Run:
 
         connection.close()
         for build in ModuleBuild.objects.filter(state=BuildState.FAILED):
-            request = self.wish_of(build.name, build.version)
-            if request.bad:
+            module = self.module_of(build.name, build.version)
+            if module.bad:
                 continue
-            request.canceled.clear()
+            module.canceled.clear()
             status, answer = self._retry(build.pk, build.owner)
             if status != 200:
-                self.violation(f"build {build.pk} cannot be tried again: {status} {answer}")
+                self.violation(f"build {build.pk} cannot be resumed: {status} {answer}")
 
     def _retry(self, build: int, owner: str) -> tuple[int, Any]:
-        """Resume a build; ask again while it is refused because a dead worker's lease has not run out."""
+        """Resume a build; repeat while a dead worker's lease prevents it."""
         end = time.monotonic() + _STOPPING
         while True:
             status, answer = self.client.send("POST", f"module-builds/{build}/retry", {"owner": owner})
@@ -320,7 +322,7 @@ class Run:
     # -- report --------------------------------------------------------------------------------------------
 
     def report(self) -> None:
-        """Print what happened, and write it to ``report.json``."""
+        """Print the statistics and write them to ``report.json``."""
         happened = [fault for fault in self.faults.journal if fault.happened]
         runs, tasks = report.task_runs(self.folder / "logs"), self.hub.builds()
         components = len({(task.request[1], task.request[2].get("mbs_artifact_name")) for task in tasks})
@@ -332,27 +334,28 @@ class Run:
             by_kind[what].append(seconds)
         self.facts |= {
             "faults": dict(Counter(fault.kind for fault in happened).most_common()),
-            "seconds until every build went on": report.recovery(self.postgres, happened),
+            "seconds until every build has changed": report.recovery(self.postgres, happened),
             "components built": components,
             "runs of build_component for each component": each,
             "runs of tasks": dict(runs.most_common(12)),
             "longest queue": self._longest_queue,
             "messages of the service": len(self.received),
-            "messages that came twice": len(self.received) - len({number for _, number, _ in self.received}),
+            "messages that arrived twice": len(self.received)
+            - len({number for _, number, _ in self.received}),
             "messages of the hub": self.bus.counts,
-            "requests to the hub that were disturbed": self.hub.disturbed,
+            "requests to the hub with faults": self.hub.disturbed,
             "deadlocks in PostgreSQL": self.postgres.deadlocks(),
             "REST seconds": {
                 what: {"median": statistics.median(all_), "worst": max(all_)}
                 for what, all_ in by_kind.items()
             },
             "restarts": {process.name: process.restarts for process in self.deployment.processes.values()},
-            "ended by themselves": {
+            "ended without a fault": {
                 process.name: process.spontaneous
                 for process in self.deployment.processes.values()
                 if process.spontaneous
             },
-            "traces in the logs": dict(report.tracebacks(self.folder / "logs").most_common(20)),
+            "tracebacks in the logs": dict(report.tracebacks(self.folder / "logs").most_common(20)),
             "violations": len(self.violations),
         }
         kept = {
@@ -366,8 +369,8 @@ class Run:
             self.say(line)
 
 
-def forget_data(folder: Path) -> None:
-    """Remove the data of the servers and keep logs and report."""
+def remove_data(folder: Path) -> None:
+    """Remove the data of the servers; keep logs and report."""
     for name in ("postgresql", "rabbitmq", "work", "data"):
         path = folder / name
         remove: Callable[[Path], object] = Path.unlink if path.is_symlink() else shutil.rmtree

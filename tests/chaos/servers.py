@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Redis of the run's own that can be hurt in many ways."""
+"""PostgreSQL and Redis servers that faults can affect."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ import redis
 from tests.postgresql import programs
 from tests.processes import Redis, free_port
 
-#: Name under which this program connects, so that faults spare its connections.
+#: This program's connections have this name, so that faults spare them.
 APPLICATION = "chaos"
 
 
 class Postgres:
     """A PostgreSQL server that can be stopped and started again with its data.
 
-    :param folder: an existing folder for data and log.
+    Args:
+        folder: An existing folder for data and log.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,7 +53,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        # fsync=off: as on a machine that stays on, the kernel keeps what a killed server has written.
+        # fsync=off is safe: the kernel keeps the writes of a killed server while the machine runs.
         options = (
             f"-p {self._port} -k {self._data} -c listen_addresses=127.0.0.1 -c fsync=off"
             " -c max_connections=200 -c log_lock_waits=on -c deadlock_timeout=1s"
@@ -77,20 +78,21 @@ class Postgres:
     def query(self, sql: str, *values: Any) -> Sequence[Sequence[Any]]:
         """Return the rows of one statement.
 
-        :raises psycopg2.Error: the server is away.
+        Raises:
+            psycopg2.Error: The server is not reachable.
         """
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(sql, values or None)
             return cursor.fetchall() if cursor.description else ()
 
     def deadlocks(self) -> int:
-        """Return how many deadlocks the server has broken since it was made."""
+        """Return how many deadlocks the server has resolved."""
         return self._log.read_text(errors="replace").count("deadlock detected")
 
 
-class HurtRedis(Redis):
-    """A Redis that faults get at."""
+class FaultyRedis(Redis):
+    """A Redis server that faults can affect."""
 
     def client(self) -> redis.Redis:
-        """Return a client with time-outs."""
+        """Return a client with timeouts."""
         return redis.Redis(port=self.port, socket_timeout=30, socket_connect_timeout=5)

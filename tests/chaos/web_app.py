@@ -1,6 +1,6 @@
-"""The service's ASGI application without git: components are believed to be where submissions say.
+"""The service's ASGI application without git: every component is assumed to exist.
 
-Everything else of a submission is real: reading, expansion, recording, the broker.
+Everything else of a submission is real: parsing, expansion, recording, the broker.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scm.specs import Spec
 __all__ = ["application"]
 
 
-def _believe(requests: Sequence[Any], options: Any, patience: float) -> list[VerifiedComponent]:
+def _assume_found(requests: Sequence[Any], options: Any, patience: float) -> list[VerifiedComponent]:
     return [
         VerifiedComponent(
             package=request.package,
@@ -34,4 +34,4 @@ def _believe(requests: Sequence[Any], options: Any, patience: float) -> list[Ver
     ]
 
 
-sources.check_components = _believe
+sources.check_components = _assume_found

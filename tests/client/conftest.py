@@ -13,6 +13,7 @@ from tests.client.fake_server import FakeServer
 
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
+    """A server that keeps builds in memory."""
     fake = FakeServer()
     yield fake
     fake.close()
@@ -20,7 +21,7 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment in which no service is known and nothing of this machine's user is touched."""
+    """An environment without a known service and without access to the user's files."""
     for name in ("MBS_SERVER", "MBS_TOKEN", "MBS_OWNER", "MBS_DATA_DIR", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(address, "CHECKOUT", tmp_path)

@@ -1,4 +1,4 @@
-"""A server that answers as docs/contract/rest.md says, with builds kept in memory."""
+"""A server that implements docs/contract/rest.md with builds in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STATES = ["init", "wait", "build", "done", "failed", "ready", "garbage"]
 
 
 def module_build(number: int, state: str = "init", **more: Any) -> dict[str, Any]:
-    """A module build in its default form."""
+    """Return a module build in its default form."""
     return {
         "id": number,
         "name": "quiet",
@@ -34,7 +34,7 @@ def module_build(number: int, state: str = "init", **more: Any) -> dict[str, Any
 
 
 def component_build(number: int, build: int, batch: int, **more: Any) -> dict[str, Any]:
-    """A component in its verbose form."""
+    """Return a component build in its verbose form."""
     return {
         "id": number,
         "package": f"package{number}",
@@ -53,9 +53,10 @@ def component_build(number: int, build: int, batch: int, **more: Any) -> dict[st
 
 
 class FakeServer:
-    """Tests put builds and components in, and look at the requests that came.
+    """A server whose builds and components tests add, and whose requests they examine.
 
-    :ivar queued: answers to give first, ``(status, body, headers)``, whatever is asked.
+    Attributes:
+        queued: Answers ``(status, body, headers)`` to the next requests, whatever they ask for.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -72,19 +73,22 @@ class FakeServer:
         self._thread.start()
 
     def close(self) -> None:
+        """Stop the server."""
         self.http.shutdown()
         self.http.server_close()
         self._thread.join()
 
     def add(self, build: dict[str, Any], *components: dict[str, Any]) -> None:
+        """Add a build with components."""
         self.builds[build["id"]] = build
         self.components += components
 
     def refuse_next(self, status: int, **body: Any) -> None:
+        """Refuse the next request."""
         self.queued.append((status, json.dumps({"status": status, **body}).encode(), {}))
 
     def answer(self, method: str, url: str, body: Any) -> tuple[int, Any]:
-        """Status and JSON of a request."""
+        """Return status and JSON for a request."""
         parts = urlsplit(url)
         query = parse_qsl(parts.query)
         path = parts.path.removeprefix(ROOT).strip("/").split("/")
@@ -121,7 +125,7 @@ class FakeServer:
         more = page * size < len(items)
         return {
             "items": items[(page - 1) * size : page * size],
-            # As behind a front server that does not tell its own address.
+            # The address of an internal server, as behind a proxy.
             "meta": {"page": page, "next": f"http://inside.invalid{path}?{following}" if more else None},
         }
 

@@ -1,4 +1,4 @@
-"""A loader that sees only the files and variables a test gives it."""
+"""A loader of the configuration that only sees a test's files and variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from config.loader import Loaded, load
 
-#: long enough for a secret key, and nobody's
+#: A key of sufficient length that is not used anywhere.
 KEY = "0123456789abcdef" * 4
 COMPLETE = f"""\
 SECRET_KEY = "{KEY}"
@@ -23,7 +23,7 @@ Load = Callable[..., Loaded]
 
 @pytest.fixture
 def load_with(tmp_path: Path) -> Load:
-    """``load_with(prod=None, argv=["celery"], **variables)``: ``prod`` is the body of a file's section."""
+    """Return ``load_with(prod=None, argv=["celery"], **variables)``; ``prod`` is the body of a section."""
 
     def load_with(prod: str | None = None, argv: tuple[str, ...] = ("celery",), **variables: str) -> Loaded:
         path = tmp_path / "config.py"

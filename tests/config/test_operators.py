@@ -47,7 +47,10 @@ def test_all_commands_are_listed_where_they_are_asked_for(tmp_path: Path) -> Non
 
 
 def test_a_command_tells_its_own_options(tmp_path: Path) -> None:
-    assert "usage: manage.py import_module" in manager("import_module", "--help", MBS_DATA_DIR=str(tmp_path)).stdout
+    assert (
+        "usage: manage.py import_module"
+        in manager("import_module", "--help", MBS_DATA_DIR=str(tmp_path)).stdout
+    )
 
 
 def test_tables_that_are_missing_are_told_with_what_makes_them(tmp_path: Path) -> None:

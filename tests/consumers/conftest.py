@@ -1,8 +1,11 @@
+"""Fixtures of the consumer's tests."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -20,7 +23,7 @@ from tests.workflow.conftest import workers  # noqa: F401  (a fixture)
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that the callback would have made."""
+    """The pauses in seconds that the callback would have made."""
     made: list[float] = []
     monkeypatch.setattr(callback.time, "sleep", made.append)
     return made
@@ -28,7 +31,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def ended(tmp_path: Path) -> Callable[..., None]:
-    """Have the build system say that a submission has ended: ``ended(7, "bash-5-1")``."""
+    """Make the build system report the end of a submission: ``ended(7, "bash-5-1")``."""
     build_system.cache_clear()
     confirmation._Outage.until = 0.0
     return partial(books.end, tmp_path)
@@ -36,11 +39,14 @@ def ended(tmp_path: Path) -> Callable[..., None]:
 
 @pytest.fixture
 def receive(
-    db: None, pauses, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks
+    db: None,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Callable[..., Any],
 ) -> Callable[..., None]:
-    """Hand a message to the callback, as fedora-messaging does: ``receive(topic, body)``.
+    """Pass a message to the callback like fedora-messaging does: ``receive(topic, body)``.
 
-    The connection is kept, as Django's test client keeps it: the test's transaction is in it.
+    The connection stays open, as in Django's test client, because it holds the test's transaction.
     """
     monkeypatch.setattr(callback, "close_old_connections", lambda: None)
     consume = callback.Callback()
@@ -54,7 +60,7 @@ def receive(
 
 @pytest.fixture
 def park(redis_url: str) -> Callable[[ModuleBuild, str], Wait]:
-    """A parked task that can be sent again."""
+    """Park a task that can be sent again."""
 
     def parking(build: ModuleBuild, key: str, component: ComponentBuild | None = None) -> Wait:
         signature = dict(current_app.signature("test.nothing", (build.pk,)))

@@ -21,7 +21,7 @@ DROPPED = "mbs.dropped"
 
 
 def configure(folder: Path, broker: RabbitMQ, queue: str, port: int) -> Path:
-    """The sample file for this broker, without TLS."""
+    """Write the sample file for this broker, without TLS; return its path."""
     text = SAMPLE.read_text()
     text = re.sub(r"(?m)^amqp_url = .*", f'amqp_url = "{broker.url}"', text)
     text = re.sub(r"(?ms)^\[tls\]\n.*?\n\n", "", text)
@@ -33,7 +33,7 @@ def configure(folder: Path, broker: RabbitMQ, queue: str, port: int) -> Path:
 
 
 class Consumer:
-    """The process, its queue, and its counts."""
+    """A consumer process with its own queue."""
 
     def __init__(self, environ: dict[str, str], folder: Path, broker: RabbitMQ, queue: str) -> None:
         self.queue = queue
@@ -56,20 +56,21 @@ class Consumer:
             )
 
     def state(self) -> dict[str, Any]:
-        """What it shows of itself: whether it consumes, and what became of its messages."""
+        """Return its reported state: whether it consumes, and its counters of messages."""
         with suppress(httpx.HTTPError):
             answer: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self._port}/ready").json()
             return answer
         return {}
 
     def wait_until_ready(self) -> None:
+        """Wait until it consumes."""
         wait_for(
             lambda: self.state().get("consuming") or self.process.poll(), 60, f"the consumer, see {self.log}"
         )
         assert self.process.poll() is None, self.log.read_text()[-3000:]
 
     def wait_for_counts(self, **counts: int) -> None:
-        """Wait until it has processed, dropped, rejected ... so many messages."""
+        """Wait until it has processed, dropped, rejected, ... some numbers of messages."""
         wait_for(
             lambda: counts.items() <= self.state().get("consumed", {}).items(),
             30,
@@ -77,11 +78,12 @@ class Consumer:
         )
 
     def stop(self) -> int:
-        """End it as systemd does; answers its exit code."""
+        """Terminate it; return its exit code."""
         self.process.terminate()
         return self.process.wait(20)
 
     def kill(self) -> None:
+        """Kill it."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -1,4 +1,4 @@
-"""Messages as Koji sends them: all keys of the published schemas."""
+"""Messages as Koji sends them, with all keys of the published schemas."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ TASK = f"{PREFIX}.buildsys.task.state.change"
 def build_changed(
     task_id: int | None, new: int, nvr: str = "bash-5.2-1.fc40", **changes: Any
 ) -> dict[str, Any]:
+    """Return a message about a build's new state."""
     name, version, release = nvr.rsplit("-", 2)
     return {
         "build_id": 1,
@@ -37,6 +38,7 @@ def build_changed(
 
 
 def tagged(tag: str, nvr: str, **changes: Any) -> dict[str, Any]:
+    """Return a message about a tagged build."""
     name, version, release = nvr.rsplit("-", 2)
     return {
         "build_id": 1,
@@ -53,10 +55,12 @@ def tagged(tag: str, nvr: str, **changes: Any) -> dict[str, Any]:
 
 
 def repo_done(tag: str, **changes: Any) -> dict[str, Any]:
+    """Return a message about a regenerated repository."""
     return {"tag": tag, "tag_id": 5, "repo_id": 6, "instance": "primary", **changes}
 
 
 def task_changed(task_id: int, new: str, **changes: Any) -> dict[str, Any]:
+    """Return a message about a task's new state."""
     return {
         "id": task_id,
         "info": task_info(task_id),
@@ -74,4 +78,5 @@ def task_changed(task_id: int, new: str, **changes: Any) -> dict[str, Any]:
 
 
 def task_info(task_id: int) -> dict[str, Any]:
+    """Return the description of a task."""
     return {"id": task_id, "method": "build", "host_id": None, "arch": "noarch", "result": None}

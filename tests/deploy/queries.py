@@ -1,4 +1,4 @@
-"""The queries of the alert rules and of the dashboard in ``deploy``, and the metrics that they name."""
+"""The queries of the alert rules and of the dashboard in ``deploy``, and their metrics."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ import yaml
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 RULES = DEPLOY / "prometheus-rules.yml"
 DASHBOARD = DEPLOY / "grafana-dashboard.json"
-#: Prometheus makes it itself
+#: Prometheus makes this metric.
 OWN = {"up"}
 
 
 def of_rules() -> list[str]:
+    """Return the queries of the alert rules."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
     return [rule["expr"] for group in groups for rule in group["rules"]]
 
 
 def of_dashboard() -> list[str]:
+    """Return the queries of the dashboard."""
     return list(_expressions(json.loads(DASHBOARD.read_text())))
 
 
@@ -37,7 +39,7 @@ def _expressions(part: Any) -> Iterator[str]:
 
 
 def metrics(query: str) -> set[str]:
-    """Names of metrics in a query: every word that is no function, keyword, label, text or duration."""
+    """Return the metrics in a query: words that are no functions, keywords, labels, texts or durations."""
     query = re.sub(r'"[^"]*"', "", query)
     query = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", query)
     query = re.sub(r"\b(by|without|on|ignoring)\s*\([^)]*\)", "", query)

@@ -1,4 +1,4 @@
-"""Reads ``requirements/*.in`` and the locked sets beside them, without the network."""
+"""Read ``requirements/*.in`` and the locked sets beside them, without the network."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Pin:
     """A package of a locked set.
 
     Attributes:
-        requirement: the line, without its hashes.
-        hashes: how many files of it may be installed.
-        named_in: the input files that name it; none when only other packages need it.
+        requirement: The line without its hashes.
+        hashes: Number of files that may be installed.
+        named_in: Input files that name it; empty if only other packages need it.
     """
 
     requirement: Requirement
@@ -30,7 +30,7 @@ class Pin:
 
 
 def inputs(name: str, folder: Path = FOLDER) -> Iterator[tuple[str, Requirement]]:
-    """Yield the input file and the requirement of each line of an input and of those that it includes."""
+    """Yield input file and requirement for each line of an input and of the inputs that it includes."""
     for line in (folder / f"{name}.in").read_text().splitlines():
         text = line.partition("#")[0].strip()
         if text.startswith("-r "):
@@ -51,7 +51,7 @@ def locked(name: str, folder: Path = FOLDER) -> dict[str, Pin]:
 
 
 def differences(name: str, folder: Path = FOLDER) -> list[str]:
-    """Return what an input says that its locked set does not, and the other way round."""
+    """Return the differences between an input and its locked set."""
     pins = locked(name, folder)
     named = {(canonicalize_name(each.name), file): each for file, each in inputs(name, folder)}
     faults = []

@@ -1,10 +1,11 @@
-"""Coverage-guided fuzzing of the modulemd parser; no part of the test suite.
+"""Coverage-guided fuzzing of the modulemd parser, which is not part of the test suite.
 
-Needs atheris (``pip install atheris``). Runs until interrupted, or as long as libFuzzer's options say:
+It needs atheris (``pip install atheris``). It runs until interrupted, or as long as libFuzzer's options say:
 
     PYTHONPATH=. python tests/fuzz/fuzz_modulemd.py -max_total_time=600 /tmp/corpus tests/mbs/data
 
-Whatever comes in: a modulemd error or documents come out, and documents survive being dumped and read again.
+Every input must result in a modulemd error or in documents, and documents must stay equal when they are
+dumped and parsed.
 """
 
 import sys
@@ -16,6 +17,7 @@ with atheris.instrument_imports(include=["mbs", "yaml"]):
 
 
 def check(data: bytes) -> None:
+    """Check one input."""
     strict = bool(data) and data[0] % 2 == 0
     for text in (data, data.decode(errors="replace")):
         list(modulemd.examine(text, strict=strict))

@@ -1,3 +1,5 @@
+"""Fixtures of the tests with hostile input."""
+
 from __future__ import annotations
 
 import subprocess
@@ -15,7 +17,7 @@ from tests.hostile.services import Service, service, undelegate
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder that every user can reach, unlike pytest's own."""
+    """Yield a folder that every user can access, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="mbs-hostile-", dir="/tmp"))
     folder.chmod(0o755)
     yield folder
@@ -33,7 +35,7 @@ def everyone(request: pytest.FixtureRequest) -> Iterator[Service]:
 
 @pytest.fixture(scope="module", params=["root", "subordinate"])
 def protected(request: pytest.FixtureRequest) -> Iterator[Service]:
-    """A service that gives builds users of their own, as production must."""
+    """A service of each kind that gives builds separate users, as production requires."""
     with _folder() as folder:
         made = service(request.param, folder)
         yield made

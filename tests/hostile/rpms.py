@@ -1,4 +1,4 @@
-"""RPM files as a hostile build may write them: headers of any content, and mutants of real ones."""
+"""RPM files that a hostile build could make: headers with any content, and mutants of real files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAD = b"\xed\xab\xee\xdb" + bytes(92)
 
 
 def header(values: Mapping[int, Value]) -> bytes:
-    """One header structure. Bytes are stored as strings whose number is that of their NULs."""
+    """Return a header structure. Bytes are stored as an array of texts, with one for each NUL."""
     index, store = b"", b""
     for tag, value in values.items():
         if isinstance(value, str):
@@ -41,7 +41,7 @@ def header(values: Mapping[int, Value]) -> bytes:
 
 
 def rpm(values: Mapping[int, Value] | None = None, of: Module | None = None) -> bytes:
-    """An RPM file without payload: ``one-1-1.<dist>.noarch`` of a module build, with other values."""
+    """Return an RPM file without payload, ``one-1-1.<dist>.noarch`` of a module build by default."""
     of = of or module()
     own: dict[int, Value] = {
         NAME: "one",
@@ -50,20 +50,20 @@ def rpm(values: Mapping[int, Value] | None = None, of: Module | None = None) -> 
         ARCH: "noarch",
         LICENSE: "MIT",
         SOURCERPM: f"one-1-1.{of.disttag}.src.rpm",
-        LABEL: of.nsvc,
+        LABEL: str(of.nsvc),
     }
     signature = header({})
     return _LEAD + signature + bytes(-len(signature) % 8) + header({**own, **(values or {})})
 
 
 def leaving(content: bytes, name: str = "left.rpm") -> str:
-    """Shell commands of a spec file that put a file among the binary RPMs of the build."""
+    """Return shell commands for a spec file that put a file among the build's binary RPMs."""
     text = base64.b64encode(gzip.compress(content)).decode()
     return f"base64 -d <<'END' | gzip -d > /builddir/rpms/{name}\n{text}\nEND\n"
 
 
 def mutants(original: bytes, number: int, seed: int = 1) -> Iterator[bytes]:
-    """Copies of an RPM file with a few bytes of its headers changed; the same ones for the same seed."""
+    """Yield copies of an RPM file with some changed bytes in its headers, the same for the same seed."""
     dice = random.Random(seed)
     for _ in range(number):
         mutant = bytearray(original)

@@ -1,4 +1,4 @@
-"""Runs commands in sandboxes of a service of each kind: root, a user with subordinate ids, one without."""
+"""Run commands in sandboxes of each kind of service: root, a user with subordinate ids, one without."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).resolve().parents[2]
-#: The service's own group and the one by which it reads its configuration; of no account on any machine.
+#: The service's group and the group of its configuration, which no account on any machine has.
 USER, GROUP = 64_123, 64_124
 _SUBORDINATE = 2_064_123_000
-#: Before the program below runs: accounts as they are needed, in a mount namespace of its own, and a secret.
+#: Runs before the program below: sets up accounts in a mount namespace, and a secret.
 _STAGE = """
 set -e
 mount --make-rprivate /
@@ -66,7 +66,7 @@ print(json.dumps(answer))
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended: with an exit code, or stopped for a reason."""
+    """The end of a command: an exit code, or the reason why it was stopped."""
 
     code: int | None
     stopped: str
@@ -77,9 +77,10 @@ class Outcome:
 class Service:
     """A service that runs builds on this machine.
 
-    :param kind: ``root``, ``subordinate`` (a user with subordinate ids) or ``bare`` (one without).
-    :param base: a folder of its own.
-    :param groups: control groups that it is in and that are delegated to it.
+    Attributes:
+        kind: ``root``, ``subordinate`` (a user with subordinate ids) or ``bare`` (one without).
+        base: Its folder.
+        groups: Control groups that it is in and that are delegated to it.
     """
 
     kind: str
@@ -88,7 +89,7 @@ class Service:
 
     @property
     def folder(self) -> Path:
-        """What the sandbox lies in."""
+        """The folder of the sandbox."""
         return self.base / "run"
 
     @property
@@ -97,7 +98,7 @@ class Service:
         return self.folder / "work"
 
     def run(self, script: str, *, shell: str = "/bin/sh", **limits: Any) -> Outcome:
-        """Run a script in a sandbox to its end."""
+        """Run a script in a sandbox."""
         log = self.base / "run.log"
         log.unlink(missing_ok=True)
         done = self.start(script, shell=shell, **limits).communicate(timeout=120)
@@ -107,7 +108,7 @@ class Service:
         return Outcome(answer.get("code"), answer.get("stopped", ""), output)
 
     def python(self, script: str, **limits: Any) -> Outcome:
-        """Run a Python program in a sandbox to its end."""
+        """Run a Python program in a sandbox."""
         return self.run(script, shell="/usr/bin/python3", **limits)
 
     def start(
@@ -115,7 +116,8 @@ class Service:
     ) -> subprocess.Popen[str]:
         """Start a script in a sandbox.
 
-        :param name: of its folder, which two at once must not share.
+        Args:
+            name: Name of its folder, which must be unique among concurrent scripts.
         """
         order = {
             "base": str(self.base),
@@ -127,7 +129,7 @@ class Service:
         return self._popen(_DRIVER, json.dumps(order))
 
     def call(self, program: str, *args: str) -> str:
-        """Run a Python program as the service; answers what it prints."""
+        """Run a Python program as the service; return its output."""
         out, error = self._popen(program, *args).communicate(timeout=120)
         assert not error, error
         return out
@@ -145,7 +147,7 @@ class Service:
     def _interpreter(self) -> str:
         if os.geteuid() or self.kind == "root":
             return sys.executable
-        # The tests' own may be out of another user's reach.
+        # Another user may not have access to the tests' interpreter.
         python = f"/usr/bin/python{sysconfig.get_python_version()}"
         if not Path(python).exists():
             pytest.skip(f"{python} is not here, so nothing can be run as another user")
@@ -163,7 +165,7 @@ class Service:
 
 
 def service(kind: str, base: Path) -> Service:
-    """Make a service of a kind, or skip the test and say what is missing for it."""
+    """Make a service of a kind, or skip the test with the reason."""
     if os.geteuid() == 0:
         for tool in ("unshare", "setpriv"):
             if not shutil.which(tool):
@@ -194,7 +196,7 @@ def service(kind: str, base: Path) -> Service:
 
 
 def delegated(name: str) -> tuple[Path, ...]:
-    """Make control groups that belong to the user of the service, where root can."""
+    """Make control groups that belong to the service's user, if root can."""
     from buildsys.local import cgroups
 
     place = cgroups.place() if os.geteuid() == 0 else None
@@ -207,7 +209,7 @@ def delegated(name: str) -> tuple[Path, ...]:
 
 
 def undelegate(service: Service) -> None:
-    """Remove these groups, from which all processes are gone."""
+    """Remove these groups, which must have no processes."""
     for group in service.groups:
         for folder in (*group.glob("*/"), group):
             folder.rmdir()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox
 from mbs.macros import Place, literal, spec
+from mbs.nsvc import NSVC
 from tests.mbs.test_macros import needs_rpm
 
 pytestmark = needs_rpm
@@ -132,9 +133,7 @@ def test_the_macros_package_is_made_and_installs_the_macros_as_they_are(
 ) -> None:
     name, stream, context = names
     try:
-        text = spec(
-            content, name=name, stream=stream, version="1", context=context, disttag="module+1+c0ffee00"
-        )
+        text = spec(content, NSVC(name, stream, "1", context), "module+1+c0ffee00")
     except ValueError:
         return
     script = (

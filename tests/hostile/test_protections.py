@@ -41,7 +41,7 @@ def test_a_builder_in_production_refuses_an_unprotected_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprotected: None
 ) -> None:
     monkeypatch.setattr(local_builds, "build_system", lambda: system(tmp_path, lenient=False))
-    with pytest.raises(ConfigurationError, match="no filter of system calls") as caught:
+    with pytest.raises(ConfigurationError, match="no system call filter") as caught:
         local_builds.check_start()
     assert "Build on x86_64 or aarch64" in caught.value.hint
 
@@ -52,7 +52,7 @@ def test_a_standalone_builder_says_so_and_goes_on(
     monkeypatch.setattr(local_builds, "build_system", lambda: system(tmp_path, lenient=True))
     with caplog.at_level(logging.WARNING):
         local_builds.check_start()
-    assert caplog.text.count("no filter of system calls") == 1
+    assert caplog.text.count("no system call filter") == 1
 
 
 def test_other_build_systems_need_no_protection(
@@ -135,7 +135,7 @@ def test_doctor_tells_which_protections_are_in_force(
         call_command("doctor", stdout=output)
     lines = output.getvalue().splitlines()
     assert any(line.startswith("in force:     Builds see of this machine") for line in lines)
-    assert any(line.startswith("not in force: There is no filter of system calls") for line in lines)
+    assert any(line.startswith("not in force: There is no system call filter") for line in lines)
 
 
 def test_a_machine_without_control_groups_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

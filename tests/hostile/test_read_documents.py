@@ -90,8 +90,8 @@ def universe(rows: list[dict[str, Any]]) -> RemoteUniverse:
 @pytest.mark.parametrize("bad", ROWS, ids=lambda bad: str(bad["id"]))
 def test_another_service_is_read_past_what_cannot_be_built_against(bad: dict[str, Any], caplog: Any) -> None:
     asked = universe([bad, row(100)])
-    assert [each.nsvc for each in asked.base_modules(["perl"])] in ([], ["perl:1:1:c"])
+    assert [str(each.nsvc) for each in asked.base_modules(["perl"])] in ([], ["perl:1:1:c"])
     assert "1" in asked.streams(["perl"])["perl"]
     found = asked.candidates([("perl", "1")], [("platform", "f40")])
-    assert {each.nsvc for each in found} <= {"perl:1:1:c"}
+    assert {str(each.nsvc) for each in found} <= {"perl:1:1:c"}
     assert "ignored" in caplog.text

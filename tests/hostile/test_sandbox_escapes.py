@@ -230,7 +230,7 @@ with BoundedLog(base / "log2", 1 << 20) as log:
 """
     code, said = everyone.call(program, str(everyone.base)).split(maxsplit=1)
     assert code == "125"
-    assert "could not be shut in (No such file or directory)" in said
+    assert "could not be isolated (No such file or directory)" in said
     assert str(everyone.base) not in said
 
 

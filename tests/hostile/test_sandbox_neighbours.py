@@ -77,7 +77,7 @@ def test_a_folder_that_is_moved_while_it_is_measured_leads_nowhere(
 
 def test_a_build_that_fills_the_disk_is_stopped(everyone: Service) -> None:
     outcome = everyone.run("dd if=/dev/zero of=big bs=1M count=24 2>/dev/null; sleep 50", disk_bytes=8 << 20)
-    assert outcome.stopped == "it took up more than 8 MiB of disk"
+    assert outcome.stopped == "it used more than 8 MiB of disk space"
 
 
 def test_what_was_removed_but_is_open_counts_as_well(everyone: Service) -> None:
@@ -89,12 +89,12 @@ file.write(bytes(24 << 20))
 file.flush()
 time.sleep(50)
 """
-    assert everyone.python(program, disk_bytes=8 << 20).stopped == "it took up more than 8 MiB of disk"
+    assert everyone.python(program, disk_bytes=8 << 20).stopped == "it used more than 8 MiB of disk space"
 
 
 def test_a_build_that_makes_many_files_is_stopped(everyone: Service) -> None:
     script = "mkdir -m 700 d; cd d; seq 3000 | xargs touch; chmod 0 .; sleep 50"
-    assert everyone.run(script, files=500).stopped == "it made more than 500 files"
+    assert everyone.run(script, files=500).stopped == "it created more than 500 files"
 
 
 def test_a_build_gets_no_more_than_its_share_of_what_is_free(tmp_path: Path) -> None:

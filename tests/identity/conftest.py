@@ -1,3 +1,5 @@
+"""Fixtures of the tests of logins."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -37,13 +39,14 @@ def option(settings: Any) -> Callable[..., None]:
 
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
+    """A running OpenID provider."""
     with running_issuer() as there:
         yield there
 
 
 @pytest.fixture
 def asking(option: Callable[..., None], issuer: Issuer, tmp_path: Path) -> Issuer:
-    """The service asks an issuer about every token, as the reference does."""
+    """The provider of a service that checks every token by introspection, like MBS 3.9.2."""
     option(
         NO_AUTH=False,
         AUTH_METHOD="oidc",
@@ -55,7 +58,7 @@ def asking(option: Callable[..., None], issuer: Issuer, tmp_path: Path) -> Issue
 
 @pytest.fixture
 def verifying(option: Callable[..., None], issuer: Issuer) -> Issuer:
-    """The service verifies signed tokens by the keys of an issuer."""
+    """The provider of a service that verifies signed tokens by the provider's keys."""
     option(
         NO_AUTH=False,
         AUTH_METHOD="oidc",
@@ -67,13 +70,13 @@ def verifying(option: Callable[..., None], issuer: Issuer) -> Issuer:
 
 
 class Caller:
-    """Calls the API with whatever credentials a test invents."""
+    """A client of the API with arbitrary credentials."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
 
     def cancel(self, build: ModuleBuild, token: str = "", **environ: str) -> HttpResponse:
-        """Ask for the cancellation of a build: what needs a login, and shows in whose name it is done."""
+        """Request the cancellation of a build, which requires a login and records the user."""
         if token:
             environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
         return self.client.generic(
@@ -81,7 +84,7 @@ class Caller:
         )
 
     def tokens(self, method: str, token: str, path: str = "tokens/", body: bytes = b"") -> HttpResponse:
-        """A request about API tokens."""
+        """Send a request about API tokens."""
         return self.client.generic(
             method, f"{ROOT}{path}", body, content_type="", HTTP_AUTHORIZATION=f"Bearer {token}"
         )
@@ -89,16 +92,17 @@ class Caller:
 
 @pytest.fixture
 def caller(client: Client) -> Caller:
+    """A client of the API."""
     client.raise_request_exception = False
     return Caller(client)
 
 
 def build_of_ann() -> ModuleBuild:
-    """Another build of Ann's that is on its way: each can be canceled once."""
+    """Make another build of Ann's that can be canceled."""
     return module_build(owner="ann", state=BuildState.BUILD)
 
 
 @pytest.fixture
 def build(db: None) -> ModuleBuild:
-    """A build of Ann's that is on its way."""
+    """A build of Ann's that can be canceled."""
     return build_of_ann()

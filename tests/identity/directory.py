@@ -1,4 +1,4 @@
-"""An LDAP server for tests: OpenLDAP's slapd, with a database of its own."""
+"""An LDAP server for tests: OpenLDAP's slapd with its own database."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ maxsize 10485760
 suffix "dc=example,dc=com"
 directory {folder}
 """
-#: A group below another container, of the same name as one that matters, does not count.
+#: One group is in another container and has the same name as a relevant one; it must not count.
 ENTRIES = """\
 dn: dc=example,dc=com
 objectClass: dcObject
@@ -69,13 +69,14 @@ memberUid: ann
 
 @contextmanager
 def directory(folder: Path, certificate: Path | None = None) -> Iterator[str]:
-    """An LDAP server with the groups above; answers its url. Skips the test where there is no slapd.
+    """Start an LDAP server with the entries above and yield its url; skip the test without slapd.
 
-    :param certificate: file with a certificate and its key; the server then speaks TLS only.
+    Args:
+        certificate: File with a certificate and its key, for TLS only.
     """
     program = shutil.which("slapd", path="/usr/sbin:/usr/bin:/usr/libexec")
     if program is None or not Path("/usr/lib/ldap/back_mdb.so").exists():
-        pytest.skip("there is no slapd here (Debian: apt install slapd)")
+        pytest.skip("slapd is not installed (Debian: apt install slapd)")
     database = folder / "slapd"
     database.mkdir()
     configuration = folder / "slapd.conf"
@@ -104,7 +105,7 @@ def directory(folder: Path, certificate: Path | None = None) -> Iterator[str]:
 
 
 def make_certificate(path: Path, host: str) -> Path:
-    """Write a certificate for a host, signed by itself, and its key into one file."""
+    """Write a self-signed certificate for a host and its key into one file."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)

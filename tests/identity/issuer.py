@@ -1,4 +1,4 @@
-"""An OpenID provider for tests: real HTTP, real keys, really signed tokens."""
+"""An OpenID provider for tests, with real HTTP, keys and signed tokens."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ SCOPES = ("openid", "https://id.fedoraproject.org/scope/groups", "mbs/submit")
 
 @functools.cache
 def first_key() -> RSAKey:
-    """Making one takes long."""
+    """Return a key that is made once, since this takes long."""
     return RSAKey.generate_key(2048, {"kid": "one"})
 
 
 class Issuer:
-    """Knows users and their groups, makes tokens, and answers what the service asks.
+    """An OpenID provider that knows users and groups, makes tokens and answers requests.
 
-    :ivar asked: path -> how often it was asked for.
-    :ivar status: answered by every address, when it is not 200.
+    Attributes:
+        asked: Path -> number of requests.
+        status: Status of all answers, if it is not 200.
     """
 
     def __init__(self, port: int) -> None:
@@ -46,7 +47,7 @@ class Issuer:
         self.status = 200
 
     def opaque(self, user: str = "ann", *, scopes: tuple[str, ...] = SCOPES, seconds: float = 300) -> str:
-        """A token that only this issuer can read."""
+        """Return a token that only this provider can read."""
         token = secrets.token_urlsafe(24)
         self.tokens[token] = {
             "active": seconds > 0,
@@ -58,7 +59,7 @@ class Issuer:
         return token
 
     def signed(self, user: str = "ann", *, key: Any = None, header: Any = None, **claims: Any) -> str:
-        """A token that anybody can verify; a claim of None is left out."""
+        """Return a token that can be verified by its signature, without claims that are None."""
         key = key or self.keys[-1]
         now = int(time.time())
         content = {
@@ -79,7 +80,7 @@ class Issuer:
         return token
 
     def revoke(self, token: str) -> None:
-        """Refuse a token from now on."""
+        """Invalidate a token."""
         del self.tokens[token]
 
     def new_key(self, kid: str) -> None:
@@ -87,7 +88,7 @@ class Issuer:
         self.keys.append(ECKey.generate_key("P-256", {"kid": kid}))
 
     def secrets_file(self, folder: Path) -> Path:
-        """What the reference service calls ``client_secrets.json``."""
+        """Write a ``client_secrets.json`` as for MBS 3.9.2."""
         path = folder / "client_secrets.json"
         addresses = {"token_introspection_uri": "TokenInfo", "userinfo_uri": "UserInfo"}
         there = {name: f"{self.url}/{where}" for name, where in addresses.items()}
@@ -95,7 +96,7 @@ class Issuer:
         return path
 
     def answer(self, path: str, form: dict[str, str], authorization: str) -> tuple[int, Any]:
-        """Status and JSON for a request."""
+        """Return status and JSON for a request."""
         self.asked[path] += 1
         if self.status != 200:
             return self.status, {"error": "as the test wants it"}
@@ -128,7 +129,7 @@ class Issuer:
 
 @contextmanager
 def issuer() -> Iterator[Issuer]:
-    """An issuer that listens; it listens no more after the block."""
+    """Run a provider during the block."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,9 +1,9 @@
-"""The suite that any hub must pass: ``pytest tests/integration --koji-config FILE --koji-profile NAME``.
+"""The suite that every hub must pass: ``pytest tests/integration --koji-config FILE --koji-profile NAME``.
 
-Without ``--koji-config`` it runs against the hub double, so that the double is held to what real hubs do.
+Without ``--koji-config`` it runs against the hub double, which thus must behave like real hubs.
 
-The hub needs: a user with what ``mbs-manager doctor`` asks for, a base tag with arches and groups, and
-builders that reach the dist-git.
+The hub needs a user with the permissions that ``mbs-manager doctor`` checks, a base tag with architectures
+and groups, and builders that can reach the dist-git.
 """
 
 from __future__ import annotations
@@ -64,13 +64,14 @@ data:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options about the hub."""
     for name, default in _DEFAULTS.items():
         parser.addoption(name, default=default)
 
 
 @dataclass
 class Setting:
-    """A hub and what the suite may use of it."""
+    """A hub, and the objects on it that the suite may use."""
 
     system: KojiBuildSystem
     base_tag: str
@@ -82,7 +83,7 @@ class Setting:
     patience: float
 
     def source(self, package: str) -> str:
-        """Address and newest commit of a package's dist-git."""
+        """Return the url and newest commit of a package's dist-git."""
         if self.double:
             return f"https://git.example.com/rpms/{package}#{'0' * 40}"
         url = f"{self.sources.rstrip('/')}/{package}"
@@ -90,7 +91,7 @@ class Setting:
         return f"{url}#{answer.stdout.split()[0]}"
 
     def module(self, name: str) -> Module:
-        """A module that nobody has built."""
+        """Return a module that has not been built."""
         nsvc = NSVC(f"mbstest-{name}", "main", str(int(time.time() * 1000)), "c0ffee00")
         rows = "".join(
             f"      {package}: {{rationale: needed, ref: main}}\n" for package in sorted(self.packages)
@@ -118,37 +119,27 @@ class Setting:
         )
 
     def macros_job(self, module: Module) -> Job:
-        content = macros.macros(
-            name=module.name,
-            stream=module.stream,
-            version=module.version,
-            context=module.context,
-            disttag=module.disttag,
-        )
-        spec = macros.spec(
-            content,
-            name=module.name,
-            stream=module.stream,
-            version=module.version,
-            context=module.context,
-            disttag=module.disttag,
-        )
+        """Return the job for the macros package."""
+        content = macros.macros(module.nsvc, module.disttag)
+        spec = macros.spec(content, module.nsvc, module.disttag)
         return Job(module.id * 10, 1, module, macros.PACKAGE, spec=spec, arches=module.arches)
 
     def jobs(self, module: Module, packages: list[str]) -> list[Job]:
+        """Return jobs for packages."""
         return [
             Job(module.id * 10 + place, 1, module, package, source=self.source(package), arches=module.arches)
             for place, package in enumerate(packages, 1)
         ]
 
     def wait(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for a condition."""
         end = time.monotonic() + self.patience
         while not condition():
             assert time.monotonic() < end, f"waited {self.patience} s in vain for {what}"
             time.sleep(0.02 if self.double else 1)
 
     def ended(self, submissions: list[Submission]) -> list[TaskStatus]:
-        """What became of submissions, once all of them ended."""
+        """Wait until submissions have ended; return their statuses."""
         found: list[TaskStatus] = []
 
         def all_ended() -> bool:
@@ -159,7 +150,7 @@ class Setting:
         return found
 
     def tag(self, module: Module, nvrs: list[str], *, final: bool) -> None:
-        """Tag builds and wait until they are."""
+        """Tag builds and wait until they are tagged."""
 
         def done() -> bool:
             self.system.tag(module, nvrs, final=final)
@@ -170,7 +161,7 @@ class Setting:
 
 
 def _publisher(url: str) -> Callable[[str, Row], None]:
-    """Puts what the double tells on a bus, as a hub's plugin does; called under the double's lock."""
+    """Return a function that publishes the double's messages, called while the double is locked."""
     channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
 
     def publish(topic: str, body: Row) -> None:
@@ -181,6 +172,7 @@ def _publisher(url: str) -> Callable[[str, Row], None]:
 
 @pytest.fixture(scope="session")
 def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
+    """The hub of the test run."""
     values = {name: request.config.getoption(name, default) for name, default in _DEFAULTS.items()}
     double = None
     if not values["--koji-config"]:

@@ -1,3 +1,5 @@
+"""Fixtures of Koji's tests."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from tests.koji.double import HubDouble
 
 @pytest.fixture
 def double() -> Iterator[HubDouble]:
-    """A hub on which nothing takes time."""
+    """A hub double on which nothing takes time."""
     double = HubDouble().start()
     yield double
     double.stop()

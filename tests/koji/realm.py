@@ -1,4 +1,4 @@
-"""A Kerberos realm and a certificate authority of the test run's own."""
+"""A Kerberos realm and a certificate authority for tests."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ _KDC = """\
 
 
 def has_kdc() -> bool:
+    """Return whether the programs of a KDC are installed."""
     return all(shutil.which(program, path=_path()) for program in ("krb5kdc", "kdb5_util", "kadmin.local"))
 
 
@@ -48,9 +49,9 @@ def _path() -> str:
 
 @contextmanager
 def kdc(folder: Path) -> Iterator[dict[str, str]]:
-    """A KDC with keys for ``mbs`` (``mbs.keytab``) and for the web server (``http.keytab``) in ``folder``.
+    """Run a KDC with keys for ``mbs`` (``mbs.keytab``) and the web server (``http.keytab``) in ``folder``.
 
-    Answers what the environment must hold to use it.
+    Yield the environment variables that clients need.
     """
     port = free_port()
     (folder / "krb5.conf").write_text(_KRB5.format(realm=REALM, port=port))
@@ -85,13 +86,13 @@ def kdc(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def expired_ticket(folder: Path, keytab: str, principal: str) -> str:
-    """A credentials cache whose only ticket has expired; inside ``kdc`` and its environment."""
+    """Return a credentials cache whose only ticket has expired; needs a running ``kdc``."""
     cache, probe = folder / "expired", folder / "probe"
     command = ["kinit", "-l", "1s", "-k", "-t", keytab, "-c", f"FILE:{cache}", principal]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
 
     def refused() -> bool:
-        # In a copy, for a ticket that the KDC still gave would be kept beside it.
+        # Use a copy, because a ticket that the KDC still issues is stored in the cache.
         shutil.copy(cache, probe)
         kvno = ["kvno", "-c", f"FILE:{probe}", "HTTP/localhost"]
         return subprocess.run(kvno, capture_output=True, timeout=60, check=False).returncode != 0
@@ -101,13 +102,13 @@ def expired_ticket(folder: Path, keytab: str, principal: str) -> str:
 
 
 def certificates(folder: Path) -> None:
-    """``ca.pem``, ``localhost.pem`` with ``localhost.key``, and ``mbs.pem``, which holds its key as well."""
+    """Make ``ca.pem``, ``localhost.pem`` with ``localhost.key``, and ``mbs.pem`` with its key inside."""
 
     def openssl(*arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=60)
 
     new = ("req", "-newkey", "rsa:2048", "-nodes", "-batch")
-    # RFC 5280 asks for these extensions, and Python from 3.13 on checks them.
+    # RFC 5280 requires these extensions, and Python 3.13 and later check them.
     usage = ("-addext", "keyUsage = critical, keyCertSign, cRLSign")
     openssl(
         *new, "-x509", "-subj", "/CN=Test CA", *usage, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2"

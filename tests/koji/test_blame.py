@@ -226,7 +226,7 @@ def test_during_an_outage_everything_that_waits_says_so_and_the_log_has_one_line
     for _ in range(2):
         assert sweeps.run("open_builds")
     texts = [Wait.objects.get(pk=each.pk).what for each in waits]
-    outage = "an outage: The Koji hub does not serve for now: database outage; until it is over: "
+    outage = "an outage: The Koji hub is unavailable at present: database outage; until it is over: "
     assert texts == [
         f"{outage}one is being built",
         f"{outage}two waits for a slot",

@@ -193,7 +193,7 @@ def test_an_import_that_another_try_was_faster_with_is_found(
 def test_an_import_that_goes_on_unseen_is_waited_for(rig: KojiRig, built: Any, text: str) -> None:
     module, nvrs = built
     rig.double.faults.refuse["CGImport"] = [GenericError(text)]
-    with pytest.raises(BuildSystemUnavailable, match=r"imported already.*exists") as caught:
+    with pytest.raises(BuildSystemUnavailable, match=r"seems to be imported.*exists") as caught:
         rig.system.finalize(module, nvrs)
     assert caught.value.code == "koji_import_under_way"
     rig.system.finalize(module, nvrs)
@@ -210,7 +210,7 @@ def test_what_somebody_else_imports_meanwhile_is_an_error(
         raise GenericError(TAKEN[0])
 
     monkeypatch.setattr(rig.double, "CGImport", other)
-    with pytest.raises(BuildSystemError, match="not of this module build"):
+    with pytest.raises(BuildSystemError, match="belongs to another module build"):
         rig.system.finalize(module, nvrs)
 
 
@@ -218,7 +218,7 @@ def test_a_build_of_this_name_by_somebody_else_is_an_error(rig: KojiRig, built: 
     module, nvrs = built
     with rig.double.lock:
         rig.double.books.new_build(NVR, "COMPLETE", extra={"typeinfo": {"module": {}}})
-    with pytest.raises(BuildSystemError, match="not of this module build") as caught:
+    with pytest.raises(BuildSystemError, match="belongs to another module build") as caught:
         rig.system.finalize(module, nvrs)
     assert caught.value.code == "koji_build_taken"
 
@@ -332,12 +332,12 @@ def test_components_that_koji_does_not_hold_any_more_are_named(rig: KojiRig, bui
     module, nvrs = built
     admin = rig.double.callers["kojiadmin"]
     rig.double.untagBuild(admin, module.tag, nvrs["one"])
-    with pytest.raises(BuildSystemError, match=re.escape(f"{nvrs['one']} was taken out of")) as caught:
+    with pytest.raises(BuildSystemError, match=re.escape(f"{nvrs['one']} is no longer in")) as caught:
         rig.system.finalize(module, nvrs)
     assert caught.value.code == "koji_build_gone"
     rig.double.deleteBuild(admin, nvrs["two"])
     with pytest.raises(
-        BuildSystemError, match=re.escape(f"{nvrs['two']} was deleted; {nvrs['one']} was taken")
+        BuildSystemError, match=re.escape(f"{nvrs['two']} was deleted; {nvrs['one']} is no longer")
     ):
         rig.system.finalize(module, nvrs)
     assert not rig.double.books.build(NVR)

@@ -114,10 +114,10 @@ def test_a_login_that_fails_says_which_of_the_causes_it_was(
     causes.append(failure(principal="mbs", keytab=keytab))
     expected = [
         "the keytab /nowhere/mbs.keytab is missing | Set KRB_PRINCIPAL and KRB_KEYTAB",
-        f"the keytab {keytab} holds no key of nobody | Set KRB_PRINCIPAL and KRB_KEYTAB",
+        f"the keytab {keytab} has no key of nobody | Set KRB_PRINCIPAL and KRB_KEYTAB",
         "No credentials cache found | Set KRB_PRINCIPAL and KRB_KEYTAB",
         "Ticket expired | Run kinit",
         "Unknown user: mbs | Run as an admin: koji add-user NAME; koji edit-user --add-krb",
-        f"Cannot contact any KDC for realm '{realm.REALM}' | See whether this machine reaches",
+        f"Cannot contact any KDC for realm '{realm.REALM}' | Check that this machine reaches",
     ]
     assert [cause[: len(start)] for cause, start in zip(causes, expected, strict=True)] == expected

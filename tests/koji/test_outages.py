@@ -220,5 +220,5 @@ def test_a_hub_that_answers_nothing_to_a_build_is_named(
 ) -> None:
     job = rig.job(rig.module(), 1, "one")
     monkeypatch.setattr(HubDouble, "build", lambda *args, **options: None)
-    with pytest.raises(AnswerLost, match=r"answered build\(\) for one without a task's number"):
+    with pytest.raises(AnswerLost, match=r"returned no task number for the builds of one"):
         rig.system.submit([job])

@@ -170,7 +170,7 @@ def test_two_who_tag_at_the_same_moment_leave_a_failed_task_and_nothing_else(
     rig: KojiRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, nvrs = _built(rig)
-    read = tagging._read(rig.system.hub, [f"{module.tag}-build", module.tag], nvrs, owner="", again=True)
+    read = tagging._read(rig.system.hub, [f"{module.tag}-build", module.tag], nvrs, owner="", put_back=True)
     with monkeypatch.context() as patch:
         # Both have looked before either has asked.
         patch.setattr(tagging, "_read", lambda *_, **__: read)

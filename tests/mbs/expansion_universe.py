@@ -1,4 +1,4 @@
-"""Small universes for the tests of stream expansion."""
+"""Small universes for tests of stream expansion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Streams = Mapping[str, Sequence[str]]
 
 
 def base(stream: str, *, virtual: Sequence[str] = (), **details: Any) -> Available:
-    """A build of the base module platform."""
+    """Return a build of the base module platform."""
     return Available(
         "platform",
         stream,
@@ -26,7 +26,7 @@ def base(stream: str, *, virtual: Sequence[str] = (), **details: Any) -> Availab
 
 
 def module(nsvc: str, requires: Streams | None = None, *, on: str = "f30", **details: Any) -> Available:
-    """A build made against ``platform:<on>``, which it also requires unless ``requires`` says otherwise."""
+    """Return a build for ``platform:<on>``, which it also requires unless ``requires`` differs."""
     name, stream, version, context = nsvc.split(":")
     needs = {"platform": [on], **(requires or {})}
     return Available(
@@ -43,12 +43,12 @@ def module(nsvc: str, requires: Streams | None = None, *, on: str = "f30", **det
 
 
 def document(buildrequires: Streams, requires: Streams | None = None, **details: Any) -> StreamV2:
-    """``app:1``, with one dependency list."""
+    """Return the document ``app:1`` with one dependency list."""
     return lists((buildrequires, {} if requires is None else requires), **details)
 
 
 def lists(*dependencies: tuple[Streams, Streams], **details: Any) -> StreamV2:
-    """``app:1``, with several."""
+    """Return the document ``app:1`` with several dependency lists."""
     return StreamV2(
         name="app",
         stream="1",
@@ -62,11 +62,12 @@ def lists(*dependencies: tuple[Streams, Streams], **details: Any) -> StreamV2:
 
 
 def run(what: StreamV2 | Sequence[StreamV2], *available: Available, **options: Any) -> Expansion:
+    """Expand documents with these module builds."""
     return expand(what, MemoryUniverse(available), **options)
 
 
 def combinations(found: Expansion) -> set[frozenset[str]]:
-    """What each build buildrequires directly, as ``name:stream``."""
+    """Return the direct buildrequires of each build as ``name:stream``."""
     return {
         frozenset(
             f"{name}:{stream}"
@@ -78,8 +79,8 @@ def combinations(found: Expansion) -> set[frozenset[str]]:
 
 
 def installed(found: Expansion) -> list[list[str]]:
-    """For each build the NSVCs that it is built against, the base module left out."""
+    """Return for each build the NSVCs that it is built against, without the base module."""
     return [
-        [each.nsvc for each in build.buildrequires.values() if each.name != "platform"]
+        [str(each.nsvc) for each in build.buildrequires.values() if each.name != "platform"]
         for build in found.builds
     ]

@@ -1,4 +1,4 @@
-"""libmodulemd as a judge: see ``libmodulemd_oracle.py`` for the process that this talks to."""
+"""Compare with libmodulemd, which runs in the process ``libmodulemd_oracle.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 SYSTEM_PYTHON = "/usr/bin/python3"
-#: Keys that may as well be left out when their value is empty.
+#: Keys whose empty values mean the same as missing keys.
 OPTIONAL = frozenset(
     {
         "name",
@@ -34,7 +34,7 @@ ORACLE = Path(__file__).with_name("libmodulemd_oracle.py")
 
 @dataclass(frozen=True)
 class Answer:
-    """What libmodulemd says of a document. ``dump`` is its v2 form, as data."""
+    """libmodulemd's result for a document. ``dump`` is its v2 form as data."""
 
     ok: bool
     error: str = ""
@@ -43,14 +43,14 @@ class Answer:
 
 
 class Libmodulemd:
-    """A running oracle, started anew whenever libmodulemd has crashed it."""
+    """A running oracle, which is restarted when libmodulemd has crashed it."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
         self.version = ""
 
     def start(self) -> bool:
-        """Whether libmodulemd is there to be asked."""
+        """Start the process; return whether libmodulemd is available."""
         try:
             self.process = subprocess.Popen(
                 [SYSTEM_PYTHON, "-W", "ignore", str(ORACLE)],
@@ -67,7 +67,7 @@ class Libmodulemd:
         return bool(hello)
 
     def ask(self, text: str, *, strict: bool) -> Answer:
-        """The answer for a text that holds one document."""
+        """Return the result for a text with one document."""
         line = self._exchange(json.dumps({"text": text, "strict": strict}))
         if not line:
             self.stop()
@@ -77,7 +77,7 @@ class Libmodulemd:
         return Answer(said["ok"], said["error"], as_data(said["dump"]))
 
     def _exchange(self, request: str) -> str:
-        """The line that answers a line; empty when the process has died."""
+        """Return the answer to a line; an empty text if the process has died."""
         assert self.process is not None
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -89,14 +89,14 @@ class Libmodulemd:
         return self.process.stdout.readline()
 
     def stop(self) -> None:
-        """End the process, whatever state it is in."""
+        """Kill the process."""
         if self.process is not None:
             self.process.kill()
             self.process.communicate()
 
 
 def as_data(text: str) -> tuple[Any, ...]:
-    """Documents as nested dicts, lists and texts, without what means the same whether it is there or not."""
+    """Return documents as nested dicts, lists and texts, without optional empty values."""
     documents = yaml.load_all(text, Loader=yaml.CBaseLoader)
     return tuple(_normal(each) for each in documents)
 
@@ -117,6 +117,7 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         items = {key: _sorted(value[key]) for key in sorted(value)}
         return {key: each for key, each in items.items() if each or key not in OPTIONAL}
-    if value == [""]:  # libmodulemd 2.14's reading of an empty value; 2.15 has an empty list here
+    # libmodulemd 2.14 reads an empty value like this; 2.15 has an empty list here.
+    if value == [""]:
         return []
     return [_sorted(item) for item in value] if isinstance(value, list) else value

@@ -1,8 +1,8 @@
-"""Asks libmodulemd: run by the system's Python, never imported by the tests.
+"""Run libmodulemd in the system's Python; tests do not import this program.
 
-Reads requests from stdin, one JSON object a line: ``{"text", "strict"}`` with one document each, and
-answers each with a line ``{"ok", "error", "dump"}``. ``dump`` is the document, upgraded to v2 when it is
-a stream, as libmodulemd writes it. When libmodulemd crashes, so does this program: that is an answer too.
+Each line of stdin is a JSON object ``{"text", "strict"}`` with one document; each line of stdout is its
+result ``{"ok", "error", "dump"}``. ``dump`` is the document as libmodulemd writes it, upgraded to v2 if it
+is a stream. If libmodulemd crashes, this program crashes too, which is also a result.
 """
 
 import json
@@ -14,8 +14,8 @@ gi.require_version("Modulemd", "2.0")
 from gi.repository import GLib, Modulemd  # noqa: E402
 
 
-def read(text, strict):
-    """Index of what the document says, or a GLib.Error."""
+def read(text: str, strict: bool) -> "Modulemd.ModuleIndex":
+    """Return the index of a document, or raise a GLib.Error."""
     index = Modulemd.ModuleIndex.new()
     try:
         stream = Modulemd.ModuleStream.read_string(text, strict, None, None)
@@ -39,7 +39,8 @@ def read(text, strict):
     return index
 
 
-def answer(request):
+def answer(request: dict[str, object]) -> dict[str, object]:
+    """Return the result for a request."""
     try:
         index = read(request["text"], request["strict"])
         return {"ok": True, "error": "", "dump": index.dump_to_string()}
@@ -47,7 +48,8 @@ def answer(request):
         return {"ok": False, "error": str(error.message), "dump": ""}
 
 
-def main():
+def main() -> None:
+    """Answer requests until stdin ends."""
     print(json.dumps({"version": Modulemd.get_version()}), flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)

@@ -1,4 +1,4 @@
-"""Documents to disagree about: valid ones, and what becomes of them when something is changed."""
+"""Valid modulemd documents and mutants of them, to compare parsers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from hypothesis import strategies as st
 
 DATA = Path(__file__).parent / "data"
-#: Real documents and the annotated specifications, where the shared folder is there.
+#: Real documents and the annotated specifications, if the shared folder exists.
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "modulemd"
 
 TEXTS = [
@@ -54,21 +54,22 @@ class _Dumper(yaml.SafeDumper):
 
 
 def files() -> list[Path]:
-    """Every modulemd file that there is to test with."""
+    """Return every modulemd file to test with."""
     return sorted(DATA.glob("*.yaml")) + sorted(SHARED.glob("*.yaml"))
 
 
 def documents(path: Path) -> list[Any]:
-    """The documents of a file as dicts, lists and texts."""
+    """Return the documents of a file as dicts, lists and texts."""
     return list(yaml.load_all(path.read_text(), Loader=yaml.CBaseLoader))
 
 
 def as_text(document: Any) -> str:
+    """Return a document as YAML."""
     return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def paths(tree: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The ways to every node below the top."""
+    """Yield the path of every node below the top."""
     for key in tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
         yield (*here, key)
         yield from paths(tree[key], (*here, key))
@@ -83,7 +84,7 @@ VALUES = st.recursive(
 
 @st.composite
 def mutants(draw: st.DrawFn, originals: list[Any]) -> Any:
-    """One of the originals with one to three things changed."""
+    """Return one of the originals with one to three changes."""
     document = copy.deepcopy(draw(st.sampled_from(originals)))
     for _ in range(draw(st.integers(1, 3))):
         ways = list(paths(document))

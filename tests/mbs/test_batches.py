@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mbs.batches import BuildafterError, Included, InclusionError, Placed, place, waits_for
+from mbs.batches import BuildafterError, Included, InclusionError, Placed, buildafter_graph, place
 from mbs.modulemd import ModuleComponent, RpmComponent, StreamV2
 
 
@@ -101,12 +101,16 @@ def test_buildafter_makes_one_batch_and_a_graph() -> None:
 
 
 def test_each_component_waits_for_those_it_names() -> None:
-    assert waits_for(module(a=[], b=["a"], c=["b"]).rpm_components) == {"a": set(), "b": {"a"}, "c": {"b"}}
+    assert buildafter_graph(module(a=[], b=["a"], c=["b"]).rpm_components) == {
+        "a": set(),
+        "b": {"a"},
+        "c": {"b"},
+    }
 
 
 def test_a_circle_is_an_error_that_shows_it() -> None:
     with pytest.raises(BuildafterError) as caught:
-        waits_for(module(a=["c"], b=["a"], c=["b"], d=[]).rpm_components)
+        buildafter_graph(module(a=["c"], b=["a"], c=["b"], d=[]).rpm_components)
     (problem,) = caught.value.problems
     assert problem.code == "buildafter_cycle"
     assert all(name in problem.message for name in "abc")
@@ -114,13 +118,13 @@ def test_a_circle_is_an_error_that_shows_it() -> None:
 
 def test_waiting_for_oneself_is_a_circle() -> None:
     with pytest.raises(BuildafterError) as caught:
-        waits_for(module(a=["a"]).rpm_components)
+        buildafter_graph(module(a=["a"]).rpm_components)
     assert caught.value.code == "buildafter_cycle"
 
 
 def test_all_unknown_names_are_told_at_once() -> None:
     with pytest.raises(BuildafterError) as caught:
-        waits_for(module(a=["x"], b=["a", "y"]).rpm_components)
+        buildafter_graph(module(a=["x"], b=["a", "y"]).rpm_components)
     assert [(problem.component, problem.code) for problem in caught.value.problems] == [
         ("a", "unknown_component"),
         ("b", "unknown_component"),
@@ -134,10 +138,10 @@ def test_all_unknown_names_are_told_at_once() -> None:
 )
 def test_buildafter_beside_buildorder_is_an_error(mixed: StreamV2) -> None:
     with pytest.raises(BuildafterError) as caught:
-        waits_for(mixed.rpm_components, mixed.module_components)
+        buildafter_graph(mixed.rpm_components, mixed.module_components)
     assert {problem.code for problem in caught.value.problems} == {"buildafter_and_buildorder"}
 
 
 def test_a_long_chain_is_no_trouble() -> None:
     chain = {f"c{number}": [f"c{number - 1}"] if number else [] for number in range(5000)}
-    assert len(waits_for(module(**chain).rpm_components)) == 5000
+    assert len(buildafter_graph(module(**chain).rpm_components)) == 5000

@@ -120,7 +120,8 @@ def test_the_order_of_names_in_the_document_does_not_matter(known, streams, rand
         except Unprocessable as error:
             return error.code
         return [
-            (build.context, [each.nsvc for each in build.buildrequires.values()]) for build in found.builds
+            (build.context, list(map(str, (each.nsvc for each in build.buildrequires.values()))))
+            for build in found.builds
         ]
 
     assert answer({"platform": ["f30"], **streams}) == answer({**dict(shuffled), "platform": ["f30"]})

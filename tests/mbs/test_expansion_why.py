@@ -106,7 +106,7 @@ def test_unmet_requirement_of_a_requirement_is_named_with_its_path():
     )
     assert error.code == "unmet_requirement"
     assert error.message.endswith(
-        "Nothing that can be used satisfies deep:[3, 4]: the document buildrequires gtk:1, gtk:1:1:g "
+        "No usable build satisfies deep:[3, 4]: the document buildrequires gtk:1, gtk:1:1:g "
         "requires lib:1, lib:1:1:l requires deep:[3, 4]."
     )
 
@@ -115,7 +115,7 @@ def test_a_stream_without_builds_is_left_out_and_told():
     found = run(document({"platform": ["f30"], "gtk": ["1", "99"]}), F30, module("gtk:1:1:g"))
     assert len(found.builds) == 1
     assert [(each.code, each.streams) for each in found.rejected] == [("unmet_requirement", {"gtk": "99"})]
-    assert "gtk:99, of which no build is ready" in found.rejected[0].message
+    assert "gtk:99, but no build of it is ready" in found.rejected[0].message
     assert any(step.code == "not_available" and step.module == "gtk" for step in found.trace)
 
 
@@ -136,7 +136,7 @@ def test_no_combination_for_several_reasons_lists_them_all():
 
 def test_an_open_list_that_stands_for_nothing_is_an_error():
     error = refusal(document({"platform": ["f30"], "gtk": ["-1"]}), F30, module("gtk:1:1:g"))
-    assert (error.code, "No stream that gtk: [-1] stands for is ready" in error.message) == (
+    assert (error.code, "No stream that gtk: [-1] allows is ready" in error.message) == (
         "unmet_requirement",
         True,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mbs.macros import conflict, spec_for
+from mbs.nsvc import NSVC
 
 DOCUMENT = """\
 document: modulemd
@@ -42,10 +43,7 @@ data:
 
 @dataclass
 class Build:
-    name: str = "nodejs"
-    stream: str = "10"
-    version: str = "1"
-    context: str = "c0ffee12"
+    nsvc = NSVC("nodejs", "10", "1", "c0ffee12")
     disttag: str = "module+el8+1+0a1b2c3d"
     modulemd: str = DOCUMENT
 

@@ -1,3 +1,5 @@
+"""Fixtures of the messaging tests."""
+
 from __future__ import annotations
 
 import uuid
@@ -26,9 +28,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
 
 @pytest.fixture(scope="session")
 def bus_config(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file for fedora-messaging that names this broker; this process has read it.
+    """A file for fedora-messaging that names this broker, which this process has loaded.
 
-    As consumers' files do, it names a port for their figures, which those who publish cannot have.
+    Like consumers' files, it contains a port for metrics, which publishers cannot use.
     """
     from fedora_messaging.config import conf
 
@@ -40,7 +42,7 @@ def bus_config(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def queue(broker: RabbitMQ) -> Iterator[str]:
-    """A queue that takes every message of a test."""
+    """A queue that receives every message of a test."""
     name = f"test-{uuid.uuid4()}"
     broker.declare(name, "#")
     yield name

@@ -1,4 +1,4 @@
-"""A RabbitMQ of the test run's own: one node on free ports of this machine, in a folder of its own."""
+"""A RabbitMQ for tests: one node on free ports of this machine, with its own folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pika
 from tests.processes import free_port, wait_for
 
 _SERVERS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "/usr/local/sbin/rabbitmq-server")
-#: why tests with a real bus are skipped, or nothing
+#: Why tests with a real bus are skipped; empty if they are not.
 MISSING = (
     ""
     if shutil.which("epmd") and any(Path(path).exists() for path in _SERVERS)
@@ -27,7 +27,7 @@ MISSING = (
 
 
 class RabbitMQ:
-    """A node that can be killed and started again with what it had on its disk."""
+    """A node that can be killed and started again with its data."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -39,10 +39,11 @@ class RabbitMQ:
 
     @property
     def url(self) -> str:
+        """The address of the node."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/%2F?heartbeat=10"
 
     def start(self) -> None:
-        """Start the node and wait until it speaks AMQP."""
+        """Start the node and wait until it answers."""
         folder = self._folder
         if self._epmd is None:
             self._epmd = subprocess.Popen(
@@ -83,7 +84,7 @@ class RabbitMQ:
         return False
 
     def kill(self) -> None:
-        """SIGKILL for the node."""
+        """Kill the node by SIGKILL."""
         if self._node is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._node.pid, signal.SIGKILL)
@@ -91,17 +92,17 @@ class RabbitMQ:
             self._node = None
 
     def pause(self) -> None:
-        """Have the node keep its connections and say nothing, until ``resume``."""
+        """Stop the node without closing its connections, until ``resume``."""
         assert self._node is not None
         os.killpg(self._node.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after ``pause``."""
+        """Continue after ``pause``."""
         assert self._node is not None
         os.killpg(self._node.pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the node for good."""
+        """End the node."""
         self.kill()
         if self._epmd is not None:
             self._epmd.kill()
@@ -109,28 +110,28 @@ class RabbitMQ:
 
     @contextmanager
     def channel(self) -> Iterator[Any]:
-        """A channel that confirms what is published."""
+        """Open a channel with publisher confirms."""
         with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
             channel = connection.channel()
             channel.confirm_delivery()
             yield channel
 
     def declare(self, queue: str, *routing_keys: str, **arguments: Any) -> None:
-        """A durable queue for these topics."""
+        """Declare a durable queue for these topics."""
         with self.channel() as channel:
             channel.queue_declare(queue, durable=True, arguments=arguments)
             for key in routing_keys:
                 channel.queue_bind(queue, "amq.topic", key)
 
     def waiting(self, queue: str) -> int:
-        """How many messages are ready in a queue."""
+        """Return the number of messages in a queue."""
         with self.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).method.message_count)
 
     def publish(
         self, topic: str, body: Any, headers: dict[str, Any] | None = None, encoding: str | None = "utf-8"
     ) -> None:
-        """Publish one message as other programs do; a body of bytes goes out as it is."""
+        """Publish a message; a body of bytes is sent unchanged."""
         properties = pika.BasicProperties(
             content_type="application/json",
             content_encoding=encoding,
@@ -143,7 +144,7 @@ class RabbitMQ:
             channel.basic_publish("amq.topic", topic, payload, properties)
 
     def drain(self, queue: str) -> list[tuple[str, Any, dict[str, Any]]]:
-        """Take all messages out of a queue: topic, properties, and body."""
+        """Remove all messages from a queue; return topic, properties and body of each."""
         taken = []
         with self.channel() as channel:
             while True:
@@ -156,7 +157,7 @@ class RabbitMQ:
 def write_config(
     folder: Path, url: str, *, topic_prefix: str = "org.fedoraproject.prod", more: str = ""
 ) -> Path:
-    """A file for fedora-messaging."""
+    """Write a file for fedora-messaging."""
     path = folder / "fedora-messaging.toml"
     path.write_text(
         f'amqp_url = "{url}"\ntopic_prefix = "{topic_prefix}"\n{more}\n[client_properties]\napp = "test"\n'

@@ -1,3 +1,5 @@
+"""Fixtures of the observability tests."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from builds.selectors import metrics as database_metrics
 
 @pytest.fixture(autouse=True)
 def _own_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Figures that begin at nothing, and no context of an earlier test."""
+    """Start with empty metrics and without the log context of an earlier test."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "metrics"))
     metrics.service_metrics.cache_clear()
     for ended in database_metrics.ENDED_COUNTS.values():

@@ -106,7 +106,7 @@ def test_lines_about_a_request_for_a_build_carry_its_number_and_name(client: Cli
     assert answer.status_code == 400
     assert lines()
     for line in lines():
-        assert (line["build"], line["nsvc"]) == (build.pk, build.nsvc)
+        assert (line["build"], line["nsvc"]) == (build.pk, str(build.nsvc))
         assert line["request_id"]
 
 
@@ -119,7 +119,7 @@ def test_every_change_of_state_is_a_line_about_the_build(
         transitions.fail(build.pk, MBSError("It broke.", code="component_failed"))
     (line,) = [line for line in lines() if line["logger"] == "builds.services.transitions"]
     assert line["message"] == f"Module build {build.pk} is failed: It broke."
-    assert line["nsvc"] == build.nsvc
+    assert line["nsvc"] == str(build.nsvc)
 
 
 def perform(name: str, args: tuple[int, ...], headers: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ def test_a_task_carries_the_build_and_the_request_that_led_to_it(lines) -> None:
     build = factories.module_build()
     perform("workflow.prepare", (build.pk, 1), {"mbs_request_id": "r1"})
     (line,) = lines()
-    assert (line["build"], line["nsvc"], line["request_id"]) == (build.pk, build.nsvc, "r1")
+    assert (line["build"], line["nsvc"], line["request_id"]) == (build.pk, str(build.nsvc), "r1")
     assert (line["task"], line["task_id"]) == ("workflow.prepare", "t1")
     assert not log_context.current()
 
@@ -143,7 +143,7 @@ def test_a_task_carries_the_build_and_the_request_that_led_to_it(lines) -> None:
 def test_a_task_that_names_no_build_belongs_to_the_one_it_was_sent_for(lines) -> None:
     build = factories.module_build()
     perform("builder.run", (123456,), {"mbs_build": build.pk})
-    assert lines()[0]["nsvc"] == build.nsvc
+    assert lines()[0]["nsvc"] == str(build.nsvc)
 
 
 def test_the_name_of_a_build_is_asked_for_once(django_assert_num_queries, lines) -> None:
@@ -180,7 +180,7 @@ def test_a_sweep_names_the_build_that_it_fails_on(lines) -> None:
 
     items = [build, build.pk, factories.wait(build)]
     assert _each(items, fail, "done") == {"done": 0, "failed": 3}
-    assert [line["nsvc"] for line in lines()] == [build.nsvc] * 3
+    assert [line["nsvc"] for line in lines()] == [str(build.nsvc)] * 3
 
 
 def test_servers_log_in_the_same_format(lines) -> None:

@@ -40,7 +40,7 @@ data:
 
 
 def names(builds: list[Available]) -> list[str]:
-    return [build.nsvc for build in builds]
+    return [str(build.nsvc) for build in builds]
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+"""The real rpkg client, configured for the service."""
+
 from __future__ import annotations
 
 import fcntl
@@ -15,7 +17,7 @@ from tests.processes import redis_server
 from tests.rpkg.service import API, Service
 
 REQUIREMENTS = ("rpkg==1.70", "openidc-client==0.6.0", "requests-gssapi==1.4.0")
-#: Debian's and Fedora's own Python, for which the bindings of rpm are made
+#: Debian's and Fedora's own Python, which has the rpm bindings.
 SYSTEM_PYTHON = "/usr/bin/python3"
 LAUNCHER = Path(__file__).with_name("launcher.py")
 CONFIGURATION = """\
@@ -45,12 +47,13 @@ topurl = http://koji.example.com/
 
 @pytest.fixture(scope="session")
 def rpkg_python(request: pytest.FixtureRequest) -> Path:
-    """The Python of a virtual environment with rpkg, made once and kept in pytest's cache."""
+    """The Python of a virtual environment with rpkg, which is made once and kept in pytest's cache."""
     if request.config.cache is None:
         pytest.skip("rpkg is installed into pytest's cache, which is off")
     folder = Path(request.config.cache.mkdir("rpkg-1.70"))
     with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # parallel test runs share it
+        # Parallel test runs share it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
         return _installed(folder)
 
 
@@ -84,6 +87,7 @@ def _works(python: Path, modules: str = "pyrpkg.cli, openidc_client, requests_gs
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory, rpkg_python: Path) -> Iterator[Service]:
+    """The service as separate processes."""
     with redis_server() as broker:
         there = Service(tmp_path_factory.mktemp("service"), broker)
         try:
@@ -97,7 +101,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, rpkg_python: Path) -> Iter
 class Rpkg:
     """The real client, as a user calls it.
 
-    :param home: the user's home folder, and where the commands run unless a test says otherwise.
+    Attributes:
+        home: The user's home folder, and by default the working directory.
     """
 
     python: Path
@@ -117,7 +122,8 @@ class Rpkg:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,  # local builds start a service of their own
+            # Local builds start a service.
+            timeout=300,
         )
         assert (done.returncode != 0) == fails, done.stdout
         return done.stdout

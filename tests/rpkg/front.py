@@ -1,4 +1,4 @@
-"""A front server for tests: passes requests on, in the name of a Kerberos user."""
+"""A proxy for tests, which forwards requests in the name of a Kerberos user."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 
 @contextmanager
 def front(port: int, remote_user: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Its url, and the headers of the requests that came.
+    """Run the proxy; yield its url and the headers of the requests.
 
-    :param port: of the service.
-    :param remote_user: what it writes into ``X-Remote-User``, whatever the client wrote there.
+    Args:
+        port: Port of the service.
+        remote_user: Value of ``X-Remote-User``, which replaces that of the client.
     """
     seen: list[dict[str, str]] = []
 
@@ -46,7 +47,7 @@ def front(port: int, remote_user: str) -> Iterator[tuple[str, list[dict[str, str
         do_GET = do_POST = do_PATCH = forward  # noqa: N815 - the names are the library's
 
         def log_message(self, *_: Any) -> None:
-            """Tests are silent."""
+            """Do nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

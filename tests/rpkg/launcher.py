@@ -1,6 +1,6 @@
-"""What a distribution's command (fedpkg, centpkg) is: rpkg's own client with a configuration file.
+"""The command of a distribution (fedpkg, centpkg): rpkg's client with a configuration file.
 
-Run by the Python of rpkg's virtual environment: ``launcher.py CONFIGURATION ARGUMENT...``.
+Run it with the Python of rpkg's virtual environment: ``launcher.py CONFIGURATION ARGUMENT...``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyrpkg.cli
 
 
 def main() -> None:
+    """Run rpkg."""
     config = configparser.ConfigParser()
     config.read(sys.argv.pop(1))
     client = pyrpkg.cli.cliClient(config, name="rpkg")

@@ -1,6 +1,6 @@
-"""The whole service as processes of its own, for clients that are programs.
+"""The whole service as separate processes, for clients that are programs.
 
-One database, one broker, workers, and as many web servers as there are ways to log in.
+It has one database, one broker, workers, and a web server for each way to log in.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ data:
 
 
 class Service:
-    """Web servers are started on demand; everything ends with ``stop``."""
+    """The service. Web servers are started on demand; ``stop`` ends everything."""
 
     def __init__(self, folder: Path, broker: str) -> None:
         self.folder = folder
@@ -54,7 +54,7 @@ class Service:
             "MBS_REBUILD_STRATEGY_ALLOW_OVERRIDE": "true",
             "MBS_SIMULATED_BUILD_SECONDS": "0.5",
         }
-        #: Names of packages whose builds do not end, as long as they are in here.
+        #: Names of packages whose builds do not end while they are in this file.
         self.held = folder / "simulated.held"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.worker = Worker(self.environ, folder / "worker.log", beat=True)
@@ -68,12 +68,12 @@ class Service:
         self.worker.wait_until_ready()
 
     def manage(self, *arguments: str) -> None:
-        """Run an operators' command."""
+        """Run a management command."""
         command = (sys.executable, "manage.py", *arguments)
         subprocess.run(command, cwd=ROOT, env={**os.environ, **self.environ}, check=True, capture_output=True)
 
     def web(self, **options: str) -> int:
-        """Start a web server with further options; answers its port."""
+        """Start a web server with additional options; return its port."""
         port = free_port()
         environ = {**os.environ, **self.environ, **{f"MBS_{name}": value for name, value in options.items()}}
         command = (sys.executable, "manage.py", "web", "--port", str(port))
@@ -83,19 +83,19 @@ class Service:
         return port
 
     def module(self, name: str) -> str:
-        """Make a repository of a module with a branch ``main``; answers the scm url of its commit."""
+        """Make a repository of a module with a branch ``main``; return the scm url of its commit."""
         folder = self.git / "modules" / name
         hexsha = make_repo(folder, {f"{name}.yaml": MODULEMD}, branch="main")
         return f"{folder.as_uri()}?#{hexsha}"
 
     def again(self, name: str) -> str:
-        """Commit to a module again; answers the scm url of the new commit."""
+        """Add a commit to a module; return its scm url."""
         folder = self.git / "modules" / name
         hexsha = commit(folder, {"change": "another"}, when="2019-01-01T00:00:00Z")
         return f"{folder.as_uri()}?#{hexsha}"
 
     def get(self, port: int, path: str) -> Any:
-        """JSON of the API."""
+        """Return JSON of the API."""
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{API}2/{path}", timeout=20) as answer:
             return json.load(answer)
 

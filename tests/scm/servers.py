@@ -1,4 +1,4 @@
-"""Servers on loopback for tests: git over http, redirects, a lookaside cache, and one that never answers."""
+"""Servers on loopback for tests: git over HTTP, redirects, a lookaside cache, and one that never answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 class _Quiet(BaseHTTPRequestHandler):
     def log_message(self, format: str, *arguments: object) -> None:
-        """Tests need no log."""
+        """Do nothing."""
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def _serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 @contextmanager
 def git_http(root: Path) -> Iterator[str]:
-    """Serve the repositories below ``root``; the old protocol, which serves only what refs name."""
+    """Serve the repositories below ``root`` by the old protocol, which only serves commits of refs."""
 
     class Handler(_Quiet):
         def do_GET(self) -> None:
@@ -71,7 +71,7 @@ def git_http(root: Path) -> Iterator[str]:
 
 @contextmanager
 def http_answers(answers: Mapping[str, int | str]) -> Iterator[tuple[str, list[str]]]:
-    """Answer by path: with a status, or with a redirect to an address. Yields the url and what was asked."""
+    """Answer by path with a status or a redirect; yield the url and the requests."""
     asked: list[str] = []
 
     class Handler(_Quiet):
@@ -93,6 +93,6 @@ def http_answers(answers: Mapping[str, int | str]) -> Iterator[tuple[str, list[s
 
 @contextmanager
 def silent() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """Yield a port that accepts connections but never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]

@@ -1,21 +1,22 @@
-"""What the simulated build system has in its books."""
+"""Read and change the state of the simulated build system."""
 
 from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from builds.models import ComponentBuild, ModuleBuild
 from buildsys.simulated import SimulatedBuildSystem
 
 
-def _query(folder: Path, sql: str) -> list[tuple]:
+def _query(folder: Path, sql: str) -> list[tuple[Any, ...]]:
     with sqlite3.connect(folder / "simulated.sqlite3", timeout=30) as books:
         return books.execute(sql).fetchall()
 
 
 def submissions(folder: Path, *builds: ModuleBuild) -> list[tuple[ComponentBuild, str]]:
-    """Components and the states of their submissions, in the order of these; of some builds, or of all."""
+    """Return components and the states of their submissions in order, for some builds or all."""
     rows = ComponentBuild.objects.filter(module_build__in=builds) if builds else ComponentBuild.objects.all()
     components = {component.pk: component for component in rows.select_related("module_build")}
     known = _query(folder, "SELECT component, state FROM task WHERE attempt NOTNULL ORDER BY id")
@@ -23,7 +24,7 @@ def submissions(folder: Path, *builds: ModuleBuild) -> list[tuple[ComponentBuild
 
 
 def states(folder: Path, build: ModuleBuild) -> dict[str, list[str]]:
-    """Package -> states of its submissions, the oldest first."""
+    """Return package -> states of its submissions, oldest first."""
     found: dict[str, list[str]] = {}
     for component, state in submissions(folder, build):
         found.setdefault(component.package, []).append(state)
@@ -31,15 +32,16 @@ def states(folder: Path, build: ModuleBuild) -> dict[str, list[str]]:
 
 
 def most_at_once(folder: Path) -> int:
-    """The largest number of submissions that were open at one moment."""
+    """Return the maximum number of concurrently open submissions."""
     spans = _query(folder, "SELECT started, ends FROM task WHERE attempt NOTNULL")
     return max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
 
 
 def end(folder: Path, task_id: int, nvr: str = "", state: str = "complete") -> None:
-    """Have the build system say that a submission has ended; one that it does not know is made up.
+    """End a submission; an unknown one is added.
 
-    :param nvr: of what was built; empty: what the books have.
+    Args:
+        nvr: NVR of the build; empty to keep that of the submission.
     """
     SimulatedBuildSystem(folder / "simulated.sqlite3", send=lambda number, delay: None)
     with sqlite3.connect(folder / "simulated.sqlite3", timeout=30) as books:

@@ -1,3 +1,5 @@
+"""Fixtures of the workflow's tests."""
+
 from __future__ import annotations
 
 import os
@@ -14,7 +16,7 @@ from tests.processes import Worker
 
 
 def database_url() -> str:
-    """Address of the database of this test run, for other processes."""
+    """Return the address of this test run's database, for other processes."""
     values = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{values['NAME']}"
@@ -22,7 +24,7 @@ def database_url() -> str:
 
 
 class Workers:
-    """Starts Celery workers that share this test's database, broker and data folder."""
+    """Starts Celery workers with this test's database, broker and data folder."""
 
     def __init__(self, environ: dict[str, str], folder: Path) -> None:
         self.environ = environ
@@ -30,8 +32,8 @@ class Workers:
         self.started: list[Worker] = []
         self.begun: list[tuple[Worker, dict[str, str], dict[str, Any]]] = []
 
-    def start(self, **options) -> Worker:
-        """Start a worker; keywords in capitals are options of the service, the others are ``Worker``'s."""
+    def start(self, **options: Any) -> Worker:
+        """Start a worker; upper-case keywords are options of the service, the others are ``Worker``'s."""
         environ = {f"MBS_{name}": str(options.pop(name)) for name in list(options) if name.isupper()}
         log = self.folder / f"worker{len(self.started)}.log"
         worker = Worker(self.environ | environ, log, **options)
@@ -41,10 +43,10 @@ class Workers:
         return worker
 
     def revive(self) -> None:
-        """Start again what has died, as a service manager does.
+        """Restart workers that have died, like a service manager does.
 
-        A Celery worker that loses Redis at an unlucky moment dies of the attempt to give back its
-        messages (kombu 5.7: ``conninfo`` is None when the channel closes).
+        A Celery worker that loses Redis can die when it returns its messages (kombu 5.7: ``conninfo`` is
+        None when the channel closes).
         """
         for place, (worker, environ, options) in enumerate(self.begun):
             if worker.process.poll() is not None:
@@ -55,11 +57,13 @@ class Workers:
                 again.wait_until_ready()
 
     def logs(self) -> str:
+        """Return the logs of all workers."""
         return "\n".join(worker.log.read_text() for worker in self.started)
 
 
 @pytest.fixture
-def workers(transactional_db, redis_url: str, tmp_path: Path) -> Iterator[Workers]:
+def workers(transactional_db: None, redis_url: str, tmp_path: Path) -> Iterator[Workers]:
+    """Start workers by ``workers.start()``."""
     build_system.cache_clear()
     environ = {
         "MBS_CONFIG_FILE": "",
@@ -68,7 +72,7 @@ def workers(transactional_db, redis_url: str, tmp_path: Path) -> Iterator[Worker
         "MBS_BROKER_URL": redis_url,
         "MBS_DATA_DIR": str(tmp_path),
         "MBS_MESSAGING": "log",
-        # Repositories of tests lie on this machine.
+        # Repositories of tests are on this machine.
         "MBS_ALLOW_PRIVATE_SCM_HOSTS": "true",
         "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
     }

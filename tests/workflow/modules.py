@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import Any
 
 from builds.models import ComponentBuild, ModuleBuild
 from mbs.nsvc import NSVC
@@ -24,8 +25,8 @@ data:
 """
 
 
-def make_build(*batches: list[str], owner: str = "anna", **fields) -> ModuleBuild:
-    """A module build in init whose components are built in these batches, the first of them number 1."""
+def make_build(*batches: list[str], owner: str = "anna", **fields: Any) -> ModuleBuild:
+    """Make a module build in init with these batches, the first of which has number 1."""
     name = f"module{next(_numbers)}"
     nsvc = NSVC(name, "main", "1", "c0ffee00")
     build = ModuleBuild.objects.create(
@@ -54,6 +55,8 @@ def make_build(*batches: list[str], owner: str = "anna", **fields) -> ModuleBuil
 
 
 def wait_for_state(build: ModuleBuild, state: BuildState, seconds: float = 120) -> ModuleBuild:
+    """Wait until a build reaches a state."""
+
     def reached() -> bool:
         build.refresh_from_db()
         return build.state == state
@@ -63,7 +66,7 @@ def wait_for_state(build: ModuleBuild, state: BuildState, seconds: float = 120) 
 
 
 def make_graph(**after: list[str]) -> ModuleBuild:
-    """A module build whose components (keywords) are built after those they name."""
+    """Make a module build whose components (keywords) are built after the ones they name."""
     build = make_build(["module-build-macros"], list(after))
     for component in build.component_builds.filter(batch=2):
         component.build_after = after[component.package]

@@ -91,7 +91,10 @@ def test_a_build_system_that_is_away_is_waited_for(workers: Workers, tmp_path: P
     begin(builds)
     wait_for(lambda: Wait.objects.filter(key__startswith="retry:").count() == len(builds), what="tries")
     wait = Wait.objects.filter(key__startswith="retry:").first()
-    assert (wait.what, wait.wakes_on) == ("an outage: The simulated build system is away.", "another try")
+    assert (wait.what, wait.wakes_on) == (
+        "an outage: The simulated build system is not available (simulated.away exists).",
+        "another try",
+    )
     runs = [ModuleBuild.objects.get(pk=build.pk).run for build in builds]
     time.sleep(2.5)
     assert [ModuleBuild.objects.get(pk=build.pk).run for build in builds] == runs

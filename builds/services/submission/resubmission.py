@@ -49,7 +49,7 @@ def refusal(
     builds: Sequence[ModuleBuild], problems: Sequence[Problem], kind: type[MBSError] = Conflict
 ) -> MBSError:
     """Return the error of builds that cannot go on as something else than they were."""
-    names = ", ".join(build.nsvc for build in builds[:10])
+    names = ", ".join(str(build.nsvc) for build in builds[:10])
     return kind(
         f"{names} failed and was submitted differently: " + "; ".join(each.message for each in problems),
         code=CODE,
@@ -119,8 +119,8 @@ def _differences(request: SubmissionRequest, prepared: PreparedSubmission, draft
     if request.rebuild_strategy and request.rebuild_strategy != old.rebuild_strategy:
         yield _option(_STRATEGY, old.rebuild_strategy, request.rebuild_strategy)
     if prepared.reuse_from and prepared.reuse_from.pk != old.reuse_components_from_id:
-        before = old.reuse_components_from.nsvc if old.reuse_components_from else None
-        yield _option("reuse_components_from", before, prepared.reuse_from.nsvc)
+        before = str(old.reuse_components_from.nsvc) if old.reuse_components_from else None
+        yield _option("reuse_components_from", before, str(prepared.reuse_from.nsvc))
     if old.scmurl != new.scmurl:
         yield _option("scmurl", old.scmurl, new.scmurl)
     for key in _different_keys(_authored(old.modulemd), _authored(new.modulemd)):

@@ -1,7 +1,7 @@
-"""A wrong time of day for one Python process: ``CHAOS_SKEW`` seconds are added to it.
+"""Give one Python process a wrong time of day: ``CHAOS_SKEW`` seconds are added.
 
-Python imports this module when it starts with this folder in ``PYTHONPATH``. Sleeping and monotonic clocks
-stay right, as on a machine whose clock is set wrong. libfaketime was tried first: with it ``time.sleep`` of
+Python imports this module at its start if this folder is in ``PYTHONPATH``. Sleeping and monotonic clocks
+stay correct, as on a machine with a wrong clock. libfaketime does not work: with it, ``time.sleep`` of
 Python 3.11 fails (EINVAL from clock_nanosleep).
 """
 
@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 SKEW = datetime.timedelta(seconds=float(os.environ.get("CHAOS_SKEW", 0)))
-#: Modules that take the time of day from ``datetime``.
+#: Modules that read the time of day from ``datetime``.
 SKEWED = {
     *("django.utils.timezone", "celery.worker.request", "celery.utils.time"),
     *("celery.app.base", "celery.app.amqp", "celery.schedules"),
@@ -25,14 +25,16 @@ SKEWED = {
 
 
 class SkewedDatetime(datetime.datetime):
-    """A ``datetime`` whose ``now`` is wrong."""
+    """A ``datetime`` with a wrong ``now``."""
 
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+        """Return the wrong time."""
         return datetime.datetime.now(tz) + SKEW
 
     @classmethod
     def utcnow(cls) -> Any:
+        """Return the wrong time in UTC."""
         return datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + SKEW
 
 
@@ -40,6 +42,7 @@ class Finder(importlib.abc.MetaPathFinder):
     """Skews the modules in ``SKEWED`` when they are imported."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        """Return the spec of a module that is skewed after its execution."""
         if name not in SKEWED:
             return None
         sys.meta_path.remove(self)

@@ -1,7 +1,7 @@
 """A hub double: speaks Koji's protocol over HTTP to the real client, and keeps its books as a hub does.
 
 It does what a real hub was seen to do (docs/contract/koji.md); ``tests/integration`` runs against both.
-Builders are simulated: a build takes the time it is told to.
+Builders are simulated: a build takes a configured time.
 """
 
 from __future__ import annotations

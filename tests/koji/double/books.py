@@ -1,4 +1,4 @@
-"""What a hub double knows: users, tags and their history, builds, tasks, repositories, and events."""
+"""The state of a hub double: users, tags with history, builds, tasks, repositories, and events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Tag:
-    """A tag. ``listing`` holds [build id, event when tagged, event when untagged or None]."""
+    """A tag. ``listing`` contains [build id, event when tagged, event when untagged or None]."""
 
     id: int
     name: str
@@ -40,7 +40,7 @@ class Tag:
 
 @dataclass
 class Task:
-    """A task; ``work`` is called when its time is over, and answers its result or raises."""
+    """A task; ``work`` is called at its end, and returns its result or raises."""
 
     id: int
     method: str
@@ -55,15 +55,15 @@ class Task:
     result: Any = None
     fault: Exception | None = None
     parent: int | None = None
-    #: name of a file that it leaves behind -> content
+    #: Name of an output file -> content.
     output: dict[str, str] = field(default_factory=dict)
-    #: the request of the repository that a build waits for, and how long the build takes from then on
+    #: The repository request that a build waits for, and its duration afterwards.
     awaits: Row | None = None
     seconds: float = 0
 
 
 class Books:
-    """See the module's docstring. Callers hold the lock of the server."""
+    """See the module's docstring. Callers hold the server's lock."""
 
     def __init__(
         self,
@@ -75,9 +75,9 @@ class Books:
         wait_seconds: float = 0,
     ) -> None:
         self.faults = faults
-        #: how often a builder looks for a repository that it waits for; 0: it knows at once
+        #: Interval in which a builder checks for a repository; 0: it notices at once.
         self.wait_seconds = wait_seconds
-        #: name of a repository -> name in the spec file, where that differs
+        #: Name of a repository -> name in its spec file, if that differs.
         self.spec_names: dict[str, str] = {}
         self.seconds = {"build": build_seconds, "newRepo": repo_seconds, "tagBuild": tag_seconds}
         self.ids: defaultdict[str, count[int]] = defaultdict(lambda: count(1))
@@ -90,7 +90,7 @@ class Books:
         self.rpms: dict[int, Row] = {}
         self.rpms_of: defaultdict[int, list[Row]] = defaultdict(list)
         self.tasks: dict[int, Task] = {}
-        #: all but those that were closed: what is asked for by state, of which there are few
+        #: All tasks that are not closed, which are few, for queries by state.
         self.unclosed: dict[int, Task] = {}
         self.open: set[int] = set()
         self.repos: dict[int, Row] = {}
@@ -105,7 +105,7 @@ class Books:
         self.listeners: list[Callable[[str, Row], None]] = []
 
     def event(self) -> int:
-        """A new event: each change of a tag has one."""
+        """Return a new event; each change of a tag has one."""
         self.events.append(time.time())
         return len(self.events) - 1
 
@@ -117,7 +117,7 @@ class Books:
         return max(each.changed for each in [tag, *self.ancestors(tag)])
 
     def ancestors(self, tag: Tag) -> list[Tag]:
-        """The tags that a tag inherits from, nearest first."""
+        """Return the tags that a tag inherits from, nearest first."""
         found: list[Tag] = []
         for link in sorted(tag.parents, key=lambda link: link["priority"]):
             parent = self.tag_by_id(link["parent_id"])
@@ -153,7 +153,7 @@ class Books:
         return task
 
     def tick(self) -> None:
-        """End all tasks whose time is over, in the order in which they end."""
+        """End all tasks whose time is over, in order."""
         now = time.time()
         for number in list(self.open):
             task = self.tasks[number]
@@ -168,7 +168,7 @@ class Books:
                 self._end(task)
 
     def _look_for_repo(self, task: Task) -> None:
-        """A builder sleeps between two looks, so that it notices a repository some time after it is there."""
+        """End the wait of a build; a sleeping builder notices a repository only at its next check."""
         request = task.awaits
         if request is None or (request["active"] and not request["repo_id"]):
             return
@@ -179,7 +179,7 @@ class Books:
 
     def _begin(self, task: Task) -> None:
         if task.method == "newRepo":
-            # A repository shows its tag as it was when its task began.
+            # A repository contains its tag's state at the begin of its task.
             task.result = self.event()
 
     def _end(self, task: Task) -> None:
@@ -191,7 +191,7 @@ class Books:
             self.close(task, "FAILED")
 
     def close(self, task: Task, state: str) -> None:
-        """Koji sends a message for the end of some tasks only: not of repositories, not of tagging."""
+        """End a task. Koji sends messages for some tasks only, not for repositories and tagging."""
         self.open.discard(task.id)
         if state == "CLOSED":
             del self.unclosed[task.id]
@@ -230,7 +230,7 @@ class Books:
     # -- builds ------------------------------------------------------------------------------------------
 
     def build(self, info: Any) -> Row | None:
-        """A build by number, NVR, or a row that names it."""
+        """Return a build by id, NVR, or a row that names it."""
         if isinstance(info, int):
             return self.builds.get(info)
         if isinstance(info, str):
@@ -243,9 +243,10 @@ class Books:
         return self.builds.get(self.numbers.get(nvr, 0))
 
     def new_build(self, nvr: str, state: str, **values: Any) -> Row:
-        """A build row; a failed or cancelled build of this NVR is taken up again, under its number.
+        """Make a build; a failed or cancelled build of this NVR is reused with its id.
 
-        :raises koji.GenericError: when there is one that is neither.
+        Raises:
+            koji.GenericError: There is a build in another state.
         """
         known = self.build(nvr)
         if known and known["state"] not in (BUILD["FAILED"], BUILD["CANCELED"]):
@@ -296,7 +297,7 @@ class Books:
         )
 
     def listed(self, tag: Tag, *, event: int | None = None, inherit: bool = False) -> list[Row]:
-        """Builds in a tag at an event: own ones before inherited ones, the latest tagged first."""
+        """Return the builds in a tag at an event: own before inherited ones, the latest tagged first."""
         found: list[Row] = []
         for each in [tag, *(self.ancestors(tag) if inherit else [])]:
             rows = [

@@ -1,4 +1,4 @@
-"""Calls about builds and tasks, and what builders make of them."""
+"""Calls about builds and tasks, and the work of builders."""
 
 # ruff: noqa: N802, N803  (names are the hub's)
 from __future__ import annotations
@@ -23,14 +23,14 @@ MACROS = "module-build-macros"
 
 
 class BuildCalls:
-    """Method names are those of the hub; the caller comes first."""
+    """Methods have the names of the hub's calls; the caller is the first argument."""
 
     books: Books
 
     def build(
         self, who: Caller, src: str, target: str, opts: Row | None = None, priority: int | None = None
     ) -> int:
-        """Checks nothing: whatever is wrong is found by the task."""
+        """Make a build task without checks, which the task makes."""
         who.needs_login()
         if priority is not None and priority < 0:
             who.needs("admin")
@@ -39,7 +39,7 @@ class BuildCalls:
         return task.id
 
     def _ask_for_repo(self, who: Caller, task: Task, target: str, opts: Row) -> None:
-        """A build takes the repository that there is, however old it is; it waits where there is none."""
+        """Use any existing repository, however old, and wait for one if there is none."""
         known = self.books.targets.get(target)
         if known is None or self.books.faults.old:
             return
@@ -77,20 +77,20 @@ class BuildCalls:
         return {"build_id": build["id"]}
 
     def _subtask(self, parent: Task, fault: Exception, logs: dict[str, str]) -> None:
-        """The task on a builder that failed, with what it left behind."""
+        """Make the failed task of a builder with its output."""
         task = self.books.make_task("buildArch", [], parent.owner, lambda task: None)
         task.parent, task.fault, task.output = parent.id, fault, logs
         self.books.close(task, "FAILED")
 
     def _start(self, task: Task, nvr: str, src: str) -> Row:
-        # The hub stores an address without the question mark.
+        # The hub stores the address without the question mark.
         source = src.replace("?#", "#")
         return self.books.new_build(
             nvr, "BUILDING", task_id=task.id, source=source, start_ts=task.started, creation_ts=task.created
         )
 
     def _sources(self, task: Task, src: str, target: Row) -> tuple[str, str]:
-        """Package and NVR. What goes wrong here leaves no build, and no message about one."""
+        """Return package and NVR. A failure here leaves no build and sends no message about one."""
         if "://" not in src:
             if "/".join(src.split("/")[:-1]) not in self.books.uploads:
                 raise koji.GenericError(f"No such file: {src}")
@@ -105,16 +105,16 @@ class BuildCalls:
                 raise koji.GenericError(f"Invalid scheme in scmurl: {src}")
             package = address.rstrip("?").rsplit("/", 1)[-1]
             if not _COMMIT.fullmatch(commit) or package.endswith("-missing"):
-                # A task that died of something else than a refusal.
+                # A task that fails without a refusal by Koji.
                 raise Fault(1, f"Traceback (most recent call last):\nBuildError: no such repository: {src}")
             package = self.books.spec_names.get(package, package)
             nvr = f"{package}-1.0-1.{self._dist(target)}"
         return package, nvr
 
     def _dist(self, target: Row) -> str:
-        """The dist tag of the buildroot: of the macros package, if the repository knows it.
+        """Return the dist tag of the buildroot: that of the macros package if the repository contains it.
 
-        A repository that is there is taken, however old it is; else one is made.
+        An existing repository is used, however old it is; otherwise one is made.
         """
         tag = self.books.tags[target["build_tag_name"]]
         ready = [
@@ -241,7 +241,7 @@ class BuildCalls:
         ]
         if query.get("order") == "-id":
             found.sort(key=lambda task: -task.id)
-        # Without "decode" a request is its XML, which nobody here reads.
+        # Without "decode", a request would be XML, which this service does not read.
         return [self.books.info(task, request=bool(wanted.get("decode"))) for task in found][
             : query.get("limit")
         ]
@@ -265,7 +265,7 @@ class BuildCalls:
         return base64.b64encode(content[:size] if size >= 0 else content).decode()
 
     def deleteBuild(self, who: Caller, info: Any, strict: bool = True) -> bool:
-        """As an admin's clean-up does: it is taken out of all tags, and its state says so."""
+        """Delete a build as an admin's cleanup does: it is untagged and gets the state DELETED."""
         who.needs("admin")
         build = self.books.build(info)
         for tag in self.books.tags.values():

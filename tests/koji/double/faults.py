@@ -1,4 +1,4 @@
-"""What a hub double is told to do wrong."""
+"""Faults of a hub double."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from koji.xmlrpcplus import Fault
 
 @dataclass
 class Faults:
-    """Every field may be changed at any moment.
+    """Faults, each of which may be changed at any time.
 
-    :param delay: seconds before each answer.
-    :param offline: answers ServerOffline, as while it is being upgraded.
-    :param status: HTTP status of all answers instead of 200, e.g. 503.
-    :param lose_messages: nothing comes on the bus.
-    :param drop: of the requests to come, what becomes of the connection: ``before`` anything is done,
-        ``after`` all was done and committed, ``half`` way through the answer, or ``""``: nothing.
-    :param refuse: method -> faults that its next calls are answered with.
-    :param old: the hub is too old for ``repo.request``.
-    :param repo_fails: the next regenerations that fail.
-    :param tag_fails: the next tagging tasks that fail.
-    :param breaks: of the builds to come, how they fail: the fault of the task, and the logs (name -> text) of
-        the subtask that it comes from.
+    Attributes:
+        delay: Seconds before each answer.
+        offline: Answer ServerOffline, as during an upgrade.
+        status: HTTP status of all answers instead of 200, for example 503.
+        lose_messages: Publish no messages.
+        drop: How to break the connections of the next requests: ``before`` the call, ``after`` it was
+            committed, ``half`` way through the answer, or ``""`` for not at all.
+        refuse: Method -> faults of its next calls.
+        old: The hub is too old for ``repo.request``.
+        repo_fails: Number of next regenerations that fail.
+        tag_fails: Number of next tagging tasks that fail.
+        breaks: Failures of the next builds: the fault of the task, and the logs (name -> text) of its
+            subtask.
     """
 
     delay: float = 0
@@ -36,5 +37,6 @@ class Faults:
     repo_fails: int = 0
     tag_fails: int = 0
     breaks: list[tuple[Exception, dict[str, str]]] = field(default_factory=list)
-    #: called with (method, args) before each call, inside a multicall too; it may raise or change the faults
+    #: Called with (method, args) before each call, including those in multicalls; it may raise or change
+    #: faults.
     watch: Callable[[str, tuple[object, ...]], None] | None = None

@@ -1,4 +1,4 @@
-"""What stands before a hub: TLS, and who a client is by its certificate or its Kerberos ticket."""
+"""The web server before a hub: TLS, and authentication by certificates or Kerberos tickets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ import gssapi
 
 @dataclass
 class Front:
-    """A web server's part of logging in.
+    """The web server's part of a login.
 
-    :param certificate: of the server, with its key; ``authority`` signs those of clients.
-    :param keytab: with the server's key for Kerberos; None: it is not offered.
+    Attributes:
+        certificate: Certificate of the server.
+        key: Its key.
+        authority: Certificate that signs those of clients.
+        keytab: The server's Kerberos keytab; None to disable Kerberos.
     """
 
     certificate: Path
@@ -33,7 +36,7 @@ class Front:
         return context.wrap_socket(listener, server_side=True)
 
     def who(self, connection: Any, headers: Message) -> str:
-        """The user that a client proved to be; empty: it has to prove it yet."""
+        """Return the authenticated user, or an empty text."""
         subject = (connection.getpeercert() or {}).get("subject", ())
         names = {key: value for part in subject for key, value in part}
         if "commonName" in names:

@@ -1,4 +1,4 @@
-"""Calls about Content Generator imports, and what ``mbs-manager doctor`` asks."""
+"""Calls about Content Generator imports, and calls of ``mbs-manager doctor``."""
 
 # ruff: noqa: N802, N803  (names are the hub's)
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.koji.double.users import Caller
 
 
 class ImportCalls:
-    """Method names are those of the hub; the caller comes first."""
+    """Methods have the names of the hub's calls; the caller is the first argument."""
 
     books: Books
 

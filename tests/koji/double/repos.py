@@ -1,4 +1,4 @@
-"""Calls about repositories. Nothing regenerates by itself, and failures send no message."""
+"""Calls about repositories. Nothing is regenerated automatically, and failures send no message."""
 
 # ruff: noqa: N802  (names are the hub's)
 from __future__ import annotations
@@ -10,19 +10,19 @@ import koji
 from tests.koji.double.books import REPO, Books, Row, Task
 from tests.koji.double.users import Caller
 
-#: regenerations that a hub tries for one request: the first, and its option RepoRetries
+#: Attempts of a hub for one request: the first, and its option RepoRetries.
 TRIES = 4
 
 
 class RepoCalls:
-    """Method names are those of the hub, with an underscore for the dot; the caller comes first."""
+    """Methods have the names of the hub's calls with an underscore for the dot; the caller is first."""
 
     books: Books
 
     def repo_request(self, who: Caller, info: Any, min_event: Any = None) -> Row:
         who.needs_login()
         tag = self.find_tag(info)
-        # Without a bound a repository up to an hour old will do.
+        # Without a minimum event, the hub accepts a repository up to an hour old.
         event = self.books.last_change(tag) if min_event == "last" else (min_event or 0)
         fit = [repo for repo in self._ready(tag.id) if repo["create_event"] >= event]
         if fit:

@@ -1,4 +1,4 @@
-"""The double as a server: HTTP, sessions, multicalls, uploads, and the faults that it was told of."""
+"""The hub double as a server: HTTP, sessions, multicalls, uploads and faults."""
 
 # ruff: noqa: N802  (names are the hub's)
 from __future__ import annotations
@@ -28,8 +28,10 @@ from tests.koji.double.users import Caller, Session
 class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
     """A hub on a free port of this machine, with a platform and the user ``mbs`` who may build modules.
 
-    ``faults`` may be changed at any moment; ``books`` is what it knows; ``log`` holds the methods of each
-    HTTP request, in order.
+    Attributes:
+        faults: Faults, which may be changed at any time.
+        books: The state of the hub.
+        log: The methods of each HTTP request, in order.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
     @property
     def url(self) -> str:
         port = self._server.server_address[1]
-        # Certificates and tickets are for a name.
+        # Certificates and tickets need a host name.
         return f"https://localhost:{port}/kojihub" if self.front else f"http://127.0.0.1:{port}/kojihub"
 
     def start(self) -> HubDouble:
@@ -79,13 +81,13 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
         self._server.server_close()
 
     def _work(self) -> None:
-        """The builders: without them nothing ends, and no message is sent, before somebody asks."""
+        """End tasks like builders do. Otherwise they would only end when a client makes a call."""
         while not self._stopped.wait(0.005):
             with self.lock:
                 self.books.tick()
 
     def write_profile(self, path: Path, *, authtype: str = "password", **options: object) -> Path:
-        """A configuration file of the Koji client with the profile ``koji``."""
+        """Write a configuration file of the Koji client with the profile ``koji``."""
         web = self.url.replace("kojihub", "koji")
         values = {"server": self.url, "weburl": web, "authtype": authtype, **options}
         path.write_text("[koji]\n" + "".join(f"{name} = {value}\n" for name, value in values.items()))
@@ -134,7 +136,7 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
         return self.methods()
 
     def answer(self, session: Session | None, method: str, params: Any) -> Any:
-        """The answer to one HTTP request."""
+        """Return the answer to one HTTP request."""
         if method == "login":
             return self._login(*params)
         who = session.user if session else Caller()
@@ -161,7 +163,7 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
         return self._new_session(caller)
 
     def login_by_front(self, user: str) -> Row:
-        """The session of a user whom the front knows."""
+        """Return the session of a user whom the web server has authenticated."""
         if user not in self.callers:
             raise koji.AuthError(f"Unknown user: {user}")
         return self._new_session(self.callers[user])
@@ -172,9 +174,10 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
         return {"session-id": number, "session-key": self.sessions[number].key, "header-auth": True}
 
     def session(self, headers: Any, *, logs_in: bool = False) -> Session | None:
-        """The session of a request; one that has expired may still log in again.
+        """Return the session of a request; an expired one may only log in again.
 
-        :raises koji.AuthError: when it is unknown, expired, or the request has been made before.
+        Raises:
+            koji.AuthError: It is unknown or expired, or the request was made before.
         """
         if "Koji-Session-Id" not in headers:
             return None
@@ -215,13 +218,13 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Head and body are two writes: the second would wait 40 ms for the client to acknowledge the first.
+    # Head and body are two writes; with Nagle's algorithm the second would wait 40 ms for an acknowledgement.
     disable_nagle_algorithm = True
     user = ""
     server: _Server
 
     def log_message(self, *_: object) -> None:
-        """Requests are kept in ``HubDouble.log``."""
+        """Do nothing, since ``HubDouble.log`` has the requests."""
 
     def do_POST(self) -> None:
         hub, faults = self.server.hub, self.server.hub.faults
@@ -243,7 +246,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(answer, drop)
 
     def _must_prove(self) -> bool:
-        """Whether this is a login of somebody who has not proved who he is."""
+        """Return whether this is a login without authentication."""
         front = self.server.hub.front
         logs_in = self.path.partition("?")[0].endswith("/ssllogin")
         self.user = front.who(self.connection, self.headers) if front and logs_in else ""

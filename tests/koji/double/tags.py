@@ -16,7 +16,7 @@ _LINK = ("parent_id", "priority", "maxdepth", "intransitive", "noconfig", "pkg_f
 
 
 class TagCalls:
-    """Method names are those of the hub; the caller comes first."""
+    """Methods have the names of the hub's calls; the caller is the first argument."""
 
     books: Books
 
@@ -64,7 +64,7 @@ class TagCalls:
     def editTag2(self, who: Caller, info: Any, **values: Any) -> None:
         who.needs("tag")
         tag = self.find_tag(info)
-        # Keywords that a hub does not know are passed over in silence.
+        # The hub ignores unknown keywords.
         for key in ("arches", "perm", "locked"):
             if key in values:
                 setattr(tag, key, values[key])
@@ -254,7 +254,7 @@ class TagCalls:
         return [repo for each in [tag, *self.books.ancestors(tag)] for repo in each.external]
 
     def queryHistory(self, who: Caller, tables: Any = None, build: Any = None, tag: Any = None) -> Row:
-        """Of tagging only: what is and was in a tag."""
+        """Return the history of tagging: the builds that are and were in a tag."""
         row, listed_in = self.books.build(build), self.find_tag(tag)
         if row is None:
             raise koji.GenericError(f"No such build: {build!r}")

@@ -1,4 +1,4 @@
-"""Who calls: users, permissions and sessions."""
+"""Callers of a hub double: users, permissions and sessions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import koji
 
 @dataclass
 class Caller:
-    """The user of a session; nobody has the number 0."""
+    """The user of a session; an anonymous one has the id 0."""
 
     id: int = 0
     name: str = ""
@@ -21,7 +21,7 @@ class Caller:
             raise koji.ActionNotAllowed("you must be logged in for this operation")
 
     def needs(self, permission: str) -> None:
-        """An admin may everything."""
+        """Check a permission; an admin has all."""
         self.needs_login()
         if not self.permissions & {permission, "admin"}:
             raise koji.ActionNotAllowed(f"{permission} permission required (logged in as {self.name})")
@@ -29,7 +29,7 @@ class Caller:
 
 @dataclass
 class Session:
-    """A session; a call that comes again with its number cannot be answered again."""
+    """A session. A call with a repeated number cannot be answered."""
 
     user: Caller
     key: str

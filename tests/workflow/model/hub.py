@@ -1,4 +1,4 @@
-"""A build system whose builds end when the test says so, and that notes what it should not be asked."""
+"""A build system whose builds a test ends, and which records calls that violate the rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mbs.states import ComponentState
 
 @dataclass
 class Task:
-    """One build of a component."""
+    """A build of a component."""
 
     id: int
     component: int
@@ -37,7 +37,7 @@ class Task:
 
 @dataclass
 class Repo:
-    """A repository of a buildroot, as of its request."""
+    """A repository with the buildroot's content at its request."""
 
     tag: str
     nvrs: frozenset[str]
@@ -46,9 +46,9 @@ class Repo:
 
 @dataclass
 class Hub(BuildSystem):
-    """See ``buildsys.base.BuildSystem``; what is not needed here does nothing.
+    """See ``buildsys.base.BuildSystem``; methods that are not needed do nothing.
 
-    Tags and repositories take a while as well: ``pass_time`` brings them forward.
+    Tagging and regenerating take time too, until ``pass_time``.
     """
 
     name: str = "model"
@@ -187,7 +187,7 @@ class Hub(BuildSystem):
         return Result(topdir="model:")
 
     def abandon(self, module: Module) -> None:
-        """Cancel all that is open for the module, as Koji's does: by the target, not by numbers."""
+        """Cancel all open builds of the module, by the target like Koji's."""
         self._here()
         members = set(ComponentBuild.objects.filter(module_build=module.id).values_list("pk", flat=True))
         self.cancel([task.id for task in self.open_tasks() if task.component in members])

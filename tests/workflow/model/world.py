@@ -1,7 +1,7 @@
-"""Processes of the service, run one at a time in this one, and stopped or overtaken between any two commits.
+"""Run processes of the service one at a time, and interrupt or overtake them between any two commits.
 
-Messages of Celery are kept in a list instead of a broker, and carried out by Celery's own code for workers;
-chords are counted by a real Redis.
+Celery's messages are kept in a list instead of a broker and executed by Celery's code for workers. A real
+Redis counts the members of chords.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from builds.models import ComponentBuild, ModuleBuild, Sweep, Wait
 
-#: columns that say until when, or since when, something holds
+#: Columns with times that something began or ends.
 _TIMES = {
     ModuleBuild: ("progress_at", "publishing_until"),
     ComponentBuild: ("submitting_until",),
@@ -47,15 +47,17 @@ class Message:
 
     @property
     def name(self) -> str:
+        """Name of the task."""
         return str(self.headers["task"])
 
 
 @dataclass
 class Process:
-    """One that works now; at one of its places between two commits something happens.
+    """The current process. At one of its points between two commits, something happens.
 
-    :param at: number of the place, from 1; 0: nothing happens.
-    :param act: what happens; None: the process is killed.
+    Attributes:
+        at: Number of the point, from 1; 0 for none.
+        act: The action; None to kill the process.
     """
 
     at: int = 0
@@ -73,11 +75,12 @@ class World:
     processes: list[Process] = field(default_factory=list)
 
     def publish(self, body: Any, headers: dict[str, Any]) -> None:
+        """Append a message to the queue."""
         self.point()
         self.queue.append(Message(dict(headers), json.dumps(body)))
 
     def deliver(self, number: int = 0, at: int = 0, act: Callable[[], object] | None = None) -> None:
-        """Carry out a message in a process of its own, which gives it back when it is killed."""
+        """Execute a message in a new process; if that is killed, the message is redelivered."""
         message = self.queue.pop(number)
 
         def work() -> None:
@@ -93,7 +96,7 @@ class World:
     def process(
         self, work: Callable[[], object], at: int = 0, act: Callable[[], object] | None = None
     ) -> bool:
-        """Do something in a process of its own; answers whether that lived to its end."""
+        """Do something in a new process; return whether it was not killed."""
         process = Process(at, act)
         self.processes.append(process)
         try:
@@ -107,7 +110,7 @@ class World:
         return not process.dead
 
     def point(self) -> None:
-        """A place between two commits."""
+        """Mark a point between two commits."""
         if not self.processes:
             return
         process = self.processes[-1]
@@ -121,12 +124,12 @@ class World:
                     process.act()
                 finally:
                     self.processes.pop()
-        # What is dead does nothing any more, although Python still runs its ``finally`` blocks.
+        # A dead process does nothing more, although Python still runs its ``finally`` blocks.
         if process.dead:
             raise Killed
 
     def pass_time(self, seconds: float) -> None:
-        """Let all that is noted with its time be older, whatever clock it was noted by."""
+        """Make all recorded times older, whatever clock they come from."""
         step = timedelta(seconds=seconds)
         for model, names in _TIMES.items():
             for row in model._default_manager.all():
@@ -135,13 +138,14 @@ class World:
                 model._default_manager.filter(pk=row.pk).update(**later)
 
     def empty_broker(self) -> None:
+        """Remove all messages and results."""
         self.queue.clear()
         current_app.backend.client.flushall()
 
 
 @contextmanager
 def world() -> Iterator[World]:
-    """A world, in whose place the broker and the clock are put."""
+    """Replace the broker and the clock by a world."""
     made = World()
     current_app.loader.import_default_modules()
     with pytest.MonkeyPatch.context() as patch:
