@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-#: codes of errors that the service or something it needs is to blame for; all others are the module's
+#: Codes of errors that are caused by the service or its infrastructure; others are caused by the module.
 _INFRASTRUCTURE = frozenset(
     {
         "internal_error",

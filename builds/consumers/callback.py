@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from time import sleep
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 from fedora_messaging.exceptions import Drop, Nack
@@ -64,7 +64,7 @@ class Callback:
                 pause,
                 error,
             )
-            time.sleep(pause)
+            sleep(pause)
             metrics.refused.inc()
             raise Nack from error
         except Exception as error:

@@ -23,7 +23,7 @@ def handle(event: Event) -> None:
             _build_changed(event)
         case BuildTagged(tag, nvr):
             final = not tag.endswith(BUILD_SUFFIX)
-            tagging.note_tagged(tag.removesuffix(BUILD_SUFFIX), nvr, final=final)
+            tagging.record_tagged(tag.removesuffix(BUILD_SUFFIX), nvr, final=final)
         case RepoDone(tag):
             dispatch.wake(wait_keys.repo(tag.removesuffix(BUILD_SUFFIX)))
 

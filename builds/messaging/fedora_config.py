@@ -104,7 +104,7 @@ def _unusable(error: Exception) -> ConfigurationError:
     name = "" if isinstance(error, ConfigurationException) else f"{type(error).__name__}: "
     reason = name + str(getattr(error, "message", error))
     problem = _problem(
-        "bus_configuration", f"The configuration of the bus is not usable: {reason}", "Correct the file"
+        "bus_configuration", f"The configuration of the bus cannot be used: {reason}", "Correct the file"
     )
     return ConfigurationError(problem.message, code=problem.code, hint=problem.hint)
 

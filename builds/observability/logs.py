@@ -16,7 +16,7 @@ from builds.observability import log_context
 from mbs.text import printable
 
 #: Packages of this service.
-OURS = ("mbs", "scm", "buildsys", "builds", "config")
+PACKAGES = ("mbs", "scm", "buildsys", "builds", "config")
 #: Loggers of servers that install their own handlers; these are removed, so that all lines look alike.
 SERVERS = ("uvicorn", "gunicorn.error")
 
@@ -40,7 +40,7 @@ def configuration(level: str, form: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            **dict.fromkeys((*OURS, "celery"), level_of_service),
+            **dict.fromkeys((*PACKAGES, "celery"), level_of_service),
             **{name: {"handlers": [], "propagate": True, "level": "INFO"} for name in SERVERS},
             # ``builds.observability.requests`` logs requests, with their context.
             "uvicorn.access": {"level": "WARNING"},
@@ -57,11 +57,11 @@ class PlainFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s%(context)s")
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  (the name of logging)
-        """Return the traceback, marked as such."""
+        """Return the traceback, with a mark before each line."""
         return _indented(super().formatException(ei))
 
     def formatStack(self, stack_info: str) -> str:  # noqa: N802  (the name of logging)
-        """Return the stack, marked as such."""
+        """Return the stack, with a mark before each line."""
         return _indented(super().formatStack(stack_info))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the name of logging)

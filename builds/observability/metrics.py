@@ -19,7 +19,7 @@ from pathlib import Path
 from django.conf import settings
 from prometheus_client import CollectorRegistry, Counter, Histogram, values
 
-from builds.observability.multiprocess import AllProcesses
+from builds.observability.multiprocess import MachineCollector
 
 #: Causes of failed module builds, named as in MBS 3.9.2: the user, the infrastructure, or unknown.
 REASONS = ("user", "infra", "unspec")
@@ -107,5 +107,5 @@ def machine_registry() -> CollectorRegistry:
     """Return a registry with the sums over all processes of this machine."""
     service_metrics()
     registry = CollectorRegistry()
-    AllProcesses(registry)
+    MachineCollector(registry)
     return registry

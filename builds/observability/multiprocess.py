@@ -19,7 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 _OF_PROCESS = re.compile(r"(counter|histogram)_(\d+)\.db")
 
 
-class AllProcesses(MultiProcessCollector):
+class MachineCollector(MultiProcessCollector):
     """Collect the sums over all processes of this machine, which must share a process id namespace."""
 
     def collect(self) -> Iterable[Metric]:
@@ -36,7 +36,7 @@ def _merge_ended(folder: Path) -> None:
     ended = defaultdict(list)
     for path in folder.iterdir():
         found = _OF_PROCESS.fullmatch(path.name)
-        if found and not _lives(int(found[2])):
+        if found and not _is_running(int(found[2])):
             ended[found[1]].append(path)
     for kind, paths in ended.items():
         _merge(folder / f"{kind}_ended.db", paths)
@@ -59,7 +59,7 @@ def _merge(target: Path, paths: Sequence[Path]) -> None:
         path.unlink()
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -40,7 +40,7 @@ class RemoteUniverse:
         self._client = client
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
-        """Return the newest build of each stream of these base modules; ready ones precede garbage."""
+        """Return the newest build of each stream of these base modules, preferring ready ones to garbage."""
         answers = _in_parallel(
             lambda query: list(self._builds(name=query[0], state=query[1], verbose="true")),
             [(name, state) for state in ("ready", "garbage") for name in names],

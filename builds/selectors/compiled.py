@@ -1,7 +1,7 @@
 """Queries that Django compiles into SQL once per process.
 
-Compiling a query takes Django longer than a page of a list takes the database. A compiled query is therefore
-kept with its SQL, and takes the values that it selects by each time it is run.
+For a page of a list, Django needs longer to compile the query than the database needs to run it. So the SQL
+is kept, and the values to select by are passed each time.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Row = Sequence[Any]
 
 @dataclass(frozen=True)
 class Given:
-    """A list of values that is given when the query is run.
+    """Placeholder for a list of values that is passed when the query is run.
 
     Attributes:
-        number: position of the list among the arguments of the call, from 0.
+        number: Position of the list among the arguments of the call, from 0.
     """
 
     number: int = 0
@@ -33,12 +33,12 @@ class Given:
 @Field.register_lookup
 @ForeignObject.register_lookup
 class Among(Lookup):
-    """``column__among=Given()``: like ``in``, with one parameter however many values are given."""
+    """Lookup ``column__among=Given()``: like ``in``, but one parameter contains all values."""
 
     lookup_name = "among"
 
     def get_prep_lookup(self) -> Given:
-        """Return the placeholder; no other operand is possible."""
+        """Return the placeholder, the only accepted operand."""
         if not isinstance(self.rhs, Given):
             raise TypeError("The lookup 'among' takes Given(); use 'in' for a list of values.")
         return self.rhs
@@ -58,8 +58,8 @@ class CompiledQuery:
     """A query whose SQL is kept.
 
     Args:
-        queryset: it ends in ``values_list``; each ``Given`` in it is replaced by a list of values.
-        read_json: converts the text of JSON columns.
+        queryset: A ``values_list``; each ``Given`` in it is replaced by a list of values.
+        read_json: Converts the text of JSON columns.
     """
 
     def __init__(self, queryset: QuerySet[Any, Any], read_json: Callable[[str], Any] = decode) -> None:
@@ -67,7 +67,7 @@ class CompiledQuery:
         self._statement = cache(lambda vendor: _Statement(queryset, read_json))
 
     def __call__(self, *lists: Sequence[int | str]) -> Iterable[Row]:
-        """Return the rows for these lists of values; none, without asking, if the first list is empty."""
+        """Return the rows for these lists of values; none, without a query, if the first list is empty."""
         if lists and not lists[0]:
             return ()
         return self._statement(connection.vendor).rows(lists)
@@ -98,7 +98,7 @@ class _Statement:
 
 
 def _parameter(values: Sequence[int | str]) -> Any:
-    """Return a list as ``Among`` takes it: an array for PostgreSQL, JSON for SQLite."""
+    """Return a list as parameter of ``Among``: an array for PostgreSQL, JSON for SQLite."""
     return list(values) if connection.vendor == "postgresql" else encode(values).decode()
 
 

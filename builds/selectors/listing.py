@@ -44,12 +44,11 @@ class Listing:
     """A list whose rows are shown as records of some columns.
 
     Args:
-        queryset: its rows, in their order.
-        columns: names of columns; the first is ``id``. Values of JSON columns are text that only an answer
-            can hold.
+        queryset: The rows, ordered.
+        columns: Names of columns; the first is ``id``. JSON columns become ``RawJSON``, for responses only.
 
     Attributes:
-        unfiltered: it has all rows of a table.
+        unfiltered: Whether the list has all rows of a table.
     """
 
     def __init__(self, queryset: QuerySet[Any, Any], columns: Sequence[str]) -> None:

@@ -43,7 +43,7 @@ class DatabaseUniverse:
     """
 
     def base_modules(self, names: Collection[str]) -> Sequence[Available]:
-        """Return the newest build of each stream of these base modules; ready ones precede garbage."""
+        """Return the newest build of each stream of these base modules, preferring ready ones to garbage."""
         builds = _builds().filter(name__in=names, state__in=(BuildState.READY, BuildState.GARBAGE))
         newest: dict[NameStream, ModuleBuild] = {}
         for build in builds:

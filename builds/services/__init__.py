@@ -1,1 +1,1 @@
-"""What changes the database. Every service may be called twice with the same effect as once."""
+"""Services: the functions that change builds. Calling one twice has the same effect as calling it once."""

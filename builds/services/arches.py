@@ -1,4 +1,4 @@
-"""For which architectures a module is built (docs/contract/modulemd.md, "Components")."""
+"""Choose the architectures that a module is built for (docs/contract/modulemd.md, "Components")."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mbs.modulemd import StreamV2, parse_stream
 
 
 def settle(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
-    """Decide on the architectures of a build, link them to it, and answer their names: see ``choose``."""
+    """Choose the architectures of a build as ``choose`` does, link them to it, and return their names."""
     chosen = choose(build, of_base_module)
     through = ModuleBuild.arches.through
     links = [through(modulebuild=build, arch_id=pk) for pk in _numbers(chosen)]
@@ -21,11 +21,15 @@ def settle(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
 
 
 def choose(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
-    """The architectures of a build. Nothing is changed.
+    """Return the architectures of a build. Nothing is saved.
 
-    :param of_base_module: what the build system would build for; it counts where nothing is configured.
-    :raises Unprocessable: when the module, or a component, limits itself to architectures that there are
-        none of.
+    Args:
+        build: The build, which need not be saved.
+        of_base_module: The build system's architectures for the base module. They are used if neither
+            ``BASE_MODULE_ARCHES`` nor ``koji_tag_arches`` of the document name any.
+
+    Raises:
+        Unprocessable: The module or a component limits itself to architectures that are not available.
     """
     document = parse_stream(build.modulemd, strict=False)
     base = next(
@@ -56,13 +60,14 @@ def choose(build: ModuleBuild, of_base_module: Sequence[str]) -> list[str]:
 
 
 def _check_components(build: ModuleBuild, document: StreamV2, chosen: Sequence[str]) -> None:
-    """Refuse a component that would be built for nothing.
+    """Refuse components that have no architecture in common with the module.
 
-    :raises Unprocessable: ``component_without_arch``, naming each.
+    Raises:
+        Unprocessable: ``component_without_arch``, with a problem for each component.
     """
     wanted = {each.name: list(each.arches) for each in document.rpm_components.values()}
     if build.pk:
-        # Those of included modules are not in the document.
+        # The document does not contain the components of included modules.
         wanted |= dict(build.component_builds.values_list("package", "arches"))
     problems = [
         Problem(
@@ -85,7 +90,7 @@ def _check_components(build: ModuleBuild, document: StreamV2, chosen: Sequence[s
 
 
 def _numbers(names: Sequence[str]) -> list[int]:
-    """Rows of architectures; they are made when they are met for the first time."""
+    """Return the primary keys of these architectures, after creating missing rows."""
     rows = Arch.objects.filter(name__in=names)
     known = dict(rows.values_list("name", "pk"))
     if missing := [name for name in names if name not in known]:

@@ -1,4 +1,4 @@
-"""The configured build system, and module builds as it sees them."""
+"""The configured build system, and the conversion of builds to its types."""
 
 from __future__ import annotations
 
@@ -24,37 +24,42 @@ _System = TypeVar("_System", bound=BuildSystem)
 
 @cache
 def build_system() -> BuildSystem:
-    """The build system that ``SYSTEM`` names, made once per process."""
-    return measured(registry.create(settings.MBS.SYSTEM, settings.MBS, _send))
+    """Return the build system that the option ``SYSTEM`` names, created once per process."""
+    return instrument(registry.create(settings.MBS.SYSTEM, settings.MBS, _send))
 
 
 def tags_holding(rpm: str) -> list[str]:
-    """See ``buildsys.base.FindsRpms``.
+    """Return the tags that contain an RPM; see ``buildsys.base.FindsRpms``.
 
-    :raises NotSupported: the build system does not know what modules hold.
-    :raises InvalidInput: no RPM has such a name.
+    Raises:
+        NotSupported: The build system cannot search for RPMs.
+        InvalidInput: The text is not a name of an RPM.
     """
     system = build_system()
     if not isinstance(system, FindsRpms):
-        raise NotSupported("The build system cannot search for modules by their RPMs.", code="no_rpm_search")
+        raise NotSupported(
+            "This build system cannot search for modules by their RPMs.",
+            code="no_rpm_search",
+            hint="Leave the filter rpm out.",
+        )
     if not _RPM.fullmatch(rpm):
         raise InvalidInput(
-            f"{rpm[:100]!r} is no name of an RPM.",
+            f"{rpm[:100]!r} is not a name of an RPM.",
             code="invalid_rpm",
-            hint="Write name-version-release.arch.",
+            hint="Use the form name-version-release.arch.",
         )
     return system.tags_holding(rpm)
 
 
-def measured(system: _System) -> _System:
-    """The same system; how often each method of the Protocol is called, and how long it takes, is counted."""
+def instrument(system: _System) -> _System:
+    """Make a build system count and time the calls of its methods, and return it."""
     for name, method in vars(BuildSystem).items():
         if callable(method) and not name.startswith("_"):
-            setattr(system, name, _measured(name, getattr(system, name)))
+            setattr(system, name, _instrumented(name, getattr(system, name)))
     return system
 
 
-def _measured(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+def _instrumented(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         with metrics.call(name):
@@ -70,9 +75,12 @@ def _send(task_id: int, delay: float) -> None:
 def as_module(
     build: ModuleBuild, *, groups: Mapping[str, tuple[str, ...]] | None = None, document: bool = True
 ) -> Module:
-    """A module build as a build system sees it.
+    """Convert a module build to the build system's type.
 
-    :param document: False where its modulemd is not needed, and need not be read.
+    Args:
+        build: The module build.
+        groups: Packages of its build groups, if they are needed.
+        document: Whether its modulemd is needed; False avoids reading the deferred column.
     """
     return Module(
         id=build.pk,
@@ -100,10 +108,13 @@ def as_jobs(
     fresh: Collection[ComponentBuild] = (),
     specs: bool = True,
 ) -> list[Job]:
-    """Return components as a build system sees them; module-build-macros comes with its spec file.
+    """Convert components to the build system's type; module-build-macros includes its spec file.
 
-    :param fresh: components whose first slot this is: none of them was ever submitted in this attempt.
-    :param specs: False where nothing is to be built, but found.
+    Args:
+        build: Their module build.
+        components: The components.
+        fresh: Those that just got their slot, so that they cannot have been submitted in this attempt.
+        specs: Whether spec files are needed; False if jobs are only searched for.
     """
     module = as_module(build)
     return [

@@ -1,4 +1,4 @@
-"""Stop a build that is on its way, and start again one that failed."""
+"""Cancel an active build, and resume a failed one."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from builds.services.components import TOPIC
 from mbs.errors import Conflict, InvalidInput, MBSError, Unavailable
 from mbs.states import ACTIVE, BuildState, ComponentState
 
-#: time for which a build cannot be resumed after a process died while the build system let go of it: longer
-#: than all tries of a call
+#: Lease for ``abandon``, longer than all tries of a call to the build system. If the process dies in it, the
+#: build cannot be resumed before the lease ends.
 _ABANDONING = timedelta(minutes=5)
 _RESET = [
     "state",
@@ -41,14 +41,25 @@ _AGAIN = "To be built again."
 
 
 def cancel(build: ModuleBuild, who: str) -> bool:
-    """Fail a build because somebody wants it to stop; what builds for it is stopped too.
+    """Fail a build on request, and stop its components.
 
-    :return: whether this call did it. False: it was canceled before, and nothing changes.
-    :raises InvalidInput: when it ended otherwise.
+    Args:
+        build: The build.
+        who: Name of the user who cancels it.
+
+    Returns:
+        Whether this call canceled it; False if it was canceled before.
+
+    Raises:
+        InvalidInput: The build has ended otherwise.
     """
     stopped = transitions.fail(
         build.pk,
-        MBSError(f"Canceled by {who}.", code="canceled", hint="Submit it again, or retry it, to resume."),
+        MBSError(
+            f"Canceled by {who}.",
+            code="canceled",
+            hint="Submit the module again, or retry the build, to resume.",
+        ),
     )
     build.refresh_from_db()
     if not stopped and build.error_code != "canceled":
@@ -57,28 +68,32 @@ def cancel(build: ModuleBuild, who: str) -> bool:
 
 
 def cancel_once(build: ModuleBuild, who: str) -> None:
-    """The same for somebody who wants to know whether they were the one.
+    """Cancel a build; unlike ``cancel``, refuse it if the build was canceled before.
 
-    :raises InvalidInput: when it has ended already, by being canceled too.
+    Raises:
+        InvalidInput: The build has ended already.
     """
     if not cancel(build, who):
         raise _not_cancelable(build)
 
 
 def _not_cancelable(build: ModuleBuild) -> InvalidInput:
-    """The error of canceling a build that is not on its way."""
+    """Return the error of canceling a build that is not active."""
     how = " (it was canceled)" if build.error_code == "canceled" else ""
     return InvalidInput(
         f"Module build {build.pk} is {build.state_name}{how} and cannot be canceled any more.",
         code="not_cancelable",
-        hint="Only builds in init, wait or build can be canceled.",
+        hint="Only builds in the states init, wait and build can be canceled.",
     )
 
 
 def resume(build: ModuleBuild, who: str) -> None:
-    """Start a failed build again; what was built of it stays built.
+    """Resume a failed build; components that are complete are kept.
 
-    :raises Conflict: when it is not failed, or still being stopped.
+    An active build is left as it is.
+
+    Raises:
+        Conflict: The build has not failed, or is still being stopped.
     """
     with transaction.atomic():
         failed = locked(ModuleBuild.objects.filter(pk=build.pk)).get()
@@ -88,18 +103,19 @@ def resume(build: ModuleBuild, who: str) -> None:
             raise Conflict(
                 f"Module build {build.pk} is {failed.state_name}: only a failed build can be resumed.",
                 code="not_failed",
+                hint="To build the same commit again, use rebuild.",
             )
         components = list(locked(ComponentBuild.objects.filter(module_build=failed)))
         building = any(component.state == ComponentState.BUILDING for component in components)
-        if building or abandoning(build.pk):
+        if building or is_abandoning(build.pk):
             raise Conflict(
                 f"Components of module build {build.pk} are still being stopped.",
                 code="still_stopping",
-                hint="Try again in a minute; if a worker died of it, in up to "
+                hint="Try again in a minute. If a worker died meanwhile, this can take up to "
                 f"{_ABANDONING // timedelta(minutes=1)} minutes.",
             )
         _start_over(failed, components)
-        # It goes on where it stopped: behind the first step unless that one was never done.
+        # Skip the step ``initialize`` if it was completed before.
         unresolved = any(component.unresolved_ref for component in components)
         began = BuildState.WAIT if failed.arch_names and not unresolved else BuildState.INIT
         reason, new_run = f"Resumed by {who}.", failed.run + 1
@@ -110,32 +126,32 @@ def resume(build: ModuleBuild, who: str) -> None:
     build.refresh_from_db()
 
 
-def abandoning(build_id: int) -> bool:
-    """Say whether the build system is letting go of a build at this moment."""
+def is_abandoning(build_id: int) -> bool:
+    """Return whether ``abandon`` runs for a build at this moment."""
     return Sweep.objects.filter(name=_lease_name(build_id), leased_until__gt=clock.now()).exists()
 
 
 def abandon(build_id: int, run: int) -> None:
-    """Have the build system let go of a build that failed, unless it was resumed meanwhile.
+    """Make the build system stop the preparations of a failed build, unless the build was resumed meanwhile.
 
-    A call of the build system may take minutes. Until it ended the build cannot be resumed, or the call
-    would stop what the new run has begun.
+    The call may take minutes. The build cannot be resumed before it ends; otherwise the call could stop tasks
+    of the new run.
 
     Args:
-        build_id: number of the build.
-        run: its run since it failed.
+        build_id: Number of the build.
+        run: Its run since it failed.
 
     Raises:
-        Unavailable: another process is about it, or died of it.
+        Unavailable: Another process does this, or died doing it.
     """
     lease, _ = Sweep.objects.get_or_create(name=_lease_name(build_id))
     now = clock.now()
     free = Sweep.objects.filter(Q(leased_until=None) | Q(leased_until__lt=now), pk=lease.pk)
     if not free.update(leased_until=now + _ABANDONING):
-        raise Unavailable(f"Another process has the build system let go of module build {build_id}.")
+        raise Unavailable(f"Another process is abandoning module build {build_id} in the build system.")
     try:
         with transaction.atomic():
-            # Behind a resumption that has not seen the lease.
+            # The lock waits for a resumption that began before the lease was taken.
             rows = locked(ModuleBuild.objects.filter(pk=build_id, run=run))
             build = rows.exclude(state__in=ACTIVE).first()
         if build is not None:
@@ -149,7 +165,7 @@ def _lease_name(build_id: int) -> str:
 
 
 def _start_over(build: ModuleBuild, components: Sequence[ComponentBuild]) -> None:
-    """Forget failures, and what is in tags and buildroot: those may have been removed since."""
+    """Reset failed components, and the tags of all components, since builds may have been untagged."""
     in_tags = {"tagged": False, "tagged_in_final": False, "in_buildroot": False}
     ComponentBuild.objects.filter(pk__in=[component.pk for component in components]).update(**in_tags)
     unfinished = [component for component in components if component.state != ComponentState.COMPLETE]

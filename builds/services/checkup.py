@@ -1,4 +1,4 @@
-"""What the database, the broker, the clocks and the base modules lack, for ``mbs-manager doctor``."""
+"""Check the database, the broker, the clocks and the base modules for ``mbs-manager doctor``."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from mbs.errors import MBSError, Problem
 from mbs.modulemd import parse_stream
 from mbs.states import BuildState
 
-#: seconds that clocks may differ by: leases and waits are shorter than a minute
+#: Seconds by which clocks may differ; leases last less than a minute.
 MAX_CLOCK_DIFFERENCE = 5.0
-_DATABASE = "See DATABASE_URL, and whether PostgreSQL runs and lets this user in."
-_SET_CLOCKS = "Have NTP set the clocks of all machines of the service, its database and its broker."
+_DATABASE = "Check DATABASE_URL, and whether PostgreSQL runs and accepts this user."
+_SET_CLOCKS = "Synchronise the clocks of the service's machines, the database and the broker by NTP."
 
 
 @dataclass
 class Findings:
-    """What the service's own servers say.
+    """Results of the checks.
 
-    :param tags: in the build system, of the base modules that modules can be built on.
-    :param bare: those of base modules whose documents put nothing into buildroots.
+    Attributes:
+        problems: Things that an operator has to correct.
+        tags: Tags of base modules in the build system.
+        bare: Tags of base modules whose documents list no packages for buildroots.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -38,7 +40,7 @@ class Findings:
 
 
 def examine() -> Findings:
-    """Look at database, broker, clocks and base modules."""
+    """Check the database, the broker, the clocks and the base modules."""
     found = Findings(list(_broker()))
     try:
         connection.ensure_connection()
@@ -60,14 +62,14 @@ def _broker() -> Iterator[Problem]:
     try:
         seconds, microseconds = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5).time()
     except (RedisError, OSError, ValueError) as error:
-        hint = "See BROKER_URL, and whether Redis runs."
+        hint = "Check BROKER_URL, and whether Redis runs."
         yield Problem("broker_unavailable", f"Redis cannot be used: {error}", hint=hint)
         return
     yield from _clock("Redis", seconds + microseconds / 1e6)
 
 
 def _database_time() -> float:
-    """The time of the database's machine; SQLite has no other than this one's."""
+    """Return the time of the database's machine, which is this machine for SQLite."""
     if connection.vendor != "postgresql":
         return time.time()
     with connection.cursor() as cursor:
@@ -88,7 +90,7 @@ def _base_modules(found: Findings) -> None:
     for build in ready.order_by("koji_tag", "pk"):
         if not build.koji_tag:
             if settings.MBS.SYSTEM == "koji":
-                message = f"{build.nsvc} has no koji_tag: nothing can be built on it in Koji."
+                message = f"{build.nsvc} has no koji_tag, so no module can be built against it in Koji."
                 hint = "Set data.xmd.mbs.koji_tag in its document (docs/koji.md) and import it again."
                 found.problems.append(Problem("base_module_without_tag", message, hint=hint))
             continue

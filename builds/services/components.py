@@ -1,4 +1,4 @@
-"""What is known of component builds: submissions, results, tags. The only code that records them."""
+"""Submit, record, fail and stop component builds. No other code records their submissions and results."""
 
 from __future__ import annotations
 
@@ -44,14 +44,15 @@ _FIELDS = [
 
 
 def estimate(build: ModuleBuild) -> None:
-    """Ask the build system how long components take that this service has never built."""
+    """Save estimated build times for components that this service has never built."""
     ComponentBuild.objects.bulk_update(set_estimates(build.component_builds.filter(state=None)), ["weight"])
 
 
 def set_estimates(components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
-    """Set what the build system expects where this service has no history; nothing is saved.
+    """Set the build system's estimates as weights of components without a weight; save nothing.
 
-    :return: the components that got another weight.
+    Returns:
+        The components that got a weight.
     """
     unknown = {component.package: component for component in components if not component.weight}
     seconds = build_system().expected_seconds(sorted(unknown))
@@ -63,17 +64,24 @@ def set_estimates(components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
 def submit(
     build: ModuleBuild, components: Sequence[ComponentBuild], *, fresh: Sequence[ComponentBuild] = ()
 ) -> set[int]:
-    """Have the build system build components whose slot and submission lease the caller holds.
+    """Submit components to the build system, and record the submissions.
 
-    What it builds or has built for this very component already is adopted. Submissions and whatever
-    is known of them at once are recorded.
+    The caller holds their slots and submission leases. A task that the build system already has for a
+    component is adopted.
 
-    :param fresh: those that were given their slot just now, so that the build system knows none of them.
-    :return: numbers of the components that have ended already.
-    :raises AnswerLost: it may build them yet; the leases run out by themselves, so that nobody submits them
-        before that is decided.
-    :raises BuildSystemUnavailable: it is away, and has not taken anything.
-    :raises BuildSystemError: it refuses.
+    Args:
+        build: Their module build.
+        components: The components.
+        fresh: Those that just got their slot, so that the build system cannot have a task for them.
+
+    Returns:
+        Numbers of the components that have ended already.
+
+    Raises:
+        AnswerLost: The build system may have accepted them. Their leases are kept until they expire, so that
+            nothing is submitted twice before the build system has decided.
+        BuildSystemUnavailable: The build system is unavailable and has accepted nothing.
+        BuildSystemError: The build system refuses them.
     """
     if not components:
         return set()
@@ -82,13 +90,14 @@ def submit(
     except AnswerLost:
         raise
     except Exception:
-        # Nobody submits these now; what the build system did take is found by the next try.
+        # Others may submit them now; the next try finds tasks that the build system did create.
         _release(components)
         raise
     try:
         return _record_submitted(build, submissions)
     except (OperationalError, InterfaceError):
-        # The build system has them: the next try finds them, and need not wait for the leases to run out.
+        # The build system has accepted them. The next try finds them, without waiting for the leases to
+        # expire.
         connection.close()
         with suppress(OperationalError, InterfaceError):
             _release(components)
@@ -103,13 +112,13 @@ def _release(components: Sequence[ComponentBuild]) -> None:
 def _record_submitted(build: ModuleBuild, submissions: Mapping[int, Submission]) -> set[int]:
     known = [submission.status for submission in submissions.values() if submission.status]
     ended = record(build, submissions.keys(), known, submissions, submitting=True)
-    # Word of a build that ended before its number was recorded was for nobody.
+    # Events that arrived before ``task_id`` was saved were ignored, so ask once.
     rest = {pk: submission for pk, submission in submissions.items() if not submission.status}
     if rest:
         statuses = build_system().statuses([submission.task_id for submission in rest.values()])
         ended |= record(build, rest.keys(), statuses, rest, submitting=True)
     if not ModuleBuild.objects.filter(pk=build.pk, run=build.run, state__in=ACTIVE).exists():
-        # It was stopped meanwhile, and what stopped it did not know of these submissions.
+        # The build was stopped meanwhile, before these submissions were recorded.
         dispatch.send("workflow.stop_components", build.pk)
     return ended
 
@@ -130,20 +139,26 @@ def record(
     *,
     submitting: bool = False,
 ) -> set[int]:
-    """Record what the build system says of components, and wake what waits for them.
+    """Record the build system's statuses of components, and wake the tasks that wait for them.
 
-    Serves an event, a sweep and a submission alike; what is recorded already changes nothing. A
-    submission that was lost is given up for the next attempt, ``MAX_ATTEMPTS`` at the most; one that the
-    infrastructure failed, ``INFRASTRUCTURE_RETRIES`` times.
+    Events, sweeps and submissions use it. A status that is recorded already changes nothing. A lost build is
+    built again, with at most ``MAX_ATTEMPTS`` attempts; a build that failed because of the infrastructure,
+    ``INFRASTRUCTURE_RETRIES`` times.
 
-    :param build: the module build of all these components.
-    :param submissions: new ones, by component number.
-    :param submitting: the caller submits them, and looks at them again by itself: nothing is woken.
-    :return: numbers of the components that this call ended.
+    Args:
+        build: The module build of all these components.
+        component_ids: Their numbers.
+        statuses: Statuses of their tasks.
+        submissions: New submissions, by component number.
+        submitting: Whether the caller is submitting them and checks them afterwards, so that nothing is
+            woken.
+
+    Returns:
+        Numbers of the components that this call ended.
     """
     known = {status.task_id: status for status in statuses}
     with transaction.atomic():
-        # Its messages lock the build, which comes before its components.
+        # Writing messages locks the build, which must be locked before its components.
         list(locked(ModuleBuild.objects.filter(pk=build.pk)).values_list("pk"))
         rows = locked(
             ComponentBuild.objects.filter(pk__in=list(component_ids), state=ComponentState.BUILDING)
@@ -152,7 +167,7 @@ def record(
         retries: list[tuple[ComponentBuild, str]] = []
         changed: list[ComponentBuild] = []
         for component in rows:
-            before = _facts(component)
+            before = _values(component)
             submission = (submissions or {}).get(component.pk)
             if submission and component.task_id is None:
                 component.task_id, component.task_url = submission.task_id, submission.url
@@ -164,7 +179,7 @@ def record(
                 if not component.settled:
                     message = f"{component.package} is built again. {component.state_reason}"
                     retries.append((component, message))
-            if _facts(component) != before:
+            if _values(component) != before:
                 changed.append(component)
         if not changed:
             return set()
@@ -178,16 +193,16 @@ def record(
         if settled:
             transaction.on_commit(slots.hand_out, robust=True)
         if history:
-            # Behind the wakes, which must not wait for the bus.
+            # After the wakes, so that these do not wait for the bus.
             messages = [(TOPIC, component_message(_at_step(step), build)) for step in history]
             outbox.add(build.pk, messages, locked=True)
         return {component.pk for component in settled}
 
 
 def finish(build: ModuleBuild, components: Iterable[ComponentBuild]) -> None:
-    """Have the workflow go on behind components that have ended.
+    """Continue the workflow after the end of components.
 
-    Nothing is left to be done for them, but where others are built after them (``buildafter``).
+    Their tasks count as done; with ``buildafter`` they are woken, since they unblock other components.
     """
     keys = [component.wait_key for component in components]
     if build.graph:
@@ -197,7 +212,7 @@ def finish(build: ModuleBuild, components: Iterable[ComponentBuild]) -> None:
 
 
 def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
-    """Bring a component up to date with the build system; whether its history grew."""
+    """Update a component from its status; return whether this is a change for its history."""
     component.task_url = status.url or component.task_url
     component.nvr = status.nvr or component.nvr
     if status.started:
@@ -205,7 +220,7 @@ def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
     if status.state is TaskState.OPEN:
         return False
     if _is_retried(component, status):
-        word = "was lost" if status.state is TaskState.LOST else "failed for the infrastructure"
+        word = "was lost" if status.state is TaskState.LOST else "failed because of the infrastructure"
         component.state_reason = f"Attempt {component.attempt} {word}: {status.reason}"
         component.attempt, component.losses = component.attempt + 1, component.losses + 1
         component.task_id = component.submitting_until = None
@@ -218,19 +233,19 @@ def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
 
 
 def _is_retried(component: ComponentBuild, status: TaskStatus) -> bool:
-    """Whether a build that came to nothing is made once more, without anybody asking for it."""
+    """Return whether a lost or failed build is repeated automatically."""
     if status.state is TaskState.LOST:
         return component.losses + 1 < settings.MBS.MAX_ATTEMPTS
     failed = status.state is TaskState.FAILED and status.infrastructure
     return failed and component.losses < settings.MBS.INFRASTRUCTURE_RETRIES
 
 
-def _facts(component: ComponentBuild) -> list[object]:
+def _values(component: ComponentBuild) -> list[object]:
     return [getattr(component, name) for name in _FIELDS]
 
 
 def _trace(component: ComponentBuild) -> ComponentBuildTrace:
-    """The component as it stands now, for its history and for the message about it."""
+    """Return the present state of a component, for its history and for the message about it."""
     return ComponentBuildTrace(
         component_build=component,
         state=component.state,
@@ -241,7 +256,7 @@ def _trace(component: ComponentBuild) -> ComponentBuildTrace:
 
 
 def _at_step(step: ComponentBuildTrace) -> ComponentBuild:
-    """The component of a step of its history, as it was then."""
+    """Return the component as it was at this step of its history."""
     component = copy(step.component_build)
     component.state, component.state_reason = step.state, step.state_reason
     component.task_id = step.task_id
@@ -249,12 +264,12 @@ def _at_step(step: ComponentBuildTrace) -> ComponentBuild:
 
 
 def fail(component_id: int, reason: str, *, run: int | None = None) -> None:
-    """Fail a component for a reason of the service's own; a build of it that is alive is of no use now.
+    """Fail a component for a reason other than its build's result, and cancel its task.
 
     Args:
-        component_id: its number.
-        reason: for people.
-        run: when given, nothing happens unless this is still the run of its module build.
+        component_id: Its number.
+        reason: Reason for people.
+        run: If given, the component fails only if this is still the run of its module build.
     """
     with transaction.atomic():
         builds = ModuleBuild.objects.filter(component_builds=component_id)
@@ -277,12 +292,13 @@ def fail(component_id: int, reason: str, *, run: int | None = None) -> None:
 
 
 def stop(build_id: int) -> None:
-    """Cancel what still builds for a module build that is not on its way any more.
+    """Cancel the components that still build for a module build that is not active any more.
 
-    A component stays BUILDING, and keeps its slot, until the build system says that it ended. One whose
-    submitter died may be known to the build system all the same: that is looked for and cancelled too.
+    A component stays BUILDING, and keeps its slot, until the build system reports its end. A component
+    without a recorded submission may have a task nevertheless, whose submitter died: it is searched for and
+    canceled too.
     """
-    # With the state of the build in one query: it may be resumed now, and what builds then must go on.
+    # The same query reads the build's state: components of a build that was just resumed must go on.
     rows = ComponentBuild.objects.filter(module_build=build_id, state=ComponentState.BUILDING)
     components = list(rows.exclude(module_build__state__in=ACTIVE).select_related("module_build"))
     if not components:

@@ -1,6 +1,6 @@
-"""Messages about builds are hints: the build system is asked before anything is recorded.
+"""Confirm the end of builds that bus messages report, before it is recorded.
 
-A message names a task, a package and a release, and anybody who can publish on the bus may have made it up.
+Everyone who can publish on the bus could forge a message, so the build system is asked.
 """
 
 from __future__ import annotations
@@ -16,29 +16,33 @@ from mbs.states import ComponentState
 
 log = logging.getLogger(__name__)
 
-#: Builds of the same module that are asked about others one that is status to have ended, the oldest first:
-#: those of a batch often end together, and a message about what is recorded already costs no question.
+#: Further components of the same module that the same call asks about, the oldest first. Components of a
+#: batch often end together, and messages about recorded components need no further call.
 MAX_OTHERS = 10
-#: Seconds without questions after an outage: each may take as long as ``NET_TIMEOUT``.
+#: Seconds without calls after an outage: each may last ``NET_TIMEOUT``.
 PAUSE = 30.0
-#: What a build system may say that a message is a reason to record. A lost submission is left to the sweep.
+#: States that are recorded. Lost builds are left to the sweep ``open_builds``.
 _ENDED = frozenset({TaskState.COMPLETE, TaskState.FAILED, TaskState.CANCELED})
 
 
 class _Outage:
-    """When the build system may be asked again, in this process."""
+    """Time at which this process may call the build system again."""
 
     until = 0.0
 
 
 def confirm_end(component: ComponentBuild, claimed: str) -> set[int]:
-    """Record what the build system says of a component that is status to have ended, and of some others it.
+    """Ask the build system about a component that a message reports as ended, and record the result.
 
-    While the build system is away, nothing happens: the sweep ``open_builds`` asks about all that builds.
+    Some other components of its module are asked about too. While the build system is unavailable nothing is
+    recorded, and the sweep ``open_builds`` does it later.
 
-    :param component: with its module build; it must be building.
-    :param claimed: the NVR that the message names; empty when it names none.
-    :return: numbers of the components that this call ended.
+    Args:
+        component: A building component, with its module build.
+        claimed: The NVR of the message; empty if it names none.
+
+    Returns:
+        Numbers of the components that this call ended.
     """
     if time.monotonic() < _Outage.until:
         return set()
@@ -52,7 +56,7 @@ def confirm_end(component: ComponentBuild, claimed: str) -> set[int]:
         )
     except BuildSystemUnavailable as error:
         _Outage.until = time.monotonic() + PAUSE
-        log.warning("The end of %s is left to the sweep: %s", component, error.message)
+        log.warning("The end of %s is not recorded before the next sweep: %s", component, error.message)
         return set()
     _warn_of_mismatch(component, claimed, statuses)
     return components.record(build, [numbers[status.task_id] for status in statuses], statuses)
@@ -64,11 +68,13 @@ def _ask(task_ids: list[int]) -> list[TaskStatus]:
 
 
 def _warn_of_mismatch(component: ComponentBuild, claimed: str, statuses: list[TaskStatus]) -> None:
-    """Log what a message claimed and the build system does not say."""
-    status = next((status for status in statuses if status.task_id == component.task_id), None)
-    if status is None:
+    """Log a message that the build system does not confirm."""
+    found = next((status for status in statuses if status.task_id == component.task_id), None)
+    if found is None:
         log.warning(
-            "The build system does not say that task %s of %s has ended", component.task_id, component
+            "A message says that task %s of %s has ended; the build system does not confirm it",
+            component.task_id,
+            component,
         )
-    elif claimed and status.nvr and status.nvr != claimed:
-        log.warning("A message calls %s %s; the build system says %s", component, claimed, status.nvr)
+    elif claimed and found.nvr and found.nvr != claimed:
+        log.warning("A message names %s for %s; the build system says %s", claimed, component, found.nvr)

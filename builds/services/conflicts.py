@@ -1,6 +1,6 @@
-"""RPMs that must stay out of a build's buildroots, found once, while the build is in init.
+"""Find the RPMs that must not be installed in a build's buildroots, once, while the build is in init.
 
-They are noted in ``xmd.mbs`` of its document, and the macros package conflicts with them
+They are recorded in ``xmd.mbs`` of its document, and module-build-macros conflicts with them
 (``mbs.macros.unwanted``).
 """
 
@@ -23,13 +23,18 @@ COLLIDING = "ursine_rpms"
 
 
 def record(build: ModuleBuild) -> dict[str, Any]:
-    """Note in a build's document which RPMs must stay out of its buildroots.
+    """Record in a build's document which RPMs must not be installed in its buildroots; do not save it.
 
-    What is noted already stays: a build that is resumed keeps the buildroots that it had.
+    A resumed build keeps the RPMs that were recorded before, and so its buildroots.
 
-    :param build: in init, with its architectures; nothing is saved.
-    :return: the columns that this changed; nothing where the build system knows no RPMs, or nothing is built.
-    :raises BuildSystemUnavailable: it is away, or a repository that its tags draw from is.
+    Args:
+        build: A build in init, with its architectures.
+
+    Returns:
+        The changed columns; empty if the build system cannot list RPMs, or if nothing is to be built.
+
+    Raises:
+        BuildSystemUnavailable: The build system, or an external repository of a tag, is unavailable.
     """
     system = build_system()
     document = parse_stream(build.modulemd, strict=False)
@@ -52,7 +57,7 @@ def _required(document: StreamV2) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _filtered(build: ModuleBuild, system: ListsRpms) -> dict[str, set[str]]:
-    """Required module -> its RPMs that it filters, but for those of builds that this module takes over."""
+    """Return the filtered RPMs of each required module, except RPMs of builds that this build reuses."""
     filters = {
         module.name: set(parse_stream(module.modulemd, strict=False).filter_rpms)
         for module in build.required_modules.all()
@@ -73,9 +78,9 @@ def _filtered(build: ModuleBuild, system: ListsRpms) -> dict[str, set[str]]:
 
 
 def _colliding(build: ModuleBuild, system: ListsRpms) -> set[str]:
-    """RPMs of base modules that another required module brings along in another build.
+    """Return the RPMs of base modules that another required module provides from a different build.
 
-    The module's are wanted, whichever is newer. The same build under both is kept.
+    The module's RPM is to be installed, even if the base module's is newer.
     """
     bases, others = set(), set()
     for name, info in build.buildrequires.items():
@@ -87,7 +92,7 @@ def _colliding(build: ModuleBuild, system: ListsRpms) -> set[str]:
     modular = _by_name(rpm for tag in others for rpm in held[tag])
     found = {rpm for tag in bases for rpm in held[tag] if rpm.name in modular}
     if packages := {rpm.build.rsplit("-", 2)[0] for rpm in found if rpm.build}:
-        # Tags may be set to offer all builds: an older one of the base may still be newer than the module's.
+        # A tag may offer all its builds, so older builds of the base modules conflict too.
         older = system.rpms_in(sorted(bases), build.arch_names, sorted(packages))
         found |= {rpm for rpms in older.values() for rpm in rpms if rpm.name in modular}
     return {rpm.nevr for rpm in found if rpm.nevr not in {each.nevr for each in modular[rpm.name]}}

@@ -1,4 +1,4 @@
-"""The documents that finished modules are shipped with."""
+"""Final modulemd documents of finished builds."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ CODE = "no_final_modulemd"
 
 
 def store(build: ModuleBuild, documents: Mapping[str, str]) -> None:
-    """Record the final documents of a build in place of earlier ones.
+    """Save the final documents of a build, replacing earlier ones.
 
-    :param documents: architecture (or ``src``) -> text of the document.
+    Args:
+        build: The build.
+        documents: Architecture (or ``src``) -> text of the document.
     """
     FinalModulemd.objects.bulk_create(
         [FinalModulemd(module_build=build, arch=arch, document=text) for arch, text in documents.items()],
@@ -26,25 +28,29 @@ def store(build: ModuleBuild, documents: Mapping[str, str]) -> None:
 
 
 def compute(build: ModuleBuild) -> dict[str, str]:
-    """Make the final documents of a finished build that has none, and keep them.
+    """Create and save the final documents of a finished build that has none.
 
-    Builds that were loaded from the database of MBS 3.9.2 have none: it computed them for each request.
+    Builds that were loaded from a database of MBS 3.9.2 have none, since it computed them for each request.
 
-    :return: architecture (or ``src``) -> text of the document.
-    :raises NotSupported: the build system cannot, or what the build holds is not recorded.
-    :raises NotFound: what it held is gone.
+    Returns:
+        Architecture (or ``src``) -> text of the document.
+
+    Raises:
+        NotSupported: The build system cannot create them, or the build's packages are not recorded.
+        NotFound: The build's packages are deleted.
     """
     system = build_system()
     nvrs = [c.nvr for c in build.component_builds.filter(build_time_only=False) if c.nvr]
     if not isinstance(system, DescribesModules) or not nvrs or not build.arch_names:
         raise NotSupported(
-            f"The build system made no final documents for module build {build.pk}.", code=CODE
+            f"Module build {build.pk} has no final documents, and this build system cannot create them.",
+            code=CODE,
         )
     try:
         documents = system.documents(as_module(build), sorted(nvrs))
     except BuildSystemError as error:
         raise NotFound(
-            f"The final documents of module build {build.pk} cannot be made: {error.message}", code=CODE
+            f"The final documents of module build {build.pk} cannot be created: {error.message}", code=CODE
         ) from error
     store(build, documents)
     return documents

@@ -1,4 +1,4 @@
-"""A failure that another task of the same component is to blame for."""
+"""Recognise failures that are caused by a second task of the same component."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _ENDED_BADLY = (TaskState.FAILED, TaskState.CANCELED)
 
 
 def reclassify(build: ModuleBuild, statuses: Sequence[TaskStatus]) -> list[TaskStatus]:
-    """Look for another task of the component before a failure is believed.
+    """Turn failures into LOST where the build system has another task for the same component.
 
-    A request that the build system carried out after its answer was given up, and after another one was
-    sent, makes two tasks. One of them fails because the build "already exists", or is canceled. Such a
-    failure is turned into the loss of that task: the next attempt finds the other one.
+    If the response to a submission is lost and the submission is repeated, the build system may have two
+    tasks. One of them is canceled, or fails because the build "already exists". The next attempt of the
+    component adopts the other task.
 
-    :raises BuildSystemUnavailable: it cannot be asked.
+    Raises:
+        BuildSystemUnavailable: The build system is unavailable.
     """
     failed = [status.task_id for status in statuses if status.state in _ENDED_BADLY]
     rows = ComponentBuild.objects.filter(
@@ -34,10 +35,10 @@ def reclassify(build: ModuleBuild, statuses: Sequence[TaskStatus]) -> list[TaskS
     for component, submission in zip(components, found, strict=True):
         if submission and component.task_id and submission.task_id != component.task_id:
             others[component.task_id] = submission.task_id
-    return [_judged(status, others.get(status.task_id)) for status in statuses]
+    return [_reclassified(status, others.get(status.task_id)) for status in statuses]
 
 
-def _judged(status: TaskStatus, other: int | None) -> TaskStatus:
+def _reclassified(status: TaskStatus, other: int | None) -> TaskStatus:
     if other is None:
         return status
     return replace(

@@ -1,4 +1,4 @@
-"""Whether what the service needs is there."""
+"""Check that the database, the broker, the workers and the timer are available."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ from kombu.exceptions import OperationalError
 from builds.models import Sweep, clock
 from mbs.errors import Unavailable
 
-#: seconds that everything has for saying that it is there
+#: Seconds that every check has to respond.
 TIMEOUT = 0.8
-#: of these, what workers have for an answer; the rest is for getting the question to them
+#: Seconds of these that workers have to respond; the rest is for sending them the request.
 PING = 0.4
 
 
 def require_broker() -> None:
-    """Ask the broker whether it is there.
+    """Refuse to continue without a broker.
 
-    :raises Unavailable: it is not.
+    Raises:
+        Unavailable: The broker is unavailable.
     """
     try:
         with current_app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT)
     except (OperationalError, OSError) as error:
         raise Unavailable(
-            "The broker is away.", code="broker_unavailable", hint="Nothing was recorded: try again."
+            "The broker is unavailable.",
+            code="broker_unavailable",
+            hint="Nothing was recorded: try again later.",
         ) from error
 
 
 def outdated() -> Unavailable | None:
-    """The error of a database to which not all migrations of this version of the service were applied."""
+    """Return the error of a database that lacks migrations of this version; None if it has all."""
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not plan:
@@ -51,10 +54,10 @@ def outdated() -> Unavailable | None:
 
 
 def readiness() -> dict[str, str]:
-    """What builds need to go on, by name: "ok", or what is wrong with it.
+    """Check everything that builds need, and return "ok" or the fault by name.
 
-    Each is asked in a thread of its own, and is taken for away when it does not answer in time: a database
-    or broker that hangs keeps its thread, but not whoever asks.
+    Each check runs in its own thread. If a database or broker hangs, its thread hangs too, but the caller
+    gets "does not answer" after ``TIMEOUT`` seconds.
     """
     checks = {"database": _database, "broker": _broker, "worker": _worker, "beat": _beat}
     for name, check in checks.items():
@@ -72,9 +75,9 @@ def _in_thread(check: Callable[[], str]) -> str:
         connections.close_all()
 
 
-#: one for each thing that is asked
+#: One thread for each check.
 _threads = ThreadPoolExecutor(4, thread_name_prefix="health")
-#: the questions under way, or last answered
+#: Running or latest check, by name.
 _pending: dict[str, Future[str]] = {}
 
 
@@ -107,7 +110,7 @@ def _worker() -> str:
 
 
 def _beat() -> str:
-    """Judged by the sweeps that it starts: the latest must be as young as three of the longest intervals."""
+    """Check the timer by the sweeps that it starts: the latest must be younger than 3 longest intervals."""
     options = settings.MBS
     longest = max(options.SWEEP_INTERVAL, options.POLLING_INTERVAL, options.OUTBOX_INTERVAL)
     try:

@@ -1,4 +1,4 @@
-"""Run builds on this machine, for build systems that have no machines of their own."""
+"""Run builds on this machine, for build systems without builders of their own."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from mbs.states import ComponentState
 
 log = logging.getLogger(__name__)
 
-#: builds of the same module that are asked about beside one that has ended, those that began first
+#: Further components of the same module that are asked about when one has ended, the oldest first.
 MAX_OTHERS = 10
 
 
 def check_start() -> None:
-    """Refuse to build where protections of builds are missing; say which where that is allowed.
+    """Check that this machine has the protections that builds need; log missing ones that are optional.
 
-    :raises ConfigurationError: ``LOCAL_BUILD_PROTECTION`` is ``full`` and something is missing.
+    Raises:
+        ConfigurationError: ``LOCAL_BUILD_PROTECTION`` is ``full`` and a protection is missing.
     """
     system = build_system()
     if not isinstance(system, LocalBuildSystem):
         return
     if problems := system.unprotected():
         raise ConfigurationError(
-            "This machine may not run builds. " + " ".join(problem.message for problem in problems),
+            "Builds cannot run safely on this machine. " + " ".join(problem.message for problem in problems),
             hint=" ".join(problem.hint for problem in problems)
-            + " Or set LOCAL_BUILD_PROTECTION to 'possible' where only trusted people submit.",
+            + " Or set LOCAL_BUILD_PROTECTION to 'possible' if only trusted people submit modules.",
         )
     for lacking in system.protections():
         if not lacking.in_force:
@@ -40,7 +41,7 @@ def check_start() -> None:
 
 
 def run(task_id: int) -> None:
-    """Run one submission to its end, record what became of it, and wake what waits for it."""
+    """Run a submission to its end, record the result, and wake the task that waits for it."""
     system = build_system()
     if not isinstance(system, RunsBuilds):
         raise TypeError(f"The build system {system.name} runs its builds itself.")
@@ -53,13 +54,13 @@ def run(task_id: int) -> None:
 
 
 def _record(system: BuildSystem, component_id: int, task_id: int) -> None:
-    """Record what became of a component, and of those of its module that have ended meanwhile."""
+    """Record the result of a component, and of other components of its module that have ended."""
     component = ComponentBuild.objects.select_related("module_build").filter(pk=component_id).first()
     if component is None:
         return
     with log_context.bound(**log_context.of_build(component.module_build)):
         if component.settled or component.pk not in _record_ended(system, component, task_id):
-            # Whoever recorded it may have died, or found no broker, before anything was woken.
+            # It was recorded before, but its recorder may have died, or found no broker, before the wake.
             components.finish(component.module_build, [component])
 
 
@@ -71,11 +72,11 @@ def _record_ended(system: BuildSystem, component: ComponentBuild, task_id: int) 
     try:
         statuses = system.statuses(list(components_of))
     except Exception:
-        log.warning("Only build %s is asked about", task_id, exc_info=True)
+        log.warning("The statuses of several builds cannot be read; only build %s is", task_id, exc_info=True)
         statuses = system.statuses([task_id])
     ended = [status for status in statuses if status.state is not TaskState.OPEN]
-    # A build may be complete before its submitter has stored its number. That of another attempt, which
-    # failed or was cancelled, must not be taken for it.
+    # A build may be complete before its submitter has saved ``task_id``. Only complete ones are assigned:
+    # failed or canceled builds may belong to an earlier attempt.
     complete = {status.task_id for status in ended if status.state is TaskState.COMPLETE}
     submission = {component.pk: Submission(task_id)} if task_id in complete else {}
     return components.record(build, [components_of[status.task_id] for status in ended], ended, submission)

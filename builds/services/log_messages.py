@@ -1,7 +1,7 @@
-"""Write log messages of builds and components: what happened to them, and who asked for it.
+"""Write log messages of builds and components: events, and the users who caused them.
 
-Callers add messages in the transaction of the change that they report, and only where that change is made. So
-a step that runs twice writes once, and a change that is rolled back leaves no message.
+Callers add a message in the transaction of the change that it reports, and only if that change is made. So a
+step that runs twice writes one message, and a change that is rolled back writes none.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from django.db.models import Count, Q
 
 from builds.models import ComponentBuild, LogMessage, ModuleBuild, clock
 
-#: messages that one module build has at most, without those of its components
+#: Messages of one module build, without those of its components.
 MAX_OF_BUILD = 500
-#: messages that one component has at most
+#: Messages of one component.
 MAX_OF_COMPONENT = 50
-#: characters of one message; longer ones are cut
+#: Characters of one message; longer ones are cut.
 MAX_LENGTH = 1000
-#: names that one message lists
+#: Names that one message lists.
 MAX_NAMES = 20
 _CUT = " ..."
 _FULL = "There are too many messages: later ones are not recorded."
 
 
 def add(messages: Iterable[tuple[ModuleBuild | ComponentBuild, str]]) -> None:
-    """Add messages to builds or components, in two statements for all of them.
+    """Add messages to builds or components, by two statements.
 
-    The last message that fits says that later ones are not recorded.
+    When a limit is reached, the last message says that later ones are not recorded.
 
     Args:
-        messages: what each is about, which must be recorded, and its text.
+        messages: Pairs of a saved build or component, and the text.
     """
     wanted = [(about, _short(text)) for about, text in messages if text]
     if not wanted:
@@ -52,8 +52,8 @@ def add(messages: Iterable[tuple[ModuleBuild | ComponentBuild, str]]) -> None:
     LogMessage.objects.bulk_create(rows, batch_size=1000)
 
 
-def listed(names: Iterable[str]) -> str:
-    """Return names for a message, in order: the first ones, and how many more there are."""
+def join_names(names: Iterable[str]) -> str:
+    """Return a sorted list of names for a message; if there are many, the first and how many more."""
     ordered = sorted(names)
     rest = len(ordered) - MAX_NAMES
     return ", ".join(ordered[:MAX_NAMES]) + (f" and {rest} more" if rest > 0 else "")
@@ -64,14 +64,14 @@ def _short(text: str) -> str:
 
 
 def _counts(about: Sequence[ModuleBuild | ComponentBuild]) -> Counter[tuple[bool, int]]:
-    """Return the numbers of messages by owner: whether it is a module build, and its primary key."""
+    """Return how many messages each has, by (whether it is a module build, primary key)."""
     builds = {each.pk for each in about if isinstance(each, ModuleBuild)}
     components = {each.pk for each in about if isinstance(each, ComponentBuild)}
     rows = LogMessage.objects.filter(Q(module_build__in=builds) | Q(component_build__in=components))
     counted = rows.order_by().values_list("module_build_id", "component_build_id").annotate(Count("pk"))
     found: Counter[tuple[bool, int]] = Counter()
     for build, component, count in counted:
-        # A row may name both.
+        # A row may refer to both.
         if build in builds:
             found[True, build] += count
         if component in components:

@@ -1,4 +1,4 @@
-"""Modules that were built elsewhere, base modules above all: they come in ready."""
+"""Import modules that were built elsewhere, such as base modules. They are recorded as ready."""
 
 from __future__ import annotations
 
@@ -25,28 +25,39 @@ OWNER = "mbs_import"
 
 
 def import_module(text: str, *, scmurl: str = "", commit: str = "") -> tuple[ModuleBuild, list[str]]:
-    """Record a module as ready, or bring the one of the same name up to date.
+    """Record a module as ready, or update the recorded module of the same N:S:V:C.
 
-    :param text: of its modulemd document; it needs a name, a stream and a version.
-    :return: the module, and what was done, for people.
-    :raises Unprocessable: the document is invalid, holds a name or a note (``xmd``) that a submission could
-        not have, or requires what is not there.
+    Args:
+        text: Its modulemd document, with a name, a stream and a version.
+        scmurl: Address that the document comes from, if known.
+        commit: Commit that the document comes from, if known.
+
+    Returns:
+        The module, and messages for people about what was done.
+
+    Raises:
+        Unprocessable: The document is invalid, has a name or ``xmd`` that submissions may not have, or
+            requires a base module that is not recorded.
     """
     streams = parse_streams(text, strict=False)
     if len(streams) > 1:
-        raise Unprocessable("The document stands for several streams.", code="several_streams")
+        raise Unprocessable(
+            "The document describes several streams.",
+            code="several_streams",
+            hint="Import the document of one stream.",
+        )
     document = streams[0]
     document.context = document.context or DEFAULT_CONTEXT
     _check(document)
     recorded = _recorded_buildrequires(document)
     messages: list[str] = []
     required = _find_buildrequires(recorded, messages)
-    notes = _notes(document, recorded, required, commit)
+    notes = _xmd_mbs(document, recorded, required, commit)
     document = replace(document, xmd={**_mapping(document.xmd), "mbs": notes})
     if not notes.get("koji_tag"):
-        messages.append("Its document sets no koji_tag in data.xmd.mbs: it brings no packages along.")
+        messages.append("Its document sets no koji_tag in data.xmd.mbs: it adds no packages to buildroots.")
     with transaction.atomic():
-        # Others may import or submit the same module at this moment.
+        # The same module may be imported or submitted at this moment.
         hold(RECORDING)
         build = _record(document, notes, scmurl, commit, messages)
         build.virtual_streams.set(_virtual_streams(notes))
@@ -62,7 +73,7 @@ def _check(document: StreamV2) -> None:
     missing = [key for key in ("name", "stream", "version") if not getattr(document, key)]
     if missing:
         raise Unprocessable(
-            f"The document does not say the module's {', '.join(missing)}.",
+            f"The document does not set the module's {', '.join(missing)}.",
             code="incomplete_nsvc",
             hint="An imported module needs data.name, data.stream and data.version.",
         )
@@ -70,29 +81,29 @@ def _check(document: StreamV2) -> None:
     marking = document.mbs.get("disttag_marking", "")
     if document.name in settings.MBS.BASE_MODULE_NAMES and not marking and "-" in document.stream:
         raise Unprocessable(
-            f"The stream of a base module becomes part of the release of RPMs: {document.stream[:80]!r} "
-            "holds a dash.",
+            f"The stream of a base module becomes part of the release of RPMs, and {document.stream[:80]!r} "
+            "contains a dash.",
             code="dash_in_base_stream",
-            hint="Set data.xmd.mbs.disttag_marking to what is to stand there instead.",
+            hint="Set data.xmd.mbs.disttag_marking to a text without a dash, which is used instead.",
         )
     if len(document.dependencies) > 1:
         raise Unprocessable(
-            f"A module that is built has one dependency list; the document has {len(document.dependencies)}.",
+            f"A built module has one dependency list; the document has {len(document.dependencies)}.",
             code="several_dependencies",
-            hint="Import what was built, not what it was built from.",
+            hint="Import the document of the finished build, not the one that was submitted.",
         )
 
 
 def _recorded_buildrequires(document: StreamV2) -> dict[str, dict[str, Any]]:
-    """What the module was built against, as its notes say: name -> stream, version, context and more."""
+    """Return ``xmd.mbs.buildrequires``: name -> stream, version, context and more of required modules."""
     notes: dict[str, dict[str, Any]] = document.mbs.get("buildrequires", {})
     written = {name for each in document.dependencies for name in each.buildrequires}
     if missing := sorted(written - notes.keys()):
         raise Unprocessable(
-            f"data.xmd.mbs.buildrequires does not say what build of {', '.join(missing)} the module was "
+            f"data.xmd.mbs.buildrequires does not name the build of {', '.join(missing)} that the module was "
             "built against.",
             code="missing_buildrequires",
-            hint="Import the document of the finished build: the service that built it notes this.",
+            hint="Import the document of the finished build, in which the building service has set this.",
         )
     return notes
 
@@ -100,9 +111,10 @@ def _recorded_buildrequires(document: StreamV2) -> dict[str, dict[str, Any]]:
 def _find_buildrequires(
     recorded: Mapping[str, Mapping[str, Any]], messages: list[str]
 ) -> dict[str, ModuleBuild]:
-    """Those builds of what it was built against that are here; without its base module nothing finds it.
+    """Return the recorded builds among the required ones, and add messages about the others.
 
-    :raises Unprocessable: the base module is not here.
+    Raises:
+        Unprocessable: The base module is not recorded. Without it no submission would find the module.
     """
     found = {}
     for name, info in recorded.items():
@@ -116,21 +128,21 @@ def _find_buildrequires(
         nsvc = ":".join([name, *key.values()])
         if name in settings.MBS.BASE_MODULE_NAMES:
             raise Unprocessable(
-                f"The module was built against {nsvc}, which is not here.",
+                f"The module was built against {nsvc}, which is not known to this service.",
                 code="unknown_buildrequire",
                 hint=f"Import {name} first.",
             )
-        messages.append(f"It was built against {nsvc}, which is not here.")
+        messages.append(f"It was built against {nsvc}, which is not known to this service.")
     return found
 
 
-def _notes(
+def _xmd_mbs(
     document: StreamV2,
     recorded: Mapping[str, Mapping[str, Any]],
     required: Mapping[str, ModuleBuild],
     commit: str,
 ) -> dict[str, Any]:
-    """``xmd.mbs`` with everything that later builds look for."""
+    """Return ``xmd.mbs`` with everything that later builds read."""
     buildrequires: dict[str, dict[str, Any]] = {}
     for name, info in recorded.items():
         build = required.get(name)
@@ -188,7 +200,7 @@ def _record(
         build = ModuleBuild.objects.create(**key, **fields)
         messages.append(f"Module {build.nsvc} imported.")
     else:
-        messages.append(f"Module {build.nsvc} is known and {build.state_name}: it is brought up to date.")
+        messages.append(f"Module {build.nsvc} is known and {build.state_name}: it is updated.")
         for name, value in fields.items():
             setattr(build, name, value)
         build.save(update_fields=list(fields))

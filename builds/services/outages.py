@@ -1,11 +1,11 @@
-"""Have everything that waits say that the build system is away, for as long as it is.
+"""Show an outage of the build system in the texts of all waits, while it lasts.
 
-A build whose components are under way waits for the build system to tell of their end. While that is away
-nothing will be told, and a person who looks should not have to guess it. The sweep that finds the build
-system away writes so before the texts of all waits, and the one that finds it back takes it off again.
+While the build system is unavailable, it reports no ends of builds. A sweep that notices this puts the outage
+before the texts of all waits, so that people see why nothing happens. A sweep that reaches the build system
+again removes it.
 
-A build is in an outage while the text of one of its waits begins with it. The first of these waits writes a
-log message too, so that there is one for each outage and build, and not one for each try.
+A build is in an outage while the text of one of its waits begins with one. A log message is written for the
+first of these waits, so that each outage causes one message per build, and not one per try.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from builds.services import log_messages
 from mbs.states import ACTIVE, BuildState
 
 _BEGIN = "an outage: "
-#: between the outage and the text of a wait
+#: Text between the outage and the text of a wait.
 _END = "; until it is over: "
 _LONGEST = 300
 _WHAT = int(Wait._meta.get_field("what").max_length or 0)
 
 
 def begin(error: Exception) -> None:
-    """Write an outage before the texts of all waits that do not tell of one."""
+    """Put an outage before the texts of all waits that do not mention one."""
     text = f"{_BEGIN}{str(error)[:_LONGEST]}{_END}"
     marked = Left(Concat(Value(text), F("what")), _WHAT)
     unmarked = Wait.objects.exclude(what__startswith=_BEGIN)
@@ -39,34 +39,34 @@ def begin(error: Exception) -> None:
 
 
 def text_of(error: Exception, remedy: str = "") -> str:
-    """Return the text of a wait for the end of an outage that one task met.
+    """Return the text of a wait for a task that is retried because of an outage.
 
     Args:
-        error: the outage.
-        remedy: what a person can do about it, if anything.
+        error: The outage.
+        remedy: Advice for people, if there is any.
     """
     return f"{_BEGIN}{error}{f' {remedy}' if remedy else ''}"
 
 
 def report(build_ids: Iterable[int], error: Exception) -> None:
-    """Write a log message to those of these builds that are not in an outage yet.
+    """Add a log message to those of these builds that are not in an outage yet.
 
-    The caller's transaction marks their waits afterwards. The builds stay locked until it ends, so that two
-    tasks of one build do not both write.
+    The caller's transaction marks their waits afterwards. It keeps the builds locked until it ends, so that
+    only one of several tasks of a build writes a message.
 
     Args:
-        build_ids: numbers of builds that wait.
-        error: the outage.
+        build_ids: Numbers of waiting builds.
+        error: The outage.
     """
     in_outage = Wait.objects.filter(module_build=OuterRef("pk"), run=OuterRef("run"), what__startswith=_BEGIN)
     going_on = ModuleBuild.objects.filter(pk__in=list(build_ids), state__in=[*ACTIVE, BuildState.DONE])
     numbers = [build.pk for build in locked(going_on.only("pk"))]
-    # Asked behind the locks: what another task has committed meanwhile counts.
+    # Queried after locking, so that waits which another task has committed meanwhile count.
     new = ModuleBuild.objects.filter(~Exists(in_outage), pk__in=numbers).only("pk")
     log_messages.add((build, f"The build waits for the end of an outage: {error}") for build in new)
 
 
 def end() -> None:
-    """Take outages off the texts of waits again."""
+    """Remove outages from the texts of waits."""
     text = Substr(F("what"), StrIndex(F("what"), Value(_END)) + len(_END))
     Wait.objects.filter(what__startswith=_BEGIN, what__contains=_END).update(what=text)

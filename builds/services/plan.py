@@ -1,4 +1,4 @@
-"""What a submission would do, and why, without recording anything."""
+"""Compute what a submission would do, and why, without recording anything."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from mbs.states import ComponentState
 class PlannedBuild:
     """One build of the expansion.
 
-    :param components: those that it has, or would have; reused ones too.
-    :param reuse: of a new build.
+    Attributes:
+        draft: The build, as it is or would be.
+        components: Its components, including reused ones.
+        reuse: The decisions about reuse, for a new build.
     """
 
     draft: Draft
@@ -33,13 +35,13 @@ class PlannedBuild:
 
     @property
     def action(self) -> str:
-        """``build``: it is new; ``resume``: it has failed and goes on; ``keep``: it is left as it is."""
+        """Return ``build`` for a new build, ``resume`` for a failed one, ``keep`` for one left as it is."""
         if not self.draft.exists:
             return "build"
         return "resume" if self.draft.begins else "keep"
 
     def to_build(self) -> list[ComponentBuild]:
-        """Components that are neither reused nor built already."""
+        """Return the components that are neither reused nor built already."""
         taken = self.reuse.taken if self.reuse else {}
         return [
             each
@@ -48,7 +50,7 @@ class PlannedBuild:
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the build for JSON."""
         build, former = self.draft.build, self.reuse.former if self.reuse else None
         return {
             "action": self.action,
@@ -113,14 +115,14 @@ class PlannedBuild:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of it."""
+    """The plan of a submission."""
 
     request: SubmissionRequest
     prepared: PreparedSubmission
     builds: Sequence[PlannedBuild]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the plan for JSON."""
         warnings: Mapping[str, Sequence[str]] = {
             component.package: component.warnings for _, component in self.prepared.components
         }
@@ -140,17 +142,19 @@ class Plan:
             + [
                 {
                     "component": package,
-                    "message": f"rpm_component_ref_overrides names {package}: no component, ignored.",
+                    "message": f"rpm_component_ref_overrides names {package}, "
+                    "which is not a component; it is ignored.",
                 }
-                for package in self.prepared.ignored_refs(self.request)
+                for package in self.prepared.unknown_refs(self.request)
             ],
         }
 
 
 def plan(request: SubmissionRequest) -> Plan:
-    """Go through all that a submission does, short of recording it.
+    """Do the first three steps of a submission: check, prepare and draft.
 
-    :raises MBSError: as ``submission.submit``; but that everything exists already is an answer here.
+    Raises:
+        MBSError: A submission would be refused. That all builds exist already is not an error here.
     """
     check(request)
     prepared = prepare(request)
@@ -166,6 +170,6 @@ def _planned(draft: Draft) -> PlannedBuild:
     build = draft.build
     build.arch_names = arches.choose(build, build_system().arches(as_module(build)))
     found = reuse.compare(build, [each for each in draft.components if not each.build_time_only])
-    kept = [each for each in draft.components if not (found.everything and each.build_time_only)]
+    kept = [each for each in draft.components if not (found.all_reused and each.build_time_only)]
     components.set_estimates(each for each in kept if each.package not in found.taken)
     return PlannedBuild(draft, kept, found)

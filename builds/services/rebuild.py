@@ -1,4 +1,4 @@
-"""Build a commit once more, as a new version: what an empty commit used to be made for."""
+"""Build a commit again, as a new version, without the need for an empty commit."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from mbs.reuse import ALL
 
 
 def rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> list[ModuleBuild]:
-    """Submit the commit of a build again, with everything that was asked for then.
+    """Submit the commit of a build again, with the options of its submission.
 
-    The version of the new builds is the time of this request. Streams and branches of components are
-    looked up anew. Every component is built, unless the request or the configuration names another
-    rebuild strategy.
+    The time of this request becomes the version of the new builds. Streams and branches are resolved again.
+    Every component is built, unless the request or the configuration selects another rebuild strategy.
 
     Args:
-        build: the build whose commit is built again.
-        who: the owner of the new builds.
-        rebuild_strategy: which components are built anew; ``REBUILD_STRATEGY_OF_REBUILDS`` when empty.
+        build: Build to rebuild.
+        who: Owner of the new builds.
+        rebuild_strategy: Which components are built again; ``REBUILD_STRATEGY_OF_REBUILDS`` if empty.
 
     Returns:
         The builds of all contexts.
 
     Raises:
-        MBSError: as ``submit``; ``Conflict`` when the build was not submitted here from git.
+        MBSError: As ``submit``; ``Conflict`` if the build was not submitted to this service from git.
     """
     return submit(_request(build, who, rebuild_strategy))
 
@@ -51,9 +50,9 @@ def _request(build: ModuleBuild, who: str, rebuild_strategy: str) -> SubmissionR
     submission = Submission.objects.filter(module_build=build).first()
     if submission is None or not build.scmurl:
         raise Conflict(
-            f"Module build {build.pk} was not submitted here from a commit.",
+            f"Module build {build.pk} was not submitted to this service from a commit.",
             code="no_commit",
-            hint="Submit its document again: that makes a new version.",
+            hint="Submit its document again, which creates a new version.",
         )
     then = SubmissionRequest(owner=who, **{**submission.request, "scmurl": build.scmurl})
     request = replace(then, new_version=True, rebuild_strategy=rebuild_strategy)

@@ -1,4 +1,4 @@
-"""Take a module out of service."""
+"""Retire module builds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from mbs.states import TRANSITIONS, BuildState
 
 
 def retire(build: ModuleBuild, who: str) -> None:
-    """Make garbage of a build that is ready or failed: nothing new is built against it.
+    """Move a ready or failed build to garbage, so that no new builds are made against it.
 
-    :raises Conflict: its state does not allow it.
+    Raises:
+        Conflict: The build is in another state.
     """
     if build.state == BuildState.GARBAGE:
         return
@@ -24,7 +25,7 @@ def retire(build: ModuleBuild, who: str) -> None:
         raise Conflict(
             f"Module build {build.pk} is {build.state_name}: only ready and failed builds can be retired.",
             code="not_retirable",
-            hint="Cancel it first, if it is on its way.",
+            hint="Cancel an active build first.",
         )
     reason = f"Retired by {who}."
     with transaction.atomic():

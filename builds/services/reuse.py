@@ -1,4 +1,4 @@
-"""Take components from a former build of a module instead of building them once more."""
+"""Reuse components of a former build of a module instead of building them again."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ _FIELDS = [
 
 @dataclass(frozen=True)
 class Reuse:
-    """What is reused in a build.
+    """Decisions about the reuse of components in a build.
 
-    :param former: the build that its components were compared with.
-    :param decisions: for every component but the macros package.
-    :param taken: package -> the component of the former build that takes its place.
+    Attributes:
+        former: The build that its components were compared with.
+        decisions: A decision for each component except module-build-macros.
+        taken: Package -> the reused component of the former build.
     """
 
     former: ModuleBuild | None
@@ -47,15 +48,17 @@ class Reuse:
     taken: dict[str, ComponentBuild]
 
     @property
-    def everything(self) -> bool:
-        """Nothing at all is left to be built."""
+    def all_reused(self) -> bool:
+        """Return whether all components are reused."""
         return bool(self.decisions) and len(self.taken) == len(self.decisions)
 
 
 def compare(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Reuse:
-    """Decide what of a build is reused. Nothing is changed.
+    """Decide which components of a build are reused. Nothing is saved.
 
-    :param build: with its architectures; it need not be recorded yet, and its components neither.
+    Args:
+        build: A build with its architectures, which need not be saved.
+        components: Its components, which need not be saved, without module-build-macros.
     """
     shared = build_system().capabilities.shares_builds
     present = selectors.parts(build, components)
@@ -70,9 +73,9 @@ def compare(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Reuse:
 
 
 def _kept(components: Iterable[ComponentBuild]) -> set[int]:
-    """Return the numbers of the components that were built and whose results are still there."""
+    """Return the numbers of complete components whose builds still exist in the build system."""
     complete = [each for each in components if each.state == ComponentState.COMPLETE and each.nvr]
-    # No submission has a number below zero: one that is not known cannot be found where that is needed.
+    # An unknown submission gets a negative number, which no build system has.
     numbers = {each.pk: each.task_id or -each.pk for each in complete}
     submitted = {numbers[each.pk]: str(each.nvr) for each in complete}
     deleted = build_system().deleted(submitted) if submitted else set()
@@ -80,10 +83,10 @@ def _kept(components: Iterable[ComponentBuild]) -> set[int]:
 
 
 def apply(build: ModuleBuild) -> None:
-    """Decide once for a build in init what of it is reused, and record it.
+    """Decide once, for a build in init, which components are reused, and record it.
 
-    Reused components are COMPLETE at once; the workflow tags them in their batches as it tags what it
-    built. When everything is reused there is nothing to build the macros package for: it is dropped.
+    Reused components become COMPLETE at once; the workflow tags them in their batches, as it does with built
+    ones. If all components are reused, module-build-macros is not needed and is removed.
     """
     with transaction.atomic():
         current = locked(ModuleBuild.objects.filter(pk=build.pk).only("run", "state")).get()
@@ -103,7 +106,7 @@ def apply(build: ModuleBuild) -> None:
         ComponentBuildTrace.objects.bulk_create(history)
         outbox.add(build.pk, [(TOPIC, component_message(each, build)) for each in taken])
         log_messages.add([(build, _summary(found)), *_reasons(components, found)])
-        if found.everything:
+        if found.all_reused:
             build.component_builds.filter(build_time_only=True, state=None).delete()
         if found.former:
             build.reused_module = found.former
@@ -126,7 +129,7 @@ def _record(components: Sequence[ComponentBuild], found: Reuse) -> None:
 
 
 def _summary(found: Reuse) -> str:
-    """Say of which build how much is reused, for the module."""
+    """Return the log message of the module build: how many components are reused, and from which build."""
     total = len(found.decisions)
     if found.former is None:
         reason = f": {found.decisions[0].reason}" if found.decisions else ", it has none"
@@ -138,7 +141,7 @@ def _summary(found: Reuse) -> str:
 
 
 def _reasons(components: Sequence[ComponentBuild], found: Reuse) -> list[tuple[ComponentBuild, str]]:
-    """Say of each component why it is reused or built."""
+    """Return the log message of each component: why it is reused or built."""
     return [
         (component, f"{component.package} is {_reason(decision, found)}.")
         for component, decision in zip(components, found.decisions, strict=True)

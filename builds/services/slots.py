@@ -1,8 +1,8 @@
-"""Decide which components may build now. A slot is a component in state BUILDING, so none can be leaked.
+"""Decide which components may build. A component in the state BUILDING occupies a slot.
 
-At most ``NUM_CONCURRENT_BUILDS`` components build at once over all modules (0: no limit). No owner
-starves another: a free slot goes to the owner with the fewest components building, and there to the
-component with the longest expected build. A slot is given by whatever frees it: nothing is woken to ask.
+At most ``NUM_CONCURRENT_BUILDS`` components build at once (0: no limit). A free slot goes to the owner with
+the fewest building components, and there to the component with the longest expected build. The code that
+frees a slot also gives it to the next component.
 """
 
 from __future__ import annotations
@@ -24,70 +24,78 @@ from mbs.states import BuildState, ComponentState
 from mbs.wait_keys import Kind
 
 LOCK = "slots"
-#: what these waits say behind the name of the package
+#: Texts of the waits for a slot and for the end of a build, after the name of the package.
 WAITS, BUILDS = "waits for a free build slot", "is being built"
-#: steps of batches in which components are submitted
+#: Phases in which components are submitted.
 _SUBMITTING = (Phase.STARTING, Phase.BUILDING)
 
 
 def claim(build: ModuleBuild, components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
-    """Give slots to these components of a build as far as there are any and it is their turn.
+    """Give free slots to these components of a build, as far as it is their turn.
 
-    Those that get one are BUILDING from then on, and the caller alone may submit them for
-    ``SUBMIT_LEASE`` seconds. A slot that is another build's turn goes to that one.
+    Components that get a slot become BUILDING, and for ``SUBMIT_LEASE`` seconds only the caller may submit
+    them. Slots that are another build's turn go to that build.
 
     Returns:
-        the components that got a slot; none when the build has left its run, or is not building any more.
+        The components that got a slot; none if the build is in another run or no longer building.
     """
-    return _give(build, components) if components else []
+    return _give_slots(build, components) if components else []
 
 
 def hand_out() -> None:
-    """Give free slots to the components whose turn it is, and have them submitted.
+    """Give free slots to the components whose turn it is, and send the tasks that submit them.
 
-    Call it when slots were freed, and when a component begins to wait for one.
+    Call it when slots became free, and when a component begins to wait for one.
     """
     if settings.MBS.NUM_CONCURRENT_BUILDS and _any_waiting():
-        _give(None, ())
+        _give_slots(None, ())
 
 
 def lease(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
-    """Let the caller alone submit those components that have a slot, no submission, and no submitter."""
+    """Take the free submission leases of components that have a slot but no submission.
+
+    Returns:
+        The components whose leases were taken, which only the caller may submit.
+    """
     open_ = [c for c in components if c.state == ComponentState.BUILDING and c.task_id is None]
     with transaction.atomic():
-        return _take(open_) if open_ and _lock_runs([build.pk], build) else []
+        return _take_leases(open_) if open_ and _lock_runs([build.pk], build) else []
 
 
 def lease_to_stop(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
-    """Keep others from submitting or stopping those components that nobody submits; return them."""
+    """Take the free submission leases of components, so that others neither submit nor stop them.
+
+    Returns:
+        The components whose leases were taken.
+    """
     with transaction.atomic():
-        return _take(components) if components else []
+        return _take_leases(components) if components else []
 
 
 def release(components: Sequence[ComponentBuild]) -> None:
-    """Give back the leases of components that were not submitted; what has a submission keeps it."""
+    """Release the submission leases of components, except of those that were submitted meanwhile."""
     with transaction.atomic():
         rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
-        _set(components, locked(rows), submitting_until=None)
+        _set_fields(components, locked(rows), submitting_until=None)
 
 
-def _take(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
+def _take_leases(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
     now = clock.now()
     free = Q(submitting_until=None) | Q(submitting_until__lt=now)
     rows = ComponentBuild.objects.filter(free, state=ComponentState.BUILDING, task_id=None)
     chosen = locked(rows.filter(pk__in=[component.pk for component in components]))
-    return _set(components, chosen, submitting_until=now + _lease())
+    return _set_fields(components, chosen, submitting_until=now + _lease())
 
 
-def _give(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[ComponentBuild]:
-    """Give the free slots away; return those of ``asking``, components of ``build``, that got one."""
+def _give_slots(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[ComponentBuild]:
+    """Give out the free slots; return those of ``asking``, components of ``build``, that got one."""
     now, granted = clock.now(), []
     with transaction.atomic():
-        turns = _turns(asking)
+        turns = _choose(asking)
         runs = _lock_runs(set(turns.values()), build)
         mine = [component for component in asking if component.pk in turns]
         if build is not None and build.pk in runs:
-            granted = _set(
+            granted = _set_fields(
                 mine, locked(_unbuilt(component.pk for component in mine)), **_building_fields(now, _lease())
             )
         _give_to_others(turns.keys() - {component.pk for component in asking}, runs, now)
@@ -95,7 +103,7 @@ def _give(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[C
 
 
 def _give_to_others(numbers: set[int], runs: Mapping[int, int], now: datetime) -> None:
-    """Give slots to components that do not ask, and have each of their builds submit them together."""
+    """Give slots to parked components, and send one task per build that submits them together."""
     if not numbers:
         return
     rows = _unbuilt(numbers).filter(module_build__in=runs).only("pk", "module_build_id")
@@ -112,7 +120,7 @@ def _give_to_others(numbers: set[int], runs: Mapping[int, int], now: datetime) -
 
 
 def _lock_runs(builds: Iterable[int], own: ModuleBuild | None) -> dict[int, int]:
-    """Lock builds that submit components; return their runs, that of ``own`` only if it is still the same."""
+    """Lock the builds that submit components; return their runs, without ``own`` if its run changed."""
     rows = ModuleBuild.objects.filter(pk__in=builds, state=BuildState.BUILD, phase__in=_SUBMITTING)
     if own is not None:
         rows = rows.filter(~Q(pk=own.pk) | Q(run=own.run))
@@ -128,11 +136,11 @@ def _building_fields(now: datetime, lease: timedelta | None = None) -> dict[str,
     }
 
 
-def _set(
+def _set_fields(
     components: Sequence[ComponentBuild], rows: QuerySet[ComponentBuild], **fields: Any
 ) -> list[ComponentBuild]:
-    """Set fields of those components that are among these rows, which it locks; return them."""
-    # Not values_list, for which Django would lock the module builds of the condition as well.
+    """Lock these rows, and set fields of the components that are among them; return those."""
+    # With values_list Django would lock the module builds of the condition too.
     numbers = {component.pk for component in rows.only("pk")}
     if numbers:
         ComponentBuild.objects.filter(pk__in=numbers).update(**fields)
@@ -152,7 +160,7 @@ def _any_waiting() -> bool:
 
 
 def _unbuilt(numbers: Iterable[int] | None = None) -> QuerySet[ComponentBuild]:
-    """Components that could build if there were slots; of these numbers, if any are given."""
+    """Return the components that only lack a slot, limited to these numbers if given."""
     rows = ComponentBuild.objects.filter(
         state=None,
         blocked=False,
@@ -163,14 +171,14 @@ def _unbuilt(numbers: Iterable[int] | None = None) -> QuerySet[ComponentBuild]:
     return rows if numbers is None else rows.filter(pk__in=list(numbers))
 
 
-def _turns(asking: Sequence[ComponentBuild]) -> dict[int, int]:
-    """Decide which components the free slots go to: all who ask, unless slots are short.
+def _choose(asking: Sequence[ComponentBuild]) -> dict[int, int]:
+    """Decide which components get the free slots: all of ``asking``, unless slots are short.
 
-    With a limit, the lock on slots is taken: what is counted here stays so until the transaction ends, but
-    for builds that end.
+    If there is a limit, this takes the lock on slots, so that no other transaction gives slots before this
+    one ends.
 
     Returns:
-        numbers of components, with those of their module builds.
+        Numbers of components, with the numbers of their module builds.
     """
     all_asking = {component.pk: component.module_build_id for component in asking}
     limit = settings.MBS.NUM_CONCURRENT_BUILDS
@@ -199,7 +207,7 @@ def _turns(asking: Sequence[ComponentBuild]) -> dict[int, int]:
 
 
 def _waiting(most: int) -> QuerySet[ComponentBuild, tuple[str, int, int]]:
-    """Owners with components that could build and their module builds, the longest of each first."""
+    """Return (owner, component, module build) of components that lack a slot, each owner's longest first."""
     place = Window(
         RowNumber(), partition_by=F("module_build__owner"), order_by=[F("weight").desc(), F("pk").asc()]
     )

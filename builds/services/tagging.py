@@ -1,4 +1,4 @@
-"""What was built, put into the module's tags, and into the repository of its buildroot."""
+"""Tag the builds of a module, and request repositories of its buildroot."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from mbs.states import BuildState, ComponentState
 
 
 def tag(build: ModuleBuild, components: Sequence[ComponentBuild]) -> bool:
-    """Have builds tagged: into the buildroot and, but for what is build-time only, into the module.
+    """Tag builds into the buildroot and, unless they are build-time only, into the module.
 
-    What messages told of tags is no reason to believe it: the build system is asked once for all.
+    The build system is asked for the tags, because messages about them are not trusted.
 
-    :return: whether all of them are tagged by now; ask again when not.
+    Returns:
+        Whether all builds are tagged by now.
     """
     module, system = as_module(build), build_system()
     done = True
@@ -33,7 +34,7 @@ def tag(build: ModuleBuild, components: Sequence[ComponentBuild]) -> bool:
         if not part:
             continue
         nvrs = {str(component.nvr) for component in part}
-        # A reused component has the number of the submission that built it for the former module.
+        # A reused component has the task of the former module build.
         task_ids = {str(component.nvr): component.task_id for component in part if component.task_id}
         tagged = system.tag(module, sorted(nvrs), final=final, task_ids=task_ids)
         done = done and nvrs <= (tagged.buildroot & tagged.final if final else tagged.buildroot)
@@ -42,20 +43,20 @@ def tag(build: ModuleBuild, components: Sequence[ComponentBuild]) -> bool:
 
 
 def tagging_message(build: ModuleBuild, components: Sequence[ComponentBuild]) -> str:
-    """Say for the log of a build which builds of a batch are going to be tagged, and where."""
+    """Return the log message about the tagging of a batch; empty if the batch has no builds."""
     built = [each for each in components if each.nvr]
     if not built:
         return ""
     final = sum(not each.build_time_only for each in built)
     tags = f"{build.koji_tag}-build" + (f" and {build.koji_tag}" if final else "")
-    nvrs = log_messages.listed(str(each.nvr) for each in built)
+    nvrs = log_messages.join_names(str(each.nvr) for each in built)
     return f"Batch {build.batch} is complete: {len(built)} builds are being tagged into {tags}: {nvrs}."
 
 
 def first_repo(build: ModuleBuild) -> bool:
-    """Whether the first batch finds a repository of the buildroot; one is asked for where it is missing.
+    """Return whether the buildroot has a repository for the first batch; request a missing one.
 
-    ``build.new_repo_task_id`` is the request; the caller saves it.
+    The number of the request is set in ``build.new_repo_task_id``, which the caller saves.
     """
     system = build_system()
     to_build = build.component_builds.filter(batch=1).exclude(state=ComponentState.COMPLETE)
@@ -72,11 +73,12 @@ def first_repo(build: ModuleBuild) -> bool:
 
 
 def in_repo(build: ModuleBuild, nvrs: Collection[str]) -> set[str]:
-    """Which builds the newest repository of the buildroot holds; one that lacks some is asked for anew.
+    """Return which builds are in the buildroot's newest repository; request a new one if some are missing.
 
-    ``build.new_repo_task_id`` is the newest request; the caller saves it.
+    The number of the request is set in ``build.new_repo_task_id``, which the caller saves.
 
-    :return: a part of ``nvrs``; nothing while the repository is being regenerated.
+    Returns:
+        A subset of ``nvrs``; empty while the repository is being regenerated.
     """
     module, system = as_module(build), build_system()
     found: set[str] = set()
@@ -92,19 +94,21 @@ def in_repo(build: ModuleBuild, nvrs: Collection[str]) -> set[str]:
     return set(nvrs) if status and status.state is RepoState.READY else found
 
 
-def note_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
-    """Note that a message says of a build that it is in its module's tag, or in that of the buildroot.
+def record_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
+    """Record that a message reports a build as tagged.
 
-    The last of a batch wakes what waits for the tags, which asks the build system whether it is so: asking
-    once for each build of a batch would be a hundred questions where one does. While nothing waits for
-    tags, a message changes nothing.
+    When all builds of a batch are reported, the task that waits for the tags is woken. It asks the build
+    system once, instead of once for each build. The message is ignored if no task waits for tags, or if the
+    tag or the build is unknown.
 
-    :param koji_tag: the module's own tag; that of an unknown module, or an unknown build, is no error.
-    :param final: it is in the module's own tag; else in that of the buildroot.
+    Args:
+        koji_tag: The module's tag, without the suffix of the buildroot's tag.
+        nvr: The build.
+        final: Whether the build is in the module's tag; otherwise it is in the buildroot's tag.
     """
     prefixes = tuple(f"{prefix}-" for prefix in settings.MBS.KOJI_TAG_PREFIXES)
     if not koji_tag.startswith(prefixes):
-        # Not a module's tag: one that consumers look into, perhaps, which a finished module waits for.
+        # This may be the tag of finished modules, for which a module in done waits.
         return dispatch.wake(wait_keys.tag(nvr))
     awaited = Q(module_build__phase=Phase.TAGGING) | Q(module_build__graph=True)
     component = (
@@ -132,7 +136,7 @@ def note_tagged(koji_tag: str, nvr: str, *, final: bool) -> None:
 
 
 def _store(components: Sequence[ComponentBuild], known: Tagged) -> None:
-    """Store in which tags components are, where that is news; what messages said wrongly is taken back."""
+    """Save the tags of components that have changed, also if messages reported them wrongly."""
     changed: dict[tuple[bool, bool], list[ComponentBuild]] = defaultdict(list)
     for each in components:
         found = each.nvr in known.buildroot, each.nvr in known.final and not each.build_time_only
@@ -141,7 +145,7 @@ def _store(components: Sequence[ComponentBuild], known: Tagged) -> None:
     if not changed:
         return
     with transaction.atomic():
-        # In the order in which all lock them, or two that store at the same time wait for each other.
+        # Lock in the common order, to prevent deadlocks.
         numbers = [each.pk for rows in changed.values() for each in rows]
         list(locked(ComponentBuild.objects.filter(pk__in=numbers)).values_list("pk"))
         for (tagged, in_final), rows in changed.items():

@@ -1,4 +1,4 @@
-"""The only code that changes the state of a module build."""
+"""Change the state of module builds. No other code does."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TOPIC = "mbs.module.state.change"
 
 
 def announce(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) -> None:
-    """Trace rows and messages for states that the build went through in the present transaction.
+    """Write the history and the messages for the states that a build went through in this transaction.
 
-    The build holds the last of them; the messages of the others tell the state they are about.
+    Each message describes the build in the state that it reports. ``build`` is in the last state.
     """
     now = clock.now()
     ModuleBuildTrace.objects.bulk_create(
@@ -49,12 +49,12 @@ def announce(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) ->
         messages.append((TOPIC, module_message(build, component_ids=component_ids, siblings=siblings)))
     build.state, build.state_reason = last
     outbox.add(build.pk, messages, locked=True)  # by the update or insert of its row
-    # Not a partial, which has no name that Django could tell if it failed.
+    # Not a partial: Django logs the name of a callback that fails, and a partial has none.
     transaction.on_commit(lambda: _report(build, states), robust=True)
 
 
 def _report(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) -> None:
-    """Count and log what was committed."""
+    """Count and log committed changes."""
     for state, reason in states:
         if state == BuildState.DONE:
             service_metrics().succeeded.inc()
@@ -72,16 +72,21 @@ def move(
     new_run: int | None = None,
     **fields: Any,
 ) -> bool:
-    """Take a build through one or more states in one transaction, with traces and messages.
+    """Move a build through one or more states in one transaction, with history and messages.
 
-    :param build: as it was read; its state must still be the one in the database.
-    :param reason: why, for people; belongs to the last state.
-    :param run: when given, nothing happens unless this is still the build's run.
-    :param new_run: the run of the build from now on.
-    :param fields: further columns to set, in the same statement.
-    :return: whether this call changed the state. False: another one was faster, or the build is in
-        that state already. Then ``build`` is as it was.
-    :raises IllegalTransition: when the state machine has no such transition.
+    Args:
+        build: The build. Nothing happens if its state in the database has changed since it was read.
+        states: The states, in order.
+        reason: Reason of the last state, for people.
+        run: If given, nothing happens unless this is still the build's run.
+        new_run: Run of the build from now on.
+        fields: Further columns to set in the same statement.
+
+    Returns:
+        Whether this call changed the state. If not, ``build`` is unchanged.
+
+    Raises:
+        IllegalTransition: The state machine has no such transition.
     """
     current = BuildState(build.state)
     if current == states[-1]:
@@ -114,10 +119,15 @@ def move(
 
 
 def fail(build_id: int, error: MBSError, *, run: int | None = None) -> bool:
-    """Fail a build that is on its way, and stop what still builds for it. Its run ends.
+    """Fail an active build, end its run, and stop its components.
 
-    :param run: when given, nothing happens unless this is still the build's run.
-    :return: whether this call did it.
+    Args:
+        build_id: Number of the build.
+        error: The reason.
+        run: If given, nothing happens unless this is still the build's run.
+
+    Returns:
+        Whether this call failed it.
     """
     with transaction.atomic():
         build = locked(ModuleBuild.objects.filter(pk=build_id)).first()
@@ -129,7 +139,7 @@ def fail(build_id: int, error: MBSError, *, run: int | None = None) -> bool:
             "error_hint": error.hint,
             "error_excerpt": excerpts.of_module(build) if error.code in excerpts.CODES else None,
         }
-        # Steps that are under way do not belong to what the build is now, or is when it was resumed.
+        # The new run makes steps that are still running obsolete, also after a resumption.
         move(build, BuildState.FAILED, **reason, new_run=build.run + 1)
         log_messages.add([(build, error.message)])
         dispatch.delete_all_waits(build_id)

@@ -115,7 +115,7 @@ def stop_components(build_id: int) -> None:
 
 @shared_task(name="workflow.abandon", **_PATIENT)
 def abandon(build_id: int, run: int) -> None:
-    """Tell the build system that a build has failed."""
+    """Tell the build system that a build has failed, so that it stops the build's preparations."""
     cancellation.abandon(build_id, run)
 
 

@@ -33,7 +33,7 @@ def wait(component: ComponentBuild) -> Outcome:
 
 
 def park(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
-    """Return the wait of a blocked component, with the packages that it waits for."""
+    """Return the wait of a blocked component, whose text names the packages that are missing."""
     missing = sorted(set(component.build_after).difference(in_buildroot))
     return Park(
         wait_keys.after(component.pk),

@@ -46,7 +46,7 @@ def check(build_id: int) -> None:
     if build is None:
         return
     lease = Lease(ModuleBuild.objects.filter(pk=build_id), "checking_until", f"checks of {build}")
-    if not _admitted(build, lease):
+    if not _take_lease(build, lease):
         return
     try:
         with lease:
@@ -59,7 +59,7 @@ def check(build_id: int) -> None:
         dispatch.send_now(TASK, following)
 
 
-def _admitted(build: ModuleBuild, lease: Lease) -> bool:
+def _take_lease(build: ModuleBuild, lease: Lease) -> bool:
     """Take the lease of a build if its owner has fewer than ``SCM_CHECKS_PER_OWNER`` others."""
     with transaction.atomic():
         Lock.objects.get_or_create(name="checks")

@@ -68,7 +68,7 @@ def stuck() -> QuerySet[ModuleBuild]:
 
 
 def give_up(build: ModuleBuild) -> None:
-    """Fail a stuck build with the thing that it waited for as its reason."""
+    """Fail a stuck build, with its oldest wait as the reason."""
     wait = Wait.objects.filter(module_build=build).order_by("pk").first()
     where = f"{wait.what}, since {wait.created_at:%Y-%m-%d %H:%M} UTC" if wait else "no task works on it"
     transitions.fail(

@@ -39,7 +39,7 @@ class Lease:
         self._field = field
         self._until: datetime | None = None
         self._over = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name=f"lease of {name}", daemon=True)
+        self._renewer = threading.Thread(target=self._renew, name=f"lease of {name}", daemon=True)
 
     def take(self, condition: Q | None = None, **fields: Any) -> bool:
         """Take the lease if it is free.
@@ -60,30 +60,30 @@ class Lease:
         return True
 
     def __enter__(self) -> Self:
-        self._keeper.start()
+        self._renewer.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._keeper.join()
+        self._renewer.join()
 
     def end(self, **report: Any) -> None:
         """Release the lease and set further columns, unless another process has taken it."""
-        self._ours().update(**{self._field: None}, **report)
+        self._own_row().update(**{self._field: None}, **report)
 
-    def _ours(self) -> QuerySet[Any]:
+    def _own_row(self) -> QuerySet[Any]:
         return self._row.filter(**{self._field: self._until})
 
-    def _keep(self) -> None:
+    def _renew(self) -> None:
         while not self._over.wait(SECONDS / 3):
             try:
                 until = clock.now() + timedelta(seconds=SECONDS)
-                if not self._ours().update(**{self._field: until}):
+                if not self._own_row().update(**{self._field: until}):
                     return
                 self._until = until
             except Error as error:
-                log.warning("%s could not be renewed: %s", self._keeper.name, error)
+                log.warning("%s could not be renewed: %s", self._renewer.name, error)
             finally:
                 connection.close()

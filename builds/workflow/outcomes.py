@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class Obsolete(Exception):
-    """The step belongs to an older run, or the build is past it: its canvas ends here."""
+    """The step belongs to an older run, or the build is past it: its canvas does not continue."""
 
 
 @dataclass(frozen=True)

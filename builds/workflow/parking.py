@@ -62,16 +62,16 @@ def perform(
         _retry(task, error, component_id)
     except MBSError as error:
         failure = error
-    except Exception as error:  # noqa: BLE001  (``_unexpected`` logs it with its trace)
-        failure = _unexpected(task, error, component_id)
+    except Exception as error:  # noqa: BLE001  (``_retry_unexpected`` logs it with its trace)
+        failure = _retry_unexpected(task, error, component_id)
     try:
-        goes_on = failure is not None and give_up(failure, *args)
+        continues = failure is not None and give_up(failure, *args)
         if failure:
             _delete_wait(task)
             _reset_crashes(task)
     except OUTAGES as error:
         _retry(task, error, component_id)
-    if not goes_on:
+    if not continues:
         raise Ignore
 
 
@@ -141,7 +141,7 @@ def _store(task: Task, park: Park, retries: int = 0, woken_at: datetime | None =
     waits.store([waits.row(build_id, run, park, signature, woken_at=woken_at)])
 
 
-def _unexpected(task: Task, error: Exception, component_id: int | None) -> MBSError:
+def _retry_unexpected(task: Task, error: Exception, component_id: int | None) -> MBSError:
     """Retry after an unexpected error; after ``MAX_TASK_TRIES`` tries, return the error to record."""
     log.exception("%s%s failed", task.name, task.request.args)
     described = f"{type(error).__name__}: {error}"

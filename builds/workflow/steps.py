@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 def initialize(build_id: int, run: int) -> Outcome:
     """Move a build from init to wait: determine commits, architectures, reuse and conflicting RPMs."""
-    build = _current(build_id, run)
+    build = _current_build(build_id, run)
     if build.state == BuildState.INIT:
         if parked := checks.wait(build):
             return parked
@@ -56,7 +56,7 @@ def initialize(build_id: int, run: int) -> Outcome:
 
 def prepare(build_id: int, run: int) -> Outcome:
     """Move a build from wait to build: create tags, build groups, target and the first repository."""
-    build = _current(build_id, run)
+    build = _current_build(build_id, run)
     if build.state == BuildState.WAIT:
         if build.new_repo_task_id is None:
             groups = selectors.build_groups(build)
@@ -65,8 +65,8 @@ def prepare(build_id: int, run: int) -> Outcome:
         ready = tagging.first_repo(build)
         message = _repo_message(build, before)
         if not ready:
-            _request(build, message)
-            return _awaiting_repo(build)
+            _save_repo_request(build, message)
+            return _park_for_repo(build)
         _move(build, BuildState.BUILD, message, new_repo_task_id=None, cg_build_koji_tag=None)
     elif build.batch:
         raise Obsolete
@@ -78,13 +78,13 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
 
     Components that are reused, or that ended while they were submitted, get no task in the chord.
     """
-    build = _current(build_id, run, BuildState.BUILD)
+    build = _current_build(build_id, run, BuildState.BUILD)
     if build.batch == after == build.batches and build.phase == Phase.DONE:
         canvas.finalize(build).apply_async()
-        _phase(build, Phase.DONE, Phase.FINALIZING)
+        _set_phase(build, Phase.DONE, Phase.FINALIZING)
         return None
     if build.batch == after:
-        _phase(build, Phase.DONE, Phase.STARTING, batch=after + 1)
+        _set_phase(build, Phase.DONE, Phase.STARTING, batch=after + 1)
     elif build.batch != after + 1 or build.phase != Phase.STARTING:
         raise Obsolete
     members = sorted(_batch(build), key=lambda component: (-component.weight, component.pk))
@@ -105,25 +105,25 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
     # With ``buildafter``, ended components get a task too, which unblocks others.
     outstanding = [c for c in members if build.graph or not (c.settled or c.pk in ended)]
     if outstanding:
-        _park(build, outstanding)
+        _park_components(build, outstanding)
     else:
         canvas.after_components(build).apply_async()
-        _phase(build, Phase.STARTING, Phase.BUILDING)
+        _set_phase(build, Phase.STARTING, Phase.BUILDING)
     return None
 
 
-def _park(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
+def _park_components(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
     """Park the tasks of components; complete or wake at once those that need not wait."""
     header = canvas.header(build, members)
     with transaction.atomic():
         # This locks the build: its components get no slots from others before their waits are stored.
-        _phase(build, Phase.STARTING, Phase.BUILDING)
+        _set_phase(build, Phase.STARTING, Phase.BUILDING)
         # The locks delay the recording of ended components until their waits are stored.
         rows = list(locked(ComponentBuild.objects.filter(pk__in=[component.pk for component in members])))
         known = {component.pk: component for component in rows}
         there = {component.package for component in rows if component.in_buildroot}
         fresh = [known[component.pk] for component in members]
-        parks = [_park_of(component, there) for component in fresh]
+        parks = [_park_for_component(component, there) for component in fresh]
         waits.store(
             waits.row(build.pk, build.run, park, signature)
             for park, signature in zip(parks, header, strict=True)
@@ -137,7 +137,7 @@ def _park(build: ModuleBuild, members: Sequence[ComponentBuild]) -> None:
         buildafter.renew(build)
 
 
-def _park_of(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
+def _park_for_component(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
     """Return the wait of a component: for other components, for a slot, or for the end of its build."""
     if component.blocked:
         return buildafter.park(component, in_buildroot)
@@ -155,7 +155,7 @@ def _park_of(component: ComponentBuild, in_buildroot: Collection[str]) -> Park:
 
 def submit_given(build_id: int, run: int) -> Outcome:
     """Submit, in one call, the components of a build that got slots while they waited."""
-    build = _current(build_id, run, BuildState.BUILD)
+    build = _current_build(build_id, run, BuildState.BUILD)
     rows = build.component_builds.filter(state=ComponentState.BUILDING, task_id=None, batch=build.batch)
     mine = slots.lease(build, list(rows.order_by("-weight", "pk")))
     try:
@@ -190,27 +190,27 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
         components.submit(build, claimed, fresh=claimed)
     else:
         components.submit(build, slots.lease(build, [component]))
-    return _park_of(component, ())
+    return _park_for_component(component, ())
 
 
 def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
     """Continue when all components of a batch have ended; fail with the names of the failed ones."""
-    build = _current(build_id, run, BuildState.BUILD, batch)
+    build = _current_build(build_id, run, BuildState.BUILD, batch)
     # If all components are reused, this may run before start_batch has set the phase to building.
     submitting = (Phase.STARTING, Phase.BUILDING)
     if build.phase not in submitting:
-        return _unless_past(build, Phase.TAGGING)
+        return _require_phase(build, Phase.TAGGING)
     members = _batch(build)
     unfinished = [c for c in members if c.state != ComponentState.COMPLETE]
     building = next((c for c in unfinished if c.state == ComponentState.BUILDING), None)
     if building is not None:
-        return _park_of(building, ())
+        return _park_for_component(building, ())
     if unfinished:
         unfinished.sort(key=lambda component: component.package)
         failed = [c for c in unfinished if c.state is not None] or unfinished
         excerpts.store(failed)
         raise _failure(failed)
-    _phase(build, submitting, Phase.TAGGING, tagging.tagging_message(build, members))
+    _set_phase(build, submitting, Phase.TAGGING, tagging.tagging_message(build, members))
     return None
 
 
@@ -232,37 +232,37 @@ def _failure(failed: Sequence[ComponentBuild]) -> BuildSystemError:
 
 def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
     """Tag the builds of a batch into the buildroot and, unless they are build-time only, into the module."""
-    build = _current(build_id, run, BuildState.BUILD, batch)
+    build = _current_build(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.TAGGING:
-        return _unless_past(build, Phase.REGENERATING)
+        return _require_phase(build, Phase.REGENERATING)
     if not tagging.tag(build, _batch(build)):
         return Park(
             wait_keys.tag(build.koji_tag),
             f"batch {batch} is being tagged",
             "the build system's report of the tags",
         )
-    _phase(build, Phase.TAGGING, Phase.REGENERATING, new_repo_task_id=None)
+    _set_phase(build, Phase.TAGGING, Phase.REGENERATING, new_repo_task_id=None)
     return None
 
 
 def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
     """Regenerate the buildroot's repository with all batches so far, unless the next batch builds nothing."""
-    build = _current(build_id, run, BuildState.BUILD, batch)
+    build = _current_build(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.REGENERATING:
-        return _unless_past(build, Phase.DONE)
-    nvrs = [] if batch == build.batches else _needed(build)
+        return _require_phase(build, Phase.DONE)
+    nvrs = [] if batch == build.batches else _nvrs_for_next_batch(build)
     before = build.new_repo_task_id
     missing = set(nvrs) - tagging.in_repo(build, nvrs) if nvrs else ()
     message, fields = _repo_message(build, before), {"new_repo_task_id": build.new_repo_task_id}
     if missing:
         if message:
-            _phase(build, Phase.REGENERATING, Phase.REGENERATING, message, **fields)
-        return _awaiting_repo(build)
-    _phase(build, Phase.REGENERATING, Phase.DONE, message, **fields)
+            _set_phase(build, Phase.REGENERATING, Phase.REGENERATING, message, **fields)
+        return _park_for_repo(build)
+    _set_phase(build, Phase.REGENERATING, Phase.DONE, message, **fields)
     return None
 
 
-def _needed(build: ModuleBuild) -> list[str]:
+def _nvrs_for_next_batch(build: ModuleBuild) -> list[str]:
     """Return the NVRs that the next batch needs in the buildroot; none if it has nothing to build."""
     nearby = build.component_builds.filter(batch__lte=build.batch + 1)
     rows = list(nearby.values_list("batch", "state", "nvr"))
@@ -273,7 +273,7 @@ def _needed(build: ModuleBuild) -> list[str]:
 
 def renew_buildroot(build_id: int, run: int) -> Outcome:
     """Add finished builds to the buildroot while blocked components wait for them (``buildafter``)."""
-    build = _current(build_id, run, BuildState.BUILD)
+    build = _current_build(build_id, run, BuildState.BUILD)
     while built := buildafter.awaited_builds(build):
         if not tagging.tag(build, built):
             return Park(
@@ -283,14 +283,14 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
             )
         before = build.new_repo_task_id
         there = tagging.in_repo(build, [str(component.nvr) for component in built])
-        _request(build, _repo_message(build, before, built))
+        _save_repo_request(build, _repo_message(build, before, built))
         if not there:
-            return _awaiting_repo(build)
+            return _park_for_repo(build)
         buildafter.unblock(build, [component for component in built if component.nvr in there])
     return None
 
 
-def _awaiting_repo(build: ModuleBuild) -> Park:
+def _park_for_repo(build: ModuleBuild) -> Park:
     return Park(
         wait_keys.repo(build.koji_tag),
         f"the repository of {build.koji_tag} is being regenerated",
@@ -303,7 +303,7 @@ def finalize(build_id: int, run: int) -> Outcome:
 
     A scratch build stays in done.
     """
-    build = _current(build_id, run)
+    build = _current_build(build_id, run)
     if build.state not in (BuildState.BUILD, BuildState.DONE):
         raise Obsolete
     shipping = _shipping(build)
@@ -333,11 +333,11 @@ def _repo_message(build: ModuleBuild, before: int | None, fresh: Sequence[Compon
     number = build.new_repo_task_id
     if number is None or number == before:
         return ""
-    what = f" with {log_messages.listed(str(each.nvr) for each in fresh)}" if fresh else ""
+    what = f" with {log_messages.join_names(str(each.nvr) for each in fresh)}" if fresh else ""
     return f"A repository of {build.koji_tag}-build was requested{what} (task {number})."
 
 
-def _request(build: ModuleBuild, message: str) -> None:
+def _save_repo_request(build: ModuleBuild, message: str) -> None:
     """Save the number of a requested repository, with a log message.
 
     Raises:
@@ -377,7 +377,7 @@ def _shipping(build: ModuleBuild) -> Shipping:
     return result.shipping
 
 
-def _current(
+def _current_build(
     build_id: int, run: int, state: BuildState | None = None, batch: int | None = None
 ) -> ModuleBuild:
     """Return the build that a step belongs to.
@@ -400,7 +400,7 @@ def _batch(build: ModuleBuild) -> list[ComponentBuild]:
     return members
 
 
-def _unless_past(build: ModuleBuild, following: Phase) -> None:
+def _require_phase(build: ModuleBuild, following: Phase) -> None:
     if build.phase != following:
         raise Obsolete
 
@@ -412,13 +412,13 @@ def _move(build: ModuleBuild, state: BuildState, message: str = "", **fields: An
         log_messages.add([(build, message)])
 
 
-def _phase(
+def _set_phase(
     build: ModuleBuild, old: Phase | Sequence[Phase], new: Phase, message: str = "", **fields: Any
 ) -> None:
     """Change the phase of the batch, and add a log message if one is given.
 
     Raises:
-        Obsolete: Another delivery of the step has done so already.
+        Obsolete: The build is in another run or phase already.
         IllegalTransition: A phase has no such transition.
     """
     expected = [old] if isinstance(old, Phase) else old

@@ -63,14 +63,14 @@ def recover_lost(sent_at: float) -> dict[str, int]:
     now = clock.now()
     queued = timedelta(seconds=max(0.0, now.timestamp() - sent_at))
     before = now - timedelta(seconds=settings.MBS.LOST_AFTER) - 3 * queued
-    lost = _lost().filter(progress_at__lt=before)
+    lost = _lost_builds().filter(progress_at__lt=before)
     woken_before = now - timedelta(seconds=settings.MBS.WAKE_AGAIN_AFTER) - queued
     return _each(lost.values_list("pk", flat=True), dispatch.advance, "advanced") | _each(
-        _stuck(woken_before), _wake, "woken"
+        _stuck_waits(woken_before), _wake, "woken"
     )
 
 
-def _lost() -> QuerySet[ModuleBuild]:
+def _lost_builds() -> QuerySet[ModuleBuild]:
     """Return builds that have no parked task, or lack the task of a component that has not ended.
 
     Without that task the batch would never end.
@@ -91,7 +91,7 @@ def _lost() -> QuerySet[ModuleBuild]:
     )
 
 
-def _stuck(woken_before: datetime) -> QuerySet[Wait]:
+def _stuck_waits(woken_before: datetime) -> QuerySet[Wait]:
     """Return waits that were woken but still exist, and waits that should have been woken."""
     not_lately = Q(woken_at=None) | Q(woken_at__lt=woken_before)
     free = Q(component_build__submitting_until=None) | Q(component_build__submitting_until__lt=clock.now())

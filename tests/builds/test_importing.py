@@ -95,7 +95,7 @@ def test_what_else_it_was_built_against_need_not_be_here() -> None:
     build, messages = import_module(document(mbs=f"buildrequires: {other}"))
     assert build.buildrequires["ruby"] == {"stream": "3", "version": "1", "context": "c"}
     assert [each.name for each in build.required_modules.all()] == ["platform"]
-    assert "It was built against ruby:3:1:c, which is not here." in messages
+    assert "It was built against ruby:3:1:c, which is not known to this service." in messages
 
 
 def test_importing_again_brings_a_module_up_to_date() -> None:
@@ -203,7 +203,7 @@ def test_one_process_makes_the_tables_and_imports_files_in_their_order(tmp_path:
 
 def test_file_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     (tmp_path / "perl.yaml").write_text(document())
-    with pytest.raises(CommandError, match=r"perl\.yaml: .* not here. Import platform first"):
+    with pytest.raises(CommandError, match=r"perl\.yaml: .* not known to this service\. Import platform"):
         call_command("import_module", str(tmp_path / "perl.yaml"))
     with pytest.raises(CommandError, match=r"nothing\.yaml cannot be read"):
         call_command("import_module", str(tmp_path / "nothing.yaml"))

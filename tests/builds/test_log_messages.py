@@ -86,8 +86,8 @@ class TestBounds:
 
     def test_a_list_of_names_is_bounded(self) -> None:
         names = [f"p{number:03}" for number in range(log_messages.MAX_NAMES + 3)]
-        assert log_messages.listed(names).endswith(f"p{log_messages.MAX_NAMES - 1:03} and 3 more")
-        assert log_messages.listed(["b", "a"]) == "a, b"
+        assert log_messages.join_names(names).endswith(f"p{log_messages.MAX_NAMES - 1:03} and 3 more")
+        assert log_messages.join_names(["b", "a"]) == "a, b"
 
 
 class TestOnce:

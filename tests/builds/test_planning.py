@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from builds.api import schema
+from builds.api.openapi import generator as schema
 from builds.models import ModuleBuild
 from builds.services import reuse
 from builds.services.plan import plan

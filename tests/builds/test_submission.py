@@ -180,7 +180,7 @@ class TestOverrides:
         }
         warnings = plan(SubmissionRequest(owner="anna", **values)).as_dict()["warnings"]
         assert [each["message"] for each in warnings if each["component"] == "gamma"] == [
-            "rpm_component_ref_overrides names gamma: no component, ignored."
+            "rpm_component_ref_overrides names gamma, which is not a component; it is ignored."
         ]
         (build,) = submitted(**values)
         packages = build.component_builds.filter(build_time_only=False)

@@ -85,7 +85,7 @@ def test_another_document_is_named_key_by_key(
         "data.summary": "the document has another data.summary",
         "data.components.rpms.beta": "the document has another data.components.rpms.beta",
         "data.components.rpms.gamma": "the document has another data.components.rpms.gamma",
-        "beta": "beta is no component any more",
+        "beta": "beta is not a component any more",
         "gamma": "gamma is a new component",
     }
 

@@ -103,7 +103,7 @@ def test_links_of_a_repository_lead_nowhere(bench: Bench, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (spec("other"), "the package other, the module says one"),
+        (spec("other"), "the package other, but the component is one"),
         (spec("one", head="BuildRequires: gcc >= 999, no-such-thing, make"), "gcc >= 999, no-such-thing"),
         (spec("one", build="exit 3"), "Bad exit status"),
         (spec("one", files={}).replace("%files", ""), "no binary RPM"),
@@ -123,7 +123,7 @@ def test_two_components_cannot_build_the_same_nvr(bench: Bench) -> None:
     bench.build(bench.job(2, "one", spec("one")))
     status = bench.build(bench.job(3, "one", spec("one")))
     assert status.state is TaskState.FAILED
-    assert "built already" in status.reason
+    assert "was already built" in status.reason
 
 
 def test_too_many_requirements_are_refused(bench: Bench) -> None:

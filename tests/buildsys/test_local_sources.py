@@ -63,7 +63,7 @@ def test_a_source_with_another_digest_is_refused(tmp_path: Path, cache: tuple[Pa
     sources = {"sources": f"SHA512 (words.txt) = {DIGEST}\n"}
     _, status = build(tmp_path, address + "/{file}", sources)
     assert status.state is TaskState.FAILED
-    assert "does not have the sha512 digest" in status.reason
+    assert "does not match the sha512 digest" in status.reason
 
 
 def test_a_source_that_the_cache_lacks_is_told_with_its_address(

@@ -25,7 +25,7 @@ from tests.workflow.conftest import workers  # noqa: F401  (a fixture)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses in seconds that the callback would have made."""
     made: list[float] = []
-    monkeypatch.setattr(callback.time, "sleep", made.append)
+    monkeypatch.setattr(callback, "sleep", made.append)
     return made
 
 

@@ -9,7 +9,7 @@ from django.test import Client
 
 from builds.models import Sweep
 from builds.observability import metrics
-from builds.services.build_system import measured
+from builds.services.build_system import instrument
 from buildsys.simulated import SimulatedBuildSystem
 from tests.deploy import queries
 
@@ -25,7 +25,7 @@ def exposed(db: None, client: Client, redis_url: str, tmp_path, monkeypatch: pyt
     metrics.service_metrics.cache_clear()
     now = timezone.now()
     Sweep.objects.create(name="outbox", started_at=now, finished_at=now)
-    measured(SimulatedBuildSystem(tmp_path / "books", send=lambda *_: None)).expected_seconds([])
+    instrument(SimulatedBuildSystem(tmp_path / "books", send=lambda *_: None)).expected_seconds([])
     metrics.service_metrics().reaction_seconds.labels("workflow.prepare").observe(0.1)
     client.get("/health/live")
     text = client.get(PATH).content.decode()

@@ -79,7 +79,7 @@ def test_a_worker_of_builds_ends_at_its_start(tmp_path: Path) -> None:
         argv, env=environment, cwd=HERE, capture_output=True, text=True, timeout=240, check=False
     )
     assert refused.returncode != 0
-    assert "This machine may not run builds." in refused.stderr
+    assert "Builds cannot run safely on this machine." in refused.stderr
     assert "LOCAL_BUILD_FIRST_USER" in refused.stderr
 
 
@@ -131,10 +131,10 @@ def test_doctor_tells_which_protections_are_in_force(
         "builds.management.commands.doctor.build_system", lambda: system(tmp_path / "data", lenient=False)
     )
     output = StringIO()
-    with pytest.raises(CommandError, match="build system local lacks"):
+    with pytest.raises(CommandError, match="build system local has 1 problem"):
         call_command("doctor", stdout=output)
     lines = output.getvalue().splitlines()
-    assert any(line.startswith("in force:     Builds see of this machine") for line in lines)
+    assert any(line.startswith("in force:     Builds see only programs") for line in lines)
     assert any(line.startswith("not in force: There is no system call filter") for line in lines)
 
 

@@ -53,4 +53,7 @@ def test_retry_needs_its_scope() -> None:
 
 def test_what_cannot_be_rebuilt_is_said() -> None:
     refused = mbs("rebuild", str(module_build(owner="ann", state=BuildState.READY).pk))
-    assert (refused.exit_code, "was not submitted here from a commit" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "was not submitted to this service from a commit" in refused.stderr) == (
+        2,
+        True,
+    )

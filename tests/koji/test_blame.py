@@ -177,7 +177,7 @@ def test_what_the_infrastructure_failed_is_built_again_twice(
     assert (component.state, component.attempt) == (ComponentState.FAILED, 3)
     messages = [each.message for each in LogMessage.objects.filter(component_build=component).order_by("id")]
     assert [message for message in messages if "is built again." in message] == [
-        f"one is built again. Attempt {number} failed for the infrastructure: "
+        f"one is built again. Attempt {number} failed because of the infrastructure: "
         "mock was killed by signal 9; see root.log"
         for number in (1, 2)
     ]

@@ -69,7 +69,7 @@ def test_the_command_asks_about_the_base_modules_of_the_database(
     assert "The service is ready to work." in out.getvalue()
     assert "ready to build" in out.getvalue()
     module_build(name="platform", state=BuildState.READY, koji_tag="module-platform-gone")
-    with pytest.raises(CommandError, match="lacks 1 thing"):
+    with pytest.raises(CommandError, match="has 1 problem"):
         call_command("doctor", stdout=out)
     assert "koji add-tag --arches=x86_64 module-platform-gone" in out.getvalue()
 

@@ -149,7 +149,7 @@ def test_a_message_about_any_tag_of_a_module_wakes_what_waits_for_it(
 ) -> None:
     woken: list[object] = []
     monkeypatch.setattr("builds.services.tagging.dispatch.wake", woken.append)
-    tagging.note_tagged(CANDIDATES, "tiny-main-1.c0ffee00", final=True)
+    tagging.record_tagged(CANDIDATES, "tiny-main-1.c0ffee00", final=True)
     assert woken == ["tag:tiny-main-1.c0ffee00"]
 
 

@@ -56,7 +56,7 @@ def test_an_exchange_that_is_missing_is_named_and_not_made(fedora, monkeypatch, 
         assert f"127.0.0.1:{broker.port}" in problem.message
         assert "publish_exchange" in problem.hint
     out = StringIO()
-    with pytest.raises(CommandError, match=r"The bus \(fedora-messaging\) lacks 1 thing"):
+    with pytest.raises(CommandError, match=r"The bus \(fedora-messaging\) has 1 problem\."):
         call_command("doctor", stdout=out)
     assert "The build system simulated is ready" in out.getvalue()
     assert problem.message in out.getvalue()
@@ -110,7 +110,7 @@ def test_a_file_that_cannot_be_used_is_a_problem_each_time_it_is_looked_at(
     for _ in range(2):
         publisher.cache_clear()
         out = StringIO()
-        with pytest.raises(CommandError, match=r"The bus \(fedora-messaging\) lacks 1 thing"):
+        with pytest.raises(CommandError, match=r"The bus \(fedora-messaging\) has 1 problem\."):
             call_command("doctor", stdout=out)
         assert "The configuration of the bus cannot be used: " in out.getvalue()
         assert said in out.getvalue()

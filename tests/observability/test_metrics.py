@@ -24,7 +24,7 @@ from builds.models import ComponentBuild, OutboxMessage, Sweep
 from builds.observability import metrics
 from builds.selectors import metrics as database_metrics
 from builds.services import transitions
-from builds.services.build_system import measured
+from builds.services.build_system import instrument
 from buildsys.base import BuildSystemUnavailable, RunsBuilds
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.errors import MBSError
@@ -199,7 +199,7 @@ def test_calls_of_the_build_system_are_counted_and_timed(ask: Any, tmp_path: Any
         raise BuildSystemUnavailable("gone")
 
     system.cancel = away  # type: ignore[method-assign]
-    system = measured(system)
+    system = instrument(system)
     assert isinstance(system, RunsBuilds)
     assert system.statuses([]) == []
     with pytest.raises(BuildSystemUnavailable):

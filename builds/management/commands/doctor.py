@@ -54,6 +54,6 @@ class Command(BaseCommand):
             if problem.hint:
                 self.stdout.write(f"    {printable(problem.hint)}")
         if problems:
-            return f"The {name} has {len(problems)} problems."
+            return f"The {name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}."
         self.stdout.write(self.style.SUCCESS(f"The {name} is ready {purpose}."))
         return ""

@@ -1,8 +1,8 @@
-"""Who is asking: credentials in, an ``Identity`` or an error out.
+"""Authenticate requests: verify their credentials, and return an ``Identity``.
 
-``oidc`` believes tokens of an OpenID provider (``introspection`` asks it, ``signed`` verifies by its keys),
-``kerberos`` a front server that has authenticated the user, with groups from ``ldap``; ``tokens`` are the
-service's own. What an identity may do is not decided here (``builds.api.permissions``).
+``oidc`` accepts tokens of an OpenID provider (``introspection`` asks the provider, ``signed`` verifies
+signatures). ``kerberos`` accepts users that a front server has authenticated, with groups from ``ldap``.
+``tokens`` are the service's own API tokens. ``builds.api.permissions`` decides what an identity may do.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ __all__ = ["ANONYMOUS", "Identity", "Scope", "identify"]
 
 
 def identify(environ: Mapping[str, Any], *, fresh: bool = False) -> Identity | None:
-    """The user that a request comes from; None when it carries no credentials.
+    """Return the user of a request; None if it has no credentials.
 
-    :param environ: of the request, as CGI (RFC 3875) names things: ``HTTP_AUTHORIZATION``, ``REMOTE_USER``.
-    :param fresh: believe nothing that was learned before: something lasting is to be granted.
-    :raises NotAuthenticated: the credentials are wrong, expired or revoked.
-    :raises TooManyRequests: too many credentials of this address were refused.
-    :raises Unavailable: they cannot be checked now.
+    Args:
+        environ: CGI variables of the request (RFC 3875), such as ``HTTP_AUTHORIZATION`` and ``REMOTE_USER``.
+        fresh: Whether to ignore cached results. Needed before something lasting is granted.
+
+    Raises:
+        NotAuthenticated: The credentials are wrong, expired or revoked.
+        TooManyRequests: Too many credentials from this address were refused.
+        Unavailable: The credentials cannot be checked at the moment.
     """
     if settings.MBS.NO_AUTH:
         return Identity(ANONYMOUS, trusted=True)
@@ -33,10 +36,10 @@ def identify(environ: Mapping[str, Any], *, fresh: bool = False) -> Identity | N
     scheme, _, token = str(environ.get("HTTP_AUTHORIZATION", "")).strip().partition(" ")
     if scheme.lower() == "bearer":
         token = token.strip()
-        if tokens.is_ours(token):
+        if tokens.is_api_token(token):
             return tokens.identify(token)
         if method == "oidc":
-            # What a method of login needs takes half as long to import as all the rest: only its users wait.
+            # Imported on use: the libraries of a login method take half as long to import as everything else.
             from builds.services.identity import oidc
 
             return oidc.identify(token, fresh=fresh, address=str(environ.get("REMOTE_ADDR") or ""))

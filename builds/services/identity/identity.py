@@ -1,3 +1,5 @@
+"""Identities of users and the scopes of their credentials."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -7,7 +9,7 @@ ANONYMOUS = "anonymous"
 
 
 class Scope(StrEnum):
-    """What an API token may be used for; a login may be used for everything."""
+    """Scopes of API tokens. A login has all scopes."""
 
     SUBMIT = "submit"
     CANCEL = "cancel"
@@ -17,11 +19,15 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Identity:
-    """A user, as the service knows them.
+    """An authenticated user.
 
-    :param trusted: may do everything, and says themselves for whom they act.
-    :param scopes: what these credentials may be used for; None: everything.
-    :param token_id: of the API token that was shown; None after a login.
+    Attributes:
+        username: Name of the user.
+        groups: Names of the user's groups.
+        trusted: Whether the user may do everything, also in the name of other users.
+        scopes: Scopes of the credentials; None: all.
+        token_id: Number of the API token that was used; None after a login.
+        is_authenticated: Always True, for Django.
     """
 
     username: str
@@ -35,5 +41,5 @@ class Identity:
         return self.username
 
     def allows(self, scope: Scope) -> bool:
-        """Whether these credentials may be used for such a thing."""
+        """Return whether the credentials have this scope."""
         return self.scopes is None or scope in self.scopes

@@ -1,4 +1,4 @@
-"""Ask the OpenID provider about a token (RFC 7662), and about its user (OpenID Connect Core, 5.3)."""
+"""Ask the OpenID provider about a token (RFC 7662) and its user (OpenID Connect Core, section 5.3)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from mbs.errors import NotAuthenticated
 
 
 def introspect(token: str) -> dict[str, Any]:
-    """What the provider says of an active token: ``username``, ``scope``, ``exp``, ...
+    """Return the provider's claims about an active token: ``username``, ``scope``, ``exp`` and others.
 
-    :raises NotAuthenticated: it is not active.
-    :raises Unavailable: the provider is away, or does not know this service.
+    Raises:
+        NotAuthenticated: The token is not active.
+        Unavailable: The provider is unavailable, or refuses this service.
     """
     secrets = client_secrets()
     form = {
@@ -24,7 +25,7 @@ def introspect(token: str) -> dict[str, Any]:
     url = secrets.get("token_introspection_uri")
     status, content = request("POST", url, data=form)
     if status != 200:
-        # The provider speaks of our own credentials: the user can do nothing about it.
+        # The provider refuses the credentials of this service, not those of the user.
         raise unavailable(f"{url} refused this service with {status}.")
     if content.get("active") is not True:
         raise NotAuthenticated(
@@ -34,10 +35,11 @@ def introspect(token: str) -> dict[str, Any]:
 
 
 def userinfo(token: str, url: object) -> dict[str, Any]:
-    """What the provider says of the user of a token: ``sub``, ``groups``, ...
+    """Return the provider's claims about the user of a token: ``sub``, ``groups`` and others.
 
-    :raises NotAuthenticated: the provider does not take the token any more.
-    :raises Unavailable: the provider is away.
+    Raises:
+        NotAuthenticated: The provider does not accept the token any more.
+        Unavailable: The provider is unavailable.
     """
     status, content = request("GET", url, headers={"Authorization": f"Bearer {token}"})
     if status in (401, 403):

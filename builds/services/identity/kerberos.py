@@ -1,14 +1,13 @@
-"""Users whom a front server has authenticated, by Kerberos.
+"""Users that a front server has authenticated by Kerberos.
 
-Whoever reaches the service can send any header, so a name counts only where the configuration says that
-a front is there (``REMOTE_USER_FROM``):
+Clients can send any header, so a name is accepted only from the source that ``REMOTE_USER_FROM`` configures:
 
 environment
-    The web server that runs this process sets the WSGI variable ``REMOTE_USER`` (Apache with mod_wsgi). No
-    header becomes that variable: headers arrive as ``HTTP_...``.
+    The web server that runs this process sets the WSGI variable ``REMOTE_USER`` (Apache with mod_wsgi).
+    Headers cannot set it, since they become variables ``HTTP_...``.
 header
-    A front passes requests on, with ``X-Remote-User: SECRET user@REALM``. The secret (``FRONT_SECRET``) shows
-    that the front wrote it, even if it forgets to remove what a client sent.
+    A front server adds the header ``X-Remote-User: SECRET user@REALM``. The secret (``FRONT_SECRET``) proves
+    that the front server wrote it, even if it does not remove the header of a client.
 """
 
 from __future__ import annotations
@@ -24,16 +23,20 @@ from builds.services.identity import ldap
 from builds.services.identity.identity import Identity
 from mbs.errors import NotAuthenticated
 
-#: No blanks: LDAP takes no notice of them. No commas: servers join headers of the same name by them.
+#: No blanks, because LDAP ignores them; no commas, because servers join repeated headers with them.
 NAME = re.compile(r"[^@,\s\0]+@[^@,\s\0]+")
 
 
 def identify(environ: Mapping[str, Any], *, fresh: bool = False) -> Identity | None:
-    """The user that the front names; None when it names none.
+    """Return the user that the front server names; None if it names none.
 
-    :param fresh: look the groups up, even if they were looked up not long ago.
-    :raises NotAuthenticated: the name is not of the form ``user@REALM``, or of another realm.
-    :raises Unavailable: the groups of the user cannot be had.
+    Args:
+        environ: CGI variables of the request.
+        fresh: Whether to ignore cached groups.
+
+    Raises:
+        NotAuthenticated: The name does not have the form ``user@REALM``, or has another realm.
+        Unavailable: The groups of the user cannot be looked up.
     """
     remote = _remote_user(environ)
     if not remote:
@@ -42,7 +45,7 @@ def identify(environ: Mapping[str, Any], *, fresh: bool = False) -> Identity | N
     wanted = settings.MBS.KERBEROS_REALM
     if not NAME.fullmatch(remote) or (wanted and realm != wanted):
         raise NotAuthenticated(
-            f"{remote[:100]!r} is no user of this service.",
+            f"{remote[:100]!r} is not a user of this service.",
             code="unknown_realm",
             hint=f"Log in as user@{wanted or 'REALM'}.",
         )
@@ -56,6 +59,6 @@ def _remote_user(environ: Mapping[str, Any]) -> str:
     if options.REMOTE_USER_FROM == "header" and options.FRONT_SECRET:
         secret, _, user = str(environ.get("HTTP_X_REMOTE_USER", "")).partition(" ")
         if hmac.compare_digest(secret.encode(), options.FRONT_SECRET.encode()):
-            # What Apache and nginx write for nobody.
+            # Apache and nginx write these if there is no user.
             return "" if user.strip() in ("(null)", "-") else user.strip()
     return ""

@@ -1,4 +1,4 @@
-"""Groups of users, from an LDAP server: posixGroup entries (RFC 2307) that name the user as ``memberUid``."""
+"""Groups of users from an LDAP server: posixGroup entries (RFC 2307) with the user as ``memberUid``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ from mbs.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-#: seconds that the server has for a connection, and for an answer
+#: Seconds that the server has to accept a connection, and to respond.
 TIMEOUT = 10
 
 
 def groups_of(username: str, *, fresh: bool = False) -> frozenset[str]:
-    """Names of the groups of a user directly below ``LDAP_GROUPS_DN``; none for one who is allowed by name
-    where there is no LDAP server.
+    """Return the names of a user's groups directly below ``LDAP_GROUPS_DN``.
 
-    :param fresh: look them up, even if that was done not long ago.
-    :raises Unavailable: the server is away, or not configured.
+    Users in ``ALLOWED_USERS`` have no groups if no LDAP server is configured.
+
+    Args:
+        username: Name of the user.
+        fresh: Whether to ignore cached groups.
+
+    Raises:
+        Unavailable: The server is unavailable or not configured.
     """
     options = settings.MBS
     if options.LDAP_URI and options.LDAP_GROUPS_DN:
@@ -62,7 +67,7 @@ def _search(username: str) -> frozenset[str]:
 
 
 def _names(attributes: dict[str, object]) -> list[str]:
-    """The values of ``cn``: a list, or one text, as the server's schema says."""
+    """Return the values of ``cn``, which is a list or a text, depending on the server's schema."""
     value = attributes.get("cn") or []
     return [value] if isinstance(value, str) else [str(each) for each in value]  # type: ignore[attr-defined]
 
@@ -72,7 +77,7 @@ def _unconfigured() -> Unavailable:
     return Unavailable(
         "The service cannot look up the groups of users: LDAP_URI and LDAP_GROUPS_DN are not both set.",
         code="groups_not_configured",
-        hint="Operators of the service set them, or name users in ALLOWED_USERS.",
+        hint="Ask the operators of the service to set them, or to add users to ALLOWED_USERS.",
     )
 
 
@@ -81,5 +86,5 @@ def _away(reason: str) -> Unavailable:
     return Unavailable(
         "The groups of users cannot be looked up at the moment.",
         code="groups_unavailable",
-        hint="Try again in a while; tell the operators of the service if it stays so.",
+        hint="Try again later. If the error persists, tell the operators of the service.",
     )

@@ -1,4 +1,4 @@
-"""What was learned about credentials, kept for a while in the memory of this process."""
+"""Cache results of verifying credentials, in the memory of this process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from mbs.errors import NotAuthenticated, TooManyRequests, Unavailable
 
 T = TypeVar("T")
 
-
-#: seconds for which a refusal is remembered; what was refused may be granted later
+#: Seconds for which a refusal is cached; credentials that were refused may become valid later.
 REFUSAL_TIME = 60
-#: Others are asked by no more threads than these, so that some are left for requests that need no asking.
+#: Half of the threads may look up credentials at the same time; the others serve other requests meanwhile.
 _LOOKUPS = BoundedSemaphore(max(1, settings.MBS.WEB_THREADS // 2))
-#: seconds for which one waits for one of them
+#: Seconds for which a request waits to begin a lookup.
 _WAIT = 2.0
 
 
@@ -31,17 +30,20 @@ def cached_lookup(
     fresh: bool = False,
     address: str = "",
 ) -> T:
-    """What ``look_up`` answers, or has answered not long ago.
+    """Return the cached result for a secret, or the result of ``look_up``.
 
-    :param kind: of thing that is learned, so that they do not mix.
-    :param secret: what it is learned about; the cache holds a digest of it only.
-    :param look_up: answers the thing, and the seconds for which it holds (None: not known). A refusal is
-        remembered for a minute, other errors are not.
-    :param fresh: ask again, whatever was answered before.
-    :param address: of the client; one that has many secrets refused must wait.
-    :raises NotAuthenticated: it is refused, or was not long ago.
-    :raises TooManyRequests: too many secrets of this address were refused.
-    :raises Unavailable: too many others are being asked about.
+    Args:
+        kind: Kind of the result, which is part of the cache key.
+        secret: Secret that is looked up; the cache key contains only its digest.
+        look_up: Returns the result, and the seconds for which it is valid (None: unknown). A refusal
+            (``NotAuthenticated``) is cached for a minute, other errors are not.
+        fresh: Whether to ignore cached results.
+        address: Address of the client. After many refusals it has to wait.
+
+    Raises:
+        NotAuthenticated: The secret is refused, or was refused less than a minute ago.
+        TooManyRequests: Too many secrets from this address were refused.
+        Unavailable: Too many lookups are running.
     """
     key = f"{kind}:{digest(secret)}"
     found: T | None = None if fresh else cache.get(key)
@@ -60,10 +62,10 @@ def _look_up(key: str, look_up: Callable[[], tuple[T, float | None]], address: s
     refusals = caches["refusals"]
     if address and refusals.get(counter, 0) >= settings.MBS.TOKEN_REFUSALS:
         raise TooManyRequests(
-            "Too many tokens of this address were refused.", code="too_many_logins", hint="Wait a minute."
+            "Too many tokens from this address were refused.", code="too_many_logins", hint="Wait a minute."
         )
     if not _LOOKUPS.acquire(timeout=_WAIT):
-        raise Unavailable("Too many logins are being checked.", code="busy", hint="Try again in a while.")
+        raise Unavailable("Too many logins are being checked.", code="busy", hint="Try again later.")
     try:
         return look_up()
     except NotAuthenticated as error:
@@ -76,5 +78,5 @@ def _look_up(key: str, look_up: Callable[[], tuple[T, float | None]], address: s
 
 
 def digest(secret: str) -> str:
-    """SHA-256 in hexadecimal digits: enough for secrets that nobody can guess."""
+    """Return the SHA-256 of a secret in hexadecimal digits, which suffices for random secrets."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""Users who show a token of the OpenID provider."""
+"""Users with a token of the OpenID provider."""
 
 from __future__ import annotations
 
@@ -14,26 +14,36 @@ from builds.services.identity.identity import Identity
 from builds.services.identity.lookup_cache import cached_lookup
 from mbs.errors import NotAuthenticated
 
-#: RFC 6750, 2.1
+#: A bearer token (RFC 6750, section 2.1).
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 def identify(token: str, *, fresh: bool = False, address: str = "") -> Identity:
-    """The user of a token. It is believed as long as it holds, ``IDENTITY_CACHE_TIME`` at most.
+    """Return the user of a token.
 
-    :param fresh: ask the provider whether the token still holds.
-    :param address: of the client.
-    :raises NotAuthenticated: the token is not valid, has expired, or lacks a scope.
-    :raises Unavailable: it cannot be checked now.
+    The result is cached until the token expires, but ``IDENTITY_CACHE_TIME`` at most.
+
+    Args:
+        token: The token.
+        fresh: Whether to ignore the cache, and to ask the provider whether the token was revoked.
+        address: Address of the client.
+
+    Raises:
+        NotAuthenticated: The token is not valid, has expired, or lacks a scope.
+        Unavailable: The token cannot be checked at the moment.
     """
     if not TOKEN.fullmatch(token):
-        raise NotAuthenticated("This is no bearer token.", code="token_invalid", hint="Log in again.")
+        raise NotAuthenticated(
+            "The Authorization header contains no valid bearer token.",
+            code="token_invalid",
+            hint="Log in again.",
+        )
     return cached_lookup("oidc", token, lambda: _verify(token, fresh), fresh=fresh, address=address)
 
 
 def _verify(token: str, fresh: bool) -> tuple[Identity, float | None]:
     options = settings.MBS
-    # An opaque token is for the provider to read, where this service can ask it.
+    # Only the provider can verify an opaque token; it is asked if this service has credentials for that.
     if options.OIDC_ISSUER and (signed.is_signed(token) or options.OIDC_CLIENT_SECRETS is None):
         claims, name = signed.verify(token), options.OIDC_USERNAME_CLAIM
         if fresh:
@@ -45,12 +55,12 @@ def _verify(token: str, fresh: bool) -> tuple[Identity, float | None]:
     _check_scopes(claims)
     username = claims.get(name)
     if not isinstance(username, str) or not username:
-        raise NotAuthenticated("The token names no user.", code="token_without_user")
+        raise NotAuthenticated("The token names no user.", code="token_without_user", hint="Log in again.")
     return Identity(username, _groups(token, claims, username)), seconds
 
 
 def _ask_provider(token: str) -> None:
-    """Have the provider say whether a signed token was revoked, where it can be asked."""
+    """Ask the provider, if possible, whether a signed token was revoked."""
     if provider.client_secrets().get("token_introspection_uri"):
         introspection.introspect(token)
     elif url := signed.description()["userinfo_endpoint"]:
@@ -58,7 +68,7 @@ def _ask_provider(token: str) -> None:
 
 
 def _require_scope_option() -> None:
-    """Without a scope of our own, a token made for any other service would do."""
+    """Require the option, without which tokens that were issued for other services would be accepted."""
     if not settings.MBS.OIDC_REQUIRED_SCOPE:
         raise provider.unavailable("OIDC_REQUIRED_SCOPE is not set.")
 
@@ -74,7 +84,7 @@ def _seconds_left(claims: Mapping[str, Any]) -> float | None:
 
 
 def _check_scopes(claims: Mapping[str, Any]) -> None:
-    """A login with other scopes mends it, and clients log in again on 401 only."""
+    """Refuse a token that lacks a scope, with 401, because clients log in again only after a 401."""
     scope = claims.get("scope", "")
     present = set(scope.split()) if isinstance(scope, str) else set()
     options = settings.MBS
@@ -88,7 +98,7 @@ def _check_scopes(claims: Mapping[str, Any]) -> None:
 
 
 def _groups(token: str, claims: Mapping[str, Any], username: str) -> frozenset[str]:
-    """The groups that the token or its provider names; users who need none may have none."""
+    """Return the groups that the token or its provider names; users in ``ALLOWED_USERS`` need none."""
     found = claims.get("groups")
     if found is None:
         url = provider.client_secrets().get("userinfo_uri")
@@ -96,14 +106,16 @@ def _groups(token: str, claims: Mapping[str, Any], username: str) -> frozenset[s
             url = signed.description()["userinfo_endpoint"]
         about = introspection.userinfo(token, url)
         if "sub" in about and about["sub"] != claims.get("sub", about["sub"]):
-            raise NotAuthenticated("The token is another user's.", code="token_invalid", hint="Log in again.")
+            raise NotAuthenticated(
+                "The provider names another user than the token.", code="token_invalid", hint="Log in again."
+            )
         found = about.get("groups")
     if isinstance(found, list):
         return frozenset(group for group in found if isinstance(group, str))
     if username in settings.MBS.ALLOWED_USERS:
         return frozenset()
     raise NotAuthenticated(
-        "The groups of the user are not known.",
+        "Neither the token nor its provider names the groups of the user.",
         code="groups_unknown",
-        hint="Log in with a scope that tells them.",
+        hint="Log in with a scope that includes groups.",
     )

@@ -1,6 +1,6 @@
-"""The OpenID provider: its addresses, and how it is asked.
+"""Requests to the OpenID provider, and its addresses.
 
-The file ``OIDC_CLIENT_SECRETS`` has the form that the reference service reads: an object with one value,
+The file ``OIDC_CLIENT_SECRETS`` has the format of MBS 3.9.2: an object with one value,
 ``{client_id, client_secret, token_introspection_uri, userinfo_uri}``.
 """
 
@@ -17,15 +17,16 @@ from mbs.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-#: seconds that the provider has for an answer
+#: Seconds that the provider has to respond.
 TIMEOUT = 10.0
-HINT = "Try again in a while; tell the operators of the service if it stays so."
+HINT = "Try again later. If the error persists, tell the operators of the service."
 
 
 def unavailable(reason: str) -> Unavailable:
-    """The error that a login cannot be checked, through no fault of the user's.
+    """Log why logins cannot be checked, and return the error for the user.
 
-    :param reason: for the operators: it is logged, not told.
+    Args:
+        reason: Reason for operators, which the user does not see.
     """
     log.error("Logins cannot be checked: %s", reason)
     return Unavailable(
@@ -34,9 +35,10 @@ def unavailable(reason: str) -> Unavailable:
 
 
 def client_secrets() -> dict[str, Any]:
-    """Who this service is to the provider, and the provider's addresses; empty without the file.
+    """Return the credentials of this service, and the provider's addresses; empty without the file.
 
-    :raises Unavailable: the file cannot be read.
+    Raises:
+        Unavailable: The file cannot be read.
     """
     path = settings.MBS.OIDC_CLIENT_SECRETS
     if path is None:
@@ -47,19 +49,25 @@ def client_secrets() -> dict[str, Any]:
         raise unavailable(f"{path}: {error}") from error
     values = list(content.values()) if isinstance(content, dict) else []
     if len(values) != 1 or not isinstance(values[0], dict):
-        raise unavailable(f"{path} is not an object of one object.")
+        raise unavailable(f"{path} is not a JSON object with one object in it.")
     return values[0]
 
 
 def request(method: str, url: object, **options: Any) -> tuple[int, dict[str, Any]]:
-    """Status and JSON object of an answer; ``{}`` when a refusal (4xx) carries none.
+    """Send a request, and return the status and the JSON object of the response.
 
-    :param url: of the configuration or of the provider's own description.
-    :param options: for ``httpx.request``.
-    :raises Unavailable: the provider is away, or does not answer as one.
+    The object is empty if a refusal (4xx) contains none.
+
+    Args:
+        method: HTTP method.
+        url: Address, from the configuration or from the provider's description of itself.
+        options: Options of ``httpx.request``.
+
+    Raises:
+        Unavailable: The provider is unavailable, or its response is not valid.
     """
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-        raise unavailable(f"{url!r} is no address of an OpenID provider.")
+        raise unavailable(f"{url!r} is not an address of an OpenID provider.")
     try:
         answer = httpx.request(method, url, timeout=TIMEOUT, **options)
     except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -1,4 +1,4 @@
-"""Verify signed tokens (RFC 9068, RFC 7519) by the keys that their issuer publishes.
+"""Verify signed tokens (RFC 9068, RFC 7519) with the keys that their issuer publishes.
 
 The issuer describes itself under ``/.well-known/openid-configuration`` (OpenID Connect Discovery 1.0).
 """
@@ -15,7 +15,7 @@ from joserfc.jwk import KeySet
 from builds.services.identity.provider import request, unavailable
 from mbs.errors import NotAuthenticated
 
-#: Signatures by private keys only. With HS256 the published key would be the secret.
+#: Asymmetric algorithms only. With HS256 the published key would be the secret.
 ALGORITHMS = (
     "RS256",
     "RS384",
@@ -29,24 +29,25 @@ ALGORITHMS = (
     "Ed25519",
     "EdDSA",
 )
-#: seconds for which the issuer's description and keys are believed
+#: Seconds for which the issuer's description and keys are cached.
 KEYS_LIFETIME = 3600
-#: An unknown key may be a new one; seconds before the issuer is asked for them again.
+#: Seconds between two requests for new keys, which are made when a token has an unknown key.
 KEYS_PAUSE = 60
-#: seconds by which clocks may differ
+#: Seconds by which clocks may differ.
 LEEWAY = 30
 
 
 def is_signed(token: str) -> bool:
-    """Whether it looks like a signed token; others are opaque, and only the provider knows about them."""
+    """Return whether a token has the form of a signed one; only the provider can verify other tokens."""
     return token.count(".") == 2
 
 
 def verify(token: str) -> dict[str, Any]:
-    """The claims of a signed token that is valid now, of our issuer, and meant for this service.
+    """Return the claims of a signed token, after checking its signature, times, issuer and audience.
 
-    :raises NotAuthenticated: it is not.
-    :raises Unavailable: the issuer's keys cannot be had.
+    Raises:
+        NotAuthenticated: The token is not valid.
+        Unavailable: The issuer's keys cannot be fetched.
     """
     options = settings.MBS
     rules = jwt.JWTClaimsRegistry(
@@ -64,15 +65,16 @@ def verify(token: str) -> dict[str, Any]:
         ) from error
     except (errors.JoseError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise NotAuthenticated(
-            "The token is not valid here.", code="token_invalid", hint="Log in again."
+            "The token is not valid for this service.", code="token_invalid", hint="Log in again."
         ) from error
     return claims
 
 
 def description() -> dict[str, Any]:
-    """What the issuer says of itself, with its keys under ``keys``.
+    """Return the issuer's description of itself, with its keys under ``keys``.
 
-    :raises Unavailable: the issuer is away.
+    Raises:
+        Unavailable: The issuer is unavailable.
     """
     key = f"oidc-issuer:{settings.MBS.OIDC_ISSUER}"
     found: dict[str, Any] | None = cache.get(key)

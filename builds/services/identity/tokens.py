@@ -1,6 +1,6 @@
-"""API tokens: made by a user who is logged in, for programs that act in their name.
+"""API tokens, which logged-in users create for programs that act in their name.
 
-A token is 256 random bits, so a plain digest of it is all that need be stored: there is nothing to guess.
+A token has 256 random bits, so storing its plain digest is safe: it cannot be guessed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from builds.services.identity.lookup_cache import digest
 from mbs.errors import InvalidInput, NotAuthenticated
 
 PREFIX = "mbs_"
-#: characters that are shown of a token later on: 24 of its bits
+#: Characters of a token that are stored and shown, which contain 24 of its bits.
 SHOWN = len(PREFIX) + 4
 DEFAULT_SCOPES = (Scope.SUBMIT, Scope.CANCEL)
 DEFAULT_DAYS = 30
-#: ``last_used_at`` may be off by this much: not every request shall write
+#: Precision of ``last_used_at``, so that not every request writes to the database.
 USE_PRECISION = timedelta(minutes=1)
 
 
-def is_ours(token: str) -> bool:
-    """Whether it looks like an API token, and not like one of an OpenID provider."""
+def is_api_token(token: str) -> bool:
+    """Return whether a token has the form of an API token."""
     return token.startswith(PREFIX)
 
 
@@ -40,16 +40,26 @@ def create(
     scopes: Collection[str] = DEFAULT_SCOPES,
     days: int = DEFAULT_DAYS,
 ) -> tuple[ApiToken, str]:
-    """Make a token; answers its row, and the token itself, which nobody can find out later.
+    """Create a token.
 
-    :param groups: of the owner, for which the token counts where groups cannot be looked up.
-    :raises InvalidInput: the scopes or the days are not possible.
+    Args:
+        owner: Name of the user in whose name it acts.
+        name: Name of the token, for its owner.
+        groups: Groups of the owner, used if groups cannot be looked up later.
+        scopes: Its scopes.
+        days: Days for which it is valid.
+
+    Returns:
+        Its row, and the token itself, which is not stored.
+
+    Raises:
+        InvalidInput: The scopes or the days are not valid.
     """
     longest = settings.MBS.API_TOKEN_DAYS_MAX
     unknown = sorted(set(scopes) - set(Scope))
     if unknown or not scopes:
         raise InvalidInput(
-            f"There is no scope {unknown[0][:40]!r}." if unknown else "A token needs a scope.",
+            f"There is no scope {unknown[0][:40]!r}." if unknown else "A token needs at least one scope.",
             code="unknown_scope",
             hint=f"Scopes are {', '.join(Scope)}.",
         )
@@ -73,16 +83,17 @@ def create(
 
 
 def revoke(token: ApiToken) -> None:
-    """Have a token count no more, from now on and for good; twice is as good as once."""
+    """Revoke a token for ever."""
     ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
     token.refresh_from_db()
 
 
 def identify(token: str) -> Identity:
-    """The user in whose name a token acts.
+    """Return the user in whose name a token acts.
 
-    :raises NotAuthenticated: it is unknown, revoked or expired.
-    :raises Unavailable: the groups of its owner cannot be looked up.
+    Raises:
+        NotAuthenticated: The token is unknown, revoked or expired.
+        Unavailable: The groups of its owner cannot be looked up.
     """
     row = ApiToken.objects.filter(digest=digest(token)).first()
     now = timezone.now()
@@ -90,20 +101,20 @@ def identify(token: str) -> Identity:
         raise NotAuthenticated(
             "The API token is unknown or revoked.",
             code="token_invalid",
-            hint="Make another one: mbs token create.",
+            hint="Create another one: mbs token create.",
         )
     if row.expires_at <= now:
         raise NotAuthenticated(
             f"The API token {row.start}... has expired.",
             code="token_expired",
-            hint="Make another one: mbs token create.",
+            hint="Create another one: mbs token create.",
         )
     _note_use(row, now)
     return Identity(row.owner, _groups(row), scopes=frozenset(row.scopes), token_id=row.pk)
 
 
 def _groups(token: ApiToken) -> frozenset[str]:
-    """The owner's groups as they are now, where somebody knows them without the owner's help."""
+    """Return the owner's groups: the present ones if LDAP is configured, otherwise the stored ones."""
     options = settings.MBS
     if options.AUTH_METHOD == "kerberos" and options.LDAP_URI:
         from builds.services.identity import ldap  # only where there is one

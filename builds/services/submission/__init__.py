@@ -1,8 +1,8 @@
-"""From a request to module builds.
+"""Submit modules, in four steps.
 
-``request`` is what a user asks for and what of it is allowed; ``sources`` reads the document and what it
-names; ``drafting`` makes builds of it, and ``recording`` writes them down. ``submit`` is the whole of it;
-``builds.services.plan`` goes all the way but the last step.
+``request`` checks the request. ``sources`` reads the document and everything that it names. ``drafting``
+creates unsaved builds from them. ``recording`` saves and starts the builds. ``builds.services.plan`` does the
+first three steps.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ __all__ = ["SubmissionRequest", "submit"]
 
 
 def submit(request: SubmissionRequest) -> list[ModuleBuild]:
-    """Record the builds that a request asks for and start them.
+    """Record and start the builds that a request asks for.
 
-    :return: all builds of the expansion: new ones, resumed ones, and those that exist already.
-    :raises MBSError: nothing was recorded then. ``Conflict`` when all of them exist and none had failed.
+    Returns:
+        All builds of the expansion: new ones, resumed ones, and those that exist already.
+
+    Raises:
+        MBSError: The request was refused and nothing was recorded. ``Conflict``: all builds exist and none
+            has failed.
     """
     check(request)
     return record(request, prepare(request))

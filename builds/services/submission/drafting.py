@@ -1,4 +1,4 @@
-"""What the builds of a submission are, before they are recorded: planning and recording share it."""
+"""Draft the builds of a submission: unsaved rows, for plans and for recording."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ from mbs.states import BuildState
 class Draft:
     """One build of an expansion.
 
-    :param build: not saved, unless it ``exists`` already.
-    :param components: not saved either; of a build that exists those that it has.
-    :param wanted: of a build that has failed: what it and its components would be if they were new.
+    Attributes:
+        expanded: Result of the expansion.
+        nsvc: Its name.
+        exists: Whether the build is recorded already.
+        build: The recorded build if it exists, otherwise an unsaved one.
+        components: The components of ``build``, saved or unsaved like it.
+        wanted: For a failed build, the unsaved build and components that it would be if it were new.
     """
 
     expanded: ExpandedBuild
@@ -37,12 +41,12 @@ class Draft:
 
     @property
     def begins(self) -> bool:
-        """Whether submitting it sets it in motion: it is new, or failed."""
+        """Return whether submitting it starts or resumes the build: it is new, or has failed."""
         return not self.exists or self.build.state == BuildState.FAILED
 
 
 def drafts(request: SubmissionRequest, prepared: PreparedSubmission) -> list[Draft]:
-    """All builds of an expansion, in its order."""
+    """Return the drafts of all builds of an expansion, in its order."""
     packages = [component.package for _, component in prepared.components]
     seconds = expected_seconds([macros.PACKAGE, *packages])
     return [_draft(request, prepared, expanded, seconds) for expanded in prepared.expansion.builds]
@@ -68,7 +72,7 @@ def _draft(
 
 
 def _nsvc(request: SubmissionRequest, prepared: PreparedSubmission, expanded: ExpandedBuild) -> NSVC:
-    """Name of a build; a scratch build gets the first suffix of its context that is free."""
+    """Return the name of a build. A scratch build gets the first free suffix of its context."""
     version = str(prefixed_version(prepared.version, expanded.base.stream if expanded.base else None))
     nsvc = NSVC(expanded.document.name, expanded.document.stream, version, expanded.context)
     if not request.scratch:
@@ -85,7 +89,7 @@ def _nsvc(request: SubmissionRequest, prepared: PreparedSubmission, expanded: Ex
 def _build(
     request: SubmissionRequest, prepared: PreparedSubmission, expanded: ExpandedBuild, nsvc: NSVC
 ) -> ModuleBuild:
-    """All of it that does not depend on its number."""
+    """Return the unsaved build, without the names that depend on its number."""
     document, now = _document(prepared, expanded, nsvc), clock.now()
     return ModuleBuild(
         started_at=now,
@@ -114,7 +118,7 @@ def _build(
 
 
 def _document(prepared: PreparedSubmission, expanded: ExpandedBuild, nsvc: NSVC) -> modulemd.StreamV2:
-    """The document as it is built: named, with the service's notes."""
+    """Return the document of a build, with its name and ``xmd.mbs``."""
     notes: dict[str, Any] = {**expanded.document.mbs, "commit": prepared.commit}
     notes["rpms"] = {
         component.package: {"ref": component.commit}
@@ -130,7 +134,7 @@ def _document(prepared: PreparedSubmission, expanded: ExpandedBuild, nsvc: NSVC)
 def _components(
     build: ModuleBuild, prepared: PreparedSubmission, seconds: Mapping[str, float]
 ) -> Iterator[ComponentBuild]:
-    """The macros, when there is anything to build with them, and the components in their batches."""
+    """Yield module-build-macros and the components in their batches; nothing if there are no components."""
     if not prepared.components:
         return
     yield ComponentBuild(

@@ -1,4 +1,4 @@
-"""Write down the builds of a submission, in one transaction, and start them after it."""
+"""Record the builds of a submission in one transaction, and start them after it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from mbs.states import BuildState
 
 
 def record(request: SubmissionRequest, prepared: PreparedSubmission) -> list[ModuleBuild]:
-    """The builds of an expansion: new ones are recorded, failed ones resumed, others left as they are.
+    """Record the new builds of an expansion, resume the failed ones, and return all.
 
-    :raises Conflict: all of them exist, and none had failed; or one that had was submitted differently.
+    Raises:
+        Conflict: All builds exist and none has failed, or a failed one was submitted differently.
+        Unavailable: The same module was submitted at the same moment.
     """
     begun: dict[int, bool] = {}
     builds: list[ModuleBuild] = []
     try:
         with transaction.atomic():
-            # Two that look at the same moment would both find the same name free, or the build missing.
+            # Without the lock, two submissions could find the same name free at the same moment.
             hold(RECORDING)
             builds += _record(request, prepared, begun)
     except (OperationalError, InterfaceError):
@@ -43,17 +45,17 @@ def record(request: SubmissionRequest, prepared: PreparedSubmission) -> list[Mod
                 dispatch.advance(build.pk)
     except IntegrityError as error:
         raise Unavailable(
-            "Somebody else submits the same module at this moment.",
+            "The same module was submitted by another request at this moment.",
             code="submitted_twice",
-            hint="Submit again to see the builds.",
+            hint="Submit it again to see the builds.",
         ) from error
     return builds
 
 
 def _are_recorded(builds: Sequence[ModuleBuild]) -> bool:
-    """Return whether a transaction was committed although its connection broke, by a new connection.
+    """Return, by a new connection, whether the transaction was committed before the old connection broke.
 
-    A number is given to one row only, whatever becomes of its transaction.
+    Primary keys are unique even if a transaction is rolled back, so they identify the builds.
     """
     connection.close()
     found = ModuleBuild.objects.exclude(state=BuildState.FAILED).in_bulk([build.pk for build in builds])
@@ -63,7 +65,7 @@ def _are_recorded(builds: Sequence[ModuleBuild]) -> bool:
 def _record(
     request: SubmissionRequest, prepared: PreparedSubmission, begun: dict[int, bool]
 ) -> list[ModuleBuild]:
-    """As ``record``; ``begun`` gets whether each build was set in motion, by its number."""
+    """Do the work of ``record``; store in ``begun``, by number, whether each build was started or resumed."""
     _lock_failed(prepared)
     found = drafts(request, prepared)
     resubmission.check(request, prepared, found)
@@ -100,7 +102,7 @@ def _exists(prepared: PreparedSubmission, builds: Sequence[ModuleBuild]) -> Conf
 
 
 def _lock_failed(prepared: PreparedSubmission) -> None:
-    """Keep others from resuming what may be resumed here, until this transaction ends."""
+    """Lock the failed builds that may be resumed, until this transaction ends."""
     document = prepared.documents[0]
     rows = ModuleBuild.objects.filter(
         name=document.name, stream=document.stream, version__endswith=str(prepared.version)
@@ -126,7 +128,7 @@ def _create(request: SubmissionRequest, draft: Draft) -> None:
 
 
 def _name_tags(draft: Draft) -> None:
-    """Set the names that hold the number of the build, or of its oldest sibling."""
+    """Set the tag and the dist tag, which contain the number of the build or of its oldest sibling."""
     build, nsvc = draft.build, draft.nsvc
     siblings = ModuleBuild.objects.filter(name=nsvc.name, stream=nsvc.stream, version=nsvc.version)
     oldest = siblings.aggregate(Min("pk"))["pk__min"]

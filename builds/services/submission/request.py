@@ -1,4 +1,4 @@
-"""What a user asks for, and whether it may be asked for (docs/contract/rest.md, "Submitting")."""
+"""Requests to submit a module, and their check (docs/contract/rest.md, "Submitting")."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mbs.expansion.inputs import MAX_BUILDREQUIRES
 from mbs.modulemd.naming import MAX_STREAMS
 from mbs.names import Rule
 
-#: Components whose refs a request may set.
+#: Components whose refs one request may set.
 MAX_REFS = 5000
 MAX_SRPMS = 1000
-#: Problems that an answer names.
+#: Problems that one response lists.
 _MAX_PROBLEMS = 20
 _UPLOAD = Rule(
     "upload", re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+~^-]*"), 1024, "letters, digits and any of _./+~^-"
@@ -28,13 +28,14 @@ _UPLOAD = Rule(
 
 @dataclass(frozen=True)
 class SubmissionRequest:
-    """The form of it is checked already, the meaning is not.
+    """A request whose types are checked, but not its values.
 
-    :param modulemd: text of a document that is submitted instead of an scm url.
-    :param module_name: instead of the document's; likewise ``module_stream``.
-    :param file_name: name of a module whose document was sent as a file, unless anything else names it.
-    :param reuse_components_from: number or NSVC of a module build.
-    :param new_version: the version is the time of the request, not of the commit.
+    Attributes:
+        modulemd: Text of a document that is submitted instead of ``scmurl``.
+        module_name: Replaces the document's name. ``module_stream`` replaces its stream.
+        file_name: Name of the module if the document was uploaded as a file and nothing else names it.
+        reuse_components_from: Number or N:S:V:C of a module build.
+        new_version: Use the time of the request as the version, instead of the time of the commit.
     """
 
     owner: str
@@ -56,20 +57,22 @@ class SubmissionRequest:
 
     @property
     def strategy(self) -> str:
+        """Return the requested rebuild strategy, or the configured one."""
         return self.rebuild_strategy or _default_strategy(self)
 
     def repeatable(self) -> dict[str, Any]:
-        """What has to be kept to ask for the same once more: JSON values, without owner and document."""
+        """Return the JSON values that are stored to repeat the request, without owner and document."""
         one_time = {"owner", "modulemd", "file_name", "new_version"}
         return {key: value for key, value in asdict(self).items() if value and key not in one_time}
 
 
 def check(request: SubmissionRequest) -> None:
-    """Refuse what contradicts itself or is switched off.
+    """Refuse requests that are contradictory or not allowed.
 
-    :raises InvalidInput: keys are missing or do not go together.
-    :raises Forbidden: the configuration does not allow it.
-    :raises NotSupported: the build system has no such thing.
+    Raises:
+        InvalidInput: Keys are missing, invalid or exclude each other.
+        Forbidden: The configuration does not allow the request.
+        NotSupported: The build system does not support it.
     """
     _check_names(request)
     if request.modulemd:
@@ -87,7 +90,7 @@ def check(request: SubmissionRequest) -> None:
 
 
 def _check_names(request: SubmissionRequest) -> None:
-    """Refuse names that are not plain, and lists that are too long; each problem names the key."""
+    """Refuse invalid names and lists that are too long, with a problem for each."""
     problems = list(islice(_faults(request), _MAX_PROBLEMS))
     if problems:
         raise InvalidInput(
@@ -149,15 +152,15 @@ def _check_scm(request: SubmissionRequest) -> None:
         )
     if not request.branch:
         raise InvalidInput(
-            "scmurl needs branch: the branch that the commit is on.",
+            "A submission with scmurl needs branch, the branch that contains the commit.",
             code="missing_branch",
-            hint="The branch is the module's stream unless the document names one.",
+            hint="Set branch. It is also the module's stream, unless the document names one.",
         )
     if request.module_name or request.module_stream:
         raise InvalidInput(
-            "module_name and module_stream go with a modulemd document only.",
+            "module_name and module_stream are allowed with a modulemd document only.",
             code="name_with_scmurl",
-            hint="With scmurl the name is the repository's and the stream is the branch.",
+            hint="Leave them out: with scmurl the repository names the module, and the branch its stream.",
         )
 
 
@@ -171,7 +174,7 @@ def _check_yaml(request: SubmissionRequest) -> None:
     options = settings.MBS
     if not (options.YAML_SUBMIT_ALLOWED or (request.scratch and options.MODULES_ALLOW_SCRATCH)):
         raise Forbidden(
-            "Submitting a modulemd document is switched off here.",
+            "This service does not accept modulemd documents (YAML_SUBMIT_ALLOWED).",
             code="yaml_not_allowed",
             hint="Commit the document and submit its scmurl.",
         )
@@ -182,20 +185,24 @@ def _check_scratch(request: SubmissionRequest) -> None:
     if not request.scratch:
         if request.srpms:
             raise Forbidden(
-                "srpms go with scratch builds only.",
+                "srpms are allowed with scratch builds only.",
                 code="srpms_without_scratch",
                 hint="Set scratch, or leave srpms out.",
             )
         blocked = next((r for r in options.SCRATCH_BUILD_ONLY_BRANCHES if re.search(r, request.branch)), None)
         if request.branch and blocked:
             raise InvalidInput(
-                f"From the branch {request.branch!r} only scratch builds are made.",
+                f"Only scratch builds are allowed from the branch {request.branch!r}.",
                 code="scratch_only_branch",
                 hint="Set scratch, or submit another branch.",
             )
         return
     if not options.MODULES_ALLOW_SCRATCH:
-        raise Forbidden("Scratch builds are switched off here.", code="scratch_not_allowed")
+        raise Forbidden(
+            "This service does not accept scratch builds (MODULES_ALLOW_SCRATCH).",
+            code="scratch_not_allowed",
+            hint="Leave scratch out.",
+        )
     if request.srpms:
         raise NotSupported(
             "Scratch builds from uploaded SRPMs are not supported by this build system.",
@@ -218,13 +225,13 @@ def _check_rebuilding(request: SubmissionRequest) -> None:
     if request.rebuild_strategy and request.rebuild_strategy not in permitted:
         if not options.REBUILD_STRATEGY_ALLOW_OVERRIDE:
             raise InvalidInput(
-                "The rebuild strategy cannot be chosen here.",
+                "This service does not allow requests to choose the rebuild strategy.",
                 code="strategy_not_overridable",
                 hint=f"Leave rebuild_strategy out; it is {_default_strategy(request)}.",
             )
         if request.rebuild_strategy not in options.REBUILD_STRATEGIES_ALLOWED:
             raise InvalidInput(
-                f"The rebuild strategy {request.rebuild_strategy[:40]!r} is not allowed here.",
+                f"This service does not allow the rebuild strategy {request.rebuild_strategy[:40]!r}.",
                 code="strategy_not_allowed",
                 hint=f"Use one of: {', '.join(options.REBUILD_STRATEGIES_ALLOWED)}.",
             )

@@ -1,4 +1,4 @@
-"""Look at the components that git did not answer for in time, when their build is initialized."""
+"""Resolve, in init, the components that git did not answer for during the submission."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from scm.options import ScmOptions
 
 
 def unresolved(build_id: int) -> list[ComponentBuild]:
-    """Return the components of a build that were not looked at when it was submitted."""
+    """Return the components of a build whose refs are not resolved to commits yet."""
     rows = ComponentBuild.objects.filter(module_build=build_id).exclude(unresolved_ref="")
     return list(rows.order_by("pk"))
 
 
 def resolve(build: ModuleBuild) -> None:
-    """Look at these components in git and record their commits; fail the build with all faults together.
+    """Resolve these components in git and save their commits, or fail the build with all faults.
 
-    A component that was built already, before the build was submitted again, must have the same commit.
+    A component that is complete already must have the commit that it was built from.
     """
     components = unresolved(build.pk)
     if not components:
@@ -54,7 +54,7 @@ def _commit(found: VerifiedComponent | OpenComponent | None) -> str:
 
 
 def _record(build: ModuleBuild, commits: dict[int, str]) -> list[Problem]:
-    """Save commits by the numbers of components; return those that differ from what was built."""
+    """Save the commits of components, by number; return a problem for each that was built from another."""
     components = list(build.component_builds.select_for_update().order_by("pk"))
     resolved, problems = [], []
     for component in components:
@@ -74,7 +74,7 @@ def _record(build: ModuleBuild, commits: dict[int, str]) -> list[Problem]:
 
 
 def _error(problems: list[Problem]) -> MBSError:
-    """All faults in one text: a build that failed has one reason."""
+    """Return one error for all faults, since a failed build has one reason."""
     faults = [problem for problem in problems if problem.code != CODE]
     error = unavailable(faults or problems)
     reasons = "; ".join(f"{problem.component}: {problem.message}" for problem in problems)

@@ -1,7 +1,7 @@
-"""A submission of what has failed: what it says now against what was said then.
+"""Submit a failed build again: compare the new submission with the recorded one.
 
-Commits of components that are not finished are taken over. All else that differs is refused, each difference
-by its name: what is built already would not be what was submitted.
+New commits of unfinished components are adopted. All other differences are refused, each with a problem,
+because the finished components would not match the submission.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from mbs.states import ComponentState
 CODE = "submitted_differently"
 _STRATEGY = "rebuild_strategy"
 _ADOPTED = ["scmurl", "ref", "unresolved_ref"]
-#: columns of a component that must be the same, with the keys of the document that make them
+#: Columns of a component that must not change -> keys of the document that set them.
 _FIXED = {"batch": "buildorder", "build_after": "buildafter", "arches": "arches"}
 
 
 def check(request: SubmissionRequest, prepared: PreparedSubmission, drafts: Sequence[Draft]) -> None:
-    """Compare the failed builds among these with what was submitted now.
+    """Refuse the submission if a failed build among the drafts was submitted differently.
 
-    :raises Conflict: one of them was submitted differently; its ``problems`` name each difference.
-    :raises InvalidInput: likewise, when the rebuild strategy is among them, as in MBS 3.9.2.
+    Raises:
+        Conflict: ``problems`` names each difference.
+        InvalidInput: The same, if the rebuild strategy is one of the differences, as in MBS 3.9.2.
     """
     problems = {
         problem: None
@@ -48,7 +49,7 @@ def check(request: SubmissionRequest, prepared: PreparedSubmission, drafts: Sequ
 def refusal(
     builds: Sequence[ModuleBuild], problems: Sequence[Problem], kind: type[MBSError] = Conflict
 ) -> MBSError:
-    """Return the error of builds that cannot go on as something else than they were."""
+    """Return the error of failed builds that were submitted differently."""
     names = ", ".join(str(build.nsvc) for build in builds[:10])
     return kind(
         f"{names} failed and was submitted differently: " + "; ".join(each.message for each in problems),
@@ -59,9 +60,9 @@ def refusal(
 
 
 def adopt(request: SubmissionRequest, draft: Draft) -> None:
-    """Record what a resumed build takes over from a submission that ``check`` found no fault with.
+    """Save the changes that a failed build adopts from a submission, after ``check`` has accepted it.
 
-    The caller's transaction resumes it.
+    The caller resumes the build in the same transaction.
     """
     build = draft.build
     changed = update_sources(draft)
@@ -78,9 +79,9 @@ def adopt(request: SubmissionRequest, draft: Draft) -> None:
 
 
 def update_sources(draft: Draft) -> list[ComponentBuild]:
-    """Set the new sources of components that are not finished; return those that changed, unsaved.
+    """Set the new sources of unfinished components; return the changed components, unsaved.
 
-    Where git has not answered yet, finished ones get the ref that is to be compared in init.
+    A finished component gets an unresolved ref if git has not answered yet; its commit is compared in init.
     """
     changed = []
     for old, new in _pairs(draft):
@@ -96,7 +97,7 @@ def update_sources(draft: Draft) -> list[ComponentBuild]:
 
 
 def different_commit(component: ComponentBuild, commit: str) -> Problem:
-    """Return the difference of a finished component that would be built from another commit now."""
+    """Return the problem of a finished component whose commit differs from the submitted one."""
     return Problem(
         CODE,
         f"{component.package} is built from {component.ref}, and was submitted as {commit}",
@@ -106,7 +107,7 @@ def different_commit(component: ComponentBuild, commit: str) -> Problem:
 
 
 def _pairs(draft: Draft) -> list[tuple[ComponentBuild, ComponentBuild]]:
-    """The components of a failed build, each with what it would be if it were new; not the macros."""
+    """Return pairs of recorded and drafted components of a failed build, without module-build-macros."""
     new = {each.package: each for each in draft.wanted[1]} if draft.wanted else {}
     return [
         (old, new[old.package]) for old in draft.components if not old.build_time_only and old.package in new
@@ -135,7 +136,7 @@ def _component_differences(draft: Draft) -> Iterator[Problem]:
         for some in (draft.components, draft.wanted[1])
     ]
     for package in sorted(packages[0] ^ packages[1]):
-        what = "is no component any more" if package in packages[0] else "is a new component"
+        what = "is not a component any more" if package in packages[0] else "is a new component"
         yield Problem(CODE, f"{package} {what}", component=package)
     for old, new in _pairs(draft):
         for column, key in _FIXED.items():
@@ -155,7 +156,7 @@ def _option(key: str, old: object, new: object) -> Problem:
 
 
 def _authored(document: str) -> Mapping[str, Any]:
-    """What an author has written of a document, without the refs of components."""
+    """Return a document without ``xmd.mbs`` and without the refs of components."""
     plain: dict[str, Any] = as_dict(modulemd.parse_stream(document, strict=False))
     data = plain["data"]
     data.get("xmd", {}).pop("mbs", None)
@@ -167,7 +168,7 @@ def _authored(document: str) -> Mapping[str, Any]:
 
 
 def _different_keys(old: object, new: object, where: str = "") -> list[str]:
-    """Dotted names of the keys that differ."""
+    """Return the dotted names of keys that differ."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = sorted({*old, *new}, key=str)
         return [
@@ -179,7 +180,7 @@ def _different_keys(old: object, new: object, where: str = "") -> list[str]:
 
 
 def _document(draft: Draft) -> str:
-    """The document of the build with the new refs."""
+    """Return the document of the build with the new refs."""
     assert draft.wanted is not None
     new = modulemd.parse_stream(draft.wanted[0].modulemd, strict=False)
     return with_commits(
@@ -189,7 +190,7 @@ def _document(draft: Draft) -> str:
 
 
 def with_commits(document: modulemd.StreamV2, components: Sequence[ComponentBuild]) -> str:
-    """Return the text of a document in which the service notes the commits of these components."""
+    """Return the text of a document whose ``xmd.mbs.rpms`` has the commits of these components."""
     notes = {c.package: {"ref": c.ref} for c in components if not c.build_time_only and c.ref}
     xmd = {**document.xmd, "mbs": {**document.mbs, "rpms": notes}}
     return modulemd.dump(replace(document, xmd=xmd))

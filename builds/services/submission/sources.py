@@ -1,4 +1,4 @@
-"""Read the document of a submission and all that it names: nothing is written to the database here."""
+"""Read the document of a submission and everything that it names, without writing to the database."""
 
 from __future__ import annotations
 
@@ -30,12 +30,16 @@ from scm.options import ScmOptions
 
 @dataclass(frozen=True)
 class PreparedSubmission:
-    """Everything that is needed to record the builds of a submission.
+    """Everything that is needed to draft the builds of a submission.
 
-    :param scmurl: of exactly the revision that was read; None for a document that was sent.
-    :param version: the document's, or made from the time of the commit, without the base module's prefix.
-    :param components: in the order of their batches, each with what git says of it, if it did in time.
-    :param reuse_from: the build that the request wants components from.
+    Attributes:
+        documents: The document as stream documents, one for each stream that it describes.
+        scmurl: Address with the commit that was read; None for a document in the request.
+        commit: The commit; empty for a document in the request.
+        version: The document's version, or the time of the commit, without the base module's prefix.
+        components: The components in the order of their batches, with the result of the check in git.
+        expansion: The expansion of the documents.
+        reuse_from: The build that the request names in ``reuse_components_from``.
     """
 
     documents: Sequence[StreamV2]
@@ -46,16 +50,17 @@ class PreparedSubmission:
     expansion: expansion.Expansion
     reuse_from: ModuleBuild | None = None
 
-    def ignored_refs(self, request: SubmissionRequest) -> list[str]:
+    def unknown_refs(self, request: SubmissionRequest) -> list[str]:
         """Return the names in ``rpm_component_ref_overrides`` that no component has."""
         known = {placed.component.name for placed, _ in self.components}
         return sorted(set(request.rpm_component_ref_overrides) - known)
 
 
 def prepare(request: SubmissionRequest) -> PreparedSubmission:
-    """Fetch, validate, expand and verify.
+    """Fetch and validate the document, expand it, and check its components in git.
 
-    :raises MBSError: the first step that finds faults names all that it found.
+    Raises:
+        MBSError: A step found faults. The error contains all faults of that step.
     """
     needs_dist = build_system().capabilities.needs_dist
     options = replace(ScmOptions.from_options(settings.MBS), needs_dist=needs_dist)
@@ -72,7 +77,7 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
         scmurl, commit, moment = source.scmurl, source.commit, source.commit_time
     documents = parse_streams(text, strict=True, name=name, stream=stream)
     for each in documents:
-        # The checks of a request let these stand beside a document that is sent only.
+        # Requests may set these only together with a document.
         each.name, each.stream = request.module_name or each.name, request.module_stream or each.stream
     document = documents[0]
     _run_all(
@@ -98,12 +103,12 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
 
 
 def _stream(branch: str) -> str:
-    """The stream that a branch stands for."""
+    """Return the stream of a branch."""
     return branch if settings.MBS.ALLOW_DASHES_IN_SVC else branch.replace("-", "_")
 
 
 def expand(documents: Sequence[StreamV2], request: SubmissionRequest) -> expansion.Expansion:
-    """The builds that documents stand for, against the modules that ``RESOLVER`` knows."""
+    """Expand documents, with the modules that the configured resolver finds."""
     return expansion.expand(
         documents,
         resolvers.universe(settings.MBS),
@@ -117,7 +122,7 @@ def expand(documents: Sequence[StreamV2], request: SubmissionRequest) -> expansi
 
 
 def _version(request: SubmissionRequest, document: StreamV2, committed: datetime) -> int:
-    """The document's, or the time of the commit; of a build made anew the time of the request."""
+    """Return the document's version, or the time of the commit, or for a new version the present time."""
     if document.version and not request.new_version:
         return document.version
     moment = timezone.now() if request.new_version else committed
@@ -125,10 +130,10 @@ def _version(request: SubmissionRequest, document: StreamV2, committed: datetime
 
 
 def _run_all(*steps: Callable[[], Any]) -> list[Any]:
-    """Do steps that do not depend on each other, and return what they return.
+    """Run independent steps, and return their results.
 
-    :raises MBSError: the error of the only step that fails; that of the first, with the problems of all, when
-        several do.
+    Raises:
+        MBSError: The first error of a step, with the problems of all steps that failed.
     """
     results: list[Any] = []
     errors: list[MBSError] = []
@@ -152,9 +157,13 @@ def _problems(error: MBSError) -> Sequence[Problem]:
 
 
 def _check_declared(kind: str, request: SubmissionRequest, document: StreamV2, found: str) -> None:
-    """Check the name or the stream that the document says.
+    """Check the document's name or stream.
 
-    :param found: the name of the repository or the branch, or what was sent beside the document.
+    Args:
+        kind: ``name`` or ``stream``.
+        request: The request.
+        document: The document.
+        found: The repository's name or the branch; for a document in the request, the file's name or branch.
     """
     options = settings.MBS
     declared: str = getattr(document, kind)
@@ -162,10 +171,10 @@ def _check_declared(kind: str, request: SubmissionRequest, document: StreamV2, f
     if not declared:
         raise _key_error(
             kind,
-            f"The document does not say the module's {kind}.",
+            f"The document does not set the module's {kind}.",
             code=f"no_{kind}",
             hint=f"Set data.{kind}, or give module_{kind}"
-            + (" or a file whose name is one that modules may have." if kind == "name" else "."),
+            + (" or a file name that is valid for a module." if kind == "name" else "."),
         )
     if request.scmurl and declared != found and not allowed:
         option = "repository" if kind == "name" else "branch"
@@ -173,12 +182,12 @@ def _check_declared(kind: str, request: SubmissionRequest, document: StreamV2, f
             kind,
             f"The document's {kind} is {declared[:80]!r}, but its {option} is {found[:80]!r}.",
             code=f"other_{kind}",
-            hint=f"Leave data.{kind} out, or make both the same.",
+            hint=f"Remove data.{kind} from the document, or make both equal.",
         )
     if kind == "stream" and "-" in declared and not options.ALLOW_DASHES_IN_SVC:
         raise _key_error(
             kind,
-            f"The module's stream {declared[:80]!r} holds a dash, which is not allowed here.",
+            f"The module's stream {declared[:80]!r} contains a dash, which this service does not allow.",
             code="invalid_stream",
             hint="Use letters, digits, dots and underscores.",
         )
@@ -192,14 +201,14 @@ def _key_error(kind: str, message: str, *, code: str, hint: str) -> Unprocessabl
 def _check_buildable(document: StreamV2) -> None:
     if document.name in settings.MBS.BASE_MODULE_NAMES:
         raise InvalidInput(
-            f"{document.name} is a base module: it cannot be built.",
+            f"{document.name} is a base module and cannot be built.",
             code="base_module",
             hint="Import base modules: `mbs import FILE`; operators: `mbs-manager import_module FILE`.",
         )
 
 
 def _check_xmd(document: StreamV2) -> None:
-    """The service's own notes are no author's to write, but for two keys of privileged modules."""
+    """Refuse ``xmd.mbs``, which belongs to the service, except two keys of privileged modules."""
     if not isinstance(document.xmd, dict) or "mbs" not in document.xmd:
         return
     privileged = document.name in settings.MBS.ALLOWED_PRIVILEGED_MODULE_NAMES
@@ -220,9 +229,9 @@ def _components(
     if len(names) < len(placed):
         twice = next(n for n, number in Counter(each.component.name for each in placed).items() if number > 1)
         raise Unprocessable(
-            f"The package {twice} is built by several components of the module.",
+            f"Several components of the module build the package {twice}.",
             code="package_twice",
-            hint="A module builds a package once.",
+            hint="Remove all but one of these components.",
         )
     whitelists = [frozenset(each.buildopts.rpm_whitelist) for each in documents]
     requests = [
@@ -231,30 +240,32 @@ def _components(
         )
         for each in placed
     ]
-    patience = settings.MBS.SCM_SUBMIT_TIMEOUT
-    return list(zip(placed, check_components(requests, options, patience) if requests else [], strict=True))
+    timeout = settings.MBS.SCM_SUBMIT_TIMEOUT
+    return list(zip(placed, check_components(requests, options, timeout) if requests else [], strict=True))
 
 
 def with_allowed_names(
     request: ComponentRequest, buildonly: bool, whitelists: Sequence[frozenset[str]]
 ) -> ComponentRequest:
-    """Add the names of the source packages that a component may build.
+    """Add the names that the component's source package may have.
 
-    A whitelist takes the place of the components in what a module holds (``mbs.final``), so a component that
-    is shipped must be in it.
+    If a document has a whitelist, the module contains the packages of the whitelist instead of its components
+    (``mbs.final``). So a component that is shipped must be in it.
 
-    :param buildonly: it is in no module, hence needs to be in no whitelist.
-    :param whitelists: one for each stream that the document stands for; a package must fit them all.
+    Args:
+        request: The component.
+        buildonly: Whether the component is not shipped, and so need not be in a whitelist.
+        whitelists: Whitelists of the stream documents; the package must be in all of them.
     """
     own = frozenset({request.package})
     allowed = [listed | own if buildonly or not listed else listed for listed in whitelists]
     names = frozenset.intersection(*allowed)
-    # Streams whose lists have nothing in common leave no name to compare with.
+    # If the whitelists have no name in common, the component's own name is required.
     return replace(request, names=names or own, whitelisted=any(whitelists) and not buildonly)
 
 
 def _check_custom_sources(document: StreamV2) -> None:
-    """Refuse all components that name places of their own where that is not allowed."""
+    """Refuse all components with their own repository or cache, unless these are allowed."""
     _run_all(*(partial(_check_custom_source, component) for component in document.rpm_components.values()))
 
 
@@ -265,7 +276,7 @@ def _check_custom_source(component: RpmComponent) -> None:
         ("cache", component.cache, options.RPMS_ALLOW_CACHE),
     ):
         if value and not allowed:
-            message = f"Component {component.name} names a {kind} of its own, which is not allowed here."
+            message = f"Component {component.name} sets {kind}, which this service does not allow."
             code, hint = f"custom_{kind}", f"Remove {kind} from the component."
             key = f"data.components.rpms.{component.name}.{kind}"
             problem = Problem(code, message, component.name, key, hint=hint)
@@ -280,11 +291,11 @@ def _component_request(component: RpmComponent, overrides: Mapping[str, str]) ->
 
 
 def _included(key: str, component: Included, options: ScmOptions) -> StreamV2:
-    """The document of an included module."""
+    """Return the document of an included module."""
     allowed = settings.MBS.MODULES_ALLOW_REPOSITORY
     if component.repository and not allowed:
         raise Forbidden(
-            f"The included module {key} names a repository of its own, which is not allowed here.",
+            f"The included module {key} sets repository, which this service does not allow.",
             code="custom_repository",
             hint="Remove repository from the module.",
         )
@@ -293,7 +304,9 @@ def _included(key: str, component: Included, options: ScmOptions) -> StreamV2:
     streams = parse_streams(source.text, strict=True, name=source.name, stream=component.ref or "")
     if len(streams) > 1:
         problem = Problem(
-            "several_streams", f"The included module {key} stands for several streams.", component=key
+            "several_streams",
+            f"The document of the included module {key} has several streams.",
+            component=key,
         )
         raise Unprocessable(problem.message, code=problem.code, problems=[problem])
     check_names(streams)
