@@ -139,6 +139,8 @@ class Workflow(Group):
         "all",
     )
     """The rebuild strategies that submissions may choose."""
+    REBUILD_STRATEGY_OF_REBUILDS: Strategy = "all"
+    """The rebuild strategy of a rebuild whose request names none; rebuilds may always use it."""
     MAX_ATTEMPTS: Positive = 3
     """How often a component is submitted if its build is lost, before it counts as failed."""
     INFRASTRUCTURE_RETRIES: Count = 2

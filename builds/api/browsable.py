@@ -28,6 +28,7 @@ BUTTONS = {
     "retry": "Retry",
     "rebuild": "Rebuild",
     "destroy": "Revoke",
+    "plan_rebuild": "Show the plan",
 }
 #: Error codes after which a form is shown empty: its values come from another site, or were not read.
 NOT_SHOWN_AGAIN = {"foreign_origin", "body_too_large", "length_required"}
@@ -127,7 +128,9 @@ def _entries(data: Any, request: Request) -> Iterator[Entry]:
             continue
         else:
             continue
-        yield Entry(name, str(row.get("state_name") or "").lower(), f"{links.prefix()}/builds/{page}", item)
+        canceled = (row.get("error") or {}).get("code") == "canceled"
+        state = "canceled" if canceled else str(row.get("state_name") or "").lower()
+        yield Entry(name, state, f"{links.prefix()}/builds/{page}", item)
 
 
 def _links(view: Any) -> dict[str, str]:

@@ -29,6 +29,8 @@ _RESET = [
     "task_id",
     "submitting_until",
     "state_reason",
+    "infrastructure",
+    "excerpt",
     "nvr",
     "time_completed",
     "attempt",
@@ -184,6 +186,7 @@ def _start_over(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Non
     for component in failed:
         component.state = component.task_id = component.submitting_until = None
         component.state_reason = component.nvr = component.time_completed = None
+        component.infrastructure, component.excerpt = False, None
         component.attempt += 1
     save_all(unfinished, _RESET)
     now = clock.now()

@@ -31,6 +31,7 @@ _STATES = {
 _FIELDS = [
     "state",
     "state_reason",
+    "infrastructure",
     "task_id",
     "task_url",
     "nvr",
@@ -228,6 +229,7 @@ def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
         return True
     component.state = _STATES.get(status.state, ComponentState.FAILED)
     component.state_reason = status.reason or None
+    component.infrastructure = status.infrastructure or status.state is TaskState.LOST
     component.time_completed = datetime.fromtimestamp(status.ended, UTC) if status.ended else clock.now()
     return True
 

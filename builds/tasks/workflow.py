@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import Task, shared_task
 
-from builds.services import cancellation, components, transitions
+from builds.services import cancellation, components, retirement, transitions
 from builds.workflow import advance as advancing
 from builds.workflow import buildafter, steps, sweeps
 from builds.workflow.parking import OUTAGES, perform
@@ -118,6 +118,12 @@ def stop_components(build_id: int) -> None:
 def abandon(build_id: int, run: int) -> None:
     """Tell the build system that a build has failed, so that it stops the build's preparations."""
     cancellation.abandon(build_id, run)
+
+
+@shared_task(name="workflow.withdraw", **_PATIENT)
+def withdraw(build_id: int) -> None:
+    """Take a retired build out of the repository that users install from."""
+    retirement.withdraw(build_id)
 
 
 @shared_task(name="workflow.recover_lost", ignore_result=True)

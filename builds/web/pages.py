@@ -28,6 +28,7 @@ from builds.models import ComponentBuild, ModuleBuild
 from builds.selectors import pages
 from builds.services.build_system import build_system
 from builds.web.errors import failure
+from builds.web.outcome import failure_of, outcome_of
 from builds.web.time_format import Moment, moment
 from builds.web.timeline import Axis, Bar, state_word, steps, took
 from mbs.errors import InvalidInput, MBSError, NotFound
@@ -144,12 +145,16 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             **_common_context(REFRESH_BUILD),
             "build": row,
             "active": row.state in ACTIVE,
-            "failed": row.state == BuildState.FAILED,
+            "failure": failure_of(row) if row.state == BuildState.FAILED else None,
+            "outcome": outcome_of(row),
+            "siblings": details.siblings,
             "submitted": moment(row.time_submitted, now),
             "completed": moment(row.time_completed, now),
             "took": took(axis.end - axis.start),
             "marks": axis.marks(),
-            "steps": [(step, moment(step.time, now)) for step in steps(details.traces, axis)],
+            "steps": [
+                (step, moment(step.time, now)) for step in steps(details.traces, axis, row.shown_state)
+            ],
             "batches": list(_batches(details, axis)),
             "waits": [(wait, moment(wait.created_at, now)) for wait in details.waits],
             "messages": [(message, moment(message.time_created, now)) for message in details.messages],

@@ -20,6 +20,7 @@ from django.shortcuts import render
 
 from builds.api import links
 from builds.web.errors import safe_methods_only
+from mbs.text import natural
 
 Response = TypeVar("Response", HttpResponse, FileResponse)
 
@@ -57,7 +58,7 @@ def results(request: HttpRequest, path: str = "") -> HttpResponse | FileResponse
             raise Http404
         with os.scandir(handle) as entries:
             shown = islice((each for each in entries if not _hidden(each.name)), MOST_NAMES + 1)
-            names = sorted(f"{each.name}/" if each.is_dir() else each.name for each in shown)
+            names = sorted((f"{each.name}/" if each.is_dir() else each.name for each in shown), key=natural)
     finally:
         os.close(handle)
     folder = "/".join([links.prefix(), "results", *map(quote, parts), ""])

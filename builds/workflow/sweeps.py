@@ -212,11 +212,11 @@ def lost_tags() -> dict[str, int]:
 
 
 def old_targets() -> dict[str, int]:
-    """Remove build targets of builds that ended some time ago."""
+    """Remove build targets of builds that ended some time ago, and retired builds from repositories."""
     tags = cleanup.ended_long_ago()
     if tags:
         cleanup.retire(tags)
-    return {"retired": len(tags)}
+    return {"retired": len(tags), **_each(cleanup.in_repositories(), cleanup.withdraw, "withdrawn")}
 
 
 def old_failures() -> dict[str, int]:

@@ -170,6 +170,14 @@ def test_a_list_that_leads_to_no_base_module_is_left_out():
     assert [(each.code, each.dependencies) for each in found.rejected] == [("no_base_module", 1)]
 
 
+@pytest.mark.parametrize("streams", [[], ["f31"]])
+def test_where_there_is_no_base_module_the_refusal_says_how_to_get_one(streams):
+    caught = refusal(document({"platform": streams}))
+    assert "mbs import platform.yaml" in caught.hint
+    assert "mbs up --host-platform" in caught.hint
+    assert "ready are" not in caught.hint
+
+
 def test_unknown_base_module_names_those_that_are_ready():
     error = refusal(document({"platform": ["f99"]}), F30, F29)
     assert (error.code, error.message, error.hint) == (

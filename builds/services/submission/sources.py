@@ -192,7 +192,7 @@ def _check_buildable(document: StreamV2) -> None:
         raise InvalidInput(
             f"{document.name} is a base module and cannot be built.",
             code="base_module",
-            hint="Ask an operator to import it (mbs-manager import_module).",
+            hint="Import base modules: `mbs import FILE`; operators: `mbs-manager import_module FILE`.",
         )
 
 
