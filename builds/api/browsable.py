@@ -23,7 +23,7 @@ from mbs.errors import MBSError
 from mbs.nsvc import NSVC
 
 #: Action of a view -> label of the button that sends its form.
-BUTTONS = {"partial_update": "Cancel the build", "retry": "Retry", "rebuild": "Rebuild"}
+BUTTONS = {"partial_update": "Cancel the build", "retry": "Retry", "rebuild": "Rebuild", "retire": "Retire"}
 #: Error codes after which a form is shown empty: its values come from another site, or were not read.
 NOT_SHOWN_AGAIN = {"foreign_origin", "body_too_large", "length_required"}
 

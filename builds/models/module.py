@@ -149,6 +149,9 @@ class ModuleBuild(models.Model):
             models.Index("name", "stream", Length("version"), "version", name="module_nsv"),
             models.Index(Length("version"), "version", "id", name="module_version"),
             models.Index(fields=["version", "id"], name="module_version_text"),
+            models.Index(fields=["name", "stream", "id"], name="module_of_stream"),
+            # Beginnings of names are found in it whatever the collation of the database is.
+            models.Index(fields=["name"], name="module_name_prefix", opclasses=["varchar_pattern_ops"]),
             # Covers deep pages of lists with any of these filters: they are found by an index-only scan.
             models.Index(
                 fields=[
@@ -181,6 +184,7 @@ class ModuleBuild(models.Model):
                     "scratch",
                     "rebuild_strategy",
                     "error_code",
+                    "commit",
                 )
             ),
         ]

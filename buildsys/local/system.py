@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from buildsys.base import (
     BuildSystemError,
+    BuiltPackage,
     Capabilities,
     Job,
     Module,
@@ -202,6 +203,10 @@ class LocalBuildSystem:
         place = folder.repo.relative_to(self.root)
         topdir = f"{self._base_url}/results/{quote(str(place))}" if self._base_url else str(folder.repo)
         return Result(topdir, documents)
+
+    def recorded_rpms(self, module: Module) -> Iterator[BuiltPackage]:
+        """Yield the RPMs of a finished module with their sizes and dependencies."""
+        return ModuleFolder.of(self.root, module).recorded()
 
     def ship(self, module: Module, content_tag: str) -> Shipping:
         """Report that everything is tagged."""
