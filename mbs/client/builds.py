@@ -1,4 +1,4 @@
-"""Commands for module builds: submit, watch, cancel, list, show, about."""
+"""Commands for module builds: submit, watch, show, about."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from mbs.client.snapshot import Build, read_build
 from mbs.client.submission import submission_options
 from mbs.client.watching import fetch_build
 from mbs.client.watching import watch as snapshots
-from mbs.states import BUILD_STATES
 from mbs.text import printable
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the server's JSON.")
@@ -73,58 +72,6 @@ def follow_to_end(client: Client, build_ids: Sequence[int], interval: float, as_
     if as_json:
         print_json([client.build(build_id) for build_id in dict.fromkeys(build_ids)])
     finish(SUCCESS if last.succeeded else BUILD_FAILED)
-
-
-@click.command(epilog=EXIT_CODES)
-@click.argument("build_id", metavar="ID", type=click.IntRange(min=1))
-@AS_JSON
-@with_client
-def cancel(client: Client, build_id: int, as_json: bool) -> None:
-    """Cancel a module build that is not finished."""
-    answer = client.cancel(build_id)
-    if as_json:
-        print_json(answer)
-    else:
-        build = read_build(answer)
-        click.echo(f"{build.id} {build.nsvc} {build.state.word}: {build.reason}")
-
-
-@click.command("list", epilog=EXIT_CODES)
-@click.option(
-    "--state", "states", multiple=True, type=click.Choice(sorted(BUILD_STATES)), help="State; repeatable."
-)
-@click.option("--name", help="Name of the module.")
-@click.option("--stream", help="Stream of the module.")
-@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Name, stream, version and context.")
-@click.option("--by", "owner_of", metavar="OWNER", help="Only builds of this owner.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Number of builds.")
-@AS_JSON
-@with_client
-def list_builds(
-    client: Client,
-    states: Sequence[str],
-    name: str | None,
-    stream: str | None,
-    nsvc: str | None,
-    owner_of: str | None,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """List module builds, newest first."""
-    texts = {"name": name, "stream": stream, "nsvc": nsvc, "owner": owner_of}
-    params: dict[str, str | Sequence[str]] = {key: value for key, value in texts.items() if value}
-    if states:
-        params["state"] = list(states)
-    found = list(client.builds(params, limit=limit))
-    if as_json:
-        print_json(found)
-        return
-    table = Table("ID", "module", "state", "owner", "submitted", box=None, pad_edge=False)
-    for data in found:
-        build = read_build(data)
-        when = f"{build.submitted:%Y-%m-%d %H:%M}" if build.submitted else ""
-        table.add_row(str(build.id), build.nsvc, build.state.word, printable(data.get("owner") or ""), when)
-    print_table(table)
 
 
 @click.command(epilog=EXIT_CODES)

@@ -101,6 +101,10 @@ class Client:
         """Return ``{version, api_version, auth_method}``."""
         return _object(self._request("GET", "about/"))
 
+    def me(self) -> Json:
+        """``{username, groups, scopes}`` of the user whose token is shown."""
+        return _object(self._request("GET", "me/"))
+
     def submit(self, body: Mapping[str, object]) -> list[Json]:
         """Submit a module, and return all its builds, including those that existed already.
 
@@ -134,6 +138,15 @@ class Client:
     def retry(self, build_id: int) -> Json:
         """Resume a failed module build, and return it."""
         return _object(self._request("POST", f"module-builds/{build_id}/retry", json=self._signed({})))
+
+    def compare(self, build_id: int, old_id: int | None = None) -> Json:
+        """Return how a module build differs from another, or from the last ready build of its stream."""
+        params: Params = {} if old_id is None else {"with": old_id}
+        return _object(self._request("GET", f"module-builds/{build_id}/compare", params=params))
+
+    def retire(self, build_id: int) -> Json:
+        """Make garbage of a module build that is ready or failed; return its new form."""
+        return _object(self._request("POST", f"module-builds/{build_id}/retire", json=self._signed({})))
 
     def rebuild(self, build_id: int, body: Mapping[str, object]) -> list[Json]:
         """Build the commit of a module build again as a new version, and return all builds."""

@@ -130,8 +130,8 @@ def _read_build(data: Json, components: list[Json]) -> Build:
         hint=clean(error.get("hint")) if isinstance(error, Mapping) else "",
         batch=int(data.get("batch") or 0),
         waiting_for=_waiting_for(data.get("waiting_for")),
-        submitted=_time(data.get("time_submitted")),
-        completed=_time(data.get("time_completed")),
+        submitted=read_time(data.get("time_submitted")),
+        completed=read_time(data.get("time_completed")),
         components=tuple(sorted(map(_read_component, components), key=lambda each: (each.batch, each.id))),
     )
 
@@ -149,8 +149,8 @@ def _read_component(data: Json) -> Component:
         weight=float(data.get("weight") or 0.0),
         reused=isinstance(reuse, Mapping) and bool(reuse.get("reused")),
         waiting_for=_waiting_for(data.get("waiting_for")),
-        started=_time(data.get("time_started")),
-        completed=_time(data.get("time_completed")),
+        started=read_time(data.get("time_started")),
+        completed=read_time(data.get("time_completed")),
     )
 
 
@@ -165,7 +165,7 @@ def _waiting_for(value: object) -> str:
     return clean(value.get("what"))
 
 
-def _time(value: object) -> datetime | None:
+def read_time(value: object) -> datetime | None:
     """Parse ``YYYY-MM-DDTHH:MM:SSZ``, with or without a fraction; return None for other values."""
     if not isinstance(value, str):
         return None
