@@ -11,7 +11,7 @@ from builds.api.serving.requests import CompleteRequests
 from builds.api.serving.wsgi import ThreadedWSGI
 
 _options = settings.MBS
-_own_threads = ("/admin/login/", "/health/live", "/health/ready")
+_own_threads = ("/admin/login/", "/login", "/health/live", "/health/ready")
 _threaded = ThreadedWSGI(pages, _options.WEB_THREADS, _own_threads)
 _whole = CompleteRequests(_threaded, _options.BODY_LIMIT, 3 * _options.CLIENT_TIMEOUT)
 application = Deadlines(EventStreams(_whole), _options.CLIENT_TIMEOUT)

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from builds.web import health, pages, results
+from builds.web import acting, comparing, health, login, modules, pages, results, search, submitting
 from builds.web.errors import failure, page_not_found
 from mbs.errors import Forbidden
 
@@ -15,6 +15,15 @@ urlpatterns = [
     path("health/ready", health.ready),
     path("", pages.front),
     re_path(r"^builds/(?P<pk>[0-9]{1,18})/?$", pages.build, name="build"),
+    re_path(r"^builds/(?P<pk>[0-9]{1,18})/compare/?$", comparing.compare_with_former),
+    re_path(r"^compare/(?P<old>[0-9]{1,18})\.\.\.(?P<new>[0-9]{1,18})/?$", comparing.compare),
+    re_path(r"^search/?$", search.search),
+    re_path(r"^modules/(?P<name>[^/]{1,255})/?$", modules.module),
+    re_path(r"^modules/(?P<name>[^/]{1,255})/(?P<stream>[^/]{1,255})/?$", modules.stream),
+    re_path(r"^act/?$", acting.act),
+    re_path(r"^submit/?$", submitting.submit),
+    path("login", login.login),
+    re_path(r"^logout/?$", login.logout),
     re_path("^results/(?P<path>.*)$", results.results),
     path("", include("builds.api.urls")),
 ]

@@ -9,7 +9,7 @@ from builds.models import ModuleBuild
 from mbs.states import BuildState
 from tests.api.conftest import Api
 from tests.factories import module_build
-from tests.web.test_pages import Page
+from tests.web.browser import Page
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 ROOT = "/module-build-service/2/"
