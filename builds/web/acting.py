@@ -52,10 +52,12 @@ def act(request: HttpRequest) -> HttpResponse:
     user = logged_in(request)
     if isinstance(user, HttpResponse):
         return user
-    action.require(user)
+    if user is not None:
+        action.require(user)
     builds = _builds(numbers)
     if request.method != "POST":
         return _confirmation(request, action, builds, user)
+    user = action.require(user)
     outcomes = list(_carried_out(action, builds, user, _values(request, action)))
     if len(outcomes) == 1:
         if outcomes[0].error:
@@ -67,7 +69,7 @@ def act(request: HttpRequest) -> HttpResponse:
 
 
 def _confirmation(
-    request: HttpRequest, action: Action, builds: Sequence[ModuleBuild], user: Identity
+    request: HttpRequest, action: Action, builds: Sequence[ModuleBuild], user: Identity | None
 ) -> HttpResponse:
     possible = [build for build in builds if action.possible(build)]
     owners = {build.owner for build in possible}
@@ -77,9 +79,9 @@ def _confirmation(
         "others": [build for build in builds if not action.possible(build)],
         "strategies": STRATEGIES if action.name == "rebuild" else {},
         # Without logins, people say themselves for whom they act.
-        "asks_owner": user.trusted,
+        "asks_owner": user is not None and user.trusted,
         "owner": next(iter(owners)) if len(owners) == 1 else "",
-        "user": user.username,
+        "user": user.username if user else "",
     }
     return render(request, "web/confirm.html", everywhere(request) | values)
 

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.views.decorators.cache import never_cache
 
@@ -41,8 +42,10 @@ def form_page(view: Callable[..., HttpResponse]) -> View:
     return serve
 
 
-def logged_in(request: HttpRequest) -> Identity | HttpResponseRedirect:
+def logged_in(request: HttpRequest) -> Identity | HttpResponseRedirect | None:
     """Return who is asking, or the way to the page on which one logs in and comes back.
+
+    None: the front server names users who send a form, and not those who only look at it (Kerberos).
 
     Raises:
         MBSError: The credentials of the request are wrong, or cannot be checked now.
@@ -50,5 +53,7 @@ def logged_in(request: HttpRequest) -> Identity | HttpResponseRedirect:
     found = people.person(request)
     if found is not None:
         return found
+    if request.method != "POST" and settings.MBS.AUTH_METHOD == "kerberos":
+        return None
     back = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
     return HttpResponseRedirect(f"/login?{urlencode({'next': back})}")

@@ -66,13 +66,13 @@ def submit(request: HttpRequest) -> HttpResponse:
     if isinstance(user, HttpResponse):
         return user
     if request.method != "POST":
-        require_submitter(user)
+        if user is not None:
+            require_submitter(user)
         return _form(request, user, request.GET)
     names = [field.name for field in _fields(user)]
     sent = {name: request.POST[name] for name in names if request.POST.get(name)}
     try:
-        require_submitter(user)
-        wanted = submission_request(user, SubmissionSerializer(data=sent).read())
+        wanted = submission_request(require_submitter(user), SubmissionSerializer(data=sent).read())
         if "confirmed" in request.POST:
             health.require_broker()
             builds = record(wanted)
@@ -86,13 +86,13 @@ def submit(request: HttpRequest) -> HttpResponse:
     return _form(request, user, sent, plan=found, confirmed=confirmed)
 
 
-def _fields(user: Identity) -> tuple[Field, ...]:
-    return (*_FIELDS, _OWNER) if user.trusted else _FIELDS
+def _fields(user: Identity | None) -> tuple[Field, ...]:
+    return (*_FIELDS, _OWNER) if user is not None and user.trusted else _FIELDS
 
 
 def _form(
     request: HttpRequest,
-    user: Identity,
+    user: Identity | None,
     typed: Mapping[str, str],
     *,
     error: MBSError | None = None,

@@ -159,6 +159,7 @@ def test_the_form_of_an_item_that_is_not_there_is_404(browser: Client) -> None:
 
 
 def test_links_of_an_item_lead_to_pages(browser: Client) -> None:
+    module_build(state=BuildState.READY)
     build = module_build(state=BuildState.FAILED, components=1)
     page = Page(browser.get(f"{ROOT}module-builds/{build.pk}", headers=BROWSER).content.decode())
     links = {link for link in page.all("a", "href") if link.startswith(("/", "http://testserver/"))}

@@ -170,6 +170,21 @@ def test_the_rules_of_the_api_hold(
     assert (build.state == ModuleBuild.objects.get(pk=build.pk).state) == (status != 302)
 
 
+def test_a_front_that_names_only_who_sends_forms_is_enough(
+    client: Client, logins: None, option: Callable[..., None]
+) -> None:
+    option(AUTH_METHOD="kerberos", REMOTE_USER_FROM="environment", KERBEROS_REALM="EXAMPLE.COM")
+    option(ALLOWED_GROUPS=frozenset(), ALLOWED_USERS=frozenset({"ann"}))
+    build = module_build(state=BuildState.BUILD, owner="ann")
+    assert build.nsvc in get(client, f"/act?action=cancel&build={build.pk}").text
+    assert "Show the plan" in get(client, "/submit").text
+    form = {"action": "cancel", "build": build.pk}
+    assert client.post("/act", form, headers=BROWSER).status_code == 302
+    assert state(build) == "build"
+    client.post("/act", form, headers=BROWSER, REMOTE_USER="ann@EXAMPLE.COM")
+    assert state(build) == "failed"
+
+
 def test_nobody_acts_in_the_name_of_another(client: Client, logins: None) -> None:
     build = module_build(owner="ann", state=BuildState.BUILD)
     log_in(client, "bob", "packager")
