@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import Model, Q, QuerySet
 
 from builds.models import ComponentBuild, ModuleBuild
 
@@ -17,8 +18,8 @@ from builds.models import ComponentBuild, ModuleBuild
 LONGEST = 200
 #: Rows that each kind of text shows at most.
 MOST_SHOWN = 10
-#: The newest rows of a kind, of which the shown ones are chosen.
-MOST_READ = 100
+#: The newest rows of one name, of which the shown ones are chosen.
+MOST_READ = 30
 #: Builds with one component that a query names one by one.
 MOST_NUMBERS = 500
 #: Digits that tell a commit from others, and those of a whole one (SHA-1).
@@ -97,7 +98,9 @@ def exact(text: str) -> ModuleBuild | None:
 
 
 def find(text: str) -> Found:
-    """Return what fits a text, in at most six statements.
+    """Return what fits a text.
+
+    The number of statements and of the rows that they read is bounded, however many builds there are.
 
     Args:
         text: Without blanks around it, of at most ``LONGEST`` characters.
@@ -119,14 +122,19 @@ def _newest(rows: QuerySet[ModuleBuild], count: int) -> QuerySet[ModuleBuild]:
 
 def _streams(text: str) -> Iterator[Hit]:
     """Yield streams: of the module of this name first, then of those whose names begin so."""
-    *before, last = text.split(":")
-    if len(before) > 2:
+    name, *rest = text.split(":")
+    if len(rest) > 2 or not name:
         return
-    rows = ModuleBuild.objects.filter(**dict(zip(_PARTS, before, strict=False)))
-    column = _PARTS[len(before)]
-    wholes = [] if column == "version" else [rows.filter(**{column: last})]
-    beginnings = rows.filter(**{f"{column}__startswith": last})
-    found = (row for each in (*wholes, beginnings) for row in _newest(each, MOST_READ))
+    if rest:
+        wanted = {"name": name} | ({"stream": rest[0]} if len(rest) > 1 else {})
+        last = {f"{_PARTS[len(rest)]}__startswith": rest[-1]}
+        found: Iterable[ModuleBuild] = _newest(ModuleBuild.objects.filter(**wanted, **last), 10 * MOST_READ)
+    else:
+        found = (
+            row
+            for each in names_from(ModuleBuild, "name", name)
+            for row in _newest(ModuleBuild.objects.filter(name=each), MOST_READ)
+        )
     yield from _distinct((Hit(row, f"{row.name}:{row.stream}"), (row.name, row.stream)) for row in found)
 
 
@@ -134,15 +142,39 @@ def _components(text: str) -> Iterator[Hit]:
     """Yield components whose package has this name, then those whose names begin so, by stream."""
     if ":" in text:
         return
-    rows = (
-        ComponentBuild.objects.filter(package=text),
-        ComponentBuild.objects.filter(package__startswith=text),
+    found = (
+        row
+        for each in names_from(ComponentBuild, "package", text)
+        for row in _with_builds(ComponentBuild.objects.filter(package=each), "package")
     )
     yield from _distinct(
         (Hit(row.module_build, row.package), (row.package, row.module_build.name, row.module_build.stream))
-        for each in rows
-        for row in _with_builds(each, "package")
+        for row in found
     )
+
+
+def names_from(model: type[Model], column: str, beginning: str, count: int = MOST_SHOWN) -> list[str]:
+    """Return the first different values of a column that begin with a text, in order.
+
+    PostgreSQL passes from each value to the next one in the index of beginnings (``varchar_pattern_ops``), so
+    that it reads as many rows as it returns, however many have the same value.
+    """
+    quote = connection.ops.quote_name
+    table, name = quote(model._meta.db_table), quote(column)
+    if connection.vendor != "postgresql":
+        values = model._default_manager.filter(**{f"{column}__startswith": beginning})
+        return list(values.order_by(column).values_list(column, flat=True).distinct()[:count])
+    first = f"SELECT {name} FROM {table} WHERE {name} LIKE %s"
+    order = f"ORDER BY {name} USING ~<~ LIMIT 1"
+    pattern = re.sub(r"([\\%_])", r"\\\1", beginning) + "%"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH RECURSIVE found(value) AS (({first} {order}) UNION ALL "
+            f"SELECT ({first} AND {name} ~>~ value {order}) FROM found WHERE value IS NOT NULL) "
+            "SELECT value FROM found WHERE value IS NOT NULL LIMIT %s",
+            [pattern, pattern, count],
+        )
+        return [value for (value,) in cursor.fetchall()]
 
 
 def _nvrs(text: str) -> Iterator[Hit]:

@@ -90,6 +90,16 @@ def test_a_search_takes_a_bounded_number_of_statements(client: Client) -> None:
     assert page.text.count("perl:1") <= 2 * search.MOST_SHOWN
 
 
+def test_each_name_is_found_once_in_order_whatever_it_holds() -> None:
+    for name in ("ab", "a_b", "a_c", "a%c", "a\\c", "a_b", "b"):
+        module_build(name=name)
+    assert search.names_from(ModuleBuild, "name", "a_") == ["a_b", "a_c"]
+    assert search.names_from(ModuleBuild, "name", "a%") == ["a%c"]
+    assert search.names_from(ModuleBuild, "name", "a\\") == ["a\\c"]
+    assert search.names_from(ModuleBuild, "name", "a", 2) == ["a%c", "a\\c"]
+    assert search.names_from(ModuleBuild, "name", "c") == []
+
+
 def test_beginnings_of_commits_are_found_whatever_their_last_digit_is() -> None:
     for digit in "0123456789abcdef":
         beginning = f"abcdef{digit}"
