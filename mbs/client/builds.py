@@ -106,16 +106,18 @@ def about(client: Client, as_json: bool) -> None:
 
 
 def components_table(build: Build) -> Table:
-    """Return a table of all components: batch, package, state, NVR, seconds and log."""
+    """Return a table of all components: batch, package, state, why it was built, NVR, seconds and log."""
     now = datetime.now(UTC)
-    table = Table("batch", "package", "state", "NVR", "seconds", "log", box=None, pad_edge=False)
-    table.columns[4].justify = "right"
+    titles = ("batch", "package", "state", "built because", "NVR", "seconds", "log")
+    table = Table(*titles, box=None, pad_edge=False)
+    table.columns[5].justify = "right"
     for component in build.components:
         seconds = component.seconds(now)
         table.add_row(
             str(component.batch or ""),
             component.package,
             state_word(component),
+            component.why,
             component.nvr,
             "" if seconds is None else f"{seconds:.0f}",
             component.url,

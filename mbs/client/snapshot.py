@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mbs.client.rest import Json, UnexpectedAnswer
+from mbs.reuse import brief
 from mbs.states import BuildState, ComponentState
 from mbs.text import printable
 
@@ -34,6 +35,7 @@ class Component:
     url: str
     weight: float
     reused: bool
+    why: str
     waiting_for: str
     started: datetime | None
     completed: datetime | None
@@ -148,6 +150,7 @@ def _read_component(data: Json) -> Component:
         url=clean(data.get("task_url")),
         weight=float(data.get("weight") or 0.0),
         reused=isinstance(reuse, Mapping) and bool(reuse.get("reused")),
+        why=_why(reuse),
         waiting_for=_waiting_for(data.get("waiting_for")),
         started=read_time(data.get("time_started")),
         completed=read_time(data.get("time_completed")),
@@ -163,6 +166,13 @@ def _waiting_for(value: object) -> str:
     if not isinstance(value, Mapping):
         return ""
     return clean(value.get("what"))
+
+
+def _why(reuse: object) -> str:
+    """Return why a component was built and not reused; empty if it was reused, or the server does not say."""
+    if not isinstance(reuse, Mapping) or reuse.get("reused"):
+        return ""
+    return clean(brief(str(reuse.get("code") or ""), str(reuse.get("detail") or "")))
 
 
 def read_time(value: object) -> datetime | None:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mbs.client.cli import main
-from tests.client.fake_server import FakeServer, module_build
+from tests.client.fake_server import FakeServer, component_build, module_build
 
 
 def mbs(*arguments: str) -> Result:
@@ -112,6 +112,15 @@ def test_retire_and_retry_take_several_builds(server: FakeServer) -> None:
             ["16", command],
             ["17", command],
         ]
+
+
+def test_show_says_why_a_component_was_built(server: FakeServer) -> None:
+    reuse = {"reused": False, "code": "commit_changed", "detail": f"was {'1' * 40}, is {'2' * 40}"}
+    kept = {"reused": True, "code": "reused", "detail": "was a, is a"}
+    server.add(module_build(1), component_build(5, 1, 1, reuse=reuse), component_build(6, 1, 1, reuse=kept))
+    lines = mbs("show", "1").stdout.splitlines()
+    assert "commit 1111111 → 2222222" in lines[-2]
+    assert "reused" not in lines[-1]
 
 
 def test_diff_shows_components_buildrequires_and_rpms(server: FakeServer) -> None:

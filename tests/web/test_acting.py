@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
@@ -212,6 +213,17 @@ def test_a_login_does_not_lead_to_other_sites(client: Client, logins: None) -> N
 def test_a_wrong_password_is_refused_in_words(client: Client, logins: None) -> None:
     answer = client.post("/login", {"username": "ann", "password": "guess"}, headers=BROWSER)
     assert "correct" in Page(answer.content.decode()).text
+
+
+def test_guesses_lock_the_login_as_they_lock_that_to_the_admin(client: Client, logins: None) -> None:
+    User.objects.create_user("ann", password="correct horse")
+    for number in range(settings.AXES_FAILURE_LIMIT):
+        client.post("/login", {"username": "ann", "password": f"guess {number}"}, headers=BROWSER)
+    form = {"username": "ann", "password": "correct horse"}
+    answer = client.post("/login", form, headers=BROWSER)
+    assert answer.status_code == 429
+    assert "too many failed logins" in Page(answer.content.decode()).text
+    assert client.post("/admin/login/", form, headers=BROWSER).status_code == 429
 
 
 @pytest.mark.parametrize("cookie", ["%00", "ä", "x" * 5000, "'; drop table"])
