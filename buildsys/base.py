@@ -7,7 +7,7 @@ workers can die at any time. No method waits for a build: when a build ends, ``c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -431,37 +431,6 @@ class ListsRpms(Protocol):
             arches: Architectures of the module that needs the RPMs; RPMs of others may be included.
             packages: If given, include all builds of these source packages only, instead of the latest of
                 all.
-        """
-
-
-@dataclass(frozen=True)
-class BuiltPackage:
-    """An RPM of a finished module, as it was recorded when it was built.
-
-    Attributes:
-        evr: ``epoch:version-release``.
-        size: of the file, in bytes.
-        requires: each as ``name`` or ``name operator evr``; None: not read. ``provides`` likewise.
-    """
-
-    name: str
-    evr: str
-    arch: str
-    size: int
-    requires: tuple[str, ...] | None = None
-    provides: tuple[str, ...] | None = None
-
-
-@runtime_checkable
-class RecordsRpms(Protocol):
-    """A build system that records the sizes and dependencies of what it builds."""
-
-    def recorded_rpms(self, module: Module) -> Iterator[BuiltPackage]:
-        """Yield the RPMs that a finished module holds, source RPMs too.
-
-        Raises:
-            BuildSystemError: what was recorded cannot be read.
-            OSError: likewise.
         """
 
 

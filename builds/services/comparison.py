@@ -20,7 +20,8 @@ from builds.comparison_shapes import (
 )
 from builds.models import ComponentBuild, FinalModulemd, ModuleBuild, Submission
 from builds.services.build_system import as_module, build_system
-from buildsys.base import BuildSystemError, BuiltPackage, RecordsRpms
+from buildsys.base import BuildSystemError
+from buildsys.recorded import BuiltPackage, RecordsRpms
 from mbs.final import SOURCE
 from mbs.modulemd import parse_stream
 from mbs.reuse import brief
@@ -100,7 +101,7 @@ def documents(build: ModuleBuild) -> dict[str, str]:
 def _build(build: ModuleBuild) -> ComparedBuild:
     return {
         "id": build.pk,
-        "nsvc": build.nsvc,
+        "nsvc": str(build.nsvc),
         "state_name": build.state_name,
         "commit": build.commit or None,
         "time_submitted": build.time_submitted,

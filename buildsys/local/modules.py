@@ -27,10 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from buildsys.base import BuildSystemError, BuiltPackage, Module, Tagged, TaskState
+from buildsys.base import BuildSystemError, Module, Tagged, TaskState
 from buildsys.local.folders import TaskFolder
 from buildsys.local.rpmfile import Package, read_facts, read_packages, read_slim
 from buildsys.local.sandbox import remove_tree
+from buildsys.recorded import BuiltPackage
 from mbs.macros import PACKAGE
 
 #: In the folder of a submission and, hidden, in that of a tagged build; see ``write_facts``.

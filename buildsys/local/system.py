@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from buildsys.base import (
     BuildSystemError,
-    BuiltPackage,
     Capabilities,
     Job,
     Module,
@@ -38,6 +37,7 @@ from buildsys.local.runner import Run, clean
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
 from buildsys.local.sources import inputs
 from buildsys.local.views import make_view
+from buildsys.recorded import BuiltPackage
 from mbs.errors import MBSError, Problem
 from scm.options import ScmOptions
 

@@ -80,7 +80,7 @@ def test_an_action_is_confirmed_and_done(client: Client, action: str, before: Bu
     address = f"/act?action={action}&build={build.pk}"
     assert address in get(client, f"/builds/{build.pk}").all("a", "href")
     confirmation = get(client, address)
-    assert build.nsvc in confirmation.text
+    assert str(build.nsvc) in confirmation.text
     assert state(build) == BuildState(before).word
     assert send(client, action=action, build=build.pk)["Location"] == f"/builds/{build.pk}"
     assert state(build) == after
@@ -177,7 +177,7 @@ def test_a_front_that_names_only_who_sends_forms_is_enough(
     option(AUTH_METHOD="kerberos", REMOTE_USER_FROM="environment", KERBEROS_REALM="EXAMPLE.COM")
     option(ALLOWED_GROUPS=frozenset(), ALLOWED_USERS=frozenset({"ann"}))
     build = module_build(state=BuildState.BUILD, owner="ann")
-    assert build.nsvc in get(client, f"/act?action=cancel&build={build.pk}").text
+    assert str(build.nsvc) in get(client, f"/act?action=cancel&build={build.pk}").text
     assert "Show the plan" in get(client, "/submit").text
     form = {"action": "cancel", "build": build.pk}
     assert client.post("/act", form, headers=BROWSER).status_code == 302

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from builds.models import FinalModulemd, ModuleBuild, Submission
-from buildsys.base import BuiltPackage
+from buildsys.recorded import BuiltPackage
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.states import BuildState, ComponentState
 from tests.factories import START, component_build, module_build
