@@ -30,6 +30,8 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from buildsys.logs import LogFile, LogPart, NoSuchLog, clipped
+from buildsys.simulated_logs import NAME, simulated_log
 from mbs import wait_keys
 from mbs.errors import Problem
 
@@ -44,7 +46,7 @@ _COLUMNS = "id, state, nvr, started, ends, wakes"
 
 
 class SimulatedBuildSystem:
-    """A simulated build system; see ``buildsys.base.BuildSystem`` and ``RunsBuilds``.
+    """A simulated build system; see ``buildsys.base``, and ``ReadsLogs`` of ``buildsys.logs``.
 
     Args:
         path: File for its state.
@@ -164,6 +166,25 @@ class SimulatedBuildSystem:
             started=started,
             ended=None if state == "open" else min(ends, time.time()),
         )
+
+    def logs(self, task_id: int) -> Sequence[LogFile]:
+        """See ``buildsys.logs.ReadsLogs``."""
+        (status,) = self.statuses([task_id])
+        return [] if status.state is TaskState.LOST else [LogFile(NAME, NAME)]
+
+    def read_log(self, task_id: int, name: str, start: int, stop: int) -> LogPart:
+        """See ``buildsys.logs.ReadsLogs``."""
+        (status,) = self.statuses([task_id])
+        if status.state is TaskState.LOST or name != NAME:
+            raise NoSuchLog.of(task_id, name)
+        now, started = time.time(), status.started or 0.0
+        share = (status.ended or now) - started
+        text = simulated_log(
+            status.nvr, share / self._build_seconds if self._build_seconds else 1.0, status.state.value
+        )
+        offset, count = clipped(start, stop)
+        complete = status.state is not TaskState.OPEN
+        return LogPart(offset, text[offset : offset + count], len(text), complete)
 
     def _is_over(self, nvr: str, ends: float) -> bool:
         """Return whether a build's time is over and the build is not held."""
