@@ -95,7 +95,7 @@ class Group:
     """Lines of one phase, as HTML.
 
     Attributes:
-        phase: its name; empty: lines that belong to none, or go on with the one before.
+        phase: its name; empty: lines before the first phase, or of a phase that is not known.
         first: number of its first line; None: not counted.
         count: how many lines.
         html: the lines.
@@ -107,23 +107,24 @@ class Group:
     html: SafeString
 
 
-def groups(lines: Sequence[Line], style: Style, address: str) -> list[Group]:
-    """Return lines as groups of HTML; the first one begins a phase only if its first line does.
+def groups(lines: Sequence[Line], style: Style, address: str, phase: str = "") -> list[Group]:
+    """Return lines as groups of HTML, one for each phase.
 
     Args:
         lines: consecutive lines.
         style: that holds before the first line; afterwards the one that holds behind the last.
         address: of the page, with a query that the number of a line can be added to.
+        phase: that the first lines go on with.
     """
     found: list[tuple[str, list[Line]]] = []
     for line in lines:
         match = PHASE.match(line.data)
         if match or not found:
-            found.append((match[1].decode() if match else "", []))
+            found.append((match[1].decode() if match else phase, []))
         found[-1][1].append(line)
-    rows = [(phase, some, [_row(line, style, address) for line in some]) for phase, some in found]
+    rows = [(name, some, [_row(line, style, address) for line in some]) for name, some in found]
     # Each row is escaped.
-    return [Group(phase, some[0].number, len(some), mark_safe("".join(html))) for phase, some, html in rows]
+    return [Group(name, some[0].number, len(some), mark_safe("".join(html))) for name, some, html in rows]
 
 
 def _row(line: Line, style: Style, address: str) -> str:

@@ -27,7 +27,7 @@ from mbs.states import ComponentState
 
 #: Seconds for which lines are counted before a page is shown, before a line that was asked for is shown, and
 #: for which a search goes on.
-_GLANCE, _FIND, _SEARCH = 0.05, 2.0, 1.5
+_GLANCE, _FIND, _SEARCH = 0.03, 2.0, 1.5
 #: Lines that are shown before a line that was asked for.
 _CONTEXT = 20
 _LONGEST_NAME = 400
@@ -66,6 +66,7 @@ def _described(request: HttpRequest, row: ComponentBuild) -> JsonResponse:
             "module_build": row.module_build_id,
             "component_build": row.pk,
             "package": row.package,
+            "task_id": row.task_id,
             "state": row.state,
             "state_name": row.state_name,
             "name": name,
@@ -162,21 +163,21 @@ def _shown(request: HttpRequest, row: ComponentBuild, at: _Address) -> dict[str,
     read = log_of(row, at.name).look()
     index = index_of(read)
     index.count(read, read.size, time.monotonic() + _GLANCE)
+    phases = index.phases(read)
     shared = {
         "size": read.size,
         "complete": read.complete,
-        "phases": [
-            (each.name, f"{at.to(line=each.line)}#L{each.line}", each.line) for each in index.phases(read)
-        ],
+        "phases": [(each.name, f"{at.to(line=each.line)}#L{each.line}", each.line) for each in phases],
         "raw": at.to(raw=1),
         "begin": at.to(**{"from": 0}),
-        "end": at.to(until=read.size),
+        "end": f"{at.to(until=read.size)}#end",
         "query": request.GET.get("q", "")[: searching.MOST_TEXT],
     }
     if shared["query"]:
         return shared | _searched(request, read, at, str(shared["query"]))
     window, missing = _window(request, read, row)
-    shown = groups(window.lines, Style(), at.stem)
+    before = [each.name for each in phases if each.offset < window.start <= index.counted + PIECE]
+    shown = groups(window.lines, Style(), at.stem, before[-1] if before else "")
     ends = window.stop >= read.size or not read.read(window.stop, window.stop + PIECE).count(b"\n")
     number = index.number(read, window.stop)
     chosen = any(key in request.GET for key in ("line", "from", "until"))

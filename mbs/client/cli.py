@@ -6,7 +6,7 @@ from importlib import metadata
 
 import click
 
-from mbs.client import builds, documents, rebuilds, tokens
+from mbs.client import builds, documents, logs, rebuilds, tokens
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.plan import plan
@@ -41,6 +41,7 @@ for command in (
     builds.submit,
     plan,
     builds.watch,
+    logs.logs,
     builds.cancel,
     rebuilds.retry,
     rebuilds.rebuild,

@@ -140,6 +140,7 @@ def test_programs_are_told_which_logs_there_are(client: Client, log: Path) -> No
         "module_build": component.module_build_id,
         "component_build": component.pk,
         "package": "libfoo",
+        "task_id": 7,
         "state": 1,
         "state_name": "COMPLETE",
         "name": "build.log",
