@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from itertools import groupby
 from typing import Any
@@ -26,8 +27,10 @@ from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.service import RootViewSet
 from builds.models import ComponentBuild, ModuleBuild
 from builds.selectors import pages
+from builds.selectors.predictions import Forecast
 from builds.services.build_system import build_system
 from builds.web.errors import failure
+from builds.web.forecasts import Outlook, of_builds
 from builds.web.time_format import Moment, moment
 from builds.web.timeline import Axis, Bar, state_word, steps, took
 from mbs.errors import InvalidInput, MBSError, NotFound
@@ -80,6 +83,7 @@ class Entry:
     submitted: Moment
     took: str
     active: bool
+    outlook: Outlook | None
 
 
 @page(RootViewSet.as_view({"get": "list"}))
@@ -92,6 +96,7 @@ def front(request: HttpRequest) -> HttpResponse:
     lines = pages.latest(
         LINES + 1, states=CHOICES.get(state, ()), owner=owner.replace("\0", ""), before=_before(request)
     )
+    expected = of_builds([line.build for line in lines[:LINES]], now)
     older = request.GET.copy()
     if len(lines) > LINES:
         older["before"] = str(lines[LINES - 1].build.pk)
@@ -100,7 +105,7 @@ def front(request: HttpRequest) -> HttpResponse:
         "web/front.html",
         {
             **_common_context(REFRESH_LIST),
-            "entries": [_entry(line, now) for line in lines[:LINES]],
+            "entries": [_entry(line, now, expected) for line in lines[:LINES]],
             "choices": list(CHOICES),
             "state": state,
             "owner": owner,
@@ -117,6 +122,7 @@ class Component:
     row: ComponentBuild
     state: str
     bar: Bar | None
+    expected: Bar | None
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,9 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
     if details is None:
         raise NotFound(f"There is no module build {pk}.", hint="Look it up among the latest builds.")
     row, now = details.build, timezone.now()
-    axis = Axis.of(row, details.components, now)
+    forecast = of_builds([row], now)
+    expected = forecast.builds.get(row.pk)
+    axis = Axis.of(row, details.components, now, expected.ready if expected else None)
     return render(
         request,
         "web/build.html",
@@ -148,7 +156,8 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             "took": took(axis.end - axis.start),
             "marks": axis.marks(),
             "steps": [(step, moment(step.time, now)) for step in steps(details.traces, axis)],
-            "batches": list(_batches(details, axis)),
+            "batches": list(_batches(details, axis, forecast)),
+            "outlook": Outlook.of_build(expected, now),
             "waits": [(wait, moment(wait.created_at, now)) for wait in details.waits],
             "messages": [(message, moment(message.time_created, now)) for message in details.messages],
             "address": f"{API}module-builds/{row.pk}",
@@ -188,7 +197,7 @@ def _before(request: HttpRequest) -> int | None:
     return int(text)
 
 
-def _entry(line: pages.ListedBuild, now: Any) -> Entry:
+def _entry(line: pages.ListedBuild, now: Any, expected: Forecast) -> Entry:
     row = line.build
     active = row.state in ACTIVE
     end = now if active else row.time_completed or row.time_modified
@@ -197,11 +206,21 @@ def _entry(line: pages.ListedBuild, now: Any) -> Entry:
         submitted=Moment(row.time_submitted, now),
         took=took(end - row.time_submitted),
         active=active,
+        outlook=Outlook.of_build(expected.builds.get(row.pk), now),
     )
 
 
-def _batches(details: pages.BuildDetails, axis: Axis) -> Iterator[Batch]:
+def _batches(details: pages.BuildDetails, axis: Axis, forecast: Forecast) -> Iterator[Batch]:
     graph = details.build.graph
     for number, rows in groupby(details.components, key=lambda row: 0 if graph else row.batch):
-        components = [Component(row, state_word(row), axis.component(row)) for row in rows]
+        components = [
+            Component(row, state_word(row), axis.component(row), axis.expected(_expected(row, forecast)))
+            for row in rows
+        ]
         yield Batch(f"Batch {number}" if number else "", components)
+
+
+def _expected(row: ComponentBuild, forecast: Forecast) -> tuple[datetime, datetime] | None:
+    """When a component is expected to start, or has started, and when to end."""
+    times = forecast.components.get(row.pk)
+    return (row.time_started or times[0], times[1]) if times else None
