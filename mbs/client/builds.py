@@ -11,10 +11,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from mbs.client.display import duration, follow, state_word
+from mbs.client.display import follow, state_word
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish, print_json, with_client
 from mbs.client.rest import Client, Json
-from mbs.client.snapshot import Build, read_build
+from mbs.client.snapshot import Build, duration, read_build, read_outlooks
 from mbs.client.submission import submission_options
 from mbs.client.watching import fetch_build
 from mbs.client.watching import watch as snapshots
@@ -138,7 +138,14 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
         return
     build = fetch_build(client, build_id)
     click.echo(f"{build.nsvc}  #{build.id}  {build.state.word}  {duration(build.seconds(datetime.now(UTC)))}")
-    for label, text in (("reason", build.reason), ("do", build.hint), ("waiting", build.waiting_for)):
+    outlook = None if build.ended else read_outlooks(client.queue([build_id])).get(build_id)
+    told = (
+        ("reason", build.reason),
+        ("do", build.hint),
+        ("waiting", build.waiting_for),
+        ("expected", str(outlook or "")),
+    )
+    for label, text in told:
         if text:
             click.echo(f"  {label}: {text}")
     print_table(components_table(build))

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import click
 
-from mbs.client import builds, documents, logs, rebuilds, tokens
+from mbs.client import builds, documents, logs, queue, rebuilds, tokens
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.plan import plan
@@ -42,6 +42,7 @@ for command in (
     plan,
     builds.watch,
     logs.logs,
+    queue.queue,
     builds.cancel,
     rebuilds.retry,
     rebuilds.rebuild,

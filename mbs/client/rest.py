@@ -139,6 +139,19 @@ class Client:
         """Build the commit of a module build again as a new version, and return all builds."""
         return _objects(self._request("POST", f"module-builds/{build_id}/rebuild", json=self._signed(body)))
 
+    def queue(self, build_ids: Sequence[int] = ()) -> Json:
+        """The queue for slots, and what is expected of builds; ``{}`` from a server that predicts nothing."""
+        try:
+            return _object(
+                self._request(
+                    "GET", f"{self.server}/queue", params={"build": [str(each) for each in build_ids]}
+                )
+            )
+        except (Refused, UnexpectedAnswer) as error:
+            if isinstance(error, Refused) and error.status != 404:
+                raise
+            return {}
+
     def log_info(self, build_id: int, package: str, name: str = "") -> Json:
         """Which logs a component has, and how long one of them is (``docs/howto/logs.md``)."""
         params = {"name": name} if name else {}
