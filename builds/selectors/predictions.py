@@ -24,6 +24,9 @@ MOST = 6000
 _RECENT, _KEPT = 20, 60
 #: Relative errors of expected seconds that have the same spread as errors with a normal distribution.
 _OF_MEDIAN = 1.4826
+#: Builds deviate from their predictions more than the way to their ends tells, since a batch ends with its
+#: slowest component; the factor is measured by ``benchmarks.predictions``.
+CALIBRATION = 1.8
 #: What a pause takes of which nothing is known.
 _ASSUMED = Duration(5.0, 5.0)
 #: Phases in which components of a batch may start.
@@ -131,7 +134,7 @@ def forecast(now: datetime) -> Forecast:
         builds={
             number: Expected(
                 now + timedelta(seconds=ready.seconds),
-                timedelta(seconds=ready.spread),
+                timedelta(seconds=CALIBRATION * ready.spread),
                 firsts.get(number),
                 len(waiting),
             )

@@ -13,7 +13,7 @@ from mbs.client.builds import AS_JSON, INTERVAL
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.snapshot import Component
-from mbs.client.watching import look
+from mbs.client.watching import fetch_build
 from mbs.errors import NotFound
 from mbs.text import printable
 
@@ -59,7 +59,7 @@ def logs(
     """
     readers: dict[str, Reader] = {}
     while True:
-        chosen = [each for each in look(client, build_id).components if _chosen(each, package, failed)]
+        chosen = [each for each in fetch_build(client, build_id).components if _chosen(each, package, failed)]
         if package and not chosen and not failed:
             raise NotFound(f"The build {build_id} has no component {package!r}.", code="no_such_component")
         if as_json:

@@ -44,7 +44,8 @@ def test_builds_are_ready_when_the_slots_have_served_them() -> None:
     found = forecast(now)
     expected = {number: (each.ready - now).total_seconds() for number, each in found.builds.items()}
     assert expected == {first.pk: 130.0, second.pk: 110.0}
-    assert found.builds[second.pk].spread.total_seconds() == pytest.approx((10**2 + 5**2) ** 0.5)
+    spread = found.builds[second.pk].spread.total_seconds()
+    assert spread == pytest.approx(predictions.CALIBRATION * (10**2 + 5**2) ** 0.5)
     assert (found.builds[second.pk].place, found.builds[second.pk].of) == (1, 1)
     assert found.builds[first.pk].place is None
 
