@@ -288,7 +288,7 @@ def test_nothing_on_the_pages_comes_from_elsewhere_or_runs_in_line(get: Get) -> 
         page = get(path)
         sources = [*page.all("script", "src"), *page.all("link", "href")]
         assert sources
-        assert all(source.startswith("/static/") for source in sources)
+        assert all(source.startswith(("/static/", "/feeds/")) for source in sources)
         assert len(page.all("script", "src")) == sum(tag == "script" for tag, _ in page.tags)
         assert not [
             1
