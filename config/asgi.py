@@ -6,6 +6,7 @@ from config.wsgi import application as pages
 
 # isort: split
 from builds.api.events.asgi import EventStreams  # these need Django's apps, which config.wsgi loads
+from builds.api.events.everything import AllEvents
 from builds.api.serving.deadlines import Deadlines
 from builds.api.serving.requests import CompleteRequests
 from builds.api.serving.wsgi import ThreadedWSGI
@@ -15,4 +16,4 @@ _options = settings.MBS
 _own_threads = ("/admin/login/", "/health/live", "/health/ready")
 _threaded = ThreadedWSGI(pages, _options.WEB_THREADS, _own_threads)
 _whole = CompleteRequests(_threaded, _options.BODY_LIMIT, 3 * _options.CLIENT_TIMEOUT)
-application = Deadlines(EventStreams(LogTails(_whole)), _options.CLIENT_TIMEOUT)
+application = Deadlines(EventStreams(AllEvents(LogTails(_whole))), _options.CLIENT_TIMEOUT)

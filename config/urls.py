@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from builds.web import feeds, forecasts, health, log_tail, logs, pages, results
+from builds.web import event_stream, feeds, forecasts, health, log_tail, logs, pages, results
 from builds.web.errors import failure, page_not_found
 from mbs.errors import Forbidden
 
@@ -17,6 +17,7 @@ urlpatterns = [
     re_path(r"^builds/(?P<pk>[0-9]{1,18})/?$", pages.build, name="build"),
     re_path(r"^builds/(?P<pk>[0-9]{1,18})/(?P<package>[^/]{1,255})/log/?$", logs.log, name="log"),
     re_path(r"^builds/(?P<pk>[0-9]{1,18})/(?P<package>[^/]{1,255})/log/events/?$", log_tail.events),
+    re_path("^events/?$", event_stream.events),
     path("feeds/builds.atom", feeds.builds),
     re_path("^queue/?$", forecasts.queue),
     re_path("^results/(?P<path>.*)$", results.results),

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote, urlencode
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.http.request import split_domain_port, validate_host
 
+from builds.api.serving.streams import disconnected, end, headers_of, host_allowed, part, start
 from builds.api.serving.types import Application, Message, Receive, Send
 from builds.encoding import encode
 from builds.models import ComponentBuild
@@ -187,8 +186,8 @@ class LogTails:
         match = (
             PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
         )
-        headers = {name: value.decode("latin-1") for name, value in scope.get("headers", ())}
-        if match and self.watching < _WATCHERS and _host_allowed(headers):
+        headers = headers_of(scope)
+        if match and self.watching < _WATCHERS and host_allowed(headers):
             query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
             place = await self._in_thread(_place, int(match[1]), match[2], query, headers)
             if place is not None:
@@ -205,9 +204,9 @@ class LogTails:
         number = request_number(headers.get(b"x-request-id", ""))
         log_context.begin(request_id=number, build=build)
         count("GET", ROUTE, 200)
-        await send(_start(number))
-        await send(_part(_RETRY))
-        gone = asyncio.ensure_future(_gone(receive))
+        await send(start(200, number))
+        await send(part(_RETRY))
+        gone = asyncio.ensure_future(disconnected(receive))
         try:
             await self._stream(place, build, package, send, gone)
         finally:
@@ -227,12 +226,12 @@ class LogTails:
                 ending = await self._in_thread(_ending, place, build, package)
                 text, over = text + (ending or b""), bool(ending)
             if over:
-                return await send({"type": "http.response.body", "body": text})
+                return await send(end(text))
             if not text and loop.time() - silent_since >= self.heartbeat:
                 text = b": still here\n\n"
             if text:
                 silent_since = loop.time()
-                await send(_part(text))
+                await send(part(text))
             if not (found and found.more):
                 # All watchers look at the same moments, so that they can share what they read.
                 pause = self.interval - loop.time() % self.interval
@@ -286,32 +285,3 @@ def _ending(place: Place, build: int, package: str) -> bytes | None:
     if row.task_id != place.task_id:
         return place.event("replaced", {})
     return place.event("end", {}) if row.settled else None
-
-
-def _host_allowed(headers: dict[bytes, str]) -> bool:
-    host, _ = split_domain_port(headers.get(b"host", ""))
-    return validate_host(host, settings.ALLOWED_HOSTS)
-
-
-async def _gone(receive: Receive) -> None:
-    """End when the watcher has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _start(number: str) -> dict[str, Any]:
-    headers = {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-store",
-        "x-accel-buffering": "no",  # nginx would keep events back
-        "x-request-id": number,
-    }
-    return {
-        "type": "http.response.start",
-        "status": 200,
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-    }
-
-
-def _part(body: bytes) -> dict[str, Any]:
-    return {"type": "http.response.body", "body": body, "more_body": True}
