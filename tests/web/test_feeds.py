@@ -70,10 +70,10 @@ def test_a_build_that_ends_again_is_a_new_entry(client: Client) -> None:
 
 
 def test_hostile_texts_stay_texts(client: Client) -> None:
-    module_build(owner="<b>\x07&", state=BuildState.FAILED, state_reason="]]>\x00<script>")
+    module_build(owner="<b>\x07&", state=BuildState.FAILED, state_reason="]]>\x01<script>")
     entry = next(feed(client, owner="<b>\x07&").iter(f"{ATOM}entry"))
     assert texts(entry, "name") == ["<b>\\x07&"]
-    assert "]]>\\x00<script>" in str(texts(entry, "summary")[0])
+    assert "]]>\\x01<script>" in str(texts(entry, "summary")[0])
 
 
 def test_a_feed_is_bounded_and_takes_one_statement(client: Client) -> None:
