@@ -52,15 +52,19 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let those who may operate add one."""
         return self.has_operate_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let those who may operate change one."""
         return self.has_operate_permission(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let those who may operate delete one."""
         return self.has_operate_permission(request)
 
     def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:
+        """Save a subscription; a new webhook gets a secret, which is shown once."""
         if obj.kind == Subscription.Kind.WEBHOOK and not obj.secret:
             obj.secret = webhooks.new_secret()
             self.message_user(
@@ -73,6 +77,8 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
+    """What was sent to subscribers, and why it was not taken."""
+
     list_display = ("id", "topic", "to", "created_at", "attempts", "sent_at", "next_at", "error")
     list_filter = (("sent_at", admin.EmptyFieldListFilter),)
     list_select_related = ("subscription",)
@@ -80,11 +86,13 @@ class DeliveryAdmin(ReadOnlyAdmin):
     actions = ("send_again",)
 
     def to(self, delivery: Delivery) -> str:
+        """Return a link to the subscription."""
         return link(delivery.subscription)
 
     @admin.action(description="Send again", permissions=["operate"])
     def send_again(self, request: HttpRequest, rows: QuerySet[Delivery]) -> None:
-        self.carry_out(request, rows, "Sent again", _again)
+        """Send deliveries once more."""
+        self.run_action(request, rows, "Sent again", _again)
 
 
 def _again(delivery: Delivery, who: str) -> None:

@@ -1,3 +1,5 @@
+"""Subscriptions to module builds, and what is delivered to them."""
+
 from __future__ import annotations
 
 import uuid

@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponseBase
 
 from builds.api.events import everything
-from builds.web.errors import failure, reading_only
+from builds.web.errors import failure, safe_methods_only
 from mbs.errors import InvalidInput
 
 
-@reading_only
+@safe_methods_only
 def events(request: HttpRequest) -> HttpResponseBase:
     """Answer with what happened since the last event, and when to come back for more."""
     try:

@@ -16,7 +16,7 @@ from builds.models import ModuleBuild
 from builds.selectors import pages
 from builds.selectors.predictions import Expected, Forecast, forecast
 from builds.services.build_system import build_system
-from builds.web.errors import failure, reading_only
+from builds.web.errors import failure, safe_methods_only
 from builds.web.time_format import Moment, duration
 from mbs.errors import InvalidInput
 from mbs.states import ACTIVE
@@ -67,7 +67,7 @@ def of_builds(builds: Iterable[ModuleBuild], now: datetime) -> Forecast:
     return forecast(now) if any(build.state in ACTIVE for build in builds) else Forecast(now)
 
 
-@reading_only
+@safe_methods_only
 def queue(request: HttpRequest) -> HttpResponseBase:
     """Show who has slots and who waits for them, and when builds are expected to be ready."""
     now = timezone.now()
@@ -86,7 +86,7 @@ def queue(request: HttpRequest) -> HttpResponseBase:
 
 def _context(found: Forecast, now: datetime) -> dict[str, object]:
     order = sorted(found.builds, key=lambda number: (found.builds[number].ready, number))[:_LISTED]
-    builds = ModuleBuild.objects.only(*pages.COLUMNS).in_bulk(order)
+    builds = ModuleBuild.objects.only(*pages.LIST_COLUMNS).in_bulk(order)
     return {
         "simulated": build_system().capabilities.simulated,
         "api": f"{links.ROOT}2/",

@@ -27,7 +27,7 @@ from builds.observability import log_context
 from builds.observability.requests import count, request_number
 from builds.services.logs.components import component, log_of, reader
 from builds.services.logs.lines import WINDOW, numbered
-from builds.web.errors import failure, reading_only
+from builds.web.errors import failure, safe_methods_only
 from builds.web.log_html import Group, Style, groups
 from buildsys.base import BuildSystemUnavailable
 from buildsys.logs import NoSuchLog
@@ -146,7 +146,7 @@ def _phase(group: Group) -> str:
     return f'<details class="phase" open>{summary}<pre>{group.html}</pre></details>'
 
 
-@reading_only
+@safe_methods_only
 def events(request: HttpRequest, pk: str, package: str) -> HttpResponseBase:
     """Answer with what there is, where no stream can be served, and say when to come back for more."""
     try:
@@ -183,6 +183,7 @@ class LogTails:
         self._shared: dict[Place, asyncio.Task[News | None]] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve a stream, or pass the request on."""
         match = (
             PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
         )
@@ -202,7 +203,7 @@ class LogTails:
         self, place: Place, build: int, package: str, headers: dict[bytes, str], receive: Receive, send: Send
     ) -> None:
         number = request_number(headers.get(b"x-request-id", ""))
-        log_context.begin(request_id=number, build=build)
+        log_context.restart(request_id=number, build=build)
         count("GET", ROUTE, 200)
         await send(start(200, number))
         await send(part(_RETRY))

@@ -19,7 +19,7 @@ from builds.services.logs import searching
 from builds.services.logs.components import component, log_of, logs_of
 from builds.services.logs.lines import Window, index_of, window_from, window_until
 from builds.services.logs.reading import PIECE, Log
-from builds.web.errors import failure, reading_only
+from builds.web.errors import failure, safe_methods_only
 from builds.web.log_html import Group, Style, groups, text_html
 from builds.web.timeline import state_word
 from mbs.errors import InvalidInput, MBSError
@@ -34,7 +34,7 @@ _LONGEST_NAME = 400
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
 
 
-@reading_only
+@safe_methods_only
 def log(request: HttpRequest, pk: str, package: str) -> HttpResponseBase:
     """Answer with a log as the client wants it."""
     accept = request.META.get("HTTP_ACCEPT", "")

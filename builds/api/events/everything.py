@@ -208,6 +208,7 @@ class AllEvents:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="missed events")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve a stream, or pass the request on."""
         asked = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] in PATHS
         if not asked or self.reader.watching >= _WATCHERS:
             return await self.application(scope, receive, send)
@@ -232,7 +233,7 @@ class AllEvents:
         self, known: Cursor | None, choice: Choice, headers: dict[bytes, str], receive: Receive, send: Send
     ) -> None:
         number = request_number(headers.get(b"x-request-id", ""))
-        log_context.begin(request_id=number)
+        log_context.restart(request_id=number)
         count("GET", ROUTE, 200)
         await send(start(200, number))
         try:
