@@ -6,12 +6,14 @@ from config.wsgi import application as pages
 
 # isort: split
 from builds.api.events.asgi import EventStreams  # these need Django's apps, which config.wsgi loads
+from builds.api.events.everything import AllEvents
 from builds.api.serving.deadlines import Deadlines
 from builds.api.serving.requests import CompleteRequests
 from builds.api.serving.wsgi import ThreadedWSGI
+from builds.web.log_tail import LogTails
 
 _options = settings.MBS
 _own_threads = ("/admin/login/", "/login", "/health/live", "/health/ready")
 _threaded = ThreadedWSGI(pages, _options.WEB_THREADS, _own_threads)
 _whole = CompleteRequests(_threaded, _options.BODY_LIMIT, 3 * _options.CLIENT_TIMEOUT)
-application = Deadlines(EventStreams(_whole), _options.CLIENT_TIMEOUT)
+application = Deadlines(EventStreams(AllEvents(LogTails(_whole))), _options.CLIENT_TIMEOUT)

@@ -3,7 +3,22 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from builds.web import acting, comparing, health, login, modules, pages, results, search, submitting
+from builds.web import (
+    acting,
+    comparing,
+    event_stream,
+    feeds,
+    forecasts,
+    health,
+    log_tail,
+    login,
+    logs,
+    modules,
+    pages,
+    results,
+    search,
+    submitting,
+)
 from builds.web.errors import failure, page_not_found
 from mbs.errors import Forbidden
 
@@ -24,6 +39,11 @@ urlpatterns = [
     re_path(r"^submit/?$", submitting.submit),
     path("login", login.login),
     re_path(r"^logout/?$", login.logout),
+    re_path(r"^builds/(?P<pk>[0-9]{1,18})/(?P<package>[^/]{1,255})/log/?$", logs.log, name="log"),
+    re_path(r"^builds/(?P<pk>[0-9]{1,18})/(?P<package>[^/]{1,255})/log/events/?$", log_tail.events),
+    re_path("^events/?$", event_stream.events),
+    path("feeds/builds.atom", feeds.builds),
+    re_path("^queue/?$", forecasts.queue),
     re_path("^results/(?P<path>.*)$", results.results),
     path("", include("builds.api.urls")),
 ]

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from builds.models import ComponentBuild, LogMessage
 from builds.selectors import pages
+from builds.selectors.predictions import Forecast
 from builds.web.time_format import Moment
 from builds.web.timeline import Axis, Bar, state_word
 from mbs.reuse import brief
@@ -39,6 +40,7 @@ class Component:
     row: ComponentBuild
     state: str
     bar: Bar | None
+    expected: Bar | None
     why: str
     messages: Sequence[tuple[LogMessage, Moment]]
 
@@ -89,19 +91,21 @@ def choices(details: pages.BuildDetails, current: str) -> list[Choice]:
     ]
 
 
-def groups(details: pages.BuildDetails, axis: Axis, current: str, now: datetime) -> Iterator[Group]:
+def groups(
+    details: pages.BuildDetails, axis: Axis, current: str, now: datetime, forecast: Forecast
+) -> Iterator[Group]:
     """Yield the groups of components to show."""
     if current == BATCHES:
         key = (lambda row: 0) if details.build.graph else (lambda row: row.batch)
         for number, rows in groupby(details.components, key=key):
             name = f"Batch {number}" if number else "Components, each after those it waits for"
-            yield _group(name, list(rows), details, axis, now, MOST_OF_ONE)
+            yield _group(name, list(rows), details, axis, now, forecast, MOST_OF_ONE)
         return
     for name, states in GROUPS.items():
         rows = [row for row in details.components if row.state in states]
         if rows and current in (name, ALL):
             most = MOST_OF_ONE if current == name else MOST_SHOWN
-            yield _group(f"{name.capitalize()} ({len(rows)})", rows, details, axis, now, most, name)
+            yield _group(f"{name.capitalize()} ({len(rows)})", rows, details, axis, now, forecast, most, name)
 
 
 def _group(
@@ -110,6 +114,7 @@ def _group(
     details: pages.BuildDetails,
     axis: Axis,
     now: datetime,
+    forecast: Forecast,
     most: int,
     key: str = "",
 ) -> Group:
@@ -118,12 +123,19 @@ def _group(
             row,
             state_word(row),
             axis.component(row),
+            axis.expected(_expected(row, forecast)),
             "" if row.reused_component_id else brief(row.reuse_code, row.reuse_detail),
             [(message, Moment(message.time_created, now)) for message in details.said.get(row.pk, ())],
         )
         for row in rows[:most]
     ]
     return Group(name, components, len(rows) - len(components), key)
+
+
+def _expected(row: ComponentBuild, forecast: Forecast) -> tuple[datetime, datetime] | None:
+    """Return when a component is expected to start, or has started, and when to end."""
+    times = forecast.components.get(row.pk)
+    return (row.time_started or times[0], times[1]) if times else None
 
 
 def _counts(rows: Iterable[ComponentBuild]) -> dict[str, int]:

@@ -26,9 +26,11 @@ from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.service import RootViewSet
 from builds.models import ModuleBuild
 from builds.selectors import pages
+from builds.selectors.predictions import Forecast
 from builds.services.build_system import build_system
 from builds.web import components, filtering, graph, people
 from builds.web.errors import failure
+from builds.web.forecasts import Outlook, of_builds
 from builds.web.time_format import Moment, moment
 from builds.web.timeline import Axis, steps, took
 from mbs.errors import MBSError, NotFound
@@ -81,6 +83,7 @@ class Entry:
     submitted: Moment
     took: str
     active: bool
+    outlook: Outlook | None
 
 
 @page(RootViewSet.as_view({"get": "list"}))
@@ -104,9 +107,10 @@ def listing(query: filtering.Query, rows: QuerySet[ModuleBuild]) -> dict[str, An
     """Return a page of a list of builds, newest first, for the template ``web/list.html``."""
     now = timezone.now()
     lines = pages.latest(rows, LINES + 1, before=query.before)
+    expected = of_builds([line.build for line in lines[:LINES]], now)
     last = lines[LINES - 1].build.pk if len(lines) > LINES else None
     return {
-        "entries": [_entry(line, now) for line in lines[:LINES]],
+        "entries": [_entry(line, now, expected) for line in lines[:LINES]],
         "actions": actions.ACTIONS.values(),
         "latest": query.address(before=None) if query.before else None,
         "older": query.address(before=str(last)) if last else None,
@@ -123,7 +127,9 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
     if details is None:
         raise NotFound(f"There is no module build {pk}.", hint="Look it up among the latest builds.")
     row, now = details.build, timezone.now()
-    axis = Axis.of(row, details.components, now)
+    forecast = of_builds([row], now)
+    expected = forecast.builds.get(row.pk)
+    axis = Axis.of(row, details.components, now, expected.ready if expected else None)
     shown = components.shown(details, request.GET.get("components", ""))
     return render(
         request,
@@ -138,7 +144,8 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             "took": took(axis.end - axis.start),
             "marks": axis.marks(),
             "steps": [(step, moment(step.time, now)) for step in steps(details.traces, axis)],
-            "groups": list(components.groups(details, axis, shown, now)),
+            "groups": list(components.groups(details, axis, shown, now, forecast)),
+            "outlook": Outlook.of_build(expected, now),
             "shown": components.choices(details, shown),
             "drawing": graph.draw(row, details.components, now),
             "waits": [(wait, moment(wait.created_at, now)) for wait in details.waits],
@@ -171,7 +178,7 @@ def _admin_address(request: HttpRequest, row: ModuleBuild) -> str:
     return reverse("admin:builds_modulebuild_change", args=[row.pk])
 
 
-def _entry(line: pages.ListedBuild, now: Any) -> Entry:
+def _entry(line: pages.ListedBuild, now: Any, expected: Forecast) -> Entry:
     row = line.build
     active = row.state in ACTIVE
     end = now if active else row.time_completed or row.time_modified
@@ -180,4 +187,5 @@ def _entry(line: pages.ListedBuild, now: Any) -> Entry:
         submitted=Moment(row.time_submitted, now),
         took=took(end - row.time_submitted),
         active=active,
+        outlook=Outlook.of_build(expected.builds.get(row.pk), now),
     )

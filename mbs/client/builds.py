@@ -11,10 +11,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from mbs.client.display import duration, follow, state_word
+from mbs.client import notifying
+from mbs.client.display import follow, state_word
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish, print_json, with_client
 from mbs.client.rest import Client, Json
-from mbs.client.snapshot import Build, read_build
+from mbs.client.snapshot import Build, duration, read_build, read_outlooks
 from mbs.client.submission import submission_options
 from mbs.client.watching import fetch_build
 from mbs.client.watching import watch as snapshots
@@ -54,21 +55,26 @@ def submit(client: Client, body: Json, watching: bool, interval: float, as_json:
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("build_ids", metavar="ID...", type=click.IntRange(min=1), nargs=-1, required=True)
+@click.option("--notify", is_flag=True, help="Tell the desktop, or ring the bell, when they have ended.")
 @INTERVAL
 @AS_JSON
 @with_client
-def watch(client: Client, build_ids: Sequence[int], interval: float, as_json: bool) -> None:
+def watch(client: Client, build_ids: Sequence[int], notify: bool, interval: float, as_json: bool) -> None:
     """Follow module builds until they are ready or have failed.
 
     A restart of the server does not stop it. Ctrl-C stops watching, not the builds.
     """
-    follow_to_end(client, build_ids, interval, as_json)
+    follow_to_end(client, build_ids, interval, as_json, notifies=notify)
 
 
-def follow_to_end(client: Client, build_ids: Sequence[int], interval: float, as_json: bool) -> None:
+def follow_to_end(
+    client: Client, build_ids: Sequence[int], interval: float, as_json: bool, *, notifies: bool = False
+) -> None:
     """Show builds until they end, and exit with the code for their result."""
     stream: TextIO = sys.stderr if as_json else sys.stdout
     last = follow(snapshots(client, build_ids, interval=interval), stream)
+    if notifies:
+        notifying.notify(last.builds, sys.stderr)
     if as_json:
         print_json([client.build(build_id) for build_id in dict.fromkeys(build_ids)])
     finish(SUCCESS if last.succeeded else BUILD_FAILED)
@@ -85,7 +91,14 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
         return
     build = fetch_build(client, build_id)
     click.echo(f"{build.nsvc}  #{build.id}  {build.state.word}  {duration(build.seconds(datetime.now(UTC)))}")
-    for label, text in (("reason", build.reason), ("do", build.hint), ("waiting", build.waiting_for)):
+    outlook = None if build.ended else read_outlooks(client.queue([build_id])).get(build_id)
+    told = (
+        ("reason", build.reason),
+        ("do", build.hint),
+        ("waiting", build.waiting_for),
+        ("expected", str(outlook or "")),
+    )
+    for label, text in told:
         if text:
             click.echo(f"  {label}: {text}")
     print_table(components_table(build))

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import click
 
-from mbs.client import acting, builds, comparing, documents, listing, tokens
+from mbs.client import acting, builds, comparing, documents, listing, logs, queue, tokens
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.plan import plan
@@ -41,6 +41,8 @@ for command in (
     builds.submit,
     plan,
     builds.watch,
+    logs.logs,
+    queue.queue,
     acting.cancel,
     acting.retry,
     acting.rebuild,

@@ -11,10 +11,9 @@ import click
 from rich.table import Table
 
 from mbs.client.builds import AS_JSON, print_table
-from mbs.client.display import duration
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
-from mbs.client.snapshot import Build, clean, read_build, read_time
+from mbs.client.snapshot import Build, clean, duration, read_build, read_time
 from mbs.errors import InvalidInput
 from mbs.states import ACTIVE, BUILD_STATES, BuildState, ComponentState
 

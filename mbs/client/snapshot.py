@@ -58,11 +58,35 @@ class Component:
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """The server's expectation of a build.
+
+    Attributes:
+        place: Place of its next component in the queue for slots; 0 if no component waits.
+        of: Number of components that wait for a slot.
+        ready: Expected end.
+        spread: Standard deviation of the end, in seconds.
+    """
+
+    place: int
+    of: int
+    ready: datetime
+    spread: float
+
+    def __str__(self) -> str:
+        local = self.ready.astimezone()
+        day = "" if local.date() == datetime.now(local.tzinfo).date() else f"{local:%Y-%m-%d} "
+        queued = f"place {self.place} of {self.of} for a slot, " if self.place else ""
+        return f"{queued}ready about {day}{local:%H:%M %Z} (±{duration(self.spread)})"
+
+
+@dataclass(frozen=True)
 class Build:
     """A module build with its components, ordered by batch.
 
     Attributes:
         hint: How to fix its error, or empty.
+        outlook: Expectation of the server, if any.
     """
 
     id: int
@@ -77,6 +101,7 @@ class Build:
     submitted: datetime | None
     completed: datetime | None
     components: tuple[Component, ...] = ()
+    outlook: Outlook | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -183,3 +208,27 @@ def read_time(value: object) -> datetime | None:
         return datetime.fromisoformat(value).astimezone(UTC)
     except ValueError:
         return None
+
+
+def read_outlooks(queue: Json) -> dict[int, Outlook]:
+    """What a server expects of builds, by their numbers; entries that cannot be read are left out."""
+    found = {}
+    for entry in queue.get("builds") or ():
+        try:
+            ready = read_time(entry["ready"])
+            place, of = int(entry.get("place") or 0), int(entry.get("of") or 0)
+            if ready:
+                found[int(entry["id"])] = Outlook(place, of, ready, float(entry["spread_seconds"]))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def duration(seconds: float) -> str:
+    """``12 s``, ``3 min 4 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

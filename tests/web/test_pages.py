@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from builds.models import LogMessage, ModuleBuild, ModuleBuildTrace
+from builds.selectors.predictions import Forecast
 from builds.web import pages
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
@@ -134,20 +135,24 @@ def test_strange_bytes_do_no_harm(get: Get) -> None:
 
 def test_the_number_of_statements_does_not_grow_with_what_is_shown(get: Get) -> None:
     wait(building())
+    get("/")  # the pace of the service is learned once a minute
     few = statements(get, "/")
     for _ in range(10):
         wait(building())
-    assert statements(get, "/") == few == 3
+    assert statements(get, "/") == few == 5
     build = building()
     few = statements(get, f"/builds/{build.pk}")
     for number in range(30):
         component = component_build(build, state=ComponentState.BUILDING)
         wait(build, component_build=component)
         LogMessage.objects.create(component_build=component, message=str(number))
-    assert statements(get, f"/builds/{build.pk}") == few == 6
+    assert statements(get, f"/builds/{build.pk}") == few == 8
 
 
-def test_a_build_shows_its_components_as_bars_on_an_axis_of_time(get: Get) -> None:
+def test_a_build_shows_its_components_as_bars_on_an_axis_of_time(
+    get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "of_builds", lambda builds, now: Forecast(now))
     page = get(f"/builds/{building().pk}")
     bars = [attributes for tag, attributes in page.tags if tag == "rect" and "%" in attributes["x"]]
     second, first = bars[-2:]
@@ -257,7 +262,7 @@ def test_nothing_on_the_pages_comes_from_elsewhere_or_runs_in_line(get: Get) -> 
         page = get(path)
         sources = [*page.all("script", "src"), *page.all("link", "href")]
         assert sources
-        assert all(source.startswith("/static/") for source in sources)
+        assert all(source.startswith(("/static/", "/feeds/")) for source in sources)
         assert len(page.all("script", "src")) == sum(tag == "script" for tag, _ in page.tags)
         assert not [
             1
