@@ -6,8 +6,11 @@ from django.conf import settings
 from kombu import Queue
 
 _mbs = settings.MBS
-#: Sweeps that call the build system. They hang if it hangs.
-_POLLS = ("open_builds", "failed_builds", "open_repos", "lost_tags", "old_targets", "old_failures")
+#: Sweeps that call the build system or the hosts of subscribers. They hang if these hang.
+_POLLS = (
+    *("open_builds", "failed_builds", "open_repos", "lost_tags", "old_targets", "old_failures"),
+    "subscriptions",
+)
 
 broker_url = _mbs.BROKER_URL
 # Chords count their parts in the result backend. Only Redis can do so without polling.
@@ -84,6 +87,7 @@ beat_schedule = {
     "failed builds": _every("failed_builds", _mbs.POLLING_INTERVAL),
     "open repos": _every("open_repos", _mbs.POLLING_INTERVAL),
     "outbox": _every("outbox", _mbs.OUTBOX_INTERVAL),
+    "subscriptions": _every("subscriptions", _mbs.OUTBOX_INTERVAL),
     "lost tags": _every("lost_tags", _mbs.POLLING_INTERVAL),
     "old targets": _every("old_targets", 3600.0),
     "old failures": _every("old_failures", 3600.0),

@@ -1,13 +1,14 @@
 """A build system that builds nothing, for tests, load and demonstrations.
 
-It keeps its state in a file that all processes share. Builds take a configured time. A package whose name
-begins with ``fails-`` fails; one that begins with ``refused-`` cannot be submitted. While a file
-``simulated.away`` exists beside the state, the build system is unavailable. Builds of packages that are
-listed in a file ``simulated.held`` do not end.
+It keeps its state in a file that all processes share. Builds take a configured time; a package whose name
+begins with ``takes-2.5-`` takes 2.5 seconds. A package whose name begins with ``fails-`` fails; one that
+begins with ``refused-`` cannot be submitted. While a file ``simulated.away`` exists beside the state, the
+build system is unavailable. Builds of packages that are listed in a file ``simulated.held`` do not end.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,8 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from buildsys.logs import LogFile, LogPart, NoSuchLog, clipped
+from buildsys.simulated_logs import NAME, simulated_log
 from mbs import wait_keys
 from mbs.errors import Problem
 
@@ -40,11 +43,13 @@ CREATE TABLE IF NOT EXISTS task (
 CREATE TABLE IF NOT EXISTS tagged (tag TEXT, nvr TEXT, PRIMARY KEY (tag, nvr)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS repo (task INTEGER, nvr TEXT, PRIMARY KEY (task, nvr)) WITHOUT ROWID;
 """
+#: Names of packages that say how long their builds take.
+_TAKES = re.compile(r"takes-([0-9]{1,6}(?:\.[0-9]{1,3})?)-")
 _COLUMNS = "id, state, nvr, started, ends, wakes"
 
 
 class SimulatedBuildSystem:
-    """A simulated build system; see ``buildsys.base.BuildSystem`` and ``RunsBuilds``.
+    """A simulated build system; see ``buildsys.base``, and ``ReadsLogs`` of ``buildsys.logs``.
 
     Args:
         path: File for its state.
@@ -131,17 +136,22 @@ class SimulatedBuildSystem:
                         job.wake_key,
                         f"{job.package}-1.0-1.{job.module.disttag}",
                         now,
-                        now + self._build_seconds,
+                        now + self._seconds(job.package),
                     ),
                 )
                 row = books.execute(
                     "SELECT id FROM task WHERE component = ? AND attempt = ?", (job.component_id, job.attempt)
                 )
                 submissions.append(self._submission(books, row.fetchone()[0]))
-        if self._build_seconds:
-            for submission in submissions:
-                self._send(submission.task_id, self._build_seconds)
+        for job, submission in zip(jobs, submissions, strict=True):
+            if seconds := self._seconds(job.package):
+                self._send(submission.task_id, seconds)
         return submissions
+
+    def _seconds(self, package: str) -> float:
+        """Return how long the build of a package takes."""
+        match = _TAKES.match(package)
+        return float(match[1]) if match else self._build_seconds
 
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         """Return the statuses, which depend on the time."""
@@ -164,6 +174,24 @@ class SimulatedBuildSystem:
             started=started,
             ended=None if state == "open" else min(ends, time.time()),
         )
+
+    def logs(self, task_id: int) -> Sequence[LogFile]:
+        """See ``buildsys.logs.ReadsLogs``."""
+        (status,) = self.statuses([task_id])
+        return [] if status.state is TaskState.LOST else [LogFile(NAME, NAME)]
+
+    def read_log(self, task_id: int, name: str, start: int, stop: int) -> LogPart:
+        """See ``buildsys.logs.ReadsLogs``."""
+        (status,) = self.statuses([task_id])
+        if status.state is TaskState.LOST or name != NAME:
+            raise NoSuchLog.of(task_id, name)
+        now, started = time.time(), status.started or 0.0
+        seconds = self._seconds(status.nvr)
+        share = ((status.ended or now) - started) / seconds if seconds else 1.0
+        text = simulated_log(status.nvr, share, status.state.value)
+        offset, count = clipped(start, stop)
+        complete = status.state is not TaskState.OPEN
+        return LogPart(offset, text[offset : offset + count], len(text), complete)
 
     def _is_over(self, nvr: str, ends: float) -> bool:
         """Return whether a build's time is over and the build is not held."""

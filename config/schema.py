@@ -344,6 +344,12 @@ class Messaging(Group):
     """Topic prefixes of the messages that are processed."""
     MESSAGING_TIMEOUT: Seconds = 5
     """Seconds within which the bus must confirm a message; after that it counts as unavailable."""
+    WEBHOOK_PRIVATE_HOSTS: bool = False
+    """Allow webhooks to this machine and to private networks, and over plain http."""
+    MAIL_SERVER: str = ""
+    """Host, or host:port, of the mail server for subscriptions by mail; empty: no mail is sent."""
+    MAIL_FROM: str = "mbs@localhost"
+    """Sender of mail."""
 
 
 class Koji(Group):

@@ -81,6 +81,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "builds.web.context.prefix",
             ]
         },
     }
@@ -153,3 +154,9 @@ SPECTACULAR_SETTINGS = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = MBS.BODY_LIMIT
 
 LOGGING = configuration(MBS.LOG_LEVEL, MBS.LOG_FORMAT)
+
+# Mail to subscribers (``builds.messaging.subscriptions``); no administrators are told of errors by mail.
+EMAIL_HOST, _, _mail_port = MBS.MAIL_SERVER.partition(":")
+EMAIL_PORT = int(_mail_port or 25)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = MBS.MAIL_FROM

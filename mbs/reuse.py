@@ -6,6 +6,7 @@ values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,10 @@ _DIFFERENCES = {
     "macros_changed": "the macros of the module differ",
     "earlier_changed": "components that are built before it differ",
 }
+#: Characters that tell a commit from others, and names that a short reason lists.
+SHORT, MOST_BRIEF = 7, 3
+#: As ``Decision.detail`` writes it.
+_DETAIL = re.compile("was (.*), is (.*)|was and is (.*)", re.DOTALL)
 #: Strategies of builds that "changed-and-after" may reuse components from.
 STRICT = (ALL, CHANGED_AND_AFTER)
 
@@ -140,6 +145,45 @@ class Decision:
         if self.former == self.present:
             return f"was and is {self.present or 'none'}"
         return f"was {self.former or 'none'}, is {self.present or 'none'}"
+
+
+def brief(code: str, detail: str) -> str:
+    """Return why a component was built, or that it was reused, in a few words for people.
+
+    Args:
+        code: of the decision, as it was recorded; empty: none was made.
+        detail: of the decision, as it was recorded.
+    """
+    if not code or code == "reused":
+        return code
+    was, now = _both(detail)
+    match code:
+        case "commit_changed":
+            return f"commit {was[:SHORT] or 'none'} → {now[:SHORT] or 'none'}"
+        case "arches_changed":
+            return f"architectures {was or 'none'} → {now or 'none'}"
+        case "batch_changed":
+            return f"batch {was} → {now}"
+        case "earlier_changed":
+            changed = _packages(was) | _packages(now)
+            shown = ", ".join(sorted(changed)[:MOST_BRIEF])
+            more = f" and {len(changed) - MOST_BRIEF} more" if len(changed) > MOST_BRIEF else ""
+            return f"built after {shown}{more}, which changed" if changed else _DIFFERENCES[code]
+    return _NOTHING_COMPARED.get(code) or _DIFFERENCES.get(code) or code
+
+
+def _both(detail: str) -> tuple[str, str]:
+    """Return the former and the present value that ``Decision.detail`` was made of."""
+    match = _DETAIL.fullmatch(detail)
+    if match is None:
+        return "", ""
+    was, now = (match[1], match[2]) if match[2] is not None else (match[3], match[3])
+    return ("" if was == "none" else was), ("" if now == "none" else now)
+
+
+def _packages(parts: str) -> set[str]:
+    """Return the packages in a list of parts, as ``str(Part)`` writes each."""
+    return {part.partition("#")[0] for part in parts.split(", ") if "#" in part}
 
 
 def decide(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connections
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -49,6 +50,12 @@ def redis() -> Iterator[Redis]:
 def redis_url(redis: Redis) -> str:
     """The address of the test run's Redis."""
     return redis.url
+
+
+@pytest.fixture(autouse=True)
+def _no_memory_of_builds() -> None:
+    """Forget what was learned of the builds of another test, which had the same numbers."""
+    cache.delete("predictions:habits")
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from builds.admin import module_builds, operations, tokens
+from builds.admin import module_builds, operations, subscriptions, tokens
 
-__all__ = ["module_builds", "operations", "tokens"]
+__all__ = ["module_builds", "operations", "subscriptions", "tokens"]
 
 admin.site.site_header = admin.site.site_title = "Module Build Service"
 admin.site.index_title = "Operation"

@@ -29,6 +29,7 @@ BUTTONS = {
     "rebuild": "Rebuild",
     "destroy": "Revoke",
     "plan_rebuild": "Show the plan",
+    "retire": "Retire",
 }
 #: Error codes after which a form is shown empty: its values come from another site, or were not read.
 NOT_SHOWN_AGAIN = {"foreign_origin", "body_too_large", "length_required"}

@@ -91,6 +91,11 @@ def body(error: errors.MBSError, status: int) -> dict[str, Any]:
     return answer
 
 
+def status_of(error: errors.MBSError) -> int:
+    """Return the HTTP status that an error is answered with."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
+
+
 def _translate(
     exc: Exception, context: Mapping[str, Any]
 ) -> tuple[errors.MBSError | None, int, dict[str, str]]:
@@ -100,7 +105,7 @@ def _translate(
     """
     match exc:
         case errors.MBSError():
-            status = next((STATUSES[cls] for cls in type(exc).__mro__ if cls in STATUSES), 500)
+            status = status_of(exc)
             return exc, status, _headers(exc, status)
         case exceptions.AuthenticationFailed() if isinstance(exc.__cause__, errors.MBSError):
             return _translate(exc.__cause__, context)

@@ -25,6 +25,7 @@ from builds.api.filters import (
 )
 from builds.api.parameters import invalid
 from builds.models import BuildRequirement, ModuleBuild
+from builds.selectors import patterns, search
 from builds.services.build_system import tags_holding
 from mbs.errors import InvalidInput
 from mbs.nsvc import NSVC
@@ -143,6 +144,16 @@ class ModuleBuildFilterSet(BuildFilterSet):
     nsvc = CharFilter(
         method="filter_nsvc", help_text="Name, stream, version and context: name[:stream[:version[:context]]]"
     )
+    match = CharFilter(
+        method="filter_match",
+        help_text="Name, stream and version with wildcards (* and ?): name[:stream[:version]]",
+    )
+    component = CharFilter(
+        method="filter_component", strip=False, help_text="Name of a component that it has"
+    )
+    commit = CharFilter(
+        method="filter_commit", help_text="Commit of its document, or the first digits of it, 7 at least"
+    )
     rpm = CharFilter(method="filter_rpm", help_text="NEVRA of an RPM in the build (Koji only)")
     virtual_stream = VirtualStreamFilter(
         "virtual_streams",
@@ -207,6 +218,28 @@ class ModuleBuildFilterSet(BuildFilterSet):
         if len(parts) > 4 or not all(parts):
             raise invalid(name, "Write name[:stream[:version[:context]]].")
         return queryset.filter(**dict(zip(("name", "stream", "version", "context"), parts, strict=False)))
+
+    def filter_match(self, queryset: QuerySet[ModuleBuild], name: str, value: str) -> QuerySet[ModuleBuild]:
+        """Filter by name, stream and version with wildcards."""
+        try:
+            return queryset.filter(patterns.matching(value))
+        except InvalidInput as error:
+            raise invalid(name, error.hint) from error
+
+    def filter_component(
+        self, queryset: QuerySet[ModuleBuild], name: str, value: str
+    ) -> QuerySet[ModuleBuild]:
+        """Filter by the name of a component."""
+        return queryset.filter(search.with_component(value))
+
+    def filter_commit(self, queryset: QuerySet[ModuleBuild], name: str, value: str) -> QuerySet[ModuleBuild]:
+        """Filter by the commit that a document came from."""
+        commit = value.lower()
+        if not search.is_commit(commit):
+            raise invalid(
+                name, f"Write {search.SHORTEST_COMMIT} to {search.WHOLE_COMMIT} hexadecimal digits."
+            )
+        return queryset.filter(search.commits("commit", commit))
 
     def filter_rpm(self, queryset: QuerySet[ModuleBuild], name: str, value: str) -> QuerySet[ModuleBuild]:
         """Filter for builds whose Koji tag holds an RPM."""

@@ -110,7 +110,7 @@ def require_owner(identity: Identity, who: str, build: ModuleBuild) -> None:
     Raises:
         Forbidden: The user may not change the build.
     """
-    if identity.groups & settings.MBS.ADMIN_GROUPS and identity.allows(Scope.ADMIN):
+    if _is_admin(identity):
         return
     _require_group(identity)
     if who == build.owner:
@@ -120,6 +120,24 @@ def require_owner(identity: Identity, who: str, build: ModuleBuild) -> None:
         code="not_owner",
         hint="Ask its owner or an admin; on a server without logins, name the owner in the key 'owner'.",
     )
+
+
+def require_admin(identity: Identity | None) -> Identity:
+    """Return the identity of a user who may take modules out of service.
+
+    Raises:
+        NotAuthenticated: nobody is logged in.
+        Forbidden: the user is neither an operator nor in one of ``ADMIN_GROUPS``.
+    """
+    identity = require_login(identity, Scope.ADMIN)
+    if not (identity.trusted or _is_admin(identity)):
+        raise _not_in(identity, settings.MBS.ADMIN_GROUPS)
+    return identity
+
+
+def _is_admin(identity: Identity) -> bool:
+    in_group = bool(identity.groups & settings.MBS.ADMIN_GROUPS)
+    return identity.operator or (in_group and identity.allows(Scope.ADMIN))
 
 
 def acting_for(identity: Identity, body: Mapping[str, Any]) -> str:
@@ -144,7 +162,7 @@ def acting_for(identity: Identity, body: Mapping[str, Any]) -> str:
 
 def _not_in(identity: Identity, groups: Collection[str]) -> Forbidden:
     return Forbidden(
-        f"{identity.username} is in none of the groups {', '.join(sorted(groups))}.",
+        f"{identity.username} is in none of the groups {', '.join(sorted(groups)) or 'that may do this'}.",
         code="not_in_group",
         hint="Ask for membership in one of them.",
     )

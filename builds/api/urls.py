@@ -13,7 +13,7 @@ from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.monitoring import MetricsViewSet
 from builds.api.views.openapi import DocsViewSet, SchemaViewSet
 from builds.api.views.plan import PlanViewSet
-from builds.api.views.service import AboutViewSet, RebuildStrategyViewSet, RootViewSet
+from builds.api.views.service import AboutViewSet, MeViewSet, RebuildStrategyViewSet, RootViewSet
 from builds.api.views.tokens import TokenViewSet
 
 
@@ -31,6 +31,7 @@ router.register(f"module-builds/(?P<pk>{NUMBER})/events", EventViewSet, basename
 router.register("module-builds", ModuleBuildViewSet, basename="module-build")
 router.register("component-builds", ComponentBuildViewSet, basename="component-build")
 router.register("about", AboutViewSet, basename="about")
+router.register("me", MeViewSet, basename="me")
 router.register("rebuild-strategies", RebuildStrategyViewSet, basename="rebuild-strategy")
 router.register("import-module", ImportViewSet, basename="import-module")
 router.register("final-modulemd", FinalModulemdViewSet, basename="final-modulemd")

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from builds.messaging import subscriptions
 from builds.messaging.publishers import BusUnavailable, Unpublishable, publisher
 from builds.models import ModuleBuild, OutboxMessage, clock
 from builds.observability import log_context
@@ -45,6 +46,7 @@ def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]], *, locked
             for topic, body in messages
         ]
     )
+    subscriptions.add(rows)
     transaction.on_commit(lambda: service_metrics().to_send.inc(len(rows)), robust=True)
     # Robust: an error of publishing must not reach the caller or stop the next callbacks.
     transaction.on_commit(lambda: flush(build_id), robust=True)

@@ -14,6 +14,7 @@ from builds.models.module import (
 )
 from builds.models.outbox import OutboxMessage
 from builds.models.submission import Submission
+from builds.models.subscription import Delivery, Subscription
 from builds.models.sweep import Lock, Sweep
 from builds.models.token import ApiToken
 from builds.models.wait import TaskCrash, Wait
@@ -25,6 +26,7 @@ __all__ = [
     "BuildRequirement",
     "ComponentBuild",
     "ComponentBuildTrace",
+    "Delivery",
     "FinalModulemd",
     "Lock",
     "LogMessage",
@@ -33,6 +35,7 @@ __all__ = [
     "OutboxMessage",
     "Phase",
     "Submission",
+    "Subscription",
     "Sweep",
     "TaskCrash",
     "VirtualStream",

@@ -76,6 +76,10 @@ class ComponentBuild(models.Model):
         indexes = [
             models.Index(fields=["module_build", "batch"], name="component_batch"),
             models.Index(fields=["batch", "id"], name="component_batch_number"),
+            # Beginnings of names are found in it whatever the collation of the database is.
+            models.Index(
+                fields=["package"], name="component_package_prefix", opclasses=["varchar_pattern_ops"]
+            ),
             *(
                 models.Index(fields=[column, "id"], name=f"component_{column}")
                 for column in (

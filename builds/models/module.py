@@ -164,6 +164,9 @@ class ModuleBuild(models.Model):
                 condition=models.Q(abandon_since__isnull=False),
                 name="module_abandon",
             ),
+            models.Index(fields=["name", "stream", "id"], name="module_of_stream"),
+            # Beginnings of names are found in it whatever the collation of the database is.
+            models.Index(fields=["name"], name="module_name_prefix", opclasses=["varchar_pattern_ops"]),
             # Covers deep pages of lists with any of these filters: they are found by an index-only scan.
             models.Index(
                 fields=[
@@ -196,6 +199,7 @@ class ModuleBuild(models.Model):
                     "scratch",
                     "rebuild_strategy",
                     "error_code",
+                    "commit",
                 )
             ),
         ]

@@ -18,6 +18,8 @@ class Submission(models.Model):
     )
     #: Fields of a ``SubmissionRequest``, without its owner and without a document.
     request = models.JSONField(default=dict)
+    #: the document as its author wrote it; empty where the build is older than this column
+    document = models.TextField(blank=True, default="", db_default="")
 
     def __str__(self) -> str:
         return f"of module build {self.module_build_id}"

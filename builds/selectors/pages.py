@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from builds.models import ComponentBuild, FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTrace, Wait
 from builds.selectors import rest
@@ -20,11 +19,12 @@ LIST_COLUMNS = (
     *("id", "name", "stream", "version", "context", "state", "owner", "scratch"),
     *("state_reason", "error_code", "time_submitted", "time_modified", "time_completed"),
 )
-#: Waits and log messages that the page of a build shows at most.
+#: Waits and log messages that the page of a build shows at most, and messages of all its components
 MAX_WAITS = 20
 MAX_MESSAGES = 50
 #: Builds of other contexts that the page of a build names.
 MAX_SIBLINGS = 50
+MAX_COMPONENT_MESSAGES = 300
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,13 @@ class ListedBuild:
 
 @dataclass(frozen=True)
 class BuildDetails:
-    """All data of the page of one build."""
+    """All data of the page of one build.
+
+    Attributes:
+        components: each with ``reused_from``, the number of the module build that it was taken from.
+        messages: log messages of the build itself, newest first.
+        said: those of its components, by their numbers.
+    """
 
     build: ModuleBuild
     traces: Sequence[ModuleBuildTrace]
@@ -56,6 +62,7 @@ class BuildDetails:
     waits: Sequence[Wait]
     messages: Sequence[LogMessage]
     siblings: Sequence[ModuleBuild]
+    said: Mapping[int, Sequence[LogMessage]]
 
 
 _counts = CompiledQuery(
@@ -71,25 +78,17 @@ _counts = CompiledQuery(
 )
 
 
-def latest(
-    count: int, *, states: Iterable[int] = (), owner: str = "", before: int | None = None
-) -> list[ListedBuild]:
-    """Return the newest builds, by three statements.
+def latest(rows: QuerySet[ModuleBuild], count: int, *, before: int | None = None) -> list[ListedBuild]:
+    """Return the newest builds of a query, in three statements.
 
     Args:
-        count: How many at most.
-        states: Only builds in one of these states; empty: in any.
-        owner: Only builds of this owner, if given.
-        before: Only builds with a smaller number, if given.
+        rows: the builds to choose from.
+        count: how many at most.
+        before: only builds with a smaller number.
     """
-    rows = ModuleBuild.objects.only(*LIST_COLUMNS).order_by("-id")
-    if states:
-        rows = rows.filter(state__in=states)
-    if owner:
-        rows = rows.filter(owner=owner)
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    builds = list(rows[:count])
+    builds = list(rows.only(*LIST_COLUMNS).order_by("-id")[:count])
     counts = {key: Counts(*values) for key, *values in _counts([build.pk for build in builds])}
     waits = rest.module_waits(builds)
     return [ListedBuild(build, counts.get(build.pk, Counts()), waits.get(build.pk)) for build in builds]
@@ -100,24 +99,21 @@ def build_details(number: int) -> BuildDetails | None:
     build = ModuleBuild.objects.defer("modulemd").filter(pk=number).first()
     if build is None:
         return None
-    components = sorted(
-        build.component_builds.all(), key=lambda each: (each.batch, natural(each.package), each.pk)
-    )
-    of_module = build.log_messages.select_related("component_build").order_by("-id")
-    of_components = (
-        LogMessage.objects.filter(component_build__in=[component.pk for component in components])
-        .select_related("component_build")
-        .order_by("-id")
-    )
-    messages = {row.pk: row for row in chain(of_module[:MAX_MESSAGES], of_components[:MAX_MESSAGES])}
+    rows = build.component_builds.annotate(reused_from=F("reused_component__module_build_id"))
+    components = sorted(rows, key=lambda each: (each.batch, natural(each.package), each.pk))
+    said: dict[int, list[LogMessage]] = {}
+    of_components = LogMessage.objects.filter(component_build__in=[row.pk for row in components])
+    for message in of_components.order_by("-id")[:MAX_COMPONENT_MESSAGES]:
+        said.setdefault(message.component_build_id, []).append(message)
     waits = build.waits.select_related("component_build").order_by("id") if build.state in ACTIVE else ()
     return BuildDetails(
         build,
         traces=list(build.state_trace.order_by("id")),
         components=components,
         waits=list(waits[:MAX_WAITS]),
-        messages=[messages[pk] for pk in sorted(messages, reverse=True)[:MAX_MESSAGES]],
+        messages=list(build.log_messages.order_by("-id")[:MAX_MESSAGES]),
         siblings=list(_siblings(build)),
+        said=said,
     )
 
 

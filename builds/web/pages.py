@@ -6,32 +6,35 @@ themselves by loading the same page again (``static/web/live.js``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from itertools import groupby
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
-from builds.api import links
+from builds.api import actions, links
 from builds.api.renderers import wants_page
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.service import RootViewSet
-from builds.models import ComponentBuild, ModuleBuild
+from builds.models import ModuleBuild
 from builds.selectors import pages
+from builds.selectors.predictions import Forecast
 from builds.services.build_system import build_system
+from builds.web import components, filtering, graph, people
 from builds.web.errors import failure
+from builds.web.forecasts import Outlook, of_builds
 from builds.web.outcome import failure_of, outcome_of
 from builds.web.time_format import Moment, moment
-from builds.web.timeline import Axis, Bar, state_word, steps, took
-from mbs.errors import InvalidInput, MBSError, NotFound
+from builds.web.timeline import Axis, steps, took
+from mbs.errors import MBSError, NotFound
 from mbs.states import ACTIVE, BUILD_STATES, BuildState
 
 LINES = 25
@@ -66,7 +69,7 @@ def page(answer: View) -> Callable[[Callable[..., HttpResponse]], View]:
             except MBSError as error:
                 return failure(error)(request)
             response["Cache-Control"] = "no-cache"
-            response["Vary"] = "Accept"
+            patch_vary_headers(response, ["Accept"])
             return response
 
         return serve
@@ -82,67 +85,60 @@ class Entry:
     submitted: Moment
     took: str
     active: bool
+    outlook: Outlook | None
 
 
 @page(RootViewSet.as_view({"get": "list"}))
 def front(request: HttpRequest) -> HttpResponse:
-    """Show the latest builds, optionally limited by ``?state=``, ``?owner=`` and ``?before=<id>``."""
-    now = timezone.now()
-    state, owner = (request.GET.get(name, "") for name in ("state", "owner"))
-    if state and state not in CHOICES:
-        raise InvalidInput(f"There is no state {state[:40]!r}.", hint=f"States are {', '.join(CHOICES)}.")
-    lines = pages.latest(
-        LINES + 1, states=CHOICES.get(state, ()), owner=owner.replace("\0", ""), before=_before(request)
-    )
-    older = request.GET.copy()
-    if len(lines) > LINES:
-        older["before"] = str(lines[LINES - 1].build.pk)
+    """Show the latest builds, limited by ``?before=<id>``, ``?mine=1`` and the filters of the API."""
+    query = filtering.read(request)
     return render(
         request,
         "web/front.html",
         {
-            **_common_context(REFRESH_LIST),
-            "entries": [_entry(line, now) for line in lines[:LINES]],
-            "choices": list(CHOICES),
-            "state": state,
-            "owner": owner,
-            "before": request.GET.get("before"),
-            "older": older.urlencode() if len(lines) > LINES else None,
+            **everywhere(request, REFRESH_LIST),
+            **listing(query, query.filter(ModuleBuild.objects.all())),
+            "choices": query.choices(CHOICES),
+            "filters": query.chips(),
+            "query": query,
         },
     )
 
 
-@dataclass(frozen=True)
-class Component:
-    """A row in the table of components."""
-
-    row: ComponentBuild
-    state: str
-    bar: Bar | None
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The components of a batch. ``name`` is empty if they build in the order of ``buildafter``."""
-
-    name: str
-    components: Sequence[Component]
+def listing(query: filtering.Query, rows: QuerySet[ModuleBuild]) -> dict[str, Any]:
+    """Return a page of a list of builds, newest first, for the template ``web/list.html``."""
+    now = timezone.now()
+    lines = pages.latest(rows, LINES + 1, before=query.before)
+    expected = of_builds([line.build for line in lines[:LINES]], now)
+    last = lines[LINES - 1].build.pk if len(lines) > LINES else None
+    return {
+        "entries": [_entry(line, now, expected) for line in lines[:LINES]],
+        "actions": actions.ACTIONS.values(),
+        "latest": query.address(before=None) if query.before else None,
+        "older": query.address(before=str(last)) if last else None,
+    }
 
 
 @page(ModuleBuildViewSet.as_view({"get": "retrieve"}))
 def build(request: HttpRequest, pk: str) -> HttpResponse:
-    """Show one build: its states and components on a time axis, its waits and its log messages."""
+    """Show one build: its states and components on a time axis, its waits and its log messages.
+
+    ``?components=`` shows one group of its components.
+    """
     details = pages.build_details(int(pk))
     if details is None:
         raise NotFound(f"There is no module build {pk}.", hint="Look it up among the latest builds.")
     row, now = details.build, timezone.now()
     api = links.root(VERSION)
-    axis = Axis.of(row, details.components, now)
+    forecast = of_builds([row], now)
+    expected = forecast.builds.get(row.pk)
+    axis = Axis.of(row, details.components, now, expected.ready if expected else None)
+    shown = components.shown(details, request.GET.get("components", ""))
     return render(
         request,
         "web/build.html",
         {
-            **_common_context(REFRESH_BUILD),
+            **everywhere(request, REFRESH_BUILD),
             "build": row,
             "active": row.state in ACTIVE,
             "failure": failure_of(row) if row.state == BuildState.FAILED else None,
@@ -155,48 +151,41 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             "steps": [
                 (step, moment(step.time, now)) for step in steps(details.traces, axis, row.shown_state)
             ],
-            "batches": list(_batches(details, axis)),
+            "groups": list(components.groups(details, axis, shown, now, forecast)),
+            "outlook": Outlook.of_build(expected, now),
+            "shown": components.choices(details, shown),
+            "drawing": graph.draw(row, details.components, now),
             "waits": [(wait, moment(wait.created_at, now)) for wait in details.waits],
             "messages": [(message, moment(message.time_created, now)) for message in details.messages],
             "address": f"{api}module-builds/{row.pk}",
             "events": f"{api}module-builds/{row.pk}/events",
             "admin_address": _admin_address(request, row),
+            "actions": actions.possible(row),
             "watch": f"mbs watch {row.pk} --server {links.site(request)}{links.prefix()}",
         },
     )
 
 
-def _common_context(seconds: int) -> dict[str, Any]:
-    """Return the template variables of all pages that refresh themselves."""
-    simulated = build_system().capabilities.simulated
-    return {"seconds": seconds, "simulated": simulated, "api": links.root(VERSION)}
+def everywhere(request: HttpRequest, seconds: int = 0) -> dict[str, Any]:
+    """Return the values that all pages show; ``seconds`` lie between two refreshes of a page."""
+    return {
+        "seconds": seconds,
+        "simulated": build_system().capabilities.simulated,
+        "api": links.root(VERSION),
+        "me": people.shown(request),
+    }
 
 
 def _admin_address(request: HttpRequest, row: ModuleBuild) -> str:
-    """Return the address of a build in the admin if the user is logged in there and may see it, otherwise "".
-
-    Without a plausible session cookie, the database is not queried.
-    """
-    session = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
-    if not (session.isascii() and session.isalnum() and admin.site.has_permission(request)):
+    """Return the address of a build in the admin for those who may see it there, otherwise nothing."""
+    if people.account(request) is None or not admin.site.has_permission(request):
         return ""
     if not request.user.has_perm("builds.view_modulebuild"):
         return ""
     return reverse("admin:builds_modulebuild_change", args=[row.pk])
 
 
-def _before(request: HttpRequest) -> int | None:
-    text = request.GET.get("before")
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise InvalidInput(
-            "The value of the parameter 'before' is not valid.", hint="Write the id of a build."
-        )
-    return int(text)
-
-
-def _entry(line: pages.ListedBuild, now: Any) -> Entry:
+def _entry(line: pages.ListedBuild, now: Any, expected: Forecast) -> Entry:
     row = line.build
     active = row.state in ACTIVE
     end = now if active else row.time_completed or row.time_modified
@@ -205,11 +194,5 @@ def _entry(line: pages.ListedBuild, now: Any) -> Entry:
         submitted=Moment(row.time_submitted, now),
         took=took(end - row.time_submitted),
         active=active,
+        outlook=Outlook.of_build(expected.builds.get(row.pk), now),
     )
-
-
-def _batches(details: pages.BuildDetails, axis: Axis) -> Iterator[Batch]:
-    graph = details.build.graph
-    for number, rows in groupby(details.components, key=lambda row: 0 if graph else row.batch):
-        components = [Component(row, state_word(row), axis.component(row)) for row in rows]
-        yield Batch(f"Batch {number}" if number else "", components)

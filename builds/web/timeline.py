@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from builds.models import ComponentBuild, ModuleBuild, ModuleBuildTrace
@@ -35,16 +35,29 @@ class Bar:
 
 @dataclass(frozen=True)
 class Axis:
-    """The time from the submission of a build to its end, or to now while it is active."""
+    """The time from the submission of a build to its end, or to now while it is active.
+
+    Attributes:
+        start: when it was submitted.
+        end: its end, or now.
+        until: when it is expected to be ready; None if it has ended or nothing is predicted.
+    """
 
     start: datetime
     end: datetime
+    until: datetime | None = None
 
     @classmethod
-    def of(cls, build: ModuleBuild, components: Sequence[ComponentBuild], now: datetime) -> Axis:
-        """Return the axis for a build and its components."""
+    def of(
+        cls,
+        build: ModuleBuild,
+        components: Sequence[ComponentBuild],
+        now: datetime,
+        until: datetime | None = None,
+    ) -> Axis:
+        """Return the axis for a build and its components, up to its expected end while it is active."""
         if build.state in ACTIVE:
-            return cls(build.time_submitted, now)
+            return cls(build.time_submitted, now, until)
         ends = [build.time_completed or build.time_modified]
         ends += [component.time_completed for component in components if component.time_completed]
         return cls(build.time_submitted, max(ends))
@@ -52,7 +65,7 @@ class Axis:
     @property
     def length(self) -> timedelta:
         """Duration of the axis, at least a tenth of a second."""
-        return max(self.end - self.start, timedelta(seconds=0.1))
+        return max(max(self.end, self.until or self.end) - self.start, timedelta(seconds=0.1))
 
     def marks(self) -> list[str]:
         """Return the labels of the axis: durations since its start."""
@@ -70,6 +83,14 @@ class Axis:
             return None
         end = component.time_completed if component.settled else self.end
         return self.bar(component.time_started, end or self.end, (component.state_name or "").lower())
+
+    def expected(self, times: tuple[datetime, datetime] | None) -> Bar | None:
+        """When a component is expected to be built, from now on; ``took`` is how long it takes in all."""
+        if times is None:
+            return None
+        start, end = times
+        bar = self.bar(max(start, self.end), end, "expected")
+        return replace(bar, took=took(end - start))
 
 
 @dataclass(frozen=True)

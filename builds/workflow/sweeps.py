@@ -19,8 +19,18 @@ from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from builds import dispatch
-from builds.messaging import outbox
-from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Sweep, TaskCrash, Wait, clock
+from builds.messaging import outbox, subscriptions
+from builds.models import (
+    ComponentBuild,
+    Delivery,
+    ModuleBuild,
+    OutboxMessage,
+    Phase,
+    Sweep,
+    TaskCrash,
+    Wait,
+    clock,
+)
 from builds.observability import log_context
 from builds.services import cancellation, components, duplicate_tasks, outages, slots
 from builds.services.build_system import build_system
@@ -233,8 +243,9 @@ def clean_up() -> dict[str, int]:
     """Delete old published messages and old counts of task crashes."""
     before = clock.now() - KEEP
     messages = _delete(OutboxMessage.objects.filter(published_at__lt=before))
+    deliveries = _delete(Delivery.objects.filter(sent_at__lt=before))
     crashes = _delete(TaskCrash.objects.filter(last_at__lt=before))
-    return {"messages": messages, "crashes": crashes}
+    return {"messages": messages, "deliveries": deliveries, "crashes": crashes}
 
 
 def _delete(rows: QuerySet[Any]) -> int:
@@ -253,6 +264,7 @@ SWEEPS: dict[str, Callable[[], dict[str, int]]] = {
     "failed_builds": failed_builds,
     "open_repos": open_repos,
     "outbox": publish_outbox,
+    "subscriptions": subscriptions.send_due,
     "lost_tags": lost_tags,
     "old_targets": old_targets,
     "old_failures": old_failures,

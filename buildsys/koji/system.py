@@ -20,10 +20,12 @@ from buildsys.base import (
 from buildsys.excerpts import Excerpt
 from buildsys.koji import archtags, contents, doctor, excerpts, importing, repos, tagging, tags, weights
 from buildsys.koji.builds import Builds
+from buildsys.koji.logs import Logs
 from buildsys.koji.macros import make_srpm
 from buildsys.koji.metadata import import_nvr
 from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Hub
+from buildsys.logs import LogFile, LogPart
 from mbs.errors import Problem
 
 
@@ -31,7 +33,7 @@ class KojiBuildSystem:
     """A Koji hub as a build system; calls are only made when methods are used.
 
     It implements ``BuildSystem``, ``FindsRpms``, ``DescribesModules``, ``KnowsBuilds`` and ``ListsRpms`` of
-    ``buildsys.base``, and ``ExplainsFailures`` of ``buildsys.excerpts``.
+    ``buildsys.base``, ``ExplainsFailures`` of ``buildsys.excerpts`` and ``ReadsLogs`` of ``buildsys.logs``.
     """
 
     name = "koji"
@@ -49,6 +51,7 @@ class KojiBuildSystem:
             priority=options.priority,
             limits_arches=options.limits_arches,
         )
+        self._logs = Logs(self._public_hub, self._topurl(), options.access.timeout)
 
     def arches(self, module: Module) -> tuple[str, ...]:
         """Return the architectures of the base module's tag."""
@@ -107,6 +110,14 @@ class KojiBuildSystem:
 
     def recover(self, task_ids: Sequence[int]) -> None:
         """Do nothing, since the hub has its own queue."""
+
+    def logs(self, task_id: int) -> Sequence[LogFile]:
+        """See ``buildsys.logs.ReadsLogs``."""
+        return self._logs.files(task_id)
+
+    def read_log(self, task_id: int, name: str, start: int, stop: int) -> LogPart:
+        """See ``buildsys.logs.ReadsLogs``."""
+        return self._logs.read(task_id, name, start, stop)
 
     # -- tags and repositories ---------------------------------------------------------------------------
 
@@ -172,12 +183,16 @@ class KojiBuildSystem:
 
     def _topdir(self, module: Module) -> str:
         """Return the address of the imported module, or of its repository if it is not imported."""
-        repositories = self.options.repository_url.rstrip("/")
         if module.scratch or not self.options.imports.enabled:
+            repositories = self.options.repository_url.rstrip("/")
             return f"{repositories}/{quote(tags.build_tag(module))}/latest"
-        topurl = self.hub.profile.get("topurl") or repositories.removesuffix("/repos")
         folder = importing.folder(import_nvr(module))
-        return f"{topurl.rstrip('/')}/packages/{quote(folder)}/files/module"
+        return f"{self._topurl()}/packages/{quote(folder)}/files/module"
+
+    def _topurl(self) -> str:
+        """Return the address of the hub's files; empty where the configuration does not say."""
+        repositories = self.options.repository_url.rstrip("/")
+        return (self.hub.profile.get("topurl") or repositories.removesuffix("/repos")).rstrip("/")
 
     def ship(self, module: Module, content_tag: str) -> Shipping:
         """Check whether the imports are tagged."""

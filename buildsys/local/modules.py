@@ -31,10 +31,13 @@ from buildsys.base import BuildSystemError, Module, Tagged, TaskState
 from buildsys.local.folders import TaskFolder
 from buildsys.local.rpmfile import Package, read_facts, read_packages, read_slim
 from buildsys.local.sandbox import remove_tree
+from buildsys.recorded import BuiltPackage
 from mbs.macros import PACKAGE
 
 #: In the folder of a submission and, hidden, in that of a tagged build; see ``write_facts``.
 FACTS, _FACTS = "packages.json", ".packages.json"
+#: Bytes of facts about one module that are read for people.
+MOST_FACTS = 8 << 20
 _NVR = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_.+~^-]*")
 
 
@@ -154,6 +157,24 @@ class ModuleFolder:
             packages = read_packages(sorted(folder.glob("*.rpm")))
         for package in packages:
             yield folder / package.filename, package
+
+    def recorded(self) -> Iterator[BuiltPackage]:
+        """Yield the RPMs of the builds in ``final``, source RPMs too.
+
+        Of the first builds that fit into ``MOST_FACTS`` their dependencies are read too.
+        """
+        nvrs, left = self.nvrs("final"), MOST_FACTS
+        for nvr in nvrs:
+            if not (self.path / "final" / _checked(nvr) / _FACTS).exists():
+                continue
+            left -= self.facts_size([nvr])
+            slim = left < 0
+            for _, package in self.packages("final", nvr, slim=slim):
+                yield BuiltPackage(
+                    *(package.name, package.evr, package.arch, package.size),
+                    requires=None if slim else tuple(map(str, package.requires)),
+                    provides=None if slim else tuple(map(str, package.provides)),
+                )
 
     def facts_size(self, nvrs: Iterable[str]) -> int:
         """Return the size in bytes of the metadata of builds in ``final``."""

@@ -41,6 +41,8 @@ from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_
 from buildsys.local.sources import inputs
 from buildsys.local.streams import StreamFolder, deliver
 from buildsys.local.views import make_view
+from buildsys.logs import LogFile, LogPart, NoSuchLog, clipped
+from buildsys.recorded import BuiltPackage
 from mbs.errors import MBSError, Problem
 from scm.options import ScmOptions
 
@@ -149,6 +151,27 @@ class LocalBuildSystem:
                 if idle and not task.outcome():
                     _record(task, TaskState.CANCELED, reason="It was cancelled.")
 
+    def logs(self, task_id: int) -> Sequence[LogFile]:
+        """See ``buildsys.logs.ReadsLogs``."""
+        log = self._task(task_id).log
+        return [LogFile(log.name, log.name)] if log.exists() else []
+
+    def read_log(self, task_id: int, name: str, start: int, stop: int) -> LogPart:
+        """See ``buildsys.logs.ReadsLogs``."""
+        task = self._task(task_id)
+        # Asked before the log is read: the end is recorded when the last byte of the log is written.
+        complete = task.outcome() is not None
+        offset, count = clipped(start, stop)
+        try:
+            if name != task.log.name:
+                raise FileNotFoundError
+            with task.log.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                data = os.pread(file.fileno(), count, offset)
+        except FileNotFoundError:
+            raise NoSuchLog.of(task_id, name) from None
+        return LogPart(offset, data, max(size, offset + len(data) if data else 0), complete)
+
     def recover(self, task_ids: Sequence[int]) -> None:
         """Put builds on the queue again that have not started."""
         for task in map(self._task, task_ids):
@@ -226,6 +249,10 @@ class LocalBuildSystem:
         folder = StreamFolder(self.root, module.name, module.stream)
         if folder.builds():
             folder.remove(module.tag, self._sandbox(folder.path))
+
+    def recorded_rpms(self, module: Module) -> Iterator[BuiltPackage]:
+        """Yield the RPMs of a finished module with their sizes and dependencies."""
+        return ModuleFolder.of(self.root, module).recorded()
 
     def ship(self, module: Module, content_tag: str) -> Shipping:
         """Report that everything is tagged."""

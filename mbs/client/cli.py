@@ -6,7 +6,7 @@ from importlib import metadata
 
 import click
 
-from mbs.client import builds, documents, importing, rebuilds, tokens
+from mbs.client import acting, builds, comparing, documents, importing, listing, logs, queue, tokens
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.plan import plan
@@ -41,10 +41,14 @@ for command in (
     builds.submit,
     plan,
     builds.watch,
-    builds.cancel,
-    rebuilds.retry,
-    rebuilds.rebuild,
-    builds.list_builds,
+    logs.logs,
+    queue.queue,
+    acting.cancel,
+    acting.retry,
+    acting.rebuild,
+    acting.retire,
+    listing.list_builds,
+    comparing.diff,
     builds.show,
     builds.about,
     importing.import_modules,

@@ -14,7 +14,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from mbs.client.snapshot import Build, Component
+from mbs.client.snapshot import Build, Component, Outlook, duration
 from mbs.client.watching import Snapshot
 from mbs.states import BuildState, ComponentState
 
@@ -57,6 +57,7 @@ def _bars(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
 
 def _lines(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
     last: dict[str, str] = {}
+    outlooks: dict[int, Outlook] = {}
     for snapshot in snapshots:
         if not snapshot.outage and last.pop("outage", ""):
             print("The server is available again.", file=stream, flush=True)
@@ -64,7 +65,18 @@ def _lines(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
             if last.get(key) != line:
                 print(line, file=stream, flush=True)
             last[key] = line
+        for build in snapshot.builds:
+            if build.outlook and not build.ended and _is_news(build.outlook, outlooks.get(build.id)):
+                outlooks[build.id] = build.outlook
+                print(f"{build.id} {build.nsvc} {build.outlook}", file=stream, flush=True)
         yield snapshot
+
+
+def _is_news(outlook: Outlook, last: Outlook | None) -> bool:
+    """Whether an expectation is worth a line of its own: its place or, by a minute and more, its time."""
+    if last is None or outlook.place != last.place:
+        return True
+    return abs((outlook.ready - last.ready).total_seconds()) > max(last.spread, 60.0)
 
 
 def describe(snapshot: Snapshot, now: datetime) -> dict[str, str]:
@@ -142,6 +154,8 @@ def _heading(build: Build, now: datetime) -> Text:
             text.append(f"\n  {build.hint}")
     elif blocking_wait(build):
         text.append(f"\n  {build.waiting_for}", "dim")
+    if build.outlook and not build.ended:
+        text.append(f"\n  {build.outlook}", "dim")
     return text
 
 
@@ -218,13 +232,3 @@ def state_word(component: Component) -> str:
     if component.reused and component.state == ComponentState.COMPLETE:
         return "reused"
     return component.state.name.lower()
-
-
-def duration(seconds: float) -> str:
-    """Return a duration such as ``12 s``, ``3 min 4 s`` or ``2 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -11,9 +11,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from mbs.client.builds import AS_JSON
-from mbs.client.display import duration
 from mbs.client.options import EXIT_CODES, exit_code, finish, print_json, with_client
 from mbs.client.rest import Client, Json
+from mbs.client.snapshot import duration
 from mbs.client.submission import submission_options
 from mbs.errors import MBSError
 from mbs.text import printable_values

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
 
@@ -101,6 +101,10 @@ class Client:
         """Return ``{version, api_version, auth_method}``."""
         return _object(self._request("GET", "about/"))
 
+    def me(self) -> Json:
+        """``{username, groups, scopes}`` of the user whose token is shown."""
+        return _object(self._request("GET", "me/"))
+
     def submit(self, body: Mapping[str, object]) -> list[Json]:
         """Submit a module, and return all its builds, including those that existed already.
 
@@ -135,6 +139,15 @@ class Client:
         """Resume a failed module build, and return it."""
         return _object(self._request("POST", f"module-builds/{build_id}/retry", json=self._signed({})))
 
+    def compare(self, build_id: int, old_id: int | None = None) -> Json:
+        """Return how a module build differs from another, or from the last ready build of its stream."""
+        params: Params = {} if old_id is None else {"with": old_id}
+        return _object(self._request("GET", f"module-builds/{build_id}/compare", params=params))
+
+    def retire(self, build_id: int) -> Json:
+        """Make garbage of a module build that is ready or failed; return its new form."""
+        return _object(self._request("POST", f"module-builds/{build_id}/retire", json=self._signed({})))
+
     def rebuild(self, build_id: int, body: Mapping[str, object]) -> list[Json]:
         """Build the commit of a module build again as a new version, and return all builds."""
         return _objects(self._request("POST", f"module-builds/{build_id}/rebuild", json=self._signed(body)))
@@ -150,6 +163,40 @@ class Client:
         :param body: ``modulemd``, the text of its document, or ``scmurl``.
         """
         return _object(self._request("POST", "import-module/", json=dict(body)))
+
+    def queue(self, build_ids: Sequence[int] = ()) -> Json:
+        """The queue for slots, and what is expected of builds; ``{}`` from a server that predicts nothing."""
+        try:
+            return _object(
+                self._request(
+                    "GET", f"{self.server}/queue", params={"build": [str(each) for each in build_ids]}
+                )
+            )
+        except (Refused, UnexpectedAnswer) as error:
+            if isinstance(error, Refused) and error.status != 404:
+                raise
+            return {}
+
+    def log_info(self, build_id: int, package: str, name: str = "") -> Json:
+        """Which logs a component has, and how long one of them is (``docs/howto/logs.md``)."""
+        params = {"name": name} if name else {}
+        return _object(self._request("GET", self._log(build_id, package), params=params))
+
+    def log(self, build_id: int, package: str, name: str, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes of a log from ``start`` to ``stop``, in parts as they arrive."""
+        headers = {"Accept": "text/plain", "Range": f"bytes={start}-{stop - 1}"}
+        url, params = self._log(build_id, package), {"name": name}
+        try:
+            with self._http.stream("GET", url, params=params, headers=headers) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise refusal(answer)
+                yield from answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self.server} broke off: {error}.", hint="Try again.") from error
+
+    def _log(self, build_id: int, package: str) -> str:
+        return f"{self.server}/builds/{build_id}/{quote(package, safe='')}/log"
 
     def tokens(self) -> Iterator[Json]:
         """Yield the user's API tokens, newest first."""

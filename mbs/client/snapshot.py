@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mbs.client.rest import Json, UnexpectedAnswer
+from mbs.reuse import brief
 from mbs.states import BuildState, ComponentState
 from mbs.text import natural, printable
 
@@ -54,6 +55,7 @@ class Component:
     url: str
     weight: float
     reused: bool
+    why: str
     waiting_for: str
     started: datetime | None
     completed: datetime | None
@@ -76,6 +78,29 @@ class Component:
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """The server's expectation of a build.
+
+    Attributes:
+        place: Place of its next component in the queue for slots; 0 if no component waits.
+        of: Number of components that wait for a slot.
+        ready: Expected end.
+        spread: Standard deviation of the end, in seconds.
+    """
+
+    place: int
+    of: int
+    ready: datetime
+    spread: float
+
+    def __str__(self) -> str:
+        local = self.ready.astimezone()
+        day = "" if local.date() == datetime.now(local.tzinfo).date() else f"{local:%Y-%m-%d} "
+        queued = f"place {self.place} of {self.of} for a slot, " if self.place else ""
+        return f"{queued}ready about {day}{local:%H:%M %Z} (±{duration(self.spread)})"
+
+
+@dataclass(frozen=True)
 class Build:
     """A module build with its components, ordered by batch.
 
@@ -85,6 +110,7 @@ class Build:
         excerpt: The lines of a log that explain it.
         repository_url: Of a ready build: where it can be installed from, or empty.
         install: Commands that install it.
+        outlook: Expectation of the server, if any.
     """
 
     id: int
@@ -99,6 +125,7 @@ class Build:
     submitted: datetime | None
     completed: datetime | None
     components: tuple[Component, ...] = ()
+    outlook: Outlook | None = None
     cause: str = ""
     excerpt: Excerpt | None = None
     repository_url: str = ""
@@ -106,7 +133,7 @@ class Build:
 
     @property
     def word(self) -> str:
-        """Its state for people, who are told a canceled build from one that failed."""
+        """Its state for people, who distinguish a canceled build from one that failed."""
         canceled = self.state == BuildState.FAILED and self.cause == "canceled"
         return "canceled" if canceled else self.state.word
 
@@ -164,8 +191,8 @@ def _read_build(data: Json, components: list[Json]) -> Build:
         hint=clean(error.get("hint")) if isinstance(error, Mapping) else "",
         batch=int(data.get("batch") or 0),
         waiting_for=_waiting_for(data.get("waiting_for")),
-        submitted=_time(data.get("time_submitted")),
-        completed=_time(data.get("time_completed")),
+        submitted=read_time(data.get("time_submitted")),
+        completed=read_time(data.get("time_completed")),
         cause=clean(error.get("cause")) if isinstance(error, Mapping) else "",
         excerpt=_excerpt(error.get("excerpt")) if isinstance(error, Mapping) else None,
         repository_url=clean(data.get("repository_url")),
@@ -208,9 +235,10 @@ def _read_component(data: Json) -> Component:
         url=clean(data.get("task_url")),
         weight=float(data.get("weight") or 0.0),
         reused=isinstance(reuse, Mapping) and bool(reuse.get("reused")),
+        why=_why(reuse),
         waiting_for=_waiting_for(data.get("waiting_for")),
-        started=_time(data.get("time_started")),
-        completed=_time(data.get("time_completed")),
+        started=read_time(data.get("time_started")),
+        completed=read_time(data.get("time_completed")),
     )
 
 
@@ -225,7 +253,14 @@ def _waiting_for(value: object) -> str:
     return clean(value.get("what"))
 
 
-def _time(value: object) -> datetime | None:
+def _why(reuse: object) -> str:
+    """Return why a component was built and not reused; empty if it was reused, or the server does not say."""
+    if not isinstance(reuse, Mapping) or reuse.get("reused"):
+        return ""
+    return clean(brief(str(reuse.get("code") or ""), str(reuse.get("detail") or "")))
+
+
+def read_time(value: object) -> datetime | None:
     """Parse ``YYYY-MM-DDTHH:MM:SSZ``, with or without a fraction; return None for other values."""
     if not isinstance(value, str):
         return None
@@ -233,3 +268,27 @@ def _time(value: object) -> datetime | None:
         return datetime.fromisoformat(value).astimezone(UTC)
     except ValueError:
         return None
+
+
+def read_outlooks(queue: Json) -> dict[int, Outlook]:
+    """What a server expects of builds, by their numbers; entries that cannot be read are left out."""
+    found = {}
+    for entry in queue.get("builds") or ():
+        try:
+            ready = read_time(entry["ready"])
+            place, of = int(entry.get("place") or 0), int(entry.get("of") or 0)
+            if ready:
+                found[int(entry["id"])] = Outlook(place, of, ready, float(entry["spread_seconds"]))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def duration(seconds: float) -> str:
+    """``12 s``, ``3 min 4 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

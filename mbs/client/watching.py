@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mbs.client.rest import Client, Refused, Unreachable
-from mbs.client.snapshot import Build, read_build
+from mbs.client.snapshot import Build, read_build, read_outlooks
 from mbs.errors import MBSError
 
 
@@ -56,6 +56,7 @@ def watch(
             for build_id in build_ids:
                 if build_id not in builds or not builds[build_id].ended:
                     builds[build_id] = fetch_build(client, build_id)
+            _add_outlooks(client, builds)
             away_since, outage = None, ""
         except (Refused, Unreachable) as error:
             away_since = clock() if away_since is None else away_since
@@ -71,6 +72,14 @@ def watch(
         if snapshot.ended:
             return
         sleep(interval)
+
+
+def _add_outlooks(client: Client, builds: dict[int, Build]) -> None:
+    """Add what the server expects of active builds."""
+    active = [build_id for build_id, build in builds.items() if not build.ended]
+    outlooks = read_outlooks(client.queue(active)) if active else {}
+    for build_id in active:
+        builds[build_id] = replace(builds[build_id], outlook=outlooks.get(build_id))
 
 
 def fetch_build(client: Client, build_id: int) -> Build:

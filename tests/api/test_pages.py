@@ -10,7 +10,7 @@ from builds.services.identity import tokens
 from mbs.states import BuildState
 from tests.api.conftest import Api
 from tests.factories import module_build
-from tests.web.test_pages import Page
+from tests.web.browser import Page
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 ROOT = "/module-build-service/2/"
@@ -170,6 +170,7 @@ def test_the_form_of_an_item_that_is_not_there_is_404(browser: Client) -> None:
 
 
 def test_links_of_an_item_lead_to_pages(browser: Client) -> None:
+    module_build(state=BuildState.READY)
     build = module_build(state=BuildState.FAILED, components=1)
     page = Page(browser.get(f"{ROOT}module-builds/{build.pk}", headers=BROWSER).content.decode())
     links = {link for link in page.all("a", "href") if link.startswith(("/", "http://testserver/"))}

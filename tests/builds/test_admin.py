@@ -10,7 +10,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from builds.models import Arch, ComponentBuild, LogMessage, ModuleBuild, OutboxMessage, Sweep, Wait
+from builds.models import (
+    Arch,
+    ComponentBuild,
+    Delivery,
+    LogMessage,
+    ModuleBuild,
+    OutboxMessage,
+    Subscription,
+    Sweep,
+    Wait,
+)
 from builds.models.module import Phase
 from builds.services.identity import tokens
 from mbs.states import BuildState
@@ -34,7 +44,18 @@ def act(client: Client, model: str, action: str, *rows: Any) -> str:
 
 @pytest.mark.parametrize(
     "model",
-    ["modulebuild", "componentbuild", "wait", "outboxmessage", "sweep", "apitoken", "arch", "virtualstream"],
+    [
+        "modulebuild",
+        "componentbuild",
+        "wait",
+        "outboxmessage",
+        "sweep",
+        "apitoken",
+        "arch",
+        "virtualstream",
+        "subscription",
+        "delivery",
+    ],
 )
 def test_every_list_and_page_opens(operator: Client, model: str) -> None:
     build = base_module(virtual_streams=("fedora",))
@@ -45,6 +66,8 @@ def test_every_list_and_page_opens(operator: Client, model: str) -> None:
     Sweep.objects.create(name="outbox", started_at=timezone.now())
     Arch.objects.create(name="x86_64")
     tokens.create("ann", name="for a script", scopes=["submit"], days=1)
+    subscription = Subscription.objects.create(address="https://hooks.example.com/")
+    Delivery.objects.create(subscription=subscription, topic="t", body={})
     page = operator.get(f"{ADMIN}{model}/")
     assert page.status_code == 200
     link = page.content.decode().split(f'href="{ADMIN}{model}/')[-1].split('"')[0]
@@ -223,7 +246,7 @@ def test_the_page_links_to_the_admin_for_who_may_see_it_there(client: Client) ->
 def test_a_session_that_cannot_be_one_costs_nothing(
     client: Client, session: str, django_assert_num_queries: Any
 ) -> None:
-    address, headers = f"/builds/{module_build().pk}", {"Accept": "text/html"}
+    address, headers = f"/builds/{module_build(state=BuildState.READY).pk}", {"Accept": "text/html"}
     with CaptureQueriesContext(connection) as without:
         client.get(address, headers=headers)
     with django_assert_num_queries(len(without)):
@@ -257,3 +280,29 @@ def test_long_reasons_are_short_in_lists_and_whole_on_pages(operator: Client) ->
         assert f'title="{long}"' in listed
         assert listed.count("It broke.") < 70
         assert long.strip() in operator.get(f"{ADMIN}{model}/{row.pk}/change/").content.decode()
+
+
+def test_an_operator_subscribes_somebody_and_sees_the_secret_once(operator: Client) -> None:
+    form = {"kind": "webhook", "address": "https://hooks.example.com/mbs", "owner": "ann", "active": "on"}
+    page = operator.post(f"{ADMIN}subscription/add/", form, follow=True).content.decode()
+    row = Subscription.objects.get()
+    assert row.secret.startswith("whsec_")
+    assert row.secret in page
+    assert row.secret not in operator.get(f"{ADMIN}subscription/{row.pk}/change/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"), [("webhook", "http://10.0.0.1/"), ("webhook", "ann@example.com"), ("mail", "ann")]
+)
+def test_an_address_that_does_not_fit_is_refused(operator: Client, kind: str, address: str) -> None:
+    form = {"kind": kind, "address": address, "active": "on"}
+    assert operator.post(f"{ADMIN}subscription/add/", form).status_code == 200
+    assert not Subscription.objects.exists()
+
+
+def test_a_delivery_is_sent_again(operator: Client) -> None:
+    subscription = Subscription.objects.create(address="https://hooks.example.com/")
+    row = Delivery.objects.create(subscription=subscription, topic="t", body={}, sent_at=timezone.now())
+    act(operator, "delivery", "send_again", row)
+    row.refresh_from_db()
+    assert row.sent_at is None

@@ -406,5 +406,6 @@ def test_what_may_hang_with_the_build_system_has_a_queue_of_its_own() -> None:
         "lost_tags",
         "old_targets",
         "old_failures",
+        "subscriptions",
     }
     assert queues["outbox"] == queues["stuck_waits"] == "sweeps"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from buildsys.base import RepoState, TaskState
+from buildsys.logs import MOST_BYTES, NoSuchLog, ReadsLogs
 from tests.buildsys.rigs import RIGS, Rig
 
 
@@ -128,3 +129,58 @@ def test_what_ended_is_cleaned_up_and_can_be_prepared_again(rig: Rig) -> None:
     rig.build(rig.job(module, 2, "two"))
     for _ in range(2):
         rig.system.discard(module)
+
+
+def test_a_log_is_read_in_parts_that_join_to_the_whole(rig: Rig) -> None:
+    assert isinstance(rig.system, ReadsLogs)
+    (submission,) = rig.system.submit([rig.job(rig.module(), 1, "one")])
+    rig.write_log(submission)
+    rig.end([submission])
+    whole = rig.whole_log(submission)
+    assert whole.count(b"\n") > 1
+    assert rig.whole_log(submission, MOST_BYTES) == whole
+    name = rig.system.logs(submission.task_id)[0].name
+    part = rig.system.read_log(submission.task_id, name, 3, 10)
+    assert (part.start, part.data, part.size, part.complete) == (3, whole[3:10], len(whole), True)
+
+
+def test_no_more_of_a_log_is_read_than_there_is_or_one_call_may_read(rig: Rig) -> None:
+    (submission,) = rig.system.submit([rig.job(rig.module(), 1, "one")])
+    rig.write_log(submission)
+    rig.end([submission])
+    number, name = submission.task_id, rig.system.logs(submission.task_id)[0].name
+    size = rig.system.read_log(number, name, 0, 1).size
+    for start, stop in ((size, size + 10), (1 << 40, 1 << 41), (5, 5), (5, 1)):
+        part = rig.system.read_log(number, name, start, stop)
+        assert (part.data, part.size) == (b"", size), (start, stop)
+    rest = rig.system.read_log(number, name, size - 4, 1 << 40)
+    assert len(rest.data) == 4
+    assert rig.system.read_log(number, name, -5, 4).start == 0
+
+
+def test_a_log_is_complete_when_its_build_has_ended(rig: Rig) -> None:
+    (submission,) = rig.system.submit([rig.job(rig.module(), 1, "one")])
+    rig.write_log(submission)
+    for log in rig.system.logs(submission.task_id):
+        assert not rig.system.read_log(submission.task_id, log.name, 0, 10).complete
+    rig.end([submission])
+    name = rig.system.logs(submission.task_id)[0].name
+    assert rig.system.read_log(submission.task_id, name, 0, 10).complete
+
+
+def test_only_logs_of_the_submission_are_read(rig: Rig) -> None:
+    module = rig.module()
+    submissions = rig.system.submit([rig.job(module, 1, "one"), rig.job(module, 2, "two")])
+    for submission in submissions:
+        rig.write_log(submission)
+    rig.end(submissions)
+    one, two = (submission.task_id for submission in submissions)
+    names = ["", "job.json", "../lock", "../../etc/passwd", "x/build.log", "\0", "kept/../build.log"]
+    if rig.system.logs(one)[0].name != rig.system.logs(two)[0].name:
+        names.append(rig.system.logs(two)[0].name)
+    for name in names:
+        with pytest.raises(NoSuchLog):
+            rig.system.read_log(one, name, 0, 10)
+    assert not rig.system.logs(999_999_999)
+    with pytest.raises(NoSuchLog):
+        rig.system.read_log(999_999_999, "build.log", 0, 10)

@@ -109,6 +109,21 @@ def test_a_module_whose_builds_are_not_tagged_cannot_be_finished(bench: Bench) -
     assert caught.value.code == "not_tagged"
 
 
+def test_sizes_and_dependencies_of_what_was_built_are_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvr = bench.complete(bench.job(2, "one", spec("one")))
+    bench.complete(bench.job(3, "two", spec("two")), final=False)
+    found = {(each.name, each.arch): each for each in bench.system.recorded_rpms(bench.module)}
+    assert {name for name, _ in found} == {"one"}
+    (binary,) = (each for (_, arch), each in found.items() if arch != "src")
+    (path,) = (bench.root / "modules").glob(f"*/final/{nvr}/*.{binary.arch}.rpm")
+    assert binary.size == path.stat().st_size
+    assert any(each.startswith("one = ") for each in binary.provides or ())
+    monkeypatch.setattr("buildsys.local.modules.MOST_FACTS", 0)
+    assert {each.provides for each in bench.system.recorded_rpms(bench.module)} == {None}
+
+
 def package(*requires: Dependency, provides: tuple[Dependency, ...] = ()) -> Package:
     return Package("p", 0, "1", "1", "noarch", "MIT", "p-1-1.src.rpm", "", provides, requires, (), (), (), ())
 

@@ -66,6 +66,8 @@ class FakeServer:
         self.requests: list[tuple[str, str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.per_page_bound = 100
+        self.user = "ann"
+        self.comparison: dict[str, Any] = {}
         self.http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self.port = self.http.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -97,6 +99,12 @@ class FakeServer:
                 return 200, {"version": "0.1.0", "api_version": 2, "auth_method": "oidc"}
             case ("POST", "import-module"):
                 return 201, {"module": module_build(1, "ready"), "messages": ["Imported."]}
+            case ("GET", "me"):
+                return 200, {"username": self.user, "groups": [], "scopes": None}
+            case ("GET", "module-builds", _, "compare"):
+                return 200, self.comparison
+            case ("POST", "module-builds", number, "retry" | "retire") if int(number) in self.builds:
+                return 200, self.builds[int(number)]
             case ("POST", "module-builds"):
                 build = module_build(len(self.builds) + 1, scratch=body.get("scratch", False))
                 self.add(build)

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
-
-from django.conf import settings
-from django.http.request import split_domain_port, validate_host
 
 from builds.api.events.cursor import Cursor
 from builds.api.events.feed import Feed, FeedHub
+from builds.api.serving.streams import disconnected, headers_of, host_allowed, part, start
 from builds.api.serving.types import Application, Message, Receive, Send
 from builds.observability import log_context
 from builds.observability.requests import count, request_number
@@ -58,7 +55,7 @@ class EventStreams:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a stream, or pass the request on."""
         asked = _stream_request(scope) if self.hub.watching < _WATCHERS else None
-        if asked is None or not await self._serve(*asked, _headers(scope), receive, send):
+        if asked is None or not await self._serve(*asked, headers_of(scope), receive, send):
             await self.application(scope, receive, send)
 
     async def _serve(
@@ -73,12 +70,12 @@ class EventStreams:
             first = feed.render(cursor, 0, _CHUNK)
             status = 200 if first or not feed.ended or len(feed.events) > _CHUNK else 204
             count("GET", ROUTE, status)
-            await send(_start(status, number))
+            await send(start(status, number))
             if status == 204:  # the client has seen the end; 204 stops it from reconnecting
                 await send({"type": "http.response.body", "body": b""})
                 return True
-            await send(_part(RETRY + first))
-            gone = asyncio.ensure_future(_disconnected(receive))
+            await send(part(RETRY + first))
+            gone = asyncio.ensure_future(disconnected(receive))
             try:
                 await self._stream(feed, cursor, send, gone)
             finally:
@@ -102,7 +99,7 @@ class EventStreams:
             text = feed.render(cursor, place, place + _CHUNK)
             place = min(place + _CHUNK, len(feed.events))
             if text:
-                await send(_part(text))
+                await send(part(text))
             if place < len(feed.events):
                 await asyncio.sleep(0)
             elif ended:
@@ -114,7 +111,7 @@ class EventStreams:
                     {gone, change}, timeout=self.heartbeat, return_when=asyncio.FIRST_COMPLETED
                 )
                 if not done:
-                    await send(_part(b": keep-alive\n\n"))
+                    await send(part(b": keep-alive\n\n"))
 
 
 def _stream_request(scope: Message) -> tuple[int, Cursor] | None:
@@ -124,40 +121,10 @@ def _stream_request(scope: Message) -> tuple[int, Cursor] | None:
     match = PATH.fullmatch(scope["path"])
     if match is None or int(match[1]) > _LARGEST_ID:
         return None
-    headers = _headers(scope)
-    host, _ = split_domain_port(headers.get(b"host", ""))
-    if not validate_host(host, settings.ALLOWED_HOSTS):
+    headers = headers_of(scope)
+    if not host_allowed(headers):
         return None
     try:
         return int(match[1]), Cursor.parse(headers.get(b"last-event-id", ""))
     except InvalidInput:
         return None
-
-
-def _headers(scope: Message) -> dict[bytes, str]:
-    return {name: value.decode("latin-1") for name, value in scope["headers"]}
-
-
-async def _disconnected(receive: Receive) -> None:
-    """Return when the client has disconnected."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _start(status: int, number: str) -> dict[str, Any]:
-    headers = {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-store",
-        "x-accel-buffering": "no",  # otherwise nginx buffers events
-        "access-control-allow-origin": "*",
-        "x-request-id": number,
-    }
-    return {
-        "type": "http.response.start",
-        "status": status,
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-    }
-
-
-def _part(body: bytes) -> dict[str, Any]:
-    return {"type": "http.response.body", "body": body, "more_body": True}

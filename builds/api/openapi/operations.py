@@ -132,6 +132,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "module-build.plan_rebuild": Operation(
         "plan_rebuild", "Preview a rebuild", ref("Plan"), bodies={"everything": {}}, more_errors=_BUILDING
     ),
+    "module-build.retire": Operation(
+        "retire", "Take a module build out of service", _VERBOSE, bodies={"retire": {}}, more_errors=(409,)
+    ),
+    "module-build.compare": Operation(
+        "compare", "The differences to another module build", ref("Comparison"), parameters=("with",)
+    ),
     "module-build.messages": _messages("module", 12),
     "event.list": Operation(
         "follow",
@@ -159,6 +165,13 @@ OPERATIONS: Mapping[str, Operation] = {
         "The version of the service, and how to log in",
         ref("About"),
         examples={"about": {"version": "0.1.0", "api_version": 2, "auth_method": "oidc"}},
+    ),
+    "me.list": Operation(
+        "me",
+        "Who is logged in",
+        ref("Me"),
+        examples={"login": {"username": "ann", "groups": ["packager"], "scopes": None}},
+        more_errors=(401, 429),
     ),
     "rebuild-strategy.list": Operation(
         "list_rebuild_strategies", "The rebuild strategies", ref("RebuildStrategies")

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from builds.api import filtersets, serializers
+from builds.api import actions, filtersets, parameters, serializers
 from builds.api.parameters import Shape
-from builds.api.permissions import acting_for, require_login, require_owner, require_submitter
+from builds.api.permissions import acting_for, require_owner, require_submitter
 from builds.api.submissions import submission_request
 from builds.api.views.base import BuildViewSet, by_id
 from builds.models import ModuleBuild
-from builds.observability import log_context
 from builds.representations import DEFAULT_COLUMNS, SHORT_COLUMNS, VERBOSE_COLUMNS
-from builds.services import cancellation, health, rebuild
-from builds.services.identity import Identity, Scope
+from builds.services import comparison, health
+from builds.services.rebuild import plan_rebuild
 from builds.services.submission import submit
-from mbs.errors import InvalidInput
+from mbs.errors import InvalidInput, NotFound
 from mbs.states import BuildState
 
 #: The values of ``state`` that a PATCH accepts.
@@ -28,7 +27,7 @@ FAILED = (BuildState.FAILED.word, str(int(BuildState.FAILED)))
 
 
 class ModuleBuildViewSet(BuildViewSet):
-    """List, show, submit, cancel, retry and rebuild module builds."""
+    """List, show, compare, submit, cancel, retry, rebuild and retire module builds."""
 
     noun = "module build"
     queryset = ModuleBuild.objects.all()
@@ -47,6 +46,7 @@ class ModuleBuildViewSet(BuildViewSet):
         "retry": serializers.OwnerSerializer,
         "rebuild": serializers.RebuildSerializer,
         "plan_rebuild": serializers.RebuildSerializer,
+        "retire": serializers.OwnerSerializer,
     }
 
     def create(self, request: Request, **kwargs: Any) -> Response:
@@ -58,58 +58,72 @@ class ModuleBuildViewSet(BuildViewSet):
 
     def partial_update(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Cancel a module build."""
-        user = require_login(request.user, Scope.CANCEL)
+        user = actions.CANCEL.require(request.user)
         values = self.read()
-        build, who = self._to_be_changed(pk, user, values)
+        build = self.row(pk)
+        require_owner(user, acting_for(user, values), build)
         if values.get("state") not in FAILED:
             raise InvalidInput(
                 "The key 'state' must be 'failed'.",
                 code="invalid_state",
                 hint='Send {"state": "failed"} to cancel the build. Nothing else can be changed.',
             )
-        cancellation.cancel_once(build, who)
-        return Response(self.represent([build], Shape.VERBOSE)[0])
+        return self._changed(actions.CANCEL.carry_out(user, build, values))
 
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Resume a failed build. Components that are built stay built."""
-        user = require_login(request.user, Scope.SUBMIT)
-        build, who = self._to_be_changed(pk, user, self.read())
-        health.require_broker()
-        cancellation.resume(build, who)
-        # A concurrent request may have resumed it first.
-        build.refresh_from_db()
-        return Response(self.represent([build], Shape.VERBOSE)[0])
+        return self._changed(self._act(actions.RETRY, pk))
 
     @action(detail=True, methods=["post"])
     def rebuild(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """Build the same commit again, as a new version; answers as a submission does."""
-        build, who, strategy = self._to_be_rebuilt(request, pk)
-        health.require_broker()
-        return self._submitted(request, rebuild.rebuild(build, who, rebuild_strategy=strategy))
+        """Build the same commit again, as a new version."""
+        return self._submitted(request, self._act(actions.REBUILD, pk))
 
     @action(detail=True, methods=["post"], url_path="rebuild/plan", url_name="rebuild-plan")
     def plan_rebuild(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """Tell what a rebuild would build, and why; nothing is recorded."""
-        build, who, strategy = self._to_be_rebuilt(request, pk)
-        return Response(rebuild.plan_rebuild(build, who, rebuild_strategy=strategy).as_dict())
-
-    def _to_be_rebuilt(self, request: Request, pk: str) -> tuple[ModuleBuild, str, str]:
-        """The build whose commit is built again, in whose name, and with which rebuild strategy."""
+        """Preview a rebuild."""
         user = require_submitter(request.user)
         values = self.read()
         who = acting_for(user, values)
         build = self.row(pk)
-        log_context.bind(**log_context.of_build(build))
-        return build, who, values.get("rebuild_strategy", "")
+        strategy = values.get("rebuild_strategy", "")
+        return Response(plan_rebuild(build, who, rebuild_strategy=strategy).as_dict())
 
-    def _to_be_changed(self, pk: str, user: Identity, values: Mapping[str, Any]) -> tuple[ModuleBuild, str]:
-        """Return a build that the user may change, and the user in whose name the request acts."""
-        build = self.row(pk)
-        log_context.bind(**log_context.of_build(build))
-        who = acting_for(user, values)
-        require_owner(user, who, build)
-        return build, who
+    @action(detail=True, methods=["post"])
+    def retire(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Make garbage of a build that is ready or failed; for admins."""
+        return self._changed(self._act(actions.RETIRE, pk))
+
+    @action(detail=True, methods=["get"])
+    def compare(self, request: Request, pk: str, other: str = "", **kwargs: Any) -> Response:
+        """Compare with the build that ``with`` names, or with the last ready one of the stream before it."""
+        build, named = self.row(pk), other or request.query_params.get("with", "")
+        if not named:
+            old = comparison.former(build)
+            if old is None:
+                raise NotFound(
+                    f"There is no ready build of {build.name}:{build.stream} before module build {pk}.",
+                    code="nothing_to_compare",
+                    hint="Name another build in the parameter 'with'.",
+                )
+        elif named.isascii() and named.isdigit() and len(named) <= 18:
+            old = self.row(named)
+        else:
+            raise parameters.invalid("with", "Write the number of a module build.")
+        return Response(comparison.compare(old, build))
+
+    def known_parameters(self) -> set[str]:
+        """Return the parameters of this request."""
+        return {"with"} if self.action == "compare" else super().known_parameters()
+
+    def _act(self, wanted: actions.Action, pk: str) -> Sequence[ModuleBuild]:
+        user = wanted.require(self.request.user)
+        values = self.read()
+        return wanted.carry_out(user, self.row(pk), values)
+
+    def _changed(self, builds: Sequence[ModuleBuild]) -> Response:
+        return Response(self.represent(builds, Shape.VERBOSE)[0])
 
     def _submitted(self, request: Request, builds: Sequence[ModuleBuild]) -> Response:
         """Return the answer to a submission: version 1 returns the first build, version 2 all of them."""

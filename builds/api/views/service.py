@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds.api import links
+from builds.api.permissions import require_login
 from builds.api.views.base import ApiViewSet
 from mbs import __version__
 from mbs.reuse import STRATEGIES
@@ -23,6 +25,7 @@ RESOURCES = {
     "tokens": "tokens/",
     "rebuild-strategies": "rebuild-strategies/",
     "about": "about/",
+    "me": "me/",
     "docs": "docs/",
     "schema": "schema/",
 }
@@ -36,6 +39,28 @@ class AboutViewSet(ApiViewSet):
         return Response(
             {"version": __version__, "api_version": API_VERSION, "auth_method": settings.MBS.AUTH_METHOD}
         )
+
+
+class MeViewSet(ApiViewSet):
+    """Who the credentials of a request belong to."""
+
+    private = True
+
+    def list(self, request: Request, **kwargs: Any) -> Response:
+        """Return the user, the groups that are known, and what the credentials are good for."""
+        user = require_login(request.user)
+        scopes = None if user.scopes is None else sorted(user.scopes)
+        response = Response({"username": user.username, "groups": sorted(user.groups), "scopes": scopes})
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Keep the answer from other sites."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        del response["Access-Control-Allow-Origin"]
+        return response
 
 
 class RebuildStrategyViewSet(ApiViewSet):

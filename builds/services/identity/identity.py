@@ -25,6 +25,7 @@ class Identity:
         username: Name of the user.
         groups: Names of the user's groups.
         trusted: Whether the user may do everything, also in the name of other users.
+        operator: Whether the user may change every build, as its owner and admins may.
         scopes: Scopes of the credentials; None: all.
         token_id: Number of the API token that was used; None after a login.
         is_authenticated: Always True, for Django.
@@ -33,6 +34,7 @@ class Identity:
     username: str
     groups: frozenset[str] = frozenset()
     trusted: bool = False
+    operator: bool = False
     scopes: frozenset[str] | None = None
     token_id: int | None = None
     is_authenticated: bool = True

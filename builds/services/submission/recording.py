@@ -78,7 +78,7 @@ def _record(
     for draft in found:
         begins = draft.begins
         if not draft.exists:
-            _create(request, draft)
+            _create(request, prepared, draft)
         elif begins:
             resubmission.adopt(request, draft)
             cancellation.resume(draft.build, request.owner)
@@ -113,10 +113,10 @@ def _lock_failed(prepared: PreparedSubmission) -> None:
     list(rows.filter(state=BuildState.FAILED).select_for_update().order_by("pk").values_list("pk"))
 
 
-def _create(request: SubmissionRequest, draft: Draft) -> None:
+def _create(request: SubmissionRequest, prepared: PreparedSubmission, draft: Draft) -> None:
     build = draft.build
     build.save()
-    Submission.objects.create(module_build=build, request=request.repeatable())
+    Submission.objects.create(module_build=build, request=request.repeatable(), document=prepared.text)
     _name_tags(draft)
     BuildRequirement.objects.bulk_create(
         [

@@ -49,6 +49,7 @@ class PreparedSubmission:
         components: The components in the order of their batches, with the result of the check in git.
         expansion: The expansion of the documents.
         reuse_from: The build that the request names in ``reuse_components_from``.
+        text: The document as its author wrote it.
     """
 
     documents: Sequence[StreamV2]
@@ -58,6 +59,7 @@ class PreparedSubmission:
     components: Sequence[tuple[Placed, VerifiedComponent | OpenComponent]]
     expansion: expansion.Expansion
     reuse_from: ModuleBuild | None = None
+    text: str = ""
 
     def unknown_refs(self, request: SubmissionRequest) -> list[str]:
         """Return the names in ``rpm_component_ref_overrides`` that no component has."""
@@ -115,6 +117,7 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
         components=components,
         expansion=expanded,
         reuse_from=reuse_from,
+        text=text,
     )
 
 

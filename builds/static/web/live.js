@@ -94,7 +94,8 @@
       if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
     for (const { name } of [...old.attributes]) {
-      if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+      // What a person has opened stays open.
+      if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
     }
     const known = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
     let place = old.firstChild;

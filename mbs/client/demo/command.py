@@ -17,11 +17,11 @@ from mbs.client.builds import components_table, print_table
 from mbs.client.demo.example import PLATFORM, Example, document_path, make_repositories
 from mbs.client.demo.install import finished_module, has_dnf, installed_files, run
 from mbs.client.demo.service import failure, service
-from mbs.client.display import duration, follow
+from mbs.client.display import follow
 from mbs.client.endings import ending
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish
 from mbs.client.rest import Client
-from mbs.client.snapshot import Build
+from mbs.client.snapshot import Build, duration
 from mbs.client.up.command import DATA
 from mbs.client.up.needs import check_installed
 from mbs.client.watching import Snapshot, watch

@@ -98,6 +98,8 @@ class Books:
         self.archives: dict[int, list[Row]] = {}
         self.uploads: dict[str, dict[str, bytes]] = {}
         self.uploaders: dict[str, int] = {}
+        #: path below ``topurl`` -> content
+        self.files: dict[str, bytes] = {}
         self.permissions: set[str] = set()
         self.btypes = {"rpm", "maven", "win", "image"}
         self.generators: dict[str, set[str]] = {}
@@ -196,6 +198,8 @@ class Books:
         if state == "CLOSED":
             del self.unclosed[task.id]
         old, task.state, task.ended = task.state, TASK[state], time.time()
+        for child in [self.tasks[number] for number in self.open if self.tasks[number].parent == task.id]:
+            self.close(child, state)
         if task.method == "build":
             self.publish(
                 "buildsys.task.state.change",

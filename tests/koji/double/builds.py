@@ -249,8 +249,21 @@ class BuildCalls:
     def getTaskChildren(self, who: Caller, task_id: int, request: bool = False) -> list[Row]:
         return [self.books.info(task) for task in self.books.tasks.values() if task.parent == task_id]
 
-    def listTaskOutput(self, who: Caller, taskID: int, strict: bool = True) -> list[str]:
-        return sorted(self.books.tasks[taskID].output)
+    def listTaskOutput(self, who: Caller, taskID: int, stat: bool = False, strict: bool = False) -> Any:
+        output = self.books.tasks[taskID].output
+        if stat:
+            return {name: {"st_size": str(len(text.encode()))} for name, text in output.items()}
+        return sorted(output)
+
+    def getBuildLogs(self, who: Caller, build: int) -> list[Row]:
+        """Only logs of complete builds are kept with their packages."""
+        row = self.books.builds[build]
+        top = "packages/{name}/{version}/{release}/data/logs".format(**row)
+        names = [name.removeprefix(f"{top}/") for name in self.books.files if name.startswith(f"{top}/")]
+        return [
+            {"name": name.rpartition("/")[2], "dir": name.rpartition("/")[0], "path": f"{top}/{name}"}
+            for name in names
+        ]
 
     def downloadTaskOutput(
         self, who: Caller, taskID: int, fileName: str, offset: int = 0, size: int = -1

@@ -3,6 +3,7 @@
 # ruff: noqa: N802  (names are the hub's)
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -10,7 +11,7 @@ import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import koji
 from koji.xmlrpcplus import Fault, dumps, getparser
@@ -88,8 +89,8 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
 
     def write_profile(self, path: Path, *, authtype: str = "password", **options: object) -> Path:
         """Write a configuration file of the Koji client with the profile ``koji``."""
-        web = self.url.replace("kojihub", "koji")
-        values = {"server": self.url, "weburl": web, "authtype": authtype, **options}
+        web, files = self.url.replace("kojihub", "koji"), self.url.replace("kojihub", "kojifiles")
+        values = {"server": self.url, "weburl": web, "topurl": files, "authtype": authtype, **options}
         path.write_text("[koji]\n" + "".join(f"{name} = {value}\n" for name, value in values.items()))
         return path
 
@@ -225,6 +226,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Do nothing, since ``HubDouble.log`` has the requests."""
+
+    def do_GET(self) -> None:
+        """Answer for the file server: whole files, and ranges of them."""
+        hub = self.server.hub
+        content = hub.books.files.get(unquote(self.path).removeprefix("/kojifiles/"))
+        hub.log.append([f"GET {self.path}"])
+        if content is None or hub.faults.status != 200:
+            return self.send_error(404 if hub.faults.status == 200 else hub.faults.status)
+        part, status, said = content, 200, ""
+        if match := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
+            first, last = int(match[1]), min(int(match[2]), len(content) - 1)
+            part, status = content[first : last + 1], 206 if first < len(content) else 416
+            said = f"bytes {f'{first}-{last}' if part else '*'}/{len(content)}"
+        self.send_response(status)
+        if said:
+            self.send_header("Content-Range", said)
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        self.wfile.write(part)
+        return None
 
     def do_POST(self) -> None:
         hub, faults = self.server.hub, self.server.hub.faults

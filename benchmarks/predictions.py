@@ -1,0 +1,160 @@
+"""How wrong predictions are of when builds are ready: simulated builds with real workers and few slots.
+
+    python -m benchmarks.predictions [--modules 12] [--components 8] [--batches 2] [--slots 4]
+                                     [--seconds 4] [--error 0.3]
+
+PostgreSQL and Redis are started for the run. Components take ``--seconds`` on average, between half and one
+and a half of it; what is expected of each differs from that by a random factor with the spread ``--error``.
+A first round lets the service learn its pace. In the second one every build is predicted once a second;
+printed is, by the part of the time from its first prediction to its end that had passed: the median of the
+error and its 90 % in seconds, the median as a part of the time that was left, and how often the build was
+ready within the spread that was told (a standard deviation: 68 % would be right).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import tempfile
+import time
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from statistics import median, quantiles
+
+from tests import postgresql
+from tests.processes import Redis, Worker
+
+#: Parts of the time of a build, by which errors are told apart.
+_PARTS = 4
+_AGAIN = 1.0
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--modules", type=int, default=12)
+    parser.add_argument("--components", type=int, default=8)
+    parser.add_argument("--batches", type=int, default=2)
+    parser.add_argument("--slots", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--error", type=float, default=0.3)
+    options = parser.parse_args()
+    random.seed(1)
+    with postgresql.server() as database, Redis() as redis, tempfile.TemporaryDirectory() as folder:
+        os.environ |= {
+            "MBS_CONFIG_FILE": "",
+            "MBS_CONFIG_SECTION": "test",
+            "MBS_DATABASE_URL": database,
+            "MBS_BROKER_URL": redis.url,
+            "MBS_DATA_DIR": folder,
+            "MBS_MESSAGING": "log",
+            "MBS_NUM_CONCURRENT_BUILDS": str(options.slots),
+            "MBS_SIMULATED_REPO_SECONDS": "1",
+            "MBS_SWEEP_INTERVAL": "30",
+            "MBS_LOST_AFTER": "60",
+            "MBS_LOG_LEVEL": "warning",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+        }
+        _set_up()
+        worker = Worker({}, Path(folder) / "worker.log", concurrency=2, prefetch=4)
+        try:
+            worker.wait_until_ready()
+            _round(options, 3)
+            told, ended = _round(options, options.modules)
+        finally:
+            worker.stop()
+    print(f"{options.modules} modules of {options.components} components, {options.slots} slots")
+    for line in report(told, ended):
+        print(line)
+
+
+#: number of a build -> (when it was predicted, when it was to be ready, seconds of spread)
+Told = dict[int, list[tuple[datetime, datetime, float]]]
+
+
+def report(told: Told, ended: dict[int, datetime]) -> list[str]:
+    """Return a line for each part of the time of builds."""
+    parts: dict[int, list[tuple[float, float, bool]]] = defaultdict(list)
+    for number, predictions in told.items():
+        begun, end = predictions[0][0], ended[number]
+        for moment, ready, spread in predictions:
+            left = (end - moment).total_seconds()
+            if left <= 0:
+                continue
+            wrong = abs((ready - end).total_seconds())
+            part = int(_PARTS * (moment - begun) / (end - begun))
+            parts[part].append((wrong, wrong / left, wrong <= spread))
+    lines = ["part of the time   median   90 %   of the time left   within the spread"]
+    for part, errors in sorted(parts.items()):
+        wrong = [each[0] for each in errors]
+        worst = quantiles(wrong, n=10)[-1] if len(wrong) > 1 else wrong[0]
+        within = sum(each[2] for each in errors) / len(errors)
+        lines.append(
+            f"{100 * part // _PARTS:3} % to {100 * (part + 1) // _PARTS:3} %   {median(wrong):6.1f} s"
+            f" {worst:6.1f} s   {median(each[1] for each in errors):12.0%}   {within:16.0%}"
+        )
+    return lines
+
+
+def _set_up() -> None:
+    import django
+    from django.core.management import call_command
+
+    import config.celery  # noqa: F401
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+def _make(options: argparse.Namespace, number: int) -> int:
+    """Make a module whose components take different times, of which something else is expected."""
+    from builds.models import ComponentBuild
+    from tests.workflow.modules import make_build
+
+    size = options.components // options.batches
+    takes = [
+        [round(options.seconds * random.uniform(0.5, 1.5), 2) for _ in range(size)]
+        for _ in range(options.batches)
+    ]
+    shape = [
+        [f"takes-{seconds}-p{batch}-{place}" for place, seconds in enumerate(some)]
+        for batch, some in enumerate(takes)
+    ]
+    build = make_build(*shape, owner=f"owner{number % 3}")
+    rows = list(build.component_builds.all())
+    for row in rows:
+        row.weight = float(row.package.split("-")[1]) * max(random.gauss(1.0, options.error), 0.1)
+    ComponentBuild.objects.bulk_update(rows, ["weight"])
+    return build.pk
+
+
+def _round(options: argparse.Namespace, modules: int) -> tuple[Told, dict[int, datetime]]:
+    from django.core.cache import cache
+    from django.utils import timezone
+
+    from builds import dispatch
+    from builds.models import ModuleBuild
+    from builds.selectors.predictions import forecast
+    from mbs.states import BuildState
+
+    cache.clear()
+    builds = [_make(options, number) for number in range(modules)]
+    for build in builds:
+        dispatch.advance(build)
+    told: Told = defaultdict(list)
+    waiting = ModuleBuild.objects.filter(pk__in=builds).exclude(state=BuildState.READY)
+    while waiting.exists():
+        now = timezone.now()
+        for number, each in forecast(now).builds.items():
+            told[number].append((now, each.ready, each.spread.total_seconds()))
+        time.sleep(_AGAIN)
+    rows = ModuleBuild.objects.filter(pk__in=builds).values_list("pk", "time_completed")
+    return told, {number: end for number, end in rows if end is not None}
+
+
+if __name__ == "__main__":
+    main()

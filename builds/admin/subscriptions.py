@@ -1,0 +1,99 @@
+"""Subscriptions to module builds: operators make them for others, and see what was delivered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from builds.admin.base import ReadOnlyAdmin, link
+from builds.messaging import webhooks
+from builds.models import Delivery, Subscription, clock
+from mbs.errors import InvalidInput
+
+
+class SubscriptionForm(forms.ModelForm):
+    """A subscription whose address fits its kind."""
+
+    class Meta:
+        model = Subscription
+        fields = ("kind", "address", "owner", "name", "stream", "ended_only", "active")
+
+    def clean(self) -> dict[str, Any] | None:
+        """Check the address."""
+        values = super().clean() or self.cleaned_data
+        address = values.get("address", "")
+        try:
+            if values.get("kind") == Subscription.Kind.MAIL:
+                validate_email(address)
+            else:
+                webhooks.check_address(address, private=settings.MBS.WEBHOOK_PRIVATE_HOSTS)
+        except InvalidInput as error:
+            self.add_error("address", f"{error.message} {error.hint}")
+        except ValidationError as error:
+            self.add_error("address", error)
+        return values
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnlyAdmin):
+    """Who is told of what. One that is made active again gets what waited for it."""
+
+    form = SubscriptionForm
+    list_display = ("id", "kind", "address", "owner", "name", "stream", "ended_only", "active", "error")
+    list_filter = ("kind", "active")
+    search_fields = ("=owner", "=name", "address")
+    ordering = ("-id",)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let those who may operate add one."""
+        return self.has_operate_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let those who may operate change one."""
+        return self.has_operate_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let those who may operate delete one."""
+        return self.has_operate_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:
+        """Save a subscription; a new webhook gets a secret, which is shown once."""
+        if obj.kind == Subscription.Kind.WEBHOOK and not obj.secret:
+            obj.secret = webhooks.new_secret()
+            self.message_user(
+                request, f"The secret that signs webhooks, shown only now: {obj.secret}", messages.WARNING
+            )
+        if obj.active:
+            obj.error = ""
+        super().save_model(request, obj, form, change)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """What was sent to subscribers, and why it was not taken."""
+
+    list_display = ("id", "topic", "to", "created_at", "attempts", "sent_at", "next_at", "error")
+    list_filter = (("sent_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("subscription",)
+    ordering = ("-id",)
+    actions = ("send_again",)
+
+    def to(self, delivery: Delivery) -> str:
+        """Return a link to the subscription."""
+        return link(delivery.subscription)
+
+    @admin.action(description="Send again", permissions=["operate"])
+    def send_again(self, request: HttpRequest, rows: QuerySet[Delivery]) -> None:
+        """Send deliveries once more."""
+        self.run_action(request, rows, "Sent again", _again)
+
+
+def _again(delivery: Delivery, who: str) -> None:
+    Delivery.objects.filter(pk=delivery.pk).update(sent_at=None, next_at=clock.now())

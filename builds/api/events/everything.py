@@ -1,0 +1,300 @@
+"""Server-sent events of all module builds: ``/events``, or those of an owner, a module or a stream.
+
+A watcher that comes back with the id of the last event it received gets those that it missed. An ASGI
+application before Django's, as ``builds.api.events.asgi`` is: one reader of the database serves all watchers
+of a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections import deque
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import parse_qs
+
+from django.db import DatabaseError, InterfaceError, close_old_connections, connections
+from django.http import HttpRequest, HttpResponse
+
+from builds.api.events.cursor import Cursor
+from builds.api.events.feed import message
+from builds.api.serving.streams import disconnected, end, headers_of, host_allowed, part, start
+from builds.api.serving.types import Application, Message, Receive, Send
+from builds.observability import log_context
+from builds.observability.requests import count, request_number
+from builds.selectors import all_events
+from builds.selectors.all_events import Told
+from builds.selectors.events import Kind
+from mbs.errors import InvalidInput
+
+log = logging.getLogger(__name__)
+
+PATHS = ("/events", "/events/")
+ROUTE = "events"
+#: Milliseconds after which a browser comes back when the connection broke.
+RETRY = b"retry: 3000\n\n"
+#: Events that are kept for watchers that are slow, and that one who comes back may have missed.
+_KEPT, _MISSED = 5000, 1000
+#: Events that one look at the database reads of each kind.
+_READ = 2000
+_WATCHERS = 1000
+#: Seconds that the first look at the database may take.
+_PATIENCE = 10.0
+_KINDS = (Kind.STATE, Kind.COMPONENT)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which events a watcher wants; an empty text means: of any."""
+
+    owner: str = ""
+    name: str = ""
+    stream: str = ""
+    kind: str = ""
+
+    @classmethod
+    def of(cls, query: dict[str, list[str]]) -> Choice:
+        """Return the choice that a query makes.
+
+        Raises:
+            InvalidInput: there is no such kind of event.
+        """
+        texts = {key: query.get(key, [""])[0][:255] for key in ("owner", "name", "stream", "kind")}
+        if texts["kind"] and texts["kind"] not in _KINDS:
+            raise InvalidInput(
+                f"There is no kind of event {texts['kind'][:40]!r}.", hint="Use state or component."
+            )
+        return cls(**texts)
+
+    def takes(self, event: Told) -> bool:
+        """Return whether a watcher wants an event."""
+        return all(wanted in ("", getattr(event, key)) for key, wanted in vars(self).items())
+
+
+def present() -> Cursor:
+    """Return the cursor of a watcher that has seen all that is there."""
+    cursor, now = Cursor(), datetime.now(UTC)
+    for kind, number, time in sorted(all_events.newest(_READ), key=lambda row: row[:2]):
+        cursor.seen[kind].add(number, time, now)
+    return cursor
+
+
+def unseen(cursor: Cursor, limit: int) -> list[Told]:
+    """Return events that a watcher has not seen, in the order of their times and, of each kind, numbers."""
+    found = all_events.after({kind: cursor.seen[kind].floor for kind in _KINDS}, limit)
+    fresh = [event for event in found if not cursor.has(event)]
+    # Cursors rely on the order of numbers.
+    by_kind = ([event for event in fresh if event.kind is kind] for kind in _KINDS)
+    return list(heapq.merge(*by_kind, key=lambda event: event.time))
+
+
+def tell(events: Collection[Told], cursor: Cursor, choice: Choice) -> bytes:
+    """Return events as server-sent events, those that the cursor has not seen; it moves on."""
+    now, texts = datetime.now(UTC), []
+    for event in events:
+        if not cursor.has(event):
+            cursor.add(event, now)
+            if choice.takes(event):
+                texts.append(message(event.kind, event.data, cursor))
+    return b"".join(texts)
+
+
+def missed(cursor: Cursor, choice: Choice) -> tuple[bytes, Cursor]:
+    """Return what a watcher has missed that comes back, and its cursor behind that.
+
+    One that was away for too long is told so (``skipped``) and goes on with what happens from now.
+    """
+    found = unseen(cursor, _MISSED + 1)
+    if any(sum(event.kind is kind for event in found) > _MISSED for kind in _KINDS):
+        cursor = present()
+        return message("skipped", b"{}", cursor), cursor
+    return tell(found, cursor, choice), cursor
+
+
+class Reader:
+    """Reads what happens while somebody watches.
+
+    Args:
+        interval: seconds between two looks at the database.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.watching = 0
+        self.rounds = 0
+        self._events: deque[Told] = deque(maxlen=_KEPT)
+        #: number of the event behind the last
+        self.end = 0
+        #: when everything that was visible has been read last
+        self.read_at = datetime.now(UTC)
+        self.ready = asyncio.Event()
+        self._cursor: Cursor | None = None
+        self._news: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def watch(self) -> None:
+        """Begin to read, unless that goes on already."""
+        if self._task is None or self._task.done():
+            self._cursor = None
+            self.ready.clear()
+            self._task = asyncio.create_task(self._read_while_watched())
+
+    def since(self, place: int) -> list[Told] | None:
+        """Return the events from a place on; None: some of them are not kept any more."""
+        first = self.end - len(self._events)
+        return None if place < first else [self._events[at - first] for at in range(place, self.end)]
+
+    def news(self) -> asyncio.Future[None]:
+        """Return a future that is done when something has happened."""
+        if self._news is None or self._news.done():
+            self._news = asyncio.get_running_loop().create_future()
+        return self._news
+
+    async def _read_while_watched(self) -> None:
+        with ThreadPoolExecutor(1, thread_name_prefix="all events") as thread:
+            try:
+                while self.watching:
+                    await self._round(thread)
+                    await asyncio.sleep(self.interval)
+            finally:
+                thread.submit(connections.close_all)
+
+    async def _round(self, thread: ThreadPoolExecutor) -> None:
+        self.rounds += 1
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(thread, self._read)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("Events are not told, the database is away: %s", error)
+            return
+        self.ready.set()
+        if found:
+            self._events.extend(found)
+            self.end += len(found)
+            self.news().set_result(None)
+
+    def _read(self) -> list[Told]:
+        close_old_connections()
+        now = datetime.now(UTC)
+        if self._cursor is None:
+            self._cursor = present()
+            self.read_at = now
+            return []
+        found = unseen(self._cursor, _READ)
+        for event in found:
+            self._cursor.add(event, now)
+        if len(found) < _READ:
+            self._cursor.settle(now)
+            self.read_at = now
+        return found
+
+
+class AllEvents:
+    """Serves streams of all events, and hands everything else on.
+
+    Args:
+        application: that everything else is handed to.
+        interval: seconds between two looks at the database.
+        heartbeat: seconds of silence after which a comment is sent.
+    """
+
+    def __init__(self, application: Application, *, interval: float = 1.0, heartbeat: float = 15.0) -> None:
+        self.application = application
+        self.reader = Reader(interval)
+        self.heartbeat = heartbeat
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="missed events")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve a stream, or pass the request on."""
+        asked = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] in PATHS
+        if not asked or self.reader.watching >= _WATCHERS:
+            return await self.application(scope, receive, send)
+        headers = headers_of(scope)
+        try:
+            choice = Choice.of(parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20))
+            last = headers.get(b"last-event-id", "")
+            known = Cursor.parse(last) if last else None
+        except (InvalidInput, ValueError):
+            return await self.application(scope, receive, send)
+        if not host_allowed(headers):
+            return await self.application(scope, receive, send)
+        self.reader.watching += 1
+        self.reader.watch()
+        try:
+            await self._serve(known, choice, headers, receive, send)
+        finally:
+            self.reader.watching -= 1
+        return None
+
+    async def _serve(
+        self, known: Cursor | None, choice: Choice, headers: dict[bytes, str], receive: Receive, send: Send
+    ) -> None:
+        number = request_number(headers.get(b"x-request-id", ""))
+        log_context.restart(request_id=number)
+        count("GET", ROUTE, 200)
+        await send(start(200, number))
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self.reader.ready.wait()
+            # What the reader reads from here on comes from it; what is there before, from the database.
+            place = self.reader.end
+            text, cursor = await asyncio.get_running_loop().run_in_executor(
+                self._thread, _begin_apart, known, choice
+            )
+        except (DatabaseError, InterfaceError, TimeoutError):
+            return await send(end(RETRY))
+        await send(part(RETRY + text))
+        gone = asyncio.ensure_future(disconnected(receive))
+        try:
+            while not gone.done():
+                news = self.reader.news()
+                found, place = self.reader.since(place), self.reader.end
+                if found is None:
+                    return await send(end())
+                if text := tell(found, cursor, choice):
+                    await send(part(text))
+                cursor.settle(self.reader.read_at)
+                done, _ = await asyncio.wait(
+                    {gone, news}, timeout=self.heartbeat, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    # An id without data is noted by the watcher, who is told nothing.
+                    await send(part(b": still here\nid: %b\n\n" % str(cursor).encode()))
+        finally:
+            gone.cancel()
+        return None
+
+
+def _begin(known: Cursor | None, choice: Choice) -> tuple[bytes, Cursor]:
+    """Return the first events of a watcher; one that comes for the first time learns where it begins."""
+    if known is not None:
+        return missed(known, choice)
+    cursor = present()
+    return message("begin", b"{}", cursor), cursor
+
+
+def _begin_apart(known: Cursor | None, choice: Choice) -> tuple[bytes, Cursor]:
+    close_old_connections()
+    try:
+        return _begin(known, choice)
+    finally:
+        connections.close_all()
+
+
+def view(request: HttpRequest) -> HttpResponse:
+    """Answer with what happened since the last event, where no stream can be served.
+
+    Raises:
+        InvalidInput: the id of the last event, or the kind, is none of this service.
+    """
+    choice = Choice.of({key: request.GET.getlist(key) for key in request.GET})
+    last = request.headers.get("Last-Event-ID", "")
+    text, _ = _begin(Cursor.parse(last) if last else None, choice)
+    return HttpResponse(
+        b"retry: 5000\n\n" + text,
+        content_type="text/event-stream; charset=utf-8",
+        headers={"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,58 @@
+"""Parts that all streams of server-sent events have in common (HTML standard, 9.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from builds.api.serving.types import Message, Receive
+
+
+def headers_of(scope: Message) -> dict[bytes, str]:
+    """Return the headers of a request by their names."""
+    return {name: value.decode("latin-1") for name, value in scope.get("headers", ())}
+
+
+def host_allowed(headers: dict[bytes, str]) -> bool:
+    """Return whether a request names a host that this service is known by."""
+    host, _ = split_domain_port(headers.get(b"host", ""))
+    return validate_host(host, settings.ALLOWED_HOSTS)
+
+
+async def disconnected(receive: Receive) -> None:
+    """End when the client has."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def start(status: int, number: str) -> dict[str, Any]:
+    """Return the message that begins a stream; pages of other sites may read it.
+
+    Args:
+        status: of the answer.
+        number: of the request.
+    """
+    headers = {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-store",
+        "x-accel-buffering": "no",  # nginx would keep events back
+        "access-control-allow-origin": "*",
+        "x-request-id": number,
+    }
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+
+
+def part(body: bytes) -> dict[str, Any]:
+    """Return the message that carries a part of a stream."""
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+def end(body: bytes = b"") -> dict[str, Any]:
+    """Return the message that ends a stream."""
+    return {"type": "http.response.body", "body": body}

@@ -1,0 +1,150 @@
+"""Tell subscribers of module builds: deliveries are written with the facts, and sent until they are taken.
+
+Each subscription gets its messages in order: the oldest that was not taken is tried again, later and later,
+and those behind it wait. A subscription that takes nothing for days is made inactive; its deliveries stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from smtplib import SMTPException
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db.models import Min, Q
+
+from builds.encoding import encode
+from builds.messaging import webhooks
+from builds.messaging.webhooks import NotDelivered
+from builds.models import Delivery, OutboxMessage, Subscription, clock
+from mbs.errors import MBSError
+from mbs.states import BuildState
+from mbs.text import printable
+
+log = logging.getLogger(__name__)
+
+#: The only messages that subscribers get.
+TOPIC = "mbs.module.state.change"
+_ENDED = (BuildState.READY, BuildState.FAILED)
+#: Subscribers that are told at the same time, and seconds after which a sweep leaves the rest to the next.
+_AT_ONCE, _LONGEST = 8, 60.0
+#: Seconds until the second try and between two later ones, and how long one that takes nothing is tried.
+_FIRST, _LAST = 30, 6 * 3600
+GIVE_UP = timedelta(days=3)
+_SHOWN = 1000
+
+
+def add(messages: Iterable[OutboxMessage]) -> None:
+    """Write deliveries of messages of one build in the present transaction, for those who want them."""
+    told = [message for message in messages if message.topic == TOPIC]
+    if not told:
+        return
+    body = told[0].body
+    wanted = [Q(**{key: ""}) | Q(**{key: body.get(key, "")}) for key in ("owner", "name", "stream")]
+    subscriptions = Subscription.objects.filter(*wanted, active=True)
+    now = clock.now()
+    Delivery.objects.bulk_create(
+        [
+            Delivery(
+                subscription=subscription,
+                message_id=message.message_id,
+                topic=message.topic,
+                body=message.body,
+                created_at=now,
+                next_at=now,
+            )
+            for subscription in subscriptions
+            for message in told
+            if not subscription.ended_only or message.body.get("state") in _ENDED
+        ]
+    )
+
+
+def send_due() -> dict[str, int]:
+    """Send what is due, for a bounded time; answers how many deliveries were taken and how many were not."""
+    sent = failed = 0
+    ends = time.monotonic() + _LONGEST
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="subscribers") as threads:
+        while time.monotonic() < ends and (due := _due()):
+            for delivery, error in zip(due, threads.map(_try, due), strict=True):
+                _record(delivery, error)
+                sent, failed = sent + (not error), failed + bool(error)
+    return {"sent": sent, "failed": failed}
+
+
+def _due() -> Sequence[Delivery]:
+    """Return the oldest delivery of each subscription that was not taken, as far as they are due."""
+    unsent = Delivery.objects.filter(sent_at=None, subscription__active=True)
+    firsts = (
+        unsent.order_by().values("subscription").annotate(first=Min("pk")).values_list("first", flat=True)
+    )
+    rows = Delivery.objects.filter(pk__in=list(firsts), next_at__lte=clock.now())
+    return list(rows.select_related("subscription").order_by("next_at")[: 4 * _AT_ONCE])
+
+
+def _try(delivery: Delivery) -> str:
+    """Send a delivery; answers why it was not taken."""
+    send = {Subscription.Kind.MAIL: _mail}.get(Subscription.Kind(delivery.subscription.kind), _post)
+    try:
+        send(delivery)
+    except MBSError as error:
+        return error.message
+    except Exception as error:
+        log.exception("The delivery %s to %s met an unexpected error", delivery, delivery.subscription)
+        return f"Unexpected error: {error!r}"
+    return ""
+
+
+def _post(delivery: Delivery) -> None:
+    timestamp = int(time.time())
+    body = encode({"type": delivery.topic, "timestamp": delivery.created_at, "data": delivery.body})
+    webhooks.post(
+        delivery.subscription.address,
+        delivery.subscription.secret,
+        str(delivery.message_id),
+        timestamp,
+        body,
+        private=settings.MBS.WEBHOOK_PRIVATE_HOSTS,
+    )
+
+
+def _mail(delivery: Delivery) -> None:
+    if not settings.MBS.MAIL_SERVER:
+        raise NotDelivered("No mail is sent: MAIL_SERVER is not set.")
+    body = delivery.body
+    nsvc = ":".join(str(body.get(key)) for key in ("name", "stream", "version", "context"))
+    lines = [
+        f"Module build {body.get('id')} of {body.get('owner')} is {body.get('state_name')}.",
+        str(body.get("state_reason") or ""),
+        f"{settings.MBS.BASE_URL}/builds/{body.get('id')}",
+    ]
+    mail = EmailMessage(
+        subject=printable(f"[MBS] {nsvc} {body.get('state_name')}")[:200],
+        body="\n".join(printable(line) for line in lines if line),
+        to=[delivery.subscription.address],
+        # The same for each try, so that a mail which was sent twice can be told.
+        headers={"Message-ID": f"<{delivery.message_id}@mbs>", "Auto-Submitted": "auto-generated"},
+    )
+    try:
+        mail.send()
+    except (SMTPException, OSError) as error:
+        raise NotDelivered(f"The mail server did not take it: {error}") from error
+
+
+def _record(delivery: Delivery, error: str) -> None:
+    now = clock.now()
+    delivery.attempts += 1
+    delivery.error = printable(error)[:_SHOWN]
+    if not error:
+        delivery.sent_at = now
+    else:
+        delivery.next_at = now + timedelta(seconds=min(_FIRST * 2 ** min(delivery.attempts - 1, 20), _LAST))
+    delivery.save(update_fields=["attempts", "error", "sent_at", "next_at"])
+    if error and delivery.created_at < now - GIVE_UP:
+        reason = f"Nothing was taken for {GIVE_UP.days} days; the last error: {delivery.error}"
+        Subscription.objects.filter(pk=delivery.subscription_id).update(active=False, error=reason)
+        log.warning("The subscription %s is made inactive: %s", delivery.subscription_id, reason)

@@ -1,0 +1,131 @@
+"""Send signed webhooks (Standard Webhooks 1.0.0) to addresses that strangers may have chosen.
+
+A host is resolved once, and the connection goes to the address that was checked, so that a second answer of
+the name server changes nothing; redirects are not followed, no proxy is used, and answers are not read.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import secrets
+import socket
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+import httpx
+
+from mbs.errors import InvalidInput, MBSError
+from scm.hosts import is_public
+
+#: Seconds for a connection and for the head of the answer each.
+_TIMEOUT = 10.0
+_PREFIX = "whsec_"
+
+
+class NotDelivered(MBSError):
+    """A subscriber was not told; it is tried again."""
+
+    code = "not_delivered"
+
+
+def new_secret() -> str:
+    """Return a secret that signs the webhooks of a subscription."""
+    return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
+    """Return the signature of a webhook, as its header tells it."""
+    key = base64.b64decode(secret.removeprefix(_PREFIX))
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return "v1," + base64.b64encode(hmac.digest(key, signed, sha256)).decode()
+
+
+def check_address(address: str, *, private: bool) -> httpx.URL:
+    """Return the address of a webhook.
+
+    Args:
+        address: as it was written.
+        private: whether it may be of this machine or a private network, over plain http.
+
+    Raises:
+        InvalidInput: ``invalid_webhook``.
+    """
+    try:
+        parts, url = urlsplit(address), httpx.URL(address)
+        port = parts.port
+    except (ValueError, httpx.InvalidURL):
+        raise _invalid(address) from None
+    fine = parts.scheme == "https" or (private and parts.scheme == "http")
+    if not fine or not parts.hostname or parts.username or parts.password or port == 0:
+        raise _invalid(address)
+    return url
+
+
+def post(address: str, secret: str, message_id: str, timestamp: int, body: bytes, *, private: bool) -> None:
+    """Send a webhook.
+
+    Args:
+        address: of the subscriber.
+        secret: that signs it.
+        message_id: the same for each try.
+        timestamp: seconds since 1970.
+        body: JSON.
+        private: see ``check_address``.
+
+    Raises:
+        NotDelivered: the subscriber did not take it.
+        InvalidInput: see ``check_address``.
+    """
+    url = check_address(address, private=private)
+    ip = _resolved(url, private=private)
+    headers = {
+        "Host": url.netloc.decode("ascii"),
+        "Content-Type": "application/json",
+        "User-Agent": "module-build-service",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": sign(secret, message_id, timestamp, body),
+    }
+    try:
+        with (
+            httpx.Client(timeout=_TIMEOUT, trust_env=False, follow_redirects=False) as client,
+            client.stream(
+                "POST",
+                url.copy_with(host=ip),
+                content=body,
+                headers=headers,
+                # The certificate must be that of the name, not of the address.
+                extensions={"sni_hostname": url.host},
+            ) as answer,
+        ):
+            status = answer.status_code
+    except httpx.HTTPError as error:
+        raise NotDelivered(f"{url.host} cannot be reached: {type(error).__name__}: {error}") from error
+    if not 200 <= status < 300:
+        raise NotDelivered(f"{url.host} answered {status}.")
+
+
+def _resolved(url: httpx.URL, *, private: bool) -> str:
+    """Return an address of the host, all of whose addresses are public.
+
+    Raises:
+        NotDelivered: it has none, or one that is not public.
+    """
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        infos = socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise NotDelivered(f"{url.host} cannot be resolved: {error}") from error
+    found = list(dict.fromkeys(str(info[4][0]) for info in infos))
+    if not found or not (private or all(map(is_public, found))):
+        raise NotDelivered(f"{url.host} does not lie on a public host.", code="address_not_public")
+    return found[0]
+
+
+def _invalid(address: str) -> InvalidInput:
+    return InvalidInput(
+        f"{address[:200]!r} is no address of a webhook.",
+        code="invalid_webhook",
+        hint="Write https://host/path, without a user or password.",
+    )

@@ -1,0 +1,71 @@
+"""Subscriptions to module builds, and what is delivered to them."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils import timezone
+
+
+class Subscription(models.Model):
+    """Somebody who wants to be told of module builds, by a webhook or by mail.
+
+    ``builds.messaging.subscriptions`` writes the deliveries and sends them.
+    """
+
+    class Kind(models.TextChoices):
+        """How it is told."""
+
+        WEBHOOK = "webhook", "webhook"
+        MAIL = "mail", "mail"
+
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.WEBHOOK)
+    address = models.CharField(max_length=1000, help_text="https:// address, or mail address")
+    #: signs webhooks (Standard Webhooks, "Signature scheme")
+    secret = models.CharField(max_length=100, blank=True, editable=False)
+    owner = models.CharField(max_length=255, blank=True, help_text="Only builds of this owner")
+    name = models.CharField(max_length=255, blank=True, help_text="Only builds of this module")
+    stream = models.CharField(max_length=255, blank=True, help_text="Only builds of this stream")
+    ended_only = models.BooleanField(default=True, help_text="Only when a build is ready or has failed")
+    active = models.BooleanField(default=True, help_text="Deliveries of an inactive one are kept")
+    #: why it was made inactive
+    error = models.TextField(blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.address}"
+
+
+class Delivery(models.Model):
+    """A message for a subscription, written in the transaction of the fact it tells."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
+    #: the same as on the bus
+    message_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    topic = models.CharField(max_length=255)
+    body = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
+    #: when it is tried next
+    next_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    #: why the last try failed
+    error = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.UniqueConstraint(fields=["subscription", "message_id"], name="one_delivery_per_message")
+        ]
+        indexes = [
+            models.Index(
+                fields=["subscription", "id"],
+                name="delivery_unsent",
+                condition=models.Q(sent_at__isnull=True),
+            ),
+            models.Index(fields=["sent_at"], name="delivery_sent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.message_id}"

@@ -1,0 +1,274 @@
+"""When builds under way are expected to be ready, by simulating the slots (``mbs.prediction``)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby, pairwise
+from statistics import median
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db.models import FilteredRelation, Q
+
+from builds.models import ComponentBuild, ModuleBuild, Phase
+from mbs.prediction import Build, Duration, Pace, Prediction, Task, places, predict
+from mbs.states import ACTIVE, BuildState, ComponentState
+
+#: Components and builds that are simulated at most; with more of them nothing is predicted.
+MOST = 6000
+#: Builds that became ready last, from which the pace of the service is learned, and for how many seconds.
+_RECENT, _KEPT = 20, 60
+#: Relative errors of expected seconds that have the same spread as errors with a normal distribution.
+_OF_MEDIAN = 1.4826
+#: Builds deviate from their predictions more than the way to their ends tells, since a batch ends with its
+#: slowest component; the factor is measured by ``benchmarks.predictions``.
+CALIBRATION = 1.8
+#: What a pause takes of which nothing is known.
+_ASSUMED = Duration(5.0, 5.0)
+#: Phases in which components of a batch may start.
+_STARTING = (Phase.STARTING, Phase.BUILDING)
+_FAILED = (ComponentState.FAILED, ComponentState.CANCELED)
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What builds that became ready lately tell about others.
+
+    Attributes:
+        between: from the last end of a batch to the first start of the next.
+        finish: from the end of the last component to the end of the build.
+        error: the usual deviation of a build from its expected seconds, as a part of them.
+        typical: seconds of a component of which nothing is known.
+    """
+
+    between: Duration = _ASSUMED
+    finish: Duration = _ASSUMED
+    error: float = 0.3
+    typical: float = 60.0
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of a build.
+
+    Attributes:
+        ready: when it is ready.
+        spread: standard deviation of that.
+        place: of its next component among those that wait for a slot, from 1; None: none of them waits.
+        of: how many wait for a slot.
+    """
+
+    ready: datetime
+    spread: timedelta
+    place: int | None
+    of: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """An owner's components: those that have a slot, and those that wait for one."""
+
+    owner: str
+    building: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is expected of all builds under way.
+
+    Attributes:
+        now: the moment that it is of.
+        slots: components that may build at once; 0: any number.
+        loads: owners with components, the one with the most first.
+        builds: number of a build -> what is expected of it.
+        components: number of a component -> when it is expected to start and to end.
+        crowded: so much is under way that nothing is predicted.
+    """
+
+    now: datetime
+    slots: int = 0
+    loads: Sequence[Load] = ()
+    builds: Mapping[int, Expected] = field(default_factory=dict)
+    components: Mapping[int, tuple[datetime, datetime]] = field(default_factory=dict)
+    crowded: bool = False
+
+    @property
+    def building(self) -> int:
+        """Return how many components have a slot."""
+        return sum(load.building for load in self.loads)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many components wait for a slot."""
+        return sum(load.waiting for load in self.loads)
+
+
+_COLUMNS = (
+    *("pk", "owner", "state", "phase", "batch"),
+    *("open__pk", "open__package", "open__batch", "open__weight", "open__state", "open__time_started"),
+    *("open__build_after", "open__blocked"),
+)
+
+
+def forecast(now: datetime) -> Forecast:
+    """Predict the ends of all builds under way, in two statements (and two more each minute)."""
+    rows = list(_under_way()[: MOST + 1])
+    if len(rows) > MOST:
+        return Forecast(now, settings.MBS.NUM_CONCURRENT_BUILDS, crowded=True)
+    habits = _habits()
+    builds = [*_builds(rows, habits, now), *_stopping(habits, now)]
+    pace = Pace(settings.MBS.NUM_CONCURRENT_BUILDS, habits.between, habits.finish)
+    found = predict(builds, pace)
+    waiting = [row[5] for row in rows if _waits(row)]
+    order = places(found, waiting)
+    firsts = _firsts(rows, order)
+    return Forecast(
+        now,
+        pace.slots,
+        loads=_loads(rows, builds),
+        builds={
+            number: Expected(
+                now + timedelta(seconds=ready.seconds),
+                timedelta(seconds=CALIBRATION * ready.spread),
+                firsts.get(number),
+                len(waiting),
+            )
+            for number, ready in found.ready.items()
+        },
+        components=_times(found, now),
+    )
+
+
+def _under_way() -> Any:
+    """Return builds under way with their components that are not complete; one row where there is none."""
+    unfinished = Q(component_builds__state=None) | Q(
+        component_builds__state__in=(ComponentState.BUILDING, *_FAILED)
+    )
+    rows = ModuleBuild.objects.filter(state__in=ACTIVE).annotate(
+        open=FilteredRelation("component_builds", condition=unfinished)
+    )
+    return rows.order_by("pk").values_list(*_COLUMNS)
+
+
+def _builds(rows: Iterable[Sequence[Any]], habits: Habits, now: datetime) -> Iterator[Build]:
+    for (number, owner, state, phase, batch), some in groupby(rows, key=lambda row: row[:5]):
+        parts = [row[5:] for row in some if row[5] is not None]
+        if not parts and (state != BuildState.BUILD or phase != Phase.FINALIZING):
+            continue  # its components are not known yet
+        fails = any(part[4] in _FAILED for part in parts)
+        tasks = [_task(part, habits, now) for part in parts if part[4] not in _FAILED]
+        yield Build(number, owner, batch, tasks, fails)
+
+
+def _stopping(habits: Habits, now: datetime) -> Iterator[Build]:
+    """Yield what still builds for builds that have ended: it holds slots."""
+    rows = ComponentBuild.objects.filter(state=ComponentState.BUILDING).exclude(
+        module_build__state__in=ACTIVE
+    )
+    columns = ("pk", "package", "batch", "weight", "state", "time_started", "build_after", "blocked")
+    for number, owner, *part in rows.values_list("module_build_id", "module_build__owner", *columns)[:MOST]:
+        yield Build(-number, owner, 0, [_task(part, habits, now)], fails=True)
+
+
+def _task(part: Sequence[Any], habits: Habits, now: datetime) -> Task:
+    number, package, batch, weight, state, started, after, _ = part
+    duration = Duration(weight, habits.error * weight) if weight else Duration(habits.typical, habits.typical)
+    building = None
+    if state == ComponentState.BUILDING:
+        building = max((now - started).total_seconds(), 0.0) if started else 0.0
+    return Task(number, package, batch, duration, building, frozenset(after or ()))
+
+
+def _waits(row: Sequence[Any]) -> bool:
+    """Return whether a component could build if there were a slot: as in ``builds.services.slots``."""
+    _, _, state, phase, batch, number, _, own_batch, _, own_state, _, _, blocked = row
+    ready = state == BuildState.BUILD and phase in _STARTING and own_batch == batch
+    return bool(ready and number is not None and own_state is None and not blocked)
+
+
+def _firsts(rows: Iterable[Sequence[Any]], order: Mapping[int, int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for row in rows:
+        if row[5] in order:
+            found[row[0]] = min(found.get(row[0], MOST), order[row[5]])
+    return found
+
+
+def _loads(rows: Iterable[Sequence[Any]], builds: Iterable[Build]) -> list[Load]:
+    waiting = Counter(row[1] for row in rows if _waits(row))
+    building = Counter(build.owner for build in builds for task in build.tasks if task.building is not None)
+    owners = sorted(
+        waiting.keys() | building.keys(), key=lambda name: (-building[name], -waiting[name], name)
+    )
+    return [Load(owner, building[owner], waiting[owner]) for owner in owners]
+
+
+def _times(found: Prediction, now: datetime) -> dict[int, tuple[datetime, datetime]]:
+    return {
+        number: (
+            now + timedelta(seconds=found.starts.get(number, 0.0)),
+            now + timedelta(seconds=end),
+        )
+        for number, end in found.ends.items()
+    }
+
+
+def _habits() -> Habits:
+    known = cache.get("predictions:habits")
+    if known is None:
+        known = learn()
+        cache.set("predictions:habits", known, _KEPT)
+    return known  # type: ignore[no-any-return]  (what was put in)
+
+
+def learn() -> Habits:
+    """Return what the builds tell that became ready last; without any, what is assumed."""
+    ready = ModuleBuild.objects.filter(state=BuildState.READY, batches__gt=0).order_by("-pk")
+    ended = dict(ready.values_list("pk", "time_completed")[:_RECENT])
+    rows = ComponentBuild.objects.filter(
+        module_build__in=ended,
+        state=ComponentState.COMPLETE,
+        reused_component=None,
+        time_started__isnull=False,
+        time_completed__isnull=False,
+    )
+    columns = ("module_build_id", "batch", "time_started", "time_completed", "weight")
+    parts = list(rows.order_by("module_build_id", "batch").values_list(*columns))
+    took = [((end - start).total_seconds(), weight) for _, _, start, end, weight in parts]
+    errors = [abs(seconds - weight) / weight for seconds, weight in took if weight]
+    assumed = Habits()
+    return Habits(
+        between=_usual(list(_gaps(parts)), assumed.between),
+        finish=_usual(list(_ends(parts, ended)), assumed.finish),
+        error=max(_OF_MEDIAN * median(errors), 0.02) if errors else assumed.error,
+        typical=median([seconds for seconds, _ in took]) if took else assumed.typical,
+    )
+
+
+def _gaps(parts: Iterable[Sequence[Any]]) -> Iterator[float]:
+    """Yield the seconds between each two batches of a build."""
+    for _, of_build in groupby(parts, key=lambda part: part[0]):
+        batches = [list(batch) for _, batch in groupby(of_build, key=lambda part: part[1])]
+        for earlier, later in pairwise(batches):
+            yield (min(part[2] for part in later) - max(part[3] for part in earlier)).total_seconds()
+
+
+def _ends(parts: Iterable[Sequence[Any]], ended: Mapping[int, datetime | None]) -> Iterator[float]:
+    """Yield the seconds from the end of the last component of a build to its end."""
+    for number, of_build in groupby(parts, key=lambda part: part[0]):
+        end = ended[number]
+        if end is not None:
+            yield (end - max(part[3] for part in of_build)).total_seconds()
+
+
+def _usual(seconds: Sequence[float], assumed: Duration) -> Duration:
+    """Return the median of durations, and how much they deviate from it."""
+    if not seconds:
+        return assumed
+    middle = max(median(seconds), 0.0)
+    return Duration(middle, _OF_MEDIAN * median(abs(each - middle) for each in seconds))

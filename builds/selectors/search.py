@@ -1,0 +1,215 @@
+"""Find builds by the texts that people have at hand: names, streams, components, NVRs, commits, owners.
+
+Each kind of text is looked up through an index of its own, and reads a bounded number of rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import Model, Q, QuerySet
+
+from builds.models import ComponentBuild, ModuleBuild
+
+#: Characters of a text that is searched for.
+LONGEST = 200
+#: Rows that each kind of text shows at most.
+MOST_SHOWN = 10
+#: The newest rows of one name, of which the shown ones are chosen.
+MOST_READ = 30
+#: Builds with one component that a query names one by one.
+MOST_NUMBERS = 500
+#: Digits that tell a commit from others, and those of a whole one (SHA-1).
+SHORTEST_COMMIT, WHOLE_COMMIT = 7, 40
+_COMMIT = re.compile(rf"[0-9a-f]{{{SHORTEST_COMMIT},{WHOLE_COMMIT}}}")
+_DIGITS = "0123456789abcdef"
+_PARTS = ("name", "stream", "version", "context")
+_SHOWN = ("id", "name", "stream", "version", "context", "state", "owner", "scratch", "time_submitted")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A build that was found.
+
+    Attributes:
+        build: The newest of those that were found for the same reason.
+        what: The text of it that fits: a stream, a package, an NVR or a commit.
+    """
+
+    build: ModuleBuild
+    what: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that fits a text, by kind; a kind in which nothing fits has no rows."""
+
+    streams: tuple[Hit, ...] = ()
+    components: tuple[Hit, ...] = ()
+    nvrs: tuple[Hit, ...] = ()
+    commits: tuple[Hit, ...] = ()
+    owned: tuple[Hit, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was found."""
+        return not (self.streams or self.components or self.nvrs or self.commits or self.owned)
+
+
+def is_commit(text: str) -> bool:
+    """Return whether a text may be a commit or the beginning of one."""
+    return _COMMIT.fullmatch(text) is not None
+
+
+def commits(column: str, beginning: str) -> Q:
+    """Return the condition that a column holds a commit that begins so.
+
+    Hexadecimal digits have the same order in all collations, so that any index of the column serves.
+    """
+    if len(beginning) == WHOLE_COMMIT:
+        return Q(**{column: beginning})
+    last = _DIGITS.index(beginning[-1]) + 1
+    behind = beginning[:-1] + (_DIGITS[last] if last < len(_DIGITS) else "g")
+    return Q(**{f"{column}__gte": beginning, f"{column}__lt": behind, f"{column}__startswith": beginning})
+
+
+def with_component(package: str) -> Q:
+    """Return the condition that a build has a component of this package.
+
+    It names the builds while they are few: the database then knows how many to expect.
+    """
+    rows = ComponentBuild.objects.filter(package=package)
+    numbers = list(rows.order_by("-id").values_list("module_build_id", flat=True)[: MOST_NUMBERS + 1])
+    return Q(pk__in=numbers if len(numbers) <= MOST_NUMBERS else rows.values("module_build_id"))
+
+
+def exact(text: str) -> ModuleBuild | None:
+    """Return the build that a text names: its number or its N:S:V:C."""
+    parts = text.split(":")
+    rows = ModuleBuild.objects.only(*_SHOWN)
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return rows.filter(pk=int(text)).first()
+    if len(parts) == len(_PARTS):
+        return rows.filter(**dict(zip(_PARTS, parts, strict=True))).first()
+    return None
+
+
+def find(text: str) -> Found:
+    """Return what fits a text.
+
+    The number of statements and of the rows that they read is bounded, however many builds there are.
+
+    Args:
+        text: Without blanks around it, of at most ``LONGEST`` characters.
+    """
+    return Found(
+        streams=tuple(_streams(text)),
+        components=tuple(_components(text)),
+        nvrs=tuple(_nvrs(text)),
+        commits=tuple(_commits(text)),
+        owned=tuple(
+            Hit(build, text) for build in _newest(ModuleBuild.objects.filter(owner=text), MOST_SHOWN)
+        ),
+    )
+
+
+def _newest(rows: QuerySet[ModuleBuild], count: int) -> QuerySet[ModuleBuild]:
+    return rows.only(*_SHOWN).order_by("-id")[:count]
+
+
+def _streams(text: str) -> Iterator[Hit]:
+    """Yield streams: of the module of this name first, then of those whose names begin so."""
+    name, *rest = text.split(":")
+    if len(rest) > 2 or not name:
+        return
+    if rest:
+        wanted = {"name": name} | ({"stream": rest[0]} if len(rest) > 1 else {})
+        last = {f"{_PARTS[len(rest)]}__startswith": rest[-1]}
+        found: Iterable[ModuleBuild] = _newest(ModuleBuild.objects.filter(**wanted, **last), 10 * MOST_READ)
+    else:
+        found = (
+            row
+            for each in names_from(ModuleBuild, "name", name)
+            for row in _newest(ModuleBuild.objects.filter(name=each), MOST_READ)
+        )
+    yield from _distinct((Hit(row, f"{row.name}:{row.stream}"), (row.name, row.stream)) for row in found)
+
+
+def _components(text: str) -> Iterator[Hit]:
+    """Yield components whose package has this name, then those whose names begin so, by stream."""
+    if ":" in text:
+        return
+    found = (
+        row
+        for each in names_from(ComponentBuild, "package", text)
+        for row in _with_builds(ComponentBuild.objects.filter(package=each), "package")
+    )
+    yield from _distinct(
+        (Hit(row.module_build, row.package), (row.package, row.module_build.name, row.module_build.stream))
+        for row in found
+    )
+
+
+def names_from(model: type[Model], column: str, beginning: str, count: int = MOST_SHOWN) -> list[str]:
+    """Return the first different values of a column that begin with a text, in order.
+
+    PostgreSQL passes from each value to the next one in the index of beginnings (``varchar_pattern_ops``), so
+    that it reads as many rows as it returns, however many have the same value.
+    """
+    quote = connection.ops.quote_name
+    table, name = quote(model._meta.db_table), quote(column)
+    if connection.vendor != "postgresql":
+        values = model._default_manager.filter(**{f"{column}__startswith": beginning})
+        return list(values.order_by(column).values_list(column, flat=True).distinct()[:count])
+    first = f"SELECT {name} FROM {table} WHERE {name} LIKE %s"
+    order = f"ORDER BY {name} USING ~<~ LIMIT 1"
+    pattern = re.sub(r"([\\%_])", r"\\\1", beginning) + "%"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH RECURSIVE found(value) AS (({first} {order}) UNION ALL "
+            f"SELECT ({first} AND {name} ~>~ value {order}) FROM found WHERE value IS NOT NULL) "
+            "SELECT value FROM found WHERE value IS NOT NULL LIMIT %s",
+            [pattern, pattern, count],
+        )
+        return [value for (value,) in cursor.fetchall()]
+
+
+def _nvrs(text: str) -> Iterator[Hit]:
+    nvr = text.removesuffix(".rpm").removesuffix(".src")
+    for row in _with_builds(ComponentBuild.objects.filter(nvr=nvr), "nvr")[:MOST_SHOWN]:
+        yield Hit(row.module_build, nvr)
+
+
+def _commits(text: str) -> Iterator[Hit]:
+    commit = text.lower()
+    if not is_commit(commit):
+        return
+    for build in _newest(ModuleBuild.objects.filter(commits("commit", commit)), MOST_SHOWN):
+        yield Hit(build, "its document")
+    for row in _with_builds(ComponentBuild.objects.filter(commits("ref", commit)), "package")[:MOST_SHOWN]:
+        yield Hit(row.module_build, row.package)
+
+
+def _with_builds(rows: QuerySet[ComponentBuild], column: str) -> QuerySet[ComponentBuild]:
+    """Return the newest components, each with what is shown of its module build."""
+    of_build = [f"module_build__{name}" for name in _SHOWN]
+    return (
+        rows.select_related("module_build")
+        .only(column, "module_build_id", *of_build)
+        .order_by("-id")[:MOST_READ]
+    )
+
+
+def _distinct(hits: Iterable[tuple[Hit, tuple[str, ...]]]) -> Iterator[Hit]:
+    """Yield the first hit of each key, ``MOST_SHOWN`` at most."""
+    seen: set[tuple[str, ...]] = set()
+    for hit, key in hits:
+        if key in seen:
+            continue
+        seen.add(key)
+        yield hit
+        if len(seen) == MOST_SHOWN:
+            return

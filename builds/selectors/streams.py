@@ -1,0 +1,98 @@
+"""The history of one stream of a module, and who builds against it; the number of rows read is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from builds.models import BuildRequirement, ModuleBuild
+from mbs.states import BuildState
+
+#: Builds of which durations and failures are shown.
+MOST_ENDED = 60
+#: Newest ready builds of a stream whose requirers are looked for, and links that are read of each.
+MOST_REQUIRED, MOST_LINKS = 4, 100
+#: Streams that are named as requirers.
+MOST_REQUIRERS = 40
+#: States in which it is known whether a build succeeded; builds that were retired may have failed before.
+_ENDED = (BuildState.DONE, BuildState.READY, BuildState.FAILED)
+_SHOWN = (
+    *("id", "name", "stream", "version", "context", "state", "state_reason", "error_hint", "scratch"),
+    *("time_submitted", "time_modified", "time_completed"),
+)
+
+
+@dataclass(frozen=True)
+class Requirer:
+    """A stream that has a build of this one in its buildroot.
+
+    Attributes:
+        build_id: Number of its newest build that has.
+    """
+
+    name: str
+    stream: str
+    build_id: int
+    state: int
+
+    @property
+    def state_name(self) -> str:
+        """The state of that build in a word."""
+        return BuildState(self.state).word
+
+
+@dataclass(frozen=True)
+class History:
+    """The history of a stream.
+
+    Attributes:
+        ready: The newest build that is ready.
+        failed: The newest build that has failed.
+        ended: The newest builds that ended, the oldest of them first.
+        requirers: Streams with one of the newest ready builds in their buildroots, by name.
+    """
+
+    ready: ModuleBuild | None
+    failed: ModuleBuild | None
+    ended: Sequence[ModuleBuild]
+    requirers: Sequence[Requirer]
+
+
+def builds_of(name: str, stream: str) -> QuerySet[ModuleBuild]:
+    """Return the builds of a stream."""
+    return ModuleBuild.objects.filter(name=name, stream=stream)
+
+
+def history(name: str, stream: str) -> History:
+    """Return the history of a stream, in 3 statements and one for each of the ready builds that are read."""
+    rows = builds_of(name, stream).only(*_SHOWN).order_by("-id")
+    ready = list(rows.filter(state=BuildState.READY)[:MOST_REQUIRED])
+    return History(
+        ready=ready[0] if ready else None,
+        failed=rows.filter(state=BuildState.FAILED).first(),
+        ended=list(rows.filter(state__in=_ENDED)[:MOST_ENDED])[::-1],
+        requirers=_requirers([build.pk for build in ready]),
+    )
+
+
+def names_of(name: str) -> list[str]:
+    """Return the streams of a module that its newest 1000 builds have, the latest first."""
+    streams = ModuleBuild.objects.filter(name=name).order_by("-id").values_list("stream", flat=True)
+    return list(dict.fromkeys(streams[:1000]))
+
+
+def _requirers(required: Sequence[int]) -> list[Requirer]:
+    columns = [f"module_build__{name}" for name in ("name", "stream", "id", "state")]
+    found: dict[tuple[str, str], Requirer] = {}
+    for number in required:
+        # One statement for each: a common one would read all links before it could order them.
+        links = BuildRequirement.objects.filter(required_id=number).order_by("-module_build_id")
+        for row in links.values_list(*columns)[:MOST_LINKS]:
+            requirer = Requirer(*row)
+            known = found.get((requirer.name, requirer.stream))
+            if known is None or known.build_id < requirer.build_id:
+                found[requirer.name, requirer.stream] = requirer
+    newest = sorted(found.values(), key=lambda each: -each.build_id)[:MOST_REQUIRERS]
+    return sorted(newest, key=lambda each: (each.name, each.stream))

@@ -1,0 +1,262 @@
+"""Say how two builds of a module differ: components, buildrequires, RPMs and documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+from builds.comparison_shapes import (
+    BuildrequireDifference,
+    ComparedBuild,
+    ComparedComponent,
+    Comparison,
+    ComponentDifference,
+    DependencyDifference,
+    ListedRpm,
+    RpmDifference,
+    RpmDifferences,
+)
+from builds.models import ComponentBuild, FinalModulemd, ModuleBuild, Submission
+from builds.services.build_system import as_module, build_system
+from buildsys.base import BuildSystemError
+from buildsys.recorded import BuiltPackage, RecordsRpms
+from mbs.final import SOURCE
+from mbs.modulemd import parse_stream
+from mbs.reuse import brief
+from mbs.states import BuildState, ComponentState
+from scm.forges import commit_page, comparison_page
+
+#: RPMs of a build that are looked at, and dependencies of one that are named.
+MOST_RPMS, MOST_DEPENDENCIES = 5000, 100
+#: The documents of a build that can be compared, by name.
+DOCUMENTS = ("submitted", "expanded", "final")
+
+Change = Literal["added", "removed", "commit", "reused", "rebuilt", "same"]
+#: Name and architecture of an RPM.
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Rpm:
+    """An RPM of a finished module.
+
+    Attributes:
+        evr: Epoch, version and release.
+        size: In bytes; None where the build system does not record it.
+        requires: Likewise, as texts, and ``provides``.
+    """
+
+    name: str
+    evr: str
+    arch: str
+    size: int | None = None
+    requires: frozenset[str] | None = None
+    provides: frozenset[str] | None = None
+
+    @property
+    def nevra(self) -> str:
+        """The name as modulemd documents have it."""
+        return f"{self.name}-{self.evr}.{self.arch}"
+
+
+def former(build: ModuleBuild) -> ModuleBuild | None:
+    """Return the build that a build is compared with when none is named.
+
+    It is the last ready build of the stream before it: of the same context, or else of any.
+    """
+    rows = ModuleBuild.objects.defer("modulemd").filter(
+        name=build.name, stream=build.stream, state=BuildState.READY, scratch=False, pk__lt=build.pk
+    )
+    return rows.filter(context=build.context).order_by("-id").first() or rows.order_by("-id").first()
+
+
+def compare(old: ModuleBuild, new: ModuleBuild) -> Comparison:
+    """Return the differences of two builds."""
+    return {
+        "old": _build(old),
+        "new": _build(new),
+        "components": list(_components(old, new)),
+        "buildrequires": list(_buildrequires(old, new)),
+        "rpms": _rpms(old, new),
+    }
+
+
+def documents(build: ModuleBuild) -> dict[str, str]:
+    """Return the documents of a build by the names in ``DOCUMENTS``; those that are not recorded are empty.
+
+    The final one is that of the first architecture.
+    """
+    submission = Submission.objects.filter(module_build=build).first()
+    finals = FinalModulemd.objects.filter(module_build=build).exclude(arch=SOURCE).order_by("arch")
+    final = finals.values_list("document", flat=True).first()
+    return {
+        "submitted": submission.document if submission else "",
+        "expanded": build.modulemd,
+        "final": final or "",
+    }
+
+
+def _build(build: ModuleBuild) -> ComparedBuild:
+    return {
+        "id": build.pk,
+        "nsvc": str(build.nsvc),
+        "state_name": build.state_name,
+        "commit": build.commit or None,
+        "time_submitted": build.time_submitted,
+    }
+
+
+def _components(old: ModuleBuild, new: ModuleBuild) -> Iterator[ComponentDifference]:
+    olds, news = ({each.package: each for each in _rows(build)} for build in (old, new))
+    for package in sorted({*olds, *news}):
+        before, now = olds.get(package), news.get(package)
+        scmurl = (now or before).scmurl  # type: ignore[union-attr]
+        commits = before.ref if before else None, now.ref if now else None
+        same = before is not None and now is not None and before.scmurl == now.scmurl
+        page = comparison_page(scmurl, *commits) if same and commits[0] != commits[1] else ""
+        yield {
+            "package": package,
+            "change": _change(before, now),
+            "old": _component(before),
+            "new": _component(now),
+            "why": brief(now.reuse_code, now.reuse_detail) or None if now else None,
+            "url": page or None,
+        }
+
+
+def _rows(build: ModuleBuild) -> Iterable[ComponentBuild]:
+    return build.component_builds.filter(build_time_only=False).order_by("package")
+
+
+def _change(old: ComponentBuild | None, new: ComponentBuild | None) -> Change:
+    """Return ``added``, ``removed``, ``commit``, ``reused`` (the same result) or ``rebuilt``."""
+    if old is None:
+        return "added"
+    if new is None:
+        return "removed"
+    if old.ref != new.ref:
+        return "commit"
+    if new.nvr and new.nvr == old.nvr:
+        return "reused"
+    return "rebuilt" if new.state == ComponentState.COMPLETE else "same"
+
+
+def _component(component: ComponentBuild | None) -> ComparedComponent | None:
+    if component is None:
+        return None
+    started, completed = component.time_started, component.time_completed
+    built = component.reused_component_id is None and started and completed
+    return {
+        "ref": component.ref,
+        "url": commit_page(component.scmurl, component.ref) or None,
+        "nvr": component.nvr,
+        "state_name": component.state_name,
+        "seconds": max(0.0, (completed - started).total_seconds()) if built else None,
+    }
+
+
+def _buildrequires(old: ModuleBuild, new: ModuleBuild) -> Iterator[BuildrequireDifference]:
+    """Yield the buildrequires that differ."""
+    for name in sorted({*old.buildrequires, *new.buildrequires}):
+        before, now = _requirement(old.buildrequires, name), _requirement(new.buildrequires, name)
+        if before != now:
+            yield {"name": name, "old": before, "new": now}
+
+
+def _requirement(requires: Mapping[str, Any], name: str) -> str | None:
+    found = requires.get(name)
+    if not isinstance(found, Mapping):
+        return None
+    return ":".join(str(found.get(part) or "") for part in ("stream", "version", "context"))
+
+
+def _rpms(old: ModuleBuild, new: ModuleBuild) -> RpmDifferences | None:
+    """Return the RPMs that differ; None when they are not known of both."""
+    olds, news = _content(old), _content(new)
+    if olds is None or news is None:
+        return None
+    pairs = ((olds[key], news[key]) for key in sorted(olds.keys() & news.keys()))
+    return {
+        "added": [_alone(news[key]) for key in sorted(news.keys() - olds.keys())],
+        "removed": [_alone(olds[key]) for key in sorted(olds.keys() - news.keys())],
+        "changed": [_pair(before, now) for before, now in pairs if before.evr != now.evr],
+        "same": sum(olds[key].evr == news[key].evr for key in olds.keys() & news.keys()),
+    }
+
+
+def _alone(rpm: Rpm) -> ListedRpm:
+    return {"nevra": rpm.nevra, "size": rpm.size}
+
+
+def _pair(old: Rpm, new: Rpm) -> RpmDifference:
+    return {
+        "name": new.name,
+        "arch": new.arch,
+        "old": old.evr,
+        "new": new.evr,
+        "old_size": old.size,
+        "new_size": new.size,
+        "requires": _difference(old.requires, new.requires),
+        "provides": _difference(old.provides, new.provides),
+    }
+
+
+def _difference(old: frozenset[str] | None, new: frozenset[str] | None) -> DependencyDifference | None:
+    """Return what was added and removed; None when it is not recorded, or nothing was."""
+    if old is None or new is None or old == new:
+        return None
+    return {
+        "added": sorted(new - old)[:MOST_DEPENDENCIES],
+        "removed": sorted(old - new)[:MOST_DEPENDENCIES],
+    }
+
+
+def _content(build: ModuleBuild) -> dict[_Key, Rpm] | None:
+    """Return the RPMs of a finished build by name and architecture; None when they are not known."""
+    if build.state not in (BuildState.DONE, BuildState.READY, BuildState.GARBAGE):
+        return None
+    texts = FinalModulemd.objects.filter(module_build=build).exclude(arch=SOURCE)
+    names: set[str] = set()
+    for text in texts.order_by("arch").values_list("document", flat=True):
+        names.update(islice(parse_stream(text, strict=False).artifact_rpms, MOST_RPMS))
+    listed = {(rpm.name, rpm.arch): rpm for rpm in map(_parsed, sorted(names)[:MOST_RPMS]) if rpm}
+    recorded = _recorded(build)
+    return {key: recorded.get(rpm.nevra, rpm) for key, rpm in listed.items()} or None
+
+
+def _recorded(build: ModuleBuild) -> dict[str, Rpm]:
+    """Return the RPMs of a build of which the build system recorded more than their names, by NEVRA."""
+    system = build_system()
+    if not isinstance(system, RecordsRpms):
+        return {}
+    try:
+        found: Sequence[BuiltPackage] = list(islice(system.recorded_rpms(as_module(build)), MOST_RPMS))
+    except (BuildSystemError, OSError):
+        return {}
+    dist = f".{build.disttag}"
+    rpms = (
+        Rpm(
+            each.name,
+            each.evr,
+            each.arch,
+            each.size,
+            _plain(each.requires, dist),
+            _plain(each.provides, dist),
+        )
+        for each in found
+    )
+    return {rpm.nevra: rpm for rpm in rpms}
+
+
+def _plain(dependencies: Iterable[str] | None, dist: str) -> frozenset[str] | None:
+    """Return dependencies without the dist tag, which differs in every build."""
+    return None if dependencies is None else frozenset(each.replace(dist, "") for each in dependencies)
+
+
+def _parsed(nevra: str) -> Rpm | None:
+    rest, _, arch = nevra.rpartition(".")
+    name_version, _, release = rest.rpartition("-")
+    name, _, version = name_version.rpartition("-")
+    return Rpm(name, f"{version}-{release}", arch) if name and version and release and arch else None

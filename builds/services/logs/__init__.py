@@ -1,0 +1,1 @@
+"""Logs of components: found, read in pieces, divided into lines and phases, and searched."""

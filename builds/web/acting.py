@@ -1,0 +1,131 @@
+"""Cancel, retry, rebuild and retire builds, one or several, after a page that asks for confirmation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+
+from builds.api import links
+from builds.api.actions import ACTIONS, Action
+from builds.api.serializers import OwnerSerializer, RebuildSerializer
+from builds.models import ModuleBuild
+from builds.services.identity import Identity
+from builds.web.forms import form_page, logged_in
+from builds.web.pages import everywhere
+from mbs.errors import InvalidInput, MBSError, NotFound
+from mbs.reuse import STRATEGIES
+
+#: Builds that one form acts on.
+MOST_BUILDS = 50
+COMPARE = "compare"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an action went for one build.
+
+    Attributes:
+        build: That it was asked for.
+        builds: Those that it was done to, or the new ones.
+        error: Why it was not done.
+    """
+
+    build: ModuleBuild
+    builds: Sequence[ModuleBuild] = ()
+    error: MBSError | None = None
+
+
+@form_page
+def act(request: HttpRequest) -> HttpResponse:
+    """Ask whether ``?action=`` shall be done to each ``?build=``, and do it when the form is sent."""
+    sent = request.POST if request.method == "POST" else request.GET
+    numbers = _numbers(sent.getlist("build"))
+    if sent.get("action") == COMPARE:
+        return HttpResponseRedirect(_comparison(numbers))
+    action = ACTIONS.get(sent.get("action", ""))
+    if action is None:
+        raise InvalidInput("There is no such action.", hint=f"Actions are {', '.join(ACTIONS)}.")
+    user = logged_in(request)
+    if isinstance(user, HttpResponse):
+        return user
+    if user is not None:
+        action.require(user)
+    builds = _builds(numbers)
+    if request.method != "POST":
+        return _confirmation(request, action, builds, user)
+    user = action.require(user)
+    outcomes = list(_carried_out(action, builds, user, _values(request, action)))
+    if len(outcomes) == 1:
+        if outcomes[0].error:
+            raise outcomes[0].error
+        return HttpResponseRedirect(reverse("build", args=[outcomes[0].builds[0].pk]))
+    done = sum(each.error is None for each in outcomes)
+    values = everywhere(request) | {"action": action, "outcomes": outcomes, "done": done}
+    return render(request, "web/acted.html", values, status=200 if done else 409)
+
+
+def _confirmation(
+    request: HttpRequest, action: Action, builds: Sequence[ModuleBuild], user: Identity | None
+) -> HttpResponse:
+    possible = [build for build in builds if action.possible(build)]
+    owners = {build.owner for build in possible}
+    values = {
+        "action": action,
+        "possible": possible,
+        "others": [build for build in builds if not action.possible(build)],
+        "strategies": STRATEGIES if action.name == "rebuild" else {},
+        # Without logins, people say themselves for whom they act.
+        "asks_owner": user is not None and user.trusted,
+        "owner": next(iter(owners)) if len(owners) == 1 else "",
+        "user": user.username if user else "",
+    }
+    return render(request, "web/confirm.html", everywhere(request) | values)
+
+
+def _values(request: HttpRequest, action: Action) -> Mapping[str, Any]:
+    """Return what the form says besides the builds, as the API reads it."""
+    form = RebuildSerializer if action.name == "rebuild" else OwnerSerializer
+    sent = {key: request.POST[key] for key in form().fields if request.POST.get(key)}
+    return form(data=sent).read()
+
+
+def _carried_out(
+    action: Action, builds: Sequence[ModuleBuild], user: Identity, values: Mapping[str, Any]
+) -> Iterator[Outcome]:
+    for build in builds:
+        own = values if values.get("owner") or not user.trusted else {**values, "owner": build.owner}
+        try:
+            yield Outcome(build, action.carry_out(user, build, own))
+        except MBSError as error:
+            yield Outcome(build, error=error)
+
+
+def _numbers(texts: Sequence[str]) -> list[int]:
+    if not texts:
+        raise InvalidInput("No build is chosen.", hint="Go back, and choose builds in the first column.")
+    if len(texts) > MOST_BUILDS:
+        raise InvalidInput(f"{len(texts)} builds are chosen.", hint=f"Choose at most {MOST_BUILDS}.")
+    if not all(text.isascii() and text.isdigit() and len(text) <= 18 for text in texts):
+        raise InvalidInput("A number of a build is wrong.")
+    return list(dict.fromkeys(map(int, texts)))
+
+
+def _builds(numbers: Sequence[int]) -> list[ModuleBuild]:
+    found = ModuleBuild.objects.in_bulk(numbers)
+    missing = [number for number in numbers if number not in found]
+    if missing:
+        raise NotFound(f"There is no module build {missing[0]}.", code="no_such_module_build")
+    return [found[number] for number in numbers]
+
+
+def _comparison(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"{links.prefix()}/builds/{numbers[0]}/compare"
+    if len(numbers) != 2:
+        raise InvalidInput(f"{len(numbers)} builds are chosen.", hint="Choose two to compare them.")
+    return f"{links.prefix()}/compare/{min(numbers)}...{max(numbers)}"

@@ -1,0 +1,99 @@
+"""The page that compares two builds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+
+from builds.api import links
+from builds.api.views.modules import ModuleBuildViewSet
+from builds.models import ModuleBuild
+from builds.services import comparison
+from builds.web.forms import form_page
+from builds.web.pages import everywhere, page
+from mbs import side_by_side
+from mbs.errors import InvalidInput, NotFound
+
+#: The order in which components are shown: by what happened to them.
+CHANGES = ("commit", "added", "removed", "rebuilt", "same", "reused")
+#: Rows of RPMs that the page shows of each kind.
+MOST_ROWS = 300
+_json = ModuleBuildViewSet.as_view({"get": "compare"})
+
+
+def _answer(request: HttpRequest, version: str, old: str, new: str) -> HttpResponse:
+    """Answer a program with the comparison as JSON."""
+    return _json(request, version=version, pk=new, other=old)
+
+
+@page(_answer)
+def compare(request: HttpRequest, old: str, new: str) -> HttpResponse:
+    """Show the differences of two builds; ``?document=`` shows those of a document side by side."""
+    before, now = _build(old), _build(new)
+    asked = request.GET.get("document", "")
+    if asked and asked not in comparison.DOCUMENTS:
+        raise InvalidInput(
+            f"There is no document {asked[:40]!r}.", hint=f"Documents are {', '.join(comparison.DOCUMENTS)}."
+        )
+    values: dict[str, Any] = {
+        "old": before,
+        "new": now,
+        "asked": asked,
+        "documents": comparison.DOCUMENTS,
+        "address": f"{links.prefix()}/compare/{before.pk}...{now.pk}",
+    }
+    if asked:
+        values |= _document(before, now, asked)
+    else:
+        found = comparison.compare(before, now)
+        components = sorted(found["components"], key=lambda each: CHANGES.index(each["change"]))
+        values |= {
+            "components": [each for each in components if each["change"] not in ("reused", "same")],
+            "unchanged": [each for each in components if each["change"] in ("reused", "same")],
+            "counts": list(Counter(each["change"] for each in components).items()),
+            "buildrequires": found["buildrequires"],
+            "rpms": found["rpms"],
+            "sized": _sized(found["rpms"]),
+            "most": f":{MOST_ROWS}",
+        }
+    return render(request, "web/compare.html", everywhere(request) | values)
+
+
+@form_page
+def compare_with_former(request: HttpRequest, pk: str) -> HttpResponse:
+    """Lead to the comparison with the last ready build of the stream."""
+    build = _build(pk)
+    former = comparison.former(build)
+    if former is None:
+        raise NotFound(
+            f"There is no ready build of {build.name}:{build.stream} before build {build.pk}.",
+            hint="Choose two builds in a list to compare them.",
+        )
+    return HttpResponseRedirect(f"{links.prefix()}/compare/{former.pk}...{build.pk}")
+
+
+def _build(number: str) -> ModuleBuild:
+    build = ModuleBuild.objects.filter(pk=int(number)).first()
+    if build is None:
+        raise NotFound(f"There is no module build {number}.", code="no_such_module_build")
+    return build
+
+
+def _document(old: ModuleBuild, new: ModuleBuild, name: str) -> Mapping[str, Any]:
+    """Return the rows of a document side by side, or why there are none."""
+    texts = comparison.documents(old)[name], comparison.documents(new)[name]
+    lacking = [str(build.pk) for build, text in zip((old, new), texts, strict=True) if not text]
+    if lacking:
+        return {"lacking": f"The {name} document of build {' and of build '.join(lacking)} is not recorded."}
+    if not side_by_side.comparable(*texts):
+        return {"lacking": f"The documents have more than {side_by_side.MOST_LINES} lines."}
+    return {"rows": side_by_side.rows(*texts)}
+
+
+def _sized(rpms: Mapping[str, Any] | None) -> bool:
+    """Return whether sizes are known."""
+    return bool(rpms) and any(each["new_size"] is not None for each in rpms["changed"])

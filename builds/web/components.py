@@ -1,0 +1,143 @@
+"""The components of a build: in groups by state or by batch, each with the reason why it was built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from builds.models import ComponentBuild, LogMessage
+from builds.selectors import pages
+from builds.selectors.predictions import Forecast
+from builds.web.time_format import Moment
+from builds.web.timeline import Axis, Bar, state_word
+from mbs.reuse import brief
+from mbs.states import ComponentState
+
+#: Components of a group that are shown, and of the only one that is.
+MOST_SHOWN, MOST_OF_ONE = 200, 3000
+ALL, BATCHES = "all", "batches"
+#: Groups by state, those that people look for first.
+GROUPS: Mapping[str, frozenset[int | None]] = {
+    "failed": frozenset({ComponentState.FAILED, ComponentState.CANCELED}),
+    "building": frozenset({ComponentState.BUILDING}),
+    "waiting": frozenset({None}),
+    "done": frozenset({ComponentState.COMPLETE, ComponentState.DELETED}),
+}
+CHOICES = (ALL, *GROUPS, BATCHES)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A line of the table of components.
+
+    Attributes:
+        why: The reason why it was built and not reused; empty where there is none.
+        messages: What was logged about it, newest first, each with its time.
+    """
+
+    row: ComponentBuild
+    state: str
+    bar: Bar | None
+    expected: Bar | None
+    why: str
+    messages: Sequence[tuple[LogMessage, Moment]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Components under one heading.
+
+    Attributes:
+        name: The heading.
+        components: Those that are shown.
+        more: How many are not.
+        key: Under which the group is shown alone; empty where it cannot be.
+    """
+
+    name: str
+    components: Sequence[Component]
+    more: int = 0
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A link that shows one of the groups, or all."""
+
+    name: str
+    count: int | None
+    current: bool
+
+
+def shown(details: pages.BuildDetails, asked: str) -> str:
+    """Return which components are shown: those that were asked for, or else what suits the build."""
+    if asked in CHOICES:
+        return asked
+    return ALL if sum(bool(count) for count in _counts(details.components).values()) > 1 else BATCHES
+
+
+def choices(details: pages.BuildDetails, current: str) -> list[Choice]:
+    """Return the links to the groups that have components."""
+    counts = _counts(details.components)
+    links = [Choice(name, count, name == current) for name, count in counts.items() if count]
+    if not links:
+        return []
+    return [
+        Choice(ALL, len(details.components), current == ALL),
+        *links,
+        Choice("by waiting for each other" if details.build.graph else "by batch", None, current == BATCHES),
+    ]
+
+
+def groups(
+    details: pages.BuildDetails, axis: Axis, current: str, now: datetime, forecast: Forecast
+) -> Iterator[Group]:
+    """Yield the groups of components to show."""
+    if current == BATCHES:
+        key = (lambda row: 0) if details.build.graph else (lambda row: row.batch)
+        for number, rows in groupby(details.components, key=key):
+            name = f"Batch {number}" if number else "Components, each after those it waits for"
+            yield _group(name, list(rows), details, axis, now, forecast, MOST_OF_ONE)
+        return
+    for name, states in GROUPS.items():
+        rows = [row for row in details.components if row.state in states]
+        if rows and current in (name, ALL):
+            most = MOST_OF_ONE if current == name else MOST_SHOWN
+            yield _group(f"{name.capitalize()} ({len(rows)})", rows, details, axis, now, forecast, most, name)
+
+
+def _group(
+    name: str,
+    rows: Sequence[ComponentBuild],
+    details: pages.BuildDetails,
+    axis: Axis,
+    now: datetime,
+    forecast: Forecast,
+    most: int,
+    key: str = "",
+) -> Group:
+    components = [
+        Component(
+            row,
+            state_word(row),
+            axis.component(row),
+            axis.expected(_expected(row, forecast)),
+            "" if row.reused_component_id else brief(row.reuse_code, row.reuse_detail),
+            [(message, Moment(message.time_created, now)) for message in details.said.get(row.pk, ())],
+        )
+        for row in rows[:most]
+    ]
+    return Group(name, components, len(rows) - len(components), key)
+
+
+def _expected(row: ComponentBuild, forecast: Forecast) -> tuple[datetime, datetime] | None:
+    """Return when a component is expected to start, or has started, and when to end."""
+    times = forecast.components.get(row.pk)
+    return (row.time_started or times[0], times[1]) if times else None
+
+
+def _counts(rows: Iterable[ComponentBuild]) -> dict[str, int]:
+    states = [row.state for row in rows]
+    return {name: sum(state in wanted for state in states) for name, wanted in GROUPS.items()}

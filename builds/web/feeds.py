@@ -1,0 +1,127 @@
+"""Atom feeds of builds that have ended, at ``/feeds/builds.atom``: all, or those of an owner or a module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.syndication.views import Feed
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils.feedgenerator import Atom1Feed
+
+from builds.api import links
+from builds.models import ModuleBuild
+from builds.selectors.pages import LIST_COLUMNS
+from builds.web.errors import safe_methods_only
+from mbs.states import BuildState
+from mbs.text import printable
+
+#: Builds in a feed.
+_MOST = 50
+_LONGEST = 2000
+_ENDED = Q(state__in=(BuildState.READY, BuildState.FAILED)) | Q(state=BuildState.DONE, scratch=True)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The builds of a feed; an empty text means: of any.
+
+    Attributes:
+        owner: who submitted them.
+        name: of their module.
+        stream: of their module.
+    """
+
+    owner: str = ""
+    name: str = ""
+    stream: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return the parts that are given."""
+        return {key: value for key, value in vars(self).items() if value}
+
+    def __str__(self) -> str:
+        module = ":".join(filter(None, [self.name, self.stream]))
+        return " ".join(filter(None, [module, f"of {self.owner}" if self.owner else ""]))
+
+
+class BuildFeed(Feed):
+    """Builds that became ready or failed, the newest first."""
+
+    feed_type = Atom1Feed
+
+    def get_object(self, request: HttpRequest) -> Wanted:  # type: ignore[override]
+        """Return the builds that the query asks for."""
+        texts = (request.GET.get(key, "")[:255].replace("\0", "") for key in ("owner", "name", "stream"))
+        return Wanted(*texts)
+
+    def title(self, wanted: Wanted) -> str:
+        """Return the title of the feed."""
+        return printable(f"Module builds {wanted}".strip())
+
+    def link(self, wanted: Wanted) -> str:
+        """Return the page of these builds."""
+        return f"{links.prefix()}/" + (f"?{urlencode({'owner': wanted.owner})}" if wanted.owner else "")
+
+    def feed_url(self, wanted: Wanted) -> str:
+        """Return the address of the feed."""
+        query = urlencode(wanted.query)
+        return f"{links.prefix()}/feeds/builds.atom" + (f"?{query}" if query else "")
+
+    def subtitle(self, wanted: Wanted) -> str:
+        """Return what the feed is about."""
+        return "Builds that became ready or failed."
+
+    def items(self, wanted: Wanted) -> Sequence[ModuleBuild]:
+        """Return the newest builds that have ended."""
+        rows = ModuleBuild.objects.filter(_ENDED, **wanted.query).only(*LIST_COLUMNS, "error_hint")
+        return list(rows.order_by("-pk")[:_MOST])
+
+    def item_title(self, item: ModuleBuild) -> str:
+        """Return the name of the build and its state."""
+        return printable(f"{item.nsvc} {item.state_name}")
+
+    def item_description(self, item: ModuleBuild) -> str:
+        """Return why the build has ended as it did."""
+        parts = [f"Build {item.pk} of {item.owner} is {item.state_name}."]
+        if item.state == BuildState.FAILED:
+            parts += [item.state_reason or "", item.error_hint]
+        return printable(" ".join(filter(None, parts))[:_LONGEST])
+
+    def item_link(self, item: ModuleBuild) -> str:
+        """Return the page of the build."""
+        return f"{links.prefix()}/builds/{item.pk}"
+
+    def item_guid(self, item: ModuleBuild) -> str:
+        """Return the id of the entry."""
+        # A build that is resumed after a failure has another entry when it ends again.
+        return f"urn:mbs:build:{item.pk}:{item.state_name}:{self._end(item):%Y%m%dT%H%M%SZ}"
+
+    def item_author_name(self, item: ModuleBuild) -> str:
+        """Return who submitted the build."""
+        return printable(item.owner)
+
+    def item_categories(self, item: ModuleBuild) -> Sequence[str]:
+        """Return the state and the stream, by which readers can filter."""
+        return (item.state_name, printable(f"{item.name}:{item.stream}"))
+
+    def item_pubdate(self, item: ModuleBuild) -> datetime:
+        """Return when the build was submitted."""
+        return item.time_submitted
+
+    def item_updateddate(self, item: ModuleBuild) -> datetime:
+        """Return when the build ended."""
+        return self._end(item)
+
+    def _end(self, item: ModuleBuild) -> datetime:
+        return item.time_completed or item.time_modified
+
+
+_feed: Any = BuildFeed()
+#: The view.
+builds = safe_methods_only(lambda request, **kwargs: _feed(request, **kwargs))

@@ -1,0 +1,135 @@
+"""When builds are expected to be ready: texts for pages, and the queue for slots at ``/queue``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from builds.api import links
+from builds.api.renderers import wants_page
+from builds.models import ModuleBuild
+from builds.selectors import pages
+from builds.selectors.predictions import Expected, Forecast, forecast
+from builds.services.build_system import build_system
+from builds.web.errors import failure, safe_methods_only
+from builds.web.time_format import Moment, duration
+from mbs.errors import InvalidInput
+from mbs.states import ACTIVE
+
+#: Seconds between two looks of the page at the server.
+_REFRESH = 5
+#: Builds that the page lists.
+_LISTED = 200
+RULE = (
+    "A free slot goes to the owner with the fewest components building, and there to the component that is "
+    "expected to take longest."
+)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is expected of a build, for people.
+
+    Attributes:
+        place: of its next component in the queue for slots; None: none of them waits.
+        of: how many components wait.
+        ready: when it is ready.
+        spread: how much earlier or later that may be, in about two of three cases.
+    """
+
+    place: int | None
+    of: int
+    ready: Moment
+    spread: str
+
+    @classmethod
+    def of_build(cls, expected: Expected | None, now: datetime) -> Outlook | None:
+        """Return what a page says of an expectation, if there is any."""
+        if expected is None:
+            return None
+        spread = duration(max(expected.spread, timedelta(seconds=1)))
+        return cls(expected.place, expected.of, Moment(expected.ready, now), spread)
+
+    @property
+    def clock(self) -> str:
+        """The time of the day to the minute; of another day, the day as well."""
+        form = "%H:%M" if self.ready.time.date() == self.ready.now.date() else "%Y-%m-%d %H:%M"
+        return f"{self.ready.time:{form}}"
+
+
+def of_builds(builds: Iterable[ModuleBuild], now: datetime) -> Forecast:
+    """Return a forecast, which is empty where none of these builds is under way."""
+    return forecast(now) if any(build.state in ACTIVE for build in builds) else Forecast(now)
+
+
+@safe_methods_only
+def queue(request: HttpRequest) -> HttpResponseBase:
+    """Show who has slots and who waits for them, and when builds are expected to be ready."""
+    now = timezone.now()
+    found = forecast(now)
+    if not wants_page(request.META.get("HTTP_ACCEPT", "")):
+        try:
+            response: HttpResponseBase = JsonResponse(_described(found, _chosen(request)))
+        except InvalidInput as error:
+            return failure(error)(request)
+    else:
+        response = render(request, "web/queue.html", _context(found, now))
+    response["Cache-Control"] = "no-cache"
+    response["Vary"] = "Accept"
+    return response
+
+
+def _context(found: Forecast, now: datetime) -> dict[str, object]:
+    order = sorted(found.builds, key=lambda number: (found.builds[number].ready, number))[:_LISTED]
+    builds = ModuleBuild.objects.only(*pages.LIST_COLUMNS).in_bulk(order)
+    return {
+        "simulated": build_system().capabilities.simulated,
+        "api": f"{links.ROOT}2/",
+        "seconds": _REFRESH,
+        "rule": RULE,
+        "forecast": found,
+        "builds": [
+            (builds[number], Outlook.of_build(found.builds[number], now))
+            for number in order
+            if number in builds
+        ],
+        "more": max(len(found.builds) - _LISTED, 0),
+    }
+
+
+def _chosen(request: HttpRequest) -> set[int]:
+    """Return the builds that a program asks for; none: all."""
+    texts = request.GET.getlist("build")[:1000]
+    if not all(text.isascii() and text.isdigit() and len(text) <= 18 for text in texts):
+        raise InvalidInput("The value of the parameter 'build' is not valid.", hint="Write a whole number.")
+    return set(map(int, texts))
+
+
+def _described(found: Forecast, chosen: set[int]) -> dict[str, object]:
+    return {
+        "time": found.now,
+        "slots": found.slots,
+        "building": found.building,
+        "waiting": found.waiting,
+        "rule": RULE,
+        "crowded": found.crowded,
+        "owners": [
+            {"owner": load.owner, "building": load.building, "waiting": load.waiting} for load in found.loads
+        ],
+        "builds": [
+            {
+                "id": number,
+                "place": each.place,
+                "of": each.of,
+                "ready": each.ready,
+                "spread_seconds": round(each.spread.total_seconds(), 1),
+            }
+            for number, each in sorted(found.builds.items())
+            if not chosen or number in chosen
+        ],
+    }

@@ -1,0 +1,60 @@
+"""Pages with forms that change something: sessions, protection from foreign forms, errors as pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.views.decorators.cache import never_cache
+
+from builds.api import links
+from builds.api.errors import method_not_allowed
+from builds.services.identity import Identity
+from builds.web import people
+from builds.web.errors import failure
+from mbs.errors import MBSError
+
+METHODS = ("GET", "HEAD", "POST")
+View = Callable[..., HttpResponseBase]
+
+
+def form_page(view: Callable[..., HttpResponse]) -> View:
+    """Serve a page whose form is sent to its own address.
+
+    Errors of the service are pages. Django's middleware refuses forms of other sites.
+    """
+
+    @never_cache
+    @wraps(view)
+    def serve(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        if request.method not in METHODS:
+            response = failure(method_not_allowed(request.method or "", request.path, METHODS))(request)
+            response["Allow"] = ", ".join(METHODS)
+            return response
+        try:
+            return view(request, **kwargs)
+        except MBSError as error:
+            return failure(error)(request)
+
+    return serve
+
+
+def logged_in(request: HttpRequest) -> Identity | HttpResponseRedirect | None:
+    """Return who is asking, or the way to the page on which one logs in and comes back.
+
+    None: the front server names users who send a form, and not those who only look at it (Kerberos).
+
+    Raises:
+        MBSError: The credentials of the request are wrong, or cannot be checked now.
+    """
+    found = people.person(request)
+    if found is not None:
+        return found
+    if request.method != "POST" and settings.MBS.AUTH_METHOD == "kerberos":
+        return None
+    back = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
+    return HttpResponseRedirect(f"{links.prefix()}/login?{urlencode({'next': back})}")

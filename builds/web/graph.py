@@ -1,0 +1,179 @@
+"""The components of a build as a drawing: a column for each batch or step, with the critical path."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from graphlib import CycleError, TopologicalSorter
+
+from builds.models import ComponentBuild, ModuleBuild
+from builds.web.timeline import state_word, took
+from mbs.critical_path import Path, Work, critical_path
+
+#: Components that are drawn, and lines between them.
+MOST_NODES, MOST_EDGES = 150, 600
+#: Of a box and the room around it, in pixels.
+WIDTH, HEIGHT, ACROSS, BETWEEN, TOP = 168, 24, 44, 8, 24
+#: Characters that fit into a box.
+LONGEST = 21
+
+
+@dataclass(frozen=True)
+class Node:
+    """A box.
+
+    Attributes:
+        x: Its left edge; ``y`` is its upper one.
+        text: What fits of the name of the package.
+        critical: Whether it is on the critical path.
+    """
+
+    row: ComponentBuild
+    x: int
+    y: int
+    state: str
+    text: str
+    critical: bool
+
+    @property
+    def text_y(self) -> int:
+        """Where the text stands."""
+        return self.y + 16
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A line from one box to another, as a path of SVG."""
+
+    path: str
+    critical: bool
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All of it.
+
+    Attributes:
+        columns: The heading of each column with its left edge.
+        packages: The critical path, and ``took``: how long it takes.
+    """
+
+    width: int
+    height: int
+    columns: Sequence[tuple[str, int]]
+    nodes: Sequence[Node]
+    edges: Sequence[Edge]
+    packages: Sequence[str]
+    took: str
+    box: tuple[int, int] = (WIDTH, HEIGHT)
+
+
+def draw(build: ModuleBuild, components: Sequence[ComponentBuild], now: datetime) -> Drawing | None:
+    """Return the drawing of a build's components; without boxes when they are too many, None without any."""
+    if not components:
+        return None
+    path = _critical(components, now)
+    if len(components) > MOST_NODES:
+        return Drawing(0, 0, (), (), (), path.packages, _took(path))
+    levels = _levels(build, components)
+    nodes = list(_nodes(components, levels, set(path.packages)))
+    steps = sorted(set(levels.values()))
+    names = [f"Batch {step}" if not build.graph else f"Step {place}" for place, step in enumerate(steps, 1)]
+    return Drawing(
+        width=len(steps) * (WIDTH + ACROSS) - ACROSS + 2,
+        height=max(node.y for node in nodes) + HEIGHT + 2,
+        columns=[(name, place * (WIDTH + ACROSS) + 1) for place, name in enumerate(names)],
+        nodes=nodes,
+        edges=_edges(build, nodes, path.packages),
+        packages=path.packages,
+        took=_took(path),
+    )
+
+
+def _took(path: Path) -> str:
+    return took(timedelta(seconds=path.seconds)) if path.seconds else ""
+
+
+def _critical(components: Sequence[ComponentBuild], now: datetime) -> Path:
+    """Return the critical path by the seconds that components took, or are expected to take."""
+    works = [
+        Work(each.package, each.batch, _seconds(each, now), frozenset(each.build_after))
+        for each in components
+        if each.reused_component_id is None
+    ]
+    try:
+        return critical_path(works)
+    except CycleError:
+        return Path()
+
+
+def _seconds(component: ComponentBuild, now: datetime) -> float:
+    if component.time_started is None:
+        return component.weight
+    if component.settled and component.time_completed:
+        return max(0.0, (component.time_completed - component.time_started).total_seconds())
+    return max(component.weight, (now - component.time_started).total_seconds())
+
+
+def _levels(build: ModuleBuild, components: Sequence[ComponentBuild]) -> dict[str, int]:
+    """Return the column of each package: its batch, or how many others it waits for one after the other."""
+    if not build.graph:
+        return {each.package: each.batch for each in components}
+    known = {each.package: each for each in components}
+    first = min(each.batch for each in components)
+    after = {each.package: {name for name in each.build_after if name in known} for each in components}
+    levels: dict[str, int] = {}
+    try:
+        for package in TopologicalSorter(after).static_order():
+            # What is built for all others, such as the macros, comes before them without being named.
+            least = 0 if known[package].batch == first else 1
+            levels[package] = max([least, *(levels[name] + 1 for name in after[package])])
+    except CycleError:
+        return {each.package: each.batch for each in components}
+    return levels
+
+
+def _nodes(
+    components: Sequence[ComponentBuild], levels: dict[str, int], critical: set[str]
+) -> Sequence[Node]:
+    steps = {step: place for place, step in enumerate(sorted(set(levels.values())))}
+    # The upper row is for the critical path, so that its lines cross no other box.
+    filled = dict.fromkeys(steps, 1 if critical else 0)
+    for package in critical & levels.keys():
+        filled[levels[package]] = 0
+    nodes = []
+    for row in sorted(components, key=lambda each: (each.package not in critical, each.pk)):
+        step = levels[row.package]
+        x, y = steps[step] * (WIDTH + ACROSS) + 1, TOP + filled[step] * (HEIGHT + BETWEEN)
+        filled[step] += 1
+        name = row.package
+        text = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+        nodes.append(Node(row, x, y, state_word(row), text, name in critical))
+    return nodes
+
+
+def _edges(build: ModuleBuild, nodes: Sequence[Node], critical: Sequence[str]) -> list[Edge]:
+    by_package = {node.row.package: node for node in nodes}
+    on_path = list(itertools.pairwise(critical))
+    pairs = dict.fromkeys(pair for pair in on_path if set(pair) <= by_package.keys())
+    if build.graph:
+        pairs |= {
+            (before, node.row.package): None
+            for node in nodes
+            for before in node.row.build_after
+            if before in by_package
+        }
+    marked = set(on_path)
+    return [
+        Edge(_line(by_package[before], by_package[after]), (before, after) in marked)
+        for before, after in list(pairs)[:MOST_EDGES]
+    ]
+
+
+def _line(before: Node, after: Node) -> str:
+    x, y = before.x + WIDTH, before.y + HEIGHT // 2
+    end_x, end_y = after.x, after.y + HEIGHT // 2
+    middle = (end_x - x) // 2 if end_x > x else ACROSS // 2
+    return f"M{x} {y}C{x + middle} {y} {end_x - middle} {end_y} {end_x} {end_y}"

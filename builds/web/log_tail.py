@@ -1,0 +1,289 @@
+"""The lines of a log as server-sent events while a build writes them: ``/builds/<id>/<package>/log/events``.
+
+An ASGI application before Django's, as ``builds.api.events.asgi`` is: a watcher is a coroutine, and what is
+not a stream is left to Django's view. All watchers look at the same moments, and those that have seen the
+same share one read of the build system.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, quote, urlencode
+
+from django.db import DatabaseError, InterfaceError, connections
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from builds.api import links
+from builds.api.serving.streams import disconnected, end, headers_of, host_allowed, part, start
+from builds.api.serving.types import Application, Message, Receive, Send
+from builds.encoding import encode
+from builds.models import ComponentBuild
+from builds.observability import log_context
+from builds.observability.requests import count, request_number
+from builds.services.logs.components import component, log_of, reader
+from builds.services.logs.lines import WINDOW, numbered
+from builds.web.errors import failure, safe_methods_only
+from builds.web.log_html import Group, Style, groups
+from buildsys.base import BuildSystemUnavailable
+from buildsys.logs import NoSuchLog
+from mbs.errors import MBSError, NotFound
+
+PATH = re.compile(r"/builds/([0-9]{1,18})/([^/]{1,255})/log/events/?")
+ROUTE = "builds/<pk>/<package>/log/events"
+#: Watchers of a process; others get what there is, and when to come back, from Django's view.
+_WATCHERS = 500
+#: Threads that read logs.
+_READERS = 4
+#: Bytes that a watcher may be behind before lines are left out.
+_BEHIND = 10 * WINDOW
+#: Looks between two at the component: it may have ended, or be built again.
+_CHECK = 30
+#: Milliseconds after which a browser comes back when the connection broke.
+_RETRY = b"retry: 3000\n\n"
+_ID = re.compile(r"([0-9]{1,18})-([0-9]{1,18})-([0-9]{1,18})")
+
+Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a watcher is in a log.
+
+    Attributes:
+        path: of the page of the log.
+        name: of the log.
+        task_id: number of the submission.
+        offset: of the first byte that was not sent.
+        line: number of the line that begins there; 0: not counted.
+    """
+
+    path: str
+    name: str
+    task_id: int
+    offset: int
+    line: int
+
+    @classmethod
+    def asked(cls, row: ComponentBuild, query: dict[str, list[str]], last_id: str) -> Place:
+        """Return the place that a request names, or the one behind the last event that was received."""
+
+        def number(name: str) -> int:
+            text = query.get(name, ["0"])[0]
+            return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+
+        path = f"{links.prefix()}/builds/{row.module_build_id}/{quote(row.package, safe='')}/log"
+        match = _ID.fullmatch(last_id)
+        numbers = map(int, match.groups()) if match else (number("task"), number("from"), number("line"))
+        return cls(path, query.get("name", [""])[0], *numbers)
+
+    def moved(self, offset: int, line: int) -> Place:
+        """Return another place of the same log."""
+        return Place(self.path, self.name, self.task_id, offset, line)
+
+    def event(self, kind: str, data: object) -> bytes:
+        """Return a server-sent event after which the watcher is here."""
+        number = f"{self.task_id}-{self.offset}-{self.line}".encode()
+        return b"event: %b\nid: %b\ndata: %b\n\n" % (kind.encode(), number, encode(data))
+
+
+@dataclass(frozen=True)
+class News:
+    """What a log says behind a place.
+
+    Attributes:
+        text: events.
+        place: behind them.
+        more: there is more to read at once.
+        over: nothing will follow.
+    """
+
+    text: bytes
+    place: Place
+    more: bool = False
+    over: bool = False
+
+
+def news(place: Place) -> News:
+    """Read what follows a place.
+
+    Raises:
+        BuildSystemUnavailable: the build system does not answer.
+    """
+    try:
+        part = reader().read_log(place.task_id, place.name, place.offset, place.offset + WINDOW)
+    except NoSuchLog:
+        return News(place.event("end", {}), place, over=True)
+    if part.size - place.offset > _BEHIND:
+        # The first line after the jump may lack its beginning.
+        place = place.moved(part.size - WINDOW, 0)
+        return News(place.event("skipped", {}), place, more=True)
+    behind = place.offset + len(part.data)
+    last = part.complete and behind >= part.size
+    whole = part.data.rfind(b"\n") + 1
+    # A line that is longer than a window is divided; one that is still being written is left for later.
+    data = part.data if last or (not whole and len(part.data) == WINDOW) else part.data[:whole]
+    text = b""
+    if data:
+        window = numbered(place.offset, data, place.line or None)
+        html = groups(window.lines, Style(), f"{place.path}?{urlencode({'name': place.name})}&")
+        place = place.moved(window.stop, place.line and place.line + data.count(b"\n"))
+        first = html[0] if html and not html[0].phase else None
+        rest = "".join(map(_phase, html[1 if first else 0 :]))
+        text = place.event("lines", {"more": first.html if first else "", "groups": rest})
+    if last:
+        text += place.event("end", {})
+    return News(text, place, more=bool(data) and behind < part.size, over=last)
+
+
+def _phase(group: Group) -> str:
+    summary = f"<summary><b>{group.phase}</b></summary>"
+    return f'<details class="phase" open>{summary}<pre>{group.html}</pre></details>'
+
+
+@safe_methods_only
+def events(request: HttpRequest, pk: str, package: str) -> HttpResponseBase:
+    """Answer with what there is, where no stream can be served, and say when to come back for more."""
+    try:
+        row = component(int(pk), package)
+        log_of(row, "")
+        query = {name: request.GET.getlist(name) for name in request.GET}
+        place = Place.asked(row, query, request.headers.get("Last-Event-ID", ""))
+        text = news(place).text if place.task_id == row.task_id else place.event("replaced", {})
+    except MBSError as error:
+        return failure(error)(request)
+    return HttpResponse(
+        _RETRY + text,
+        content_type="text/event-stream; charset=utf-8",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+class LogTails:
+    """Serves streams of lines, and hands everything else on.
+
+    Args:
+        application: that everything else is handed to.
+        interval: seconds between two looks at a log.
+        heartbeat: seconds of silence after which a comment is sent, so that no proxy hangs up.
+    """
+
+    def __init__(self, application: Application, *, interval: float = 1.0, heartbeat: float = 15.0) -> None:
+        self.application = application
+        self.interval = interval
+        self.heartbeat = heartbeat
+        self.watching = 0
+        self.reads = 0
+        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="logs")
+        self._shared: dict[Place, asyncio.Task[News | None]] = {}
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve a stream, or pass the request on."""
+        match = (
+            PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        )
+        headers = headers_of(scope)
+        if match and self.watching < _WATCHERS and host_allowed(headers):
+            query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
+            place = await self._in_thread(_place, int(match[1]), match[2], query, headers)
+            if place is not None:
+                self.watching += 1
+                try:
+                    return await self._serve(place, int(match[1]), match[2], headers, receive, send)
+                finally:
+                    self.watching -= 1
+        return await self.application(scope, receive, send)
+
+    async def _serve(
+        self, place: Place, build: int, package: str, headers: dict[bytes, str], receive: Receive, send: Send
+    ) -> None:
+        number = request_number(headers.get(b"x-request-id", ""))
+        log_context.restart(request_id=number, build=build)
+        count("GET", ROUTE, 200)
+        await send(start(200, number))
+        await send(part(_RETRY))
+        gone = asyncio.ensure_future(disconnected(receive))
+        try:
+            await self._stream(place, build, package, send, gone)
+        finally:
+            gone.cancel()
+
+    async def _stream(
+        self, place: Place, build: int, package: str, send: Send, gone: asyncio.Future[None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        looks, silent_since = 0, loop.time()
+        while not gone.done():
+            looks += 1
+            found = await self._read(place)
+            text, over = (found.text, found.over) if found else (b"", False)
+            place = found.place if found else place
+            if not over and looks % _CHECK == 0:
+                ending = await self._in_thread(_ending, place, build, package)
+                text, over = text + (ending or b""), bool(ending)
+            if over:
+                return await send(end(text))
+            if not text and loop.time() - silent_since >= self.heartbeat:
+                text = b": still here\n\n"
+            if text:
+                silent_since = loop.time()
+                await send(part(text))
+            if not (found and found.more):
+                # All watchers look at the same moments, so that they can share what they read.
+                pause = self.interval - loop.time() % self.interval
+                await asyncio.wait({gone}, timeout=pause)
+        return None
+
+    async def _read(self, place: Place) -> News | None:
+        """Return what follows a place; None: the build system does not answer."""
+        shared = self._shared.get(place)
+        if shared is None:
+            self.reads += 1
+            shared = asyncio.ensure_future(self._in_thread(_news, place))
+            self._shared[place] = shared
+            shared.add_done_callback(lambda _: self._shared.pop(place, None))
+        return await asyncio.shield(shared)
+
+    async def _in_thread(self, work: Callable[..., Result], *args: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args))
+
+
+def _place(build: int, package: str, query: dict[str, list[str]], headers: dict[bytes, str]) -> Place | None:
+    """Return where a watcher begins; None: there is nothing to stream."""
+    try:
+        row = component(build, package)
+        place = Place.asked(row, query, headers.get(b"last-event-id", ""))
+        return place if row.task_id is not None and place.task_id == row.task_id else None
+    except (MBSError, DatabaseError, InterfaceError):
+        return None
+    finally:
+        connections.close_all()
+
+
+def _news(place: Place) -> News | None:
+    try:
+        return news(place)
+    except BuildSystemUnavailable as error:
+        logger.warning("The log %s of the build %s cannot be read: %s", place.name, place.task_id, error)
+        return None
+
+
+def _ending(place: Place, build: int, package: str) -> bytes | None:
+    """Return the last event of a stream whose component has ended or is built again."""
+    try:
+        row = component(build, package)
+    except NotFound:
+        return place.event("end", {})
+    except (DatabaseError, InterfaceError):
+        return None
+    finally:
+        connections.close_all()
+    if row.task_id != place.task_id:
+        return place.event("replaced", {})
+    return place.event("end", {}) if row.settled else None

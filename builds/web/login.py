@@ -1,0 +1,65 @@
+"""Sessions of people: log in with an account of this service, and log out.
+
+Failed logins are counted as those to the admin are (``builds.admin.logins``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth import logout as end_session
+from django.contrib.auth.views import LoginView
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from builds.api import links
+from builds.web import people
+from builds.web.forms import form_page
+from builds.web.pages import everywhere
+
+
+class _Login(LoginView):
+    """The form of the login, and the way back to the page that asked for it."""
+
+    template_name = "web/login.html"
+
+    def get_default_redirect_url(self) -> str:
+        """Return the list of the user's builds."""
+        return _own_builds()
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {
+            **super().get_context_data(**kwargs),
+            **everywhere(self.request),
+            "method": settings.MBS.AUTH_METHOD,
+            "no_logins": settings.MBS.NO_AUTH,
+        }
+
+
+_login = _Login.as_view()
+
+
+def _own_builds() -> str:
+    return f"{links.prefix()}/?mine=1"
+
+
+@form_page
+def login(request: HttpRequest) -> HttpResponse:
+    """Ask for the name and password of an account; those who are logged in are sent on."""
+    back = request.GET.get(REDIRECT_FIELD_NAME, "")
+    if request.method != "POST" and people.account(request):
+        safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
+        return HttpResponseRedirect(back if safe else _own_builds())
+    return _login(request)
+
+
+@form_page
+def logout(request: HttpRequest) -> HttpResponse:
+    """Ask whether the session shall end, and end it when the form is sent."""
+    if request.method == "POST":
+        end_session(request)
+        return HttpResponseRedirect(f"{links.prefix()}/")
+    return render(request, "web/logout.html", everywhere(request))

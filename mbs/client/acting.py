@@ -1,0 +1,130 @@
+"""Commands that act on builds, one or several: ``mbs cancel``, ``retry``, ``rebuild`` and ``retire``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import click
+
+from mbs.client.builds import AS_JSON, INTERVAL, follow_to_end
+from mbs.client.options import EXIT_CODES, SUCCESS, exit_code, finish, print_json, report, with_client
+from mbs.client.plan import show_plan
+from mbs.client.rest import Client, Json, Refused
+from mbs.client.snapshot import read_build
+
+BUILD_ID = click.argument("build_id", metavar="ID", type=click.IntRange(min=1))
+BUILD_IDS = click.argument("build_ids", metavar="ID...", type=click.IntRange(min=1), nargs=-1, required=True)
+WATCH = click.option("--watch", "watching", is_flag=True, help="Follow the builds to their end.")
+
+
+@click.command(epilog=EXIT_CODES)
+@BUILD_IDS
+@AS_JSON
+@with_client
+def cancel(client: Client, build_ids: Sequence[int], as_json: bool) -> None:
+    """Cancel module builds that are not finished."""
+    _act(build_ids, client.cancel, as_json)
+
+
+@click.command(epilog=EXIT_CODES)
+@BUILD_IDS
+@WATCH
+@INTERVAL
+@AS_JSON
+@with_client
+def retry(client: Client, build_ids: Sequence[int], watching: bool, interval: float, as_json: bool) -> None:
+    """Start failed builds again; what was built of them stays built."""
+    if not watching:
+        _act(build_ids, client.retry, as_json)
+        return
+    answers, code = _each(build_ids, client.retry)
+    if code != SUCCESS:
+        finish(code)
+    _show(client, answers, watching, interval, as_json)
+
+
+@click.command(epilog=EXIT_CODES)
+@BUILD_ID
+@click.option(
+    "--rebuild-strategy",
+    default="",
+    help="Which components are built anew: all, changed-and-after or only-changed. "
+    "[default: all, unless the server says otherwise]",
+)
+@click.option("--plan", "planning", is_flag=True, help="Show what would be built, and why; build nothing.")
+@WATCH
+@INTERVAL
+@AS_JSON
+@with_client
+def rebuild(
+    client: Client,
+    build_id: int,
+    rebuild_strategy: str,
+    planning: bool,
+    watching: bool,
+    interval: float,
+    as_json: bool,
+) -> None:
+    """Build the commit of a build again, as a new version, with no new commit in git.
+
+    Every component is built, and streams and branches are looked up anew.
+    """
+    body = {"rebuild_strategy": rebuild_strategy} if rebuild_strategy else {}
+    if planning:
+        show_plan(client.plan_rebuild(build_id, body), as_json=as_json)
+    else:
+        _show(client, client.rebuild(build_id, body), watching, interval, as_json)
+
+
+@click.command(epilog=EXIT_CODES)
+@BUILD_IDS
+@AS_JSON
+@with_client
+def retire(client: Client, build_ids: Sequence[int], as_json: bool) -> None:
+    """Make garbage of builds that are ready or failed: nothing new is built against them.
+
+    For admins of the service. It cannot be undone.
+    """
+    _act(build_ids, client.retire, as_json)
+
+
+def _act(build_ids: Sequence[int], act: Callable[[int], Json], as_json: bool) -> None:
+    """Act on each build, say what became of it, and end with the worst exit code.
+
+    As JSON the answer about one build is an object, and the answers about several are a list.
+    """
+    answers, code = _each(build_ids, act)
+    if not as_json:
+        for build in map(read_build, answers):
+            reason = f": {build.reason}" if build.reason else ""
+            click.echo(f"{build.id} {build.nsvc} {build.word}{reason}")
+    elif len(build_ids) > 1:
+        print_json(answers)
+    elif answers:
+        print_json(answers[0])
+    finish(code)
+
+
+def _each(build_ids: Sequence[int], act: Callable[[int], Json]) -> tuple[list[Json], int]:
+    """Return the answers about the builds that the server did not refuse, and the worst exit code.
+
+    Refusals are reported, and the other builds are acted on all the same.
+    """
+    answers, code = [], SUCCESS
+    for build_id in dict.fromkeys(build_ids):
+        try:
+            answers.append(act(build_id))
+        except Refused as error:
+            report(error)
+            code = max(code, exit_code(error))
+    return answers, code
+
+
+def _show(client: Client, answer: list[Json], watching: bool, interval: float, as_json: bool) -> None:
+    if not as_json:
+        for build in map(read_build, answer):
+            click.echo(f"{build.id} {build.nsvc} {build.word}")
+    if watching:
+        follow_to_end(client, [int(build["id"]) for build in answer], interval, as_json)
+    elif as_json:
+        print_json(answer)

@@ -1,0 +1,109 @@
+"""The command ``mbs diff``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mbs.client.builds import AS_JSON, print_table
+from mbs.client.options import EXIT_CODES, print_json, with_client
+from mbs.client.rest import Client, Json
+from mbs.text import printable_values
+
+#: Characters of a commit that tell it from others.
+SHORT = 12
+_STYLES = {"added": "green", "removed": "red", "commit": "yellow", "rebuilt": "cyan"}
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("build_ids", metavar="[OLD] NEW", type=click.IntRange(min=1), nargs=-1, required=True)
+@click.option("--all", "everything", is_flag=True, help="Components without a difference too.")
+@AS_JSON
+@with_client
+def diff(client: Client, build_ids: Sequence[int], everything: bool, as_json: bool) -> None:
+    """Show how two module builds differ: components, buildrequires, RPMs.
+
+    With one number: from the last ready build of its stream.
+    """
+    if len(build_ids) > 2:
+        raise click.UsageError("Two builds are compared: OLD and NEW.")
+    *old, new = build_ids
+    answer = client.compare(new, old[0] if old else None)
+    if as_json:
+        print_json(answer)
+        return
+    answer = printable_values(answer)
+    for side, word in (("old", "from"), ("new", "to")):
+        build = answer[side]
+        click.echo(f"{word:4} {build['id']} {build['nsvc']} {build['state_name']}")
+    click.echo()
+    print_table(_components(answer["components"], everything))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000, markup=False)
+    for line in (*_buildrequires(answer["buildrequires"]), *_rpms(answer.get("rpms"))):
+        console.print(line)
+
+
+def _components(components: Sequence[Json], everything: bool) -> Table:
+    table = Table("component", "change", "old", "new", "rebuilt because", "seconds", box=None, pad_edge=False)
+    table.columns[5].justify = "right"
+    for each in components:
+        if not everything and each["change"] in ("same", "reused"):
+            continue
+        style = _STYLES.get(each["change"], "")
+        table.add_row(
+            str(each["package"]),
+            Text(str(each["change"]), style),
+            _commit(each["old"]),
+            _commit(each["new"]),
+            str(each["why"] or ""),
+            " → ".join(filter(None, (_seconds(each["old"]), _seconds(each["new"])))),
+        )
+    return table
+
+
+def _commit(component: Mapping[str, object] | None) -> str:
+    return str(component["ref"] or "")[:SHORT] if component else ""
+
+
+def _seconds(component: Mapping[str, object] | None) -> str:
+    seconds = component["seconds"] if component else None
+    return f"{seconds:.0f}" if isinstance(seconds, int | float) else ""
+
+
+def _buildrequires(found: Sequence[Json]) -> Iterator[str]:
+    if found:
+        yield "\nbuildrequires"
+    for each in found:
+        yield f"  {each['name']}: {each['old'] or 'none'} → {each['new'] or 'none'}"
+
+
+def _rpms(found: Json | None) -> Iterator[Text | str]:
+    if not isinstance(found, dict):
+        yield "\nThe RPMs of one of them are not recorded."
+        return
+    yield f"\nRPMs ({found['same']} are the same)"
+    for sign, key, style in (("+", "added", "green"), ("-", "removed", "red")):
+        for each in found[key]:
+            yield Text(f"  {sign} {each['nevra']}{_size(each['size'])}", style)
+    for each in found["changed"]:
+        yield f"  ~ {each['name']}.{each['arch']} {each['old']} → {each['new']}{_growth(each)}"
+        for kind in ("requires", "provides"):
+            difference = each.get(kind) or {}
+            yield from (Text(f"      + {kind} {text}", "green") for text in difference.get("added", ()))
+            yield from (Text(f"      - {kind} {text}", "red") for text in difference.get("removed", ()))
+
+
+def _size(size: object) -> str:
+    return f" ({size:,} bytes)" if isinstance(size, int) else ""
+
+
+def _growth(rpm: Json) -> str:
+    old, new = rpm["old_size"], rpm["new_size"]
+    if not isinstance(old, int) or not isinstance(new, int):
+        return ""
+    return f" ({new:,} bytes, {new - old:+,})"

@@ -1,0 +1,150 @@
+"""The command ``mbs list``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import click
+from rich.table import Table
+
+from mbs.client.builds import AS_JSON, print_table
+from mbs.client.options import EXIT_CODES, print_json, with_client
+from mbs.client.rest import Client, Json
+from mbs.client.snapshot import Build, clean, duration, read_build, read_time
+from mbs.errors import InvalidInput
+from mbs.states import ACTIVE, BUILD_STATES, BuildState, ComponentState
+
+_UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGE = re.compile(rf"(\d{{1,6}})({'|'.join(_UNITS)})")
+_ANONYMOUS = "anonymous"
+
+
+class Since(click.ParamType[datetime]):
+    """A time: an age such as ``2d`` or ``90min``, or a date with or without a time, in UTC."""
+
+    name = "age or time"
+
+    def convert(
+        self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return the time in UTC."""
+        if isinstance(value, datetime):
+            return value
+        age = _AGE.fullmatch(value)
+        try:
+            if age:
+                return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+            time = datetime.fromisoformat(value)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is neither an age (30min, 6h, 2d, 1w) nor a time (2026-01-31T12:00).", param, ctx
+            )
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+@click.command("list", epilog=EXIT_CODES)
+@click.argument("pattern", metavar="[NAME[:STREAM[:VERSION]]]", required=False)
+@click.option("--state", "states", multiple=True, type=click.Choice(sorted(BUILD_STATES)), help="Repeatable.")
+@click.option("--active", is_flag=True, help="Only builds on their way.")
+@click.option("--mine", is_flag=True, help="Only your builds.")
+@click.option("--by", "owner_of", metavar="OWNER", help="Only builds of this owner.")
+@click.option(
+    "--since", type=Since(), metavar="AGE|TIME", help="Submitted since then: 30min, 2d, 2026-01-31."
+)
+@click.option("--name", help="Of the module.")
+@click.option("--stream", help="Of the module.")
+@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Name, stream, version and context at once.")
+@click.option("--component", metavar="PACKAGE", help="Only builds with this component.")
+@click.option("--commit", help="Only builds of this commit; its first 7 digits will do.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@AS_JSON
+@with_client
+def list_builds(
+    client: Client,
+    pattern: str | None,
+    states: Sequence[str],
+    active: bool,
+    mine: bool,
+    owner_of: str | None,
+    since: datetime | None,
+    limit: int,
+    as_json: bool,
+    **texts: str | None,
+) -> None:
+    """List module builds, the newest first.
+
+    A pattern may hold * and ?, behind the first character: 'perl-*:5.3?'.
+    """
+    params: dict[str, str | Sequence[str]] = {key: value for key, value in texts.items() if value}
+    if mine and owner_of:
+        raise click.UsageError("--mine and --by exclude each other.")
+    if owner := _myself(client) if mine else owner_of:
+        params["owner"] = owner
+    if pattern:
+        params["match"] = pattern
+    if wanted := [*states, *(BuildState(state).word for state in sorted(ACTIVE) if active)]:
+        params["state"] = list(dict.fromkeys(wanted))
+    if since:
+        params["submitted_after"] = f"{since:%Y-%m-%dT%H:%M:%SZ}"
+    found = list(client.builds(params, limit=limit))
+    if as_json:
+        print_json(found)
+    else:
+        print_table(table(found, datetime.now(UTC)))
+
+
+def table(found: Sequence[Json], now: datetime) -> Table:
+    """Return the builds of a list, one a line: how far they are, since when, and why they failed or wait."""
+    shown = Table(box=None, pad_edge=False)
+    for title in ("ID", "module", "state", "owner", "done", "age", "took"):
+        shown.add_column(title, no_wrap=True, justify="right" if title in ("done", "age", "took") else "left")
+    # On a terminal it has the room that the others leave.
+    shown.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1 if sys.stdout.isatty() else None)
+    for data in found:
+        build = read_build(data)
+        age = duration((now - build.submitted).total_seconds()) if build.submitted else ""
+        shown.add_row(
+            *(str(build.id), build.nsvc, build.word, clean(data.get("owner"))),
+            *(_progress(data), age, duration(build.seconds(_end(build, data, now))), _reason(build)),
+        )
+    return shown
+
+
+def _progress(data: Json) -> str:
+    """Return how many components are complete, of how many; empty where the server does not say."""
+    tasks = data.get("tasks")
+    kinds = tasks.values() if isinstance(tasks, Mapping) else ()
+    states = [task.get("state") for kind in kinds if isinstance(kind, Mapping) for task in kind.values()]
+    complete = sum(state == ComponentState.COMPLETE for state in states)
+    return f"{complete}/{len(states)}" if states else ""
+
+
+def _end(build: Build, data: Json, now: datetime) -> datetime:
+    """Return the time of the last change of a build that is over, which may have none of completion."""
+    changed = read_time(data.get("time_modified")) if build.ended else None
+    return changed or now
+
+
+def _reason(build: Build) -> str:
+    if build.state == BuildState.FAILED:
+        return build.reason
+    return build.waiting_for if build.state in ACTIVE else ""
+
+
+def _myself(client: Client) -> str:
+    """Return the name of the user.
+
+    Raises:
+        InvalidInput: The server has no logins, and ``--owner`` does not say it.
+    """
+    name = client.owner or str(client.me().get("username") or "")
+    if name in ("", _ANONYMOUS):
+        raise InvalidInput(
+            "The server has no logins, so it does not know who you are.",
+            code="no_logins",
+            hint="Say it with --owner or MBS_OWNER.",
+        )
+    return name

@@ -1,0 +1,37 @@
+"""``mbs queue``: who has slots, who waits for them, and when builds are expected to be ready."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+
+from mbs.client.builds import AS_JSON, print_table
+from mbs.client.options import EXIT_CODES, print_json, with_client
+from mbs.client.rest import Client
+from mbs.client.snapshot import clean, read_outlooks
+from mbs.errors import NotSupported
+
+
+@click.command(epilog=EXIT_CODES)
+@AS_JSON
+@with_client
+def queue(client: Client, as_json: bool) -> None:
+    """Show who has slots and who waits for them, and when builds are expected to be ready."""
+    answer = client.queue()
+    if not answer:
+        raise NotSupported(
+            f"{client.server} does not tell its queue.", hint="It may be older than this client."
+        )
+    if as_json:
+        print_json(answer)
+        return
+    slots = answer.get("slots") or "any number"
+    click.echo(f"slots: {slots}, building: {answer.get('building')}, waiting: {answer.get('waiting')}")
+    click.echo(clean(answer.get("rule")))
+    table = Table("owner", "has", "waits for", box=None, pad_edge=False)
+    for load in answer.get("owners") or ():
+        table.add_row(*(clean(load.get(key)) for key in ("owner", "building", "waiting")))
+    print_table(table)
+    outlooks = read_outlooks(answer)
+    for number in sorted(outlooks, key=lambda each: outlooks[each].ready):
+        click.echo(f"build {number}: {outlooks[number]}")

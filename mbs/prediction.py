@@ -1,0 +1,272 @@
+"""Predict when module builds are ready: simulate the slots over the expected seconds of components.
+
+The rule is that of the service (``builds.services.slots``): a free slot goes to the owner with the fewest
+components building, and there to the component with the longest expected build. A batch starts when all
+components of the one before it are built, tagged and in a repository.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from math import inf, sqrt
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long something takes.
+
+    Attributes:
+        seconds: that are expected.
+        spread: their standard deviation.
+    """
+
+    seconds: float
+    spread: float = 0.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A component that has not ended.
+
+    Attributes:
+        id: identifies it; of two that are expected to take equally long the lower one is first.
+        package: its name.
+        batch: number of its batch.
+        duration: of its build.
+        building: seconds for which it has been building; None: it has not started.
+        after: packages of the same batch that must be in the buildroot first.
+    """
+
+    id: int
+    package: str
+    batch: int
+    duration: Duration
+    building: float | None = None
+    after: frozenset[str] = frozenset()
+
+    @property
+    def rest(self) -> Duration:
+        """What is expected of its build from now on; a build that takes longer than expected ends soon."""
+        if self.building is None:
+            return self.duration
+        left = self.duration.seconds - self.building
+        return Duration(left if left > 0 else self.duration.spread, self.duration.spread)
+
+
+@dataclass(frozen=True)
+class Build:
+    """A module build that has not ended.
+
+    Attributes:
+        id: identifies it.
+        owner: who has submitted it.
+        batch: that is being built; 0: none yet.
+        tasks: its components that have not ended.
+        fails: a component has failed, so that no other one starts.
+    """
+
+    id: int
+    owner: str
+    batch: int
+    tasks: Sequence[Task]
+    fails: bool = False
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What is known of the service.
+
+    Attributes:
+        slots: components that build at once; 0: any number.
+        between: from the last end of a batch to the first start of the next.
+        finish: from the end of the last component to the end of the build.
+    """
+
+    slots: int
+    between: Duration = Duration(0.0)
+    finish: Duration = Duration(0.0)
+
+
+@dataclass
+class Prediction:
+    """What is expected to happen; all times are seconds from now.
+
+    Attributes:
+        ready: number of a build -> when it is ready; builds that fail are left out.
+        starts: number of a component that has not started -> when it starts.
+        ends: number of a component -> when it ends.
+    """
+
+    ready: dict[int, Duration] = field(default_factory=dict)
+    starts: dict[int, float] = field(default_factory=dict)
+    ends: dict[int, float] = field(default_factory=dict)
+
+
+def predict(builds: Sequence[Build], pace: Pace) -> Prediction:
+    """Simulate all builds to their ends.
+
+    Args:
+        builds: those that have not ended, in any order.
+        pace: what is known of the service.
+
+    Returns:
+        What is expected. Components that wait for each other in a circle never start.
+    """
+    return _Simulation(builds, pace).run()
+
+
+class _Simulation:
+    def __init__(self, builds: Sequence[Build], pace: Pace) -> None:
+        self._pace = pace
+        self._free = pace.slots or inf
+        self._found = Prediction()
+        self._order = count()
+        #: (time, order, variance, build, task that ends or tasks that may start)
+        self._events: list[tuple[float, int, float, _Progress, Task | Sequence[Task]]] = []
+        self._load = Counter[str]()
+        #: owner -> heap of (-seconds, id, build, task), for components that may start
+        self._queues: dict[str, list[tuple[float, int, _Progress, Task]]] = {}
+        #: (components building, owner) of owners with components that may start; outdated entries are skipped
+        self._turns: list[tuple[int, str]] = []
+        for build in sorted(builds, key=lambda build: build.id):
+            self._begin(_Progress(build))
+
+    def _begin(self, progress: _Progress) -> None:
+        for task in progress.started:
+            self._free -= 1
+            self._load[progress.owner] += 1
+            self._ends(progress, task, 0.0, 0.0)
+        if progress.fails:
+            return
+        if progress.open:
+            self._push(0.0, 0.0, progress, progress.unblocked())
+        else:
+            self._next_batch(progress, 0.0, 0.0)
+
+    def run(self) -> Prediction:
+        self._give(0.0, 0.0)
+        while self._events:
+            time, _, variance, progress, what = heapq.heappop(self._events)
+            if isinstance(what, Task):
+                self._end(progress, what, time, variance)
+            else:
+                self._enqueue(progress, what)
+            if not self._events or self._events[0][0] > time:
+                self._give(time, variance)
+        return self._found
+
+    def _push(self, time: float, variance: float, progress: _Progress, what: Task | Sequence[Task]) -> None:
+        if what:
+            heapq.heappush(self._events, (time, next(self._order), variance, progress, what))
+
+    def _ends(self, progress: _Progress, task: Task, time: float, variance: float) -> None:
+        rest = task.rest
+        self._found.ends[task.id] = time + rest.seconds
+        self._push(time + rest.seconds, variance + rest.spread**2, progress, task)
+
+    def _end(self, progress: _Progress, task: Task, time: float, variance: float) -> None:
+        self._free += 1
+        self._load[progress.owner] -= 1
+        self._turn(progress.owner)
+        progress.ended(task)
+        if progress.fails:
+            return
+        if progress.open:
+            between = self._pace.between
+            self._push(time + between.seconds, variance + between.spread**2, progress, progress.unblocked())
+        else:
+            self._next_batch(progress, time, variance)
+
+    def _next_batch(self, progress: _Progress, time: float, variance: float) -> None:
+        wait = self._pace.between if progress.advance() else self._pace.finish
+        time, variance = time + wait.seconds, variance + wait.spread**2
+        if progress.open:
+            self._push(time, variance, progress, progress.unblocked())
+        else:
+            self._found.ready[progress.id] = Duration(time, sqrt(variance))
+
+    def _enqueue(self, progress: _Progress, tasks: Sequence[Task]) -> None:
+        queue = self._queues.setdefault(progress.owner, [])
+        for task in tasks:
+            heapq.heappush(queue, (-task.duration.seconds, task.id, progress, task))
+        self._turn(progress.owner)
+
+    def _turn(self, owner: str) -> None:
+        if self._queues.get(owner):
+            heapq.heappush(self._turns, (self._load[owner], owner))
+
+    def _give(self, time: float, variance: float) -> None:
+        while self._free > 0 and self._turns:
+            load, owner = heapq.heappop(self._turns)
+            queue = self._queues[owner]
+            if load != self._load[owner] or not queue:
+                continue
+            _, _, progress, task = heapq.heappop(queue)
+            self._free -= 1
+            self._load[owner] += 1
+            self._found.starts[task.id] = time
+            self._ends(progress, task, time, variance)
+            self._turn(owner)
+
+
+class _Progress:
+    """How far a build is in the simulation."""
+
+    def __init__(self, build: Build) -> None:
+        self.id, self.owner, self.fails = build.id, build.owner, build.fails
+        self.started = [task for task in build.tasks if task.building is not None]
+        self._waiting: dict[int, dict[str, Task]] = {}
+        for task in sorted(build.tasks, key=lambda task: task.id):
+            if task.building is None:
+                self._waiting.setdefault(task.batch, {})[task.package] = task
+        self._running = {task.id: task for task in self.started}
+        self._batch = max([build.batch, *(task.batch for task in self.started)])
+
+    @property
+    def open(self) -> bool:
+        """Whether the batch at hand has components that have not ended."""
+        return bool(self._running or self._waiting.get(self._batch))
+
+    def unblocked(self) -> list[Task]:
+        """Take the components of the batch at hand that may start."""
+        waiting = self._waiting.get(self._batch, {})
+        there = waiting.keys() | {task.package for task in self._running.values()}
+        found = [task for task in waiting.values() if not task.after & there]
+        for task in found:
+            del waiting[task.package]
+            self._running[task.id] = task
+        return found
+
+    def ended(self, task: Task) -> None:
+        """Note that a component is built."""
+        del self._running[task.id]
+
+    def advance(self) -> bool:
+        """Go on to the next batch; say whether there is one."""
+        left = [number for number, tasks in self._waiting.items() if tasks and number > self._batch]
+        self._batch = min(left, default=self._batch)
+        return bool(left)
+
+
+def places(prediction: Prediction, waiting: Sequence[int]) -> dict[int, int]:
+    """Return the order in which components start that wait for a slot now, counted from 1.
+
+    Args:
+        prediction: of all builds.
+        waiting: numbers of the components.
+    """
+    return dict(zip(sorted(waiting, key=lambda task: _key(prediction, task)), count(1), strict=False))
+
+
+def _key(prediction: Prediction, task: int) -> tuple[float, int]:
+    return prediction.starts.get(task, inf), task
+
+
+def intervals(prediction: Prediction) -> Iterator[tuple[float, float, int]]:
+    """Yield start and end of each component with its number; those that build now started at 0."""
+    for task, end in prediction.ends.items():
+        yield prediction.starts.get(task, 0.0), end, task

@@ -1,0 +1,105 @@
+"""Two texts side by side, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+#: Lines of a text that are compared: the time that it takes grows with their square at worst.
+MOST_LINES = 5000
+#: Characters of a line that are shown.
+LONGEST_LINE = 500
+#: Equal lines around a difference that are shown.
+AROUND = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of each text, or of one of them.
+
+    Attributes:
+        kind: ``same``, ``changed``, ``added``, ``removed``, or ``skipped`` for equal lines that are left out.
+        old_number: Of the line, from 1; None: there is none. ``new_number`` likewise.
+    """
+
+    kind: str
+    old: str = ""
+    new: str = ""
+    old_number: int | None = None
+    new_number: int | None = None
+
+
+def comparable(*texts: str) -> bool:
+    """Return whether texts are short enough to be compared."""
+    return all(text.count("\n") < MOST_LINES for text in texts)
+
+
+def rows(old: str, new: str) -> list[Row]:
+    """Return the lines around the differences of two texts; nothing when they are equal.
+
+    Args:
+        old: A text that is ``comparable``, and ``new`` another.
+    """
+    olds, news = old.splitlines(), new.splitlines()
+    # Equal ends are by far the most lines, and need no search.
+    start = _common(olds, news)
+    end = _common(olds[start:][::-1], news[start:][::-1])
+    inner_old, inner_new = olds[start : len(olds) - end], news[start : len(news) - end]
+    if not inner_old and not inner_new:
+        return []
+    matcher = SequenceMatcher(None, inner_old, inner_new)
+    found: list[Row] = list(_same(olds, 0, 0, start))
+    for tag, low, high, first, last in matcher.get_opcodes():
+        if tag == "equal":
+            found += _same(olds, start + low, start + first, high - low)
+        else:
+            found += _different(olds, news, (start + low, start + high), (start + first, start + last))
+    found += _same(olds, len(olds) - end, len(news) - end, end)
+    return list(_shortened(found))
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many lines two texts begin with in common."""
+    for number, (old, new) in enumerate(zip(one, other, strict=False)):
+        if old != new:
+            return number
+    return min(len(one), len(other))
+
+
+def _same(lines: Sequence[str], old: int, new: int, count: int) -> Iterator[Row]:
+    for number in range(count):
+        text = _cut(lines[old + number])
+        yield Row("same", text, text, old + number + 1, new + number + 1)
+
+
+def _different(
+    olds: Sequence[str], news: Sequence[str], old: tuple[int, int], new: tuple[int, int]
+) -> Iterator[Row]:
+    pairs = min(old[1] - old[0], new[1] - new[0])
+    for number in range(pairs):
+        here, there = old[0] + number, new[0] + number
+        yield Row("changed", _cut(olds[here]), _cut(news[there]), here + 1, there + 1)
+    for number in range(old[0] + pairs, old[1]):
+        yield Row("removed", old=_cut(olds[number]), old_number=number + 1)
+    for number in range(new[0] + pairs, new[1]):
+        yield Row("added", new=_cut(news[number]), new_number=number + 1)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
+
+
+def _shortened(found: Sequence[Row]) -> Iterator[Row]:
+    """Yield the rows without equal lines that are far from any difference."""
+    near: set[int] = set()
+    for number, row in enumerate(found):
+        if row.kind != "same":
+            near.update(range(number - AROUND, number + AROUND + 1))
+    skipping = False
+    for number, row in enumerate(found):
+        if number in near:
+            yield row
+        elif not skipping:
+            yield Row("skipped")
+        skipping = number not in near

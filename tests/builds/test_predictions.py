@@ -1,0 +1,119 @@
+"""What is expected of builds under way, as the database knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+
+from builds.models import ModuleBuild, Phase
+from builds.selectors import predictions
+from builds.selectors.predictions import Habits, Load, forecast, learn
+from mbs.prediction import Duration
+from mbs.states import BuildState, ComponentState
+from tests.factories import component_build, module_build
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def habits(option: Callable[..., None]) -> None:
+    """A service with one slot that takes no time between builds, and errs by a tenth."""
+    option(NUM_CONCURRENT_BUILDS=1)
+    cache.set("predictions:habits", Habits(Duration(0.0), Duration(0.0), error=0.1, typical=30.0), 60)
+
+
+def building(owner: str = "ann", **values: Any) -> ModuleBuild:
+    values = {"state": BuildState.BUILD, "batch": 2, "batches": 3, "phase": Phase.BUILDING, **values}
+    return module_build(owner=owner, **values)
+
+
+def test_builds_are_ready_when_the_slots_have_served_them() -> None:
+    now = timezone.now()
+    first, second = building(), building()
+    component_build(
+        first, state=ComponentState.BUILDING, weight=100, time_started=now - timedelta(seconds=40)
+    )
+    component_build(first, batch=3, weight=20)
+    component_build(second, weight=50)
+    component_build(second, batch=1, weight=50, state=ComponentState.COMPLETE)
+    found = forecast(now)
+    expected = {number: (each.ready - now).total_seconds() for number, each in found.builds.items()}
+    assert expected == {first.pk: 130.0, second.pk: 110.0}
+    spread = found.builds[second.pk].spread.total_seconds()
+    assert spread == pytest.approx(predictions.CALIBRATION * (10**2 + 5**2) ** 0.5)
+    assert (found.builds[second.pk].place, found.builds[second.pk].of) == (1, 1)
+    assert found.builds[first.pk].place is None
+
+
+def test_the_queue_is_told_by_owner() -> None:
+    ann, bob, gone = building("ann"), building("bob"), module_build(owner="cid", state=BuildState.FAILED)
+    component_build(ann, state=ComponentState.BUILDING)
+    component_build(gone, state=ComponentState.BUILDING)
+    component_build(gone)
+    for _ in range(2):
+        component_build(bob)
+    component_build(bob, batch=3)
+    component_build(bob, blocked=True)
+    found = forecast(timezone.now())
+    assert found.loads == [Load("ann", 1, 0), Load("cid", 1, 0), Load("bob", 0, 2)]
+    assert (found.building, found.waiting) == (2, 2)
+
+
+def test_the_place_is_that_of_the_next_component(option: Callable[..., None]) -> None:
+    option(NUM_CONCURRENT_BUILDS=2)
+    busy = building("zoe")
+    component_build(busy, state=ComponentState.BUILDING, weight=10, time_started=timezone.now())
+    ann, bob = building("ann"), building("bob")
+    for weight in (50, 40):
+        component_build(ann, weight=weight)
+    component_build(bob, weight=5)
+    found = forecast(timezone.now())
+    assert found.builds[ann.pk].place == 1
+    assert found.builds[bob.pk].place == 2
+    assert found.builds[bob.pk].of == 3
+
+
+def test_what_fails_or_is_not_known_has_no_prediction() -> None:
+    failing, new, finishing = (
+        building(),
+        module_build(state=BuildState.INIT),
+        building(phase=Phase.FINALIZING),
+    )
+    component_build(failing, state=ComponentState.FAILED)
+    component_build(failing)
+    found = forecast(timezone.now())
+    assert found.builds.keys() == {finishing.pk}
+    assert new.pk not in found.builds
+
+
+def test_too_much_is_not_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictions, "MOST", 2)
+    build = building()
+    for _ in range(3):
+        component_build(build)
+    assert forecast(timezone.now()).crowded
+
+
+def test_the_pace_is_learned_from_builds_that_became_ready() -> None:
+    start = timezone.now()
+
+    def at(seconds: float) -> Any:
+        return start + timedelta(seconds=seconds)
+
+    build = module_build(state=BuildState.READY, batches=2, time_completed=at(100))
+    done = {"state": ComponentState.COMPLETE, "weight": 20.0}
+    component_build(build, batch=1, time_started=at(0), time_completed=at(30), **done)
+    component_build(build, batch=2, time_started=at(42), time_completed=at(72), **done)
+    component_build(build, batch=2, time_started=at(43), time_completed=at(90), **done)
+    found = learn()
+    assert (found.between.seconds, found.finish.seconds, found.typical) == (12.0, 10.0, 30.0)
+    assert found.error == pytest.approx(1.4826 * 0.5)
+
+
+def test_without_history_something_is_assumed() -> None:
+    assert learn() == Habits()

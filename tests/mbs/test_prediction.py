@@ -1,0 +1,168 @@
+"""When builds are ready: the simulation of slots."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mbs.critical_path import Work, critical_path
+from mbs.prediction import Build, Duration, Pace, Prediction, Task, intervals, places, predict
+
+_numbers = count(1)
+
+
+def task(seconds: float, batch: int = 1, **more: Any) -> Task:
+    number = next(_numbers)
+    duration = Duration(seconds, more.pop("spread", 0.0))
+    return Task(number, more.pop("package", f"package{number}"), batch, duration, **more)
+
+
+def build(*tasks: Task, owner: str = "ann", batch: int = 1, **more: Any) -> Build:
+    return Build(next(_numbers), owner, batch, tasks, **more)
+
+
+@st.composite
+def some_builds(draw: st.DrawFn) -> list[Build]:
+    builds = []
+    for owner in draw(st.lists(st.sampled_from("abc"), min_size=1, max_size=6)):
+        tasks = [
+            task(draw(st.integers(1, 20)), draw(st.integers(1, 3)), spread=1.0)
+            for _ in range(draw(st.integers(1, 6)))
+        ]
+        builds.append(build(*tasks, owner=owner, batch=0))
+    return builds
+
+
+SLOTS = st.integers(1, 4)
+
+
+@given(some_builds(), SLOTS)
+def test_there_are_never_more_components_than_slots_and_all_are_built(
+    builds: list[Build], slots: int
+) -> None:
+    found = predict(builds, Pace(slots))
+    times = list(intervals(found))
+    assert sorted(number for _, _, number in times) == sorted(t.id for b in builds for t in b.tasks)
+    for moment, _, _ in times:
+        assert sum(start <= moment < end for start, end, _ in times) <= slots
+    assert found.ready.keys() == {b.id for b in builds}
+
+
+@given(some_builds(), SLOTS)
+def test_no_slot_is_free_while_a_component_waits_for_one(builds: list[Build], slots: int) -> None:
+    found = predict(
+        [Build(b.id, b.owner, 1, [t for t in b.tasks if t.batch == 1]) for b in builds], Pace(slots)
+    )
+    times = list(intervals(found))
+    for start, _, _ in times:
+        if start > 0:
+            before = start - 0.5
+            assert sum(begin <= before < end for begin, end, _ in times) == slots
+
+
+@given(some_builds(), SLOTS)
+def test_a_build_is_ready_when_its_last_component_is_and_no_sooner_than_it_can_be(
+    builds: list[Build], slots: int
+) -> None:
+    found = predict(builds, Pace(slots))
+    for each in builds:
+        path = critical_path([Work(t.package, t.batch, t.duration.seconds) for t in each.tasks])
+        assert found.ready[each.id].seconds == max(found.ends[t.id] for t in each.tasks)
+        assert found.ready[each.id].seconds >= path.seconds
+    total = sum(t.duration.seconds for b in builds for t in b.tasks)
+    assert max(each.seconds for each in found.ready.values()) >= total / slots
+
+
+@given(some_builds())
+def test_without_a_limit_every_build_takes_as_long_as_its_critical_path(builds: list[Build]) -> None:
+    found = predict(builds, Pace(0, between=Duration(3), finish=Duration(5)))
+    for each in builds:
+        path = critical_path([Work(t.package, t.batch, t.duration.seconds) for t in each.tasks])
+        batches = {t.batch for t in each.tasks}
+        assert found.ready[each.id].seconds == path.seconds + 3 * len(batches) + 5
+
+
+@given(some_builds(), SLOTS)
+def test_a_batch_starts_after_the_one_before_it(builds: list[Build], slots: int) -> None:
+    found = predict(builds, Pace(slots, between=Duration(2)))
+    for each in builds:
+        for later in each.tasks:
+            for earlier in each.tasks:
+                if earlier.batch < later.batch:
+                    assert found.starts[later.id] >= found.ends[earlier.id] + 2
+
+
+@given(some_builds(), SLOTS, st.randoms())
+def test_the_order_in_which_builds_are_given_does_not_matter(
+    builds: list[Build], slots: int, random: Any
+) -> None:
+    mixed = [Build(b.id, b.owner, b.batch, random.sample(b.tasks, len(b.tasks))) for b in builds]
+    random.shuffle(mixed)
+    assert predict(mixed, Pace(slots)) == predict(builds, Pace(slots))
+
+
+@given(some_builds(), SLOTS)
+def test_slots_go_to_the_owner_with_the_fewest(builds: list[Build], slots: int) -> None:
+    """When a component starts, no owner with one that could start instead has fewer building."""
+    flat = [Build(b.id, b.owner, 1, [t for t in b.tasks if t.batch == 1]) for b in builds]
+    found = predict(flat, Pace(slots))
+    owner = {t.id: b.owner for b in flat for t in b.tasks}
+    order = list(found.starts)
+    for place, number in enumerate(order):
+        moment = found.starts[number]
+        load = Counter(owner[n] for n in order[:place] if found.ends[n] > moment)
+        waiting = {owner[n] for n in order[place:]}
+        assert load[owner[number]] == min(load[name] for name in waiting)
+
+
+def test_the_longest_component_of_an_owner_is_first() -> None:
+    short, long = task(1), task(9)
+    found = predict([build(short), build(long)], Pace(1))
+    assert found.starts == {long.id: 0.0, short.id: 9.0}
+    assert places(found, [short.id, long.id]) == {long.id: 1, short.id: 2}
+
+
+def test_what_builds_already_has_its_slot_and_its_rest() -> None:
+    running, waiting = task(10, building=4.0), task(5)
+    found = predict([build(running, waiting)], Pace(1))
+    assert found.ends == {running.id: 6.0, waiting.id: 11.0}
+    late = task(10, building=60.0, spread=2.0)
+    assert predict([build(late)], Pace(1)).ends == {late.id: 2.0}
+
+
+def test_components_wait_for_those_they_name() -> None:
+    first, second = task(4, package="first"), task(3, package="second", after=frozenset({"first"}))
+    beside = task(9)
+    found = predict([build(first, second, beside)], Pace(0, between=Duration(1)))
+    assert (found.starts[second.id], found.starts[beside.id]) == (5.0, 0.0)
+    circle = build(task(1, package="x", after=frozenset("y")), task(1, package="y", after=frozenset("x")))
+    assert predict([circle], Pace(1)) == Prediction()
+
+
+def test_a_build_between_batches_or_at_its_end_goes_on() -> None:
+    found = predict(
+        [build(task(4, batch=3), batch=2), build(batch=2)], Pace(1, between=Duration(2), finish=Duration(7))
+    )
+    assert sorted(each.seconds for each in found.ready.values()) == [7.0, 13.0]
+
+
+def test_a_build_that_fails_starts_nothing_more_and_frees_its_slots() -> None:
+    running, never, other = task(5, building=0.0), task(1), task(2)
+    failing = build(running, never, fails=True)
+    waiting = build(other, owner="bob")
+    found = predict([failing, waiting], Pace(1))
+    assert never.id not in found.starts
+    assert found.starts[other.id] == 5.0
+    assert found.ready.keys() == {waiting.id}
+
+
+def test_spreads_add_up_along_the_way() -> None:
+    one, two = task(10, spread=3.0), task(10, batch=2, spread=4.0)
+    found = predict([build(one, two)], Pace(1, finish=Duration(1, 12.0)))
+    (ready,) = found.ready.values()
+    assert (ready.seconds, ready.spread) == (21.0, pytest.approx(13.0))
