@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from rest_framework import serializers as drf
 from typing_extensions import is_typeddict
 
-from builds import shapes
+from builds import failure_shapes, shapes
 from builds.api import serializers
 
 Schema = dict[str, Any]
@@ -55,8 +55,9 @@ def page_of(items: Schema, key: str = "items") -> Schema:
 
 @cache
 def components() -> dict[str, Schema]:
-    """Return the schemas of all shapes of ``builds.shapes`` by name."""
-    found = {name: shape for name, shape in vars(shapes).items() if isclass(shape) and is_typeddict(shape)}
+    """Return the schemas of all shapes of ``builds.shapes`` and ``builds.failure_shapes`` by name."""
+    known = {**vars(failure_shapes), **vars(shapes)}
+    found = {name: shape for name, shape in known.items() if isclass(shape) and is_typeddict(shape)}
     adapters = [(name, "serialization", TypeAdapter(shape)) for name, shape in found.items()]
     _, document = TypeAdapter.json_schemas(
         adapters,  # type: ignore[arg-type]  # a Literal in a tuple becomes a str
