@@ -244,12 +244,14 @@ class Capabilities:
             build system may wait longer than a regeneration takes.
         simulated: Nothing is actually built; pages and clients show this.
         needs_dist: RPMs whose release lacks the module's dist tag are refused.
+        knows_arches: ``arches`` returns at once, without a request to another server.
     """
 
     shares_builds: bool = False
     first_repo: bool = False
     simulated: bool = False
     needs_dist: bool = False
+    knows_arches: bool = False
 
 
 class BuildSystem(Protocol):

@@ -144,6 +144,10 @@ class ModuleBuild(models.Model):
     publishing_until = models.DateTimeField(null=True, blank=True)
     #: End of the lease of the process that checks the git repositories of its components.
     checking_until = models.DateTimeField(null=True, blank=True)
+    #: Time at which the build failed, until the build system has abandoned it; then null.
+    abandon_since = models.DateTimeField(null=True, blank=True)
+    #: End of the lease of the process that has the build system abandon it.
+    abandoning_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -155,6 +159,11 @@ class ModuleBuild(models.Model):
             models.Index("name", "stream", Length("version"), "version", name="module_nsv"),
             models.Index(Length("version"), "version", "id", name="module_version"),
             models.Index(fields=["version", "id"], name="module_version_text"),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(abandon_since__isnull=False),
+                name="module_abandon",
+            ),
             # Covers deep pages of lists with any of these filters: they are found by an index-only scan.
             models.Index(
                 fields=[

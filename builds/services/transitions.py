@@ -140,7 +140,7 @@ def fail(build_id: int, error: MBSError, *, run: int | None = None) -> bool:
             "error_excerpt": excerpts.of_module(build) if error.code in excerpts.CODES else None,
         }
         # The new run makes steps that are still running obsolete, also after a resumption.
-        move(build, BuildState.FAILED, **reason, new_run=build.run + 1)
+        move(build, BuildState.FAILED, **reason, new_run=build.run + 1, abandon_since=clock.now())
         log_messages.add([(build, error.message)])
         dispatch.delete_all_waits(build_id)
         if ComponentBuild.objects.filter(module_build=build, state=ComponentState.BUILDING).exists():

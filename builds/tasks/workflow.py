@@ -106,14 +106,15 @@ def finalize(self: Task, build_id: int, run: int) -> None:
     perform(self, steps.finalize, build_id, run, give_up=_fail_build)
 
 
-# Not retried: a sweep sends it until no component builds, and retries would pile up during an outage.
+# Neither of the next two is retried: sweeps do both until they succeed. Retries would pile up during an
+# outage, and would be lost with the content of the broker.
 @shared_task(name="workflow.stop_components", throws=OUTAGES)
 def stop_components(build_id: int) -> None:
     """Cancel the components that still build for an ended build."""
     components.stop(build_id)
 
 
-@shared_task(name="workflow.abandon", **_PATIENT)
+@shared_task(name="workflow.abandon", throws=OUTAGES)
 def abandon(build_id: int, run: int) -> None:
     """Tell the build system that a build has failed, so that it stops the build's preparations."""
     cancellation.abandon(build_id, run)

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from builds.api import links
 from builds.web.errors import safe_methods_only
 from mbs.text import natural
 
@@ -60,7 +61,7 @@ def results(request: HttpRequest, path: str = "") -> HttpResponse | FileResponse
             names = sorted((f"{each.name}/" if each.is_dir() else each.name for each in shown), key=natural)
     finally:
         os.close(handle)
-    folder = "/".join(["", "results", *map(quote, parts), ""])
+    folder = "/".join([links.prefix(), "results", *map(quote, parts), ""])
     context = {"folder": folder, "parts": parts, "names": names[:MOST_NAMES], "more": len(names) > MOST_NAMES}
     return _guarded(render(request, "builds/folder.html", context))
 

@@ -68,7 +68,7 @@ class LocalBuildSystem:
     """
 
     name = "local"
-    capabilities = Capabilities(shares_builds=True, needs_dist=True)
+    capabilities = Capabilities(shares_builds=True, needs_dist=True, knows_arches=True)
 
     def __init__(
         self,

@@ -16,9 +16,9 @@ from builds.models import FinalModulemd, ModuleBuild
 from builds.selectors import rest
 from builds.services.documents import compute
 from builds.services.module_import import import_module
+from builds.services.submission.patience import Patience
 from mbs.errors import Forbidden, InvalidInput, NotFound
 from mbs.states import BuildState
-from scm.modules import fetch_modulemd
 from scm.options import ScmOptions
 
 
@@ -47,7 +47,7 @@ class ImportViewSet(ApiViewSet):
                 "scmurl and modulemd exclude each other.", code="scmurl_with_yaml", hint="Send one of them."
             )
         if not modulemd:
-            source = fetch_modulemd(scmurl, "", ScmOptions.from_options(settings.MBS))
+            source = Patience().fetch(scmurl, "", ScmOptions.from_options(settings.MBS))
             return import_module(source.text, scmurl=source.scmurl, commit=source.commit)
         if not settings.MBS.YAML_SUBMIT_ALLOWED:
             raise Forbidden(

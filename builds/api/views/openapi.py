@@ -28,7 +28,8 @@ class SchemaViewSet(ApiViewSet):
 
     def list(self, request: Request, **kwargs: Any) -> Response:
         """Return the document."""
-        return Response(document(request.version))
+        servers = [{"url": f"{links.prefix()}/"}]
+        return Response({**document(request.version), "servers": servers})
 
 
 class DocsRenderer(ErrorPageRenderer):

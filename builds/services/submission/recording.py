@@ -13,7 +13,7 @@ from builds.messaging import outbox
 from builds.models import BuildRequirement, ComponentBuild, ModuleBuild, Submission
 from builds.models.locking import RECORDING, hold
 from builds.selectors.universe import StoredBuild
-from builds.services import cancellation, transitions
+from builds.services import arches, cancellation, transitions
 from builds.services.submission import resubmission
 from builds.services.submission.drafting import Draft, drafts
 from builds.services.submission.request import SubmissionRequest
@@ -72,6 +72,9 @@ def _record(
     builds = [draft.build for draft in found]
     if not any(draft.begins for draft in found):
         raise _exists(prepared, builds)
+    for draft in found:
+        if not draft.exists:
+            arches.check(draft.build, draft.expanded.document, draft.components)
     for draft in found:
         begins = draft.begins
         if not draft.exists:

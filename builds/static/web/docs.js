@@ -20,6 +20,9 @@
     for (const choice of docs.querySelectorAll("select:not([aria-label])")) {
       choice.setAttribute("aria-label", choice.matches(".examples-select-element") ? "Example" : "Value");
     }
+    for (const button of docs.querySelectorAll(".close-modal:not([aria-label])")) {
+      button.setAttribute("aria-label", "Close");
+    }
     for (const example of docs.querySelectorAll("pre:not([tabindex])")) {
       example.tabIndex = 0;
     }

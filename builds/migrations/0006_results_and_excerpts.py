@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('builds', '0004_outages'),
+        ('builds', '0005_abandoning'),
     ]
 
     operations = [
