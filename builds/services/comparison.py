@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from builds.comparison_shapes import (
+from builds.models import ComponentBuild, FinalModulemd, ModuleBuild, Submission
+from builds.services.build_system import as_module, build_system
+from builds.shapes.comparison import (
     BuildrequireDifference,
     ComparedBuild,
     ComparedComponent,
@@ -18,8 +20,6 @@ from builds.comparison_shapes import (
     RpmDifference,
     RpmDifferences,
 )
-from builds.models import ComponentBuild, FinalModulemd, ModuleBuild, Submission
-from builds.services.build_system import as_module, build_system
 from buildsys.base import BuildSystemError
 from buildsys.recorded import BuiltPackage, RecordsRpms
 from mbs.final import SOURCE

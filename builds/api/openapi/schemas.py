@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from rest_framework import serializers as drf
 from typing_extensions import is_typeddict
 
-from builds import comparison_shapes, shapes
+from builds import shapes
 from builds.api import serializers
 
 Schema = dict[str, Any]
@@ -55,8 +55,8 @@ def page_of(items: Schema, key: str = "items") -> Schema:
 
 @cache
 def components() -> dict[str, Schema]:
-    """Return the schemas of all shapes by name."""
-    named = vars(shapes) | vars(comparison_shapes)
+    """Return the schemas of all shapes of ``builds.shapes`` by name."""
+    named = {**vars(shapes.failures), **vars(shapes), **vars(shapes.comparison)}
     found = {name: shape for name, shape in named.items() if isclass(shape) and is_typeddict(shape)}
     adapters = [(name, "serialization", TypeAdapter(shape)) for name, shape in found.items()]
     _, document = TypeAdapter.json_schemas(
