@@ -27,7 +27,10 @@ SHORTEST_COMMIT, WHOLE_COMMIT = 7, 40
 _COMMIT = re.compile(rf"[0-9a-f]{{{SHORTEST_COMMIT},{WHOLE_COMMIT}}}")
 _DIGITS = "0123456789abcdef"
 _PARTS = ("name", "stream", "version", "context")
-_SHOWN = ("id", "name", "stream", "version", "context", "state", "owner", "scratch", "time_submitted")
+_SHOWN = (
+    *("id", "name", "stream", "version", "context", "state", "error_code", "owner", "scratch"),
+    "time_submitted",
+)
 
 
 @dataclass(frozen=True)

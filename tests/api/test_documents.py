@@ -56,7 +56,7 @@ def repository(monkeypatch: pytest.MonkeyPatch) -> None:
             PLATFORM, "a" * 40, moment, "platform", "https://git.example.com/x", "platform.yaml"
         )
 
-    monkeypatch.setattr(views, "fetch_modulemd", fetch)
+    monkeypatch.setattr("builds.services.submission.patience.fetch_modulemd", fetch)
 
 
 def test_a_module_is_imported(api: Api, repository: None, option: Callable[..., None]) -> None:

@@ -108,8 +108,8 @@ def test_what_logs_there_are_is_told_as_json(build: ModuleBuild) -> None:
     told = json.loads(mbs(build.pk, "--json").stdout)
     assert [(each["package"], each["size"], each["logs"][:1]) for each in told] == [
         ("one", 17, [{"name": "build.log", "label": "build.log"}]),
-        ("two", 40, [{"name": "build.log", "label": "build.log"}]),
         ("three", 0, []),
+        ("two", 40, [{"name": "build.log", "label": "build.log"}]),
     ]
 
 

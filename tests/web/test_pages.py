@@ -153,6 +153,8 @@ def test_a_build_shows_its_components_as_bars_on_an_axis_of_time(
     get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "of_builds", lambda builds, now: Forecast(now))
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
     page = get(f"/builds/{building().pk}")
     bars = [attributes for tag, attributes in page.tags if tag == "rect" and "%" in attributes["x"]]
     second, first = bars[-2:]

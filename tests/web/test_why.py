@@ -99,7 +99,7 @@ def test_failed_components_come_first_then_those_that_build_wait_and_are_done(cl
     [
         ("failed", ["broken"]),
         ("waiting", ["late"]),
-        ("batches", ["macros", "done", "quick", "broken", "busy", "late"]),
+        ("batches", ["macros", "broken", "done", "quick", "busy", "late"]),
         ("nonsense<script>", ["broken", "busy", "late", "macros", "done", "quick"]),
     ],
 )
