@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from builds.api.views import documents as views
 from builds.models import ModuleBuild
 from builds.services import documents
 from mbs.states import BuildState
