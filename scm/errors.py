@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mbs.errors import Problem, Unprocessable
 
 #: Code of the error for a repository that was not read in time.
@@ -23,8 +25,10 @@ class ScmError(Unprocessable):
 
     code = "scm_error"
 
-    def __init__(self, message: str, *, code: str, tried: str = "", hint: str = "") -> None:
-        super().__init__(message, code=code, hint=hint)
+    def __init__(
+        self, message: str, *, code: str, tried: str = "", hint: str = "", problems: Sequence[Problem] = ()
+    ) -> None:
+        super().__init__(message, code=code, hint=hint, problems=problems)
         self.tried = tried
 
     def problem(self, component: str) -> Problem:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild, Phase, Wait
-from builds.services import cancellation
+from builds.services import cancellation, retirement
 from builds.services.build_system import build_system
 from builds.workflow import checks, sweeps
 from buildsys.base import BuildSystem
@@ -43,6 +43,7 @@ def system(
     build_system.cache_clear()
     system = build_system()
     monkeypatch.setattr(system, "abandon", lambda module: happened.append(("abandon", module.id)))
+    monkeypatch.setattr(retirement, "withdraw", lambda number: happened.append(("withdraw", number)))
     monkeypatch.setattr(system, "recover", lambda tasks: happened.extend(("recover", each) for each in tasks))
     yield system
     build_system.cache_clear()
@@ -83,6 +84,11 @@ def unabandoned() -> tuple[object, ...]:
     return "abandon", build.pk
 
 
+def undelivered() -> tuple[object, ...]:
+    build = started(BuildState.GARBAGE, repository_url="https://mbs.example.com/results/quiet")
+    return "withdraw", build.pk
+
+
 def unbuilt() -> tuple[object, ...]:
     build = started(BuildState.BUILD, Phase.BUILDING)
     component_build(build, state=ComponentState.BUILDING, task_id=4711)
@@ -103,6 +109,7 @@ LOST: dict[str, Callable[[], tuple[object, ...]]] = {
     "workflow.finalize": lambda: step(BuildState.DONE),
     "workflow.stop_components": unstopped,
     "workflow.abandon": unabandoned,
+    "workflow.withdraw": undelivered,
     "workflow.recover_lost": lambda: ("workflow.recover_lost",),
     checks.TASK: lambda: parked("check:1"),
     "builder.run": unbuilt,
