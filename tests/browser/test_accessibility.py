@@ -132,6 +132,7 @@ def test_operations_of_the_documentation(
 ) -> None:
     page = browser.new_page(**screen)
     page.goto(f"{live_server.url}{API}docs/")
+    page.click("#more button")
     page.wait_for_selector(".opblock-post")
     page.click(".opblock-post >> nth=0")
     page.wait_for_selector(".opblock-body")
@@ -173,8 +174,6 @@ def look(page: Page, address: str) -> list[str]:
     answer = page.goto(address)
     assert answer is not None
     assert answer.headers["content-type"].startswith("text/html"), address
-    if "docs" in address:
-        page.wait_for_selector(".opblock")
     for folded in page.query_selector_all("details:not([open]) > summary"):
         folded.click()
     return inspect(page)
