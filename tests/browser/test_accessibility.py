@@ -126,11 +126,9 @@ def test_forms_that_were_refused(paths: list[str], live_server: Any, browser: Br
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: str(screen["color_scheme"]))
-def test_operations_of_the_documentation(
-    paths: list[str], live_server: Any, browser: Browser, screen: Any
-) -> None:
-    page = browser.new_page(**screen)
+def test_operations_of_the_documentation(paths: list[str], live_server: Any, browser: Browser) -> None:
+    """On light ground only: on dark ground a filter inverts the colors, which axe-core does not consider."""
+    page = browser.new_page(**SCREENS[0])
     page.goto(f"{live_server.url}{API}docs/")
     page.click("#more button")
     page.wait_for_selector(".opblock-post")
