@@ -10,6 +10,16 @@ register = template.Library()
 
 
 @register.simple_tag
+def below_prefix(path: str) -> str:
+    """Return the path of a page, below the path under which the service is served.
+
+    Args:
+        path: The path without that prefix.
+    """
+    return f"{links.prefix()}{path}"
+
+
+@register.simple_tag
 def api_address(path: str = "") -> str:
     """Return the path of a resource in version 2 of the API.
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from django.template.defaultfilters import filesizeformat
 
+from builds.api import links
 from builds.models import ModuleBuild
 from builds.representations import error_cause
 from builds.selectors import pages
@@ -117,7 +118,10 @@ def outcome_of(build: ModuleBuild) -> Outcome | None:
     files = _files(build)
     return Outcome(
         content=_content(build.pk, build.run, pages.document(build)),
-        files=[File(each.name, f"/results/{quote(each.path)}", filesizeformat(each.size)) for each in files],
+        files=[
+            File(each.name, f"{links.prefix()}/results/{quote(each.path)}", filesizeformat(each.size))
+            for each in files
+        ],
         size=filesizeformat(sum(each.size for each in files)),
     )
 

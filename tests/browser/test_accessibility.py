@@ -126,12 +126,11 @@ def test_forms_that_were_refused(paths: list[str], live_server: Any, browser: Br
     assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: str(screen["color_scheme"]))
-def test_operations_of_the_documentation(
-    paths: list[str], live_server: Any, browser: Browser, screen: Any
-) -> None:
-    page = browser.new_page(**screen)
+def test_operations_of_the_documentation(paths: list[str], live_server: Any, browser: Browser) -> None:
+    """On light ground only: on dark ground a filter inverts the colors, which axe-core does not consider."""
+    page = browser.new_page(**SCREENS[0])
     page.goto(f"{live_server.url}{API}docs/")
+    page.click("#more button")
     page.wait_for_selector(".opblock-post")
     page.click(".opblock-post >> nth=0")
     page.wait_for_selector(".opblock-body")
@@ -173,8 +172,6 @@ def look(page: Page, address: str) -> list[str]:
     answer = page.goto(address)
     assert answer is not None
     assert answer.headers["content-type"].startswith("text/html"), address
-    if "docs" in address:
-        page.wait_for_selector(".opblock")
     for folded in page.query_selector_all("details:not([open]) > summary"):
         folded.click()
     return inspect(page)

@@ -455,3 +455,12 @@ def test_a_fault_of_an_included_module_names_the_module_and_its_own_line(forge: 
     assert problem.message.startswith("In the included module inner: data.api.rpms")
     assert (problem.component, problem.key) == ("inner", "data.api.rpms")
     assert inner.splitlines()[(problem.line or 0) - 1] == "    rpms: ['bad name']"
+
+
+def test_a_fault_of_a_component_of_an_included_module_names_the_module(forge: Forge) -> None:
+    forge.module("inner", document({"missing": ""}))
+    outer = document({"beta": ""}, more="    modules:\n      inner: {rationale: needed, ref: '1'}\n")
+    (problem,) = refused(modulemd=outer, module_name="tiny", module_stream="1").problems
+    assert problem.message.startswith("In the included module inner: ")
+    assert (problem.component, problem.key) == ("missing", "data.components.modules.inner")
+    assert outer.splitlines()[(problem.line or 0) - 1].strip().startswith("inner:")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from mbs.batches import Placed
 from mbs.errors import Forbidden, InvalidInput, MBSError, Problem, Unprocessable
 from mbs.modulemd import Locator, ModulemdError, StreamV2
 from mbs.modulemd.errors import MAX_PROBLEMS
@@ -126,3 +127,24 @@ def in_included(key: str, text: str, error: MBSError) -> MBSError:
         for each in Locator(text).locate(_problems(error))
     ]
     return type(error)(f"{where} {error.message}", code=error.code, hint=error.hint, problems=problems)
+
+
+def through_modules(placed: Iterable[Placed], error: MBSError) -> MBSError:
+    """Return an error of components, whose problems name the included modules that contain the components.
+
+    Args:
+        placed: All components.
+        error: The error.
+    """
+    paths = {each.component.name: [*map(printable, each.path)] for each in placed if each.path}
+    problems = [
+        replace(
+            each,
+            message=f"In the included module {' > '.join(path)}: {each.message}",
+            key=f"data.components.modules.{path[0]}",
+        )
+        if (path := paths.get(each.component))
+        else each
+        for each in error.problems
+    ]
+    return type(error)(error.message, code=error.code, hint=error.hint, problems=problems)

@@ -15,7 +15,7 @@ from builds import resolvers
 from builds.models import ModuleBuild
 from builds.selectors import reuse
 from builds.services.build_system import build_system
-from builds.services.submission.faults import Faults, in_included
+from builds.services.submission.faults import Faults, in_included, through_modules
 from builds.services.submission.patience import Patience
 from builds.services.submission.request import SubmissionRequest
 from mbs import expansion
@@ -232,7 +232,10 @@ def _components(
         )
         for each in placed
     ]
-    checked = check_components(requests, options, patience.left) if requests else []
+    try:
+        checked = check_components(requests, options, patience.left) if requests else []
+    except Unprocessable as error:
+        raise through_modules(placed, error) from error
     return list(zip(placed, checked, strict=True))
 
 
