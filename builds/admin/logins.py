@@ -43,4 +43,5 @@ def lockout_response(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpRes
     )
     response: Any = failure(error)(request)
     # Django renders the responses of views only, and its middlewares need a rendered one.
-    return response.render()
+    rendered: HttpResponseBase = response.render()
+    return rendered

@@ -5,12 +5,13 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.http import HttpRequest
 from rest_framework.request import Request
 
 ROOT = "/module-build-service/"
 
 
-def site(request: Request) -> str:
+def site(request: HttpRequest | Request) -> str:
     """Return ``scheme://host[:port]`` under which the client reaches the service.
 
     Behind a proxy that terminates TLS, requests arrive as plain http. If the request names the host of

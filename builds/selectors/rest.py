@@ -33,8 +33,8 @@ from builds.selectors.compiled import CompiledQuery, Given, Row
 from mbs.states import ACTIVE, ComponentState
 
 #: Time, state and reason of a state change.
-ModuleTrace = tuple[datetime, int, str | None]
-ComponentTrace = tuple[datetime, int | None, str | None]
+ModuleTrace = Row
+ComponentTrace = Row
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class ModuleRelations:
     ``BASE_MODULE_COLUMNS`` of the required base modules (``BASE_MODULE_NAMES``).
     """
 
-    components: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
+    components: dict[int, list[Row]] = field(default_factory=dict)
     siblings: dict[int, list[int]] = field(default_factory=dict)
     waiting: dict[int, Waiting] = field(default_factory=dict)
     traces: dict[int, list[ModuleTrace]] = field(default_factory=dict)
     virtual_streams: dict[int, list[str]] = field(default_factory=dict)
-    base_modules: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
+    base_modules: dict[int, list[Row]] = field(default_factory=dict)
 
 
 #: States of components that have not ended.

@@ -18,9 +18,9 @@ from builds.selectors import reuse
 from builds.services.build_system import build_system
 from builds.services.submission.request import SubmissionRequest
 from mbs import expansion
-from mbs.batches import Included, Placed, place
+from mbs.batches import Placed, place
 from mbs.errors import Forbidden, InvalidInput, MBSError, Problem, Unprocessable
-from mbs.modulemd import RpmComponent, StreamV2, check_names
+from mbs.modulemd import ModuleComponent, RpmComponent, StreamV2, check_names
 from mbs.modulemd.parsing import parse_streams
 from mbs.names import NAME
 from scm.components import ComponentRequest, OpenComponent, VerifiedComponent, check_components
@@ -46,7 +46,7 @@ class PreparedSubmission:
     scmurl: str | None
     commit: str
     version: int
-    components: Sequence[tuple[Placed, VerifiedComponent | OpenComponent]]
+    components: Sequence[tuple[Placed[RpmComponent], VerifiedComponent | OpenComponent]]
     expansion: expansion.Expansion
     reuse_from: ModuleBuild | None = None
 
@@ -222,7 +222,7 @@ def _check_xmd(document: StreamV2) -> None:
 
 def _components(
     documents: Sequence[StreamV2], request: SubmissionRequest, options: ScmOptions
-) -> list[tuple[Placed, VerifiedComponent | OpenComponent]]:
+) -> list[tuple[Placed[RpmComponent], VerifiedComponent | OpenComponent]]:
     placed = place(documents[0], partial(_included, options=options))
     overrides = dict(request.rpm_component_ref_overrides)
     names = {each.component.name for each in placed}
@@ -290,7 +290,7 @@ def _component_request(component: RpmComponent, overrides: Mapping[str, str]) ->
     return ComponentRequest(component.name, repository, overrides.get(component.name) or component.ref or "")
 
 
-def _included(key: str, component: Included, options: ScmOptions) -> StreamV2:
+def _included(key: str, component: ModuleComponent, options: ScmOptions) -> StreamV2:
     """Return the document of an included module."""
     allowed = settings.MBS.MODULES_ALLOW_REPOSITORY
     if component.repository and not allowed:
