@@ -13,7 +13,7 @@ from builds import shapes
 from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors.compiled import Row
-from builds.selectors.listing import Record
+from builds.selectors.listing import ComponentRow, ModuleRow, Record
 from builds.selectors.rest import ComponentTrace, ModuleRelations, ModuleTrace, Waiting
 from mbs.states import BuildState, ComponentState
 
@@ -38,10 +38,6 @@ COMPONENT_COLUMNS = (
 LOG_COLUMNS = ("id", "time_created", "message")
 _COMPONENT_WORDS: dict[int | None, str] = {int(state): state.name for state in ComponentState}
 _WORDS = {int(state): state.word for state in BuildState}
-
-#: Lists read records of some columns, whose JSON columns are unparsed; single builds may be model instances.
-ModuleRow = ModuleBuild | Record
-ComponentRow = ComponentBuild | Record
 
 
 def module_short(build: ModuleRow) -> shapes.ModuleBuildShort:

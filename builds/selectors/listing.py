@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import QuerySet
 
 from builds.encoding import RawJSON
+from builds.models import ComponentBuild, ModuleBuild
 from builds.selectors import deep_pages
 from builds.selectors.compiled import CompiledQuery, Row
 
@@ -31,6 +32,11 @@ class Record:
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
+
+
+#: Lists read records of some columns, whose JSON columns are unparsed; single builds may be model instances.
+ModuleRow = ModuleBuild | Record
+ComponentRow = ComponentBuild | Record
 
 
 @cache

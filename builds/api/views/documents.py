@@ -29,8 +29,8 @@ class ImportViewSet(ApiViewSet):
 
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Import a module that was built elsewhere, and record it as ready."""
-        require_importer(request.user)
-        values = self.get_serializer(data=request.data).read()
+        require_importer(self.identity)
+        values = self.read()
         if not values.get("scmurl"):
             raise InvalidInput(
                 "The key 'scmurl' is missing or empty.",

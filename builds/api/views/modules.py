@@ -50,14 +50,14 @@ class ModuleBuildViewSet(BuildViewSet):
 
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Submit a module."""
-        user = require_submitter(request.user)
+        user = require_submitter(self.identity)
         wanted = submission_request(user, self.read())
         health.require_broker()
         return self._submitted(request, submit(wanted))
 
     def partial_update(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Cancel a module build."""
-        user = require_login(request.user, Scope.CANCEL)
+        user = require_login(self.identity, Scope.CANCEL)
         values = self.read()
         build, who = self._to_be_changed(pk, user, values)
         if values.get("state") not in FAILED:
@@ -72,7 +72,7 @@ class ModuleBuildViewSet(BuildViewSet):
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Resume a failed build. Components that are built stay built."""
-        user = require_login(request.user, Scope.SUBMIT)
+        user = require_login(self.identity, Scope.SUBMIT)
         build, who = self._to_be_changed(pk, user, self.read())
         health.require_broker()
         cancellation.resume(build, who)
@@ -83,7 +83,7 @@ class ModuleBuildViewSet(BuildViewSet):
     @action(detail=True, methods=["post"])
     def rebuild(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Build the same commit again, as a new version."""
-        user = require_submitter(request.user)
+        user = require_submitter(self.identity)
         values = self.read()
         who = acting_for(user, values)
         build = self.row(pk)

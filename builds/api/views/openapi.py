@@ -27,7 +27,7 @@ class SchemaViewSet(ApiViewSet):
 
     def list(self, request: Request, **kwargs: Any) -> Response:
         """Return the document."""
-        return Response(document(request.version))
+        return Response(document(str(request.version)))
 
 
 class DocsRenderer(ErrorPageRenderer):
