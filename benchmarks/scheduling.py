@@ -159,7 +159,7 @@ def _set_up() -> None:
     import django
     from django.core.management import call_command
 
-    import config.celery  # noqa: F401
+    import config.celery  # noqa: F401  (tasks are sent through it)
 
     django.setup()
     call_command("migrate", verbosity=0)

@@ -43,7 +43,7 @@ ComponentRow = ComponentBuild | Record
 def records(columns: tuple[str, ...]) -> Callable[[Row], Record]:
     """Return the function that makes a record of a row with these columns."""
     kind = type("Record", (Record, namedtuple("Columns", columns)), {"__slots__": ()})
-    return kind._make  # type: ignore[attr-defined, no-any-return]
+    return kind._make  # type: ignore[attr-defined, no-any-return]  # mypy ignores the namedtuple
 
 
 class Listing:

@@ -113,7 +113,7 @@ def _retry(task: Task[..., None], error: Exception, component_id: int | None, wh
     again = clock.now() + timedelta(seconds=delay)
     remedy = error.hint if isinstance(error, MBSError) else ""
     text = what or outages.text_of(error, remedy)
-    park = Park(wait_keys.retry(task.request.id), text, "another try", component_id)
+    park = Park(wait_keys.retry(str(task.request.id)), text, "another try", component_id)
     with suppress(DatabaseError, InterfaceError), transaction.atomic():
         if what:
             _report(task, what, component_id)

@@ -225,7 +225,7 @@ def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
         return None
     if not tagging.tag(build, _batch(build)):
         return Park(
-            wait_keys.tag(build.koji_tag),
+            wait_keys.tag(str(build.koji_tag)),
             f"batch {batch} is being tagged",
             "the build system's report of the tags",
         )
@@ -266,7 +266,7 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
     while built := buildafter.awaited_builds(build):
         if not tagging.tag(build, built):
             return Park(
-                wait_keys.tag(build.koji_tag),
+                wait_keys.tag(str(build.koji_tag)),
                 "new builds are being tagged",
                 "the build system's report of the tags",
             )
@@ -281,7 +281,7 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
 
 def _park_for_repo(build: ModuleBuild) -> Park:
     return Park(
-        wait_keys.repo(build.koji_tag),
+        wait_keys.repo(str(build.koji_tag)),
         f"the repository of {build.koji_tag} is being regenerated",
         "the build system's report of the repository",
     )
