@@ -7,7 +7,7 @@ from kombu import Queue
 
 _mbs = settings.MBS
 #: Sweeps that call the build system. They hang if it hangs.
-_POLLS = ("open_builds", "open_repos", "lost_tags", "old_targets", "old_failures")
+_POLLS = ("open_builds", "failed_builds", "open_repos", "lost_tags", "old_targets", "old_failures")
 
 broker_url = _mbs.BROKER_URL
 # Chords count their parts in the result backend. Only Redis can do so without polling.
@@ -81,6 +81,7 @@ beat_schedule = {
     "lost work": _every("lost_work", _mbs.SWEEP_INTERVAL),
     "stuck waits": _every("stuck_waits", _mbs.SWEEP_INTERVAL),
     "open builds": _every("open_builds", _mbs.POLLING_INTERVAL),
+    "failed builds": _every("failed_builds", _mbs.POLLING_INTERVAL),
     "open repos": _every("open_repos", _mbs.POLLING_INTERVAL),
     "outbox": _every("outbox", _mbs.OUTBOX_INTERVAL),
     "lost tags": _every("lost_tags", _mbs.POLLING_INTERVAL),

@@ -24,16 +24,12 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if find_spec("django") is None:
         sys.exit("Only the client is installed. Install the service: pip install 'mbs[server]'")
-    from django.core.management import execute_from_command_line
+    from config.operators import run
+    from config.standalone import join_running_service
 
-    from mbs.errors import ConfigurationError
-
-    try:
-        import config.celery  # noqa: F401  (tasks are sent through it)
-
-        execute_from_command_line(arguments(sys.argv))
-    except ConfigurationError as error:
-        sys.exit("\n".join(filter(None, (error.message, error.hint))))
+    if note := join_running_service(os.environ, sys.argv):
+        print(note, file=sys.stderr)
+    run(arguments(sys.argv))
 
 
 if __name__ == "__main__":

@@ -63,6 +63,11 @@ class Servers:
         """Return the number of commands so far, including those in scripts and transactions."""
         return int(self._client.info("stats")["total_commands_processed"])
 
+    def redis_calls(self) -> Counter[str]:
+        """Return how often each command of Redis was called so far."""
+        stats = self._client.info("commandstats")
+        return Counter({name.removeprefix("cmdstat_"): each["calls"] for name, each in stats.items()})
+
 
 def main() -> None:
     """Run the benchmark."""
@@ -107,14 +112,15 @@ def throughput(folder: Path, servers: Servers, modules: int, workers: int, optio
     seconds = {"SIMULATED_BUILD_SECONDS": f"{options.build_seconds:g}", "SIMULATED_REPO_SECONDS": "0"}
     with _workers(folder, workers, seconds) as (worker, counts):
         used = {name: stopwatch(pid) for name, pid in servers.pids.items()} | {"workers": stopwatch(worker)}
-        commands = servers.redis_commands()
+        commands, calls = servers.redis_commands(), servers.redis_calls()
         begun = time.perf_counter()
         _run(builds)
         lasted = time.perf_counter() - begun
-        commands = servers.redis_commands() - commands
+        commands, calls = servers.redis_commands() - commands, servers.redis_calls() - calls
         cpu = {name: 1000 * seconds() / (modules * options.components) for name, seconds in used.items()}
     number = modules * options.components
     if options.verbose:
+        counts.update({f"redis {name}": number for name, number in calls.items()})
         kinds = sorted(counts.items(), key=lambda kind: -kind[1])
         print("\n".join(f"  {value / modules:8.1f} per module  {name}" for name, value in kinds))
     per = {name: counts[name] / number for name in ("statements", "messages", "runs")}

@@ -139,8 +139,8 @@ def delete_waits(waits: QuerySet[Wait]) -> int:
     """Delete waits except those that another transaction has locked; return how many were deleted."""
     with transaction.atomic():
         # Locked rows are being deleted too, or belong to a task that checks the database again.
-        numbers = list(waits.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))
-        return Wait.objects.filter(pk__in=numbers).delete()[0]
+        unlocked = waits.select_for_update(skip_locked=True).values("pk")
+        return Wait.objects.filter(pk__in=unlocked).delete()[0]
 
 
 def delete_all_waits(build_id: int) -> None:

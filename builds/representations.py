@@ -15,6 +15,7 @@ from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors.compiled import Row
 from builds.selectors.listing import ComponentRow, ModuleRow, Record
 from builds.selectors.rest import ComponentTrace, ModuleRelations, ModuleTrace, Waiting
+from mbs.errors import failure_kind
 from mbs.states import BuildState, ComponentState
 
 #: Columns that each representation needs.
@@ -23,7 +24,7 @@ DEFAULT_COLUMNS = (
     *SHORT_COLUMNS,
     *("batch", "koji_tag", "owner", "new_repo_task_id", "rebuild_strategy", "scmurl", "srpms"),
     *("state_reason", "time_completed", "time_modified", "time_submitted", "buildrequires"),
-    *("error_code", "error_hint"),
+    *("error_code", "error_hint", "error_excerpt", "repository_url", "repo_file_url", "install"),
 )
 VERBOSE_COLUMNS = (
     *DEFAULT_COLUMNS,
@@ -33,7 +34,7 @@ VERBOSE_COLUMNS = (
 COMPONENT_COLUMNS = (
     *("id", "package", "format", "task_id", "state", "state_reason", "module_build_id", "nvr", "batch"),
     *("buildonly", "task_url", "weight", "reuse_code", "reuse_detail", "reused_component_id"),
-    *("time_started", "time_completed"),
+    *("time_started", "time_completed", "excerpt"),
 )
 LOG_COLUMNS = ("id", "time_created", "message")
 _COMPONENT_WORDS: dict[int | None, str] = {int(state): state.name for state in ComponentState}
@@ -96,6 +97,9 @@ def module_answer(build: ModuleRow, around: ModuleRelations) -> shapes.ModuleBui
             siblings=around.siblings.get(build.pk, ()),
         ),
         "tasks": tasks,
+        "repository_url": build.repository_url or None,
+        "repo_file_url": build.repo_file_url or None,
+        "install": build.install or [],
         "waiting_for": waiting_for(around.waiting.get(build.pk)),
     }
 
@@ -177,7 +181,16 @@ def module_error(build: ModuleRow) -> shapes.Failure | None:
         "code": build.error_code or "failed",
         "message": build.state_reason or "",
         "hint": build.error_hint,
+        "cause": error_cause(build.error_code),
+        "excerpt": build.error_excerpt,
     }
+
+
+def error_cause(code: str) -> str:
+    """Return whether a build was canceled, or whose fault it was that it failed."""
+    if code == "canceled":
+        return "canceled"
+    return "infrastructure" if failure_kind(code) == "infra" else "module"
 
 
 def component_task(component: ComponentRow) -> shapes.Task:
@@ -210,6 +223,7 @@ def component_default(component: ComponentRow) -> shapes.UnwaitedComponent:
         "task_url": component.task_url or None,
         "weight": component.weight,
         "reuse": reuse,
+        "excerpt": component.excerpt,
         "time_started": component.time_started,
         "time_completed": component.time_completed,
     }

@@ -88,12 +88,46 @@ class Waiting(TypedDict):
     wakes_on: str
 
 
+class Excerpt(TypedDict):
+    """The lines of a component's log that explain why it failed."""
+
+    log: Annotated[str, Field(description="Name of the log")]
+    line: Annotated[int | None, Field(description="The line that explains; null if it is not known")]
+    first_line: Annotated[int | None, Field(description="Number of the first of lines")]
+    cause: Annotated[str, Field(description="The line that explains the failure")]
+    lines: Annotated[list[str], Field(description="It, and those around it")]
+    url: Annotated[str, Field(description="Path of the page that shows the line: put the host before it")]
+
+
+class ComponentExcerpt(Excerpt):
+    """The same in a module build: it names the component."""
+
+    component: str
+    component_build: Id
+
+
+StoredExcerpt = Annotated[
+    Excerpt | orjson.Fragment | None,
+    _JSON_COLUMN,
+    WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/Excerpt"}, {"type": "null"}]}),
+]
+StoredComponentExcerpt = Annotated[
+    ComponentExcerpt | orjson.Fragment | None,
+    _JSON_COLUMN,
+    WithJsonSchema({"anyOf": [{"$ref": "#/components/schemas/ComponentExcerpt"}, {"type": "null"}]}),
+]
+
+
 class Failure(TypedDict):
     """Why a module build failed."""
 
     code: str
     message: str
     hint: str
+    cause: Annotated[
+        Literal["module", "infrastructure", "canceled"], Field(description="What the failure is due to")
+    ]
+    excerpt: StoredComponentExcerpt
 
 
 class Task(TypedDict):
@@ -151,6 +185,9 @@ class ModuleBuild(ModuleState):
     tasks: Annotated[
         dict[str, dict[str, Task]], Field(description='Components by format ("rpms") and package')
     ]
+    repository_url: Annotated[Url | None, Field(description="Of a ready build: the repository of its stream")]
+    repo_file_url: Annotated[Url | None, Field(description="The file that dnf reads about that repository")]
+    install: Annotated[Texts, Field(description="Commands with which root installs a ready build")]
     waiting_for: Waiting | None
 
 
@@ -207,6 +244,7 @@ class UnwaitedComponent(Task):
     task_url: str | None
     weight: Annotated[float, Field(description="Expected seconds")]
     reuse: Reuse | None
+    excerpt: StoredExcerpt
     time_started: Time | None
     time_completed: Time | None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
+from buildsys.delivery import Delivery
 from mbs import wait_keys
 from mbs.errors import MBSError, Problem, Unavailable
 from mbs.nsvc import NSVC
@@ -223,12 +224,14 @@ class Result:
         modulemds: Architecture or ``src`` -> final document with artifacts and licenses.
         content_tag: The tag that consumers read; empty if there is none.
         shipping: Whether the module is in that tag.
+        delivery: How users get the module; empty if the build system makes no repositories for users.
     """
 
     topdir: str
     modulemds: Mapping[str, str] = field(default_factory=dict)
     content_tag: str = ""
     shipping: Shipping = field(default_factory=Shipping, compare=False)
+    delivery: Delivery = field(default_factory=Delivery, compare=False)
 
 
 @dataclass(frozen=True)
@@ -241,12 +244,14 @@ class Capabilities:
             build system may wait longer than a regeneration takes.
         simulated: Nothing is actually built; pages and clients show this.
         needs_dist: RPMs whose release lacks the module's dist tag are refused.
+        knows_arches: ``arches`` returns at once, without a request to another server.
     """
 
     shares_builds: bool = False
     first_repo: bool = False
     simulated: bool = False
     needs_dist: bool = False
+    knows_arches: bool = False
 
 
 class BuildSystem(Protocol):

@@ -53,7 +53,7 @@ class SimulatedBuildSystem:
     """
 
     name = "simulated"
-    capabilities = Capabilities(shares_builds=True, simulated=True)
+    capabilities = Capabilities(shares_builds=True, simulated=True, knows_arches=True)
 
     def __init__(self, path: Path, *, send: Send, build_seconds: float = 0, repo_seconds: float = 0) -> None:
         self._path = path

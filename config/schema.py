@@ -20,6 +20,7 @@ from config.types import (
     Count,
     DatabaseUrl,
     File,
+    Fronts,
     Group,
     LdapUrl,
     LowerCase,
@@ -57,8 +58,8 @@ class Server(Group):
     """Seconds for a client to send headers or to receive a part of an answer; three times that for a body."""
     WEB_THREADS: Positive = 8
     """Threads of a web process, for reads and for changes each; each can hold a database connection."""
-    TRUSTED_FRONTS: Names = ("127.0.0.1", "::1")
-    """Addresses or networks of proxies that are trusted to name the client's address."""
+    TRUSTED_FRONTS: Fronts = ("127.0.0.1", "::1", "unix:")
+    """Proxies whose headers are trusted (docs/fronts.md): addresses, networks, unix: for Unix sockets."""
     PER_PAGE_MAX: Positive = 100
     """Maximum number of items on a page of a list."""
     LOG_LEVEL: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = "info"
@@ -138,6 +139,8 @@ class Workflow(Group):
         "all",
     )
     """The rebuild strategies that submissions may choose."""
+    REBUILD_STRATEGY_OF_REBUILDS: Strategy = "all"
+    """The rebuild strategy of a rebuild whose request names none; rebuilds may always use it."""
     MAX_ATTEMPTS: Positive = 3
     """How often a component is submitted if its build is lost, before it counts as failed."""
     INFRASTRUCTURE_RETRIES: Count = 2
@@ -286,7 +289,7 @@ class Scm(Group):
     SCM_PARALLEL: Positive = 8
     """Concurrent git commands for one submission."""
     SCM_SUBMIT_TIMEOUT: Seconds = 10
-    """Seconds that a submission may check components in git; the others are checked in `init`."""
+    """Seconds that a request may wait for git in total; components left are checked in `init`."""
     SCM_CHECKS_PER_OWNER: Positive = 2
     """Builds of one owner in `init` whose components are checked in git at the same time."""
     SCM_SIZE_LIMIT: Bytes = 256 * 1024 * 1024

@@ -48,6 +48,8 @@ class StandaloneConfiguration:
     NO_AUTH = True
     YAML_SUBMIT_ALLOWED = True
     MODULES_ALLOW_SCRATCH = True
+    # Without logins everybody counts as a member of any group; without a group nobody may import.
+    ALLOWED_GROUPS_TO_IMPORT_MODULE = ["everybody"]
     ALLOW_CUSTOM_SCMURLS = True
     ALLOW_PRIVATE_SCM_HOSTS = True
     RPMS_ALLOW_REPOSITORY = True
@@ -81,6 +83,7 @@ class TestConfiguration(StandaloneConfiguration):
     ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
     NO_AUTH = True
     YAML_SUBMIT_ALLOWED = True
+    ALLOWED_GROUPS_TO_IMPORT_MODULE = []
     ALLOW_CUSTOM_SCMURLS = False
     ALLOW_PRIVATE_SCM_HOSTS = False
     RPMS_ALLOW_REPOSITORY = False

@@ -30,6 +30,7 @@ TESTING = "pytest" in sys.modules
 
 # ``SimpleAdminConfig`` does not import the admin. ``config.urls`` does, since only web processes need it.
 INSTALLED_APPS = [
+    "builds",  # before the admin, whose templates it extends
     "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -41,7 +42,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
-    "builds",
 ]
 MIDDLEWARE = [
     "builds.observability.requests.RequestMiddleware",
@@ -86,6 +86,7 @@ TEMPLATES = [
     }
 ]
 STATIC_URL = "/static/"
+STORAGES = {"staticfiles": {"BACKEND": "builds.web.static_files.Storage"}}
 WHITENOISE_USE_FINDERS = True
 
 DATABASES = {"default": database(MBS.DATABASE_URL, MBS.DATABASE_TIMEOUT)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -85,6 +86,16 @@ def _web_url(url: str) -> str:
     return url
 
 
+def _front(text: str) -> str:
+    """Return the address or network of a front server."""
+    if text == "unix:":
+        return text
+    try:
+        return str(ipaddress.ip_network(text)) if "/" in text else str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise ValueError(f"it must be an IP address, a network or 'unix:': {error}") from error
+
+
 def _ldap_url(url: str) -> str:
     if url and not re.match(r"ldaps?://.", url):
         raise ValueError("it must begin with ldap:// or ldaps://")
@@ -159,6 +170,9 @@ LdapUrl = Annotated[str, AfterValidator(_ldap_url)]
 LowerCase = BeforeValidator(_lower)
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_in_order), AfterValidator(_distinct)]
+Fronts = Annotated[
+    tuple[Annotated[str, AfterValidator(_front)], ...], BeforeValidator(_in_order), AfterValidator(_distinct)
+]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 NameStream = Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")]
 

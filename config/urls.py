@@ -12,8 +12,8 @@ admin.autodiscover()
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("health/live", health.live),
-    path("health/ready", health.ready),
-    path("", pages.front),
+    path("health/ready", health.ready, name="ready"),
+    path("", pages.front, name="front"),
     re_path(r"^builds/(?P<pk>[0-9]{1,18})/?$", pages.build, name="build"),
     re_path("^results/(?P<path>.*)$", results.results),
     path("", include("builds.api.urls")),

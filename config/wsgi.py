@@ -11,7 +11,7 @@ from django.core.wsgi import get_wsgi_application
 import config.celery  # noqa: F401  (tasks are sent through it)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-_django = get_wsgi_application()
+django = get_wsgi_application()
 _over_tls = settings.MBS.BASE_URL.startswith("https://")
 
 
@@ -19,7 +19,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     """Run Django. If BASE_URL is https, a proxy terminates TLS, and requests count as https."""
     if _over_tls:
         environ["wsgi.url_scheme"] = "https"
-    return _django(environ, start_response)
+    return django(environ, start_response)
 
 
 # Objects that exist now live as long as the process: exclude them from garbage collection.

@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import Generic, Protocol, TypeVar
 
 from mbs.errors import Problem, Unprocessable
+from mbs.text import natural
 
 #: Batch 1 holds module-build-macros, which is in the buildroot of every other component.
 MACROS_BATCH = 1
@@ -181,6 +182,12 @@ def place(module: Module[C, M], fetch: Callable[[str, M], Module[C, M]]) -> list
     ]
 
 
+def _order(entry: tuple[int, bool, str]) -> tuple[int, bool, Sequence[object], str]:
+    """Key of a component among those of one module: names with numbers come in their order."""
+    buildorder, is_module, key = entry
+    return buildorder, is_module, natural(key), key
+
+
 class _Placer(Generic[C, M]):
     """Numbers batches while it walks through a module and the modules that it includes."""
 
@@ -203,7 +210,7 @@ class _Placer(Generic[C, M]):
         placed: list[Placed[C]] = []
         rpms = [(each.buildorder, False, key) for key, each in module.rpm_components.items()]
         modules = [(each.buildorder, True, key) for key, each in module.module_components.items()]
-        for buildorder, is_module, key in sorted(rpms + modules):
+        for buildorder, is_module, key in sorted(rpms + modules, key=_order):
             if buildorder != order:
                 batch, order = batch + 1, buildorder
             if is_module:

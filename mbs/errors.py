@@ -9,6 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+#: Codes of errors that are caused by the service or its infrastructure; others are caused by the module.
+_INFRASTRUCTURE = frozenset(
+    {
+        "internal_error",
+        "worker_lost",
+        "build_system_unavailable",
+        "infrastructure_failed",
+        "repository_failed",
+        "rpmbuild_missing",
+        "sandbox_failed",
+        "srpm_stopped",
+        "view_failed",
+        "work_folder_taken",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -120,3 +136,10 @@ class ConfigurationError(MBSError):
     """The configuration is wrong, so the service does not start."""
 
     code = "configuration"
+
+
+def failure_kind(code: str) -> str:
+    """Return whose fault an error is, in the words of MBS 3.9.2: user, infra, or unspec."""
+    if not code:
+        return "unspec"
+    return "infra" if code in _INFRASTRUCTURE or code.startswith("koji_") else "user"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+#: Digits of one number in a name; longer ones are compared as text.
+_NUMBER = re.compile(r"([0-9]{1,18})")
 
 
 def printable(text: object, keep: str = "") -> str:
@@ -31,3 +35,11 @@ def printable_values(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {printable(key): printable_values(item) for key, item in value.items()}
     return [printable_values(item) for item in value] if isinstance(value, list) else value
+
+
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts names as people do: ``c2`` comes before ``c10``."""
+    parts = _NUMBER.split(text)
+    return tuple(
+        (0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part
+    )

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from mbs.names import REF
-from scm.errors import ScmError
+from scm.errors import TOO_SLOW, ScmError
 from scm.folder import LockedFolder
 from scm.hosts import pin
 from scm.options import ScmOptions
@@ -96,19 +96,20 @@ class Repository(AbstractContextManager["Repository"]):
 
     Raises:
         InvalidInput: ``repository_invalid``.
-        ScmError: ``address_not_public`` or ``repository_unreachable`` (see ``scm.hosts``), or no temporary
-            repository could be created in time.
+        ScmError: ``address_not_public`` or ``repository_unreachable`` (see ``scm.hosts``), or
+            ``repository_too_slow``: no temporary repository could be created in time.
     """
 
     def __init__(self, url: str, options: ScmOptions) -> None:
         address = parse_repository(url)
         self.url = address.url
         self._options = options
+        ends = time.monotonic() + options.timeout
         pinned = pin(address, options)
         self._attempts = 1 if address.transport == "file" else options.attempts
         self._folder = LockedFolder()
         try:
-            self._git = GitRunner(Path(self._folder.name), address.transport, options, pinned)
+            self._git = GitRunner(Path(self._folder.name), address.transport, options, ends, pinned)
         except GitFailed as error:
             raise self._fault(error, "git init of a temporary repository") from error
         self._has_history = False
@@ -132,7 +133,8 @@ class Repository(AbstractContextManager["Repository"]):
         Only a full commit takes precedence over a branch, because submissions pin full commits.
 
         Raises:
-            ScmError: ``ref_unknown``, ``repository_unreachable``, ``repository_too_large``.
+            ScmError: ``ref_unknown``, ``repository_unreachable``, ``repository_too_slow``,
+                ``repository_too_large``.
         """
         if not REF.fits(ref):
             raise self._unknown(ref, "nothing, since git allows no such ref")
@@ -301,6 +303,13 @@ class Repository(AbstractContextManager["Repository"]):
                 code="repository_too_large",
                 tried=tried,
                 hint="Name a full commit or a branch, so that only one commit is read.",
+            )
+        if isinstance(error, GitTimeout):
+            return ScmError(
+                f"The repository {self.url} could not be read in time: {error.said}.",
+                code=TOO_SLOW,
+                tried=tried,
+                hint="Try again later; perhaps the server answers slowly today.",
             )
         return ScmError(
             f"The repository {self.url} cannot be read: {error.said}.",

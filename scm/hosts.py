@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from mbs.errors import ConfigurationError
-from scm.errors import ScmError
+from scm.errors import TOO_SLOW, ScmError
 from scm.options import ScmOptions
 from scm.urls import DEFAULT_PORTS, Address, has_prefix, parse_prefix
 
@@ -133,10 +133,10 @@ def _resolved(address: Address, host: str, seconds: float) -> list[str]:
     thread.join(seconds)
     if answers:
         return answers[0]
-    said = faults[0].strerror or str(faults[0]) if faults else f"no answer within {seconds:g} seconds"
+    said = faults[0].strerror or str(faults[0]) if faults else f"no answer within {seconds:.3g} seconds"
     raise ScmError(
         f"The repository {address.url} cannot be read: its host cannot be resolved: {said}.",
-        code="repository_unreachable",
+        code="repository_unreachable" if faults else TOO_SLOW,
         tried=f"the address of {host}",
         hint="Check the address; or try again later.",
     )

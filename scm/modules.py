@@ -48,8 +48,8 @@ def fetch_modulemd(scmurl: str, branch: str, options: ScmOptions) -> ModuleSourc
     Raises:
         InvalidInput: ``scmurl_invalid``, ``branch_invalid`` (400).
         Forbidden: ``scmurl_not_allowed`` (403).
-        ScmError: ``repository_unreachable``, ``ref_unknown``, ``commit_not_on_branch``, ``no_modulemd`` or
-            others (422).
+        ScmError: ``repository_unreachable``, ``repository_too_slow``, ``ref_unknown``,
+            ``commit_not_on_branch``, ``no_modulemd`` or others (422).
     """
     url = check_scmurl(scmurl, options.allowed_prefixes, allow_custom=options.allow_custom)
     if branch and not names.REF.fits(branch):

@@ -72,12 +72,15 @@ class GitRunner:
     Args:
         folder: Folder for the repository and its configuration.
         transport: The only transport that git may use.
+        ends: Time by which all commands must have ended (monotonic clock).
         pinned: Addresses to connect to; None to let git resolve the host.
     """
 
-    def __init__(self, folder: Path, transport: str, options: ScmOptions, pinned: Pin | None = None) -> None:
+    def __init__(
+        self, folder: Path, transport: str, options: ScmOptions, ends: float, pinned: Pin | None = None
+    ) -> None:
         self._options = options
-        self._deadline = time.monotonic() + options.timeout
+        self._deadline = ends
         self.git_dir = folder / "git"
         self._git = Git(str(folder))
         self._environment = _environment(_write_config(folder, options, pinned), transport, pinned)
@@ -104,7 +107,7 @@ class GitRunner:
         except BaseException as error:
             _kill(process)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise GitTimeout(f"not done after {self._options.timeout:g} seconds") from None
+                raise GitTimeout(f"not done after {self._options.timeout:.3g} seconds") from None
             raise
         finally:
             for stream in (process.stdout, process.stderr):
@@ -137,7 +140,8 @@ class GitRunner:
             selector.register(process.stdout, selectors.EVENT_READ, output)
             selector.register(process.stderr, selectors.EVENT_READ, said)
             while selector.get_map():
-                ready = selector.select(max(0.0, self._deadline - time.monotonic()))
+                left = self._deadline - time.monotonic()
+                ready = selector.select(left) if left > 0 else []
                 if not ready:
                     raise subprocess.TimeoutExpired("git", self._options.timeout)
                 for key, _ in ready:

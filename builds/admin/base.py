@@ -69,9 +69,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
 class ReasonColumn:
     """A column with the beginning of the state reason."""
 
-    class Media:
-        css = {"all": ("web/admin.css",)}
-
     @admin.display(ordering="state_reason")
     def reason(self, build: ModuleBuild | ComponentBuild) -> str:
         """Return the reason, shortened. Its tooltip shows all of it."""

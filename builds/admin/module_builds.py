@@ -11,6 +11,7 @@ from django.utils.timesince import timesince
 
 from builds import dispatch
 from builds.admin.base import MAX_ID_DIGITS, FlowerLink, ReadOnlyAdmin, ReadOnlyInline, ReasonColumn, link
+from builds.api import links
 from builds.messaging import outbox
 from builds.models import (
     Arch,
@@ -130,7 +131,7 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
     @admin.display(description="in the API")
     def in_the_api(self, build: ModuleBuild) -> str:
         """Return a link to the build in the API."""
-        address = f"/module-build-service/2/module-builds/{build.pk}?verbose=1"
+        address = f"{links.root('2')}module-builds/{build.pk}?verbose=1"
         return format_html('<a href="{}">{}</a>', address, address)
 
     @admin.action(description="Cancel", permissions=["operate"])

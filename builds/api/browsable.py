@@ -23,7 +23,13 @@ from mbs.errors import MBSError
 from mbs.nsvc import NSVC
 
 #: Action of a view -> label of the button that sends its form.
-BUTTONS = {"partial_update": "Cancel the build", "retry": "Retry", "rebuild": "Rebuild"}
+BUTTONS = {
+    "partial_update": "Cancel the build",
+    "retry": "Retry",
+    "rebuild": "Rebuild",
+    "destroy": "Revoke",
+    "plan_rebuild": "Show the plan",
+}
 #: Error codes after which a form is shown empty: its values come from another site, or were not read.
 NOT_SHOWN_AGAIN = {"foreign_origin", "body_too_large", "length_required"}
 
@@ -105,7 +111,7 @@ class PageRenderer(BaseRenderer):
 
 
 def _entries(data: Any, request: Request) -> Iterator[Entry]:
-    """Yield the builds among the rows of an answer."""
+    """Yield the builds and API tokens among the rows of an answer."""
     rows = data.get("items", [data]) if isinstance(data, dict) else data or []
     api = links.path(request)
     for row in rows:
@@ -116,9 +122,15 @@ def _entries(data: Any, request: Request) -> Iterator[Entry]:
         elif "stream" in row and "context" in row:
             page, item = number, f"{api}module-builds/{number}"
             name = str(NSVC(row["name"], row["stream"], row["version"], row["context"]))
+        elif "time_revoked" in row:
+            item = f"{api}tokens/{number}"
+            yield Entry(row["name"], "revoked" if row["time_revoked"] else "valid", item, item)
+            continue
         else:
             continue
-        yield Entry(name, str(row.get("state_name") or "").lower(), f"/builds/{page}", item)
+        canceled = (row.get("error") or {}).get("code") == "canceled"
+        state = "canceled" if canceled else str(row.get("state_name") or "").lower()
+        yield Entry(name, state, f"{links.prefix()}/builds/{page}", item)
 
 
 def _links(view: Any) -> dict[str, str]:
@@ -139,7 +151,7 @@ def _forms(view: Any, request: Request, failure: Mapping[str, Any]) -> Iterator[
 
     A form whose request was refused keeps its values and shows the reasons.
     """
-    for method in ("POST", "PATCH"):
+    for method in ("POST", "PATCH", "DELETE"):
         if method not in view.allowed_methods:
             continue
         refused = request.method == method and bool(failure)
@@ -154,7 +166,7 @@ def _forms(view: Any, request: Request, failure: Mapping[str, Any]) -> Iterator[
             title = (handler.__doc__ or view.get_view_description()).strip().partition("\n")[0]
             inputs = [
                 _input(name, field, typed, faults.get(name, ""))
-                for name, field in view.get_serializer().fields.items()
+                for name, field in (view.get_serializer().fields.items() if method != "DELETE" else ())
             ]
             yield Form(method, title, BUTTONS.get(view.action, "Submit"), inputs, refused)
 

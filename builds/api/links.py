@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from django.conf import settings
 from django.http import HttpRequest
+from django.urls import get_script_prefix
 from rest_framework.request import Request
 
 ROOT = "/module-build-service/"
 
 
 def site(request: HttpRequest | Request) -> str:
-    """Return ``scheme://host[:port]`` under which the client reaches the service.
+    """Return ``scheme://host[:port]`` of the URL that the client used, also behind a trusted proxy."""
+    return f"{request.scheme}://{request.get_host()}"
 
-    Behind a proxy that terminates TLS, requests arrive as plain http. If the request names the host of
-    ``BASE_URL``, its scheme is used.
-    """
-    host = request.get_host()
-    base = settings.MBS.BASE_URL
-    return base if urlsplit(base).netloc == host else f"{request.scheme}://{host}"
+
+def prefix() -> str:
+    """Return the path under which a proxy or web server serves the service, without a trailing slash."""
+    return get_script_prefix().rstrip("/")
+
+
+def root(version: str) -> str:
+    """Return the path of the API in a version, with a trailing slash."""
+    return f"{prefix()}{ROOT}{version}/"
 
 
 def path(request: Request) -> str:
     """Return the path of the API in the version of the request, with a trailing slash."""
-    return f"{ROOT}{request.version}/"
+    return root(str(request.version))
 
 
 def api(request: Request) -> str:

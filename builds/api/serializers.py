@@ -329,6 +329,9 @@ class ImportSerializer(StrictSerializer):
     """The request body that imports a module."""
 
     scmurl = TextField(help_text="Address of the modulemd file: scheme://host/path?#commit")
+    modulemd = TextField(
+        help_text="The modulemd file itself, instead of an address", style={"base_template": "textarea.html"}
+    )
 
 
 class OwnerSerializer(StrictSerializer):
@@ -340,9 +343,7 @@ class OwnerSerializer(StrictSerializer):
 class RebuildSerializer(OwnerSerializer):
     """The request body that rebuilds a commit."""
 
-    rebuild_strategy = TextField(
-        help_text="changed-and-after, only-changed or all; default: that of the build"
-    )
+    rebuild_strategy = TextField(help_text="changed-and-after, only-changed or all (the default)")
 
 
 def _texts(value: Any) -> bool:

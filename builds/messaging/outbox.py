@@ -32,6 +32,9 @@ def add(build_id: int, messages: Iterable[tuple[str, Mapping[str, object]]], *, 
         messages: Pairs of topic and body.
         locked: Whether the transaction has locked the build already, for example by updating it.
     """
+    messages = list(messages)
+    if not messages:
+        return
     if not locked:
         list(ModuleBuild.objects.select_for_update(no_key=True).filter(pk=build_id).values_list("pk"))
     now = clock.now()

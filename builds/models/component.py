@@ -44,6 +44,10 @@ class ComponentBuild(models.Model):
         null=True, blank=True, choices=[(n, w) for w, n in COMPONENT_STATES.items()]
     )
     state_reason = models.TextField(blank=True, null=True)
+    #: it failed for the build system's machines, and not for its sources
+    infrastructure = models.BooleanField(default=False, db_default=False)
+    #: lines of its log that explain why it failed (``builds.services.excerpts``)
+    excerpt = models.JSONField(null=True, blank=True)
     task_id = models.BigIntegerField(null=True, blank=True)
     task_url = models.TextField(blank=True)
     nvr = models.CharField(max_length=512, blank=True, null=True)

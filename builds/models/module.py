@@ -78,6 +78,8 @@ class ModuleBuild(models.Model):
     state_reason = models.TextField(blank=True, null=True)
     error_code = models.CharField(max_length=64, blank=True)
     error_hint = models.TextField(blank=True)
+    #: lines of a component's log that explain why it failed (``builds.services.excerpts``)
+    error_excerpt = models.JSONField(null=True, blank=True)
 
     scratch = models.BooleanField(default=False)
     scmurl = models.TextField(blank=True, null=True)
@@ -119,6 +121,10 @@ class ModuleBuild(models.Model):
     new_repo_task_id = models.BigIntegerField(null=True, blank=True)
     #: Folder or address of the finished module's repositories.
     topdir = models.TextField(blank=True)
+    #: how users get the finished module (``buildsys.base.Delivery``)
+    repository_url = models.TextField(blank=True, default="", db_default="")
+    repo_file_url = models.TextField(blank=True, default="", db_default="")
+    install = models.JSONField(null=True, blank=True)
 
     time_submitted = models.DateTimeField(default=timezone.now)
     time_modified = models.DateTimeField(default=timezone.now)
@@ -138,6 +144,10 @@ class ModuleBuild(models.Model):
     publishing_until = models.DateTimeField(null=True, blank=True)
     #: End of the lease of the process that checks the git repositories of its components.
     checking_until = models.DateTimeField(null=True, blank=True)
+    #: Time at which the build failed, until the build system has abandoned it; then null.
+    abandon_since = models.DateTimeField(null=True, blank=True)
+    #: End of the lease of the process that has the build system abandon it.
+    abandoning_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -149,6 +159,11 @@ class ModuleBuild(models.Model):
             models.Index("name", "stream", Length("version"), "version", name="module_nsv"),
             models.Index(Length("version"), "version", "id", name="module_version"),
             models.Index(fields=["version", "id"], name="module_version_text"),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(abandon_since__isnull=False),
+                name="module_abandon",
+            ),
             # Covers deep pages of lists with any of these filters: they are found by an index-only scan.
             models.Index(
                 fields=[
@@ -197,6 +212,12 @@ class ModuleBuild(models.Model):
     def state_name(self) -> str:
         """Return the name of the state, such as ``build``."""
         return BuildState(self.state).word
+
+    @property
+    def shown_state(self) -> str:
+        """Its state for people, who are told a canceled build from one that failed."""
+        canceled = self.state == BuildState.FAILED and self.error_code == "canceled"
+        return "canceled" if canceled else self.state_name
 
 
 class BuildRequirement(models.Model):

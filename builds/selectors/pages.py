@@ -6,22 +6,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
-from builds.models import ComponentBuild, LogMessage, ModuleBuild, ModuleBuildTrace, Wait
+from builds.models import ComponentBuild, FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTrace, Wait
 from builds.selectors import rest
 from builds.selectors.compiled import CompiledQuery, Given
 from builds.selectors.rest import Waiting
 from mbs.states import ACTIVE, ComponentState
+from mbs.text import natural
 
 #: Columns that a list of builds shows.
 LIST_COLUMNS = (
     *("id", "name", "stream", "version", "context", "state", "owner", "scratch"),
-    *("state_reason", "time_submitted", "time_modified", "time_completed"),
+    *("state_reason", "error_code", "time_submitted", "time_modified", "time_completed"),
 )
 #: Waits and log messages that the page of a build shows at most.
 MAX_WAITS = 20
 MAX_MESSAGES = 50
+#: Builds of other contexts that the page of a build names.
+MAX_SIBLINGS = 50
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class BuildDetails:
     components: Sequence[ComponentBuild]
     waits: Sequence[Wait]
     messages: Sequence[LogMessage]
+    siblings: Sequence[ModuleBuild]
 
 
 _counts = CompiledQuery(
@@ -61,7 +65,7 @@ _counts = CompiledQuery(
         total=Count("id"),
         complete=Count("id", filter=Q(state=ComponentState.COMPLETE)),
         building=Count("id", filter=Q(state=ComponentState.BUILDING)),
-        failed=Count("id", filter=Q(state__in=(ComponentState.FAILED, ComponentState.CANCELED))),
+        failed=Count("id", filter=Q(state=ComponentState.FAILED)),
     )
     .values_list("module_build_id", "total", "complete", "building", "failed")
 )
@@ -92,11 +96,13 @@ def latest(
 
 
 def build_details(number: int) -> BuildDetails | None:
-    """Return a build with everything that its page shows, by six statements; None: there is no such build."""
+    """Return a build with everything that its page shows, by seven statements; None: there is none."""
     build = ModuleBuild.objects.defer("modulemd").filter(pk=number).first()
     if build is None:
         return None
-    components = list(build.component_builds.order_by("batch", "id"))
+    components = sorted(
+        build.component_builds.all(), key=lambda each: (each.batch, natural(each.package), each.pk)
+    )
     of_module = build.log_messages.select_related("component_build").order_by("-id")
     of_components = (
         LogMessage.objects.filter(component_build__in=[component.pk for component in components])
@@ -111,4 +117,19 @@ def build_details(number: int) -> BuildDetails | None:
         components=components,
         waits=list(waits[:MAX_WAITS]),
         messages=[messages[pk] for pk in sorted(messages, reverse=True)[:MAX_MESSAGES]],
+        siblings=list(_siblings(build)),
     )
+
+
+def _siblings(build: ModuleBuild) -> QuerySet[ModuleBuild]:
+    """The builds that the same submission became, one for each of its other contexts."""
+    same = ModuleBuild.objects.filter(
+        name=build.name, stream=build.stream, version=build.version, scratch=build.scratch
+    )
+    return same.exclude(pk=build.pk).only(*LIST_COLUMNS).order_by("id")[:MAX_SIBLINGS]
+
+
+def document(build: ModuleBuild) -> str:
+    """The document that a finished build is shipped with; empty: there is none."""
+    documents = FinalModulemd.objects.filter(module_build=build).exclude(arch="src").order_by("arch")
+    return documents.values_list("document", flat=True).first() or ""

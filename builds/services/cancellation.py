@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, Sweep, clock
+from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, clock
 from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
 from builds.services import log_messages, transitions
 from builds.services.build_system import as_module, build_system
 from builds.services.components import TOPIC
-from mbs.errors import Conflict, InvalidInput, MBSError, Unavailable
+from builds.services.lease import SECONDS, Lease
+from buildsys.base import BuildSystemError
+from mbs.errors import Conflict, InvalidInput, MBSError
 from mbs.states import ACTIVE, BuildState, ComponentState
 
-#: Lease for ``abandon``, longer than all tries of a call to the build system. If the process dies in it, the
-#: build cannot be resumed before the lease ends.
-_ABANDONING = timedelta(minutes=5)
+log = logging.getLogger(__name__)
+
 _RESET = [
     "state",
     "task_id",
     "submitting_until",
     "state_reason",
+    "infrastructure",
+    "excerpt",
     "nvr",
     "time_completed",
     "attempt",
@@ -105,12 +108,11 @@ def resume(build: ModuleBuild, who: str) -> None:
             )
         components = list(locked(ComponentBuild.objects.filter(module_build=failed)))
         building = any(component.state == ComponentState.BUILDING for component in components)
-        if building or is_abandoning(build.pk):
+        if building or (failed.abandoning_until and failed.abandoning_until > clock.now()):
             raise Conflict(
                 f"Components of module build {build.pk} are still being stopped.",
                 code="still_stopping",
-                hint="Try again in a minute. If a worker died meanwhile, this can take up to "
-                f"{_ABANDONING // timedelta(minutes=1)} minutes.",
+                hint=f"Try again in {SECONDS} seconds.",
             )
         _start_over(failed, components)
         # Skip the step ``initialize`` if it was completed before.
@@ -125,48 +127,58 @@ def resume(build: ModuleBuild, who: str) -> None:
             batch=0,
             phase="done",
             new_repo_task_id=None,
+            abandon_since=None,
         )
         log_messages.add([(failed, reason)])
         dispatch.advance(build.pk)
     build.refresh_from_db()
 
 
-def is_abandoning(build_id: int) -> bool:
-    """Return whether ``abandon`` runs for a build at this moment."""
-    return Sweep.objects.filter(name=_lease_name(build_id), leased_until__gt=clock.now()).exists()
+def to_abandon() -> QuerySet[ModuleBuild]:
+    """Return the failed builds that are still to be abandoned, without those being abandoned now."""
+    free = Q(abandoning_until=None) | Q(abandoning_until__lt=clock.now())
+    return ModuleBuild.objects.filter(free, abandon_since__isnull=False).exclude(state__in=ACTIVE)
 
 
-def abandon(build_id: int, run: int) -> None:
-    """Make the build system stop the preparations of a failed build, unless the build was resumed meanwhile.
+def abandon(build_id: int, run: int) -> bool:
+    """Have the build system abandon a failed build, unless the build was resumed meanwhile.
 
-    The call may take minutes. The build cannot be resumed before it ends; otherwise the call could stop tasks
-    of the new run.
+    The call may take minutes. The build cannot be resumed until it has ended: otherwise the call would cancel
+    tasks of the new run.
 
     Args:
         build_id: Number of the build.
-        run: Its run since it failed.
+        run: Run of the build since it failed.
+
+    Returns:
+        Whether this call abandoned it. False if it was abandoned before, if another process is abandoning
+        it, or if it was resumed.
 
     Raises:
-        Unavailable: Another process does this, or died doing it.
+        BuildSystemUnavailable: The build system is unavailable. The sweep ``failed_builds`` tries again.
     """
-    lease, _ = Sweep.objects.get_or_create(name=_lease_name(build_id))
-    now = clock.now()
-    free = Sweep.objects.filter(Q(leased_until=None) | Q(leased_until__lt=now), pk=lease.pk)
-    if not free.update(leased_until=now + _ABANDONING):
-        raise Unavailable(f"Another process is abandoning module build {build_id} in the build system.")
+    row = ModuleBuild.objects.filter(pk=build_id)
+    lease = Lease(row, "abandoning_until", f"abandoning module build {build_id}")
+    # One statement: either this sees a resumption, or the resumption sees the lease.
+    if not lease.take(Q(run=run, abandon_since__isnull=False) & ~Q(state__in=ACTIVE)):
+        return False
+    done: dict[str, None] = {}
     try:
-        with transaction.atomic():
-            # The lock waits for a resumption that began before the lease was taken.
-            rows = locked(ModuleBuild.objects.filter(pk=build_id, run=run))
-            build = rows.exclude(state__in=ACTIVE).first()
-        if build is not None:
-            build_system().abandon(as_module(build))
+        with lease:
+            _abandon(row.get())
+        done = {"abandon_since": None}
     finally:
-        lease.delete()
+        lease.end(**done)
+    return True
 
 
-def _lease_name(build_id: int) -> str:
-    return f"abandon {build_id}"
+def _abandon(build: ModuleBuild) -> None:
+    """Have the build system abandon a build. Report a refusal: trying again would not help."""
+    try:
+        build_system().abandon(as_module(build))
+    except BuildSystemError as refusal:
+        log.warning("The build system did not abandon module build %s: %s", build.pk, refusal)
+        log_messages.add([(build, f"The build system did not stop the tasks of the build: {refusal}")])
 
 
 def _start_over(build: ModuleBuild, components: Sequence[ComponentBuild]) -> None:
@@ -182,6 +194,7 @@ def _start_over(build: ModuleBuild, components: Sequence[ComponentBuild]) -> Non
     for component in failed:
         component.state = component.task_id = component.submitting_until = None
         component.state_reason = component.nvr = component.time_completed = None
+        component.infrastructure, component.excerpt = False, None
         component.attempt += 1
     save_all(unfinished, _RESET)
     now = clock.now()

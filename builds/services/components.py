@@ -31,6 +31,7 @@ _STATES = {
 _FIELDS = [
     "state",
     "state_reason",
+    "infrastructure",
     "task_id",
     "task_url",
     "nvr",
@@ -111,14 +112,13 @@ def _release(components: Sequence[ComponentBuild]) -> None:
 def _record_submitted(build: ModuleBuild, submissions: Mapping[int, Submission]) -> set[int]:
     known = [submission.status for submission in submissions.values() if submission.status]
     ended = record(build, submissions.keys(), known, submissions, submitting=True)
-    # Events that arrived before ``task_id`` was saved were ignored, so ask once.
-    rest = {pk: submission for pk, submission in submissions.items() if not submission.status}
+    # Events that arrived before ``task_id`` was saved were ignored, so ask once. Tasks that are open change
+    # nothing.
+    rest = {submission.task_id: pk for pk, submission in submissions.items() if not submission.status}
     if rest:
-        statuses = build_system().statuses([submission.task_id for submission in rest.values()])
-        ended |= record(build, rest.keys(), statuses, rest, submitting=True)
-    if not ModuleBuild.objects.filter(pk=build.pk, run=build.run, state__in=ACTIVE).exists():
-        # The build was stopped meanwhile, before these submissions were recorded.
-        dispatch.send("workflow.stop_components", build.pk)
+        statuses = [s for s in build_system().statuses(list(rest)) if s.state is not TaskState.OPEN]
+        if statuses:
+            ended |= record(build, [rest[s.task_id] for s in statuses], statuses, submitting=True)
     return ended
 
 
@@ -158,7 +158,10 @@ def record(
     known = {status.task_id: status for status in statuses}
     with transaction.atomic():
         # Writing messages locks the build, which must be locked before its components.
-        list(locked(ModuleBuild.objects.filter(pk=build.pk)).values_list("pk"))
+        present = list(locked(ModuleBuild.objects.filter(pk=build.pk)).values_list("state", "run"))
+        if submitting and not any(state in ACTIVE and run == build.run for state, run in present):
+            # The build was stopped meanwhile, before these submissions were recorded.
+            dispatch.send("workflow.stop_components", build.pk)
         rows = locked(
             ComponentBuild.objects.filter(pk__in=list(component_ids), state=ComponentState.BUILDING)
         )
@@ -226,6 +229,7 @@ def _apply(component: ComponentBuild, status: TaskStatus) -> bool:
         return True
     component.state = _STATES.get(status.state, ComponentState.FAILED)
     component.state_reason = status.reason or None
+    component.infrastructure = status.infrastructure or status.state is TaskState.LOST
     component.time_completed = datetime.fromtimestamp(status.ended, UTC) if status.ended else clock.now()
     return True
 

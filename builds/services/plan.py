@@ -168,7 +168,7 @@ def _planned(draft: Draft) -> PlannedBuild:
         resubmission.update_sources(draft)
         return PlannedBuild(draft, draft.components)
     build = draft.build
-    build.arch_names = arches.choose(build, build_system().arches(as_module(build)))
+    build.arch_names = arches.choose(build, build_system().arches(as_module(build)), draft.components)
     found = reuse.compare(build, [each for each in draft.components if not each.build_time_only])
     kept = [each for each in draft.components if not (found.all_reused and each.build_time_only)]
     components.set_estimates(each for each in kept if each.package not in found.taken)

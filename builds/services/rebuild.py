@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builds.models import ModuleBuild, Submission
+from builds.services.plan import Plan, plan
 from builds.services.submission import SubmissionRequest, submit
 from mbs.errors import Conflict
+from mbs.reuse import ALL
 
 
 def rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> list[ModuleBuild]:
     """Submit the commit of a build again, with the options of its submission.
 
     The time of this request becomes the version of the new builds. Streams and branches are resolved again.
+    Every component is built, unless the request or the configuration selects another rebuild strategy.
 
     Args:
-        build: The build.
+        build: Build to rebuild.
         who: Owner of the new builds.
-        rebuild_strategy: Replaces the strategy of the build's submission, if given.
+        rebuild_strategy: Which components are built again; ``REBUILD_STRATEGY_OF_REBUILDS`` if empty.
 
     Returns:
         The builds of all contexts.
@@ -25,6 +28,25 @@ def rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> list
     Raises:
         MBSError: As ``submit``; ``Conflict`` if the build was not submitted to this service from git.
     """
+    return submit(_request(build, who, rebuild_strategy))
+
+
+def plan_rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> Plan:
+    """Return the plan of a rebuild: everything that ``rebuild`` does, short of recording it.
+
+    Args:
+        build: as of ``rebuild``, and so are the others.
+        who: the owner of the new builds.
+        rebuild_strategy: which components are built anew.
+
+    Raises:
+        MBSError: as ``rebuild``.
+    """
+    return plan(_request(build, who, rebuild_strategy))
+
+
+def _request(build: ModuleBuild, who: str, rebuild_strategy: str) -> SubmissionRequest:
+    """Return the request of then, as a rebuild asks for it."""
     submission = Submission.objects.filter(module_build=build).first()
     if submission is None or not build.scmurl:
         raise Conflict(
@@ -32,7 +54,7 @@ def rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> list
             code="no_commit",
             hint="Submit its document again, which creates a new version.",
         )
-    request = SubmissionRequest(owner=who, **{**submission.request, "scmurl": build.scmurl})
-    return submit(
-        replace(request, new_version=True, rebuild_strategy=rebuild_strategy or request.rebuild_strategy)
-    )
+    then = SubmissionRequest(owner=who, **{**submission.request, "scmurl": build.scmurl})
+    request = replace(then, new_version=True, rebuild_strategy=rebuild_strategy)
+    # Where nothing is reused, no build is named to reuse components from.
+    return replace(request, reuse_components_from="") if request.strategy == ALL else request

@@ -14,27 +14,13 @@ from builds.models.locking import locked
 from builds.observability import log_context
 from builds.observability.metrics import service_metrics
 from builds.representations import module_message
-from builds.services import log_messages
-from mbs.errors import MBSError
+from builds.services import excerpts, log_messages
+from mbs.errors import MBSError, failure_kind
 from mbs.states import ACTIVE, BuildState, ComponentState, check_transition
 
 log = logging.getLogger(__name__)
 
 TOPIC = "mbs.module.state.change"
-#: Codes of errors that are caused by the service or its infrastructure; others are caused by the module.
-_INFRASTRUCTURE = frozenset(
-    {
-        "internal_error",
-        "worker_lost",
-        "build_system_unavailable",
-        "repository_failed",
-        "rpmbuild_missing",
-        "sandbox_failed",
-        "srpm_stopped",
-        "view_failed",
-        "work_folder_taken",
-    }
-)
 
 
 def announce(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) -> None:
@@ -78,13 +64,6 @@ def _report(build: ModuleBuild, states: list[tuple[BuildState, str | None]]) -> 
             log.info("Module build %s is %s%s", build.pk, state.word, f": {reason}" if reason else "")
 
 
-def failure_kind(code: str) -> str:
-    """Return the cause of an error as named in MBS 3.9.2: user, infra, or unspec."""
-    if not code:
-        return "unspec"
-    return "infra" if code in _INFRASTRUCTURE or code.startswith("koji_") else "user"
-
-
 def move(
     build: ModuleBuild,
     *states: BuildState,
@@ -122,7 +101,7 @@ def move(
     if new_run is not None:
         fields["run"] = new_run
     if current in ACTIVE:
-        fields |= {"error_code": "", "error_hint": "", "time_completed": None}
+        fields |= {"error_code": "", "error_hint": "", "error_excerpt": None, "time_completed": None}
         if build.state == BuildState.FAILED:
             fields["started_at"] = now
     else:
@@ -162,6 +141,8 @@ def fail(build_id: int, error: MBSError, *, run: int | None = None) -> bool:
             new_run=build.run + 1,
             error_code=error.code,
             error_hint=error.hint,
+            error_excerpt=excerpts.of_module(build) if error.code in excerpts.CODES else None,
+            abandon_since=clock.now(),
         )
         log_messages.add([(build, error.message)])
         dispatch.delete_all_waits(build_id)

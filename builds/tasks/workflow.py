@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 
 from celery import Task, shared_task
 
-from builds.services import cancellation, components, transitions
+from builds.services import cancellation, components, retirement, transitions
 from builds.workflow import advance as advancing
 from builds.workflow import buildafter, steps, sweeps
 from builds.workflow.parking import OUTAGES, perform
@@ -121,17 +121,24 @@ def finalize(self: Task[..., None], build_id: int, run: int) -> None:
     perform(self, steps.finalize, build_id, run, give_up=_fail_build)
 
 
-# Not retried: a sweep sends it until no component builds, and retries would pile up during an outage.
+# Neither of the next two is retried: sweeps do both until they succeed. Retries would pile up during an
+# outage, and would be lost with the content of the broker.
 @shared_task(name="workflow.stop_components", throws=OUTAGES)
 def stop_components(build_id: int) -> None:
     """Cancel the components that still build for an ended build."""
     components.stop(build_id)
 
 
-@shared_task(name="workflow.abandon", **_PATIENT)
+@shared_task(name="workflow.abandon", throws=OUTAGES)
 def abandon(build_id: int, run: int) -> None:
     """Tell the build system that a build has failed, so that it stops the build's preparations."""
     cancellation.abandon(build_id, run)
+
+
+@shared_task(name="workflow.withdraw", **_PATIENT)
+def withdraw(build_id: int) -> None:
+    """Take a retired build out of the repository that users install from."""
+    retirement.withdraw(build_id)
 
 
 @shared_task(name="workflow.recover_lost", ignore_result=True)

@@ -28,6 +28,7 @@ from builds.models import ComponentBuild, ModuleBuild
 from builds.selectors import pages
 from builds.services.build_system import build_system
 from builds.web.errors import failure
+from builds.web.outcome import failure_of, outcome_of
 from builds.web.time_format import Moment, moment
 from builds.web.timeline import Axis, Bar, state_word, steps, took
 from mbs.errors import InvalidInput, MBSError, NotFound
@@ -40,7 +41,8 @@ REFRESH_LIST, REFRESH_BUILD = 5, 3
 CHOICES: Mapping[str, Iterable[int]] = {"active": ACTIVE} | {
     word: (number,) for word, number in BUILD_STATES.items()
 }
-API = f"{links.ROOT}2/"
+#: Version of the API that pages link to.
+VERSION = "2"
 
 View = Callable[..., HttpResponseBase]
 
@@ -134,6 +136,7 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
     if details is None:
         raise NotFound(f"There is no module build {pk}.", hint="Look it up among the latest builds.")
     row, now = details.build, timezone.now()
+    api = links.root(VERSION)
     axis = Axis.of(row, details.components, now)
     return render(
         request,
@@ -142,26 +145,31 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             **_common_context(REFRESH_BUILD),
             "build": row,
             "active": row.state in ACTIVE,
-            "failed": row.state == BuildState.FAILED,
+            "failure": failure_of(row) if row.state == BuildState.FAILED else None,
+            "outcome": outcome_of(row),
+            "siblings": details.siblings,
             "submitted": moment(row.time_submitted, now),
             "completed": moment(row.time_completed, now),
             "took": took(axis.end - axis.start),
             "marks": axis.marks(),
-            "steps": [(step, moment(step.time, now)) for step in steps(details.traces, axis)],
+            "steps": [
+                (step, moment(step.time, now)) for step in steps(details.traces, axis, row.shown_state)
+            ],
             "batches": list(_batches(details, axis)),
             "waits": [(wait, moment(wait.created_at, now)) for wait in details.waits],
             "messages": [(message, moment(message.time_created, now)) for message in details.messages],
-            "address": f"{API}module-builds/{row.pk}",
-            "events": f"{API}module-builds/{row.pk}/events",
+            "address": f"{api}module-builds/{row.pk}",
+            "events": f"{api}module-builds/{row.pk}/events",
             "admin_address": _admin_address(request, row),
-            "watch": f"mbs watch {row.pk} --server {links.site(request)}",
+            "watch": f"mbs watch {row.pk} --server {links.site(request)}{links.prefix()}",
         },
     )
 
 
 def _common_context(seconds: int) -> dict[str, Any]:
     """Return the template variables of all pages that refresh themselves."""
-    return {"seconds": seconds, "simulated": build_system().capabilities.simulated, "api": API}
+    simulated = build_system().capabilities.simulated
+    return {"seconds": seconds, "simulated": simulated, "api": links.root(VERSION)}
 
 
 def _admin_address(request: HttpRequest, row: ModuleBuild) -> str:

@@ -22,7 +22,7 @@ class ProbeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Replace the Host of a probe if it is an unknown IP address."""
-        if request.method in ("GET", "HEAD") and _PATHS.fullmatch(request.path):
+        if request.method in ("GET", "HEAD") and _PATHS.fullmatch(request.path_info):
             host, _ = split_domain_port(request.META.get("HTTP_HOST", ""))
             if _is_address(host) and not validate_host(host, settings.ALLOWED_HOSTS):
                 request.META["HTTP_HOST"] = settings.ALLOWED_HOSTS[0].removeprefix(".")

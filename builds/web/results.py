@@ -18,7 +18,9 @@ from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
+from builds.api import links
 from builds.web.errors import safe_methods_only
+from mbs.text import natural
 
 Response = TypeVar("Response", bound=HttpResponseBase)
 
@@ -56,10 +58,10 @@ def results(request: HttpRequest, path: str = "") -> HttpResponse | FileResponse
             raise Http404
         with os.scandir(handle) as entries:
             shown = islice((each for each in entries if not _hidden(each.name)), MOST_NAMES + 1)
-            names = sorted(f"{each.name}/" if each.is_dir() else each.name for each in shown)
+            names = sorted((f"{each.name}/" if each.is_dir() else each.name for each in shown), key=natural)
     finally:
         os.close(handle)
-    folder = "/".join(["", "results", *map(quote, parts), ""])
+    folder = "/".join([links.prefix(), "results", *map(quote, parts), ""])
     context = {"folder": folder, "parts": parts, "names": names[:MOST_NAMES], "more": len(names) > MOST_NAMES}
     return _guarded(render(request, "builds/folder.html", context))
 

@@ -83,12 +83,18 @@ class Step:
     last: bool
 
 
-def steps(traces: Sequence[ModuleBuildTrace], axis: Axis) -> Iterator[Step]:
-    """Yield the states of a build in order."""
+def steps(traces: Sequence[ModuleBuildTrace], axis: Axis, shown: str = "") -> Iterator[Step]:
+    """Yield the states of a build in order.
+
+    Args:
+        traces: its changes of state, the first one first.
+        axis: of the build.
+        shown: name of its present state for people, where that is not the state's own.
+    """
     for place, trace in enumerate(traces):
         last = place == len(traces) - 1
         end = axis.end if last else traces[place + 1].time
-        word = BuildState(trace.state).word
+        word = (shown if last else "") or BuildState(trace.state).word
         yield Step(word, trace.time, trace.state_reason or "", axis.bar(trace.time, end, word), last)
 
 

@@ -12,8 +12,8 @@ from django.db.models import Q
 
 from builds import dispatch
 from builds.models import ComponentBuild, Lock, ModuleBuild, clock
+from builds.services.lease import Lease
 from builds.services.submission import resolving
-from builds.workflow.lease import Lease
 from builds.workflow.outcomes import Park
 from mbs import wait_keys
 from mbs.states import BuildState

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from builds.models import ComponentBuild, ModuleBuild, Wait, clock
-from builds.services import log_messages, transitions
+from builds.services import log_messages, retirement, transitions
 from builds.services.build_system import as_module, build_system
 from mbs.errors import MBSError
 from mbs.states import ACTIVE, BuildState, parse_build_state
@@ -33,6 +33,16 @@ def retire(tags: Sequence[str]) -> None:
     build_system().retire(list(tags))
     builds = _ended().filter(koji_tag__in=tags).only("pk", "koji_tag")
     log_messages.add((build, f"The build target of {build.koji_tag} was removed.") for build in builds)
+
+
+def in_repositories() -> QuerySet[ModuleBuild]:
+    """Retired builds that users may still find in a repository: the task that takes them out was lost."""
+    return ModuleBuild.objects.filter(state=BuildState.GARBAGE).exclude(repository_url="")
+
+
+def withdraw(build: ModuleBuild) -> None:
+    """Take a retired build out of the repository that users install from."""
+    retirement.withdraw(build.pk)
 
 
 def failed_long_ago() -> QuerySet[ModuleBuild]:

@@ -22,6 +22,7 @@ from builds.services import (
     components,
     conflicts,
     documents,
+    excerpts,
     log_messages,
     reuse,
     slots,
@@ -208,13 +209,26 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
     if unfinished:
         unfinished.sort(key=lambda component: component.package)
         failed = [c for c in unfinished if c.state is not None] or unfinished
-        raise BuildSystemError(
-            "; ".join(f"{c.package}: {c.state_reason or c.state_name or 'never started'}" for c in failed),
-            code="component_failed",
-            hint="Look at the logs of these components, fix them, and submit the module again.",
-        )
+        excerpts.store(failed)
+        raise _failure(failed)
     _set_phase(build, submitting, Phase.TAGGING, tagging.tagging_message(build, members))
     return None
+
+
+def _failure(failed: Sequence[ComponentBuild]) -> BuildSystemError:
+    """The error of a build whose components failed: for the infrastructure only if all of them did."""
+    message = "; ".join(f"{c.package}: {c.state_reason or c.state_name or 'never started'}" for c in failed)
+    if all(component.infrastructure for component in failed):
+        return BuildSystemError(
+            message,
+            code="infrastructure_failed",
+            hint="The machines of the build system failed, not the sources: retry the build.",
+        )
+    return BuildSystemError(
+        message,
+        code="component_failed",
+        hint="Fix the sources, commit, and submit the new commit. A retry builds the same commits again.",
+    )
 
 
 def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
@@ -354,7 +368,13 @@ def _shipping(build: ModuleBuild) -> Shipping:
     result = system.finalize(module, nvrs)
     documents.store(build, result.modulemds)
     build.topdir, build.cg_build_koji_tag = result.topdir, result.content_tag or None
-    found = {"topdir": build.topdir, "cg_build_koji_tag": build.cg_build_koji_tag}
+    found = {
+        "topdir": build.topdir,
+        "cg_build_koji_tag": build.cg_build_koji_tag,
+        "repository_url": result.delivery.repository_url,
+        "repo_file_url": result.delivery.repo_file_url,
+        "install": list(result.delivery.install),
+    }
     if not ModuleBuild.objects.filter(pk=build.pk, run=build.run, state=build.state).update(**found):
         raise Obsolete
     return result.shipping

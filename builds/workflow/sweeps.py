@@ -22,10 +22,10 @@ from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Sweep, TaskCrash, Wait, clock
 from builds.observability import log_context
-from builds.services import components, duplicate_tasks, outages, slots
+from builds.services import cancellation, components, duplicate_tasks, outages, slots
 from builds.services.build_system import build_system
+from builds.services.lease import Lease
 from builds.workflow import cleanup
-from builds.workflow.lease import Lease
 from buildsys.base import BuildSystemUnavailable, TaskState, TaskStatus
 from mbs.errors import Unavailable
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
@@ -164,6 +164,11 @@ def _is_news(status: TaskStatus, component: ComponentBuild) -> bool:
     )
 
 
+def failed_builds() -> dict[str, int]:
+    """Abandon failed builds for which the task ``workflow.abandon`` was lost or met an outage."""
+    return _each(cancellation.to_abandon().order_by("pk"), _abandon, "abandoned")
+
+
 def open_repos() -> dict[str, int]:
     """Wake tasks that wait for a tag or a repository, because failures of these cause no message.
 
@@ -207,11 +212,11 @@ def lost_tags() -> dict[str, int]:
 
 
 def old_targets() -> dict[str, int]:
-    """Remove build targets of builds that ended some time ago."""
+    """Remove build targets of builds that ended some time ago, and retired builds from repositories."""
     tags = cleanup.ended_long_ago()
     if tags:
         cleanup.retire(tags)
-    return {"retired": len(tags)}
+    return {"retired": len(tags), **_each(cleanup.in_repositories(), cleanup.withdraw, "withdrawn")}
 
 
 def old_failures() -> dict[str, int]:
@@ -245,6 +250,7 @@ SWEEPS: dict[str, Callable[[], dict[str, int]]] = {
     "lost_work": lost_work,
     "stuck_waits": stuck_waits,
     "open_builds": open_builds,
+    "failed_builds": failed_builds,
     "open_repos": open_repos,
     "outbox": publish_outbox,
     "lost_tags": lost_tags,
@@ -294,6 +300,10 @@ def run(name: str, every: float = 0) -> bool:
 
 def _stop_components(build_id: int) -> None:
     dispatch.send("workflow.stop_components", build_id)
+
+
+def _abandon(build: ModuleBuild) -> None:
+    cancellation.abandon(build.pk, build.run)
 
 
 def _wake(wait: Wait) -> None:

@@ -165,9 +165,7 @@ class Hub:
             "anon_retry": True,
             "offline_retry": False,
         }
-        if access.user:
-            options |= {"user": access.user, "password": access.password}
-        return options
+        return options | {"user": access.user, "password": access.password}
 
     def _by_kerberos(self, session: Any) -> None:
         access, profile = self._access, self.profile
@@ -184,6 +182,15 @@ class Hub:
         self._logged_in(session.ssl_login, cert=self.profile["cert"], serverca=self.profile["serverca"])
 
     def _by_password(self, session: Any) -> None:
+        """Log in by name and password. Processes that only read have neither, so this is no error before."""
+        given = {"KOJI_USER": self._access.user, "KOJI_PASSWORD": self._access.password}
+        if missing := [option for option, value in given.items() if not value]:
+            raise BuildSystemUnavailable(
+                f"The Koji profile {self._access.profile!r} logs in by password, but "
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set.",
+                code="koji_credentials_missing",
+                hint=f"Set {' and '.join(missing)}, or another authtype in {self._access.config}.",
+            )
         self._logged_in(session.login)
 
     def _by_nobody(self, session: Any) -> None:

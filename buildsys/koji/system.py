@@ -17,7 +17,8 @@ from buildsys.base import (
     TaggedRpm,
     TaskStatus,
 )
-from buildsys.koji import archtags, contents, doctor, importing, repos, tagging, tags, weights
+from buildsys.excerpts import Excerpt
+from buildsys.koji import archtags, contents, doctor, excerpts, importing, repos, tagging, tags, weights
 from buildsys.koji.builds import Builds
 from buildsys.koji.macros import make_srpm
 from buildsys.koji.metadata import import_nvr
@@ -30,7 +31,7 @@ class KojiBuildSystem:
     """A Koji hub as a build system; calls are only made when methods are used.
 
     It implements ``BuildSystem``, ``FindsRpms``, ``DescribesModules``, ``KnowsBuilds`` and ``ListsRpms`` of
-    ``buildsys.base``.
+    ``buildsys.base``, and ``ExplainsFailures`` of ``buildsys.excerpts``.
     """
 
     name = "koji"
@@ -91,6 +92,10 @@ class KojiBuildSystem:
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         """Return the statuses of tasks."""
         return self._builds.statuses(task_ids)
+
+    def explain(self, task_ids: Sequence[int]) -> dict[int, Excerpt]:
+        """Return the lines of the logs of failed tasks that explain the failures."""
+        return excerpts.explain(self.hub, task_ids)
 
     def confirm(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         """Return the statuses of builds."""

@@ -30,7 +30,7 @@ _REPOSITORIES = ("repo", "source", "host")
 #: File of the final documents by architecture.
 _RECORD = "final.json"
 #: The base module's name in dnf.
-_PLATFORM = "platform"
+PLATFORM = "platform"
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,7 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
         installroot: Absolute path of the folder to install into, which dnf creates.
         profile: Profile to install; by default ``default`` or the first one.
     """
-    document = _document(module)
-    required = _required(module, document, folder)
-    platform = _platform(module, [document, *required.values()])
+    found = needs(module, folder, profile)
     as_root = () if os.geteuid() == 0 else ("unshare", "--map-root-user")
     options = (
         "dnf",
@@ -183,20 +181,52 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
         f"--installroot={installroot}",
         "--releasever=0",
         "--setopt=reposdir=/dev/null",
-        f"--setopt=module_platform_id={_PLATFORM}:{platform}",
-        *(option for each in (folder, *required) for option in _repository_options(each)),
+        f"--setopt=module_platform_id={PLATFORM}:{found.platform}",
+        *(option for each in (folder, *found.required) for option in _repository_options(each)),
     )
-    profiles = list(document.profiles)
-    chosen = profile or ("default" if "default" in profiles else next(iter(profiles), ""))
-    wanted = f"{module.name}:{module.stream}" + (f"/{chosen}" if chosen else "")
     return DnfCommands(
         listing=(*options, "module", "list", module.name),
-        install=(*as_root, *options, "module", "install", wanted),
+        install=(*as_root, *options, "module", "install", found.wanted),
     )
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What dnf is to be told when it installs a finished module.
+
+    :param platform: stream of the base module that it is to assume; empty: the module says none.
+    :param wanted: the module, its stream and a profile.
+    :param required: the finished modules that it requires, directly or not.
+    """
+
+    platform: str
+    wanted: str
+    required: Mapping[ModuleFolder, StreamV2]
+
+
+def needs(module: Module, folder: ModuleFolder, profile: str = "") -> Needs:
+    """What dnf is to be told when it installs a finished module.
+
+    :param profile: to be installed; else ``default``, else the first one.
+    """
+    document = _document(module)
+    required = _required(module, document, folder)
+    profiles = list(document.profiles)
+    chosen = profile or ("default" if "default" in profiles else next(iter(profiles), ""))
+    return Needs(
+        platform=_platform(module, [document, *required.values()]),
+        wanted=f"{module.name}:{module.stream}" + (f"/{chosen}" if chosen else ""),
+        required=required,
+    )
+
+
+def section_name(text: str) -> str:
+    """A text as dnf takes it for the name of a repository."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", text)
 
 
 def _repository_options(folder: ModuleFolder) -> Iterator[str]:
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", folder.tag.removeprefix("module-"))
+    name = section_name(folder.tag.removeprefix("module-"))
     yield f"--repofrompath=mbs-{name},{folder.repo.as_uri()}"
     yield f"--repofrompath=mbs-host-{name},{folder.host.as_uri()}"
 
@@ -211,9 +241,9 @@ def _platform(module: Module, documents: Sequence[StreamV2]) -> str:
     A document may require a virtual stream (``el8``) of the base module that the module is built against
     (``el8.6.0``), but dnf has only one platform stream.
     """
-    built = str(module.buildrequires.get(_PLATFORM, {}).get("stream", ""))
+    built = str(module.buildrequires.get(PLATFORM, {}).get("stream", ""))
     wished = [
-        streams for each in documents for name, streams in _requires(each) if name == _PLATFORM and streams
+        streams for each in documents for name, streams in _requires(each) if name == PLATFORM and streams
     ]
     candidates = dict.fromkeys(
         [built, *(stream for streams in wished for stream in streams if not stream.startswith("-"))]
@@ -233,7 +263,7 @@ def _accepts(streams: Sequence[str], stream: str) -> bool:
 def _required(module: Module, document: StreamV2, folder: ModuleFolder) -> dict[ModuleFolder, StreamV2]:
     """Return the finished modules of this build system that a module requires, directly or indirectly."""
     found: dict[ModuleFolder, StreamV2] = {}
-    seen, queue = {module.name, _PLATFORM}, list(_requires(document))
+    seen, queue = {module.name, PLATFORM}, list(_requires(document))
     while queue:
         name, streams = queue.pop(0)
         if name in seen:
@@ -241,7 +271,7 @@ def _required(module: Module, document: StreamV2, folder: ModuleFolder) -> dict[
         seen.add(name)
         for tag in _tags(module, folder, name, streams):
             other = ModuleFolder(folder.root, tag)
-            text = _finished(other)
+            text = finished(other)
             if text is not None:
                 found[other] = parse_stream(text, strict=False)
                 queue += _requires(found[other])
@@ -269,7 +299,7 @@ def _tags(module: Module, folder: ModuleFolder, name: str, streams: Sequence[str
         yield unquote(path.parent.name)
 
 
-def _finished(folder: ModuleFolder) -> str | None:
+def finished(folder: ModuleFolder) -> str | None:
     """Return the final document of a module's first architecture, or None if it is not finished here."""
     record = folder.path / _RECORD
     if not record.is_file():

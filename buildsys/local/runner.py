@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildsys.base import BuildSystemError, Job
+from buildsys.excerpts import excerpt_of_file
 from buildsys.local.endings import ending
 from buildsys.local.folders import TaskFolder
 from buildsys.local.host import rpmbuild_options
@@ -126,10 +127,13 @@ class Run:
             env=env,
         )
         if code:
-            said = [line for line in self.log.recent() if "error:" in line.lower() or "sandbox:" in line]
-            because = f": {said[-1].strip()[:300]}" if said else "."
-            raise BuildFailed(f"rpmbuild {ending(code)} while making the {what}{because}")
+            raise BuildFailed(f"rpmbuild {ending(code)} while making the {what}{self._because()}")
         return work
+
+    def _because(self) -> str:
+        """The line of the log that explains why a stage failed, as the end of a sentence."""
+        found = excerpt_of_file(self.task.log)
+        return f": {found.cause}" if found else "."
 
     def _check_requirements(self, source: Package) -> None:
         lacking = missing(source.requires, self.installed())

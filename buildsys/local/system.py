@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -26,6 +27,8 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
+from buildsys.delivery import ResultFile
+from buildsys.excerpts import Excerpt, excerpt_of_file
 from buildsys.local.check import check
 from buildsys.local.folders import ATTEMPTS, Outcome, TaskFolder, lock, task_number
 from buildsys.local.modules import Built, ModuleFolder, installable
@@ -36,6 +39,7 @@ from buildsys.local.rpmfile import Package
 from buildsys.local.runner import Run, clean
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
 from buildsys.local.sources import inputs
+from buildsys.local.streams import StreamFolder, deliver
 from buildsys.local.views import make_view
 from mbs.errors import MBSError, Problem
 from scm.options import ScmOptions
@@ -64,7 +68,7 @@ class LocalBuildSystem:
     """
 
     name = "local"
-    capabilities = Capabilities(shares_builds=True, needs_dist=True)
+    capabilities = Capabilities(shares_builds=True, needs_dist=True, knows_arches=True)
 
     def __init__(
         self,
@@ -127,6 +131,11 @@ class LocalBuildSystem:
     def statuses(self, task_ids: Sequence[int]) -> list[TaskStatus]:
         """Return the statuses by the files in the folders."""
         return [self._task(number).status(self._url(number)) for number in task_ids]
+
+    def explain(self, task_ids: Sequence[int]) -> dict[int, Excerpt]:
+        """See ``buildsys.base.ExplainsFailures``."""
+        found = {number: excerpt_of_file(self._task(number).log) for number in task_ids}
+        return {number: excerpt for number, excerpt in found.items() if excerpt}
 
     def cancel(self, task_ids: Sequence[int]) -> None:
         """Cancel builds that are waiting or running."""
@@ -201,7 +210,22 @@ class LocalBuildSystem:
         remove_tree(folder.views)
         place = folder.repo.relative_to(self.root)
         topdir = f"{self._base_url}/results/{quote(str(place))}" if self._base_url else str(folder.repo)
-        return Result(topdir, documents)
+        return Result(topdir, documents, delivery=deliver(module, folder, self._base_url, sandbox))
+
+    def files(self, module: Module, most: int) -> list[ResultFile]:
+        """See ``buildsys.delivery.ListsFiles``."""
+        folder = ModuleFolder.of(self.root, module)
+        return [
+            ResultFile(str(path.relative_to(self.root)), path.stat().st_size)
+            for name in ("repo", "source")
+            for path in sorted(islice((folder.path / name).glob("*.rpm"), most))
+        ]
+
+    def withdraw(self, module: Module) -> None:
+        """See ``buildsys.delivery.WithdrawsModules``."""
+        folder = StreamFolder(self.root, module.name, module.stream)
+        if folder.builds():
+            folder.remove(module.tag, self._sandbox(folder.path))
 
     def ship(self, module: Module, content_tag: str) -> Shipping:
         """Report that everything is tagged."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mbs.client.display import duration, follow, state_word
+from mbs.client.endings import ending
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.snapshot import Build, read_build
@@ -46,7 +47,7 @@ def submit(client: Client, body: Json, watching: bool, interval: float, as_json:
     answer = client.submit(body)
     if not as_json:
         for build in map(read_build, answer):
-            click.echo(f"{build.id} {build.nsvc} {build.state.word}")
+            click.echo(f"{build.id} {build.nsvc} {build.word}")
     if watching:
         follow_to_end(client, [int(build["id"]) for build in answer], interval, as_json)
     elif as_json:
@@ -70,6 +71,9 @@ def follow_to_end(client: Client, build_ids: Sequence[int], interval: float, as_
     """Show builds until they end, and exit with the code for their result."""
     stream: TextIO = sys.stderr if as_json else sys.stdout
     last = follow(snapshots(client, build_ids, interval=interval), stream)
+    for build in last.builds:
+        for line in ending(build, client.server):
+            print(line, file=stream)
     if as_json:
         print_json([client.build(build_id) for build_id in dict.fromkeys(build_ids)])
     finish(SUCCESS if last.succeeded else BUILD_FAILED)
@@ -86,7 +90,7 @@ def cancel(client: Client, build_id: int, as_json: bool) -> None:
         print_json(answer)
     else:
         build = read_build(answer)
-        click.echo(f"{build.id} {build.nsvc} {build.state.word}: {build.reason}")
+        click.echo(f"{build.id} {build.nsvc} {build.word}: {build.reason}")
 
 
 @click.command("list", epilog=EXIT_CODES)
@@ -123,7 +127,7 @@ def list_builds(
     for data in found:
         build = read_build(data)
         when = f"{build.submitted:%Y-%m-%d %H:%M}" if build.submitted else ""
-        table.add_row(str(build.id), build.nsvc, build.state.word, printable(data.get("owner") or ""), when)
+        table.add_row(str(build.id), build.nsvc, build.word, printable(data.get("owner") or ""), when)
     print_table(table)
 
 
@@ -137,11 +141,13 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
         print_json(client.build(build_id, verbose=True) | {"components": client.components(build_id)})
         return
     build = fetch_build(client, build_id)
-    click.echo(f"{build.nsvc}  #{build.id}  {build.state.word}  {duration(build.seconds(datetime.now(UTC)))}")
+    click.echo(f"{build.nsvc}  #{build.id}  {build.word}  {duration(build.seconds(datetime.now(UTC)))}")
     for label, text in (("reason", build.reason), ("do", build.hint), ("waiting", build.waiting_for)):
         if text:
             click.echo(f"  {label}: {text}")
     print_table(components_table(build))
+    for line in ending(build, client.server):
+        click.echo(line)
 
 
 @click.command(epilog=EXIT_CODES)

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import click
 
-from mbs.client import builds, documents, rebuilds, tokens
+from mbs.client import builds, documents, importing, rebuilds, tokens
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.plan import plan
@@ -47,6 +47,7 @@ for command in (
     builds.list_builds,
     builds.show,
     builds.about,
+    importing.import_modules,
     tokens.token,
     *documents.commands,
 ):

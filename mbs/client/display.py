@@ -93,7 +93,7 @@ def blocking_wait(build: Build) -> str:
 
 
 def _build_line(build: Build, now: datetime) -> str:
-    parts = [build.state.word]
+    parts = [build.word]
     if build.state == BuildState.BUILD and build.batch:
         parts.append(f"batch {build.batch} of {max(build.batches(), default=build.batch)}")
     if build.ended:
@@ -133,7 +133,7 @@ def _heading(build: Build, now: datetime) -> Text:
     text = Text.assemble(
         (build.nsvc, "bold"),
         f"  #{build.id}  ",
-        (build.state.word, STATE_STYLES.get(build.state, "cyan")),
+        (build.word, "bold yellow" if build.word == "canceled" else STATE_STYLES.get(build.state, "cyan")),
         f"  {duration(build.seconds(now))}",
     )
     if build.state == BuildState.FAILED:

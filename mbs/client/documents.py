@@ -12,7 +12,7 @@ import click
 
 from mbs.client.options import finish
 from mbs.errors import Problem
-from mbs.modulemd import Verdict, dump_all, examine, name_problems, upgrade
+from mbs.modulemd import Locator, Verdict, dump_all, examine, name_problems, upgrade
 from mbs.modulemd.errors import MAX_PROBLEMS
 from mbs.modulemd.nodes import MAX_BYTES, printable
 
@@ -55,10 +55,14 @@ def validate(files: Sequence[str], lenient: bool, strict: bool, as_json: bool) -
 def _verdicts(text: bytes, lenient: bool) -> Iterator[Verdict]:
     """Yield the result for each document. Unless ``lenient``, names that a submission refuses are errors."""
     for verdict in examine(text, strict=not lenient):
-        if verdict.document is not None and not lenient:
-            faults = (fault for stream in upgrade(verdict.document) for fault in name_problems(stream))
-            found = tuple(dict.fromkeys(islice(faults, MAX_PROBLEMS)))
-            verdict = replace(verdict, problems=found, document=None if found else verdict.document)
+        if verdict.draft is not None and not lenient:
+            malformed = {problem.key for problem in verdict.problems}
+            faults = (fault for stream in upgrade(verdict.draft) for fault in name_problems(stream))
+            new = (fault for fault in faults if fault.key not in malformed)
+            found = list(dict.fromkeys(islice(new, MAX_PROBLEMS)))
+            if found:
+                problems = (*verdict.problems, *Locator(text, verdict.index).locate(found))
+                verdict = replace(verdict, problems=problems, document=None)
         yield verdict
 
 

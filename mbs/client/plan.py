@@ -52,6 +52,11 @@ def plan(client: Client, body: Json, trace: bool, as_json: bool) -> None:
             }
         )
         finish(exit_code(error))
+    show_plan(answer, trace=trace, as_json=as_json)
+
+
+def show_plan(answer: Json, *, trace: bool = False, as_json: bool = False) -> None:
+    """Print a plan as the server sent it: as JSON, or for people."""
     if as_json:
         print_json(answer)
         return

@@ -139,6 +139,18 @@ class Client:
         """Build the commit of a module build again as a new version, and return all builds."""
         return _objects(self._request("POST", f"module-builds/{build_id}/rebuild", json=self._signed(body)))
 
+    def plan_rebuild(self, build_id: int, body: Mapping[str, object]) -> Json:
+        """What a rebuild would build, and why; nothing is recorded."""
+        path = f"module-builds/{build_id}/rebuild/plan"
+        return _object(self._request("POST", path, json=self._signed(body)))
+
+    def import_module(self, body: Mapping[str, object]) -> Json:
+        """Record a module that was built elsewhere; answers ``{module, messages}``.
+
+        :param body: ``modulemd``, the text of its document, or ``scmurl``.
+        """
+        return _object(self._request("POST", "import-module/", json=dict(body)))
+
     def tokens(self) -> Iterator[Json]:
         """Yield the user's API tokens, newest first."""
         return self._pages("tokens/", {"per_page": 100}, limit=None)

@@ -12,7 +12,27 @@ from datetime import UTC, datetime
 
 from mbs.client.rest import Json, UnexpectedAnswer
 from mbs.states import BuildState, ComponentState
-from mbs.text import printable
+from mbs.text import natural, printable
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Lines of the log of a failed component.
+
+    :param component: its package.
+    :param log: name of the log.
+    :param line: number of the line that explains the failure; None when it is not known.
+    :param first_line: of the first of ``lines``.
+    :param lines: the line that explains, and those around it.
+    :param path: of the page that shows the line: the server's address comes before it.
+    """
+
+    component: str
+    log: str
+    line: int | None
+    first_line: int | None
+    lines: tuple[str, ...]
+    path: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,10 @@ class Build:
 
     Attributes:
         hint: How to fix its error, or empty.
+        cause: What its failure is due to: module, infrastructure, canceled, or empty.
+        excerpt: The lines of a log that explain it.
+        repository_url: Of a ready build: where it can be installed from, or empty.
+        install: Commands that install it.
     """
 
     id: int
@@ -75,6 +99,16 @@ class Build:
     submitted: datetime | None
     completed: datetime | None
     components: tuple[Component, ...] = ()
+    cause: str = ""
+    excerpt: Excerpt | None = None
+    repository_url: str = ""
+    install: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """Its state for people, who are told a canceled build from one that failed."""
+        canceled = self.state == BuildState.FAILED and self.cause == "canceled"
+        return "canceled" if canceled else self.state.word
 
     @property
     def succeeded(self) -> bool:
@@ -132,8 +166,34 @@ def _read_build(data: Json, components: list[Json]) -> Build:
         waiting_for=_waiting_for(data.get("waiting_for")),
         submitted=_time(data.get("time_submitted")),
         completed=_time(data.get("time_completed")),
-        components=tuple(sorted(map(_read_component, components), key=lambda each: (each.batch, each.id))),
+        cause=clean(error.get("cause")) if isinstance(error, Mapping) else "",
+        excerpt=_excerpt(error.get("excerpt")) if isinstance(error, Mapping) else None,
+        repository_url=clean(data.get("repository_url")),
+        install=tuple(clean(line) for line in data.get("install") or ()),
+        components=tuple(sorted(map(_read_component, components), key=_order)),
     )
+
+
+def _order(component: Component) -> tuple[object, ...]:
+    """Key of a component: by batch and, in it, by name."""
+    return component.batch, natural(component.package), component.id
+
+
+def _excerpt(data: object) -> Excerpt | None:
+    if not isinstance(data, Mapping):
+        return None
+    return Excerpt(
+        component=clean(data.get("component")),
+        log=clean(data.get("log")),
+        line=_number(data.get("line")),
+        first_line=_number(data.get("first_line")),
+        lines=tuple(printable(str(line).rstrip()) for line in data.get("lines") or ()),
+        path=clean(data.get("url")),
+    )
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _read_component(data: Json) -> Component:

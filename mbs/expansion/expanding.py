@@ -125,6 +125,7 @@ class _Run:
                 )
 
     def _reject(self, wanted: Wanted, streams: Mapping[str, str], reason: Reason) -> None:
+        reason = replace(reason, message=reason.message + _as_written(wanted, streams, reason.message))
         self._rejected.append(Rejected(**vars(reason), streams=streams, **wanted.where))
         self._trace.add("rejected", reason.message, **wanted.where)
 
@@ -201,7 +202,7 @@ class _Run:
             )
         codes = {each.code for each in self._rejected}
         problems = [
-            Problem(each.code, each.message, key=f"dependencies[{each.dependencies}]")
+            Problem(each.code, each.message, key=f"data.dependencies[{each.dependencies}]")
             for each in self._rejected
         ]
         return Unprocessable(
@@ -210,6 +211,17 @@ class _Run:
             hint="Change the streams in buildrequires, or build what is missing first.",
             problems=problems[:MAX_PROBLEMS],
         )
+
+
+def _as_written(wanted: Wanted, streams: Mapping[str, str], message: str) -> str:
+    """Return a sentence with the lists from which the streams in a message were chosen, or ""."""
+    lists = [
+        f"{name}: {show(wanted.written.buildrequires[name])}"
+        for name, stream in streams.items()
+        if [stream] != [*wanted.written.buildrequires.get(name, [stream])]
+        and f"buildrequires {name}:{stream}" in message
+    ]
+    return f" The document says {', '.join(lists)}." if lists else ""
 
 
 def _is_fixed(name: str, wanted: Wanted) -> bool:

@@ -184,7 +184,7 @@ class Gathering:
             raise Unprocessable(
                 f"The document does not buildrequire any ready stream of the base module ({names}).",
                 code="no_base_module",
-                hint=f"Add {self._settings.base_modules[0]} to its buildrequires; {self._bases_to_choose()}",
+                hint=self._bases_to_choose(f"Add {self._settings.base_modules[0]} to its buildrequires"),
             )
         known = {(base.name, base.stream): base for base in self._bases if not base.retired}
         requested = {known[pair]: None for pair in wanted if pair in known}
@@ -193,14 +193,21 @@ class Gathering:
             raise Unprocessable(
                 f"None of the base modules that the document buildrequires is ready: {missing}.",
                 code="unknown_base_module",
-                hint=f"Name one that is; {self._bases_to_choose()}",
+                hint=self._bases_to_choose("Name one that is"),
             )
         # Among equally new builds, one that was built against the newest base module is preferred.
         return sorted(requested, key=lambda base: -self._settings.number(base.stream))
 
-    def _bases_to_choose(self) -> str:
-        ready = sorted(base.ns for base in self._bases if not base.retired)
-        return f"ready are {', '.join(ready)}." if ready else "none is ready yet: import one."
+    def _bases_to_choose(self, advice: str) -> str:
+        """Return a hint: the advice with the base modules to follow it with, or how to get the first one."""
+        if ready := sorted(base.ns for base in self._bases if not base.retired):
+            return f"{advice}; ready are {', '.join(ready)}."
+        name = self._settings.base_modules[0]
+        return (
+            f"This service has no base module yet. Import one with `mbs import {name}.yaml` (a file or an "
+            "address), or start a service of your own with `mbs up --host-platform`. Operators use "
+            f"`mbs-manager import_module {name}.yaml`."
+        )
 
     def _builds(
         self, pairs: Sequence[NameStream], groups: Mapping[Available, list[list[Available]]]

@@ -28,8 +28,9 @@ from mbs.modulemd.documents import (
 )
 from mbs.modulemd.dumping import dump, dump_all
 from mbs.modulemd.errors import ModulemdError
+from mbs.modulemd.locating import Locator
 from mbs.modulemd.naming import check_names, name_problems
-from mbs.modulemd.parsing import Verdict, examine, parse, parse_stream, parse_streams
+from mbs.modulemd.parsing import Verdict, examine, parse, parse_stream, parse_streams, read_streams
 from mbs.modulemd.upgrading import upgrade
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Dependencies",
     "Document",
     "Intent",
+    "Locator",
     "ModuleComponent",
     "ModulemdError",
     "Obsoletes",
@@ -60,5 +62,6 @@ __all__ = [
     "parse",
     "parse_stream",
     "parse_streams",
+    "read_streams",
     "upgrade",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from mbs.errors import Problem
 from mbs.modulemd.documents import Document, StreamV2
@@ -48,6 +49,8 @@ class Verdict:
     name: str = ""
     stream: str = ""
     document: Document | None = None
+    #: The document with the parts that could be read, also when there are problems.
+    draft: Document | None = None
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -122,19 +125,48 @@ def parse_streams(text: str | bytes, *, strict: bool, name: str = "", stream: st
         ModulemdError: The document is invalid, is not the only one (``not_one_document``), or is of another
             kind (``not_a_stream``).
     """
-    documents = parse(text, strict=strict)
-    if len(documents) != 1:
+    streams, malformed = read_streams(text, strict=strict, name=name, stream=stream)
+    if malformed:
+        raise malformed
+    return streams
+
+
+def read_streams(
+    text: str | bytes, *, strict: bool, name: str = "", stream: str = ""
+) -> tuple[list[StreamV2], ModulemdError | None]:
+    """Read as ``parse_streams`` does, but keep the parts that are valid.
+
+    Args:
+        text: The file.
+        strict: Whether unknown keys are problems.
+        name: Name of the module if the document has none.
+        stream: Stream of the module if the document has none.
+
+    Returns:
+        The streams, and the error of the parts that could not be read.
+
+    Raises:
+        ModulemdError: No part can be used, or the file holds not exactly one stream document.
+    """
+    verdicts = list(islice(examine(text, strict=strict), MAX_PROBLEMS))
+    problems = [problem for verdict in verdicts for problem in verdict.problems][:MAX_PROBLEMS]
+    malformed = ModulemdError.of(problems) if problems else None
+    if malformed and (len(verdicts) != 1 or verdicts[0].draft is None):
+        raise malformed
+    if len(verdicts) != 1 or verdicts[0].draft is None:
         raise _refusal(
-            "not_one_document", f"One document is expected here, but the file contains {len(documents)}."
+            "not_one_document", f"One document is expected here, but the file contains {len(verdicts)}."
         )
-    document = documents[0]
+    document = verdicts[0].draft
     streams = upgrade(document)
     if not streams:
-        raise _refusal("not_a_stream", f"A stream is expected here, but this is {document.document}.")
+        raise malformed or _refusal(
+            "not_a_stream", f"A stream is expected here, but this is {document.document}."
+        )
     for result in streams:
         result.name = result.name or name
         result.stream = result.stream or stream
-    return streams
+    return streams, malformed
 
 
 def _refusal(code: str, message: str) -> ModulemdError:
@@ -148,7 +180,7 @@ def _judge(index: int, tree: Tree, strict: bool) -> Verdict:
         problems.add("invalid_type", "A document must be a mapping.", line=tree.root.line)
     if type(tree.root) is Mapping:
         document = _read(Fields(tree.root, "", problems, strict), problems, verdict)
-        verdict.document = None if problems else document
+        verdict.document, verdict.draft = None if problems else document, document
     verdict.problems = tuple(sorted(problems.found, key=lambda problem: problem.line or 0))
     return verdict
 

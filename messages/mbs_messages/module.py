@@ -55,7 +55,16 @@ class ModuleStateChangeV1(ModuleBuildMessage):
         error={
             "type": ["object", "null"],
             "description": "why it failed: a code for programs, a message and a hint for people",
-            "properties": {"code": TEXT, "message": TEXT, "hint": TEXT},
+            "properties": {
+                "code": TEXT,
+                "message": TEXT,
+                "hint": TEXT,
+                "cause": {**TEXT, "description": "module, infrastructure or canceled"},
+                "excerpt": {
+                    "type": ["object", "null"],
+                    "description": "lines of a component's log that explain the failure",
+                },
+            },
             "required": ["code", "message", "hint"],
         },
         topdir={**TEXT, "description": "address of its repositories; only in done and ready"},

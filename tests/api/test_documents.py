@@ -67,10 +67,25 @@ def test_a_module_is_imported(api: Api, repository: None, option: Callable[..., 
     assert ModuleBuild.objects.get().state == BuildState.READY
 
 
+def test_a_module_is_imported_by_its_document(api: Api, option: Callable[..., None]) -> None:
+    option(ALLOWED_GROUPS_TO_IMPORT_MODULE=frozenset({"importers"}))
+    answer = api.post("import-module/", {"modulemd": PLATFORM})
+    assert answer["module"]["name"] == "platform"
+    assert ModuleBuild.objects.get().state == BuildState.READY
+
+
 @pytest.mark.parametrize(
     ("options", "body", "status"),
     [
         ({}, {"scmurl": "u"}, 403),
+        ({}, {"modulemd": PLATFORM}, 403),
+        (
+            {"ALLOWED_GROUPS_TO_IMPORT_MODULE": frozenset({"i"}), "YAML_SUBMIT_ALLOWED": False},
+            {"modulemd": PLATFORM},
+            403,
+        ),
+        ({"ALLOWED_GROUPS_TO_IMPORT_MODULE": frozenset({"i"})}, {"modulemd": PLATFORM, "scmurl": "u"}, 400),
+        ({"ALLOWED_GROUPS_TO_IMPORT_MODULE": frozenset({"i"})}, {"modulemd": "no: module"}, 422),
         ({"ALLOWED_GROUPS_TO_IMPORT_MODULE": frozenset({"i"}), "NO_AUTH": False}, {"scmurl": "u"}, 401),
         ({"ALLOWED_GROUPS_TO_IMPORT_MODULE": frozenset({"i"})}, {}, 400),
         ({"ALLOWED_GROUPS_TO_IMPORT_MODULE": frozenset({"i"})}, {"scmurl": "u", "branch": "b"}, 400),

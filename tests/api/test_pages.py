@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from builds.models import ModuleBuild
+from builds.services.identity import tokens
 from mbs.states import BuildState
 from tests.api.conftest import Api
 from tests.factories import module_build
@@ -144,6 +145,16 @@ def test_addresses_that_take_only_post_are_forms_in_a_browser(
     assert f'<form action="{url}" method="post"' in page.content.decode()
     assert f'<button type="submit">{button}</button>' in page.content.decode()
     assert browser.get(url).status_code == 405
+
+
+def test_an_api_token_has_a_page_with_the_form_to_revoke_it(browser: Client) -> None:
+    token, _ = tokens.create("anonymous", "script")
+    listed = Page(browser.get(f"{ROOT}tokens/", headers=BROWSER).content.decode())
+    assert f"{ROOT}tokens/{token.pk}" in listed.all("a", "href")
+    page = Page(browser.get(f"{ROOT}tokens/{token.pk}", headers=BROWSER).content.decode())
+    assert page.all("form", "data-method") == ["DELETE"]
+    assert "Revoke" in page.text
+    assert browser.get(f"{ROOT}tokens/{token.pk}").status_code == 405
 
 
 def test_the_form_to_retry_starts_a_failed_build_again(browser: Client) -> None:

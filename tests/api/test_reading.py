@@ -12,7 +12,7 @@ DEFAULT = SHORT | {
     *["batch", "component_builds", "koji_tag", "owner", "new_repo_task_id", "rebuild_strategy", "scmurl"],
     *["srpms", "siblings"],
     *["state_reason", "time_completed", "time_modified", "time_submitted", "buildrequires", "tasks"],
-    *["waiting_for", "error"],
+    *["waiting_for", "error", "repository_url", "repo_file_url", "install"],
 }
 VERBOSE = DEFAULT | {
     *["base_module_buildrequires", "build_context", "build_context_no_bms", "modulemd", "reused_module_id"],
@@ -20,7 +20,7 @@ VERBOSE = DEFAULT | {
 }
 COMPONENT = {
     *["id", "package", "format", "task_id", "state", "state_name", "state_reason", "module_build", "nvr"],
-    *["waiting_for", "buildonly", "task_url", "weight", "reuse", "time_started", "time_completed"],
+    *["waiting_for", "buildonly", "task_url", "weight", "reuse", "excerpt", "time_started", "time_completed"],
 }
 
 
@@ -41,6 +41,7 @@ def test_a_verbose_build_tells_everything(api: Api) -> None:
         state_reason="package0: it broke",
         error_code="component_failed",
         error_hint="Mend it.",
+        error_excerpt={"component": "package0", "lines": ["x.c:1: error: bad"]},
         requires=platform,
         arch_names=["x86_64"],
     )
@@ -58,6 +59,8 @@ def test_a_verbose_build_tells_everything(api: Api) -> None:
         "code": "component_failed",
         "message": "package0: it broke",
         "hint": "Mend it.",
+        "cause": "module",
+        "excerpt": {"component": "package0", "lines": ["x.c:1: error: bad"]},
     }
     assert [step["state_name"] for step in answer["state_trace"]] == ["init", "wait", "build", "failed"]
     assert answer["base_module_buildrequires"] == [

@@ -84,8 +84,9 @@ def test_a_commit_is_built_again_with_a_new_version_in_all_contexts(
     assert [build["version"] for build in again] == ["3920300102030405", "4020300102030405"]
     assert {build["owner"] for build in again} == {"bob"}
     for before, after in zip(first, again, strict=True):
-        same = ("name", "stream", "context", "scmurl", "rebuild_strategy", "scratch")
+        same = ("name", "stream", "context", "scmurl", "scratch")
         assert [before[key] for key in same] == [after[key] for key in same]
+        assert (before["rebuild_strategy"], after["rebuild_strategy"]) == ("changed-and-after", "all")
     assert {build["state_name"] for build in again} == {"init"}
 
 
@@ -93,20 +94,71 @@ def test_what_was_asked_for_is_asked_for_again_and_branches_are_looked_up_anew(
     api: Api, source: Callable[..., str], tmp_path: Path, clock: None
 ) -> None:
     body = {"scmurl": source(), "branch": "main", "buildrequire_overrides": {"platform": ["f39"]}}
-    (first,) = api.post("module-builds/", {**body, "rebuild_strategy": "only-changed"})
+    (first,) = api.post("module-builds/", body)
     head = commit(tmp_path / "rpms" / "first", {"new": "file"})
     (again,) = api.post(f"module-builds/{first['id']}/rebuild", {})
     assert list(again["buildrequires"]) == ["platform"]
     assert again["buildrequires"]["platform"]["stream"] == "f39"
-    assert again["rebuild_strategy"] == "only-changed"
     build = ModuleBuild.objects.get(pk=again["id"])
     assert build.component_builds.get(package="first").ref == head
 
 
 def test_another_rebuild_strategy_may_be_chosen(api: Api, source: Callable[..., str], clock: None) -> None:
     first = api.post("module-builds/", {"scmurl": source(), "branch": "main"})
-    again = api.post(f"module-builds/{first[0]['id']}/rebuild", {"rebuild_strategy": "all"})
+    again = api.post(f"module-builds/{first[0]['id']}/rebuild", {"rebuild_strategy": "only-changed"})
+    assert again[0]["rebuild_strategy"] == "only-changed"
+
+
+def test_a_rebuild_builds_everything_where_submissions_may_not_choose(
+    api: Api, source: Callable[..., str], option: Callable[..., None], clock: None
+) -> None:
+    first = api.post("module-builds/", {"scmurl": source(), "branch": "main"})
+    option(REBUILD_STRATEGY_ALLOW_OVERRIDE=False)
+    refused = api.post(
+        f"module-builds/{first[0]['id']}/rebuild", {"rebuild_strategy": "only-changed"}, status=400
+    )
+    assert (refused["code"], refused["hint"]) == (
+        "strategy_not_overridable",
+        "Leave rebuild_strategy out; it is all.",
+    )
+    again = api.post(f"module-builds/{first[0]['id']}/rebuild", {})
     assert again[0]["rebuild_strategy"] == "all"
+
+
+def test_the_operator_chooses_the_strategy_of_rebuilds(
+    api: Api, source: Callable[..., str], option: Callable[..., None], clock: None
+) -> None:
+    option(REBUILD_STRATEGY_ALLOW_OVERRIDE=False, REBUILD_STRATEGY_OF_REBUILDS="only-changed")
+    first = api.post("module-builds/", {"scmurl": source(), "branch": "main"})
+    again = api.post(f"module-builds/{first[0]['id']}/rebuild", {})
+    assert again[0]["rebuild_strategy"] == "only-changed"
+
+
+def test_the_plan_of_a_rebuild_says_what_is_built_and_why_and_records_nothing(
+    api: Api, source: Callable[..., str], clock: None
+) -> None:
+    first = api.post("module-builds/", {"scmurl": source(), "branch": "main"})
+    known = ModuleBuild.objects.count()
+    plan = api.post(f"module-builds/{first[0]['id']}/rebuild/plan", {}, status=200)
+    assert {build["action"] for build in plan["builds"]} == {"build"}
+    (component,) = plan["builds"][0]["batches"][1]["components"]
+    assert (component["package"], component["reuse"]["code"], component["reuse"]["reused"]) == (
+        "first",
+        "strategy_all",
+        False,
+    )
+    assert ModuleBuild.objects.count() == known
+
+
+def test_an_unchanged_commit_is_refused_by_its_name_with_the_way_to_rebuild_it(
+    api: Api, source: Callable[..., str]
+) -> None:
+    scmurl = source()
+    first = api.post("module-builds/", {"scmurl": scmurl, "branch": "main"})
+    refused = api.post("module-builds/", {"scmurl": scmurl, "branch": "main"}, status=409)
+    assert refused["code"] == "exists_already"
+    assert scmurl.partition("#")[2] in refused["message"]
+    assert f"mbs rebuild {first[0]['id']}" in refused["hint"]
 
 
 def test_a_version_that_the_document_names_is_no_hindrance(

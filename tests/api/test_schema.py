@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -209,6 +210,9 @@ def test_programs_get_the_document_and_people_a_page(api: Api) -> None:
     page = api.client.get("/module-build-service/2/docs/", headers={"Accept": "text/html"})
     assert 'data-schema="http://testserver/module-build-service/2/schema/"' in page.content.decode()
     assert '<html lang="en">' in page.content.decode()
+    # What is large comes when it is asked for; the operations are there without it, and without scripts.
+    assert not re.search(r"<script[^>]*swagger-ui", page.content.decode())
+    assert "<b>POST</b> /module-build-service/2/module-builds/{id}/rebuild/plan" in page.content.decode()
     assert "'unsafe-inline'" not in page["Content-Security-Policy"].split("script-src")[1].split(";")[0]
 
 

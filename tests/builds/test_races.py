@@ -139,6 +139,10 @@ def forget(build: ModuleBuild, dice: random.Random) -> None:
     sweeps.stuck_waits()
 
 
+def let_go(build: ModuleBuild, dice: random.Random) -> None:
+    sweeps.failed_builds()
+
+
 def wake(build: ModuleBuild, dice: random.Random) -> None:
     Wait.objects.filter(pk__in=[w.pk for w in build.waits.all()][:1]).update(woken_at=None)
     keys = list(build.waits.values_list("key", flat=True))
@@ -151,7 +155,7 @@ def progress(build: ModuleBuild, dice: random.Random) -> None:
 
 
 ACTS = [record, record, claim, lease, hand_out, cancel, resume, resume, go_on, mark_tagged, unblock, forget]
-ACTS += [wake, progress]
+ACTS += [wake, progress, let_go]
 
 
 @pytest.mark.parametrize("number", [1, 3])

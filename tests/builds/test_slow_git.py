@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
 
 from builds import dispatch
 from builds.models import ModuleBuild, clock
+from builds.services.submission import sources
+from builds.services.submission.patience import Patience
 from builds.workflow import checks, steps
 from builds.workflow.outcomes import Park
 from mbs.errors import Unprocessable
 from mbs.modulemd import parse_stream
 from mbs.states import BuildState, ComponentState
-from tests.builds.conftest import Forge, document, submitted
-from tests.gitrepos import commit
+from scm.components import ComponentRequest, OpenComponent, VerifiedComponent, check_components
+from scm.options import ScmOptions
+from tests.builds.conftest import Forge, document, everything, submitted
+from tests.gitrepos import commit, url
 from tests.scm.servers import silent
 
 TWO = {"alpha": "buildorder: 1", "beta": "buildorder: 2"}
 
 
+def unchecked(
+    requests: Sequence[ComponentRequest], options: ScmOptions, patience: float
+) -> list[VerifiedComponent | OpenComponent]:
+    """Check components without waiting for any."""
+    return check_components(requests, options, 0)
+
+
 @pytest.fixture
-def hurried(option: Callable[..., None]) -> None:
-    """A submission does not wait for git at all: every component is open when it is recorded."""
-    option(SCM_SUBMIT_TIMEOUT=0)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The document takes all the time that a submission waits for git: every component is open then."""
+    monkeypatch.setattr(sources, "check_components", unchecked)
 
 
 @pytest.fixture
@@ -60,6 +71,63 @@ def test_a_server_that_says_nothing_delays_a_submission_by_the_option_only(
     assert time.monotonic() - begun < 20
     assert refs(build) == {"alpha": (None, "main"), "beta": (None, "main")}
     assert sent == [build.pk]
+
+
+def test_a_server_that_says_nothing_about_the_document_is_waited_for_no_longer(
+    forge: Forge, option: Callable[..., None]
+) -> None:
+    before = everything()
+    with silent() as port:
+        place = f"git://127.0.0.1:{port}/"
+        option(SCM_SUBMIT_TIMEOUT=1, SCMURLS=(place,))
+        begun = time.monotonic()
+        with pytest.raises(Unprocessable) as caught:
+            submitted(scmurl=f"{place}tiny?#main")
+    assert time.monotonic() - begun < 50, "one git command may take 60 s"
+    assert caught.value.code == "repository_too_slow"
+    assert f"{place}tiny could not be read in time" in caught.value.message
+    assert "A request waits 1 seconds at most" in caught.value.message
+    assert "send the request again" in caught.value.hint
+    assert everything() == before
+
+
+def test_included_modules_share_the_time_of_the_document(forge: Forge, option: Callable[..., None]) -> None:
+    """Each server takes a part of it; together they take no longer."""
+    with silent() as port:
+        place = f"git://127.0.0.1:{port}/"
+        allowed = (url(forge.folder / "modules") + "/", place)
+        option(SCM_SUBMIT_TIMEOUT=5, MODULES_ALLOW_REPOSITORY=True, SCMURLS=allowed)
+        includes = f"""    modules:
+      other: {{rationale: needed, repository: '{place}other'}}
+"""
+        scmurl = forge.module("tiny", document({"alpha": ""}, more=includes))
+        begun = time.monotonic()
+        with pytest.raises(Unprocessable) as caught:
+            submitted(scmurl=scmurl)
+    assert time.monotonic() - begun < 50
+    assert (caught.value.code, "/other could not be read" in caught.value.message) == (
+        "repository_too_slow",
+        True,
+    )
+
+
+def test_components_are_waited_for_as_long_as_the_document_has_left(
+    forge: Forge, sent: list[int], option: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def asked(
+        requests: Sequence[ComponentRequest], options: ScmOptions, patience: float
+    ) -> list[VerifiedComponent | OpenComponent]:
+        given.append(patience)
+        return unchecked(requests, options, patience)
+
+    monkeypatch.setattr(sources, "check_components", asked)
+    option(SCM_SUBMIT_TIMEOUT=600)
+    submitted(scmurl=forge.module("tiny", document(TWO)))
+    assert 0 < given[0] < 600
+    option(SCM_SUBMIT_TIMEOUT=0)
+    assert Patience().left == 0
 
 
 def test_faults_that_are_known_in_time_are_refused_at_once(
@@ -122,14 +190,14 @@ def test_all_faults_fail_the_build_together(forge: Forge, sent: list[int]) -> No
 
 @pytest.mark.usefixtures("asked", "woken")
 def test_what_is_built_is_compared_in_init_where_git_was_slow(
-    forge: Forge, sent: list[int], option: Callable[..., None]
+    forge: Forge, sent: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (build,) = submitted(scmurl=forge.module("tiny", document(TWO)))
     built = forge.head("alpha")
     build.component_builds.filter(package="alpha").update(state=ComponentState.COMPLETE, nvr="alpha-1-1")
     ModuleBuild.objects.filter(pk=build.pk).update(state=BuildState.FAILED, arch_names=["x86_64"])
     changed = forge.change("alpha")
-    option(SCM_SUBMIT_TIMEOUT=0)
+    monkeypatch.setattr(sources, "check_components", unchecked)
     submitted(scmurl=build.scmurl)
     build.refresh_from_db()
     assert build.state == BuildState.INIT

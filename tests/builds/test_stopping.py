@@ -9,10 +9,19 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from builds.models import ComponentBuild, ModuleBuild
+from builds.models import ComponentBuild, ModuleBuild, clock
 from builds.services import cancellation, components, transitions
 from builds.services.build_system import as_jobs, as_module, build_system
-from buildsys.base import BuildSystem, TaskState, TaskStatus
+from builds.services.lease import SECONDS, Lease
+from builds.workflow import sweeps
+from buildsys.base import (
+    BuildSystem,
+    BuildSystemError,
+    BuildSystemUnavailable,
+    Module,
+    TaskState,
+    TaskStatus,
+)
 from mbs.errors import Conflict
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build
@@ -97,12 +106,102 @@ def test_only_an_ended_build_is_abandoned(
 ) -> None:
     abandoned = []
     monkeypatch.setattr(system, "abandon", lambda module: abandoned.append(module.id))
-    build = module_build(state=state, run=3)
+    build = module_build(state=state, run=3, abandon_since=timezone.now())
     cancellation.abandon(build.pk, 2)
     assert abandoned == []
     cancellation.abandon(build.pk, 3)
     on_its_way = state in (BuildState.INIT, BuildState.WAIT, BuildState.BUILD)
     assert abandoned == ([] if on_its_way else [build.pk])
+
+
+@pytest.fixture
+def abandoned(system: BuildSystem, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Builds that the build system was asked to let go of."""
+    numbers: list[int] = []
+    monkeypatch.setattr(system, "abandon", lambda module: numbers.append(module.id))
+    return numbers
+
+
+def failed(**fields: object) -> ModuleBuild:
+    """A build that has just failed; nothing carries out the tasks that this sent."""
+    build = module_build(state=BuildState.BUILD, arch_names=["x86_64"], **fields)
+    cancellation.cancel(build, "ann")
+    return build
+
+
+def test_a_failed_build_whose_task_was_lost_with_the_broker_is_abandoned_by_a_sweep(
+    abandoned: list[int],
+) -> None:
+    build = failed()
+    assert sweeps.failed_builds() == {"abandoned": 1}
+    assert sweeps.failed_builds() == {"abandoned": 0}
+    assert abandoned == [build.pk]
+
+
+def test_a_failed_build_is_abandoned_once(abandoned: list[int]) -> None:
+    build = failed()
+    assert cancellation.abandon(build.pk, build.run)
+    assert not cancellation.abandon(build.pk, build.run)
+    assert sweeps.failed_builds() == {"abandoned": 0}
+    assert abandoned == [build.pk]
+
+
+def test_a_resumed_build_is_not_abandoned(abandoned: list[int]) -> None:
+    cancellation.resume(failed(), "ann")
+    assert sweeps.failed_builds() == {"abandoned": 0}
+    assert abandoned == []
+
+
+def test_after_an_outage_the_sweep_has_the_build_system_let_go(
+    system: BuildSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = failed()
+
+    def away(module: Module) -> None:
+        raise BuildSystemUnavailable("It is away.")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(system, "abandon", away)
+        with pytest.raises(BuildSystemUnavailable):
+            cancellation.abandon(build.pk, build.run)
+        with pytest.raises(BuildSystemUnavailable):
+            sweeps.failed_builds()
+    assert sweeps.failed_builds() == {"abandoned": 1}
+    assert sweeps.failed_builds() == {"abandoned": 0}
+
+
+def test_a_refusal_to_let_go_is_reported_and_not_asked_for_again(
+    system: BuildSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = failed()
+
+    def refuse(module: Module) -> None:
+        raise BuildSystemError("Task 7 is another user's.")
+
+    monkeypatch.setattr(system, "abandon", refuse)
+    assert cancellation.abandon(build.pk, build.run)
+    assert sweeps.failed_builds() == {"abandoned": 0}
+    told = build.log_messages.values_list("message", flat=True)
+    assert any("Task 7 is another user's." in message for message in told)
+
+
+def test_a_process_that_dies_while_the_build_system_lets_go_blocks_resuming_for_seconds(
+    abandoned: list[int],
+) -> None:
+    build = failed()
+    row = ModuleBuild.objects.filter(pk=build.pk)
+    assert Lease(row, "abandoning_until", "a process that dies").take()
+    assert row.get().abandoning_until <= clock.now() + timedelta(seconds=SECONDS)
+    with pytest.raises(Conflict, match="still being stopped"):
+        cancellation.resume(build, "ann")
+    assert not cancellation.abandon(build.pk, build.run)
+    assert sweeps.failed_builds() == {"abandoned": 0}
+    row.update(abandoning_until=clock.now() - timedelta(seconds=1))
+    assert sweeps.failed_builds() == {"abandoned": 1}
+    row.update(abandoning_until=clock.now() - timedelta(seconds=1), abandon_since=clock.now())
+    cancellation.resume(build, "ann")
+    assert build.state == BuildState.WAIT
+    assert abandoned == [build.pk]
 
 
 def test_nobody_minds_a_build_that_is_no_more(system: BuildSystem) -> None:

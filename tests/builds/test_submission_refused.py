@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from builds.services import submission
+from builds.services.build_system import build_system
 from builds.services.submission import SubmissionRequest
 from builds.services.submission.sources import prepare
+from buildsys.base import BuildSystemUnavailable, Module
 from mbs.errors import Forbidden, InvalidInput, MBSError, NotSupported, Unprocessable
+from mbs.modulemd.errors import MAX_PROBLEMS
+from mbs.states import BuildState
 from tests.builds.conftest import Forge, document, everything, submitted
 from tests.factories import module_build
 from tests.gitrepos import commit, git, make_repo, package_files
@@ -79,6 +84,59 @@ def test_faults_of_streams_and_of_components_are_told_together(forge: Forge) -> 
 def test_a_bomb_of_aliases_takes_no_time(forge: Forge) -> None:
     lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
     assert refused(modulemd="\n".join(lines), module_name="tiny", module_stream="1").code == "alias"
+
+
+class TestArchitectures:
+    """A component without an architecture in common with the module, where that is known at submission."""
+
+    LIMITED: ClassVar = {"alpha": "arches: [s390x, ppc64le]", "beta": "arches: [x86_64, s390x]"}
+
+    def problems(self, forge: Forge, more: str = "") -> list[tuple[str, str]]:
+        error = refused(scmurl=forge.module("tiny", document(self.LIMITED, more=more)))
+        assert isinstance(error, Unprocessable)
+        return [(problem.component, problem.code) for problem in error.problems]
+
+    def test_that_the_build_system_knows_of_itself(self, forge: Forge) -> None:
+        assert self.problems(forge) == [("alpha", "component_without_arch")]
+
+    def test_that_the_configuration_names(self, forge: Forge, option: Callable[..., None]) -> None:
+        option(BASE_MODULE_ARCHES={"platform:f40": ("aarch64", "x86_64")})
+        assert self.problems(forge) == [("alpha", "component_without_arch")]
+
+    def test_that_the_document_leaves(self, forge: Forge, option: Callable[..., None]) -> None:
+        limited = "  buildopts: {arches: [aarch64, ppc64le, s390x, x86_64]}\n"
+        option(BASE_MODULE_ARCHES={"platform:f40": ("aarch64",)})
+        assert self.problems(forge, limited) == [
+            ("alpha", "component_without_arch"),
+            ("beta", "component_without_arch"),
+        ]
+
+    def test_a_module_for_none_of_them(self, forge: Forge) -> None:
+        limited = "  buildopts:\n    arches: [riscv64]\n"
+        error = refused(scmurl=forge.module("tiny", document({"alpha": ""}, more=limited)))
+        assert error.code == "no_arch"
+
+    @pytest.mark.usefixtures("sent")
+    def test_a_hub_is_not_asked_at_submission(self, forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+        def away(module: Module) -> tuple[str, ...]:
+            raise BuildSystemUnavailable("It is away.")
+
+        system = build_system()
+        monkeypatch.setattr(system, "arches", away)
+        monkeypatch.setattr(system, "capabilities", replace(system.capabilities, knows_arches=False))
+        scmurl = forge.module("tiny", document(self.LIMITED))
+        (build,) = submitted(scmurl=scmurl)
+        assert build.state == BuildState.INIT
+
+    def test_of_an_included_module(self, forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+        system = build_system()
+        monkeypatch.setattr(system, "capabilities", replace(system.capabilities, knows_arches=False))
+        forge.module("other", document({"beta": "arches: [s390x]"}))
+        more = "    modules:\n      other: {rationale: needed, ref: '1'}\n  buildopts: {arches: [x86_64]}\n"
+        error = refused(scmurl=forge.module("tiny", document({"alpha": ""}, more=more)))
+        assert [(problem.component, problem.code) for problem in error.problems] == [
+            ("beta", "component_without_arch")
+        ]
 
 
 class TestComponents:
@@ -318,3 +376,82 @@ def test_a_fault_while_recording_leaves_nothing_behind(
             submission.SubmissionRequest(owner="anna", branch="1", scmurl=forge.module("tiny", ONE))
         )
     assert everything() == before
+
+
+SEVEN = """\
+document: modulemd
+version: 2
+data:
+  summary: Seven faults
+  description: Each of another kind.
+  license:
+    module: [MIT]
+  dependencies:
+  - buildrequires:
+      platform: [f99]
+  profiles:
+    default:
+      rpm: [one]
+  xmd:
+    mbs: {}
+  components:
+    rpms:
+      alpha:
+        rationale: needed
+        ref: --upload-pack=x
+      beta:
+        rationale: needed
+        repository: https://example.com/x
+      delta:
+        rationale: needed
+        buildorder: first
+      missing:
+        rationale: needed
+"""
+
+
+def test_faults_of_every_kind_are_told_at_once_with_key_line_and_component(forge: Forge) -> None:
+    problems = refused(modulemd=SEVEN, module_name="tiny", module_stream="1").problems
+    told = {(each.code, each.key.removeprefix("data."), each.line, each.component) for each in problems}
+    rpms = "components.rpms"
+    assert {
+        ("unknown_key", "profiles.default.rpm", 13, ""),
+        ("invalid_value", f"{rpms}.delta.buildorder", 26, "delta"),
+        ("ref_invalid", f"{rpms}.alpha.ref", 20, "alpha"),
+        ("reserved_xmd", "xmd.mbs", 15, ""),
+        ("custom_repository", f"{rpms}.beta.repository", 23, "beta"),
+        ("repository_unreachable", f"{rpms}.missing", 27, "missing"),
+    } == told
+
+
+def test_with_too_many_faults_to_list_nothing_is_looked_up(
+    forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[Any] = []
+    monkeypatch.setattr("builds.services.submission.sources.check_components", looked_up.append)
+    monkeypatch.setattr("builds.services.submission.sources.expand", looked_up.append)
+    components = {f"package{number}": "ref: '-x'" for number in range(MAX_PROBLEMS + 10)}
+    problems = refused(modulemd=document(components), module_name="tiny", module_stream="1").problems
+    assert {each.code for each in problems} == {"ref_invalid"}
+    assert not looked_up
+
+
+def test_what_cannot_be_built_against_is_told_beside_a_fault_of_the_document(forge: Forge) -> None:
+    text = document({"missing": ""}, platforms="[f99]", more="  colour: blue\n")
+    problems = refused(modulemd=text, module_name="tiny", module_stream="1").problems
+    lines = text.splitlines()
+    assert {each.code: lines[(each.line or 0) - 1].strip() for each in problems} == {
+        "unknown_key": "colour: blue",
+        "repository_unreachable": "missing: {rationale: needed}",
+        "unknown_base_module": "dependencies:",
+    }
+
+
+def test_a_fault_of_an_included_module_names_the_module_and_its_own_line(forge: Forge) -> None:
+    inner = document({"alpha": ""}, more="  api:\n    rpms: ['bad name']\n")
+    forge.module("inner", inner)
+    outer = document({"beta": ""}, more="    modules:\n      inner: {rationale: needed, ref: '1'}\n")
+    (problem,) = refused(modulemd=outer, module_name="tiny", module_stream="1").problems
+    assert problem.message.startswith("In the included module inner: data.api.rpms")
+    assert (problem.component, problem.key) == ("inner", "data.api.rpms")
+    assert inner.splitlines()[(problem.line or 0) - 1] == "    rpms: ['bad name']"

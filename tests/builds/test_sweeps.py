@@ -17,8 +17,8 @@ from builds import dispatch
 from builds.messaging import outbox
 from builds.models import ComponentBuild, ModuleBuild, Phase, Sweep, Wait, clock
 from builds.services import slots
+from builds.services.lease import Lease
 from builds.workflow import advance, sweeps
-from builds.workflow.lease import Lease
 from buildsys.base import TaskState, TaskStatus
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
@@ -201,7 +201,7 @@ def test_the_lease_of_a_killed_sweep_runs_out(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_slow_sweep_keeps_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builds.workflow.lease.SECONDS", 3)
+    monkeypatch.setattr("builds.services.lease.SECONDS", 3)
     runs: list[bool] = []
 
     def slow() -> dict[str, int]:
@@ -401,6 +401,7 @@ def test_what_may_hang_with_the_build_system_has_a_queue_of_its_own() -> None:
     queues = {name: router.route({}, f"sweep.{name}")["queue"].name for name in sweeps.SWEEPS}
     assert {name for name, queue in queues.items() if queue == "polls"} == {
         "open_builds",
+        "failed_builds",
         "open_repos",
         "lost_tags",
         "old_targets",

@@ -110,12 +110,13 @@ class Bench:
     limits: Limits = field(default_factory=lambda: Limits(seconds=60))
     module: Module = field(default_factory=module)
     sent: list[int] = field(default_factory=list)
+    base_url: str = "http://mbs.example.org"
 
     def __post_init__(self) -> None:
         self.system = LocalBuildSystem(
             self.root,
             send=lambda number, delay: self.sent.append(number),
-            base_url="http://mbs.example.org",
+            base_url=self.base_url,
             jobs=2,
             limits=self.limits,
             scm=ScmOptions(allow_private=True),

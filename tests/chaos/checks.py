@@ -196,6 +196,7 @@ def nothing_is_left(run: Run) -> Iterator[str]:
         "crash counters": TaskCrash.objects.all(),
         "outbox rows": OutboxMessage.objects.filter(published_at=None),
         "outbox leases": ModuleBuild.objects.exclude(publishing_until=None),
+        "failed builds that the hub was not told of": ModuleBuild.objects.exclude(abandon_since=None),
     }
     for name, rows in left.items():
         number = rows.count()

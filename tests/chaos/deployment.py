@@ -1,4 +1,4 @@
-"""The processes of an installation as README.md starts them, and a supervisor that restarts them."""
+"""The processes of an installation, as in docs/production.md, and a supervisor that restarts them."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ from tests.processes import ROOT, free_port
 DISK = 256
 #: Name of the queue that receives all messages of the service.
 SPY = "chaos.spy"
-#: Seconds after which a failed build can be resumed in any case. The lease of ``cancellation.abandon`` lasts
-#: five minutes if the process that holds it dies; another minute is for a busy machine.
-_STOPPING = 360
+#: Seconds after which a failed build can be resumed in any case. The lease of a process that died ends after
+#: ``builds.services.lease.SECONDS``; the rest is for components that are still being stopped.
+_STOPPING = 120
 _OPEN = """
     SELECT (SELECT count(*) FROM builds_modulebuild WHERE state IN (0, 1, 2, 3) AND name <> 'platform'),
            (SELECT count(*) FROM builds_outboxmessage WHERE published_at IS NULL),

@@ -95,6 +95,8 @@ class FakeServer:
         match (method, *path):
             case ("GET", "about"):
                 return 200, {"version": "0.1.0", "api_version": 2, "auth_method": "oidc"}
+            case ("POST", "import-module"):
+                return 201, {"module": module_build(1, "ready"), "messages": ["Imported."]}
             case ("POST", "module-builds"):
                 build = module_build(len(self.builds) + 1, scratch=body.get("scratch", False))
                 self.add(build)

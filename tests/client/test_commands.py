@@ -234,6 +234,51 @@ def test_show_has_reason_and_components(server: FakeServer) -> None:
     assert lines[-1].split() == ["2", "libquiet", "failed", "libquiet-1-1", "12", "http://log/" + "x" * 200]
 
 
+EXCERPT = {
+    "component": "package5",
+    "component_build": 5,
+    "log": "build.log",
+    "line": 12,
+    "first_line": 11,
+    "cause": "x.c:1: error: bad \x1b[2J",
+    "lines": ["gcc -c x.c", "x.c:1: error: bad \x1b[2J", "make: *** [x.o] Error 1"],
+    "url": "/builds/1/package5/log?line=12#L12",
+}
+
+
+@pytest.mark.parametrize("command", ["show", "watch"])
+def test_a_failed_compile_is_shown_by_the_lines_that_explain_it(server: FakeServer, command: str) -> None:
+    error = {"code": "component_failed", "message": "m", "hint": "h", "cause": "module", "excerpt": EXCERPT}
+    server.add(module_build(1, "failed", error=error))
+    lines = mbs(command, "1").stdout.splitlines()
+    assert "Why package5 failed (build.log, line 12):" in lines
+    assert r">     12  x.c:1: error: bad \x1b[2J" in lines
+    assert "      11  gcc -c x.c" in lines
+    assert f"In the log: {server.url}/builds/1/package5/log?line=12#L12" in lines
+    assert lines[-1].startswith("Next: commit the fix and submit")
+
+
+@pytest.mark.parametrize(
+    ("cause", "first"),
+    [("infrastructure", "Next: `mbs retry 1`. "), ("canceled", "Next: `mbs retry 1` goes")],
+)
+def test_a_retry_comes_first_where_the_module_is_not_at_fault(
+    server: FakeServer, cause: str, first: str
+) -> None:
+    error = {"code": "c", "message": "m", "hint": "h", "cause": cause, "excerpt": None}
+    server.add(module_build(1, "failed", error=error))
+    assert mbs("show", "1").stdout.splitlines()[-1].startswith(first)
+
+
+@pytest.mark.parametrize("command", ["show", "watch"])
+def test_a_ready_build_is_shown_with_the_way_to_install_it(server: FakeServer, command: str) -> None:
+    install = ["curl -o /etc/yum.repos.d/x.repo http://s/x.repo", "dnf module install quiet:1"]
+    server.add(module_build(1, "ready", repository_url="http://s/repo/", install=install))
+    lines = mbs(command, "1").stdout.splitlines()
+    assert "quiet:1:20230101000000:c1 is in the repository http://s/repo/" in lines
+    assert lines[-2:] == [f"  {line}" for line in install]
+
+
 def test_show_as_json_is_the_servers_own(server: FakeServer) -> None:
     server.add(module_build(1), component_build(5, 1, 1))
     shown = json.loads(mbs("show", "1", "--json").stdout)

@@ -218,12 +218,16 @@ SCRIPT = """
 """
 
 
+def restore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start_supervisor(folder: Path, **more: object) -> tuple[subprocess.Popen[str], list[int]]:
     """A supervisor of its own, and the numbers of its two children."""
     command = (sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder))
-    # The tests themselves may have been started where Ctrl-C is ignored.
-    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    options = {"stdout": subprocess.PIPE, "text": True, **heeding, **more}
+    # The tests themselves may have been started where Ctrl-C or a hangup is ignored.
+    options = {"stdout": subprocess.PIPE, "text": True, "preexec_fn": restore_signals, **more}
     process = subprocess.Popen(command, **options)
     files = [folder / "a", folder / "b"]
     wait_for(lambda: all(file.exists() and file.read_text().endswith("\n") for file in files))

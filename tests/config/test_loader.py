@@ -115,6 +115,8 @@ class TestFaults:
             ("REBUILD_STRATEGIES_ALLOWED = []", "REBUILD_STRATEGIES_ALLOWED = []|at least 1"),
             ("LDAP_URI = 'http://x'", "LDAP_URI = 'http://x'|ldap:// or ldaps://"),
             ("BASE_URL = 'mbs.example.com'", "BASE_URL = 'mbs.example.com'|http:// or https://"),
+            ("TRUSTED_FRONTS = ['*']", "TRUSTED_FRONTS[0] = '*'|IP address"),
+            ("TRUSTED_FRONTS = ['10.0.0.1/8']", "TRUSTED_FRONTS[0] = '10.0.0.1/8'|host bits"),
             ("BROKER_URL = 'amqp://x'", "BROKER_URL = 'amqp://x'|Redis"),
             ("DATABASE_URL = 'mysql://h/mbs'", "DATABASE_URL = 'mysql://h/mbs'|postgresql://"),
             ("DATABASE_URL = 'postgresql://h'", "DATABASE_URL = 'postgresql://h'|postgresql://"),

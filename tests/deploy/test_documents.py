@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from buildsys.local.sandbox import Limits
+from buildsys.registry import build_limits
+from config.schema import Options
 from tests.processes import ROOT
 
 CITED = re.compile(r'(?P<path>docs/[\w./-]+\.md)(?:, (?P<headings>"[^"\n]+"(?:,? (?:and )?"[^"\n]+")*))?')
@@ -43,3 +48,13 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     made = {"errors.md", "command-line.md", "metrics.md", "states.md"}
     broken = [link for link in links if not (document.parent / link).exists() and Path(link).name not in made]
     assert broken == []
+
+
+def test_every_limit_of_local_builds_is_an_option_that_their_page_names() -> None:
+    page = (ROOT / "docs/local-builds.md").read_text("utf-8")
+    names = [name for name in Options.model_fields if name.startswith("LOCAL_BUILD_")]
+    assert [name for name in names if f"`{name}`" not in page] == []
+    others = {name: ("/opt",) if name.endswith("_SHOWS") else 12_345 for name in names}
+    usual, changed = Limits(), build_limits(SimpleNamespace(**others))
+    same = [each.name for each in fields(Limits) if getattr(usual, each.name) == getattr(changed, each.name)]
+    assert same == []

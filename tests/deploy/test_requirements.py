@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from importlib.metadata import metadata
+from importlib.metadata import PackagePath, files, metadata
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,12 @@ def licences(package: str) -> list[str]:
         return [expression]
     kinds = [each for each in about.get_all("Classifier") or [] if each.startswith("License :: ")]
     stated = (about.get("License") or "").strip().splitlines()[:1]
-    return [*kinds, *stated]
+    return [*kinds, *stated] or [title for title in map(_title, files(package) or ()) if title]
+
+
+def _title(file: PackagePath) -> str:
+    """Return the first line of a file with a licence, or "" for other files."""
+    return file.read_text().strip().partition("\n")[0] if file.name == "LICENSE" else ""
 
 
 @pytest.mark.parametrize("name", LOCKED)

@@ -16,6 +16,7 @@ from builds.tasks import workflow
 from builds.workflow import steps, sweeps
 from builds.workflow.parking import perform
 from buildsys.base import BuildSystemUnavailable, TaskState, TaskStatus
+from buildsys.excerpts import ExplainsFailures
 from mbs.states import ComponentState
 from tests.buildsys.rigs import KojiRig
 from tests.factories import wait
@@ -260,3 +261,32 @@ def test_a_task_that_meets_an_outage_says_the_remedy(hub: HubDouble, component: 
     assert (
         Wait.objects.get(celery_task_id="one").what == "an outage: It is being imported. Remove the folder."
     )
+
+
+def test_the_log_that_a_reason_names_explains_it(rig: KojiRig) -> None:
+    fault = koji.BuildError(
+        "error building package (arch x86_64), mock exited with status 1; see build.log for more information"
+    )
+    log = "one\nx.c:1:2: error: no such thing\nmake: *** [x.o] Error 1\n"
+    rig.double.faults.breaks = [(fault, {"build.log": log, "root.log": "x.c:1: error: not this one"})]
+    (status,) = rig.end(rig.system.submit([rig.job(rig.module(), 1, "one")]))
+    assert isinstance(rig.system, ExplainsFailures)
+    found = rig.system.explain([status.task_id])[status.task_id]
+    assert (found.log, found.line, found.cause) == ("build.log", 2, "x.c:1:2: error: no such thing")
+
+
+def test_of_a_long_log_the_end_is_read_and_no_line_is_numbered(rig: KojiRig) -> None:
+    log = "noise\n" * 100_000 + "No matching package to install: 'gone-devel'\n"
+    rig.double.faults.breaks = [(koji.BuildError(ROOT_30), {"root.log": log})]
+    (status,) = rig.end(rig.system.submit([rig.job(rig.module(), 1, "one")]))
+    assert isinstance(rig.system, ExplainsFailures)
+    found = rig.system.explain([status.task_id])[status.task_id]
+    assert (found.log, found.line) == ("root.log", None)
+    assert found.cause == "No matching package to install: 'gone-devel'"
+
+
+def test_a_task_without_logs_is_not_explained(rig: KojiRig) -> None:
+    rig.double.faults.breaks = [(koji.BuildError("package one not in list for tag module-x"), {})]
+    (status,) = rig.end(rig.system.submit([rig.job(rig.module(), 1, "one")]))
+    assert isinstance(rig.system, ExplainsFailures)
+    assert rig.system.explain([status.task_id, 999_999]) == {}

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from buildsys.base import BuildSystemUnavailable
+from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Access, Hub
+from buildsys.koji.system import KojiBuildSystem
 from tests.koji import realm
 from tests.koji.double import HubDouble
 from tests.koji.double.front import Front
@@ -121,3 +123,28 @@ def test_a_login_that_fails_says_which_of_the_causes_it_was(
         f"Cannot contact any KDC for realm '{realm.REALM}' | Check that this machine reaches",
     ]
     assert [cause[: len(start)] for cause, start in zip(causes, expected, strict=True)] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"password": "mbs"}, "KOJI_USER"),
+        ({"user": "mbs"}, "KOJI_PASSWORD"),
+        ({}, "KOJI_USER and KOJI_PASSWORD"),
+    ],
+)
+def test_a_profile_with_a_password_names_the_options_that_are_missing(
+    tmp_path: Path, given: dict[str, str], missing: str
+) -> None:
+    double = HubDouble().start()
+    try:
+        config = double.write_profile(tmp_path / "koji.conf")
+        access = Access(config, "koji", timeout=5, retry_interval=0.01, **given)
+        with pytest.raises(BuildSystemUnavailable, match=f"but {missing} (is|are) not set") as caught:
+            Hub(access).call("getPerms")
+        assert caught.value.hint == f"Set {missing}, or another authtype in {config}."
+        (problem,) = KojiBuildSystem(KojiOptions(access=access)).examine([])
+        assert (problem.code, problem.message) == ("koji_credentials_missing", caught.value.message)
+        assert Hub(access).read_only().call("getAPIVersion"), "nothing is missing for reading"
+    finally:
+        double.stop()

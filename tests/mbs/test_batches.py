@@ -34,6 +34,10 @@ def placed_of(main: StreamV2, *others: StreamV2) -> list[Placed]:
     return place(main, fetch)
 
 
+def test_names_with_numbers_are_in_their_order_within_a_batch() -> None:
+    assert batches(module(c1=0, c10=0, c2=0, d=-1)) == {2: ["d"], 3: ["c1", "c2", "c10"]}
+
+
 def test_one_batch_for_each_buildorder_after_the_macros() -> None:
     assert batches(module(late=10, first=-5, plain=0, also=0)) == {
         2: ["first"],

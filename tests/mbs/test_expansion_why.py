@@ -34,7 +34,7 @@ def test_two_streams_that_collide_are_named_with_the_paths_to_them():
         "foo:1:1:f requires baz:1, baz:1:1:z requires bar:2."
     )
     assert [(problem.code, problem.key) for problem in error.problems] == [
-        ("stream_collision", "dependencies[0]")
+        ("stream_collision", "data.dependencies[0]")
     ]
 
 
@@ -119,6 +119,13 @@ def test_a_stream_without_builds_is_left_out_and_told():
     assert any(step.code == "not_available" and step.module == "gtk" for step in found.trace)
 
 
+def test_a_stream_that_stands_for_a_list_is_told_with_the_list_that_the_author_wrote():
+    known = [F30, module("perl-bootstrap:5:1:p", {"lib": ["1"]}), module("lib:1:1:l"), module("lib:2:1:l")]
+    error = refusal(document({"platform": ["f30"], "perl-bootstrap": [], "lib": ["2"]}), *known)
+    assert "the document buildrequires perl-bootstrap:5" in error.message
+    assert error.message.endswith("The document says perl-bootstrap: [].")
+
+
 def test_no_combination_for_several_reasons_lists_them_all():
     known = [F30, module("gtk:1:1:g", {"lib": ["1"]}), module("lib:1:1:l"), module("lib:2:1:l")]
     error = refusal(
@@ -129,8 +136,8 @@ def test_no_combination_for_several_reasons_lists_them_all():
     )
     assert error.code == "no_combination"
     assert [(problem.code, problem.key) for problem in error.problems] == [
-        ("stream_collision", "dependencies[0]"),
-        ("unmet_requirement", "dependencies[1]"),
+        ("stream_collision", "data.dependencies[0]"),
+        ("unmet_requirement", "data.dependencies[1]"),
     ]
 
 
@@ -161,6 +168,14 @@ def test_a_list_that_leads_to_no_base_module_is_left_out():
     gtk = module("gtk:1:1:g", alternatives=())
     found = run(lists(({"platform": ["f30"]}, {}), ({"gtk": ["1"]}, {})), F30, gtk)
     assert [(each.code, each.dependencies) for each in found.rejected] == [("no_base_module", 1)]
+
+
+@pytest.mark.parametrize("streams", [[], ["f31"]])
+def test_where_there_is_no_base_module_the_refusal_says_how_to_get_one(streams):
+    caught = refusal(document({"platform": streams}))
+    assert "mbs import platform.yaml" in caught.hint
+    assert "mbs up --host-platform" in caught.hint
+    assert "ready are" not in caught.hint
 
 
 def test_unknown_base_module_names_those_that_are_ready():

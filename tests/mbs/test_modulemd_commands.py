@@ -60,10 +60,15 @@ def test_names_that_a_submission_refuses_are_invalid_unless_lenient(tmp_path: Pa
     text = (DATA / "stream_v2.yaml").read_text()
     path.write_text(text.replace("whitelist: [bread,", "whitelist: ['bread;rm',"))
     assert path.read_text() != text
+    line = path.read_text().partition("bread;rm")[0].count("\n") + 1
     assert run("validate", "--lenient", path).exit_code == 0
     result = run("validate", path)
     assert result.exit_code == 1
-    assert "data.buildopts.rpms.whitelist" in result.stdout
+    assert f"{path}:{line}: error: data.buildopts.rpms.whitelist" in result.stdout
+    path.write_text(path.read_text().replace("data:\n", "data:\n  colour: brown\n", 1))
+    both = run("validate", path).stdout
+    assert f"{path}:{line + 1}: error: data.buildopts.rpms.whitelist" in both
+    assert "'colour' is not a key of data." in both
 
 
 def test_json_is_one_list_for_all_files(bad: Path) -> None:

@@ -118,8 +118,10 @@ def test_a_file_that_cannot_be_used_is_a_problem_each_time_it_is_looked_at(
 
 
 def test_who_starts_with_such_a_file_logs_it_and_publishes_once_it_is_mended(
-    bus_config: Path, fedora, file: Path, caplog: pytest.LogCaptureFixture
+    bus_config: Path, fedora, file: Path, caplog: pytest.LogCaptureFixture, settings
 ) -> None:
+    # The first connection may take longer than half of the lease of tests, after which publishing leaves off.
+    settings.MBS = settings.MBS.model_copy(update={"OUTBOX_LEASE": 120, "MESSAGING_TIMEOUT": 30})
     file.write_text("topic_prefix = ")
     publisher.cache_clear()
     starting = publisher()

@@ -317,7 +317,7 @@ def test_a_local_build(rpkg: Rpkg, service: Service, name: str) -> None:
     assert document.name.startswith(f"{name}:main:")
     assert f"{name}:main:" in first
     assert "is ready" in first
-    assert "/etc/some.repo is not read" in first
+    assert "/etc/some.repo is ignored" in first
     assert "exit 0" in document.read_text()
 
     user = rpkg.home / "user.yaml"

@@ -247,7 +247,7 @@ def test_a_commit_from_the_far_future_is_refused(folder: Path, options: ScmOptio
 def test_no_time_left_is_a_fault_like_any_other(folder: Path, options: ScmOptions) -> None:
     with pytest.raises(ScmError) as caught:
         Repository(url(folder), replace(options, timeout=0.0001))
-    assert caught.value.code == "repository_unreachable"
+    assert caught.value.code == "repository_too_slow"
 
 
 def test_a_server_that_never_answers_is_left(options: ScmOptions) -> None:
@@ -257,9 +257,25 @@ def test_a_server_that_never_answers_is_left(options: ScmOptions) -> None:
         pytest.raises(ScmError) as caught,
     ):
         repository.resolve("master")
-    assert caught.value.code == "repository_unreachable"
+    assert caught.value.code == "repository_too_slow"
     assert "1 seconds" in caught.value.message
     assert not _processes_about(f":{port}/")
+
+
+def test_what_never_stops_saying_something_is_left_too(
+    folder: Path, tmp_path: Path, options: ScmOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text("""#!/bin/sh\ncase "$*" in *ls-remote*) yes 'remote: wait' >&2;; esac\n""")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    with (
+        Repository(url(folder), replace(options, timeout=2)) as repository,
+        pytest.raises(ScmError) as caught,
+    ):
+        repository.resolve("master")
+    assert caught.value.code == "repository_too_slow"
 
 
 def _processes_about(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from builds.models import LogMessage, ModuleBuild, ModuleBuildTrace
+from builds.models import FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTrace
 from builds.web import pages
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
@@ -170,7 +170,7 @@ def test_the_number_of_statements_does_not_grow_with_what_is_shown(get: Get) -> 
         component = component_build(build, state=ComponentState.BUILDING)
         wait(build, component_build=component)
         LogMessage.objects.create(component_build=component, message=str(number))
-    assert statements(get, f"/builds/{build.pk}") == few == 6
+    assert statements(get, f"/builds/{build.pk}") == few == 7
 
 
 def test_a_build_shows_its_components_as_bars_on_an_axis_of_time(get: Get) -> None:
@@ -234,6 +234,90 @@ def test_a_failed_build_says_why_and_what_to_do(get: Get) -> None:
     text = get(f"/builds/{build.pk}").text
     assert "Why it failed libfoo failed What to do: Mend it. Code component_failed" in text
     assert f"mbs retry {build.pk}" in text
+
+
+def test_components_are_listed_with_their_numbers_in_order(get: Get) -> None:
+    build = module_build(state=BuildState.BUILD)
+    for package in ("c1", "c10", "c2"):
+        component_build(build, package=package)
+    text = get(f"/builds/{build.pk}").text
+    assert text.index("c1 ") < text.index("c2 ") < text.index("c10 ")
+
+
+EXCERPT = {
+    "component": "libfoo",
+    "component_build": 5,
+    "log": "build.log",
+    "line": 12,
+    "first_line": 11,
+    "cause": "x.c:1: error: <b>bad</b>",
+    "lines": ["gcc -c x.c", "x.c:1: error: <b>bad</b>"],
+    "url": "/builds/1/libfoo/log?line=12#L12",
+}
+
+
+def test_a_failed_compile_is_shown_by_the_lines_of_its_log_escaped(get: Get) -> None:
+    build = module_build(
+        state=BuildState.FAILED, error_code="component_failed", error_hint="Fix it.", error_excerpt=EXCERPT
+    )
+    page = get(f"/builds/{build.pk}")
+    assert "libfoo: build.log, line 12" in page.text
+    assert "11 gcc -c x.c 12 x.c:1: error: <b>bad</b>" in page.text
+    assert EXCERPT["url"] in page.all("a", "href")
+    assert page.text.index("What to do: Fix it.") < page.text.index(f"mbs retry {build.pk}")
+
+
+def test_a_canceled_build_does_not_look_like_a_failed_one(get: Get) -> None:
+    build = module_build(state=BuildState.FAILED, state_reason="Canceled by ann.", error_code="canceled")
+    page = get(f"/builds/{build.pk}")
+    assert "Canceled Canceled by ann. What to do:" in page.text
+    assert "Why it failed" not in page.text
+    states = {attributes.get("class") for tag, attributes in page.tags if tag == "span"}
+    assert "state canceled" in states
+    assert "state failed" not in states
+    assert "state failed" not in {attributes.get("class") for _, attributes in get("/").tags}
+
+
+FINAL = """\
+document: modulemd
+version: 2
+data:
+  name: quiet
+  stream: "1"
+  version: 20240101000000
+  context: c1
+  summary: Quiet
+  description: Quiet.
+  license: {module: [MIT]}
+  profiles: {default: {rpms: [shown]}}
+  api: {rpms: [offered]}
+  filter: {rpms: [hidden]}
+  artifacts: {rpms: ["shown-0:1-1.noarch"]}
+"""
+
+
+def test_a_ready_build_says_where_it_is_how_to_install_it_and_what_it_holds(get: Get) -> None:
+    values = {"name": "quiet", "stream": "1", "version": "20240101000000", "state": BuildState.READY}
+    build = module_build(
+        **values,
+        context="c1",
+        repository_url="http://testserver/results/streams/quiet/1/repo/",
+        repo_file_url="http://testserver/results/streams/quiet/1/mbs-quiet-1.repo",
+        install=["curl -o x y", "dnf module install quiet:1/default"],
+    )
+    sibling = module_build(**values, context="c2")
+    FinalModulemd.objects.create(module_build=build, arch="x86_64", document=FINAL)
+    page = get(f"/builds/{build.pk}")
+    assert "curl -o x y dnf module install quiet:1/default" in page.text
+    assert {build.repository_url, build.repo_file_url, f"/builds/{sibling.pk}"} <= set(page.all("a", "href"))
+    for text in ("Profile default shown", "API offered", "Filtered out hidden", "RPMs shown-0:1-1.noarch"):
+        assert text in page.text
+
+
+def test_a_ready_build_whose_document_cannot_be_read_is_shown_all_the_same(get: Get) -> None:
+    build = module_build(state=BuildState.READY)
+    FinalModulemd.objects.create(module_build=build, arch="x86_64", document="no: modulemd")
+    assert "The build system makes no repository for users" in get(f"/builds/{build.pk}").text
 
 
 def test_a_reused_component_has_no_bar_of_its_former_build(get: Get) -> None:

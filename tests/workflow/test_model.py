@@ -43,7 +43,7 @@ SHAPES: list[Callable[..., ModuleBuild]] = [
     lambda: make_graph(base=[], tool=["base"], app=["base", "tool"]),
     lambda: make_build(["g"], owner="bob"),
 ]
-NAMES = ["lost_work", "stuck_waits", "open_builds", "open_repos"]
+NAMES = ["lost_work", "stuck_waits", "open_builds", "failed_builds", "open_repos"]
 #: rounds after which a world without faults must be quiet
 ROUNDS = 60
 
@@ -222,8 +222,12 @@ class Workflow(RuleBasedStateMachine):
                 if not self.world.queue:
                     break
                 self.do_deliver(0)
+            # What builds for a failed build is cancelled by the service, not ended by the hub.
+            failed = ModuleBuild.objects.filter(state=BuildState.FAILED)
+            useless = set(failed.values_list("component_builds", flat=True))
             for task in self.hub.open_tasks():
-                task.state = TaskState.COMPLETE
+                if task.component not in useless:
+                    task.state = TaskState.COMPLETE
             self.no_more_than_the_limit_build()
             self.nothing_is_built_twice()
             if not self.world.queue and self.is_quiet():
@@ -239,6 +243,8 @@ class Workflow(RuleBasedStateMachine):
             ModuleBuild.objects.exclude(state__in=ended).exists()
             or Wait.objects.exists()
             or ComponentBuild.objects.filter(state=ComponentState.BUILDING).exists()
+            or ModuleBuild.objects.exclude(abandon_since=None).exists()
+            or self.hub.open_tasks()
         )
 
     def state(self) -> object:

@@ -129,6 +129,9 @@ OPERATIONS: Mapping[str, Operation] = {
         bodies={"everything": {"rebuild_strategy": "all"}},
         more_errors=_BUILDING,
     ),
+    "module-build.plan_rebuild": Operation(
+        "plan_rebuild", "Preview a rebuild", ref("Plan"), bodies={"everything": {}}, more_errors=_BUILDING
+    ),
     "module-build.messages": _messages("module", 12),
     "event.list": Operation(
         "follow",
@@ -166,7 +169,10 @@ OPERATIONS: Mapping[str, Operation] = {
         ref("Imported"),
         status=201,
         examples={"imported": examples.IMPORTED},
-        bodies={"commit": {"scmurl": examples.SUBMISSION["scmurl"]}},
+        bodies={
+            "commit": {"scmurl": examples.SUBMISSION["scmurl"]},
+            "document": {"modulemd": examples.MODULEMD},
+        },
         more_errors=(404, 409, 422),
     ),
     "final-modulemd.retrieve": Operation(

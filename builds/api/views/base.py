@@ -80,7 +80,8 @@ class ApiViewSet(GenericViewSet[Any]):
         Raises:
             MethodNotAllowed: The client is not a browser.
         """
-        if request.method == "GET" and "POST" in self.allowed_methods and is_page(request):
+        forms = {"POST", "DELETE"}.intersection(self.allowed_methods)
+        if request.method == "GET" and forms and is_page(request):
             return Response(self.form_subject(**kwargs))
         return super().http_method_not_allowed(request, *args, **kwargs)
 

@@ -16,9 +16,9 @@ from builds.models import FinalModulemd, ModuleBuild
 from builds.selectors import rest
 from builds.services.documents import compute
 from builds.services.module_import import import_module
-from mbs.errors import InvalidInput, NotFound
+from builds.services.submission.patience import Patience
+from mbs.errors import Forbidden, InvalidInput, NotFound
 from mbs.states import BuildState
-from scm.modules import fetch_modulemd
 from scm.options import ScmOptions
 
 
@@ -31,16 +31,31 @@ class ImportViewSet(ApiViewSet):
         """Import a module that was built elsewhere, and record it as ready."""
         require_importer(self.identity)
         values = self.read()
-        if not values.get("scmurl"):
+        build, messages = self._import(values.get("scmurl", ""), values.get("modulemd", ""))
+        module = representations.module_answer(build, rest.module_relations([build]))
+        return Response({"module": module, "messages": messages}, status=201)
+
+    def _import(self, scmurl: str, modulemd: str) -> tuple[ModuleBuild, list[str]]:
+        if not scmurl and not modulemd:
             raise InvalidInput(
                 "The key 'scmurl' is missing or empty.",
                 code="missing_scmurl",
-                hint="Send the address of the modulemd file and its commit.",
+                hint="Send scmurl, or the text of the document as modulemd.",
             )
-        source = fetch_modulemd(values["scmurl"], "", ScmOptions.from_options(settings.MBS))
-        build, messages = import_module(source.text, scmurl=source.scmurl, commit=source.commit)
-        module = representations.module_answer(build, rest.module_relations([build]))
-        return Response({"module": module, "messages": messages}, status=201)
+        if scmurl and modulemd:
+            raise InvalidInput(
+                "scmurl and modulemd exclude each other.", code="scmurl_with_yaml", hint="Send one of them."
+            )
+        if not modulemd:
+            source = Patience().fetch(scmurl, "", ScmOptions.from_options(settings.MBS))
+            return import_module(source.text, scmurl=source.scmurl, commit=source.commit)
+        if not settings.MBS.YAML_SUBMIT_ALLOWED:
+            raise Forbidden(
+                "Importing a modulemd document is switched off here.",
+                code="yaml_not_allowed",
+                hint="Commit the document and send its scmurl.",
+            )
+        return import_module(modulemd)
 
 
 class FinalModulemdViewSet(ApiViewSet):

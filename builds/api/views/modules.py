@@ -46,6 +46,7 @@ class ModuleBuildViewSet(BuildViewSet):
         "partial_update": serializers.ChangeSerializer,
         "retry": serializers.OwnerSerializer,
         "rebuild": serializers.RebuildSerializer,
+        "plan_rebuild": serializers.RebuildSerializer,
     }
 
     def create(self, request: Request, **kwargs: Any) -> Response:
@@ -82,15 +83,25 @@ class ModuleBuildViewSet(BuildViewSet):
 
     @action(detail=True, methods=["post"])
     def rebuild(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """Build the same commit again, as a new version."""
+        """Build the same commit again, as a new version; answers as a submission does."""
+        build, who, strategy = self._to_be_rebuilt(pk)
+        health.require_broker()
+        return self._submitted(request, rebuild.rebuild(build, who, rebuild_strategy=strategy))
+
+    @action(detail=True, methods=["post"], url_path="rebuild/plan", url_name="rebuild-plan")
+    def plan_rebuild(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Tell what a rebuild would build, and why; nothing is recorded."""
+        build, who, strategy = self._to_be_rebuilt(pk)
+        return Response(rebuild.plan_rebuild(build, who, rebuild_strategy=strategy).as_dict())
+
+    def _to_be_rebuilt(self, pk: str) -> tuple[ModuleBuild, str, str]:
+        """The build whose commit is built again, in whose name, and with which rebuild strategy."""
         user = require_submitter(self.identity)
         values = self.read()
         who = acting_for(user, values)
         build = self.row(pk)
         log_context.bind(**log_context.of_build(build))
-        health.require_broker()
-        builds = rebuild.rebuild(build, who, rebuild_strategy=values.get("rebuild_strategy", ""))
-        return self._submitted(request, builds)
+        return build, who, values.get("rebuild_strategy", "")
 
     def _to_be_changed(self, pk: str, user: Identity, values: Mapping[str, Any]) -> tuple[ModuleBuild, str]:
         """Return a build that the user may change, and the user in whose name the request acts."""

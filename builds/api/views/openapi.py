@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -27,7 +28,8 @@ class SchemaViewSet(ApiViewSet):
 
     def list(self, request: Request, **kwargs: Any) -> Response:
         """Return the document."""
-        return Response(document(str(request.version)))
+        servers = [{"url": f"{links.prefix()}/"}]
+        return Response({**document(str(request.version)), "servers": servers})
 
 
 class DocsRenderer(ErrorPageRenderer):
@@ -44,7 +46,9 @@ class DocsRenderer(ErrorPageRenderer):
         if response.exception:
             return super().render(data, accepted_media_type, renderer_context)
         response["Content-Security-Policy"] = POLICY
-        return render_to_string("web/docs.html", data)
+        request = (renderer_context or {})["request"]
+        context = {**data, "root": links.path(request), "groups": groups(request.version)}
+        return render_to_string("web/docs.html", context)
 
 
 class DocsViewSet(ApiViewSet):
@@ -55,3 +59,30 @@ class DocsViewSet(ApiViewSet):
     def list(self, request: Request, **kwargs: Any) -> Response:
         """Return the address of the document."""
         return Response({"schema": f"{links.api(request)}schema/"})
+
+
+@dataclass(frozen=True)
+class Described:
+    """An operation of the document, for people."""
+
+    method: str
+    path: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Operations of one kind."""
+
+    name: str
+    operations: list[Described]
+
+
+def groups(version: str) -> list[Group]:
+    """Return the operations of a version of the API by their tags, in the order of the document."""
+    described = document(version)
+    found: dict[str, list[Described]] = {tag["name"]: [] for tag in described["tags"]}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            found[operation["tags"][0]].append(Described(method.upper(), path, operation["summary"]))
+    return [Group(name, operations) for name, operations in found.items()]

@@ -7,7 +7,6 @@ from argparse import ArgumentParser
 from typing import Any
 
 import uvicorn
-from django.conf import settings
 from django.core.management.base import BaseCommand
 
 #: Each process of the server imports this application.
@@ -45,7 +44,7 @@ class Command(BaseCommand):
             loop="uvloop",
             ws="none",
             lifespan="off",
-            forwarded_allow_ips=list(settings.MBS.TRUSTED_FRONTS),
+            proxy_headers=False,  # builds.api.serving.fronts reads them
             access_log=False,
             server_header=False,
             log_config=None,

@@ -13,7 +13,7 @@ from builds.messaging import outbox
 from builds.models import BuildRequirement, ComponentBuild, ModuleBuild, Submission
 from builds.models.locking import RECORDING, hold
 from builds.selectors.universe import StoredBuild
-from builds.services import cancellation, transitions
+from builds.services import arches, cancellation, transitions
 from builds.services.submission import resubmission
 from builds.services.submission.drafting import Draft, drafts
 from builds.services.submission.request import SubmissionRequest
@@ -71,11 +71,10 @@ def _record(
     resubmission.check(request, prepared, found)
     builds = [draft.build for draft in found]
     if not any(draft.begins for draft in found):
-        raise Conflict(
-            f"Nothing to build: {'; '.join(f'{b.nsvc} is {b.state_name}' for b in builds[:10])}.",
-            code="exists_already",
-            hint="Commit a change to the module, or make a scratch build, to build it again.",
-        )
+        raise _exists(prepared, builds)
+    for draft in found:
+        if not draft.exists:
+            arches.check(draft.build, draft.expanded.document, draft.components)
     for draft in found:
         begins = draft.begins
         if not draft.exists:
@@ -85,6 +84,24 @@ def _record(
             cancellation.resume(draft.build, request.owner)
         begun[draft.build.pk] = begins
     return builds
+
+
+def _exists(prepared: PreparedSubmission, builds: Sequence[ModuleBuild]) -> Conflict:
+    """Return the refusal of a submission all of whose builds exist, and none of which has failed."""
+    named = "; ".join(f"{build.nsvc} is {build.state_name} (build {build.pk})" for build in builds[:10])
+    rebuildable = next((build for build in builds if build.scmurl), None)
+    if prepared.commit and rebuildable:
+        return Conflict(
+            f"Nothing to build: commit {prepared.commit} was submitted before: {named}.",
+            code="exists_already",
+            hint="Commit a change to the module. To build this commit again as a new version, rebuild it: "
+            f"`mbs rebuild {rebuildable.pk}`, or POST module-builds/{rebuildable.pk}/rebuild.",
+        )
+    return Conflict(
+        f"Nothing to build: {named}.",
+        code="exists_already",
+        hint="Change the module, give it another version, or make a scratch build.",
+    )
 
 
 def _lock_failed(prepared: PreparedSubmission) -> None:

@@ -58,7 +58,7 @@ class SubmissionRequest:
     @property
     def strategy(self) -> str:
         """Return the requested rebuild strategy, or the configured one."""
-        return self.rebuild_strategy or str(settings.MBS.REBUILD_STRATEGY)
+        return self.rebuild_strategy or _default_strategy(self)
 
     def repeatable(self) -> dict[str, Any]:
         """Return the JSON values that are stored to repeat the request, without owner and document."""
@@ -211,14 +211,23 @@ def _check_scratch(request: SubmissionRequest) -> None:
         )
 
 
+def _default_strategy(request: SubmissionRequest) -> str:
+    """Return the strategy of a request that names none."""
+    options = settings.MBS
+    return str(options.REBUILD_STRATEGY_OF_REBUILDS if request.new_version else options.REBUILD_STRATEGY)
+
+
 def _check_rebuilding(request: SubmissionRequest) -> None:
     options = settings.MBS
-    if request.rebuild_strategy and request.rebuild_strategy != options.REBUILD_STRATEGY:
+    permitted = {options.REBUILD_STRATEGY}
+    if request.new_version:
+        permitted.add(options.REBUILD_STRATEGY_OF_REBUILDS)
+    if request.rebuild_strategy and request.rebuild_strategy not in permitted:
         if not options.REBUILD_STRATEGY_ALLOW_OVERRIDE:
             raise InvalidInput(
                 "This service does not allow requests to choose the rebuild strategy.",
                 code="strategy_not_overridable",
-                hint=f"Leave rebuild_strategy out; it is {options.REBUILD_STRATEGY}.",
+                hint=f"Leave rebuild_strategy out; it is {_default_strategy(request)}.",
             )
         if request.rebuild_strategy not in options.REBUILD_STRATEGIES_ALLOWED:
             raise InvalidInput(

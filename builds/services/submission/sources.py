@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -16,16 +15,34 @@ from builds import resolvers
 from builds.models import ModuleBuild
 from builds.selectors import reuse
 from builds.services.build_system import build_system
+from builds.services.submission.faults import Faults, in_included
+from builds.services.submission.patience import Patience
 from builds.services.submission.request import SubmissionRequest
 from mbs import expansion
 from mbs.batches import Placed, place
-from mbs.errors import Forbidden, InvalidInput, MBSError, Problem, Unprocessable
-from mbs.modulemd import ModuleComponent, RpmComponent, StreamV2, check_names
-from mbs.modulemd.parsing import parse_streams
+from mbs.errors import Forbidden, InvalidInput, Problem, Unprocessable
+from mbs.modulemd import (
+    ModuleComponent,
+    ModulemdError,
+    RpmComponent,
+    StreamV2,
+    check_names,
+    parse_stream,
+    read_streams,
+)
 from mbs.names import NAME
 from scm.components import ComponentRequest, OpenComponent, VerifiedComponent, check_components
-from scm.modules import fetch_modulemd
 from scm.options import ScmOptions
+
+#: Keys that decide what is built against what.
+EXPANDED_KEYS = (
+    "data.name",
+    "data.stream",
+    "data.context",
+    "data.dependencies",
+    "data.configurations",
+    "data.xmd",
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +77,9 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
     """Fetch and validate the document, expand it, and check its components in git.
 
     Raises:
-        MBSError: A step found faults. The error contains all faults of that step.
+        MBSError: The document or what it names has faults. The error contains all independent ones.
     """
+    patience = Patience()
     needs_dist = build_system().capabilities.needs_dist
     options = replace(ScmOptions.from_options(settings.MBS), needs_dist=needs_dist)
     reuse_from = (
@@ -72,25 +90,32 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
     if request.modulemd:
         text, name = request.modulemd, request.file_name if NAME.fits(request.file_name) else ""
     else:
-        source = fetch_modulemd(request.scmurl, request.branch, options)
+        source = patience.fetch(request.scmurl, request.branch, options)
         text, name = source.text, source.name
         scmurl, commit, moment = source.scmurl, source.commit, source.commit_time
-    documents = parse_streams(text, strict=True, name=name, stream=stream)
+    documents, malformed = read_streams(text, strict=True, name=name, stream=stream)
     for each in documents:
         # Requests may set these only together with a document.
         each.name, each.stream = request.module_name or each.name, request.module_stream or each.stream
     document = documents[0]
-    _run_all(
-        lambda: check_names(documents),
-        lambda: _check_declared("name", request, document, name),
-        lambda: _check_declared("stream", request, document, stream),
-        lambda: _check_buildable(document),
-        lambda: _check_xmd(document),
-        lambda: _check_custom_sources(document),
-    )
-    expanded, components = _run_all(
-        lambda: expand(documents, request), lambda: _components(documents, request, options)
-    )
+    faults = Faults(text, malformed)
+    faults.check(lambda: check_names(documents))
+    faults.check(lambda: _check_declared("name", request, document, name))
+    faults.check(lambda: _check_declared("stream", request, document, stream))
+    faults.check(lambda: _check_buildable(document), "data.name")
+    faults.check(lambda: _check_xmd(document))
+    for component in document.rpm_components.values():
+        faults.check(partial(_check_custom_source, component))
+    # Only what has no fault so far is looked up: git and other services see no name that is refused.
+    expanded = components = None
+    if not faults.cut and not faults.concern(*EXPANDED_KEYS):
+        expanded = faults.check(lambda: expand(documents, request), "data.dependencies")
+    if not faults.cut:
+        sound = [faults.without_faulty_components(each) for each in documents]
+        components = faults.check(lambda: _components(sound, request, options, patience), "data.components")
+    faults.raise_any()
+    assert expanded is not None, "a fault was not raised"
+    assert components is not None, "a fault was not raised"
     return PreparedSubmission(
         documents=documents,
         scmurl=scmurl,
@@ -127,33 +152,6 @@ def _version(request: SubmissionRequest, document: StreamV2, committed: datetime
         return document.version
     moment = timezone.now() if request.new_version else committed
     return int(moment.astimezone(UTC).strftime("%Y%m%d%H%M%S"))
-
-
-def _run_all(*steps: Callable[[], Any]) -> list[Any]:
-    """Run independent steps, and return their results.
-
-    Raises:
-        MBSError: The first error of a step, with the problems of all steps that failed.
-    """
-    results: list[Any] = []
-    errors: list[MBSError] = []
-    for step in steps:
-        try:
-            results.append(step())
-        except (InvalidInput, Forbidden, Unprocessable) as error:
-            errors.append(error)
-    if len(errors) > 1:
-        problems = [problem for error in errors for problem in _problems(error)]
-        first = errors[0]
-        message = f"{first.message} (and {len(problems) - len(_problems(first))} other faults)"
-        raise type(first)(message, code=first.code, hint=first.hint, problems=problems)
-    if errors:
-        raise errors[0]
-    return results
-
-
-def _problems(error: MBSError) -> Sequence[Problem]:
-    return error.problems or [Problem(error.code, error.message, hint=error.hint)]
 
 
 def _check_declared(kind: str, request: SubmissionRequest, document: StreamV2, found: str) -> None:
@@ -203,7 +201,7 @@ def _check_buildable(document: StreamV2) -> None:
         raise InvalidInput(
             f"{document.name} is a base module and cannot be built.",
             code="base_module",
-            hint="Ask an operator to import it (mbs-manager import_module).",
+            hint="Import base modules: `mbs import FILE`; operators: `mbs-manager import_module FILE`.",
         )
 
 
@@ -221,9 +219,9 @@ def _check_xmd(document: StreamV2) -> None:
 
 
 def _components(
-    documents: Sequence[StreamV2], request: SubmissionRequest, options: ScmOptions
+    documents: Sequence[StreamV2], request: SubmissionRequest, options: ScmOptions, patience: Patience
 ) -> list[tuple[Placed[RpmComponent], VerifiedComponent | OpenComponent]]:
-    placed = place(documents[0], partial(_included, options=options))
+    placed = place(documents[0], partial(_included, options=options, patience=patience))
     overrides = dict(request.rpm_component_ref_overrides)
     names = {each.component.name for each in placed}
     if len(names) < len(placed):
@@ -240,8 +238,8 @@ def _components(
         )
         for each in placed
     ]
-    timeout = settings.MBS.SCM_SUBMIT_TIMEOUT
-    return list(zip(placed, check_components(requests, options, timeout) if requests else [], strict=True))
+    checked = check_components(requests, options, patience.left) if requests else []
+    return list(zip(placed, checked, strict=True))
 
 
 def with_allowed_names(
@@ -262,11 +260,6 @@ def with_allowed_names(
     names = frozenset.intersection(*allowed)
     # If the whitelists have no name in common, the component's own name is required.
     return replace(request, names=names or own, whitelisted=any(whitelists) and not buildonly)
-
-
-def _check_custom_sources(document: StreamV2) -> None:
-    """Refuse all components with their own repository or cache, unless these are allowed."""
-    _run_all(*(partial(_check_custom_source, component) for component in document.rpm_components.values()))
 
 
 def _check_custom_source(component: RpmComponent) -> None:
@@ -290,7 +283,7 @@ def _component_request(component: RpmComponent, overrides: Mapping[str, str]) ->
     return ComponentRequest(component.name, repository, overrides.get(component.name) or component.ref or "")
 
 
-def _included(key: str, component: ModuleComponent, options: ScmOptions) -> StreamV2:
+def _included(key: str, component: ModuleComponent, options: ScmOptions, patience: Patience) -> StreamV2:
     """Return the document of an included module."""
     allowed = settings.MBS.MODULES_ALLOW_REPOSITORY
     if component.repository and not allowed:
@@ -300,14 +293,10 @@ def _included(key: str, component: ModuleComponent, options: ScmOptions) -> Stre
             hint="Remove repository from the module.",
         )
     repository = component.repository or f"{settings.MBS.MODULES_DEFAULT_REPOSITORY}{component.name}"
-    source = fetch_modulemd(f"{repository}?#{component.ref or options.default_branch}", "", options)
-    streams = parse_streams(source.text, strict=True, name=source.name, stream=component.ref or "")
-    if len(streams) > 1:
-        problem = Problem(
-            "several_streams",
-            f"The document of the included module {key} has several streams.",
-            component=key,
-        )
-        raise Unprocessable(problem.message, code=problem.code, problems=[problem])
-    check_names(streams)
-    return streams[0]
+    source = patience.fetch(f"{repository}?#{component.ref or options.default_branch}", "", options)
+    try:
+        document = parse_stream(source.text, strict=True, name=source.name, stream=component.ref or "")
+        check_names([document])
+    except ModulemdError as error:
+        raise in_included(key, source.text, error) from error
+    return document

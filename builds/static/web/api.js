@@ -12,6 +12,11 @@ for (const form of document.querySelectorAll("form[data-method]")) {
         headers: { Accept: "application/json" },
         body: new FormData(form),
       });
+      if (response.ok && form.dataset.method === "DELETE") {
+        form.querySelector("[role=status]").hidden = false;
+        form.querySelector("button").disabled = true;
+        return;
+      }
       if (response.ok) {
         location.reload();
         return;

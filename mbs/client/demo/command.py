@@ -18,6 +18,7 @@ from mbs.client.demo.example import PLATFORM, Example, document_path, make_repos
 from mbs.client.demo.install import finished_module, has_dnf, installed_files, run
 from mbs.client.demo.service import failure, service
 from mbs.client.display import duration, follow
+from mbs.client.endings import ending
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish
 from mbs.client.rest import Client
 from mbs.client.snapshot import Build
@@ -53,9 +54,23 @@ def demo(keep: bool, data: str | None) -> None:
             mine.release()  # dnf needs the files only
         if build.succeeded:
             show_result(build, folder)
+        else:
+            say("\n".join(ending(build, there.base_url)))
     if keep:
         say(f"The service keeps running at {there.base_url} (stop it: kill {there.pid}).")
+    for line in next_steps(build, folder, keep=keep):
+        say(line)
     finish(SUCCESS if build.succeeded else BUILD_FAILED)
+
+
+def next_steps(build: Build, folder: Path, *, keep: bool) -> Iterator[str]:
+    """Yield the lines that say what to do after the demo."""
+    command = sys.argv[0] if Path(sys.argv[0]).name == "mbs" else "mbs"
+    yield "\nGo on from here:"
+    if not keep:
+        yield f"  {command} up --data {shlex.quote(str(folder))}    the service with this build, until Ctrl-C"
+    yield f"  {command} show {build.id}    in another terminal: the build, and how to install it"
+    yield "  docs/tutorial.md    a module of your own, from git to dnf"
 
 
 def build_example(there: Running, folder: Path, example: Example) -> Build:
@@ -82,7 +97,7 @@ def while_service_runs(folder: Path, snapshots: Iterable[Snapshot]) -> Iterator[
 
 def show_result(build: Build, folder: Path) -> None:
     """Print the built packages and their repository, and install the module with dnf."""
-    say(f"\n{build.nsvc} is {build.state.word} after {duration(build.seconds(datetime.now(UTC)))}.\n")
+    say(f"\n{build.nsvc} is {build.word} after {duration(build.seconds(datetime.now(UTC)))}.\n")
     print_table(components_table(build))
     module = finished_module(folder, build.tag, folder / "demo" / "root")
     if module is None:

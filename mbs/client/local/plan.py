@@ -24,7 +24,7 @@ class LocalBuildRequest:
 
     Attributes:
         stream: Stream of the module, for a file that names none.
-        add: EarlierBuild local builds to make available, as ``name:stream[:version]``.
+        add: Earlier local builds to make available, as ``name:stream[:version]``.
         streams: Module name -> stream to build against, if there are several.
         platform: Stream of the base module, or ``platform:STREAM``.
     """

@@ -12,8 +12,11 @@ import click
 
 from mbs.client.address import Running, data_dir, lock, publish, withdraw
 from mbs.client.options import SUCCESS, TROUBLE
+from mbs.client.rest import Client
 from mbs.client.up.log import Log
 from mbs.client.up.needs import check_installed, check_machine, find_redis
+from mbs.client.up.platform import NAME as PLATFORM
+from mbs.client.up.platform import offered
 from mbs.client.up.services import (
     HOME,
     LOOPBACK,
@@ -25,6 +28,10 @@ from mbs.client.up.services import (
     web_socket,
 )
 from mbs.client.up.supervisor import Supervisor
+from mbs.errors import MBSError
+
+#: The service's database, below the data folder.
+DATABASE = "mbs.sqlite3"
 
 DATA = click.option(
     "--data",
@@ -49,8 +56,20 @@ DATA = click.option(
     type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
     help="Import a module that was built elsewhere, such as a base module. Repeatable.",
 )
+@click.option(
+    "--host-platform/--no-host-platform",
+    default=None,
+    help="Record a base module for this machine, or do not ask whether to. "
+    "[default: ask on a terminal when there is no base module]",
+)
 @click.option("--flower", is_flag=True, help="Also run Flower, which shows workers and tasks.")
-def up(data: str | None, port: int | None, modules: tuple[Path, ...], flower: bool) -> None:
+def up(
+    data: str | None,
+    port: int | None,
+    modules: tuple[Path, ...],
+    host_platform: bool | None,
+    flower: bool,
+) -> None:
     """Run the whole service on this machine, until Ctrl-C.
 
     It consists of web server, workers, timer and Redis, uses an SQLite database in the data folder, and
@@ -59,7 +78,12 @@ def up(data: str | None, port: int | None, modules: tuple[Path, ...], flower: bo
     Exit codes: 0 stopped by request, 2 already running or port in use, 3 something is missing or a program
     keeps failing.
     """
-    sys.exit(SUCCESS if run(data_dir(data), port, modules=modules, flower=flower) else TROUBLE)
+    folder = data_dir(data)
+    if host_platform is None and modules:
+        host_platform = False
+    offer = offered(folder, host_platform, database=folder / DATABASE)
+    given = (*((offer,) if offer else ()), *modules)
+    sys.exit(SUCCESS if run(folder, port, modules=given, flower=flower) else TROUBLE)
 
 
 def run(data: Path, port: int | None, *, modules: Sequence[Path] = (), flower: bool = False) -> bool:
@@ -102,6 +126,21 @@ def run(data: Path, port: int | None, *, modules: Sequence[Path] = (), flower: b
         ).run()
 
 
+def lacking_base_module(base_url: str) -> list[str]:
+    """Return lines that say how to get a base module, when the service has none."""
+    try:
+        with Client(base_url, timeout=5) as client:
+            known = next(client.builds({"name": PLATFORM, "state": "ready"}, limit=1), None)
+    except MBSError:
+        return []
+    if known:
+        return []
+    return [
+        "  base module  none yet, and every module is built on one:",
+        "               mbs import PLATFORM.yaml, or start with `mbs up --host-platform`",
+    ]
+
+
 def announcement(service: Running, log: Log, flower_port: int = 0) -> Callable[[], None]:
     """Return a function that prints how to use the service, and publishes its address for other commands."""
 
@@ -111,6 +150,7 @@ def announcement(service: Running, log: Log, flower_port: int = 0) -> Callable[[
             "",
             f"Module Build Service is ready at {service.base_url}",
             f"  data folder  {service.data}",
+            *(lacking_base_module(service.base_url)),
             *([f"  Flower       http://{LOOPBACK}:{flower_port}"] if flower_port else ()),
             "  submit       mbs submit --branch BRANCH 'https://HOST/PATH?#COMMIT' --watch",
             "               mbs submit MODULE.yaml --watch",

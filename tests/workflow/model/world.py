@@ -26,7 +26,7 @@ from builds.models import ComponentBuild, ModuleBuild, Sweep, Wait
 
 #: Columns with times that something began or ends.
 _TIMES = {
-    ModuleBuild: ("progress_at", "publishing_until"),
+    ModuleBuild: ("progress_at", "publishing_until", "abandon_since", "abandoning_until"),
     ComponentBuild: ("submitting_until",),
     Wait: ("created_at", "woken_at"),
     Sweep: ("leased_until",),

@@ -1,0 +1,19 @@
+"""Template tags for links to the API."""
+
+from __future__ import annotations
+
+from django import template
+
+from builds.api import links
+
+register = template.Library()
+
+
+@register.simple_tag
+def api_address(path: str = "") -> str:
+    """Return the path of a resource in version 2 of the API.
+
+    Args:
+        path: The path below the root of the API; empty for the root.
+    """
+    return f"{links.root('2')}{path}"

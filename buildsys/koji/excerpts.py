@@ -1,0 +1,73 @@
+"""Why builds failed, out of the logs that the hub keeps of their tasks."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import koji
+
+from buildsys.excerpts import Excerpt, excerpt
+from buildsys.koji.session import Hub, failure, outcome, succeeded
+
+#: bytes of a log that are asked for: its end, or all of it
+_PART = 256 << 10
+#: subtasks of a build whose logs are asked for: architectures mostly fail for the same reason
+_MOST_SUBTASKS = 2
+_LOG = re.compile(r"\b(?:build|root|checkout|mock_output)\.log\b")
+_FAILED = koji.TASK_STATES["FAILED"]
+
+
+def explain(hub: Hub, task_ids: Sequence[int]) -> dict[int, Excerpt]:
+    """Return the lines that explain why build tasks failed, in three round trips for all of them.
+
+    Args:
+        hub: that knows the tasks.
+        task_ids: of failed build tasks; what failed before it had a log has no excerpt.
+    """
+    if not task_ids:
+        return {}
+    with hub.multicall(strict=False) as calls:
+        children = {task: calls.getTaskChildren(task) for task in task_ids}
+    failed = {
+        task: [child["id"] for child in outcome(found) if child["state"] == _FAILED][:_MOST_SUBTASKS]
+        for task, found in children.items()
+        if succeeded(found)
+    }
+    with hub.multicall(strict=False) as calls:
+        reasons = {
+            child: calls.getTaskResult(child, raise_fault=False)
+            for numbers in failed.values()
+            for child in numbers
+        }
+    logs = {child: _named(failure(reason)) for child, reason in reasons.items()}
+    with hub.multicall(strict=False) as calls:
+        parts = {
+            child: {
+                offset: calls.downloadTaskOutput(child, log, offset=offset, size=_PART)
+                for offset in (-_PART, 0)
+            }
+            for child, log in logs.items()
+        }
+    found: dict[int, Excerpt] = {}
+    for task, numbers in failed.items():
+        excerpts = (_excerpt(parts[child], logs[child]) for child in numbers)
+        if first := next((each for each in excerpts if each), None):
+            found[task] = first
+    return found
+
+
+def _named(reason: str) -> str:
+    """The log in which a reason says that more is to be found."""
+    match = _LOG.search(reason)
+    return match[0] if match else "build.log"
+
+
+def _excerpt(parts: Mapping[int, Any], log: str) -> Excerpt | None:
+    """The hub refuses to read more from the end of a log than there is: then all of it is the other part."""
+    end, whole = parts[-_PART], parts[0]
+    if succeeded(end):
+        return excerpt(base64.b64decode(end.result).partition(b"\n")[2], log, before=None)
+    return excerpt(base64.b64decode(whole.result), log) if succeeded(whole) else None

@@ -1,0 +1,47 @@
+"""The end of a build for people: how to install what was built, or why it failed and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mbs.client.snapshot import Build, Excerpt
+from mbs.states import BuildState
+
+
+def ending(build: Build, server: str) -> Iterator[str]:
+    """Yield the lines that tell the end of a build; none while it goes on.
+
+    Args:
+        build: the build.
+        server: address of the service, without a slash at its end.
+    """
+    if build.state == BuildState.FAILED:
+        if build.excerpt:
+            yield from _excerpt(build.excerpt, server)
+        yield from _next(build)
+    elif build.succeeded and build.repository_url:
+        yield f"{build.nsvc} is in the repository {build.repository_url}"
+        if build.install:
+            yield "As root, on a machine that it was built for:"
+            yield from (f"  {command}" for command in build.install)
+
+
+def _excerpt(excerpt: Excerpt, server: str) -> Iterator[str]:
+    where = f"{excerpt.log}, line {excerpt.line}" if excerpt.line else excerpt.log
+    yield f"Why {excerpt.component} failed ({where}):"
+    for place, line in enumerate(excerpt.lines):
+        number = None if excerpt.first_line is None else excerpt.first_line + place
+        mark = ">" if number is not None and number == excerpt.line else " "
+        yield f"{mark} {'' if number is None else number:>6}  {line}".rstrip()
+    if excerpt.path.startswith("/"):
+        yield f"In the log: {server}{excerpt.path}"
+
+
+def _next(build: Build) -> Iterator[str]:
+    again = f"`mbs retry {build.id}`"
+    if build.cause == "infrastructure":
+        yield f"Next: {again}. The build system failed, not the module."
+    elif build.cause == "canceled":
+        yield f"Next: {again} goes on with what is missing."
+    elif build.cause == "module":
+        yield f"Next: commit the fix and submit the new commit. {again} builds the same commits again."

@@ -1,0 +1,82 @@
+"""The command ``mbs import``: record modules that were built elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import httpx
+
+from mbs.client.builds import AS_JSON
+from mbs.client.options import EXIT_CODES, print_json, with_client
+from mbs.client.rest import Client, Json
+from mbs.client.submission import read_source
+from mbs.errors import InvalidInput, TooLarge, Unavailable
+from mbs.text import printable
+
+#: Bytes of a document that is fetched.
+LARGEST = 4 << 20
+TIMEOUT = 30.0
+
+
+@click.command("import", epilog=EXIT_CODES)
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
+@AS_JSON
+@with_client
+def import_modules(client: Client, sources: Sequence[str], as_json: bool) -> None:
+    """Record modules that were built elsewhere, such as base modules, as ready.
+
+    SOURCE is a modulemd file, - for standard input, the web address of such a file, or an scm url
+    (https://host/path?#COMMIT). Base modules come first.
+    """
+    answers = []
+    for source in sources:
+        answer = client.import_module(document(source))
+        answers.append(answer)
+        if not as_json:
+            for message in answer.get("messages") or ():
+                click.echo(printable(message))
+    if as_json:
+        print_json(answers)
+
+
+def document(source: str) -> Json:
+    """Return the body of a request that imports a source.
+
+    Raises:
+        InvalidInput: it is neither a file nor an address.
+        TooLarge: the file at the address is larger than ``LARGEST``.
+        Unavailable: it cannot be fetched.
+    """
+    parts = urlsplit(source)
+    # An scm url names a commit behind the #; a file on the web has no use for one.
+    if parts.scheme in ("http", "https") and "#" not in source and not Path(source).is_file():
+        return {"modulemd": fetch(source)}
+    return read_source(source)
+
+
+def fetch(url: str) -> str:
+    """Return the text at a web address; see ``document`` for what it raises."""
+    content = b""
+    try:
+        with httpx.stream("GET", url, timeout=TIMEOUT, follow_redirects=True) as answer:
+            answer.raise_for_status()
+            for part in answer.iter_bytes():
+                content += part
+                if len(content) > LARGEST:
+                    raise TooLarge(
+                        f"{url} is larger than {LARGEST} bytes.",
+                        hint="Is it the address of one modulemd file?",
+                    )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unavailable(
+            f"{url} cannot be fetched: {error}",
+            code="not_fetched",
+            hint="Name a modulemd file, or an scm url such as https://host/path?#COMMIT.",
+        ) from error
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{url} is not UTF-8 text: {error}.", code="bad_source") from error
