@@ -186,7 +186,7 @@ def module_error(build: ModuleRow) -> shapes.Failure | None:
     }
 
 
-def error_cause(code: str) -> str:
+def error_cause(code: str) -> shapes.Cause:
     """Return whether a build was canceled, or whose fault it was that it failed."""
     if code == "canceled":
         return "canceled"

@@ -42,6 +42,7 @@ BuildRequires = Annotated[
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "object"}}),
 ]
 Seconds = Annotated[float, Field(ge=0)]
+Cause = Literal["module", "infrastructure", "canceled"]
 
 
 class Problem(TypedDict):
@@ -124,9 +125,7 @@ class Failure(TypedDict):
     code: str
     message: str
     hint: str
-    cause: Annotated[
-        Literal["module", "infrastructure", "canceled"], Field(description="What the failure is due to")
-    ]
+    cause: Annotated[Cause, Field(description="What the failure is due to")]
     excerpt: StoredComponentExcerpt
 
 
