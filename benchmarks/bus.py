@@ -101,7 +101,7 @@ def _set_up() -> None:
     import django
     from django.core.management import call_command
 
-    import config.celery  # noqa: F401
+    import config.celery  # noqa: F401  (tasks are sent through it)
 
     django.setup()
     call_command("migrate", verbosity=0)
@@ -127,15 +127,17 @@ def _measure(folder: Path, broker: RabbitMQ, shape: list[list[str]], unknown: in
             # Exclude the rest of the submission (the row of the parked task, messages).
             time.sleep(0.1)
             nvr = f"{component.package}-1.0-1.{build.disttag}"
-            published[component.task_id] = time.time()
-            _publish(channel, build_changed(component.task_id, int(ComponentState.COMPLETE), nvr))
+            task_id = int(component.task_id or 0)
+            published[task_id] = time.time()
+            _publish(channel, build_changed(task_id, int(ComponentState.COMPLETE), nvr))
             for other in range(unknown):
                 _publish(channel, build_changed(10**9 + other, int(ComponentState.COMPLETE)))
     wait_for_state(build, BuildState.READY)
     delays: dict[str, list[float]] = {}
-    for component in build.component_builds.all():
-        recorded = component.time_completed.timestamp() - published[component.task_id]
-        delays.setdefault("recorded", []).append(recorded)
+    for component in build.component_builds.exclude(task_id=None):
+        ended = component.time_completed
+        if ended is not None and component.task_id is not None:
+            delays.setdefault("recorded", []).append(ended.timestamp() - published[component.task_id])
     for what, condition in (("next submission", "component NOTNULL"), ("batch tagged", "component ISNULL")):
         with sqlite3.connect(folder / "simulated.sqlite3") as books:
             rows = books.execute(f"SELECT started FROM task WHERE {condition} ORDER BY started").fetchall()

@@ -109,7 +109,7 @@ def fill(builds: int, components: int) -> None:
         builds: Number of builds besides the base modules.
         components: Number of components of each, including module-build-macros.
     """
-    tables = {
+    tables: dict[type[models.Model], Table] = {
         model: Table(model)
         for model in (ModuleBuild, ModuleBuildTrace, BuildRequirement, ComponentBuild, ComponentBuildTrace)
     }
@@ -239,7 +239,7 @@ def _component(
     elif build_state is BuildState.FAILED and place == components - 1:
         state = ComponentState.FAILED
     task = 10**6 + number
-    trace = [(1, None, None)]
+    trace: list[tuple[int, ComponentState | None, int | None]] = [(1, None, None)]
     if state is not None:
         trace.append((2 + place, ComponentState.BUILDING, task))
     if state:

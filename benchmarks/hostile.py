@@ -87,7 +87,7 @@ def processes(server: Server) -> Iterator[psutil.Process]:
 
 def memory(server: Server) -> float:
     """Return the MiB of all processes of the server."""
-    return sum(process.memory_info().rss for process in processes(server)) / 2**20
+    return sum(int(process.memory_info().rss) for process in processes(server)) / 2**20
 
 
 def ask(port: int, seconds: float) -> None:

@@ -229,14 +229,14 @@ def _random_seconds(double: HubDouble) -> None:
         drawn = dice.uniform(0, 2) if method == "build" else seconds
         return make_task(method, request, owner, work, drawn)
 
-    double.books.make_task = making  # type: ignore[method-assign]
+    double.books.make_task = making  # type: ignore[method-assign]  # for all builds
 
 
 def _set_up() -> None:
     import django
     from django.core.management import call_command
 
-    import config.celery  # noqa: F401
+    import config.celery  # noqa: F401  (tasks are sent through it)
 
     django.setup()
     call_command("migrate", verbosity=0)

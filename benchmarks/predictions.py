@@ -90,11 +90,11 @@ def report(told: Told, ended: dict[int, datetime]) -> list[str]:
             parts[part].append((wrong, wrong / left, wrong <= spread))
     lines = ["part of the time   median   90 %   of the time left   within the spread"]
     for part, errors in sorted(parts.items()):
-        wrong = [each[0] for each in errors]
-        worst = quantiles(wrong, n=10)[-1] if len(wrong) > 1 else wrong[0]
+        all_wrong = [each[0] for each in errors]
+        worst = quantiles(all_wrong, n=10)[-1] if len(all_wrong) > 1 else all_wrong[0]
         within = sum(each[2] for each in errors) / len(errors)
         lines.append(
-            f"{100 * part // _PARTS:3} % to {100 * (part + 1) // _PARTS:3} %   {median(wrong):6.1f} s"
+            f"{100 * part // _PARTS:3} % to {100 * (part + 1) // _PARTS:3} %   {median(all_wrong):6.1f} s"
             f" {worst:6.1f} s   {median(each[1] for each in errors):12.0%}   {within:16.0%}"
         )
     return lines

@@ -145,12 +145,13 @@ def latency(folder: Path, options: Options) -> str:
         for build in builds:
             _run([build])
     delays = []
-    for build in ModuleBuild.objects.filter(pk__in=builds):
+    for built in ModuleBuild.objects.filter(pk__in=builds):
         for batch in range(1, options.batches):
-            ended = max(build.component_builds.filter(batch=batch).values_list("time_completed", flat=True))
+            times = built.component_builds.filter(batch=batch).values_list("time_completed", flat=True)
+            ended = max(filter(None, times))
             submitted = min(
                 ComponentBuildTrace.objects.filter(
-                    component_build__module_build=build, component_build__batch=batch + 1, state=0
+                    component_build__module_build=built, component_build__batch=batch + 1, state=0
                 ).values_list("time", flat=True)
             )
             delays.append(1000 * (submitted - ended).total_seconds())
@@ -164,7 +165,7 @@ def _set_up() -> None:
     import django
     from django.core.management import call_command
 
-    import config.celery  # noqa: F401
+    import config.celery  # noqa: F401  (tasks are sent through it)
 
     django.setup()
     call_command("migrate", verbosity=0)
@@ -187,8 +188,8 @@ def _run(builds: list[int]) -> None:
         dispatch.advance(build)
     waiting = ModuleBuild.objects.filter(pk__in=builds).exclude(state=BuildState.READY)
     while waiting.exists():
-        if waiting.filter(state=BuildState.FAILED).exists():
-            sys.exit(f"failed: {waiting.filter(state=BuildState.FAILED).first().state_reason}")
+        if failed := waiting.filter(state=BuildState.FAILED).first():
+            sys.exit(f"failed: {failed.state_reason}")
         # Queries have a cost too, so they are infrequent.
         time.sleep(0.25)
 

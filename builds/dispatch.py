@@ -120,14 +120,15 @@ def _count_done(wait: Wait) -> bool:
     body = dict(options["chord"])
     # The body measures its reaction time from the end of the last member.
     body["options"] = {**body.get("options", {}), "headers": {WOKEN: time.time()}}
+    task_id = options["task_id"]
     request = Context(
-        id=options["task_id"],
+        id=task_id,
         group=options["group_id"],
         group_index=options.get("group_index"),
         chord=body,
     )
     try:
-        current_app.backend.mark_as_done(request.id, None, request, store_result=False)
+        current_app.backend.mark_as_done(task_id, None, request, store_result=False)
     except BROKER_AWAY as error:
         log.warning("%s stays parked because the broker is unavailable: %s", wait, error)
         return False

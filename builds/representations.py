@@ -13,7 +13,7 @@ from builds import shapes
 from builds.encoding import plain
 from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
 from builds.selectors.compiled import Row
-from builds.selectors.listing import Record
+from builds.selectors.listing import ComponentRow, ModuleRow, Record
 from builds.selectors.rest import ComponentTrace, ModuleRelations, ModuleTrace, Waiting
 from mbs.errors import failure_kind
 from mbs.states import BuildState, ComponentState
@@ -39,10 +39,6 @@ COMPONENT_COLUMNS = (
 LOG_COLUMNS = ("id", "time_created", "message")
 _COMPONENT_WORDS: dict[int | None, str] = {int(state): state.name for state in ComponentState}
 _WORDS = {int(state): state.word for state in BuildState}
-
-#: Lists read records of some columns, whose JSON columns are unparsed; single builds may be model instances.
-ModuleRow = ModuleBuild | Record
-ComponentRow = ComponentBuild | Record
 
 
 def module_short(build: ModuleRow) -> shapes.ModuleBuildShort:
@@ -190,7 +186,7 @@ def module_error(build: ModuleRow) -> shapes.Failure | None:
     }
 
 
-def error_cause(code: str) -> str:
+def error_cause(code: str) -> shapes.Cause:
     """Return whether a build was canceled, or whose fault it was that it failed."""
     if code == "canceled":
         return "canceled"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from scm.options import Configured
 
@@ -15,7 +15,7 @@ class SystemOptions(Configured, Protocol):
     DATA_DIR: Path
     BASE_URL: str
     LOCAL_BUILD_JOBS: int
-    LOCAL_BUILD_PROTECTION: str
+    LOCAL_BUILD_PROTECTION: Literal["full", "possible"]
     LOCAL_BUILD_FIRST_USER: int
     LOCAL_BUILD_USERS: int
     LOCAL_BUILD_SHOWS: tuple[str, ...]

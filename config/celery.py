@@ -37,7 +37,7 @@ def _drop_broken_connections(**_: object) -> None:
 
 
 # After the handler above, since its own handlers use the database.
-import builds.observability.celery_signals  # noqa: E402, F401
+import builds.observability.celery_signals  # noqa: E402, F401  (connects; needs the settings)
 
 
 @celeryd_after_setup.connect

@@ -12,7 +12,7 @@ django.setup()
 crochet.no_setup()
 
 from builds.consumers import decoding  # noqa: E402  (models need the apps)
-from builds.consumers.callback import Callback  # noqa: E402
+from builds.consumers.callback import Callback  # noqa: E402  (as above)
 
 decoding.install()
 consume = Callback()

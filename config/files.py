@@ -73,7 +73,8 @@ def _run(path: str) -> ModuleType:
             hint="Set MBS_CONFIG_FILE to another file, or to an empty text for the built-in sections.",
         ) from error
     try:
-        exec(compile(source, path, "exec", dont_inherit=True), vars(module))
+        code = compile(source, path, "exec", dont_inherit=True)
+        exec(code, vars(module))  # noqa: S102  (the operator's configuration is a Python program)
     except Exception as error:
         raise _failed(path, error) from error
     return module

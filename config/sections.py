@@ -76,7 +76,7 @@ class TestConfiguration(StandaloneConfiguration):
 
     SYSTEM = "simulated"
     MESSAGING = "memory"
-    SECRET_KEY = "for-tests-only-and-as-long-as-a-secret-key-has-to-be-here"
+    SECRET_KEY = "for-tests-only-and-as-long-as-a-secret-key-has-to-be-here"  # noqa: S105  (tests only)
     DATA_DIR = StandaloneConfiguration.DATA_DIR / "test"
     BROKER_URL = "memory://"
     BASE_URL = "http://testserver"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import groupby
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from mbs.errors import Problem, Unprocessable
 from mbs.text import natural
@@ -44,7 +44,13 @@ class Component(Included, Protocol):
         """Return keys of the components of the same module that are built before this one."""
 
 
-class Module(Protocol):
+C = TypeVar("C", bound=Component)
+M = TypeVar("M", bound=Included)
+C_co = TypeVar("C_co", bound=Component, covariant=True)
+M_co = TypeVar("M_co", bound=Included, covariant=True)
+
+
+class Module(Protocol[C_co, M_co]):
     """A modulemd stream document."""
 
     @property
@@ -52,11 +58,11 @@ class Module(Protocol):
         """Return the module's name."""
 
     @property
-    def rpm_components(self) -> Mapping[str, Component]:
+    def rpm_components(self) -> Mapping[str, C_co]:
         """Return the RPM components by key."""
 
     @property
-    def module_components(self) -> Mapping[str, Included]:
+    def module_components(self) -> Mapping[str, M_co]:
         """Return the included modules by key."""
 
 
@@ -76,7 +82,7 @@ class InclusionError(Unprocessable):
 
 
 @dataclass(frozen=True)
-class Placed:
+class Placed(Generic[C_co]):
     """A component and its place in the order.
 
     Attributes:
@@ -88,7 +94,7 @@ class Placed:
 
     batch: int
     key: str
-    component: Component
+    component: C_co
     after: frozenset[str] = frozenset()
     path: tuple[str, ...] = ()
 
@@ -153,7 +159,7 @@ def _cycle(graph: Mapping[str, frozenset[str]]) -> Iterator[Problem]:
         )
 
 
-def place(module: Module, fetch: Callable[[str, Included], Module]) -> list[Placed]:
+def place(module: Module[C, M], fetch: Callable[[str, M], Module[C, M]]) -> list[Placed[C]]:
     """Return all components in the order of their batches, including those of included modules.
 
     Components with the same ``buildorder`` share a batch. The components of an included module begin at the
@@ -182,15 +188,17 @@ def _order(entry: tuple[int, bool, str]) -> tuple[int, bool, Sequence[object], s
     return buildorder, is_module, natural(key), key
 
 
-class _Placer:
+class _Placer(Generic[C, M]):
     """Numbers batches while it walks through a module and the modules that it includes."""
 
-    def __init__(self, fetch: Callable[[str, Included], Module]) -> None:
+    def __init__(self, fetch: Callable[[str, M], Module[C, M]]) -> None:
         self.fetch = fetch
         self.owners: dict[str, str] = {}
         self.batch = MACROS_BATCH
 
-    def walk(self, module: Module, batch: int, order: int | None, path: tuple[str, ...]) -> list[Placed]:
+    def walk(
+        self, module: Module[C, M], batch: int, order: int | None, path: tuple[str, ...]
+    ) -> list[Placed[C]]:
         """Return the components of one module. Afterwards ``self.batch`` is the module's last batch.
 
         Args:
@@ -199,7 +207,7 @@ class _Placer:
         """
         after = buildafter_graph(module.rpm_components, module.module_components)
         self._own(module, path)
-        placed: list[Placed] = []
+        placed: list[Placed[C]] = []
         rpms = [(each.buildorder, False, key) for key, each in module.rpm_components.items()]
         modules = [(each.buildorder, True, key) for key, each in module.module_components.items()]
         for buildorder, is_module, key in sorted(rpms + modules, key=_order):
@@ -214,7 +222,7 @@ class _Placer:
         self.batch = batch
         return placed
 
-    def _own(self, module: Module, path: tuple[str, ...]) -> None:
+    def _own(self, module: Module[C, M], path: tuple[str, ...]) -> None:
         for key in module.rpm_components:
             if key in self.owners:
                 raise InclusionError(
@@ -224,7 +232,7 @@ class _Placer:
                 )
             self.owners[key] = path[-1]
 
-    def _include(self, key: str, component: Included, path: tuple[str, ...]) -> Module:
+    def _include(self, key: str, component: M, path: tuple[str, ...]) -> Module[C, M]:
         if key in path or len(path) > MAX_INCLUDED_DEPTH:
             raise InclusionError(
                 f"Modules include each other without end: {' -> '.join((*path, key))}.",

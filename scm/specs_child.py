@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Any
 
-from norpm.builtins import BUILTINS  # type: ignore[import-untyped]
-from norpm.exceptions import NorpmError, NorpmRecursionError  # type: ignore[import-untyped]
-from norpm.macro import MacroRegistry  # type: ignore[import-untyped]
-from norpm.macrofile import macrofile_parse  # type: ignore[import-untyped]
-from norpm.specfile import ParserHooks, specfile_expand  # type: ignore[import-untyped]
+from norpm.builtins import BUILTINS
+from norpm.exceptions import NorpmError, NorpmRecursionError
+from norpm.macro import MacroRegistry
+from norpm.macrofile import macrofile_parse
+from norpm.specfile import ParserHooks, specfile_expand
 
 #: Macros that spec files rely on; other macros stay unexpanded.
 _MACROS = """\
@@ -271,7 +271,7 @@ def _read_plain(lines: Iterable[tuple[str, bool]]) -> _Reading:
     return _Reading(preamble, "", set())
 
 
-class _Preamble(ParserHooks):  # type: ignore[misc]
+class _Preamble(ParserHooks):
     """Collects tags: norpm calls the hooks for each line whose conditions are met."""
 
     def __init__(self, registry: MacroRegistry, *, every_branch: bool = False) -> None:
@@ -306,7 +306,7 @@ class _Preamble(ParserHooks):  # type: ignore[misc]
         return False
 
 
-class _Registry(MacroRegistry):  # type: ignore[misc]
+class _Registry(MacroRegistry):
     """Macros, and the names of undefined macros that were looked up."""
 
     def __init__(self, arch: str) -> None:

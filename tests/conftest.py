@@ -15,7 +15,7 @@ from django.db import connections
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-import config.celery  # noqa: F401
+import config.celery  # noqa: F401  (tasks are sent through it)
 from tests.processes import Redis
 
 

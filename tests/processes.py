@@ -26,7 +26,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], T], seconds: float = 120, what: str = "a condition") -> T:
+def wait_for(condition: Callable[[], T | None], seconds: float = 120, what: str = "a condition") -> T:
     """Return the first true result of ``condition``; fail the test after some seconds."""
     end = time.monotonic() + seconds
     while True:

@@ -22,7 +22,7 @@ MAX_ID_DIGITS = 18
 _REASON_LENGTH = 100
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's class takes none
     """Read-only rows with actions, which need Django's permission to change the rows."""
 
     list_per_page = 50
@@ -88,7 +88,7 @@ class FlowerLink:
         return format_html('<a href="{}">task</a>', address)
 
 
-class ReadOnlyInline(admin.TabularInline):
+class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]  # Django's class takes none
     """A read-only table of related rows."""
 
     extra = 0

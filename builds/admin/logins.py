@@ -31,7 +31,7 @@ def lockout_parameters(request: Any, credentials: dict[str, Any] | None = None) 
 
 def client_address(request: HttpRequest) -> str:
     """Return the address of the client."""
-    return str(request.META.get("REMOTE_ADDR") or "0.0.0.0")
+    return str(request.META.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104  (nothing listens on it)
 
 
 def lockout_response(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -43,4 +43,5 @@ def lockout_response(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpRes
     )
     response: Any = failure(error)(request)
     # Django renders the responses of views only, and its middlewares need a rendered one.
-    return response.render()
+    rendered: HttpResponseBase = response.render()
+    return rendered

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -100,11 +98,11 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
         rows = super().get_queryset(request)
         return rows.defer("modulemd") if listed else rows
 
-    def get_fields(self, request: HttpRequest, obj: ModuleBuild | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: ModuleBuild | None = None) -> tuple[str, ...]:
         """Return all fields, with the modulemd last."""
         placed = {*self.first, "modulemd", "document", "phase"}
-        others = [name for name in super().get_fields(request, obj) if name not in placed]
-        return [*self.first, *others, "document"]
+        names = [name for name in super().get_fields(request, obj) if isinstance(name, str)]
+        return (*self.first, *(name for name in names if name not in placed), "document")
 
     @admin.display(description="phase", ordering="phase")
     def doing(self, build: ModuleBuild) -> str:
@@ -196,7 +194,7 @@ class ComponentBuildAdmin(ReasonColumn, ReadOnlyAdmin):
             return queryset.filter(Q(pk=int(term)) | Q(task_id=int(term))), False
         return queryset.filter(Q(package=term) | Q(nvr=term)), False
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Allow the link from a module build to the list of its components."""
         return lookup == "module_build__id__exact" or super().lookup_allowed(lookup, value, request)
 
@@ -224,6 +222,6 @@ class NameAdmin(ReadOnlyAdmin):
     list_display = ("name", "builds")
     search_fields = ("name",)
 
-    def builds(self, row: Any) -> int:
+    def builds(self, row: Arch | VirtualStream) -> int:
         """Return the number of builds."""
         return row.modulebuild_set.count()

@@ -18,7 +18,7 @@ from builds.models import Delivery, Subscription, clock
 from mbs.errors import InvalidInput
 
 
-class SubscriptionForm(forms.ModelForm):
+class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes none at run time
     """A subscription whose address fits its kind."""
 
     class Meta:

@@ -15,7 +15,7 @@ from builds.models import ApiToken
 from builds.services.identity import Scope, tokens
 
 
-class NewTokenForm(forms.ModelForm):
+class NewTokenForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class takes none
     """The form for a new token."""
 
     groups = forms.CharField(
@@ -36,7 +36,8 @@ class NewTokenForm(forms.ModelForm):
 
     def clean_groups(self) -> list[str]:
         """Return the groups as a list."""
-        return self.cleaned_data["groups"].split()
+        groups: str = self.cleaned_data["groups"]
+        return groups.split()
 
     def clean_days(self) -> int:
         """Return the number of days.
@@ -44,7 +45,8 @@ class NewTokenForm(forms.ModelForm):
         Raises:
             ValidationError: There are too many.
         """
-        days, longest = self.cleaned_data["days"], settings.MBS.API_TOKEN_DAYS_MAX
+        days: int = self.cleaned_data["days"]
+        longest = settings.MBS.API_TOKEN_DAYS_MAX
         if days > longest:
             raise forms.ValidationError(f"Enter at most {longest}.")
         return days

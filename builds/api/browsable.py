@@ -175,9 +175,10 @@ def _forms(view: Any, request: Request, failure: Mapping[str, Any]) -> Iterator[
 def _typed(request: Request) -> Mapping[str, Any]:
     """Return the values that the form sent, or nothing if the body cannot be read."""
     try:
-        return request.data
+        data = request.data
     except (MBSError, APIException):
         return {}
+    return data if isinstance(data, Mapping) else {}
 
 
 def _input(name: str, field: Any, typed: Mapping[str, Any], fault: str) -> Input:

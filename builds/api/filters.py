@@ -81,7 +81,7 @@ class AnyOfInput(forms.TextInput):
 class AnyOfField(forms.Field):
     """A form field for a parameter that may be repeated: a row matches if it has any of the values."""
 
-    widget = AnyOfInput
+    widget: type[forms.Widget] | forms.Widget = AnyOfInput
 
     def clean(self, value: Any) -> list[Any]:
         """Return all values, each converted by ``one``."""
@@ -145,7 +145,8 @@ class BeforeFilter(Filter):
         if value and value == _LAST_SECOND:
             # There is no next second: every time matches, but NULL does not.
             return qs.exclude(**{self.field_name: None})
-        return super().filter(qs, value and value + timedelta(seconds=1))
+        rows: QuerySet[Any] = super().filter(qs, value and value + timedelta(seconds=1))
+        return rows
 
 
 class AnyOfFilter(Filter):
@@ -163,6 +164,8 @@ class BuildFilterSet(FilterSet):
     Args:
         complete: Build all filters, for the form of the page.
     """
+
+    base_filters: Mapping[str, Filter]
 
     def __init__(
         self, data: Any, queryset: QuerySet[Any], *, request: Request, complete: bool = False
@@ -198,7 +201,8 @@ class FilterBackend(DjangoFilterBackend):
         filterset = self.get_filterset(request, queryset, view)
         if not filterset.is_valid():
             raise _invalid_filters(filterset.errors)
-        return filterset.qs
+        rows: QuerySet[Any] = filterset.qs
+        return rows
 
 
 class OrderBackend(BaseFilterBackend):

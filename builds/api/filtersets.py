@@ -206,7 +206,7 @@ class ModuleBuildFilterSet(BuildFilterSet):
         wanted["name__in"] = settings.MBS.BASE_MODULE_NAMES
         # With ids instead of a subquery, the query planner knows how many rows to expect.
         base_modules = ModuleBuild.objects.filter(**wanted).values_list("pk", flat=True)[:MAX_BASE_MODULE_IDS]
-        found = list(base_modules)
+        found: list[int] | QuerySet[Any, Any] = list(base_modules)
         if len(found) == MAX_BASE_MODULE_IDS:
             found = ModuleBuild.objects.filter(**wanted).values("pk")
         links = BuildRequirement.objects.filter(required__in=found)

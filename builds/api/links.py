@@ -26,7 +26,7 @@ def root(version: str) -> str:
 
 def path(request: Request) -> str:
     """Return the path of the API in the version of the request, with a trailing slash."""
-    return root(request.version)
+    return root(str(request.version))
 
 
 def api(request: Request) -> str:

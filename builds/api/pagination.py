@@ -29,7 +29,7 @@ class PagePagination(BasePagination):
 
     items_key = "items"
 
-    def paginate_queryset(self, listing: Listing, request: Request, view: Any = None) -> list[Record]:
+    def rows(self, listing: Listing, request: Request) -> list[Record]:
         """Return the rows of the requested page."""
         self.request = request
         self.page = number(request, "page", least=1, default=1)

@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import Any
 
 from django.conf import settings
-from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.http import parse_header_parameters
 from rest_framework import parsers
@@ -49,7 +48,7 @@ class MultiPartParser(parsers.MultiPartParser):
 
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> parsers.DataAndFiles[QueryDict, MultiValueDict[str, Any]]:
+    ) -> parsers.DataAndFiles[Any, MultiValueDict[str, Any]]:
         """Return the fields and files of the form.
 
         Raises:
@@ -84,12 +83,14 @@ class MultiPartParser(parsers.MultiPartParser):
 class ClientNegotiation(BaseContentNegotiation):
     """Choose pages for browsers and JSON for all other clients, whatever they accept."""
 
-    def select_parser(self, request: Request, parsers: Sequence[Any]) -> Any:
+    def select_parser(  # type: ignore[override]  # DRF passes lists
+        self, request: Request, parsers: Sequence[Any]
+    ) -> Any:
         """Return the multipart parser for a form, and the JSON parser for every other type."""
         multipart = request.content_type.lower().startswith("multipart/form-data")
         return parsers[1 if multipart else 0]
 
-    def select_renderer(
+    def select_renderer(  # type: ignore[override]  # DRF passes lists
         self, request: Request, renderers: Sequence[Any], format_suffix: str | None = None
     ) -> tuple[Any, str]:
         """Return the page renderer for a browser, and the JSON renderer for other clients."""

@@ -6,7 +6,7 @@ page of a hundred builds contains a thousand components.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rest_framework import serializers
@@ -16,8 +16,9 @@ from builds import representations
 from builds.api import links
 from builds.api.json_input import read_json
 from builds.api.parameters import FLAGS, Shape
-from builds.models import ComponentBuild, LogMessage, ModuleBuild
+from builds.models import LogMessage
 from builds.selectors import rest
+from builds.selectors.listing import ComponentRow, ModuleRow, Record
 from mbs.errors import InvalidInput, Problem
 from mbs.states import BuildState
 
@@ -27,11 +28,20 @@ CSRF_FIELD = "csrfmiddlewaretoken"
 MOST_PROBLEMS = 20
 
 
-class ModuleBuildSerializer(serializers.BaseSerializer):
+class RowSerializer(serializers.BaseSerializer[Any]):
+    """Rows of a list in one of its shapes."""
+
+    @staticmethod
+    def page(rows: Sequence[Any], shape: Shape, request: Request) -> Sequence[Mapping[str, object]]:
+        """Return representations of rows."""
+        raise NotImplementedError
+
+
+class ModuleBuildSerializer(RowSerializer):
     """Module builds in short, default or verbose shape."""
 
     @staticmethod
-    def page(rows: Sequence[ModuleBuild], shape: Shape, request: Request) -> list[dict[str, Any]]:
+    def page(rows: Sequence[ModuleRow], shape: Shape, request: Request) -> Sequence[Mapping[str, object]]:
         """Return representations of rows. Related rows are read for all of them at once."""
         if shape is Shape.SHORT:
             return [representations.module_short(row) for row in rows]
@@ -42,11 +52,11 @@ class ModuleBuildSerializer(serializers.BaseSerializer):
         return [representations.module_verbose(row, around, f"{base}{row.pk}") for row in rows]
 
 
-class ComponentBuildSerializer(serializers.BaseSerializer):
+class ComponentBuildSerializer(RowSerializer):
     """Component builds in default or verbose shape."""
 
     @staticmethod
-    def page(rows: Sequence[ComponentBuild], shape: Shape, request: Request) -> list[dict[str, Any]]:
+    def page(rows: Sequence[ComponentRow], shape: Shape, request: Request) -> Sequence[Mapping[str, object]]:
         """Return representations of rows. Related rows are read for all of them at once."""
         waits = rest.component_waits(rows)
         if shape is not Shape.VERBOSE:
@@ -61,11 +71,13 @@ class ComponentBuildSerializer(serializers.BaseSerializer):
         ]
 
 
-class LogMessageSerializer(serializers.BaseSerializer):
+class LogMessageSerializer(RowSerializer):
     """Log messages of a build."""
 
     @staticmethod
-    def page(rows: Sequence[LogMessage], shape: Shape, request: Request) -> list[dict[str, Any]]:
+    def page(
+        rows: Sequence[LogMessage | Record], shape: Shape, request: Request
+    ) -> Sequence[Mapping[str, object]]:
         """Return representations of rows."""
         return [representations.log_message(row) for row in rows]
 
@@ -215,7 +227,7 @@ class OwnerField(TextField):
         return text
 
 
-class StrictSerializer(serializers.Serializer):
+class StrictSerializer(serializers.Serializer[Any]):
     """An object whose unknown keys are refused. A key with the value null counts as absent.
 
     Attributes:

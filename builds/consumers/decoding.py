@@ -20,10 +20,10 @@ from builds.observability.metrics import service_metrics
 
 def install() -> None:
     """Make fedora-messaging's consumer decode messages with ``decode``."""
-    consumer.get_message = decode
+    consumer.get_message = decode  # type: ignore[attr-defined]  # no public name, but the consumer calls it
 
 
-def decode(topic: str, properties: pika.BasicProperties, body: bytes) -> Message:
+def decode(routing_key: str, properties: pika.BasicProperties, body: bytes) -> Message:
     """Return a message without a schema.
 
     Raises:
@@ -38,4 +38,4 @@ def decode(topic: str, properties: pika.BasicProperties, body: bytes) -> Message
         metrics.received.inc()
         metrics.refused.inc()
         raise ValidationError(error) from error
-    return Message(body=content, topic=topic, properties=properties)
+    return Message(body=content, topic=routing_key, properties=properties)

@@ -150,7 +150,8 @@ def _publish(row: OutboxMessage, kind: type[Message], url: str) -> None:
     except Exception as error:
         raise Unpublishable(f"{type(error).__name__}: {error}") from error
     try:
-        api.publish(message, timeout=settings.MBS.MESSAGING_TIMEOUT)
+        timeout = settings.MBS.MESSAGING_TIMEOUT
+        api.publish(message, timeout=timeout)  # type: ignore[arg-type]  # fractions are possible
     except PublishTimeout as error:
         # The broker closes the channel for an oversized body, and the library repeats it until the timeout.
         size = len(message._encoded_body)

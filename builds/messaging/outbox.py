@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -24,7 +23,7 @@ log = logging.getLogger(__name__)
 CHUNK = 100
 
 
-def add(build_id: int, messages: Iterable[tuple[str, dict[str, Any]]], *, locked: bool = False) -> None:
+def add(build_id: int, messages: Iterable[tuple[str, Mapping[str, object]]], *, locked: bool = False) -> None:
     """Write messages of a build in the current transaction, and publish them after it is committed.
 
     The build is locked until then, so that messages are in the order of the commits.

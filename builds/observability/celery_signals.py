@@ -47,7 +47,7 @@ def _add_headers(headers: dict[str, Any] | None = None, **_: Any) -> None:
 
 
 @task_prerun.connect
-def _bind_context(task_id: str, task: Task, args: Any = (), **_: Any) -> None:
+def _bind_context(task_id: str, task: Task[..., Any], args: Any = (), **_: Any) -> None:
     headers = task.request.headers or {}
     _marks[task_id] = log_context.bind(task=task.name, task_id=task_id, request_id=headers.get(REQUEST_ID))
     woken, build = headers.get(WOKEN), headers.get(BUILD)

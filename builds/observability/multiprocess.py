@@ -29,7 +29,8 @@ class MachineCollector(MultiProcessCollector):
         with (folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             _merge_ended(folder)
-            return super().collect()
+            sums: Iterable[Metric] = super().collect()
+            return sums
 
 
 def _merge_ended(folder: Path) -> None:

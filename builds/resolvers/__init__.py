@@ -7,7 +7,8 @@ on a developer's machine, add another service, or the repositories of this machi
 from __future__ import annotations
 
 from functools import cache
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 from builds.resolvers.layered import LayeredUniverse
 from builds.resolvers.remote import RemoteUniverse
@@ -23,9 +24,9 @@ __all__ = ["LayeredUniverse", "RemoteUniverse", "RepositoryUniverse", "universe"
 class Options(Protocol):
     """The options that select the universe."""
 
-    RESOLVER: str
+    RESOLVER: Literal["db", "mbs", "local", "koji"]
     MBS_URL: str
-    MODULE_REPOSITORIES: tuple[object, ...]
+    MODULE_REPOSITORIES: tuple[Path, ...]
 
 
 def universe(options: Options) -> Universe:

@@ -26,4 +26,5 @@ def expected_seconds(packages: Iterable[str]) -> dict[str, float]:
     return {
         package: (completed - started).total_seconds()
         for package, started, completed in newest.values_list("package", "time_started", "time_completed")
+        if started and completed
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import QuerySet
 
 from builds.encoding import RawJSON
+from builds.models import ComponentBuild, ModuleBuild
 from builds.selectors import deep_pages
 from builds.selectors.compiled import CompiledQuery, Row
 
@@ -33,11 +34,16 @@ class Record:
         def __getattr__(self, name: str) -> Any: ...
 
 
+#: Lists read records of some columns, whose JSON columns are unparsed; single builds may be model instances.
+ModuleRow = ModuleBuild | Record
+ComponentRow = ComponentBuild | Record
+
+
 @cache
 def records(columns: tuple[str, ...]) -> Callable[[Row], Record]:
     """Return the function that makes a record of a row with these columns."""
     kind = type("Record", (Record, namedtuple("Columns", columns)), {"__slots__": ()})
-    return kind._make  # type: ignore[attr-defined, no-any-return]
+    return kind._make  # type: ignore[attr-defined, no-any-return]  # mypy ignores the namedtuple
 
 
 class Listing:

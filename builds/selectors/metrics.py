@@ -110,11 +110,15 @@ def _by_state(
 ) -> Family:
     """Return the number of rows in each state, 0 included, counted in the index of the state."""
     ended = ENDED_COUNTS[model]
-    counts = ended.counts()
+    counts, rows = ended.counts(), model._default_manager
     family = Family(name, f"{what} by state", labels=["state"])
     for word, number in states.items():
-        passing = number not in ended.states
-        count = model._default_manager.filter(state=number).count() if passing else counts.get(number, 0)
+        if number is None:
+            count = rows.filter(state__isnull=True).count()
+        elif number in ended.states:
+            count = counts.get(number, 0)
+        else:
+            count = rows.filter(state=number).count()
         family.add_metric([word], count)
     return family
 
@@ -147,11 +151,18 @@ def _sweeps() -> Iterator[Family]:
 def _of_broker() -> Iterator[Family]:
     depths = Family("mbs_queue_depth", "Tasks that wait for a worker, by queue", labels=["queue"])
     with current_app.connection_for_write() as broker:
-        broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_TIMEOUT)
+        broker.ensure_connection(
+            max_retries=1,
+            interval_start=0,
+            timeout=BROKER_TIMEOUT,  # type: ignore[arg-type]  # fractions are possible
+        )
         channel = broker.default_channel
         for queue in current_app.conf.task_queues:
             try:
-                depth = channel.queue_declare(queue.name, passive=True).message_count
+                declared = channel.queue_declare(  # type: ignore[attr-defined]  # the stubs lack it
+                    queue.name, passive=True
+                )
+                depth = declared.message_count
             except broker.channel_errors:  # Redis deletes a list when it becomes empty
                 depth = 0
             depths.add_metric([queue.name], depth)

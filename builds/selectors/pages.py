@@ -62,7 +62,7 @@ class BuildDetails:
     waits: Sequence[Wait]
     messages: Sequence[LogMessage]
     siblings: Sequence[ModuleBuild]
-    said: Mapping[int, Sequence[LogMessage]]
+    said: Mapping[int | None, Sequence[LogMessage]]
 
 
 _counts = CompiledQuery(
@@ -101,7 +101,7 @@ def build_details(number: int) -> BuildDetails | None:
         return None
     rows = build.component_builds.annotate(reused_from=F("reused_component__module_build_id"))
     components = sorted(rows, key=lambda each: (each.batch, natural(each.package), each.pk))
-    said: dict[int, list[LogMessage]] = {}
+    said: dict[int | None, list[LogMessage]] = {}
     of_components = LogMessage.objects.filter(component_build__in=[row.pk for row in components])
     for message in of_components.order_by("-id")[:MAX_COMPONENT_MESSAGES]:
         said.setdefault(message.component_build_id, []).append(message)

@@ -219,11 +219,11 @@ def _times(found: Prediction, now: datetime) -> dict[int, tuple[datetime, dateti
 
 
 def _habits() -> Habits:
-    known = cache.get("predictions:habits")
+    known: Habits | None = cache.get("predictions:habits")
     if known is None:
         known = learn()
         cache.set("predictions:habits", known, _KEPT)
-    return known  # type: ignore[no-any-return]  (what was put in)
+    return known
 
 
 def learn() -> Habits:

@@ -30,11 +30,12 @@ from builds.models import (
     Wait,
 )
 from builds.selectors.compiled import CompiledQuery, Given, Row
+from builds.selectors.listing import ComponentRow, ModuleRow
 from mbs.states import ACTIVE, ComponentState
 
 #: Time, state and reason of a state change.
-ModuleTrace = tuple[datetime, int, str | None]
-ComponentTrace = tuple[datetime, int | None, str | None]
+ModuleTrace = Row
+ComponentTrace = Row
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,12 @@ class ModuleRelations:
     ``BASE_MODULE_COLUMNS`` of the required base modules (``BASE_MODULE_NAMES``).
     """
 
-    components: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
+    components: dict[int, list[Row]] = field(default_factory=dict)
     siblings: dict[int, list[int]] = field(default_factory=dict)
     waiting: dict[int, Waiting] = field(default_factory=dict)
     traces: dict[int, list[ModuleTrace]] = field(default_factory=dict)
     virtual_streams: dict[int, list[str]] = field(default_factory=dict)
-    base_modules: dict[int, list[tuple[Any, ...]]] = field(default_factory=dict)
+    base_modules: dict[int, list[Row]] = field(default_factory=dict)
 
 
 #: States of components that have not ended.
@@ -129,7 +130,7 @@ def _read_around() -> QuerySet[Any, Any]:
 _around = CompiledQuery(_read_around())
 
 
-def module_relations(builds: Sequence[ModuleBuild], *, verbose: bool = False) -> ModuleRelations:
+def module_relations(builds: Sequence[ModuleRow], *, verbose: bool = False) -> ModuleRelations:
     """Return the related rows for the default representation (1 statement), or the verbose one (4)."""
     ids = [build.pk for build in builds]
     found = ModuleRelations()
@@ -161,19 +162,19 @@ def module_relations(builds: Sequence[ModuleBuild], *, verbose: bool = False) ->
     return found
 
 
-def module_waits(builds: Iterable[ModuleBuild]) -> dict[int, Waiting]:
+def module_waits(builds: Iterable[ModuleRow]) -> dict[int, Waiting]:
     """Return the waits of active builds."""
     active = [build.pk for build in builds if build.state in ACTIVE]
     return {key: Waiting(*values) for key, *values in _module_waits(active)}
 
 
-def component_waits(components: Iterable[ComponentBuild]) -> dict[int, Waiting]:
+def component_waits(components: Iterable[ComponentRow]) -> dict[int, Waiting]:
     """Return the waits of components that have not ended."""
     open_ = [component.pk for component in components if component.state in OPEN]
     return {key: Waiting(*values) for key, *values in _component_waits(open_)}
 
 
-def component_traces(components: Iterable[ComponentBuild]) -> dict[int, list[ComponentTrace]]:
+def component_traces(components: Iterable[ComponentRow]) -> dict[int, list[ComponentTrace]]:
     """Return the state changes of each component."""
     return _group(_component_traces([component.pk for component in components]))
 

@@ -93,7 +93,7 @@ def _contexts(build: ModuleBuild) -> list[str]:
         for name in options.base_modules
         if name in build.buildrequires
     ]
-    found = {}
+    found: dict[str, None] = {}
     for name, stream in bases:
         for other in _compatible(name, stream, options):
             found[build_context({**build.buildrequires, name: {"stream": other}})] = None

@@ -167,16 +167,17 @@ def names_from(model: type[Model], column: str, beginning: str, count: int = MOS
     if connection.vendor != "postgresql":
         values = model._default_manager.filter(**{f"{column}__startswith": beginning})
         return list(values.order_by(column).values_list(column, flat=True).distinct()[:count])
-    first = f"SELECT {name} FROM {table} WHERE {name} LIKE %s"
+    # Only the quoted names of a table and a column of a model are put into the text.
+    first = f"SELECT {name} FROM {table} WHERE {name} LIKE %s"  # noqa: S608  (see above)
     order = f"ORDER BY {name} USING ~<~ LIMIT 1"
     pattern = re.sub(r"([\\%_])", r"\\\1", beginning) + "%"
+    statement = (
+        f"WITH RECURSIVE found(value) AS (({first} {order}) UNION ALL "  # noqa: S608  (see above)
+        f"SELECT ({first} AND {name} ~>~ value {order}) FROM found WHERE value IS NOT NULL) "
+        "SELECT value FROM found WHERE value IS NOT NULL LIMIT %s"
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH RECURSIVE found(value) AS (({first} {order}) UNION ALL "
-            f"SELECT ({first} AND {name} ~>~ value {order}) FROM found WHERE value IS NOT NULL) "
-            "SELECT value FROM found WHERE value IS NOT NULL LIMIT %s",
-            [pattern, pattern, count],
-        )
+        cursor.execute(statement, [pattern, pattern, count])
         return [value for (value,) in cursor.fetchall()]
 
 

@@ -119,8 +119,16 @@ def resume(build: ModuleBuild, who: str) -> None:
         unresolved = any(component.unresolved_ref for component in components)
         began = BuildState.WAIT if failed.arch_names and not unresolved else BuildState.INIT
         reason, new_run = f"Resumed by {who}.", failed.run + 1
-        fresh = {"batch": 0, "phase": "done", "new_repo_task_id": None, "abandon_since": None}
-        transitions.move(failed, began, reason=reason, new_run=new_run, **fresh)
+        transitions.move(
+            failed,
+            began,
+            reason=reason,
+            new_run=new_run,
+            batch=0,
+            phase="done",
+            new_repo_task_id=None,
+            abandon_since=None,
+        )
         log_messages.add([(failed, reason)])
         dispatch.advance(build.pk)
     build.refresh_from_db()

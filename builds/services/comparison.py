@@ -147,13 +147,15 @@ def _component(component: ComponentBuild | None) -> ComparedComponent | None:
     if component is None:
         return None
     started, completed = component.time_started, component.time_completed
-    built = component.reused_component_id is None and started and completed
+    seconds = None
+    if component.reused_component_id is None and started and completed:
+        seconds = max(0.0, (completed - started).total_seconds())
     return {
         "ref": component.ref,
         "url": commit_page(component.scmurl, component.ref) or None,
         "nvr": component.nvr,
         "state_name": component.state_name,
-        "seconds": max(0.0, (completed - started).total_seconds()) if built else None,
+        "seconds": seconds,
     }
 
 

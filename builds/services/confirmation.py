@@ -49,7 +49,8 @@ def confirm_end(component: ComponentBuild, claimed: str) -> set[int]:
     build = component.module_build
     others = build.component_builds.filter(state=ComponentState.BUILDING).exclude(task_id=None)
     oldest = others.order_by("time_started", "pk").values_list("task_id", "pk")[:MAX_OTHERS]
-    numbers = dict(oldest) | {int(component.task_id or 0): component.pk}
+    numbers = {task_id: pk for task_id, pk in oldest if task_id is not None}
+    numbers[int(component.task_id or 0)] = component.pk
     try:
         statuses = duplicate_tasks.reclassify(
             build, [status for status in _ask(list(numbers)) if status.state in _ENDED]

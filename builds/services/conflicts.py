@@ -82,7 +82,8 @@ def _colliding(build: ModuleBuild, system: ListsRpms) -> set[str]:
 
     The module's RPM is to be installed, even if the base module's is newer.
     """
-    bases, others = set(), set()
+    bases: set[str] = set()
+    others: set[str] = set()
     for name, info in build.buildrequires.items():
         if info.get("koji_tag"):
             (bases if name in settings.MBS.BASE_MODULE_NAMES else others).add(str(info["koji_tag"]))

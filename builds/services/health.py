@@ -30,7 +30,11 @@ def require_broker() -> None:
     """
     try:
         with current_app.connection_for_write() as broker:
-            broker.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT)
+            broker.ensure_connection(
+                max_retries=1,
+                interval_start=0,
+                timeout=TIMEOUT,  # type: ignore[arg-type]  # fractions are possible
+            )
     except (OperationalError, OSError) as error:
         raise Unavailable(
             "The broker is unavailable.",

@@ -68,7 +68,7 @@ def _record_ended(system: BuildSystem, component: ComponentBuild, task_id: int) 
     build = component.module_build
     others = build.component_builds.filter(state=ComponentState.BUILDING).exclude(task_id=None)
     begun = others.order_by("time_started", "pk").values_list("task_id", "pk")[:MAX_OTHERS]
-    components_of = dict(begun) | {task_id: component.pk}
+    components_of = {number: pk for number, pk in begun if number is not None} | {task_id: component.pk}
     try:
         statuses = system.statuses(list(components_of))
     except Exception:

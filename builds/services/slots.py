@@ -193,8 +193,8 @@ def _choose(asking: Sequence[ComponentBuild]) -> dict[int, int]:
     if asking and free >= len(asking) and not _any_waiting():
         return all_asking
     queues: dict[str, deque[tuple[int, int]]] = defaultdict(deque)
-    for owner, *numbers in _waiting(free):
-        queues[owner].append(tuple(numbers))
+    for owner, component, build in _waiting(free):
+        queues[owner].append((component, build))
     chosen: dict[int, int] = {}
     while len(chosen) < free and queues:
         owner = min(queues, key=lambda name: (load[name], name))

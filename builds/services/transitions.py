@@ -133,14 +133,17 @@ def fail(build_id: int, error: MBSError, *, run: int | None = None) -> bool:
         build = locked(ModuleBuild.objects.filter(pk=build_id)).first()
         if build is None or build.state not in ACTIVE or run not in (None, build.run):
             return False
-        reason = {
-            "reason": error.message,
-            "error_code": error.code,
-            "error_hint": error.hint,
-            "error_excerpt": excerpts.of_module(build) if error.code in excerpts.CODES else None,
-        }
         # The new run makes steps that are still running obsolete, also after a resumption.
-        move(build, BuildState.FAILED, **reason, new_run=build.run + 1, abandon_since=clock.now())
+        move(
+            build,
+            BuildState.FAILED,
+            reason=error.message,
+            new_run=build.run + 1,
+            error_code=error.code,
+            error_hint=error.hint,
+            error_excerpt=excerpts.of_module(build) if error.code in excerpts.CODES else None,
+            abandon_since=clock.now(),
+        )
         log_messages.add([(build, error.message)])
         dispatch.delete_all_waits(build_id)
         if ComponentBuild.objects.filter(module_build=build, state=ComponentState.BUILDING).exists():

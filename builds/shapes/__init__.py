@@ -14,7 +14,9 @@ from pydantic import Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core.core_schema import any_schema
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-from builds.shapes.failures import Failure, StoredExcerpt
+from builds.shapes.failures import Cause as Cause
+from builds.shapes.failures import Failure as Failure
+from builds.shapes.failures import StoredExcerpt
 from mbs.states import BUILD_STATES, COMPONENT_STATES
 
 Time = Annotated[

@@ -9,6 +9,7 @@ from pydantic import Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core.core_schema import any_schema
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
+Cause = Literal["module", "infrastructure", "canceled"]
 # JSON columns of listed rows are copied into responses unparsed.
 _JSON_COLUMN = GetPydanticSchema(lambda *_: any_schema())
 
@@ -49,7 +50,5 @@ class Failure(TypedDict):
     code: str
     message: str
     hint: str
-    cause: Annotated[
-        Literal["module", "infrastructure", "canceled"], Field(description="What the failure is due to")
-    ]
+    cause: Annotated[Cause, Field(description="The thing that caused the failure")]
     excerpt: StoredComponentExcerpt

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypedDict
+
 from celery import Task, shared_task
 
 from builds.services import cancellation, components, retirement, transitions
@@ -10,15 +12,28 @@ from builds.workflow import buildafter, steps, sweeps
 from builds.workflow.parking import OUTAGES, perform
 from mbs.errors import MBSError
 
+
+class _Patient(TypedDict):
+    autoretry_for: tuple[type[Exception], ...]
+    retry_backoff: bool
+    retry_backoff_max: int
+    max_retries: None
+
+
+class _Step(TypedDict):
+    bind: Literal[True]
+    max_retries: None
+
+
 #: Retry for as long as an outage lasts, at growing intervals.
-_PATIENT = {
+_PATIENT: _Patient = {
     "autoretry_for": OUTAGES,
     "retry_backoff": True,
     "retry_backoff_max": 60,
     "max_retries": None,
 }
 #: ``perform`` retries for as long as an outage lasts; Celery's default is three retries.
-_STEP = {"bind": True, "max_retries": None}
+_STEP: _Step = {"bind": True, "max_retries": None}
 
 
 def _fail_build(error: MBSError, build_id: int, run: int, *_: int) -> bool:
@@ -38,31 +53,31 @@ def advance(build_id: int) -> None:
 
 
 @shared_task(**_STEP, name="workflow.initialize")
-def initialize(self: Task, build_id: int, run: int) -> None:
+def initialize(self: Task[..., None], build_id: int, run: int) -> None:
     """Run ``steps.initialize``."""
     perform(self, steps.initialize, build_id, run, give_up=_fail_build)
 
 
 @shared_task(**_STEP, name="workflow.prepare")
-def prepare(self: Task, build_id: int, run: int) -> None:
+def prepare(self: Task[..., None], build_id: int, run: int) -> None:
     """Run ``steps.prepare``."""
     perform(self, steps.prepare, build_id, run, give_up=_fail_build)
 
 
 @shared_task(**_STEP, name="workflow.start_batch")
-def start_batch(self: Task, build_id: int, run: int, after: int) -> None:
+def start_batch(self: Task[..., None], build_id: int, run: int, after: int) -> None:
     """Run ``steps.start_batch``."""
     perform(self, steps.start_batch, build_id, run, after, give_up=_fail_build)
 
 
 @shared_task(**_STEP, name="workflow.submit_given")
-def submit_given(self: Task, build_id: int, run: int) -> None:
+def submit_given(self: Task[..., None], build_id: int, run: int) -> None:
     """Run ``steps.submit_given``."""
     perform(self, steps.submit_given, build_id, run, give_up=_fail_build)
 
 
 @shared_task(**_STEP, name="workflow.build_component")
-def build_component(self: Task, build_id: int, run: int, component_id: int) -> None:
+def build_component(self: Task[..., None], build_id: int, run: int, component_id: int) -> None:
     """Run ``steps.build_component``; an error fails the component, and the chord continues."""
     perform(
         self,
@@ -76,32 +91,32 @@ def build_component(self: Task, build_id: int, run: int, component_id: int) -> N
 
 
 @shared_task(**_STEP, name="workflow.finish_batch")
-def finish_batch(self: Task, build_id: int, run: int, batch: int) -> None:
+def finish_batch(self: Task[..., None], build_id: int, run: int, batch: int) -> None:
     """Run ``steps.finish_batch``."""
     perform(self, steps.finish_batch, build_id, run, batch, give_up=_fail_build)
 
 
 @shared_task(**_STEP, name="workflow.tag_batch")
-def tag_batch(self: Task, build_id: int, run: int, batch: int) -> None:
+def tag_batch(self: Task[..., None], build_id: int, run: int, batch: int) -> None:
     """Run ``steps.tag_batch``."""
     perform(self, steps.tag_batch, build_id, run, batch, give_up=_fail_build)
 
 
 @shared_task(**_STEP, name="workflow.regenerate_repo")
-def regenerate_repo(self: Task, build_id: int, run: int, batch: int) -> None:
+def regenerate_repo(self: Task[..., None], build_id: int, run: int, batch: int) -> None:
     """Run ``steps.regenerate_repo``."""
     perform(self, steps.regenerate_repo, build_id, run, batch, give_up=_fail_build)
 
 
 @shared_task(**_STEP, name="workflow.renew_buildroot")
-def renew_buildroot(self: Task, build_id: int, run: int) -> None:
+def renew_buildroot(self: Task[..., None], build_id: int, run: int) -> None:
     """Run ``steps.renew_buildroot``, then start it again if further builds ended meanwhile."""
     perform(self, steps.renew_buildroot, build_id, run, give_up=_fail_build)
     buildafter.renew_again(build_id, run)
 
 
 @shared_task(**_STEP, name="workflow.finalize")
-def finalize(self: Task, build_id: int, run: int) -> None:
+def finalize(self: Task[..., None], build_id: int, run: int) -> None:
     """Run ``steps.finalize``."""
     perform(self, steps.finalize, build_id, run, give_up=_fail_build)
 

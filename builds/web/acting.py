@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,8 @@ def _confirmation(
 def _values(request: HttpRequest, action: Action) -> Mapping[str, Any]:
     """Return what the form says besides the builds, as the API reads it."""
     form = RebuildSerializer if action.name == "rebuild" else OwnerSerializer
-    sent = {key: request.POST[key] for key in form().fields if request.POST.get(key)}
+    keys: Iterable[str] = form().fields.keys()
+    sent = {key: request.POST[key] for key in keys if request.POST.get(key)}
     return form(data=sent).read()
 
 

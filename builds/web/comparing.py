@@ -96,4 +96,4 @@ def _document(old: ModuleBuild, new: ModuleBuild, name: str) -> Mapping[str, Any
 
 def _sized(rpms: Mapping[str, Any] | None) -> bool:
     """Return whether sizes are known."""
-    return bool(rpms) and any(each["new_size"] is not None for each in rpms["changed"])
+    return rpms is not None and any(each["new_size"] is not None for each in rpms["changed"])

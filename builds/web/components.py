@@ -97,9 +97,9 @@ def groups(
     """Yield the groups of components to show."""
     if current == BATCHES:
         key = (lambda row: 0) if details.build.graph else (lambda row: row.batch)
-        for number, rows in groupby(details.components, key=key):
+        for number, members in groupby(details.components, key=key):
             name = f"Batch {number}" if number else "Components, each after those it waits for"
-            yield _group(name, list(rows), details, axis, now, forecast, MOST_OF_ONE)
+            yield _group(name, list(members), details, axis, now, forecast, MOST_OF_ONE)
         return
     for name, states in GROUPS.items():
         rows = [row for row in details.components if row.state in states]

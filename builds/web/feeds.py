@@ -50,12 +50,12 @@ class Wanted:
         return " ".join(filter(None, [module, f"of {self.owner}" if self.owner else ""]))
 
 
-class BuildFeed(Feed):
+class BuildFeed(Feed):  # type: ignore[type-arg]  # it takes none at run time
     """Builds that became ready or failed, the newest first."""
 
     feed_type = Atom1Feed
 
-    def get_object(self, request: HttpRequest) -> Wanted:  # type: ignore[override]
+    def get_object(self, request: HttpRequest) -> Wanted:
         """Return the builds that the query asks for."""
         texts = (request.GET.get(key, "")[:255].replace("\0", "") for key in ("owner", "name", "stream"))
         return Wanted(*texts)

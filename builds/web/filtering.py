@@ -84,7 +84,7 @@ class Query:
         if ACTIVE_WORD in wanted.getlist(STATE):
             words = [*wanted.getlist(STATE), *(BuildState(state).word for state in sorted(ACTIVE))]
             wanted.setlist(STATE, [word for word in words if word != ACTIVE_WORD])
-        self._request._request.GET = wanted
+        self._request._request.GET = wanted  # type: ignore[assignment]  # the stubs expect a class of their own
         return FilterBackend().filter_queryset(self._request, rows, ModuleBuildViewSet)
 
     def address(self, **changes: str | None) -> str:
@@ -131,7 +131,8 @@ def read(request: HttpRequest, known: Collection[str] = FILTERS) -> Query:
     sent: Mapping[str, object] = request.GET
     parameters.check_known(sorted(sent.keys() - known - {BEFORE, MINE}), [*known, BEFORE, MINE])
     before = _number(request.GET.get(BEFORE))
-    request.GET = parameters.given(request.GET, ModuleBuildFilterSet.repeatable())
+    given = parameters.given(request.GET, ModuleBuildFilterSet.repeatable())
+    request.GET = given  # type: ignore[assignment]  # the stubs expect a class of their own
     return Query(wrapped, before)
 
 

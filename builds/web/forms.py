@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.views.decorators.cache import never_cache
 
 from builds.api import links
@@ -22,7 +22,7 @@ METHODS = ("GET", "HEAD", "POST")
 View = Callable[..., HttpResponseBase]
 
 
-def form_page(view: Callable[..., HttpResponse]) -> View:
+def form_page(view: View) -> View:
     """Serve a page whose form is sent to its own address.
 
     Errors of the service are pages. Django's middleware refuses forms of other sites.

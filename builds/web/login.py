@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth import logout as end_session
 from django.contrib.auth.views import LoginView
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -47,7 +47,7 @@ def _own_builds() -> str:
 
 
 @form_page
-def login(request: HttpRequest) -> HttpResponse:
+def login(request: HttpRequest) -> HttpResponseBase:
     """Ask for the name and password of an account; those who are logged in are sent on."""
     back = request.GET.get(REDIRECT_FIELD_NAME, "")
     if request.method != "POST" and people.account(request):
@@ -57,7 +57,7 @@ def login(request: HttpRequest) -> HttpResponse:
 
 
 @form_page
-def logout(request: HttpRequest) -> HttpResponse:
+def logout(request: HttpRequest) -> HttpResponseBase:
     """Ask whether the session shall end, and end it when the form is sent."""
     if request.method == "POST":
         end_session(request)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
 from builds.api.views.service import RootViewSet
+from builds.models import ModuleBuild
 from builds.selectors import streams as selectors
 from builds.web import filtering
 from builds.web.pages import CHOICES, REFRESH_LIST, everywhere, listing, page
@@ -55,14 +58,14 @@ def stream(request: HttpRequest, name: str, stream: str) -> HttpResponse:
             "choices": query.choices(CHOICES),
             "filters": query.chips(),
             "ready": found.ready,
-            "ready_since": moment(
-                found.ready and (found.ready.time_completed or found.ready.time_modified), now
-            ),
+            "ready_since": moment(_ended(found.ready), now),
             "failed": found.failed,
-            "failed_since": moment(
-                found.failed and (found.failed.time_completed or found.failed.time_modified), now
-            ),
+            "failed_since": moment(_ended(found.failed), now),
             "plot": plot(found.ended),
             "requirers": found.requirers,
         },
     )
+
+
+def _ended(build: ModuleBuild | None) -> datetime | None:
+    return (build.time_completed or build.time_modified) if build else None

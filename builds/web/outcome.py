@@ -102,13 +102,17 @@ class Failure:
 
 def failure_of(build: ModuleBuild) -> Failure:
     """Return why a failed build failed."""
-    found: Mapping[str, Any] | None = build.error_excerpt
+    excerpt: Mapping[str, Any] | None = build.error_excerpt
+    return Failure(error_cause(build.error_code), excerpt, _excerpt_lines(excerpt) if excerpt else [])
+
+
+def _excerpt_lines(excerpt: Mapping[str, Any]) -> list[ExcerptLine]:
     lines = []
-    for place, text in enumerate(found["lines"] if found else ()):
-        number = found["first_line"] + place if found and found["first_line"] else None
-        cause = bool(found) and (number == found["line"] if number else text.strip() == found["cause"])
+    for place, text in enumerate(excerpt["lines"]):
+        number = excerpt["first_line"] + place if excerpt["first_line"] else None
+        cause = number == excerpt["line"] if number else text.strip() == excerpt["cause"]
         lines.append(ExcerptLine("" if number is None else str(number), text, cause))
-    return Failure(error_cause(build.error_code), found, lines)
+    return lines
 
 
 def outcome_of(build: ModuleBuild) -> Outcome | None:

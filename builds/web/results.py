@@ -15,14 +15,14 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from django.conf import settings
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from builds.api import links
 from builds.web.errors import safe_methods_only
 from mbs.text import natural
 
-Response = TypeVar("Response", HttpResponse, FileResponse)
+Response = TypeVar("Response", bound=HttpResponseBase)
 
 #: Folders of running builds, and internal folders of the service.
 HIDDEN = frozenset({"work", "views", "lock"})

@@ -56,7 +56,9 @@ def renew(build: ModuleBuild) -> None:
     if not awaited_builds(build):
         return
     task = canvas.renew_buildroot(build)
-    why = Park(wait_keys.repo(build.koji_tag), "new builds are to be added to the buildroot", "a free worker")
+    why = Park(
+        wait_keys.repo(str(build.koji_tag)), "new builds are to be added to the buildroot", "a free worker"
+    )
     if waits.begin(build, why, task):
         dispatch.send_signature(task)
 

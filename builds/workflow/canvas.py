@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from celery import Signature, chain, current_app
 
@@ -33,6 +34,11 @@ def _step(name: str, build: ModuleBuild, *args: int) -> Signature:
         # Otherwise Celery would subscribe to the result of each task, in processes that are not workers.
         ignore_result=True,
     )
+
+
+def _parked(step: Signature[Any], **options: Any) -> Signature[Any]:
+    """Return the task as one that has a row of ``Wait``, with further options."""
+    return step.set(**options | {"headers": {PARKED: True}})
 
 
 def remaining(build: ModuleBuild) -> Signature | None:
@@ -70,8 +76,11 @@ def header(build: ModuleBuild, components: Sequence[ComponentBuild]) -> list[Sig
     current_app.backend.set_chord_size(chord_id, len(components))
     behind = after_components(build)
     return [
-        _step("build_component", build, component.pk).set(
-            task_id=_id(chord_id, component.pk), group_id=chord_id, chord=behind, headers={PARKED: True}
+        _parked(
+            _step("build_component", build, component.pk),
+            task_id=_id(chord_id, component.pk),
+            group_id=chord_id,
+            chord=behind,
         )
         for component in components
     ]
@@ -89,7 +98,7 @@ def finalize(build: ModuleBuild) -> Signature:
 
 def renew_buildroot(build: ModuleBuild) -> Signature:
     """Return the task that updates the buildroot for ``buildafter``; there is one for each run of a build."""
-    return _step("renew_buildroot", build).set(headers={PARKED: True})
+    return _parked(_step("renew_buildroot", build))
 
 
 def _after_building(build: ModuleBuild, *, tagged: bool = False) -> Signature:

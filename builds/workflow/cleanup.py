@@ -19,7 +19,8 @@ from mbs.states import ACTIVE, BuildState, parse_build_state
 def ended_long_ago() -> list[str]:
     """Return tags of builds that ended ``KOJI_TARGET_DELETE_TIME`` ago and still have a build target."""
     kept = build_system().prepared()
-    return sorted(set(_ended().filter(koji_tag__in=kept).values_list("koji_tag", flat=True)))
+    tags = _ended().filter(koji_tag__in=kept).values_list("koji_tag", flat=True)
+    return sorted({tag for tag in tags if tag is not None})
 
 
 def _ended() -> QuerySet[ModuleBuild]:
@@ -94,7 +95,8 @@ def untagged(builds: Sequence[ModuleBuild]) -> list[ModuleBuild]:
     nvrs: dict[int, dict[bool, list[str]]] = {build.pk: {True: [], False: []} for build in builds}
     rows = _tagged().filter(module_build__in=builds)
     for number, final, nvr in rows.values_list("module_build_id", "tagged_in_final", "nvr"):
-        nvrs[number][final].append(nvr)
+        if nvr is not None:
+            nvrs[number][final].append(nvr)
     wanted = [
         (as_module(build, document=False), nvrs[build.pk][True] + nvrs[build.pk][False]) for build in builds
     ]

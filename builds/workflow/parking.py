@@ -7,7 +7,7 @@ is committed, so that an event that happened before is not missed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
@@ -34,7 +34,7 @@ OUTAGES = (Unavailable, OperationalError, InterfaceError, *BROKER_AWAY)
 
 
 def perform(
-    task: Task,
+    task: Task[..., None],
     step: Callable[..., Outcome],
     *args: int,
     give_up: Callable[..., bool],
@@ -75,7 +75,7 @@ def perform(
         raise Ignore
 
 
-def _run_step(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -> bool:
+def _run_step(task: Task[..., None], step: Callable[..., Outcome], args: tuple[int, ...]) -> bool:
     """Run the step; return False if it is parked or obsolete, so that the canvas does not continue."""
     redelivered = (task.request.delivery_info or {}).get("redelivered")
     if redelivered:
@@ -101,11 +101,11 @@ def _run_step(task: Task, step: Callable[..., Outcome], args: tuple[int, ...]) -
     return done
 
 
-def _delete_wait(task: Task) -> None:
+def _delete_wait(task: Task[..., None]) -> None:
     Wait.objects.filter(celery_task_id=task.request.id).delete()
 
 
-def _retry(task: Task, error: Exception, component_id: int | None, what: str = "") -> NoReturn:
+def _retry(task: Task[..., None], error: Exception, component_id: int | None, what: str = "") -> NoReturn:
     """Send the task again later. A wait shows it to people, and a sweep resends it if the broker loses it."""
     retries = task.request.retries
     delay = min(2 ** min(retries, 10), settings.MBS.RETRY_BACKOFF_MAX)
@@ -113,35 +113,40 @@ def _retry(task: Task, error: Exception, component_id: int | None, what: str = "
     again = clock.now() + timedelta(seconds=delay)
     remedy = error.hint if isinstance(error, MBSError) else ""
     text = what or outages.text_of(error, remedy)
-    park = Park(wait_keys.retry(task.request.id), text, "another try", component_id)
+    park = Park(wait_keys.retry(str(task.request.id)), text, "another try", component_id)
     with suppress(DatabaseError, InterfaceError), transaction.atomic():
         if what:
             _report(task, what, component_id)
         else:
-            outages.report([task.request.args[0]], error)
+            outages.report([_args(task)[0]], error)
         _store(task, park, retries + 1, again)
     raise task.retry(exc=error, countdown=delay, max_retries=None, headers=_headers(task))
 
 
-def _report(task: Task, what: str, component_id: int | None) -> None:
+def _report(task: Task[..., None], what: str, component_id: int | None) -> None:
     """Add a log message about a failed try to the component or the build."""
     rows = ModuleBuild.objects if component_id is None else ComponentBuild.objects
-    about = rows.only("pk").filter(pk=component_id or task.request.args[0]).first()
+    about = rows.only("pk").filter(pk=component_id or _args(task)[0]).first()
     log_messages.add([(about, f"A step is tried again after {what}.")] if about else [])
 
 
-def _headers(task: Task) -> dict[str, Any]:
+def _args(task: Task[..., None]) -> Sequence[int]:
+    """Return the arguments of the running task: build, run and, for some tasks, a batch or a component."""
+    return task.request.args or ()
+
+
+def _headers(task: Task[..., None]) -> dict[str, Any]:
     return {**(task.request.headers or {}), PARKED: True}
 
 
-def _store(task: Task, park: Park, retries: int = 0, woken_at: datetime | None = None) -> None:
+def _store(task: Task[..., None], park: Park, retries: int = 0, woken_at: datetime | None = None) -> None:
     """Commit the wait whose signature sends this task again, with the same id, group, chord and chain."""
-    build_id, run, *_ = task.request.args
+    build_id, run, *_ = _args(task)
     signature: dict[str, Any] = dict(task.signature_from_request(headers=_headers(task), retries=retries))
     waits.store([waits.row(build_id, run, park, signature, woken_at=woken_at)])
 
 
-def _retry_unexpected(task: Task, error: Exception, component_id: int | None) -> MBSError:
+def _retry_unexpected(task: Task[..., None], error: Exception, component_id: int | None) -> MBSError:
     """Retry after an unexpected error; after ``MAX_TASK_TRIES`` tries, return the error to record."""
     log.exception("%s%s failed", task.name, task.request.args)
     described = f"{type(error).__name__}: {error}"
@@ -155,7 +160,7 @@ def _retry_unexpected(task: Task, error: Exception, component_id: int | None) ->
     _retry(task, error, component_id, f"an unexpected error of the service: {described} ({tries})")
 
 
-def _count_worker_loss(task: Task) -> None:
+def _count_worker_loss(task: Task[..., None]) -> None:
     """Count that the worker of this task died, and delay the task if that happened several times in a row.
 
     The broker also redelivers tasks that a dead worker had only fetched. So the first time is no reason to
@@ -170,14 +175,14 @@ def _count_worker_loss(task: Task) -> None:
         raise Unavailable(f"The worker of {task.name} died {count} times in a row.")
 
 
-def _count_crash(task: Task, what: str) -> int:
+def _count_crash(task: Task[..., None], what: str) -> int:
     """Count that a task did not end; return how often that happened in a row.
 
     Raises:
         MBSError: It happened ``MAX_TASK_TRIES`` times.
     """
     with transaction.atomic():
-        TaskCrash.objects.bulk_create([TaskCrash(celery_task_id=task.request.id)], ignore_conflicts=True)
+        TaskCrash.objects.bulk_create([TaskCrash(celery_task_id=str(task.request.id))], ignore_conflicts=True)
         crash = locked(TaskCrash.objects.filter(pk=task.request.id)).get()
         crash.count, crash.last_at = crash.count + 1, clock.now()
         crash.save()
@@ -190,6 +195,6 @@ def _count_crash(task: Task, what: str) -> int:
     return crash.count
 
 
-def _reset_crashes(task: Task) -> None:
+def _reset_crashes(task: Task[..., None]) -> None:
     """Reset the count of a task that has ended."""
     TaskCrash.objects.filter(celery_task_id=task.request.id).delete()

@@ -199,7 +199,8 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
     # If all components are reused, this may run before start_batch has set the phase to building.
     submitting = (Phase.STARTING, Phase.BUILDING)
     if build.phase not in submitting:
-        return _require_phase(build, Phase.TAGGING)
+        _require_phase(build, Phase.TAGGING)
+        return None
     members = _batch(build)
     unfinished = [c for c in members if c.state != ComponentState.COMPLETE]
     building = next((c for c in unfinished if c.state == ComponentState.BUILDING), None)
@@ -234,10 +235,11 @@ def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
     """Tag the builds of a batch into the buildroot and, unless they are build-time only, into the module."""
     build = _current_build(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.TAGGING:
-        return _require_phase(build, Phase.REGENERATING)
+        _require_phase(build, Phase.REGENERATING)
+        return None
     if not tagging.tag(build, _batch(build)):
         return Park(
-            wait_keys.tag(build.koji_tag),
+            wait_keys.tag(str(build.koji_tag)),
             f"batch {batch} is being tagged",
             "the build system's report of the tags",
         )
@@ -249,7 +251,8 @@ def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
     """Regenerate the buildroot's repository with all batches so far, unless the next batch builds nothing."""
     build = _current_build(build_id, run, BuildState.BUILD, batch)
     if build.phase != Phase.REGENERATING:
-        return _require_phase(build, Phase.DONE)
+        _require_phase(build, Phase.DONE)
+        return None
     nvrs = [] if batch == build.batches else _nvrs_for_next_batch(build)
     before = build.new_repo_task_id
     missing = set(nvrs) - tagging.in_repo(build, nvrs) if nvrs else ()
@@ -277,7 +280,7 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
     while built := buildafter.awaited_builds(build):
         if not tagging.tag(build, built):
             return Park(
-                wait_keys.tag(build.koji_tag),
+                wait_keys.tag(str(build.koji_tag)),
                 "new builds are being tagged",
                 "the build system's report of the tags",
             )
@@ -292,7 +295,7 @@ def renew_buildroot(build_id: int, run: int) -> Outcome:
 
 def _park_for_repo(build: ModuleBuild) -> Park:
     return Park(
-        wait_keys.repo(build.koji_tag),
+        wait_keys.repo(str(build.koji_tag)),
         f"the repository of {build.koji_tag} is being regenerated",
         "the build system's report of the repository",
     )

@@ -187,7 +187,7 @@ def open_repos() -> dict[str, int]:
     # Woken tasks check again anyway, or ``recover_lost`` wakes them again.
     waits = Wait.objects.filter(woken_at=None).select_related("module_build").defer("module_build__modulemd")
     tags, repos = (list(waits.filter(key__startswith=kind.prefix)) for kind in (Kind.TAG, Kind.REPO))
-    requests = {wait.module_build.new_repo_task_id for wait in repos} - {None}
+    requests = {number for wait in repos if (number := wait.module_build.new_repo_task_id) is not None}
     under_way = build_system().repos_under_way(sorted(requests)) if requests else set()
     if requests:
         outages.end()

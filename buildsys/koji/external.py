@@ -10,7 +10,7 @@ from urllib.request import url2pathname
 
 import httpx
 import koji
-import solv  # type: ignore[import-untyped]
+import solv
 
 from buildsys.base import BuildSystemUnavailable, TaggedRpm
 from buildsys.unpacking import unpacked

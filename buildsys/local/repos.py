@@ -88,7 +88,8 @@ def finish(
         if record.exists() and json.loads(record.read_text("utf-8")) == documents:
             return documents
         _write_repositories(module, folder, {path: packages[path] for path in held}, documents[arch], sandbox)
-        commands = dnf_commands(module, folder, Path("/tmp") / f"{module.name}-root")
+        root = Path("/tmp") / f"{module.name}-root"  # noqa: S108  (an example, for people)
+        commands = dnf_commands(module, folder, root)
         write_atomically(folder.path / "dnf.txt", str(commands))
         write_atomically(record, json.dumps(documents))
     return documents

@@ -16,7 +16,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-import solv  # type: ignore[import-untyped]  # bindings made by SWIG
+import solv
 
 _SIGNS = {"<": solv.REL_LT, ">": solv.REL_GT, "=": solv.REL_EQ}
 

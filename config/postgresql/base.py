@@ -63,6 +63,8 @@ extensions.set_wait_callback(wait)
 class _Errors(DatabaseErrorWrapper):
     """Treats a read-only server as unavailable, so that a new connection can find the primary."""
 
+    wrapper: base.DatabaseWrapper
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

@@ -140,6 +140,7 @@ def _missing_want(solver: Solver, want: NameStream) -> Reason:
 
 def _in_words(path: _Path) -> str:
     """Return a path in words: ``the document buildrequires gtk:1, gtk:1:2:c1 requires bar:1``."""
-    links = ["the document buildrequires " + ":".join(path[0][0][:2])]  # type: ignore[arg-type]
+    wanted = path[0][0][:2]
+    links = ["the document buildrequires " + ":".join(wanted)]  # type: ignore[arg-type]  # a NameStream
     links += [f"{before.nsvc} requires {asked}" for (_, before), (asked, _) in pairwise(path)]
     return ", ".join(links)

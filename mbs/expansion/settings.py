@@ -13,31 +13,31 @@ class Options(Protocol):
     """The options of the service's configuration."""
 
     @property
-    def BASE_MODULE_NAMES(self) -> Sequence[str]:  # noqa: N802
+    def BASE_MODULE_NAMES(self) -> Sequence[str]:
         """Names of base modules."""
 
     @property
-    def BASE_MODULE_STREAM_EXCLUSIONS(self) -> Sequence[str]:  # noqa: N802
+    def BASE_MODULE_STREAM_EXCLUSIONS(self) -> Sequence[str]:
         """Base module streams that open lists exclude."""
 
     @property
-    def ALLOW_ONLY_COMPATIBLE_BASE_MODULES(self) -> bool:  # noqa: N802
+    def ALLOW_ONLY_COMPATIBLE_BASE_MODULES(self) -> bool:
         """Whether only modules of compatible base modules are used."""
 
     @property
-    def STREAM_SUFFIXES(self) -> Mapping[str, float]:  # noqa: N802
+    def STREAM_SUFFIXES(self) -> Mapping[str, float]:
         """Regular expression of a stream -> number that is added to its stream version."""
 
     @property
-    def BR_STREAM_OVERRIDE_MODULE(self) -> str:  # noqa: N802
+    def BR_STREAM_OVERRIDE_MODULE(self) -> str:
         """Module whose stream the name of the branch determines."""
 
     @property
-    def BR_STREAM_OVERRIDE_REGEXES(self) -> Sequence[str]:  # noqa: N802
+    def BR_STREAM_OVERRIDE_REGEXES(self) -> Sequence[str]:
         """Regular expressions for names of branches, whose groups form that stream."""
 
     @property
-    def ALLOWED_PRIVILEGED_MODULE_NAMES(self) -> Sequence[str]:  # noqa: N802
+    def ALLOWED_PRIVILEGED_MODULE_NAMES(self) -> Sequence[str]:
         """Modules that may mark the dist tag."""
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, TypeAlias
 
-import solv  # type: ignore[import-untyped]  # bindings made by SWIG
+import solv
 
 from mbs.expansion import rules
 from mbs.expansion.settings import Settings

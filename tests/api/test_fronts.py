@@ -34,7 +34,7 @@ def passed_on(
         "server": server,
         "headers": [(b"host", b"inner:8000"), *((name.encode(), value.encode()) for name, value in headers)],
     }
-    asyncio.run(Fronts(application, TRUSTED, base_url)(scope, None, None))  # type: ignore[arg-type]
+    asyncio.run(Fronts(application, TRUSTED, base_url)(scope, None, None))
     return dict(got[0], host=[value for name, value in got[0]["headers"] if name == b"host"])
 
 

@@ -112,7 +112,7 @@ def test_a_large_body_goes_to_disk_and_is_the_same() -> None:
 def test_a_body_that_does_not_come_in_time_is_refused() -> None:
     class Stalled(Exchange):
         async def receive(self) -> dict[str, Any]:
-            return self.parts.pop(0) if self.parts else await asyncio.Event().wait()  # type: ignore[func-returns-value]
+            return self.parts.pop(0) if self.parts else await asyncio.Event().wait()
 
     exchange = Stalled(part(b"never the rest", more=True))
     assert not ask(exchange)
@@ -220,7 +220,7 @@ def sent_to(peer: Peer, body: bytes) -> None:
         await send({"type": "http.response.body", "body": body})
 
     deadlines = Deadlines(application, timeout=0.2)
-    asyncio.run(deadlines({**scope(), "state": {"connection": peer}}, None, peer.send))  # type: ignore[arg-type]
+    asyncio.run(deadlines({**scope(), "state": {"connection": peer}}, None, peer.send))
     assert files.budget.used == 0
 
 
@@ -228,7 +228,7 @@ def test_a_large_answer_arrives_whole_whether_it_is_taken_at_once_or_slowly() ->
     body = bytes(range(256)) * 2000
     for parts in (100, 3):
         peer = Peer(parts)
-        peer.send = _patient(peer)  # type: ignore[method-assign]
+        peer.send = _patient(peer)
         sent_to(peer, body)
         assert peer.taken == body
         assert peer.calls == ["begin", "end"]

@@ -91,7 +91,7 @@ def operator(paths: list[str]) -> tuple[str, list[str]]:
     user = User.objects.create_superuser("op", "op@example.com", "open sesame")
     tokens.create("ann", "script")
     Group.objects.create(name="operators")
-    build = LogMessage.objects.first().module_build  # type: ignore[union-attr]
+    build = LogMessage.objects.first().module_build
     OutboxMessage.objects.create(module_build=build, topic="module.state.change", body={})
     Sweep.objects.create(name="outbox", started_at=_now(), result={"published": 1})
     LogEntry.objects.create(

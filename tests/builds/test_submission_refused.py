@@ -368,7 +368,7 @@ def test_a_fault_while_recording_leaves_nothing_behind(
     module_build(name="other")
     monkeypatch.setattr(
         "builds.services.submission.recording.dispatch.advance",
-        lambda _: os.path.join(None),  # type: ignore
+        lambda _: os.path.join(None),
     )
     before = everything()
     with pytest.raises(TypeError):

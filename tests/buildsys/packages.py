@@ -61,7 +61,7 @@ def module(**changes: object) -> Module:
         "disttag": DISTTAG,
         "buildrequires": {"platform": {"stream": "el9", "koji_tag": "module-el9"}},
     }
-    return Module(**values | changes)  # type: ignore[arg-type]
+    return Module(**values | changes)
 
 
 def identity(of: Module) -> str:

@@ -41,7 +41,7 @@ class Rig:
             arches=self.arches,
             buildrequires={"platform": {"stream": "el9", "koji_tag": self.base_tag}},
         )
-        made = replace(made, **changes)  # type: ignore[arg-type]
+        made = replace(made, **changes)
         self.system.prepare(made, ["one", "two", "fails-always"])
         return made
 

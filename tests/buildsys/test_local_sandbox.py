@@ -41,7 +41,7 @@ def run(base: Path, script: str, view: Path | None = None, **options: object) ->
     log = base / "log"
     log.unlink(missing_ok=True)
     with BoundedLog(log, 1 << 20) as output:
-        code = sandbox.run(["/bin/sh", "-c", script], output, **options)  # type: ignore[arg-type]
+        code = sandbox.run(["/bin/sh", "-c", script], output, **options)
     return code, log.read_text("utf-8", "replace")
 
 

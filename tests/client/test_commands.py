@@ -194,7 +194,7 @@ def test_submit_and_watch(server: FakeServer) -> None:
             server.add(module_build(1, "ready"))
         return status, answer
 
-    server.answer = ready_at_once  # type: ignore[method-assign]
+    server.answer = ready_at_once
     result = mbs("submit", URL, "--watch")
     assert result.exit_code == 0
     assert [line.split()[2].strip(",") for line in result.stdout.splitlines()] == ["init", "ready"]

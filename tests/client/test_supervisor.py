@@ -23,7 +23,7 @@ IMPATIENT = RestartPolicy(first=0.01, longest=0.05, quick=5, deaths=3)
 
 
 def shell(name: str, script: str, **more: object) -> Program:
-    return Program(name, ("/bin/sh", "-c", script), **more)  # type: ignore[arg-type]
+    return Program(name, ("/bin/sh", "-c", script), **more)
 
 
 def stop_me() -> None:
@@ -228,7 +228,7 @@ def start_supervisor(folder: Path, **more: object) -> tuple[subprocess.Popen[str
     command = (sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder))
     # The tests themselves may have been started where Ctrl-C or a hangup is ignored.
     options = {"stdout": subprocess.PIPE, "text": True, "preexec_fn": restore_signals, **more}
-    process = subprocess.Popen(command, **options)  # type: ignore[call-overload]
+    process = subprocess.Popen(command, **options)
     files = [folder / "a", folder / "b"]
     wait_for(lambda: all(file.exists() and file.read_text().endswith("\n") for file in files))
     return process, [int(file.read_text()) for file in files]

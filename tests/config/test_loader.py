@@ -44,7 +44,7 @@ def test_the_options_cannot_be_changed(load_with):
     with pytest.raises(ValidationError):
         options.NO_AUTH = False
     with pytest.raises(AttributeError):
-        options.NO_SUCH_OPTION  # noqa: B018
+        options.NO_SUCH_OPTION  # noqa: B018  (reading it raises)
 
 
 class TestEnvironment:

@@ -126,14 +126,14 @@ def submit(token: str, **environ: Any) -> HttpResponse:
     )
 
 
-def test_a_token_that_was_refused_is_not_asked_about_again(asking: Issuer) -> None:  # noqa: F811
+def test_a_token_that_was_refused_is_not_asked_about_again(asking: Issuer) -> None:  # noqa: F811  (a fixture)
     answers = [submit("nobody-knows-it") for _ in range(5)]
     assert {answer.status_code for answer in answers} == {401}
     assert {answer.json()["code"] for answer in answers} == {"token_invalid"}
     assert sum(asking.asked.values()) == 1
 
 
-def test_an_address_that_guesses_tokens_is_not_listened_to(asking: Issuer, option: Any) -> None:  # noqa: F811
+def test_an_address_that_guesses_tokens_is_not_listened_to(asking: Issuer, option: Any) -> None:  # noqa: F811  (a fixture)
     option(TOKEN_REFUSALS=5)
     answers = [submit(f"guess-{number}", REMOTE_ADDR="192.0.2.1") for number in range(20)]
     assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 15
@@ -141,7 +141,7 @@ def test_an_address_that_guesses_tokens_is_not_listened_to(asking: Issuer, optio
     assert submit(asking.opaque(), REMOTE_ADDR="192.0.2.2").status_code == 201
 
 
-def test_a_token_that_is_known_to_be_good_stays_good_beside_guesses(asking: Issuer, option: Any) -> None:  # noqa: F811
+def test_a_token_that_is_known_to_be_good_stays_good_beside_guesses(asking: Issuer, option: Any) -> None:  # noqa: F811  (a fixture)
     option(TOKEN_REFUSALS=5)
     token = asking.opaque()
     read = {"HTTP_AUTHORIZATION": f"Bearer {token}"}

@@ -173,7 +173,7 @@ def test_the_user_that_userinfo_names_must_be_the_same(
 ) -> None:
     token = asking.opaque()
     asking.tokens[token] |= {"sub": "bob"}
-    asking.answer = _mixing(asking)  # type: ignore[method-assign]
+    asking.answer = _mixing(asking)
     refused(caller.cancel(build, token), 401, "token_invalid")
 
 

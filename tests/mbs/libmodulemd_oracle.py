@@ -11,7 +11,7 @@ import sys
 import gi
 
 gi.require_version("Modulemd", "2.0")
-from gi.repository import GLib, Modulemd  # noqa: E402
+from gi.repository import GLib, Modulemd  # noqa: E402  (after the choice of the version)
 
 
 def read(text: str, strict: bool) -> "Modulemd.ModuleIndex":

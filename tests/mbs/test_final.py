@@ -13,14 +13,12 @@ from mbs.modulemd import Buildopts, Profile, RpmComponent, StreamV2
 
 def rpm(name: str, arch: str = "x86_64", source: str = "", **facts: object) -> BuiltRpm:
     values: dict[str, object] = {"license": f"of {name}"} | facts
-    return BuiltRpm(name, 0, "1", "2", arch, source or name, **values)  # type: ignore[arg-type]
+    return BuiltRpm(name, 0, "1", "2", arch, source or name, **values)
 
 
 def document(*components: RpmComponent, **facts: object) -> StreamV2:
     values = {"name": "m", "stream": "1", "version": 1, "context": "c", "summary": "s", "description": "d"}
-    return StreamV2(
-        **values | {"rpm_components": {each.name: each for each in components}} | facts  # type: ignore[arg-type]
-    )
+    return StreamV2(**values | {"rpm_components": {each.name: each for each in components}} | facts)
 
 
 def held(doc: StreamV2, *rpms: BuiltRpm, arch: str = "x86_64") -> list[str]:

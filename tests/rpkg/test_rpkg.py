@@ -106,7 +106,7 @@ def test_a_scratch_build_of_a_file_alone_and_again(
     for _ in range(2):
         output = rpkg("module-build", "--scratch", "--file", str(file), "--watch")
         assert 'is in "done" state.' in output or 'is in "ready" state.' in output
-        number = int(re.search(r"\[Build #(\d+)\]", output)[1])  # type: ignore[index]
+        number = int(re.search(r"\[Build #(\d+)\]", output)[1])
         contexts.append(service.get(open_port, f"module-builds/{number}")["context"])
     assert [context[-2:] for context in contexts] == ["_1", "_2"]
 
@@ -313,7 +313,7 @@ def test_a_local_build(rpkg: Rpkg, service: Service, name: str) -> None:
     file.write_text(text)
     command = ("module-build-local", "--file", str(file), "--stream", "main")
     first = rpkg(*command, "--skip-tests", "--offline", "-r", "/etc/some.repo", **QUICK)
-    document = Path(re.search(r"document +(/.*)", first)[1])  # type: ignore[index]
+    document = Path(re.search(r"document +(/.*)", first)[1])
     assert document.name.startswith(f"{name}:main:")
     assert f"{name}:main:" in first
     assert "is ready" in first

@@ -72,8 +72,9 @@ class SeenRows:
 
     def _keep(self, start: int, stop: int) -> None:
         if start or len(self._first) > stop:
-            for values in (self._first, self._last, self._newest):
-                values[:] = values[start:stop]
+            self._first = self._first[start:stop]
+            self._last = self._last[start:stop]
+            self._newest = self._newest[start:stop]
 
     def __str__(self) -> str:
         place = bisect_right(self._last, self.floor)

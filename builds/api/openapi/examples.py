@@ -33,7 +33,7 @@ data:
 SUBMISSION = {"scmurl": "https://git.example.com/modules/greetings.git?#f2d0c1b", "branch": "1"}
 SUBMISSION_OF_A_FILE = {"modulemd": MODULEMD, "scratch": True}
 CANCELLATION = {"state": "failed"}
-TOKEN = {"name": "nightly builds", "scopes": ["submit"], "days": 30}
+TOKEN: dict[str, Any] = {"name": "nightly builds", "scopes": ["submit"], "days": 30}
 
 
 def _later(seconds: int) -> datetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from drf_spectacular.drainage import warn
@@ -23,7 +23,11 @@ from builds.api.openapi import examples, schemas
 from builds.api.openapi.operations import JSON, MEANINGS, OPERATIONS, Operation
 from builds.api.pagination import PER_PAGE
 from builds.api.parameters import STRICT
+from builds.api.serializers import StrictSerializer
 from mbs.states import BUILD_STATES, COMPONENT_STATES
+
+if TYPE_CHECKING:
+    from builds.api.views.base import ApiViewSet
 
 Parameter = dict[str, Any]
 
@@ -82,6 +86,8 @@ _FILTERS: dict[type[Any], dict[str, Any]] = {
 class Schema(AutoSchema):
     """Describe one operation (DRF's setting ``DEFAULT_SCHEMA_CLASS``)."""
 
+    view: ApiViewSet  # type: ignore[override]  # all views of this service are of this class
+
     @property
     def operation(self) -> Operation:
         """The description of the operation."""
@@ -108,7 +114,7 @@ class Schema(AutoSchema):
         needed = not settings.MBS.NO_AUTH and (private or self.method not in SAFE)
         return [{name: []} for name in security_schemes()] if needed else []
 
-    def get_override_parameters(self) -> list[OpenApiParameter]:
+    def get_override_parameters(self) -> list[Any]:
         """Return the parameters that are not filters."""
         known = [*self.operation.parameters]
         if getattr(self.view, "pagination_class", None) and self.view.action in ("list", "messages"):
@@ -133,11 +139,12 @@ class Schema(AutoSchema):
     def get_request_serializer(self) -> Any:
         """Return the request bodies by media type."""
         serializer = self.view.get_serializer_class()
+        bodies = schemas.body(serializer) if issubclass(serializer, StrictSerializer) else {}
         return {
             media_type: OpenApiRequest(
                 shape, examples=_examples(self.operation.bodies if media_type == JSON else {})
             )
-            for media_type, shape in schemas.body(serializer).items()
+            for media_type, shape in bodies.items()
         }
 
     def get_response_serializers(self) -> Any:
@@ -170,7 +177,7 @@ class FilterParameters(OpenApiFilterExtension):
 
     def get_schema_operation_parameters(self, auto_schema: AutoSchema, *args: Any, **kwargs: Any) -> Any:
         """Return the parameters."""
-        known = auto_schema.view.filterset_class.base_filters
+        known = self.target.get_filterset_class(auto_schema.view).base_filters
         return [_parameter(name, filter_) for name, filter_ in known.items()]
 
 
@@ -242,4 +249,5 @@ _making = threading.Lock()
 
 @lru_cache(maxsize=8)
 def _document(version: str, *configured: object) -> dict[str, Any]:
-    return SchemaGenerator(api_version=version).get_schema(public=True)
+    made: dict[str, Any] = SchemaGenerator(api_version=version).get_schema(public=True)
+    return made

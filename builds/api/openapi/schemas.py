@@ -13,12 +13,13 @@ from typing_extensions import is_typeddict
 
 from builds import shapes
 from builds.api import serializers
+from builds.shapes import comparison, failures
 
 Schema = dict[str, Any]
 
 _NO_NUL: Schema = {"type": ["string", "null"], "pattern": "^[^\\u0000]*$"}
 _TEXTS: Schema = {"type": ["array", "null"], "items": {"type": "string", "pattern": "^[^\\u0000]*$"}}
-_FIELDS: dict[type[drf.Field], Schema] = {
+_FIELDS: dict[type[drf.Field[Any, Any, Any, Any]], Schema] = {
     serializers.IdentifierField: {"anyOf": [_NO_NUL, {"type": "integer"}]},
     serializers.TextField: _NO_NUL,
     serializers.StreamsField: {
@@ -56,7 +57,7 @@ def page_of(items: Schema, key: str = "items") -> Schema:
 @cache
 def components() -> dict[str, Schema]:
     """Return the schemas of all shapes of ``builds.shapes`` by name."""
-    named = {**vars(shapes.failures), **vars(shapes), **vars(shapes.comparison)}
+    named = {**vars(failures), **vars(shapes), **vars(comparison)}
     found = {name: shape for name, shape in named.items() if isclass(shape) and is_typeddict(shape)}
     adapters = [(name, "serialization", TypeAdapter(shape)) for name, shape in found.items()]
     _, document = TypeAdapter.json_schemas(
@@ -83,22 +84,22 @@ def body(serializer: type[serializers.StrictSerializer]) -> dict[str, Schema]:
     }
 
 
-def _is_file(field: drf.Field) -> bool:
+def _is_file(field: drf.Field[Any, Any, Any, Any]) -> bool:
     return isinstance(field, drf.FileField)
 
 
-def _field(field: drf.Field) -> Schema:
+def _field(field: drf.Field[Any, Any, Any, Any]) -> Schema:
     return _described(field, next(shape for cls, shape in _FIELDS.items() if isinstance(field, cls)))
 
 
-def _part(field: drf.Field) -> Schema:
+def _part(field: drf.Field[Any, Any, Any, Any]) -> Schema:
     """Return the schema of a part of a form: a file, or text, which is JSON for objects and lists."""
     return _described(
         field, {"type": "string", "format": "binary"} if _is_file(field) else {"type": "string"}
     )
 
 
-def _described(field: drf.Field, schema: Schema) -> Schema:
+def _described(field: drf.Field[Any, Any, Any, Any], schema: Schema) -> Schema:
     form = f"It is {field.form}" if isinstance(field, serializers.StructuredField) else ""
     text = str(field.help_text or form)
     return {**schema, "description": text} if text else schema

@@ -89,7 +89,7 @@ class Connection(asyncio.BufferedProtocol):
         if Connection.count > MAX_CONNECTIONS and Connection.waiting:
             next(iter(Connection.waiting)).abort()
         self._wait_for_request()
-        self._protocol.connection_made(transport)  # type: ignore[arg-type]
+        self._protocol.connection_made(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release everything that belongs to the connection."""
@@ -99,7 +99,7 @@ class Connection(asyncio.BufferedProtocol):
         self._held.clear()
         self._protocol.connection_lost(exc)
         # Break the reference cycle, so that the memory is freed without the garbage collector.
-        self._protocol = None  # type: ignore[assignment]
+        self._protocol = None  # type: ignore[assignment]  # not used any more
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Return the buffer that the event loop reads into."""

@@ -37,7 +37,11 @@ class Fronts:
 
     def __init__(self, application: Application, trusted: Sequence[str], base_url: str) -> None:
         self.application = application
-        self._trusted = ProxyHeadersMiddleware(application, list(trusted)).trusted_hosts  # type: ignore[arg-type]
+        middleware = ProxyHeadersMiddleware(
+            application,  # type: ignore[arg-type]  # only its list of trusted hosts is used
+            list(trusted),
+        )
+        self._trusted = middleware.trusted_hosts
         parts = urlsplit(base_url)
         self._tls = parts.scheme == "https"
         self._prefix = parts.path.rstrip("/")

@@ -12,6 +12,7 @@ from django.http import HttpResponseBase
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from builds import encoding, representations
@@ -21,9 +22,10 @@ from builds.api.errors import LengthRequired, body_too_large
 from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
 from builds.api.parameters import Shape
 from builds.api.renderers import is_page
-from builds.api.serializers import LogMessageSerializer, StrictSerializer
+from builds.api.serializers import LogMessageSerializer, RowSerializer, StrictSerializer
 from builds.selectors.compiled import CompiledQuery, Given
-from builds.selectors.listing import Listing, records
+from builds.selectors.listing import Listing, Record, records
+from builds.services.identity import Identity
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
 #: An id in an address. Longer ones do not fit into a column.
@@ -33,7 +35,7 @@ MOST_LISTINGS = 100
 _LISTINGS: dict[tuple[Any, ...], Listing] = {}
 
 
-class ApiViewSet(GenericViewSet):
+class ApiViewSet(GenericViewSet[Any]):
     """Check what applies to every request, and set the headers of every answer."""
 
     #: Names of unknown query parameters in this request.
@@ -59,7 +61,8 @@ class ApiViewSet(GenericViewSet):
         super().initial(request, *args, **kwargs)
         parameters.check_encoding(request)
         sent = request.query_params
-        request._request.GET = parameters.given(sent, self.repeatable_parameters())
+        given = parameters.given(sent, self.repeatable_parameters())
+        request._request.GET = given  # type: ignore[assignment]  # the stubs expect a class of their own
         if request.method not in SAFE:
             _check_origin(request)
             _check_length(request)
@@ -69,7 +72,9 @@ class ApiViewSet(GenericViewSet):
         if self.strict(request):
             parameters.check_known(self.unknown, known)
 
-    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def http_method_not_allowed(  # type: ignore[override]  # DRF passes a request of its own
+        self, request: Request, *args: Any, **kwargs: Any
+    ) -> Response:
         """Answer a browser that opens an address which only takes POST with the page of its form.
 
         Raises:
@@ -88,16 +93,45 @@ class ApiViewSet(GenericViewSet):
         """Return whether unknown parameters are an error: on request, and always on pages."""
         return parameters.flag(request, parameters.STRICT) or is_page(request)
 
-    def finalize_response(
+    def finalize_response(  # type: ignore[override]  # DRF accepts any response of Django
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         """Add headers: CORS for reads, and a warning about unknown parameters."""
-        response = super().finalize_response(request, response, *args, **kwargs)
+        final: HttpResponseBase = super().finalize_response(
+            request,
+            response,  # type: ignore[arg-type]  # DRF accepts any response of Django
+            *args,
+            **kwargs,
+        )
         if request.method in SAFE:
-            response["Access-Control-Allow-Origin"] = "*"
+            final["Access-Control-Allow-Origin"] = "*"
             if self.unknown:
-                response["Warning"] = parameters.warning(self.unknown)
-        return response
+                final["Warning"] = parameters.warning(self.unknown)
+        return final
+
+    @property
+    def identity(self) -> Identity | None:
+        """The user that ``CredentialAuthentication`` has identified."""
+        user: object = self.request.user
+        return user if isinstance(user, Identity) else None
+
+    def read(self) -> dict[str, Any]:
+        """Return the values in the request body.
+
+        Raises:
+            InvalidInput: Keys are not valid. There is a problem for each.
+        """
+        serializer = self.get_serializer(data=self.request.data)
+        if not isinstance(serializer, StrictSerializer):
+            raise TypeError(f"{type(serializer).__name__} reads no body.")
+        return serializer.read()
+
+    def rows(self, listing: Listing) -> list[Record]:
+        """Return the rows of the requested page."""
+        paginator = self.paginator
+        if not isinstance(paginator, pagination.PagePagination):
+            raise TypeError(f"{type(self).__name__} has no pages.")
+        return paginator.rows(listing, self.request)
 
 
 class BuildViewSet(ApiViewSet):
@@ -111,6 +145,8 @@ class BuildViewSet(ApiViewSet):
         input_serializers: Action -> the serializer of its request body.
     """
 
+    queryset: QuerySet[Any]
+    serializer_class: type[RowSerializer]
     filter_backends = (FilterBackend, OrderBackend)
     filterset_class: type[BuildFilterSet]
     columns: Mapping[Shape, Sequence[str]] = {}
@@ -151,7 +187,7 @@ class BuildViewSet(ApiViewSet):
                 hint=f"Get {where[:200]} instead.",
             )
         shape = parameters.shape(request)
-        page = self.paginate_queryset(self.listing(shape))
+        page = self.rows(self.listing(shape))
         return self.get_paginated_response(self.represent(page, shape))
 
     def listing(self, shape: Shape) -> Listing:
@@ -207,20 +243,12 @@ class BuildViewSet(ApiViewSet):
     def messages(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """List the log messages of a build, newest first."""
         messages = self.row(pk).log_messages.order_by("-id")
-        page = self.paginate_queryset(Listing(messages, representations.LOG_COLUMNS))
+        page = self.rows(Listing(messages, representations.LOG_COLUMNS))
         return self.get_paginated_response(self.represent(page, Shape.DEFAULT))
 
-    def get_serializer_class(self) -> type[Any]:
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         """Return the serializer of the request body for the action."""
-        return self.input_serializers.get(self.action, self.serializer_class)
-
-    def read(self) -> dict[str, Any]:
-        """Return the values in the request body.
-
-        Raises:
-            InvalidInput: Keys are not valid. There is a problem for each.
-        """
-        return self.get_serializer(data=self.request.data).read()
+        return self.input_serializers.get(self.action) or self.serializer_class
 
     def represent(self, rows: Any, shape: Shape) -> Any:
         """Return the representations of rows."""

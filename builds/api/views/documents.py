@@ -29,8 +29,8 @@ class ImportViewSet(ApiViewSet):
 
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Import a module that was built elsewhere, and record it as ready."""
-        require_importer(request.user)
-        values = self.get_serializer(data=request.data).read()
+        require_importer(self.identity)
+        values = self.read()
         build, messages = self._import(values.get("scmurl", ""), values.get("modulemd", ""))
         module = representations.module_answer(build, rest.module_relations([build]))
         return Response({"module": module, "messages": messages}, status=201)

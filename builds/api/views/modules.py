@@ -51,14 +51,14 @@ class ModuleBuildViewSet(BuildViewSet):
 
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Submit a module."""
-        user = require_submitter(request.user)
+        user = require_submitter(self.identity)
         wanted = submission_request(user, self.read())
         health.require_broker()
         return self._submitted(request, submit(wanted))
 
     def partial_update(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Cancel a module build."""
-        user = actions.CANCEL.require(request.user)
+        user = actions.CANCEL.require(self.identity)
         values = self.read()
         build = self.row(pk)
         require_owner(user, acting_for(user, values), build)
@@ -83,7 +83,7 @@ class ModuleBuildViewSet(BuildViewSet):
     @action(detail=True, methods=["post"], url_path="rebuild/plan", url_name="rebuild-plan")
     def plan_rebuild(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Preview a rebuild."""
-        user = require_submitter(request.user)
+        user = require_submitter(self.identity)
         values = self.read()
         who = acting_for(user, values)
         build = self.row(pk)
@@ -118,7 +118,7 @@ class ModuleBuildViewSet(BuildViewSet):
         return {"with"} if self.action == "compare" else super().known_parameters()
 
     def _act(self, wanted: actions.Action, pk: str) -> Sequence[ModuleBuild]:
-        user = wanted.require(self.request.user)
+        user = wanted.require(self.identity)
         values = self.read()
         return wanted.carry_out(user, self.row(pk), values)
 

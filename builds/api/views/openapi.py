@@ -29,7 +29,7 @@ class SchemaViewSet(ApiViewSet):
     def list(self, request: Request, **kwargs: Any) -> Response:
         """Return the document."""
         servers = [{"url": f"{links.prefix()}/"}]
-        return Response({**document(request.version), "servers": servers})
+        return Response({**document(str(request.version)), "servers": servers})
 
 
 class DocsRenderer(ErrorPageRenderer):

@@ -21,6 +21,6 @@ class PlanViewSet(ApiViewSet):
 
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Preview the builds that a submission would create."""
-        user = require_submitter(request.user)
-        values = self.get_serializer(data=request.data).read()
+        user = require_submitter(self.identity)
+        values = self.read()
         return Response(plan(submission_request(user, values)).as_dict())

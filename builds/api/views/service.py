@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -48,19 +47,17 @@ class MeViewSet(ApiViewSet):
 
     def list(self, request: Request, **kwargs: Any) -> Response:
         """Return the user, the groups that are known, and what the credentials are good for."""
-        user = require_login(request.user)
+        user = require_login(self.identity)
         scopes = None if user.scopes is None else sorted(user.scopes)
         response = Response({"username": user.username, "groups": sorted(user.groups), "scopes": scopes})
         response["Cache-Control"] = "no-store"
         return response
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         """Keep the answer from other sites."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        del response["Access-Control-Allow-Origin"]
-        return response
+        final = super().finalize_response(request, response, *args, **kwargs)
+        del final["Access-Control-Allow-Origin"]
+        return final
 
 
 class RebuildStrategyViewSet(ApiViewSet):

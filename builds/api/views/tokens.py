@@ -44,7 +44,7 @@ class TokenViewSet(ApiViewSet):
         """Return the parameters of a list."""
         return {*pagination.PARAMETERS}
 
-    def finalize_response(
+    def finalize_response(  # type: ignore[override]  # DRF accepts any response of Django
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
         """Forbid caching, and remove the CORS header."""
@@ -55,14 +55,14 @@ class TokenViewSet(ApiViewSet):
 
     def list(self, request: Request, **kwargs: Any) -> Response:
         """List the user's tokens."""
-        own = self._own(require_login(request.user))
-        page = self.paginate_queryset(Listing(own, representations.TOKEN_COLUMNS))
+        own = self._own(require_login(self.identity))
+        page = self.rows(Listing(own, representations.TOKEN_COLUMNS))
         return self.get_paginated_response([representations.api_token(row) for row in page])
 
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Create a token. The answer shows its text, which cannot be shown again."""
-        user = require_person(request.user)
-        values = self.get_serializer(data=request.data).read()
+        user = require_person(self.identity)
+        values = self.read()
         if not values.get("name", "").strip():
             raise InvalidInput(
                 "The key 'name' is missing or blank.",
@@ -74,7 +74,7 @@ class TokenViewSet(ApiViewSet):
 
     def destroy(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Revoke a token."""
-        row = self._own(require_login(request.user)).filter(pk=int(pk)).first()
+        row = self._own(require_login(self.identity)).filter(pk=int(pk)).first()
         if row is None:
             raise NotFound(f"You have no API token {pk}.", code="no_such_token")
         tokens.revoke(row)

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         """
         for file in files:
             try:
-                _, messages = import_module(file.read_text(encoding="utf-8"))
+                messages = import_module(file.read_text(encoding="utf-8"))[1]
             except (OSError, UnicodeDecodeError) as error:
                 raise CommandError(f"{file} cannot be read: {error}") from error
             except MBSError as error:

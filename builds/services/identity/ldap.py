@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+from typing import Any
 
 import ldap3
 from django.conf import settings
@@ -66,10 +67,10 @@ def _search(username: str) -> frozenset[str]:
     )
 
 
-def _names(attributes: dict[str, object]) -> list[str]:
+def _names(attributes: dict[str, Any]) -> list[str]:
     """Return the values of ``cn``, which is a list or a text, depending on the server's schema."""
     value = attributes.get("cn") or []
-    return [value] if isinstance(value, str) else [str(each) for each in value]  # type: ignore[attr-defined]
+    return [value] if isinstance(value, str) else [str(each) for each in value]
 
 
 def _unconfigured() -> Unavailable:

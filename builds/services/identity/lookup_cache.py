@@ -46,14 +46,15 @@ def cached_lookup(
         Unavailable: Too many lookups are running.
     """
     key = f"{kind}:{digest(secret)}"
-    found: T | None = None if fresh else cache.get(key)
-    if found is None:
-        refused: dict[str, str] | None = caches["refusals"].get(key)
-        if refused:
-            raise NotAuthenticated(**refused)
-        found, seconds = _look_up(key, look_up, address)
-        longest = float(settings.MBS.IDENTITY_CACHE_TIME)
-        cache.set(key, found, longest if seconds is None else min(seconds, longest))
+    known: T | None = None if fresh else cache.get(key)
+    if known is not None:
+        return known
+    refused: dict[str, str] | None = caches["refusals"].get(key)
+    if refused:
+        raise NotAuthenticated(refused["message"], code=refused["code"], hint=refused["hint"])
+    found, seconds = _look_up(key, look_up, address)
+    longest = float(settings.MBS.IDENTITY_CACHE_TIME)
+    cache.set(key, found, longest if seconds is None else min(seconds, longest))
     return found
 
 

@@ -52,7 +52,7 @@ def verify(token: str) -> dict[str, Any]:
     options = settings.MBS
     rules = jwt.JWTClaimsRegistry(
         leeway=LEEWAY,
-        iss={"essential": True, "value": options.OIDC_ISSUER},
+        iss={"essential": True, "value": str(options.OIDC_ISSUER)},
         aud={"essential": True, "value": options.OIDC_AUDIENCE},
         exp={"essential": True},
     )
@@ -79,7 +79,7 @@ def description() -> dict[str, Any]:
     key = f"oidc-issuer:{settings.MBS.OIDC_ISSUER}"
     found: dict[str, Any] | None = cache.get(key)
     if found is None:
-        found = _fetch(settings.MBS.OIDC_ISSUER)
+        found = _fetch(str(settings.MBS.OIDC_ISSUER))
         cache.set(key, found, KEYS_LIFETIME)
     return found
 

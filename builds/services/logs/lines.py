@@ -11,7 +11,7 @@ import threading
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -125,13 +125,13 @@ class LineIndex:
 
 
 @lru_cache(maxsize=_KEPT)
-def _index(*key: object) -> LineIndex:
+def _index(key: Hashable) -> LineIndex:
     return LineIndex()
 
 
 def index_of(log: Log) -> LineIndex:
     """Return the index of a log, which all requests of a process share."""
-    return _index(*log.key)
+    return _index(log.key)
 
 
 def _phases(data: bytes, tail: bytes, start: int, before: int) -> list[Phase]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from mbs.batches import Placed
 from mbs.errors import Forbidden, InvalidInput, MBSError, Problem, Unprocessable
-from mbs.modulemd import Locator, ModulemdError, StreamV2
+from mbs.modulemd import Locator, ModulemdError, RpmComponent, StreamV2
 from mbs.modulemd.errors import MAX_PROBLEMS
 from mbs.modulemd.nodes import printable
 
@@ -129,7 +129,7 @@ def in_included(key: str, text: str, error: MBSError) -> MBSError:
     return type(error)(f"{where} {error.message}", code=error.code, hint=error.hint, problems=problems)
 
 
-def through_modules(placed: Iterable[Placed], error: MBSError) -> MBSError:
+def through_modules(placed: Iterable[Placed[RpmComponent]], error: MBSError) -> MBSError:
     """Return an error of components, whose problems name the included modules that contain the components.
 
     Args:

@@ -19,9 +19,17 @@ from builds.services.submission.faults import Faults, in_included, through_modul
 from builds.services.submission.patience import Patience
 from builds.services.submission.request import SubmissionRequest
 from mbs import expansion
-from mbs.batches import Included, Placed, place
+from mbs.batches import Placed, place
 from mbs.errors import Forbidden, InvalidInput, Problem, Unprocessable
-from mbs.modulemd import ModulemdError, RpmComponent, StreamV2, check_names, parse_stream, read_streams
+from mbs.modulemd import (
+    ModuleComponent,
+    ModulemdError,
+    RpmComponent,
+    StreamV2,
+    check_names,
+    parse_stream,
+    read_streams,
+)
 from mbs.names import NAME
 from scm.components import ComponentRequest, OpenComponent, VerifiedComponent, check_components
 from scm.options import ScmOptions
@@ -56,7 +64,7 @@ class PreparedSubmission:
     scmurl: str | None
     commit: str
     version: int
-    components: Sequence[tuple[Placed, VerifiedComponent | OpenComponent]]
+    components: Sequence[tuple[Placed[RpmComponent], VerifiedComponent | OpenComponent]]
     expansion: expansion.Expansion
     reuse_from: ModuleBuild | None = None
     text: str = ""
@@ -108,7 +116,8 @@ def prepare(request: SubmissionRequest) -> PreparedSubmission:
         sound = [faults.without_faulty_components(each) for each in documents]
         components = faults.check(lambda: _components(sound, request, options, patience), "data.components")
     faults.raise_any()
-    assert expanded is not None and components is not None, "a fault was not raised"  # noqa: PT018
+    assert expanded is not None, "a fault was not raised"
+    assert components is not None, "a fault was not raised"
     return PreparedSubmission(
         documents=documents,
         scmurl=scmurl,
@@ -214,7 +223,7 @@ def _check_xmd(document: StreamV2) -> None:
 
 def _components(
     documents: Sequence[StreamV2], request: SubmissionRequest, options: ScmOptions, patience: Patience
-) -> list[tuple[Placed, VerifiedComponent | OpenComponent]]:
+) -> list[tuple[Placed[RpmComponent], VerifiedComponent | OpenComponent]]:
     placed = place(documents[0], partial(_included, options=options, patience=patience))
     overrides = dict(request.rpm_component_ref_overrides)
     names = {each.component.name for each in placed}
@@ -280,7 +289,7 @@ def _component_request(component: RpmComponent, overrides: Mapping[str, str]) ->
     return ComponentRequest(component.name, repository, overrides.get(component.name) or component.ref or "")
 
 
-def _included(key: str, component: Included, options: ScmOptions, patience: Patience) -> StreamV2:
+def _included(key: str, component: ModuleComponent, options: ScmOptions, patience: Patience) -> StreamV2:
     """Return the document of an included module."""
     allowed = settings.MBS.MODULES_ALLOW_REPOSITORY
     if component.repository and not allowed:

@@ -60,7 +60,7 @@ class Finder(importlib.abc.MetaPathFinder):
                 if name == "django.utils.timezone":
                     module.now = lambda: SkewedDatetime.now(datetime.UTC)
 
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # of this one module
+            spec.loader.exec_module = exec_module  # of this one module
         return spec
 
 
