@@ -18,7 +18,6 @@ from builds.api import links
 from builds.api.parameters import FLAGS
 from builds.api.renderers import PAGE, JSONRenderer
 from builds.api.serializers import StructuredField
-from builds.services.build_system import build_system
 from mbs.errors import MBSError
 from mbs.nsvc import NSVC
 
@@ -94,7 +93,6 @@ class PageRenderer(BaseRenderer):
         view, request, response = context["view"], context["request"], context["response"]
         failed = response.exception
         values = {
-            "simulated": build_system().capabilities.simulated,
             "name": view.get_view_name(),
             "description": view.get_view_description(),
             "breadcrumbs": get_breadcrumbs(request.path, request),

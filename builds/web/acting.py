@@ -16,7 +16,7 @@ from builds.api.serializers import OwnerSerializer, RebuildSerializer
 from builds.models import ModuleBuild
 from builds.services.identity import Identity
 from builds.web.forms import form_page, logged_in
-from builds.web.pages import everywhere
+from builds.web.pages import common
 from mbs.errors import InvalidInput, MBSError, NotFound
 from mbs.reuse import STRATEGIES
 
@@ -65,7 +65,7 @@ def act(request: HttpRequest) -> HttpResponse:
             raise outcomes[0].error
         return HttpResponseRedirect(reverse("build", args=[outcomes[0].builds[0].pk]))
     done = sum(each.error is None for each in outcomes)
-    values = everywhere(request) | {"action": action, "outcomes": outcomes, "done": done}
+    values = common() | {"action": action, "outcomes": outcomes, "done": done}
     return render(request, "web/acted.html", values, status=200 if done else 409)
 
 
@@ -84,7 +84,7 @@ def _confirmation(
         "owner": next(iter(owners)) if len(owners) == 1 else "",
         "user": user.username if user else "",
     }
-    return render(request, "web/confirm.html", everywhere(request) | values)
+    return render(request, "web/confirm.html", common() | values)
 
 
 def _values(request: HttpRequest, action: Action) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from builds.api.views.modules import ModuleBuildViewSet
 from builds.models import ModuleBuild
 from builds.services import comparison
 from builds.web.forms import form_page
-from builds.web.pages import everywhere, page
+from builds.web.pages import common, page
 from mbs import side_by_side
 from mbs.errors import InvalidInput, NotFound
 
@@ -60,7 +60,7 @@ def compare(request: HttpRequest, old: str, new: str) -> HttpResponse:
             "sized": _sized(found["rpms"]),
             "most": f":{MOST_ROWS}",
         }
-    return render(request, "web/compare.html", everywhere(request) | values)
+    return render(request, "web/compare.html", common() | values)
 
 
 @form_page

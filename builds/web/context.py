@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
 from builds.api import links
+from builds.web import people
 
 
-def prefix(request: HttpRequest) -> dict[str, str]:
-    """Return the path under which a proxy serves the service, as ``prefix``: links begin with it."""
-    return {"prefix": links.prefix()}
+def page(request: HttpRequest) -> dict[str, object]:
+    """Return the variables that every page may show.
+
+    ``prefix`` is the path under which a proxy serves the service, ``simulated`` whether the build system is
+    the simulated one, and ``me`` the user who is logged in.
+    """
+    return {
+        "prefix": links.prefix(),
+        "simulated": settings.MBS.SYSTEM == "simulated",
+        "me": SimpleLazyObject(lambda: _username(request)),
+    }
+
+
+def _username(request: HttpRequest) -> str:
+    try:
+        return people.shown(request)
+    except DatabaseError:
+        return ""  # the page that says so needs no name

@@ -15,7 +15,6 @@ from builds.api.renderers import wants_page
 from builds.models import ModuleBuild
 from builds.selectors import pages
 from builds.selectors.predictions import Expected, Forecast, forecast
-from builds.services.build_system import build_system
 from builds.web.errors import failure, safe_methods_only
 from builds.web.time_format import Moment, duration
 from mbs.errors import InvalidInput
@@ -88,8 +87,7 @@ def _context(found: Forecast, now: datetime) -> dict[str, object]:
     order = sorted(found.builds, key=lambda number: (found.builds[number].ready, number))[:_LISTED]
     builds = ModuleBuild.objects.only(*pages.LIST_COLUMNS).in_bulk(order)
     return {
-        "simulated": build_system().capabilities.simulated,
-        "api": f"{links.ROOT}2/",
+        "api": links.root("2"),
         "seconds": _REFRESH,
         "rule": RULE,
         "forecast": found,

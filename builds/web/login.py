@@ -18,7 +18,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from builds.api import links
 from builds.web import people
 from builds.web.forms import form_page
-from builds.web.pages import everywhere
+from builds.web.pages import common
 
 
 class _Login(LoginView):
@@ -33,7 +33,7 @@ class _Login(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return {
             **super().get_context_data(**kwargs),
-            **everywhere(self.request),
+            **common(),
             "method": settings.MBS.AUTH_METHOD,
             "no_logins": settings.MBS.NO_AUTH,
         }
@@ -62,4 +62,4 @@ def logout(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST":
         end_session(request)
         return HttpResponseRedirect(f"{links.prefix()}/")
-    return render(request, "web/logout.html", everywhere(request))
+    return render(request, "web/logout.html", common())

@@ -14,7 +14,6 @@ from django.shortcuts import render
 from builds.api import links
 from builds.api.renderers import wants_page
 from builds.models import ComponentBuild
-from builds.services.build_system import build_system
 from builds.services.logs import searching
 from builds.services.logs.components import component, log_of, logs_of
 from builds.services.logs.lines import Window, index_of, window_from, window_until
@@ -143,7 +142,6 @@ def _page(request: HttpRequest, row: ComponentBuild) -> HttpResponse:
     found = logs_of(row)
     name = _name(request) or found.first
     context = {
-        "simulated": build_system().capabilities.simulated,
         "row": row,
         "build": row.module_build,
         "state": state_word(row),

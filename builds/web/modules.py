@@ -12,7 +12,7 @@ from builds.api.views.service import RootViewSet
 from builds.models import ModuleBuild
 from builds.selectors import streams as selectors
 from builds.web import filtering
-from builds.web.pages import CHOICES, REFRESH_LIST, everywhere, listing, page
+from builds.web.pages import CHOICES, REFRESH_LIST, common, listing, page
 from builds.web.plots import plot
 from builds.web.time_format import moment
 from mbs.errors import NotFound
@@ -33,7 +33,7 @@ def module(request: HttpRequest, name: str) -> HttpResponse:
         raise NotFound(
             f"There is no build of a module {name[:100]}.", hint="Search for the beginning of its name."
         )
-    return render(request, "web/module.html", everywhere(request) | {"name": name, "streams": found})
+    return render(request, "web/module.html", common() | {"name": name, "streams": found})
 
 
 @page(_answer)
@@ -50,7 +50,7 @@ def stream(request: HttpRequest, name: str, stream: str) -> HttpResponse:
         request,
         "web/stream.html",
         {
-            **everywhere(request, REFRESH_LIST),
+            **common(REFRESH_LIST),
             **builds,
             "name": name,
             "stream": stream,

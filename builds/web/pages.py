@@ -27,7 +27,6 @@ from builds.api.views.service import RootViewSet
 from builds.models import ModuleBuild
 from builds.selectors import pages
 from builds.selectors.predictions import Forecast
-from builds.services.build_system import build_system
 from builds.web import components, filtering, graph, people
 from builds.web.errors import failure
 from builds.web.forecasts import Outlook, of_builds
@@ -96,7 +95,7 @@ def front(request: HttpRequest) -> HttpResponse:
         request,
         "web/front.html",
         {
-            **everywhere(request, REFRESH_LIST),
+            **common(REFRESH_LIST),
             **listing(query, query.filter(ModuleBuild.objects.all())),
             "choices": query.choices(CHOICES),
             "filters": query.chips(),
@@ -138,7 +137,7 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
         request,
         "web/build.html",
         {
-            **everywhere(request, REFRESH_BUILD),
+            **common(REFRESH_BUILD),
             "build": row,
             "active": row.state in ACTIVE,
             "failure": failure_of(row) if row.state == BuildState.FAILED else None,
@@ -166,14 +165,9 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
     )
 
 
-def everywhere(request: HttpRequest, seconds: int = 0) -> dict[str, Any]:
-    """Return the values that all pages show; ``seconds`` lie between two refreshes of a page."""
-    return {
-        "seconds": seconds,
-        "simulated": build_system().capabilities.simulated,
-        "api": links.root(VERSION),
-        "me": people.shown(request),
-    }
+def common(seconds: int = 0) -> dict[str, Any]:
+    """Return the values that many pages show; ``seconds`` lie between two refreshes of a page."""
+    return {"seconds": seconds, "api": links.root(VERSION)}
 
 
 def _admin_address(request: HttpRequest, row: ModuleBuild) -> str:

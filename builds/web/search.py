@@ -16,7 +16,7 @@ from builds.api import links
 from builds.api.views.service import RootViewSet
 from builds.selectors import search as selectors
 from builds.selectors.search import Found, Hit
-from builds.web.pages import everywhere, page
+from builds.web.pages import common, page
 from builds.web.time_format import Moment
 
 
@@ -50,7 +50,7 @@ def search(request: HttpRequest) -> HttpResponse:
         )
     groups: list[Group] = list(_groups(text, found))
     values: dict[str, Any] = {"searched": text, "groups": groups, "form": "name, name:stream, component, NVR"}
-    return render(request, "web/search.html", everywhere(request) | values)
+    return render(request, "web/search.html", common() | values)
 
 
 def _only(text: str, found: Found) -> Hit | None:

@@ -21,7 +21,7 @@ from builds.services.identity import Identity
 from builds.services.plan import plan
 from builds.services.submission import submit as record
 from builds.web.forms import form_page, logged_in
-from builds.web.pages import everywhere
+from builds.web.pages import common
 from mbs.errors import MBSError
 from mbs.reuse import STRATEGIES
 
@@ -127,7 +127,7 @@ def _form(
         "strategy": settings.MBS.REBUILD_STRATEGY,
     }
     status = status_of(error) if error else 200
-    return render(request, "web/submit.html", everywhere(request) | values, status=status)
+    return render(request, "web/submit.html", common() | values, status=status)
 
 
 def _value(field: Field, typed: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -53,7 +54,9 @@ class MeViewSet(ApiViewSet):
         response["Cache-Control"] = "no-store"
         return response
 
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+    def finalize_response(  # type: ignore[override]  # DRF accepts any response of Django
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
         """Keep the answer from other sites."""
         final = super().finalize_response(request, response, *args, **kwargs)
         del final["Access-Control-Allow-Origin"]
