@@ -151,7 +151,7 @@ def _check_page(browser: httpx.Client, page: str, site: str, headers: dict[str, 
     assert any("/static/" in address for address in found), answer.text
     for address in {urljoin(page, each.replace("&amp;", "&")) for each in found}:
         assert address.startswith(f"{site}/"), f"{page} has the link {address}"
-        assert browser.get(address, follow_redirects=True).status_code in (200, 404, 405), address
+        assert browser.get(address, follow_redirects=True).status_code in (200, 401, 404, 405), address
         assert "/static/" not in address or browser.get(address).status_code == 200, address
 
 
