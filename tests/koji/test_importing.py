@@ -267,7 +267,10 @@ def test_the_trees_lie_where_koji_keeps_the_import(rig: KojiRig, built: Any, tmp
     module, nvrs = built
     system = koji_system(rig.double, tmp_path, repository_url="https://pkgs.example.org/repos")
     place = system.finalize(module, nvrs).topdir
-    assert place == "https://pkgs.example.org/packages/tiny/1/1.c0ffee12/files/module"
+    assert (
+        place
+        == f"{rig.double.url.removesuffix('/kojihub')}/kojifiles/packages/tiny/1/1.c0ffee12/files/module"
+    )
     place = system.finalize(replace(module, scratch=True), nvrs).topdir
     assert place == f"https://pkgs.example.org/repos/{module.tag}-build/latest"
 

@@ -330,6 +330,6 @@ def test_a_local_build(rpkg: Rpkg, service: Service, name: str) -> None:
     assert "is ready" in second
     assert "batch 1" not in second
     missing = rpkg(*command, "--add-local-build", "nothing:main", fails=True)
-    assert "There is no finished local build 'nothing:main'" in missing
+    assert "There is no finished local build of 'nothing:main'" in missing
     left: Any = subprocess.run(("pgrep", "-f", str(rpkg.home)), capture_output=True, text=True).stdout
     assert left == ""
