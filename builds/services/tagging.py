@@ -50,7 +50,7 @@ def tagging_message(build: ModuleBuild, components: Sequence[ComponentBuild]) ->
     final = sum(not each.build_time_only for each in built)
     tags = f"{build.koji_tag}-build" + (f" and {build.koji_tag}" if final else "")
     nvrs = log_messages.join_names(str(each.nvr) for each in built)
-    return f"Batch {build.batch} is complete: {len(built)} builds are being tagged into {tags}: {nvrs}."
+    return f"Batch {build.batch} is complete and being tagged into {tags}: {nvrs}."
 
 
 def first_repo(build: ModuleBuild) -> bool:

@@ -265,7 +265,7 @@ def test_what_happened_to_a_build_is_read_over_rest(workers: Workers, client: Cl
     assert len(batches) == 4
     both = sorted(str(members[package].nvr) for package in ("early", "other"))
     assert batches[1] == (
-        f"Batch 2 is complete: 2 builds are being tagged into {build.koji_tag}-build and {build.koji_tag}: "
+        f"Batch 2 is complete and being tagged into {build.koji_tag}-build and {build.koji_tag}: "
         f"{', '.join(both)}."
     )
     requests = [
