@@ -38,7 +38,7 @@ class Outlook:
         place: of its next component in the queue for slots; None: none of them waits.
         of: how many components wait.
         ready: when it is ready.
-        spread: how much earlier or later that may be, in about two of three cases.
+        spread: how much earlier or later that may be; about half of the builds are ready within it.
     """
 
     place: int | None
