@@ -12,6 +12,7 @@ from typing import Any
 from builds.api.authentication import SAFE
 from builds.api.openapi import examples
 from builds.api.openapi.schemas import Schema, page_of, ref
+from mbs import __version__
 
 JSON, SSE, PLAIN = "application/json", "text/event-stream", "text/plain"
 
@@ -164,7 +165,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "about",
         "The version of the service, and how to log in",
         ref("About"),
-        examples={"about": {"version": "0.1.0", "api_version": 2, "auth_method": "oidc"}},
+        examples={"about": {"version": __version__, "api_version": 2, "auth_method": "oidc"}},
     ),
     "me.list": Operation(
         "me",
