@@ -102,8 +102,11 @@ def test_another_strategy_and_another_source_of_reuse_are_named(
 
 
 def test_the_same_once_more_is_resumed_as_it_was(failed: ModuleBuild) -> None:
-    before = list(failed.component_builds.values("package", "ref", "scmurl", "unresolved_ref"))
+    before = list(failed.component_builds.order_by("pk").values("package", "ref", "scmurl", "unresolved_ref"))
     (build,) = submitted(scmurl=failed.scmurl)
-    assert list(build.component_builds.values("package", "ref", "scmurl", "unresolved_ref")) == before
+    assert (
+        list(build.component_builds.order_by("pk").values("package", "ref", "scmurl", "unresolved_ref"))
+        == before
+    )
     build.refresh_from_db()
     assert build.modulemd == failed.modulemd
