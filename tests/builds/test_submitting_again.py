@@ -31,11 +31,11 @@ def failed(forge: Forge, sent: list[int]) -> ModuleBuild:
 
 def differences(kind: type[MBSError] = Conflict, **values: object) -> dict[str, str]:
     """Key or component of each difference that a submission is refused for -> what is said of it."""
-    before = list(ModuleBuild.objects.values())
+    before = list(ModuleBuild.objects.order_by("pk").values())
     with pytest.raises(kind) as caught:
         submitted(**values)
     assert caught.value.code == "submitted_differently"
-    assert list(ModuleBuild.objects.values()) == before
+    assert list(ModuleBuild.objects.order_by("pk").values()) == before
     with pytest.raises(kind):
         plan(SubmissionRequest(owner="anna", **{"branch": "1", **values}))
     return {problem.key or problem.component: problem.message for problem in caught.value.problems}
