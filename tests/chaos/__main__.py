@@ -56,6 +56,8 @@ def main() -> int:
         sys.exit(f"There is no kind of fault {', '.join(unknown)}. Kinds are {', '.join(KINDS)}.")
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="mbs-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
+    # PostgreSQL runs as another user if this is root's.
+    folder.chmod(0o755)
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     low, high = arguments.components
     options = Options(

@@ -48,7 +48,6 @@ class Postgres:
             cwd="/",
             check=check,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
         )
 
     def start(self) -> None:
