@@ -56,5 +56,5 @@ def logged_in(request: HttpRequest) -> Identity | HttpResponseRedirect | None:
         return found
     if request.method != "POST" and settings.MBS.AUTH_METHOD == "kerberos":
         return None
-    back = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
+    back = request.get_full_path() if request.method in ("GET", "HEAD") else f"{links.prefix()}/"
     return HttpResponseRedirect(f"{links.prefix()}/login?{urlencode({'next': back})}")

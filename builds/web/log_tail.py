@@ -71,14 +71,21 @@ class Place:
     line: int
 
     @classmethod
-    def asked(cls, row: ComponentBuild, query: dict[str, list[str]], last_id: str) -> Place:
-        """Return the place that a request names, or the one behind the last event that was received."""
+    def asked(cls, row: ComponentBuild, query: dict[str, list[str]], last_id: str, prefix: str) -> Place:
+        """Return the place that a request names, or the one behind the last event that was received.
+
+        Args:
+            row: the component.
+            query: of the request.
+            last_id: of the last event.
+            prefix: path under which the front server serves the service.
+        """
 
         def number(name: str) -> int:
             text = query.get(name, ["0"])[0]
             return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
 
-        path = f"{links.prefix()}/builds/{row.module_build_id}/{quote(row.package, safe='')}/log"
+        path = f"{prefix}/builds/{row.module_build_id}/{quote(row.package, safe='')}/log"
         match = _ID.fullmatch(last_id)
         numbers = map(int, match.groups()) if match else (number("task"), number("from"), number("line"))
         return cls(path, query.get("name", [""])[0], *numbers)
@@ -154,7 +161,7 @@ def events(request: HttpRequest, pk: str, package: str) -> HttpResponseBase:
         row = component(int(pk), package)
         log_of(row, "")
         query = {name: request.GET.getlist(name) for name in request.GET}
-        place = Place.asked(row, query, request.headers.get("Last-Event-ID", ""))
+        place = Place.asked(row, query, request.headers.get("Last-Event-ID", ""), links.prefix())
         text = news(place).text if place.task_id == row.task_id else place.event("replaced", {})
     except MBSError as error:
         return failure(error)(request)
@@ -191,7 +198,9 @@ class LogTails:
         headers = headers_of(scope)
         if match and self.watching < _WATCHERS and host_allowed(headers):
             query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
-            place = await self._in_thread(_place, int(match[1]), match[2], query, headers)
+            place = await self._in_thread(
+                _place, int(match[1]), match[2], query, headers, scope.get("root_path", "")
+            )
             if place is not None:
                 self.watching += 1
                 try:
@@ -254,11 +263,13 @@ class LogTails:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args))
 
 
-def _place(build: int, package: str, query: dict[str, list[str]], headers: dict[bytes, str]) -> Place | None:
+def _place(
+    build: int, package: str, query: dict[str, list[str]], headers: dict[bytes, str], prefix: str
+) -> Place | None:
     """Return where a watcher begins; None: there is nothing to stream."""
     try:
         row = component(build, package)
-        place = Place.asked(row, query, headers.get(b"last-event-id", ""))
+        place = Place.asked(row, query, headers.get(b"last-event-id", ""), prefix)
         return place if row.task_id is not None and place.task_id == row.task_id else None
     except (MBSError, DatabaseError, InterfaceError):
         return None

@@ -147,7 +147,7 @@ def _page(request: HttpRequest, row: ComponentBuild) -> HttpResponse:
         "state": state_word(row),
         "failed": row.state in (ComponentState.FAILED, ComponentState.CANCELED),
         "address": _path(row),
-        "events": f"{links.ROOT}2/module-builds/{row.module_build_id}/events",
+        "events": f"{links.root('2')}module-builds/{row.module_build_id}/events",
         "files": [(each, each.name == name) for each in found.files],
         "name": name,
     }

@@ -76,7 +76,7 @@ def submit(request: HttpRequest) -> HttpResponse:
         if "confirmed" in request.POST:
             health.require_broker()
             builds = record(wanted)
-            address = reverse("build", args=[builds[0].pk]) if len(builds) == 1 else "/"
+            address = reverse("build", args=[builds[0].pk]) if len(builds) == 1 else reverse("front")
             return HttpResponseRedirect(address)
         found = plan(wanted).as_dict()
     except MBSError as error:

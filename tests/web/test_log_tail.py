@@ -34,7 +34,7 @@ def component(log: Path) -> ComponentBuild:
 
 @asynccontextmanager
 async def watching(
-    tails: LogTails, component: ComponentBuild, query: str, **headers: str
+    tails: LogTails, component: ComponentBuild, query: str, prefix: str = "", **headers: str
 ) -> AsyncIterator[Watcher]:
     watcher = Watcher()
     pairs = {"host": "testserver", **headers}
@@ -42,6 +42,7 @@ async def watching(
         "type": "http",
         "method": "GET",
         "path": address(component, "/events"),
+        "root_path": prefix,
         "query_string": query.encode(),
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in pairs.items()],
     }
@@ -93,6 +94,15 @@ def test_a_watcher_gets_lines_as_they_are_written_and_the_end(component: Compone
             assert f"{number}</a>{line}" in text
         assert "<summary><b>%build</b></summary>" in text
         assert watcher.names[-1] == "end"
+
+    run(component, test)
+
+
+def test_links_of_lines_are_below_the_prefix_that_a_front_names(component: ComponentBuild) -> None:
+    async def test(tails: LogTails) -> None:
+        async with watching(tails, component, BEGINNING, prefix="/mbs") as watcher:
+            await watcher.until(lambda: "two" in told(watcher))
+        assert f'href="/mbs{address(component)}?name=build.log&amp;line=2#L2"' in told(watcher)
 
     run(component, test)
 
