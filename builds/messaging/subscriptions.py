@@ -143,7 +143,9 @@ def _record(delivery: Delivery, error: str) -> None:
         delivery.sent_at = now
     else:
         delivery.next_at = now + timedelta(seconds=min(_FIRST * 2 ** min(delivery.attempts - 1, 20), _LAST))
-    delivery.save(update_fields=["attempts", "error", "sent_at", "next_at"])
+    columns = ("attempts", "error", "sent_at", "next_at")
+    # Saving would fail when the subscription has been deleted meanwhile.
+    Delivery.objects.filter(pk=delivery.pk).update(**{name: getattr(delivery, name) for name in columns})
     if error and delivery.created_at < now - GIVE_UP:
         reason = f"Nothing was taken for {GIVE_UP.days} days; the last error: {delivery.error}"
         Subscription.objects.filter(pk=delivery.subscription_id).update(active=False, error=reason)

@@ -6,10 +6,12 @@ the name server changes nothing; redirects are not followed, no proxy is used, a
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import secrets
 import socket
+from collections.abc import Mapping
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -18,8 +20,9 @@ import httpx
 from mbs.errors import InvalidInput, MBSError
 from scm.hosts import is_public
 
-#: Seconds for a connection and for the head of the answer each.
-_TIMEOUT = 10.0
+#: Seconds for a connection and for each part of the answer, and for everything together: a subscriber that
+#: sends one byte after the other would otherwise hold up all others.
+_TIMEOUT, _LONGEST = 10.0, 20.0
 _PREFIX = "whsec_"
 
 
@@ -88,22 +91,34 @@ def post(address: str, secret: str, message_id: str, timestamp: int, body: bytes
         "webhook-signature": sign(secret, message_id, timestamp, body),
     }
     try:
-        with (
-            httpx.Client(timeout=_TIMEOUT, trust_env=False, follow_redirects=False) as client,
-            client.stream(
-                "POST",
-                url.copy_with(host=ip),
-                content=body,
-                headers=headers,
-                # The certificate must be that of the name, not of the address.
-                extensions={"sni_hostname": url.host},
-            ) as answer,
-        ):
-            status = answer.status_code
+        status = asyncio.run(_status(url, ip, headers, body))
+    except TimeoutError:
+        raise NotDelivered(f"{url.host} did not answer within {_LONGEST:g} seconds.") from None
     except httpx.HTTPError as error:
         raise NotDelivered(f"{url.host} cannot be reached: {type(error).__name__}: {error}") from error
     if not 200 <= status < 300:
         raise NotDelivered(f"{url.host} answered {status}.")
+
+
+async def _status(url: httpx.URL, ip: str, headers: Mapping[str, str], body: bytes) -> int:
+    """Send a webhook to an address of its host, and return the status of the answer.
+
+    Raises:
+        TimeoutError: it took longer than ``_LONGEST``.
+    """
+    async with (
+        asyncio.timeout(_LONGEST),
+        httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False, follow_redirects=False) as client,
+        client.stream(
+            "POST",
+            url.copy_with(host=ip),
+            content=body,
+            headers=headers,
+            # The certificate must be that of the name, not of the address.
+            extensions={"sni_hostname": url.host},
+        ) as answer,
+    ):
+        return answer.status_code
 
 
 def _resolved(url: httpx.URL, *, private: bool) -> str:

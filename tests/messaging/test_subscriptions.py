@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -160,6 +162,46 @@ def test_one_subscriber_that_is_away_does_not_hold_up_others(
     tell(build, BuildState.READY)
     assert send_due() == {"sent": 1, "failed": 1}
     assert subscriber.told == ["ready"]
+
+
+def test_a_subscriber_that_never_ends_its_answer_is_given_up(
+    build: ModuleBuild, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "_LONGEST", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=trickle, args=(server,), daemon=True).start()
+        subscription(subscriber, address=f"http://127.0.0.1:{server.getsockname()[1]}/")
+        subscription(subscriber)
+        tell(build, BuildState.READY)
+        assert send_due() == {"sent": 1, "failed": 1}
+    assert "did not answer within 0.3 seconds" in Delivery.objects.get(sent_at=None).error
+
+
+def trickle(server: socket.socket) -> None:
+    """Answer with one byte of a header after the other, 30 seconds long."""
+    connection, _ = server.accept()
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(b"HTTP/1.1 204 No Content\r\nX: ")
+        for _ in range(300):
+            time.sleep(0.1)
+            connection.sendall(b"x")
+
+
+def test_a_subscription_that_is_deleted_while_it_is_told_does_not_hold_up_others(
+    build: ModuleBuild, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, row = subscription(subscriber), subscription(subscriber)
+    tell(build, BuildState.READY)
+    due = subscriptions._due
+
+    def deleted_after() -> Sequence[Delivery]:
+        found = due()
+        Subscription.objects.filter(pk=gone.pk).delete()
+        return found
+
+    monkeypatch.setattr(subscriptions, "_due", deleted_after)
+    send_due()
+    assert Delivery.objects.get(subscription=row).sent_at is not None
 
 
 def test_a_subscription_that_takes_nothing_for_days_is_made_inactive_and_loses_nothing(
