@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import Match, SequenceMatcher
 
-#: Lines of a text that are compared: the time that it takes grows with their square at worst.
+#: Lines of a text that are compared.
 MOST_LINES = 5000
+#: Pairs of equal lines that are looked at: more than texts of people have. ``difflib`` takes about a second
+#: for them; for texts that are made for it, it would take more than the square of their lines.
+MOST_PAIRS = 10_000_000
 #: Characters of a line that are shown.
 LONGEST_LINE = 500
 #: Equal lines around a difference that are shown.
@@ -30,6 +33,33 @@ class Row:
     new_number: int | None = None
 
 
+class Matcher(SequenceMatcher[str]):
+    """Finds equal lines until it has looked at ``MOST_PAIRS``; the rest counts as different.
+
+    Args:
+        old: The lines of a text, and ``new`` those of another.
+
+    Attributes:
+        pairs: How many pairs of lines it has looked at.
+    """
+
+    def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
+        super().__init__(None, old, new)
+        self.pairs = 0
+        self._old = old
+
+    def find_longest_match(
+        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
+    ) -> Match:
+        """Return the longest run of equal lines, or an empty one when there was too much to look at."""
+        if self.pairs > MOST_PAIRS:
+            return Match(alo, blo, 0)
+        # The stubs lack this documented attribute.
+        places: Mapping[str, Sequence[int]] = self.b2j  # type: ignore[attr-defined]  # see above
+        self.pairs += sum(1 + len(places.get(line, ())) for line in self._old[alo:ahi])
+        return super().find_longest_match(alo, ahi, blo, bhi)
+
+
 def comparable(*texts: str) -> bool:
     """Return whether texts are short enough to be compared."""
     return all(text.count("\n") < MOST_LINES for text in texts)
@@ -41,14 +71,14 @@ def rows(old: str, new: str) -> list[Row]:
     Args:
         old: A text that is ``comparable``, and ``new`` another.
     """
-    olds, news = old.splitlines(), new.splitlines()
+    olds, news = _lines(old), _lines(new)
     # Equal ends are by far the most lines, and need no search.
     start = _common(olds, news)
     end = _common(olds[start:][::-1], news[start:][::-1])
     inner_old, inner_new = olds[start : len(olds) - end], news[start : len(news) - end]
     if not inner_old and not inner_new:
         return []
-    matcher = SequenceMatcher(None, inner_old, inner_new)
+    matcher = Matcher(inner_old, inner_new)
     found: list[Row] = list(_same(olds, 0, 0, start))
     for tag, low, high, first, last in matcher.get_opcodes():
         if tag == "equal":
@@ -57,6 +87,11 @@ def rows(old: str, new: str) -> list[Row]:
             found += _different(olds, news, (start + low, start + high), (start + first, start + last))
     found += _same(olds, len(olds) - end, len(news) - end, end)
     return list(_shortened(found))
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text; only line feeds end them, as ``comparable`` counts."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
