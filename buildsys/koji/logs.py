@@ -24,10 +24,11 @@ from buildsys.logs import LogFile, LogPart, NoSuchLog, clipped
 _ORDER = ("build.log", "root.log", "mock_output.log")
 _FAILED = koji.TASK_STATES["FAILED"]
 _COMPLETE = koji.BUILD_STATES["COMPLETE"]
-#: Name of a log that a task left: number of the task, and name of the file.
-_OF_TASK = re.compile(r"([0-9]{1,18})/([^/\\]{1,200}\.log)")
+#: Name of a log that a task left: number of the task, and name of the file. Printable ASCII only: other
+#: characters make XML-RPC calls that are not well-formed.
+_OF_TASK = re.compile(r"([0-9]{1,18})/([ -.0-\[\]-~]{1,200}\.log)")
 #: Name of a log that is kept with the packages of a build: architecture, and name of the file.
-_KEPT = re.compile(r"kept/([^/\\]{1,100})/([^/\\]{1,200}\.log)")
+_KEPT = re.compile(r"kept/([ -.0-\[\]-~]{1,100})/([ -.0-\[\]-~]{1,200}\.log)")
 #: Header Content-Range (RFC 9110, 14.4).
 _RANGE = re.compile(r"bytes (?:[0-9]+-[0-9]+|\*)/([0-9]+)")
 

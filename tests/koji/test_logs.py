@@ -69,6 +69,16 @@ def test_nothing_but_listed_logs_is_read_from_the_file_server(rig: KojiRig) -> N
     assert not [calls for calls in rig.double.log if calls[0].startswith("GET")]
 
 
+@pytest.mark.parametrize("file", ["build\0.log", "\x01.log", "\ufffe.log", "a\nb.log"])
+def test_a_name_that_no_log_can_have_is_not_asked_for(rig: KojiRig, file: str) -> None:
+    submission = built(rig)
+    asked = len(rig.double.log)
+    for name in (f"{submission.task_id + 1}/{file}", f"kept/x86_64/{file}"):
+        with pytest.raises(NoSuchLog):
+            rig.system.read_log(submission.task_id, name, 0, 10)
+    assert len(rig.double.log) == asked
+
+
 def test_a_file_server_that_is_away_is_an_outage(rig: KojiRig, monkeypatch: pytest.MonkeyPatch) -> None:
     submission = kept(rig, {"x86_64/build.log": b"x"})
     monkeypatch.setattr(rig.system._logs, "_topurl", "http://127.0.0.1:9")
