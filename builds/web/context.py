@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -27,5 +27,5 @@ def page(request: HttpRequest) -> dict[str, object]:
 def _username(request: HttpRequest) -> str:
     try:
         return people.shown(request)
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         return ""  # the page that says so needs no name
