@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.auth.middleware import get_user
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
 
@@ -14,7 +15,8 @@ def account(request: HttpRequest) -> AbstractBaseUser | None:
     session = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
     if not (session.isascii() and session.isalnum()):
         return None
-    user = request.user
+    # In requests of the API, request.user is what DRF found, which ignores sessions.
+    user = get_user(request)
     return user if user.is_authenticated and user.is_active else None
 
 
