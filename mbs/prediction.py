@@ -225,6 +225,24 @@ class _Progress:
                 self._waiting.setdefault(task.batch, {})[task.package] = task
         self._running = {task.id: task for task in self.started}
         self._batch = max([build.batch, *(task.batch for task in self.started)])
+        self._enter()
+
+    def _enter(self) -> None:
+        """Note which components of the batch at hand wait for which others: each is looked at once."""
+        waiting = self._waiting.get(self._batch, {})
+        there = waiting.keys() | {task.package for task in self._running.values()}
+        self._unblocked: list[Task] = []
+        #: component -> how many others it waits for
+        self._missing: dict[int, int] = {}
+        #: package -> components that wait for it
+        self._behind: dict[str, list[Task]] = {}
+        for task in waiting.values():
+            before = task.after & there
+            self._missing[task.id] = len(before)
+            if not before:
+                self._unblocked.append(task)
+            for package in before:
+                self._behind.setdefault(package, []).append(task)
 
     @property
     def open(self) -> bool:
@@ -233,22 +251,25 @@ class _Progress:
 
     def unblocked(self) -> list[Task]:
         """Take the components of the batch at hand that may start."""
-        waiting = self._waiting.get(self._batch, {})
-        there = waiting.keys() | {task.package for task in self._running.values()}
-        found = [task for task in waiting.values() if not task.after & there]
+        found, self._unblocked = self._unblocked, []
         for task in found:
-            del waiting[task.package]
+            del self._waiting[self._batch][task.package]
             self._running[task.id] = task
         return found
 
     def ended(self, task: Task) -> None:
         """Note that a component is built."""
         del self._running[task.id]
+        for each in self._behind.pop(task.package, ()):
+            self._missing[each.id] -= 1
+            if not self._missing[each.id]:
+                self._unblocked.append(each)
 
     def advance(self) -> bool:
         """Go on to the next batch; say whether there is one."""
         left = [number for number, tasks in self._waiting.items() if tasks and number > self._batch]
         self._batch = min(left, default=self._batch)
+        self._enter()
         return bool(left)
 
 

@@ -166,3 +166,19 @@ def test_spreads_add_up_along_the_way() -> None:
     found = predict([build(one, two)], Pace(1, finish=Duration(1, 12.0)))
     (ready,) = found.ready.values()
     assert (ready.seconds, ready.spread) == (21.0, pytest.approx(13.0))
+
+
+def test_each_component_of_a_large_build_is_looked_at_once() -> None:
+    """A page predicts at each request, and strangers choose the number of components."""
+
+    class Names(frozenset[str]):
+        looked_at = 0
+
+        def __and__(self, other: object) -> frozenset[str]:
+            Names.looked_at += 1
+            return super().__and__(other)  # type: ignore[operator]
+
+    tasks = [task(1, package=f"p{place}", after=Names({f"p{place - 1}"})) for place in range(200)]
+    found = predict([build(*tasks)], Pace(slots=2))
+    assert [found.starts[each.id] for each in tasks] == list(range(200))
+    assert Names.looked_at == 200
