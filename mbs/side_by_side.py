@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import Match, SequenceMatcher
 
+from mbs.text import printable
+
 #: Lines of a text that are compared.
 MOST_LINES = 5000
 #: Pairs of equal lines that are looked at: more than texts of people have. ``difflib`` takes about a second
@@ -122,7 +124,8 @@ def _different(
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
+    shown = printable(line[:LONGEST_LINE], "\t")
+    return shown if len(line) <= LONGEST_LINE else f"{shown} ..."
 
 
 def _shortened(found: Sequence[Row]) -> Iterator[Row]:

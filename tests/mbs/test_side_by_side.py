@@ -42,6 +42,11 @@ def test_long_lines_are_cut() -> None:
     assert len(rows("x" * 10_000, "y")[0].old) <= LONGEST_LINE + 4
 
 
+def test_marks_that_change_the_order_of_characters_are_shown() -> None:
+    (row,) = rows("\tmit\u202elicense", "\tgpl\x1b[2J\r")
+    assert (row.old, row.new) == ("\tmit\\u202elicense", "\tgpl\\x1b[2J\\r")
+
+
 def test_long_texts_are_not_compared() -> None:
     assert comparable("\n" * (MOST_LINES - 1))
     assert not comparable("a", "\n" * MOST_LINES)
