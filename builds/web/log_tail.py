@@ -197,16 +197,15 @@ class LogTails:
         )
         headers = headers_of(scope)
         if match and self.watching < _WATCHERS and host_allowed(headers):
-            query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
-            place = await self._in_thread(
-                _place, int(match[1]), match[2], query, headers, scope.get("root_path", "")
-            )
-            if place is not None:
-                self.watching += 1
-                try:
-                    return await self._serve(place, int(match[1]), match[2], headers, receive, send)
-                finally:
-                    self.watching -= 1
+            build, package = int(match[1]), match[2]
+            query, prefix = scope.get("query_string", b""), scope.get("root_path", "")
+            self.watching += 1
+            try:
+                place = await self._in_thread(_place, build, package, query, headers, prefix)
+                if place is not None:
+                    return await self._serve(place, build, package, headers, receive, send)
+            finally:
+                self.watching -= 1
         return await self.application(scope, receive, send)
 
     async def _serve(
@@ -263,15 +262,14 @@ class LogTails:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args))
 
 
-def _place(
-    build: int, package: str, query: dict[str, list[str]], headers: dict[bytes, str], prefix: str
-) -> Place | None:
+def _place(build: int, package: str, query: bytes, headers: dict[bytes, str], prefix: str) -> Place | None:
     """Return where a watcher begins; None: there is nothing to stream."""
     try:
+        values = parse_qs(query.decode("latin-1"), max_num_fields=20)
         row = component(build, package)
-        place = Place.asked(row, query, headers.get(b"last-event-id", ""), prefix)
+        place = Place.asked(row, values, headers.get(b"last-event-id", ""), prefix)
         return place if row.task_id is not None and place.task_id == row.task_id else None
-    except (MBSError, DatabaseError, InterfaceError):
+    except (MBSError, DatabaseError, InterfaceError, ValueError):  # ValueError: the query is too long
         return None
     finally:
         connections.close_all()
@@ -283,6 +281,9 @@ def _news(place: Place) -> News | None:
     except BuildSystemUnavailable as error:
         logger.warning("The log %s of the build %s cannot be read: %s", place.name, place.task_id, error)
         return None
+    except MBSError as error:
+        logger.warning("The log %s of the build %s is not shown: %s", place.name, place.task_id, error)
+        return News(place.event("end", {}), place, over=True)
 
 
 def _ending(place: Place, build: int, package: str) -> bytes | None:

@@ -16,7 +16,7 @@ from builds.models import ComponentBuild
 from builds.services.logs.lines import WINDOW
 from builds.web import log_tail
 from builds.web.log_tail import LogTails
-from buildsys.base import BuildSystemUnavailable
+from buildsys.base import BuildSystemError, BuildSystemUnavailable
 from mbs.states import ComponentState
 from tests.events.test_stream import Watcher, in_database
 from tests.events.test_stream import django as django_application
@@ -184,9 +184,47 @@ def test_an_outage_of_the_build_system_does_not_end_the_stream(
     run(component, test)
 
 
+def test_a_build_system_that_refuses_ends_the_stream(
+    component: ComponentBuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def news(place: log_tail.Place) -> log_tail.News:
+        raise BuildSystemError("The file server serves no byte ranges.")
+
+    monkeypatch.setattr(log_tail, "news", news)
+
+    async def test(tails: LogTails) -> None:
+        async with watching(tails, component, BEGINNING) as watcher:
+            await watcher.until(lambda: watcher.ended)
+        assert watcher.names == ["end"]
+
+    run(component, test)
+
+
+def test_watchers_that_come_at_the_same_moment_are_counted(
+    component: ComponentBuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_tail, "_WATCHERS", 1)
+
+    async def test(tails: LogTails) -> None:
+        async with (
+            watching(tails, component, BEGINNING) as first,
+            watching(tails, component, BEGINNING) as second,
+        ):
+            await second.until(lambda: first.status and second.status)
+            assert (first.status, second.status) == (200, 418)
+        assert tails.watching == 0
+
+    run(component, test)
+
+
 @pytest.mark.parametrize(
     ("query", "headers"),
-    [("name=build.log&task=8", {}), ("", {}), (BEGINNING, {"host": "elsewhere.example.com"})],
+    [
+        ("name=build.log&task=8", {}),
+        ("", {}),
+        (BEGINNING, {"host": "elsewhere.example.com"}),
+        (f"{BEGINNING}&" + "a=1&" * 50, {}),
+    ],
 )
 def test_what_is_no_stream_is_left_to_django(
     component: ComponentBuild, query: str, headers: dict[str, str]
