@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from buildsys.base import Module
 
+#: Folders of running builds, and internal folders of the service, which the web server does not show.
+HIDDEN = frozenset({"work", "views", "lock"})
+
 
 @dataclass(frozen=True)
 class Delivery:

@@ -20,12 +20,11 @@ from django.shortcuts import render
 
 from builds.api import links
 from builds.web.errors import safe_methods_only
+from buildsys.delivery import HIDDEN
 from mbs.text import natural
 
 Response = TypeVar("Response", bound=HttpResponseBase)
 
-#: Folders of running builds, and internal folders of the service.
-HIDDEN = frozenset({"work", "views", "lock"})
 #: Names on the page of a folder, since a build may create any number of files.
 MOST_NAMES = 2000
 #: Types that browsers never run. All others are sent as plain text or as a download.

@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from buildsys.base import Module
-from buildsys.delivery import Delivery
+from buildsys.delivery import HIDDEN, Delivery
 from buildsys.local.folders import lock, write_atomically
 from buildsys.local.modules import ModuleFolder
 from buildsys.local.repodata import create_repository
@@ -113,7 +113,8 @@ class StreamFolder:
 def _part(text: str) -> str:
     """A name or a stream as one part of a path: it may hold characters that a file name may not."""
     part = quote(text, safe="+")
-    return f"%2E{part[1:]}" if part.startswith(".") else part
+    # Names that the web server does not show.
+    return f"%{ord(part[0]):02X}{part[1:]}" if part.startswith(".") or part in HIDDEN else part
 
 
 def _numbers(folder: Path) -> Iterator[int]:

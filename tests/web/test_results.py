@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
 
-from builds.web import results
+from builds.web import outcome, results
 from builds.web.results import File
+from buildsys.local.streams import StreamFolder
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +55,19 @@ def test_a_folder_of_very_many_files_is_listed_in_part(
     page = client.get("/results/tasks/101/rpms").content.decode()
     assert page.count('href="/results/tasks/101/rpms/file') == 10
     assert "Only 10 names are shown" in page
+
+
+@pytest.mark.parametrize("name", ["work", "views", "lock", ".hidden", "quiet"])
+def test_the_repository_of_a_stream_is_served_whatever_its_module_is_called(
+    client: Client, folder: Path, name: str
+) -> None:
+    root = folder.parent.parent
+    stream = StreamFolder(root, name, name)
+    stream.repo.mkdir(parents=True)
+    (stream.repo / "x.txt").write_text("there")
+    response = client.get(f"/results/{quote(str(stream.repo.relative_to(root)))}/x.txt")
+    assert response.status_code == 200
+    assert text(response) == "there"
 
 
 def test_a_folder_is_listed_with_links_that_lead_there(client: Client, folder: Path) -> None:
@@ -114,3 +129,9 @@ def test_no_file_stays_open(client: Client, folder: Path) -> None:
         response.close()
     opened = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
     assert not [path for path in opened if path.startswith(str(folder))]
+
+
+def test_documents_that_are_kept_in_memory_are_few() -> None:
+    kept = outcome._content.cache_info().maxsize
+    assert kept is not None
+    assert kept * outcome._LONGEST <= 32 << 20
