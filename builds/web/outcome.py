@@ -140,9 +140,9 @@ def _files(build: ModuleBuild) -> list[ResultFile]:
         return []
 
 
-@lru_cache(maxsize=200)
+@lru_cache(maxsize=16)
 def _content(number: int, run: int, document: str) -> Content | None:
-    """Read a document; what is the same is read once."""
+    """Read a document; the latest ones are kept, few of them, since each may have a megabyte."""
     if not document or len(document) > _LONGEST:
         return None
     try:
