@@ -15,7 +15,7 @@ from builds.web.timeline import Axis, Bar, state_word
 from mbs.reuse import brief
 from mbs.states import ComponentState
 
-#: Components of a group that are shown, and of the only one that is.
+#: Components of a group that are shown, and of the only one that is or of all batches.
 MOST_SHOWN, MOST_OF_ONE = 200, 3000
 ALL, BATCHES = "all", "batches"
 #: Groups by state, those that people look for first.
@@ -97,9 +97,12 @@ def groups(
     """Yield the groups of components to show."""
     if current == BATCHES:
         key = (lambda row: 0) if details.build.graph else (lambda row: row.batch)
+        left = MOST_OF_ONE
         for number, members in groupby(details.components, key=key):
             name = f"Batch {number}" if number else "Components, each after those it waits for"
-            yield _group(name, list(members), details, axis, now, forecast, MOST_OF_ONE)
+            group = _group(name, list(members), details, axis, now, forecast, left)
+            left -= len(group.components)
+            yield group
         return
     for name, states in GROUPS.items():
         rows = [row for row in details.components if row.state in states]

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from builds.models import FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTrace
 from builds.selectors.predictions import Forecast
-from builds.web import pages
+from builds.web import components, pages
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
 from tests.web.browser import BROWSER, Page
@@ -235,6 +235,26 @@ EXCERPT = {
     "lines": ["gcc -c x.c", "x.c:1: error: <b>bad</b>"],
     "url": "/builds/1/libfoo/log?line=12#L12",
 }
+
+
+def test_components_in_many_batches_are_shown_up_to_a_number_in_all(
+    get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(components, "MOST_OF_ONE", 3)
+    build = module_build(state=BuildState.READY)
+    for batch in (1, 2, 3):
+        for place in (1, 2):
+            name = f"package-{batch}-{place}"
+            component_build(build, package=name, batch=batch, state=ComponentState.COMPLETE)
+    page = get(f"/builds/{build.pk}?components=batches")
+    table = page.text[page.text.index("Batch 1") : page.text.index("Batch 3")]
+    assert [name for name in table.split() if name.startswith("package-")] == [
+        "package-1-1",
+        "package-1-2",
+        "package-2-1",
+    ]
+    assert "1 more" in table
+    assert "2 more" in page.text
 
 
 def test_a_failed_compile_is_shown_by_the_lines_of_its_log_escaped(get: Get) -> None:
