@@ -79,6 +79,9 @@ def _described(request: HttpRequest, row: ComponentBuild) -> JsonResponse:
 class _Stream:
     """A log, or a part of it, as a file that is read piece by piece."""
 
+    #: The build system may take its time: see ``builds.api.serving.files``.
+    remote = True
+
     def __init__(self, read: Log, start: int, stop: int) -> None:
         self._log, self._place, self._stop = read, start, stop
 

@@ -13,7 +13,7 @@ import pytest
 from builds.api.serving import files
 from builds.api.serving.deadlines import Deadlines
 from builds.api.serving.requests import CompleteRequests
-from builds.api.serving.wsgi import ThreadedWSGI
+from builds.api.serving.wsgi import FileWrapper, ThreadedWSGI
 
 LIMIT = 300_000
 
@@ -182,6 +182,35 @@ def test_an_answer_that_is_a_file_is_sent_in_parts_and_closed(
     assert exchange.body == body
     assert all(len(message.get("body", b"")) <= files.PART for message in exchange.sent)
     assert file.closed
+
+
+def test_files_that_come_from_another_server_do_not_hold_up_those_on_disk(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"on disk")
+    answered = threading.Event()
+
+    class Remote:
+        remote = True
+
+        def read(self, size: int) -> bytes:
+            answered.wait(20)
+            return b""
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    async def test() -> bytes:
+        exchange, others = Exchange(), Exchange()
+        slow = [asyncio.ensure_future(files.send(FileWrapper(Remote()), others.send)) for _ in range(8)]
+        await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(5):
+                await files.send(FileWrapper((tmp_path / "file").open("rb")), exchange.send)
+        finally:
+            answered.set()
+            await asyncio.gather(*slow)
+        return exchange.body
+
+    assert asyncio.run(test()) == b"on disk"
 
 
 class Peer:

@@ -16,6 +16,8 @@ from builds.api.serving.types import Send
 PART = 64 * 1024
 #: These threads only read and write single parts. They never wait for a client.
 _threads = ThreadPoolExecutor(4, thread_name_prefix="files")
+#: These read parts of files that another server has, such as logs of Koji, and may wait for it.
+_remote = ThreadPoolExecutor(4, thread_name_prefix="remote files")
 
 
 class Budget:
@@ -47,9 +49,10 @@ def folder() -> Path:
     return place
 
 
-async def in_thread(work: Any, *values: Any) -> Any:
-    """Run one short file operation in a thread."""
-    return await asyncio.get_running_loop().run_in_executor(_threads, work, *values)
+async def in_thread(work: Any, *values: Any, remote: bool = False) -> Any:
+    """Run one short file operation in a thread; ``remote``: one that may wait for another server."""
+    threads = _remote if remote else _threads
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *values)
 
 
 async def on_disk(data: bytes | memoryview) -> Any:
@@ -68,10 +71,12 @@ async def send(file: Any, sender: Send, *, more_body: bool = False) -> None:
     """Send the rest of an open file as the body of an answer, and close the file.
 
     Args:
+        file: With an attribute ``remote`` that is true, another server has it.
         more_body: Whether further parts of the body follow.
     """
+    remote = getattr(file, "remote", False)
     try:
-        while part := await in_thread(file.read, PART):
+        while part := await in_thread(file.read, PART, remote=remote):
             await sender({"type": "http.response.body", "body": part, "more_body": True})
         await sender({"type": "http.response.body", "body": b"", "more_body": more_body})
     finally:

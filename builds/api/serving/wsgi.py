@@ -31,6 +31,7 @@ class FileWrapper:
     def __init__(self, file: Any, block_size: int = files.PART) -> None:
         self.read = file.read
         self.close = file.close
+        self.remote: bool = getattr(file, "remote", False)
 
 
 @dataclass
