@@ -1,4 +1,4 @@
-"""How wrong predictions are of when builds are ready: simulated builds with real workers and few slots.
+"""Measure the errors of predicted build times, with simulated builds, real workers and few slots.
 
     python -m benchmarks.predictions [--modules 12] [--components 8] [--batches 2] [--slots 4]
                                      [--seconds 4] [--error 0.3]

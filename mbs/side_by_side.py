@@ -1,4 +1,4 @@
-"""Two texts side by side, line by line."""
+"""Compare two texts line by line, for display side by side."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 #: Lines of a text that are compared: the time that it takes grows with their square at worst.
-MOST_LINES = 5000
+MAX_LINES = 5000
 #: Characters of a line that are shown.
-LONGEST_LINE = 500
+MAX_LINE_LENGTH = 500
 #: Equal lines around a difference that are shown.
 AROUND = 3
 
@@ -20,7 +20,8 @@ class Row:
 
     Attributes:
         kind: ``same``, ``changed``, ``added``, ``removed``, or ``skipped`` for equal lines that are left out.
-        old_number: Of the line, from 1; None: there is none. ``new_number`` likewise.
+        old_number: Number of the old line, from 1; None if there is none.
+        new_number: Number of the new line, likewise.
     """
 
     kind: str
@@ -32,7 +33,7 @@ class Row:
 
 def comparable(*texts: str) -> bool:
     """Return whether texts are short enough to be compared."""
-    return all(text.count("\n") < MOST_LINES for text in texts)
+    return all(text.count("\n") < MAX_LINES for text in texts)
 
 
 def rows(old: str, new: str) -> list[Row]:
@@ -87,7 +88,7 @@ def _different(
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..."
+    return line if len(line) <= MAX_LINE_LENGTH else f"{line[:MAX_LINE_LENGTH]} ..."
 
 
 def _shortened(found: Sequence[Row]) -> Iterator[Row]:

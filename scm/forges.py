@@ -17,11 +17,11 @@ _SCHEMES = frozenset({"https", "http", "git", "git+https", "git+http"})
 
 @dataclass(frozen=True)
 class Forge:
-    """Where a forge shows commits, below the address of a repository.
+    """Templates of the pages of commits, relative to the address of a repository.
 
     Attributes:
-        commit: Of one commit, with ``{new}``.
-        comparison: Of the commits between two, with ``{old}`` and ``{new}``.
+        commit: Page of one commit, with ``{new}``.
+        comparison: Page of the commits between two, with ``{old}`` and ``{new}``.
     """
 
     commit: str

@@ -1,4 +1,4 @@
-"""Subscriptions to module builds, and what is delivered to them."""
+"""Subscriptions to module builds, and their deliveries."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from django.utils import timezone
 
 
 class Subscription(models.Model):
-    """Somebody who wants to be told of module builds, by a webhook or by mail.
+    """A subscription to messages about module builds, by webhook or mail.
 
     ``builds.messaging.subscriptions`` writes the deliveries and sends them.
     """
 
     class Kind(models.TextChoices):
-        """How it is told."""
+        """The transport of deliveries."""
 
         WEBHOOK = "webhook", "webhook"
         MAIL = "mail", "mail"
@@ -38,7 +38,7 @@ class Subscription(models.Model):
 
 
 class Delivery(models.Model):
-    """A message for a subscription, written in the transaction of the fact it tells."""
+    """A message for a subscription, written in the transaction of the change that it reports."""
 
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
     #: the same as on the bus

@@ -1,4 +1,4 @@
-"""What happens to all module builds, in the order of rows: states of modules and of components."""
+"""Query the events of all module builds: state changes of modules and of components, in the order of rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _OF_MODULE = ("name", "stream", "version", "context", "owner")
 
 
 @dataclass(frozen=True)
-class Told(Event):
-    """An event with what watchers choose by.
+class ModuleEvent(Event):
+    """An event, with the values of its module build by which clients select events.
 
     Attributes:
-        owner: of the module build.
-        name: of the module.
-        stream: of the module.
+        owner: Owner of the module build.
+        name: Name of the module.
+        stream: Stream of the module.
     """
 
     owner: str
@@ -30,8 +30,8 @@ class Told(Event):
     stream: str
 
 
-def after(above: Mapping[Kind, int], limit: int) -> list[Told]:
-    """Return the first events of each kind whose numbers are above given ones, in two statements."""
+def after(above: Mapping[Kind, int], limit: int) -> list[ModuleEvent]:
+    """Return the first events of each kind after the given numbers, in two statements."""
     states = ModuleBuildTrace.objects.filter(pk__gt=above.get(Kind.STATE, 0)).order_by("pk")
     components = ComponentBuildTrace.objects.filter(pk__gt=above.get(Kind.COMPONENT, 0)).order_by("pk")
     return [*_states(states[:limit]), *_components(components[:limit])]
@@ -46,10 +46,10 @@ def newest(limit: int) -> list[tuple[Kind, int, datetime]]:
     ]
 
 
-def _states(rows: Any) -> Iterator[Told]:
+def _states(rows: Any) -> Iterator[ModuleEvent]:
     columns = [f"module_build__{name}" for name in _OF_MODULE]
     for step in rows.select_related("module_build").only("id", "state", "state_reason", "time", *columns):
-        yield _told(
+        yield _event(
             Kind.STATE,
             step,
             step.module_build,
@@ -59,14 +59,14 @@ def _states(rows: Any) -> Iterator[Told]:
         )
 
 
-def _components(rows: Any) -> Iterator[Told]:
+def _components(rows: Any) -> Iterator[ModuleEvent]:
     related = rows.select_related("component_build__module_build")
     columns = [f"component_build__module_build__{name}" for name in _OF_MODULE]
     own = ("id", "state", "state_reason", "task_id", "time")
     of_component = ("component_build__package", "component_build__batch", "component_build__nvr")
     for step in related.only(*own, *of_component, *columns):
         component = step.component_build
-        yield _told(
+        yield _event(
             Kind.COMPONENT,
             step,
             component.module_build,
@@ -81,7 +81,7 @@ def _components(rows: Any) -> Iterator[Told]:
         )
 
 
-def _told(kind: Kind, step: Any, build: ModuleBuild, **data: object) -> Told:
+def _event(kind: Kind, step: Any, build: ModuleBuild, **data: object) -> ModuleEvent:
     shared = {"module_build": build.pk} | {name: getattr(build, name) for name in _OF_MODULE}
     text = encode({**shared, **data, "time": step.time})
-    return Told(kind, step.pk, step.time, text, build.owner, build.name, build.stream)
+    return ModuleEvent(kind, step.pk, step.time, text, build.owner, build.name, build.stream)

@@ -1,4 +1,4 @@
-"""Pages with forms that change something: sessions, protection from foreign forms, errors as pages."""
+"""Serve pages with forms that change something: sessions, CSRF protection, errors as pages."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ View = Callable[..., HttpResponseBase]
 
 
 def form_page(view: View) -> View:
-    """Serve a page whose form is sent to its own address.
+    """Decorate a view with a form that is sent to its own address.
 
-    Errors of the service are pages. Django's middleware refuses forms of other sites.
+    Errors of the service become pages. Django's middleware refuses forms of other sites.
     """
 
     @never_cache

@@ -15,7 +15,7 @@ from buildsys.koji.session import Hub, failure, outcome, succeeded
 #: bytes of a log that are asked for: its end, or all of it
 _PART = 256 << 10
 #: subtasks of a build whose logs are asked for: architectures mostly fail for the same reason
-_MOST_SUBTASKS = 2
+_MAX_SUBTASKS = 2
 _LOG = re.compile(r"\b(?:build|root|checkout|mock_output)\.log\b")
 _FAILED = koji.TASK_STATES["FAILED"]
 
@@ -32,7 +32,7 @@ def explain(hub: Hub, task_ids: Sequence[int]) -> dict[int, Excerpt]:
     with hub.multicall(strict=False) as calls:
         children = {task: calls.getTaskChildren(task) for task in task_ids}
     failed = {
-        task: [child["id"] for child in outcome(found) if child["state"] == _FAILED][:_MOST_SUBTASKS]
+        task: [child["id"] for child in outcome(found) if child["state"] == _FAILED][:_MAX_SUBTASKS]
         for task, found in children.items()
         if succeeded(found)
     }

@@ -1,7 +1,7 @@
-"""Logs of Koji builds: from the hub while tasks have their output, then from its file server.
+"""Read logs of Koji builds: from the hub while it keeps the output of tasks, later from its file server.
 
-The only addresses that are read are those of the configured hub and of its ``topurl``. Names of logs are
-checked against what the hub lists for the very submission.
+Only the configured hub and its ``topurl`` are read. Names of logs are checked against the hub's list for
+the submission.
 """
 
 from __future__ import annotations
@@ -118,13 +118,13 @@ class Logs:
         # Uncompressed, so that the bytes of the range are those of the log.
         headers = {"Range": f"bytes={start}-{start + max(count, 1) - 1}", "Accept-Encoding": "identity"}
         with httpx.stream("GET", url, headers=headers, timeout=self._timeout) as answer:
-            said = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-            if answer.status_code == 416 and said:
-                return LogPart(start, b"", int(said[1]), complete=True)
+            content_range = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+            if answer.status_code == 416 and content_range:
+                return LogPart(start, b"", int(content_range[1]), complete=True)
             if answer.status_code in (403, 404, 410):
                 raise FileNotFoundError(url)
-            if answer.status_code == 206 and said:
-                return LogPart(start, _first(answer, count), int(said[1]), complete=True)
+            if answer.status_code == 206 and content_range:
+                return LogPart(start, _first(answer, count), int(content_range[1]), complete=True)
             if answer.status_code == 200 and not start:
                 data, length = _first(answer, count), answer.headers.get("Content-Length", "")
                 return LogPart(0, data, int(length) if length.isdecimal() else len(data), complete=True)

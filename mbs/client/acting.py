@@ -1,4 +1,4 @@
-"""Commands that act on builds, one or several: ``mbs cancel``, ``retry``, ``rebuild`` and ``retire``."""
+"""Commands that act on one or several builds: ``mbs cancel``, ``retry``, ``rebuild`` and ``retire``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def cancel(client: Client, build_ids: Sequence[int], as_json: bool) -> None:
 @AS_JSON
 @with_client
 def retry(client: Client, build_ids: Sequence[int], watching: bool, interval: float, as_json: bool) -> None:
-    """Start failed builds again; what was built of them stays built."""
+    """Resume failed builds. Components that are built are not built again."""
     if not watching:
         _act(build_ids, client.retry, as_json)
         return
@@ -65,9 +65,9 @@ def rebuild(
     interval: float,
     as_json: bool,
 ) -> None:
-    """Build the commit of a build again, as a new version, with no new commit in git.
+    """Build the commit of a build again as a new version, without a new commit in git.
 
-    Every component is built, and streams and branches are looked up anew.
+    All components are built. Streams and branches are looked up again.
     """
     body = {"rebuild_strategy": rebuild_strategy} if rebuild_strategy else {}
     if planning:
@@ -81,17 +81,17 @@ def rebuild(
 @AS_JSON
 @with_client
 def retire(client: Client, build_ids: Sequence[int], as_json: bool) -> None:
-    """Make garbage of builds that are ready or failed: nothing new is built against them.
+    """Retire ready or failed builds: new builds no longer use them.
 
-    For admins of the service. It cannot be undone.
+    Only admins of the service can retire builds. It cannot be undone.
     """
     _act(build_ids, client.retire, as_json)
 
 
 def _act(build_ids: Sequence[int], act: Callable[[int], Json], as_json: bool) -> None:
-    """Act on each build, say what became of it, and end with the worst exit code.
+    """Carry out an action on each build, print the results, and exit with the worst exit code.
 
-    As JSON the answer about one build is an object, and the answers about several are a list.
+    With ``--json``, the output is an object for one build, and a list for several.
     """
     answers, code = _each(build_ids, act)
     if not as_json:
@@ -106,9 +106,9 @@ def _act(build_ids: Sequence[int], act: Callable[[int], Json], as_json: bool) ->
 
 
 def _each(build_ids: Sequence[int], act: Callable[[int], Json]) -> tuple[list[Json], int]:
-    """Return the answers about the builds that the server did not refuse, and the worst exit code.
+    """Return the answers for the builds that the server accepted, and the worst exit code.
 
-    Refusals are reported, and the other builds are acted on all the same.
+    A refusal is printed, and the following builds are still processed.
     """
     answers, code = [], SUCCESS
     for build_id in dict.fromkeys(build_ids):

@@ -15,7 +15,7 @@ from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.text import printable_values
 
-#: Characters of a commit that tell it from others.
+#: Characters of an abbreviated commit.
 SHORT = 12
 _STYLES = {"added": "green", "removed": "red", "commit": "yellow", "rebuilt": "cyan"}
 
@@ -28,7 +28,7 @@ _STYLES = {"added": "green", "removed": "red", "commit": "yellow", "rebuilt": "c
 def diff(client: Client, build_ids: Sequence[int], everything: bool, as_json: bool) -> None:
     """Show how two module builds differ: components, buildrequires, RPMs.
 
-    With one number: from the last ready build of its stream.
+    With one ID, the build is compared with the last ready build of its stream.
     """
     if len(build_ids) > 2:
         raise click.UsageError("Two builds are compared: OLD and NEW.")

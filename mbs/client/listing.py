@@ -23,7 +23,7 @@ _ANONYMOUS = "anonymous"
 
 
 class Since(click.ParamType[datetime]):
-    """A time: an age such as ``2d`` or ``90min``, or a date with or without a time, in UTC."""
+    """A time: an age such as ``2d`` or ``90min``, or a date in UTC, optionally with a time."""
 
     name = "age or time"
 
@@ -76,7 +76,7 @@ def list_builds(
 ) -> None:
     """List module builds, the newest first.
 
-    A pattern may hold * and ?, behind the first character: 'perl-*:5.3?'.
+    A pattern can contain * and ?, but not as its first character: 'perl-*:5.3?'.
     """
     params: dict[str, str | Sequence[str]] = {key: value for key, value in texts.items() if value}
     if mine and owner_of:
@@ -97,11 +97,11 @@ def list_builds(
 
 
 def table(found: Sequence[Json], now: datetime) -> Table:
-    """Return the builds of a list, one a line: how far they are, since when, and why they failed or wait."""
+    """Return the rows of a list of builds: progress, age, and why a build failed or waits."""
     shown = Table(box=None, pad_edge=False)
     for title in ("ID", "module", "state", "owner", "done", "age", "took"):
         shown.add_column(title, no_wrap=True, justify="right" if title in ("done", "age", "took") else "left")
-    # On a terminal it has the room that the others leave.
+    # On a terminal, this column uses the remaining width.
     shown.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1 if sys.stdout.isatty() else None)
     for data in found:
         build = read_build(data)
@@ -114,7 +114,7 @@ def table(found: Sequence[Json], now: datetime) -> Table:
 
 
 def _progress(data: Json) -> str:
-    """Return how many components are complete, of how many; empty where the server does not say."""
+    """Return the number of complete components and of all; empty if the server does not send them."""
     tasks = data.get("tasks")
     kinds = tasks.values() if isinstance(tasks, Mapping) else ()
     states = [task.get("state") for kind in kinds if isinstance(kind, Mapping) for task in kind.values()]
@@ -123,7 +123,7 @@ def _progress(data: Json) -> str:
 
 
 def _end(build: Build, data: Json, now: datetime) -> datetime:
-    """Return the time of the last change of a build that is over, which may have none of completion."""
+    """Return when an ended build changed last; canceled builds may have no time of completion."""
     changed = read_time(data.get("time_modified")) if build.ended else None
     return changed or now
 
@@ -138,7 +138,7 @@ def _myself(client: Client) -> str:
     """Return the name of the user.
 
     Raises:
-        InvalidInput: The server has no logins, and ``--owner`` does not say it.
+        InvalidInput: The server has no logins, and ``--owner`` is not given.
     """
     name = client.owner or str(client.me().get("username") or "")
     if name in ("", _ANONYMOUS):

@@ -1,4 +1,4 @@
-"""``mbs queue``: who has slots, who waits for them, and when builds are expected to be ready."""
+"""The command ``mbs queue``: show the queue for slots, and when builds are expected to be ready."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mbs.errors import NotSupported
 @AS_JSON
 @with_client
 def queue(client: Client, as_json: bool) -> None:
-    """Show who has slots and who waits for them, and when builds are expected to be ready."""
+    """Show which owners have slots or wait for them, and when builds are expected to be ready."""
     answer = client.queue()
     if not answer:
         raise NotSupported(

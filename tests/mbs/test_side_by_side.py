@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mbs.side_by_side import AROUND, LONGEST_LINE, MOST_LINES, comparable, rows
+from mbs.side_by_side import AROUND, MAX_LINE_LENGTH, MAX_LINES, comparable, rows
 
 LINES = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=30)
 
@@ -37,12 +37,12 @@ def test_lines_far_from_a_difference_are_left_out() -> None:
 
 
 def test_long_lines_are_cut() -> None:
-    assert len(rows("x" * 10_000, "y")[0].old) <= LONGEST_LINE + 4
+    assert len(rows("x" * 10_000, "y")[0].old) <= MAX_LINE_LENGTH + 4
 
 
 def test_long_texts_are_not_compared() -> None:
-    assert comparable("\n" * (MOST_LINES - 1))
-    assert not comparable("a", "\n" * MOST_LINES)
+    assert comparable("\n" * (MAX_LINES - 1))
+    assert not comparable("a", "\n" * MAX_LINES)
 
 
 @given(LINES, LINES)

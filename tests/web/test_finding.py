@@ -87,7 +87,7 @@ def test_a_search_takes_a_bounded_number_of_statements(client: Client) -> None:
     with CaptureQueriesContext(connection) as queries:
         page = get(client, "/search?q=perl")
     assert len(queries) <= 8
-    assert page.text.count("perl:1") <= 2 * search.MOST_SHOWN
+    assert page.text.count("perl:1") <= 2 * search.MAX_SHOWN
 
 
 def test_each_name_is_found_once_in_order_whatever_it_holds() -> None:

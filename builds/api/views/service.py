@@ -42,7 +42,7 @@ class AboutViewSet(ApiViewSet):
 
 
 class MeViewSet(ApiViewSet):
-    """Who the credentials of a request belong to."""
+    """The user of the request, with groups and the scopes of the token."""
 
     private = True
 

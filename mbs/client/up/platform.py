@@ -1,4 +1,4 @@
-"""A base module that stands for this machine, for a service that has none."""
+"""Create a base module for this machine, for a service that has no base module."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ _SRPM_BUILDROOT = ["bash", "rpm-build"]
 class HostPlatform:
     """The base module of this machine.
 
-    :param stream: as dnf has it on this machine (``platform:el9``), or ID and VERSION_ID of the system.
-    :param system: name of the system, for people.
+    Attributes:
+        stream: Platform id without its name (``el9`` of ``platform:el9``), or ID and VERSION_ID of the
+            system.
+        system: Name of the system.
     """
 
     stream: str
@@ -40,7 +42,7 @@ class HostPlatform:
 
     @property
     def document(self) -> str:
-        """Its modulemd document."""
+        """Return its modulemd document."""
         document = StreamV2(
             name=NAME,
             stream=self.stream,
