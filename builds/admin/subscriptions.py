@@ -68,7 +68,9 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         if obj.kind == Subscription.Kind.WEBHOOK and not obj.secret:
             obj.secret = webhooks.new_secret()
             self.message_user(
-                request, f"The secret that signs webhooks, shown only now: {obj.secret}", messages.WARNING
+                request,
+                f"Secret for the webhooks, shown only once: {obj.secret}",
+                messages.WARNING,
             )
         if obj.active:
             obj.error = ""

@@ -138,7 +138,7 @@ def _mail(delivery: Delivery) -> None:
     try:
         mail.send()
     except (SMTPException, OSError) as error:
-        raise NotDelivered(f"The mail server did not take it: {error}") from error
+        raise NotDelivered(f"The mail server did not accept the message: {error}") from error
 
 
 def _record(delivery: Delivery, error: str) -> None:
@@ -151,6 +151,6 @@ def _record(delivery: Delivery, error: str) -> None:
         delivery.next_at = now + timedelta(seconds=min(_FIRST * 2 ** min(delivery.attempts - 1, 20), _LAST))
     delivery.save(update_fields=["attempts", "error", "sent_at", "next_at"])
     if error and delivery.created_at < now - GIVE_UP:
-        reason = f"Nothing was taken for {GIVE_UP.days} days; the last error: {delivery.error}"
+        reason = f"No delivery was accepted for {GIVE_UP.days} days; the last error: {delivery.error}"
         Subscription.objects.filter(pk=delivery.subscription_id).update(active=False, error=reason)
         log.warning("The subscription %s is made inactive: %s", delivery.subscription_id, reason)

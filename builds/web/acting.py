@@ -112,7 +112,7 @@ def _numbers(texts: Sequence[str]) -> list[int]:
     if len(texts) > MAX_BUILDS:
         raise InvalidInput(f"{len(texts)} builds are chosen.", hint=f"Choose at most {MAX_BUILDS}.")
     if not all(text.isascii() and text.isdigit() and len(text) <= 18 for text in texts):
-        raise InvalidInput("A number of a build is wrong.")
+        raise InvalidInput("The id of a build is not valid.")
     return list(dict.fromkeys(map(int, texts)))
 
 

@@ -55,7 +55,7 @@ class ErrorView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise the error: the given one, the one being handled, or 404."""
         super().initial(request, *args, **kwargs)
-        raise self.error or sys.exc_info()[1] or NotFound("There is nothing at this address.")
+        raise self.error or sys.exc_info()[1] or NotFound("There is no page at this address.")
 
 
 def failure(error: Exception | None = None) -> Callable[..., HttpResponseBase]:

@@ -48,8 +48,8 @@ def retry(client: Client, build_ids: Sequence[int], watching: bool, interval: fl
 @click.option(
     "--rebuild-strategy",
     default="",
-    help="Which components are built anew: all, changed-and-after or only-changed. "
-    "[default: all, unless the server says otherwise]",
+    help="Which components to build: all, changed-and-after or only-changed. "
+    "[default: all, unless the server is configured otherwise]",
 )
 @click.option("--plan", "planning", is_flag=True, help="Show what would be built, and why; build nothing.")
 @WATCH

@@ -56,7 +56,11 @@ def submit(client: Client, body: Json, watching: bool, interval: float, as_json:
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("build_ids", metavar="ID...", type=click.IntRange(min=1), nargs=-1, required=True)
-@click.option("--notify", is_flag=True, help="Tell the desktop, or ring the bell, when they have ended.")
+@click.option(
+    "--notify",
+    is_flag=True,
+    help="Notify the desktop, or ring the bell, when they have ended.",
+)
 @INTERVAL
 @AS_JSON
 @with_client

@@ -22,7 +22,7 @@ _STYLES = {"added": "green", "removed": "red", "commit": "yellow", "rebuilt": "c
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("build_ids", metavar="[OLD] NEW", type=click.IntRange(min=1), nargs=-1, required=True)
-@click.option("--all", "everything", is_flag=True, help="Components without a difference too.")
+@click.option("--all", "everything", is_flag=True, help="Also show components without a difference.")
 @AS_JSON
 @with_client
 def diff(client: Client, build_ids: Sequence[int], everything: bool, as_json: bool) -> None:

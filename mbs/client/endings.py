@@ -42,6 +42,6 @@ def _next(build: Build) -> Iterator[str]:
     if build.cause == "infrastructure":
         yield f"Next: {again}. The build system failed, not the module."
     elif build.cause == "canceled":
-        yield f"Next: {again} goes on with what is missing."
+        yield f"Next: {again} builds the missing components."
     elif build.cause == "module":
         yield f"Next: commit the fix and submit the new commit. {again} builds the same commits again."

@@ -68,13 +68,13 @@ def fetch(url: str) -> str:
                 if len(content) > MAX_BYTES:
                     raise TooLarge(
                         f"{url} is larger than {MAX_BYTES} bytes.",
-                        hint="Is it the address of one modulemd file?",
+                        hint="Check that the URL is that of one modulemd file.",
                     )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(
             f"{url} cannot be fetched: {error}",
             code="not_fetched",
-            hint="Name a modulemd file, or an scm url such as https://host/path?#COMMIT.",
+            hint="Use a modulemd file, its URL, or the address of a commit such as https://host/path?#COMMIT.",
         ) from error
     try:
         return content.decode()

@@ -47,19 +47,30 @@ class Since(click.ParamType[datetime]):
 
 @click.command("list", epilog=EXIT_CODES)
 @click.argument("pattern", metavar="[NAME[:STREAM[:VERSION]]]", required=False)
-@click.option("--state", "states", multiple=True, type=click.Choice(sorted(BUILD_STATES)), help="Repeatable.")
-@click.option("--active", is_flag=True, help="Only builds on their way.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(sorted(BUILD_STATES)),
+    help="Only builds in this state. Repeatable.",
+)
+@click.option("--active", is_flag=True, help="Only active builds.")
 @click.option("--mine", is_flag=True, help="Only your builds.")
 @click.option("--by", "owner_of", metavar="OWNER", help="Only builds of this owner.")
 @click.option(
-    "--since", type=Since(), metavar="AGE|TIME", help="Submitted since then: 30min, 2d, 2026-01-31."
+    "--since",
+    type=Since(),
+    metavar="AGE|TIME",
+    help="Only builds submitted since: 30min, 2d, 2026-01-31.",
 )
-@click.option("--name", help="Of the module.")
-@click.option("--stream", help="Of the module.")
-@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Name, stream, version and context at once.")
+@click.option("--name", help="Only builds of this module.")
+@click.option("--stream", help="Only builds of this stream.")
+@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Only builds of this name, stream and so on.")
 @click.option("--component", metavar="PACKAGE", help="Only builds with this component.")
-@click.option("--commit", help="Only builds of this commit; its first 7 digits will do.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@click.option("--commit", help="Only builds of this commit; its first 7 digits are enough.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Max builds to list."
+)
 @AS_JSON
 @with_client
 def list_builds(

@@ -34,10 +34,10 @@ _PLAIN = "\x1b[0m"
 @click.command(epilog=EXIT_CODES)
 @click.argument("build_id", metavar="ID", type=click.IntRange(min=1))
 @click.argument("package", required=False)
-@click.option("--failed", is_flag=True, help="Only of components that failed.")
-@click.option("--follow", "-f", "following", is_flag=True, help="Go on until the builds have ended.")
+@click.option("--failed", is_flag=True, help="Only logs of failed components.")
+@click.option("--follow", "-f", "following", is_flag=True, help="Continue until the builds have ended.")
 @click.option("--lines", "-n", type=click.IntRange(1, 100_000), metavar="N", help="Only the last N lines.")
-@click.option("--log", "name", default="", help="Which log, where there are several (see --json).")
+@click.option("--log", "name", default="", help="Name of the log, if there are several (see --json).")
 @INTERVAL
 @AS_JSON
 @with_client

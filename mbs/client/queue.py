@@ -20,7 +20,7 @@ def queue(client: Client, as_json: bool) -> None:
     answer = client.queue()
     if not answer:
         raise NotSupported(
-            f"{client.server} does not tell its queue.", hint="It may be older than this client."
+            f"{client.server} does not provide its queue.", hint="The server may be older than this client."
         )
     if as_json:
         print_json(answer)

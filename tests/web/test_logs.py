@@ -157,7 +157,7 @@ def test_a_search_lists_lines_with_links(get: Get, log: Path) -> None:
     page = get(address(component, "?q=error"))
     assert "501 an ERROR <b>here</b>" in page.text
     assert address(component, "?name=build.log&line=501#L501") in page.all("a", "href")
-    assert "There are none" in get(address(component, "?q=absent")).text
+    assert "No line contains the text" in get(address(component, "?q=absent")).text
 
 
 def test_a_log_that_is_being_written_is_followed(get: Get, log: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_log_that_is_being_written_is_followed(get: Get, log: Path) -> None:
 
 def test_a_component_without_a_log_says_why(get: Get, log: Path) -> None:
     assert "has not started" in get(address(row(task_id=None, state=None))).text
-    assert "has no log of this build yet" in get(address(row(state=ComponentState.BUILDING))).text
+    assert "has not written a log yet" in get(address(row(state=ComponentState.BUILDING))).text
 
 
 @pytest.mark.parametrize("query", ["?line=x", "?from=-1", "?until=", "?line=1e9", f"?from={'9' * 16}"])

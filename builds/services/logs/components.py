@@ -77,7 +77,7 @@ def log_of(row: ComponentBuild, name: str) -> Log:
         raise NotFound(
             f"{row.package} has no log yet: it has not been given to the build system.",
             code="no_log_yet",
-            hint="Its log begins when its build starts.",
+            hint="The log becomes available when the component's build starts.",
         )
     return Log(reader(), row.task_id, name)
 
@@ -90,5 +90,5 @@ def reader() -> ReadsLogs:
     """
     system = build_system()
     if not isinstance(system, ReadsLogs):
-        raise NotSupported("The build system does not give its logs.", code="no_logs")
+        raise NotSupported("The build system does not provide logs.", code="no_logs")
     return system
