@@ -9,8 +9,7 @@ from typing import Any
 
 from builds.encoding import encode
 from builds.models import ComponentBuildTrace, ModuleBuild, ModuleBuildTrace
-from builds.selectors.events import Event, Kind
-from mbs.states import BuildState, ComponentState
+from builds.selectors.events import Event, Kind, component_data, state_data
 
 _OF_MODULE = ("name", "stream", "version", "context", "owner")
 
@@ -49,14 +48,7 @@ def newest(limit: int) -> list[tuple[Kind, int, datetime]]:
 def _states(rows: Any) -> Iterator[ModuleEvent]:
     columns = [f"module_build__{name}" for name in _OF_MODULE]
     for step in rows.select_related("module_build").only("id", "state", "state_reason", "time", *columns):
-        yield _event(
-            Kind.STATE,
-            step,
-            step.module_build,
-            state=step.state,
-            state_name=BuildState(step.state).word,
-            reason=step.state_reason,
-        )
+        yield _event(Kind.STATE, step, step.module_build, state_data(step))
 
 
 def _components(rows: Any) -> Iterator[ModuleEvent]:
@@ -65,23 +57,10 @@ def _components(rows: Any) -> Iterator[ModuleEvent]:
     own = ("id", "state", "state_reason", "task_id", "time")
     of_component = ("component_build__package", "component_build__batch", "component_build__nvr")
     for step in related.only(*own, *of_component, *columns):
-        component = step.component_build
-        yield _event(
-            Kind.COMPONENT,
-            step,
-            component.module_build,
-            component_build=component.pk,
-            package=component.package,
-            batch=component.batch,
-            state=step.state,
-            state_name=None if step.state is None else ComponentState(step.state).name,
-            reason=step.state_reason,
-            task_id=step.task_id,
-            nvr=component.nvr,
-        )
+        yield _event(Kind.COMPONENT, step, step.component_build.module_build, component_data(step))
 
 
-def _event(kind: Kind, step: Any, build: ModuleBuild, **data: object) -> ModuleEvent:
+def _event(kind: Kind, step: Any, build: ModuleBuild, data: dict[str, object]) -> ModuleEvent:
     shared = {"module_build": build.pk} | {name: getattr(build, name) for name in _OF_MODULE}
     text = encode({**shared, **data, "time": step.time})
     return ModuleEvent(kind, step.pk, step.time, text, build.owner, build.name, build.stream)
