@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from mbs.client.builds import AS_JSON, INTERVAL, follow_to_end
+from mbs.client.builds import AS_JSON, INTERVAL, show_submitted
 from mbs.client.options import EXIT_CODES, SUCCESS, exit_code, finish, print_json, report, with_client
 from mbs.client.plan import show_plan
 from mbs.client.rest import Client, Json, Refused
@@ -40,7 +40,7 @@ def retry(client: Client, build_ids: Sequence[int], watching: bool, interval: fl
     answers, code = _each(build_ids, client.retry)
     if code != SUCCESS:
         finish(code)
-    _show(client, answers, watching, interval, as_json)
+    show_submitted(client, answers, watching, interval, as_json)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -73,7 +73,7 @@ def rebuild(
     if planning:
         show_plan(client.plan_rebuild(build_id, body), as_json=as_json)
     else:
-        _show(client, client.rebuild(build_id, body), watching, interval, as_json)
+        show_submitted(client, client.rebuild(build_id, body), watching, interval, as_json)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -118,13 +118,3 @@ def _each(build_ids: Sequence[int], act: Callable[[int], Json]) -> tuple[list[Js
             report(error)
             code = max(code, exit_code(error))
     return answers, code
-
-
-def _show(client: Client, answer: list[Json], watching: bool, interval: float, as_json: bool) -> None:
-    if not as_json:
-        for build in map(read_build, answer):
-            click.echo(f"{build.id} {build.nsvc} {build.word}")
-    if watching:
-        follow_to_end(client, [int(build["id"]) for build in answer], interval, as_json)
-    elif as_json:
-        print_json(answer)
