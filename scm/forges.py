@@ -1,6 +1,6 @@
-"""Addresses of commits on the pages of known forges, made from addresses of repositories.
+"""Make links to commits on the web pages of known forges, from addresses of repositories.
 
-Addresses come from strangers: only web and git addresses of known hosts count, and only whole commits.
+Addresses are untrusted: only web and git addresses of known hosts, and only whole commits, become links.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ class BuildDetails:
     """All data of the page of one build.
 
     Attributes:
-        components: each with ``reused_from``, the number of the module build that it was taken from.
-        messages: log messages of the build itself, newest first.
+        components: Components, each with ``reused_from``, the id of the module build it was reused from.
+        messages: Log messages of the build itself, newest first.
         component_messages: Log messages of its components, by component id.
     """
 
@@ -118,7 +118,7 @@ def build_details(number: int) -> BuildDetails | None:
 
 
 def _siblings(build: ModuleBuild) -> QuerySet[ModuleBuild]:
-    """The builds that the same submission became, one for each of its other contexts."""
+    """Return the builds of the same submission with other contexts."""
     same = ModuleBuild.objects.filter(
         name=build.name, stream=build.stream, version=build.version, scratch=build.scratch
     )
@@ -126,6 +126,6 @@ def _siblings(build: ModuleBuild) -> QuerySet[ModuleBuild]:
 
 
 def document(build: ModuleBuild) -> str:
-    """The document that a finished build is shipped with; empty: there is none."""
+    """Return the final document of a finished build; empty if there is none."""
     documents = FinalModulemd.objects.filter(module_build=build).exclude(arch="src").order_by("arch")
     return documents.values_list("document", flat=True).first() or ""

@@ -22,12 +22,12 @@ MAX_EXCERPTS = 10
 
 
 def store(components: Sequence[ComponentBuild]) -> None:
-    """Store what the logs of failed components say, of the first ``MAX_EXCERPTS`` of them.
+    """Store excerpts of the logs of failed components, at most ``MAX_EXCERPTS``.
 
-    Nothing depends on it: a build system that cannot be asked is logged.
+    Excerpts are optional: if the build system is unavailable, that is logged.
 
     Args:
-        components: those of a batch that did not complete.
+        components: The components of a batch that did not complete.
     """
     system = build_system()
     if not isinstance(system, ExplainsFailures):

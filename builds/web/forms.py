@@ -44,9 +44,10 @@ def form_page(view: View) -> View:
 
 
 def logged_in(request: HttpRequest) -> Identity | HttpResponseRedirect | None:
-    """Return who is asking, or the way to the page on which one logs in and comes back.
+    """Return the user of the request, or a redirect to the login page.
 
-    None: the front server names users who send a form, and not those who only look at it (Kerberos).
+    Returns:
+        None if the front server only authenticates users who send a form (Kerberos).
 
     Raises:
         MBSError: The credentials of the request are wrong, or cannot be checked now.

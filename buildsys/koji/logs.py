@@ -20,7 +20,7 @@ from buildsys.koji.session import Hub, outcome, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.logs import LogFile, LogPart, NoSuchLog, clipped
 
-#: Names of logs, the ones that say most first; all others follow by name.
+#: Names of logs, the most informative first; others follow by name.
 _ORDER = ("build.log", "root.log", "mock_output.log")
 _FAILED = koji.TASK_STATES["FAILED"]
 _COMPLETE = koji.BUILD_STATES["COMPLETE"]
@@ -36,9 +36,9 @@ class Logs:
     """Reads logs of a hub.
 
     Args:
-        hub: without a login.
-        topurl: where the hub's files are served; empty: nowhere.
-        timeout: seconds without an answer after which the file server counts as away.
+        hub: Session of the hub, without a login.
+        topurl: URL of the hub's files; empty if they are not served.
+        timeout: Seconds without an answer after which the file server counts as unavailable.
     """
 
     def __init__(self, hub: Hub, topurl: str, timeout: float) -> None:
@@ -110,10 +110,10 @@ class Logs:
             ) from error
 
     def _fetch(self, url: str, start: int, count: int) -> LogPart:
-        """Read bytes of a file of the file server.
+        """Read bytes of a file from the file server.
 
         Raises:
-            FileNotFoundError: it has no such file.
+            FileNotFoundError: The file does not exist.
         """
         # Uncompressed, so that the bytes of the range are those of the log.
         headers = {"Range": f"bytes={start}-{start + max(count, 1) - 1}", "Accept-Encoding": "identity"}

@@ -1,14 +1,14 @@
-"""The repository of a stream: its latest finished builds together, so that dnf upgrades from one to the next.
+"""Maintain the repository of a stream with its latest builds, so that dnf upgrades from one to the next.
 
 ======================= ==========================================================================
-streams/NAME/STREAM/    of one stream of one module
-  builds.json           tags of the builds that are in it, the newest first
+streams/NAME/STREAM/    folder of one stream of one module
+  builds.json           tags of the builds in the repository, the newest first
   tree-NUMBER/          hard links to their RPMs, and metadata with all their documents
-  repo                  link to the tree that is served
-  NAME-STREAM.repo      the file that dnf reads about it and about the streams that it requires
+  repo                  link to the current tree
+  NAME-STREAM.repo      dnf configuration of this repository, and those of the required streams
 ======================= ==========================================================================
 
-A tree is never changed. The one before the present one stays for clients that are reading it.
+Trees are never changed. The previous tree is kept for clients that are reading it.
 """
 
 from __future__ import annotations

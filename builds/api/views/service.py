@@ -47,7 +47,7 @@ class MeViewSet(ApiViewSet):
     private = True
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """Return the user, the groups that are known, and what the credentials are good for."""
+        """Return the name and groups of the user, and the scopes of the token."""
         user = require_login(self.identity)
         scopes = None if user.scopes is None else sorted(user.scopes)
         response = Response({"username": user.username, "groups": sorted(user.groups), "scopes": scopes})

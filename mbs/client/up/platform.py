@@ -68,10 +68,10 @@ def host_platform(release: Mapping[str, str] | None = None) -> HostPlatform:
     """Return the base module of this machine.
 
     Args:
-        release: of the system, as ``/etc/os-release`` tells it (os-release(5)); None: read it.
+        release: Values of ``/etc/os-release`` (os-release(5)); None to read the file.
 
     Raises:
-        Unprocessable: the system does not say what it is.
+        Unprocessable: The file does not contain the platform.
     """
     if release is None:
         try:
@@ -91,14 +91,14 @@ def host_platform(release: Mapping[str, str] | None = None) -> HostPlatform:
 
 
 def offered(data: Path, wanted: bool | None, *, database: Path) -> Path | None:
-    """Return the document of this machine's base module, when it is to be recorded.
+    """Return the document of this machine's base module, if it is to be recorded.
 
-    A person on a terminal is asked when the service has no base module; others say so by an option.
+    On a terminal, the user is asked if the service has no base module; an option answers in advance.
 
     Args:
-        data: the data folder.
-        wanted: what the option says; None: it was not given.
-        database: the file of the service's database.
+        data: The data folder.
+        wanted: Value of the option; None if it was not given.
+        database: File of the service's database.
     """
     if wanted is None:
         if not (sys.stdin.isatty() and sys.stdout.isatty()) or has_base_module(database):
