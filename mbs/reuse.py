@@ -148,11 +148,11 @@ class Decision:
 
 
 def brief(code: str, detail: str) -> str:
-    """Return why a component was built, or that it was reused, in a few words for people.
+    """Return why a component was built, or that it was reused, in a few words.
 
     Args:
-        code: of the decision, as it was recorded; empty: none was made.
-        detail: of the decision, as it was recorded.
+        code: Recorded code of the decision; empty if there was no decision.
+        detail: Recorded detail of the decision.
     """
     if not code or code == "reused":
         return code

@@ -93,7 +93,7 @@ def _retire(user: Identity, build: ModuleBuild, who: str, values: Mapping[str, A
 CANCEL = Action(
     "cancel",
     "Cancel",
-    "It fails, and its components that are being built are stopped. It can be retried later.",
+    "The build fails, and its running components are stopped. It can be retried later.",
     frozenset(ACTIVE),
     lambda user: require_login(user, Scope.CANCEL),
     _cancel,
@@ -101,7 +101,7 @@ CANCEL = Action(
 RETRY = Action(
     "retry",
     "Retry",
-    "It goes on where it failed. Components that are built stay built.",
+    "The build continues where it failed. Components that are built are kept.",
     frozenset({BuildState.FAILED}),
     lambda user: require_login(user, Scope.SUBMIT),
     _retry,
@@ -109,7 +109,7 @@ RETRY = Action(
 REBUILD = Action(
     "rebuild",
     "Rebuild",
-    "The same commit is built again as a new version. The build itself stays as it is.",
+    "The same commit is built again as a new version. The existing build does not change.",
     frozenset(BuildState),
     require_submitter,
     _rebuild,
@@ -117,7 +117,7 @@ REBUILD = Action(
 RETIRE = Action(
     "retire",
     "Retire",
-    "It becomes garbage: nothing new is built against it. This cannot be undone.",
+    "The build becomes garbage, and new builds no longer use it. This cannot be undone.",
     frozenset({BuildState.READY, BuildState.FAILED}),
     require_admin,
     _retire,

@@ -25,8 +25,8 @@ _REFRESH = 5
 #: Max builds on the page.
 _LISTED = 200
 RULE = (
-    "A free slot goes to the owner with the fewest components building, and there to the component that is "
-    "expected to take longest."
+    "A free slot goes to the owner with the fewest components building, and among this owner's components to "
+    "the one with the longest expected build."
 )
 
 

@@ -44,19 +44,19 @@ class Field:
 
 _FIELDS = (
     Field("scmurl", "Address of the module", "url", help="https://host/path?#COMMIT"),
-    Field("branch", "Branch", "text", help="The branch that the commit is on; usually the stream"),
-    Field("modulemd", "Or its modulemd file", "textarea", help="The text itself, instead of an address"),
-    Field("scratch", "Scratch build", "checkbox", help="A trial: it can be submitted again and again"),
+    Field("branch", "Branch", "text", help="Branch that contains the commit; it becomes the stream"),
+    Field("modulemd", "Or its modulemd file", "textarea", help="Content of the file, instead of an address"),
+    Field("scratch", "Scratch build", "checkbox", help="A trial build that other modules cannot use"),
     Field("rebuild_strategy", "Rebuild strategy", "select", choices=STRATEGIES),
-    Field("reuse_components_from", "Reuse components from", "text", help="Number or N:S:V:C of a build"),
+    Field("reuse_components_from", "Reuse components from", "text", help="Id or N:S:V:C of a build"),
     Field(
         "buildrequire_overrides",
         "Streams to build against",
         "text",
-        help='Other streams than the document names, as JSON: {"platform": ["f28"]}',
+        help='Streams that override those in the document, as JSON: {"platform": ["f28"]}',
     ),
 )
-_OWNER = Field("owner", "In whose name", "text", help="This server has no logins")
+_OWNER = Field("owner", "Owner", "text", help="Owner of the build, because this server has no logins")
 
 
 @form_page

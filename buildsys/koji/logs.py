@@ -51,7 +51,7 @@ class Logs:
         with self._hub.multicall(strict=False) as calls:
             children = calls.getTaskChildren(task_id)
             builds = calls.listBuilds(taskID=task_id, state=_COMPLETE)
-        tasks = sorted(outcome(children) if succeeded(children) else [], key=_telling)
+        tasks = sorted(outcome(children) if succeeded(children) else [], key=_relevance)
         complete = outcome(builds) if succeeded(builds) else []
         with self._hub.multicall(strict=False) as calls:
             outputs = {task["id"]: calls.listTaskOutput(task["id"]) for task in tasks}
@@ -145,13 +145,13 @@ def _first(answer: httpx.Response, count: int) -> bytes:
     return data[:count]
 
 
-def _telling(task: Mapping[str, Any]) -> tuple[bool, bool, int]:
-    """Return the key that puts subtasks that failed first, then those that build binary RPMs."""
+def _relevance(task: Mapping[str, Any]) -> tuple[bool, bool, int]:
+    """Return a sort key: failed subtasks first, then those that build binary RPMs."""
     return task["state"] != _FAILED, task["method"] != "buildArch", task["id"]
 
 
 def _place(task: Mapping[str, Any]) -> str:
-    """Return where a subtask ran, for people."""
+    """Return the readable kind of a subtask: its architecture, or the source RPM."""
     return "source RPM" if "SRPM" in task["method"] else str(task.get("label") or task["arch"])
 
 
