@@ -221,11 +221,11 @@ def _times(found: Prediction, now: datetime) -> dict[int, tuple[datetime, dateti
 
 
 def _habits() -> Habits:
-    known: Habits | None = cache.get("predictions:habits")
-    if known is None:
-        known = learn()
-        cache.set("predictions:habits", known, _KEPT)
-    return known
+    habits: Habits | None = cache.get("predictions:habits")
+    if habits is None:
+        habits = learn()
+        cache.set("predictions:habits", habits, _KEPT)
+    return habits
 
 
 def learn() -> Habits:

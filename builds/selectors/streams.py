@@ -94,8 +94,8 @@ def _requirers(required: Sequence[int]) -> list[Requirer]:
         links = BuildRequirement.objects.filter(required_id=number).order_by("-module_build_id")
         for row in links.values_list(*columns)[:MAX_LINKS]:
             requirer = Requirer(*row)
-            known = found.get((requirer.name, requirer.stream))
-            if known is None or known.build_id < requirer.build_id:
+            earlier = found.get((requirer.name, requirer.stream))
+            if earlier is None or earlier.build_id < requirer.build_id:
                 found[requirer.name, requirer.stream] = requirer
     newest = sorted(found.values(), key=lambda each: -each.build_id)[:MAX_REQUIRERS]
     return sorted(newest, key=lambda each: (each.name, each.stream))

@@ -84,7 +84,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBa
         query = request.META.get("QUERY_STRING", "")
         merged = escape_uri_path(_SLASHES.sub("/", request.path))
         return _PermanentRedirect(f"{merged}?{query}" if query else merged)
-    return failure(NotFound(f"There is nothing at the address {request.path[:200]}."))(request)
+    return failure(NotFound(f"There is no page at the address {request.path[:200]}."))(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:

@@ -76,7 +76,7 @@ class Query:
         if self.mine:
             if not self._person:
                 raise NotAuthenticated(
-                    "Your builds can be shown when you are logged in.",
+                    "Your own builds are only shown to logged-in users.",
                     hint="Log in at /login, or name the owner: /?owner=NAME",
                 )
             rows = rows.filter(owner=self._person)

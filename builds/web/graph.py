@@ -127,14 +127,14 @@ def _levels(build: ModuleBuild, components: Sequence[ComponentBuild]) -> dict[st
     """Return the column of each package: its batch, or the length of the longest chain before it."""
     if not build.graph:
         return {each.package: each.batch for each in components}
-    known = {each.package: each for each in components}
+    by_package = {each.package: each for each in components}
     first = min(each.batch for each in components)
-    after = {each.package: {name for name in each.build_after if name in known} for each in components}
+    after = {each.package: {name for name in each.build_after if name in by_package} for each in components}
     levels: dict[str, int] = {}
     try:
         for package in TopologicalSorter(after).static_order():
             # The first batch, such as the macros, comes first although ``buildafter`` does not name it.
-            least = 0 if known[package].batch == first else 1
+            least = 0 if by_package[package].batch == first else 1
             levels[package] = max([least, *(levels[name] + 1 for name in after[package])])
     except CycleError:
         return {each.package: each.batch for each in components}

@@ -65,7 +65,7 @@ class Since(click.ParamType[datetime]):
 )
 @click.option("--name", help="Only builds of this module.")
 @click.option("--stream", help="Only builds of this stream.")
-@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Only builds of this name, stream and so on.")
+@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Only builds with this N:S:V:C or its beginning.")
 @click.option("--component", metavar="PACKAGE", help="Only builds with this component.")
 @click.option("--commit", help="Only builds of this commit; its first 7 digits are enough.")
 @click.option(
@@ -156,6 +156,6 @@ def _myself(client: Client) -> str:
         raise InvalidInput(
             "The server has no logins, so it does not know who you are.",
             code="no_logins",
-            hint="Say it with --owner or MBS_OWNER.",
+            hint="Use --owner or MBS_OWNER.",
         )
     return name

@@ -123,9 +123,9 @@ class LineIndex:
     def phases(self, log: Log) -> list[Phase]:
         """Return the phases found so far, in the order of the log."""
         with self._lock:
-            number, known, tail = len(self._before) - 1, list(self._phases), self._tail
+            number, phases, tail = len(self._before) - 1, list(self._phases), self._tail
         last = _phases(log.piece(number), tail, number * PIECE, self._before[number])
-        return [*known, *last][:_MAX_PHASES]
+        return [*phases, *last][:_MAX_PHASES]
 
 
 @lru_cache(maxsize=_KEPT)

@@ -49,7 +49,7 @@ class HostPlatform:
             version=1,
             context="00000000",
             summary=f"The packages of {self.system}",
-            description=f"Stands for the packages of the machine that the service runs on, {self.system}.",
+            description=f"Represents the packages of the machine that the service runs on, {self.system}.",
             module_licenses=["MIT"],
             profiles={"buildroot": Profile(_BUILDROOT), "srpm-buildroot": Profile(_SRPM_BUILDROOT)},
             xmd={"mbs": {"mse": "true"}},
