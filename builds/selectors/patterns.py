@@ -17,7 +17,7 @@ _COLUMNS = ("name", "stream", "version")
 
 @CharField.register_lookup
 class Glob(Lookup):
-    """``column__glob="perl-*"``: ``*`` stands for any characters, ``?`` for one."""
+    """``column__glob="perl-*"``: ``*`` matches any characters, ``?`` one."""
 
     lookup_name = "glob"
     prepare_rhs = False
