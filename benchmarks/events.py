@@ -23,7 +23,7 @@ import psutil
 import psycopg2
 
 from benchmarks.postgres import free_port, postgres
-from benchmarks.rest import ROOT, cpu_seconds, settings
+from benchmarks.server import ROOT, cpu_seconds, settings
 
 #: Ids of builds that never end.
 ACTIVE = "SELECT id FROM builds_modulebuild WHERE state = 2 ORDER BY id LIMIT %s"

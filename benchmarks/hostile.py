@@ -26,7 +26,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.rest import ASGI, ROOT, Server, service
+from benchmarks.server import ASGI, ROOT, Server, service
 
 #: A file of more than one MiB.
 STATIC = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"

@@ -3,10 +3,10 @@
     python -m benchmarks.metrics                      10,000 and 100,000 module builds of 10 components
     python -m benchmarks.metrics --processes 500      with the counters of 500 processes that ended
 
-The benchmark starts PostgreSQL, Redis and a web server (``benchmarks.rest``). Columns: ``ms`` is the median;
-``CPU ms`` the cost of a request in the server's workers and in PostgreSQL; ``SQL`` its statements; ``count``
-the milliseconds in which PostgreSQL counts all components that ended, which few requests cause; ``first``
-the slowest of the first requests, including the initialization of workers.
+The benchmark starts PostgreSQL, Redis and a web server (``benchmarks.server``). Columns: ``ms`` is the
+median; ``CPU ms`` the cost of a request in the server's workers and in PostgreSQL; ``SQL`` its statements;
+``count`` the milliseconds in which PostgreSQL counts all components that ended, which few requests cause;
+``first`` the slowest of the first requests, including the initialization of workers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.rest import Server, Statements, cpu_seconds, service
+from benchmarks.server import Server, Statements, cpu_seconds, service
 from tests.processes import redis_server
 
 PATH = "/monitor/metrics"

@@ -1,14 +1,14 @@
-"""How wrong predictions are of when builds are ready: simulated builds with real workers and few slots.
+"""Measure the errors of predicted build times, with simulated builds, real workers and few slots.
 
     python -m benchmarks.predictions [--modules 12] [--components 8] [--batches 2] [--slots 4]
                                      [--seconds 4] [--error 0.3]
 
-PostgreSQL and Redis are started for the run. Components take ``--seconds`` on average, between half and one
-and a half of it; what is expected of each differs from that by a random factor with the spread ``--error``.
-A first round lets the service learn its pace. In the second one every build is predicted once a second;
-printed is, by the part of the time from its first prediction to its end that had passed: the median of the
-error and its 90 % in seconds, the median as a part of the time that was left, and how often the build was
-ready within the spread that was told (a standard deviation: 68 % would be right).
+PostgreSQL and Redis are started for the run. Components take between 0.5 and 1.5 times ``--seconds``.
+Their expected durations differ from that by a random factor with the spread ``--error``. In the first round,
+the service learns durations. In the second round, each build is predicted once a second. The rows are parts
+of the time from the first prediction to the end. The columns are the median and the 90th percentile of the
+error in seconds, the median as a fraction of the remaining time, and how often the build was ready within
+the predicted spread (a standard deviation, so 68 % is ideal).
 """
 
 from __future__ import annotations

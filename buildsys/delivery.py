@@ -1,4 +1,4 @@
-"""How users get a finished module."""
+"""Define how build systems deliver finished modules to users."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ HIDDEN = frozenset({"work", "views", "lock"})
 
 @dataclass(frozen=True)
 class Delivery:
-    """Where a finished module can be installed from, and how.
+    """The repository of a finished module, and the commands that install the module.
 
-    :param repository_url: of the repository that holds the builds of its stream.
-    :param repo_file_url: of the file that dnf reads about that repository and those of required modules.
-    :param install: command lines for root.
+    Attributes:
+        repository_url: URL of the repository with the builds of its stream.
+        repo_file_url: URL of the dnf configuration of that repository and those of required modules.
+        install: Shell commands for root.
     """
 
     repository_url: str = ""
@@ -31,15 +32,16 @@ class WithdrawsModules(Protocol):
     """A build system whose repositories hold several builds of a stream."""
 
     def withdraw(self, module: Module) -> None:
-        """Take a finished module out of the repository of its stream, where it is in it."""
+        """Remove a module from the repository of its stream, if it is there."""
 
 
 @dataclass(frozen=True)
 class ResultFile:
     """A file of a finished module.
 
-    :param path: below ``/results/``.
-    :param size: in bytes.
+    Attributes:
+        path: Path below ``/results/``.
+        size: Size in bytes.
     """
 
     path: str
@@ -47,13 +49,13 @@ class ResultFile:
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
+        """Return the last part of the path."""
         return self.path.rpartition("/")[2]
 
 
 @runtime_checkable
 class ListsFiles(Protocol):
-    """A build system whose results lie where the web server shows them."""
+    """A build system whose results are served at ``/results/``."""
 
     def files(self, module: Module, most: int) -> list[ResultFile]:
-        """Return the RPMs of a finished module, binary ones first; ``most`` of each kind."""
+        """Return the RPMs of a finished module, binary ones first, at most ``most`` of each kind."""

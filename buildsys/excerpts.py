@@ -1,7 +1,7 @@
-"""Finds the lines of a build's log that explain why the build failed.
+"""Find the lines of a build's log that explain why the build failed.
 
-A log is written by strangers' code: a bounded part of it is read, line by line, and each line is cut before
-a pattern sees it. No pattern has nested repetitions.
+Logs are untrusted. A bounded part of a log is read line by line, and each line is cut before patterns are
+applied. No pattern has nested repetitions.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 from mbs.text import printable
 
-#: Bytes at the end of a log that are searched; of what lies before them lines are only counted.
+#: Bytes at the end of a log that are searched; before them, lines are only counted.
 SEARCHED = 2 << 20
 #: Bytes of a log in which lines are counted; the number of a line is unknown in a longer one.
 COUNTED = 256 << 20
-#: Lines that are searched, the last ones.
-_MOST_LINES = 200_000
-#: Bytes of a line that patterns see, and characters of a line that an excerpt shows.
+#: Max lines to search, from the end.
+_MAX_LINES = 200_000
+#: Max bytes of a line that patterns are applied to, and max characters of a line in an excerpt.
 _SEEN, _SHOWN = 1000, 300
-#: Lines that an excerpt shows before and after the one that explains.
+#: Lines in an excerpt before and after the line with the cause.
 AROUND = 5
 _BLOCK = 1 << 16
 
-#: rpmbuild begins a section of the spec file: what earlier sections wrote explains nothing.
+#: Begin of a section of the spec file in rpmbuild's output. Earlier sections do not explain a failure.
 _SECTION = re.compile(rb"Executing\(%\w+\): ")
-#: Lines that name a cause, in the words of the tools that write them.
+#: Lines that name a cause, as tools write them.
 _CAUSES = re.compile(
     rb"|".join(
         (
@@ -67,11 +67,11 @@ _CAUSES = re.compile(
         )
     )
 )
-#: Lines that name no cause, but are nearer to it than the end of the log.
+#: Lines that do not name a cause, but are closer to it than the end of the log.
 _SIGNS = re.compile(
     rb"^g?make(?:\[\d+\])?: \*\*\* |^Traceback \(most recent call last\)|\bERROR\b|\b[Ee]rror: (?!Bad exit)"
 )
-#: The end of rpmbuild's output, which repeats what is known, and the service's own words after it.
+#: The end of rpmbuild's output, which repeats earlier errors, and lines that the service appends.
 _END = re.compile(rb"^error: Bad exit status from |^RPM build errors:|^===== failed: rpmbuild ")
 
 
@@ -79,10 +79,11 @@ _END = re.compile(rb"^error: Bad exit status from |^RPM build errors:|^===== fai
 class Excerpt:
     """The lines of a log that explain why a build failed, made printable and of bounded length.
 
-    :param log: name of the log.
-    :param line: number of the line that explains, from 1; None when nobody knows.
-    :param place: where it is among ``lines``.
-    :param lines: it, and those around it.
+    Attributes:
+        log: Name of the log.
+        line: Number of the line with the cause, from 1; None if it is unknown.
+        place: Index of that line in ``lines``.
+        lines: That line and its neighbors.
     """
 
     log: str
@@ -92,7 +93,7 @@ class Excerpt:
 
     @property
     def cause(self) -> str:
-        """The line that explains."""
+        """Return the line with the cause."""
         return self.lines[self.place].strip()
 
 
@@ -101,14 +102,15 @@ class ExplainsFailures(Protocol):
     """A build system whose logs can be read."""
 
     def explain(self, task_ids: Sequence[int]) -> dict[int, Excerpt]:
-        """Return the lines of their logs that explain why submissions failed, where there are any."""
+        """Return excerpts of logs for failed submissions, where a log explains the failure."""
 
 
 @dataclass(frozen=True)
 class _Part:
     """Lines of a log.
 
-    :param before: lines of the log before them; None when nobody knows.
+    Attributes:
+        before: Number of lines of the log before them; None if it is unknown.
     """
 
     lines: Sequence[bytes]
@@ -119,11 +121,11 @@ def excerpt_of_file(path: Path, name: str = "") -> Excerpt | None:
     """Return the lines of a log file that explain a failure.
 
     Args:
-        path: the log; no link is followed.
-        name: of the log, for people; else that of the file.
+        path: The log; links are not followed.
+        name: Name to show; the name of the file if empty.
 
     Returns:
-        The excerpt; None when the file cannot be read or holds no line.
+        The excerpt; None if the file cannot be read or is empty.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -139,7 +141,7 @@ def excerpt_of_file(path: Path, name: str = "") -> Excerpt | None:
         file.seek(skipped)
         data = file.read(SEARCHED)
     if skipped:
-        # The first line may be cut: it belongs to what was passed over.
+        # The first line may be cut, so it is skipped.
         _, _, data = data.partition(b"\n")
         before = None if before is None else before + 1
     return excerpt(data, name or path.name, before=before)
@@ -149,12 +151,12 @@ def excerpt(data: bytes, name: str, *, before: int | None = 0) -> Excerpt | None
     """Return the lines of a log that explain a failure.
 
     Args:
-        data: the log, or its end, beginning with a whole line.
-        name: of the log, for people.
-        before: number of lines before them; None when nobody knows.
+        data: The log, or its end, beginning with a whole line.
+        name: Name of the log to show.
+        before: Number of lines before ``data``; None if it is unknown.
 
     Returns:
-        The excerpt; None when there is no line.
+        The excerpt; None if there is no line.
     """
     part = _last(data, before)
     place = _place(part.lines)
@@ -181,12 +183,15 @@ def _newlines(file: BinaryIO, size: int) -> int:
 
 def _last(data: bytes, before: int | None) -> _Part:
     lines = data.removesuffix(b"\n").split(b"\n") if data else []
-    over = max(0, len(lines) - _MOST_LINES)
+    over = max(0, len(lines) - _MAX_LINES)
     return _Part(lines[over:], None if before is None else before + over)
 
 
 def _place(lines: Sequence[bytes]) -> int | None:
-    """The line that explains: the first that names a cause in the last section, else one near the end."""
+    """Return the index of the line with the cause.
+
+    It is the first line of the last section that names a cause, otherwise a line near the end.
+    """
     begin = next((n for n in range(len(lines) - 1, -1, -1) if _SECTION.match(lines[n][:_SEEN])), 0)
     end = next((n for n in range(begin, len(lines)) if _END.match(lines[n][:_SEEN])), len(lines))
     for pattern in (_CAUSES, _SIGNS):

@@ -1,4 +1,4 @@
-"""Reading the logs of builds, piece by piece: the same for every build system."""
+"""Define how logs of builds are read in parts, for all build systems."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Protocol, runtime_checkable
 
 from mbs.errors import NotFound
 
-#: Bytes that one call of ``read_log`` returns at most.
-MOST_BYTES = 1 << 20
+#: Max bytes that one call of ``read_log`` returns.
+MAX_BYTES = 1 << 20
 
 
 class NoSuchLog(NotFound):
-    """There is no such log: it was never written, or it has been deleted."""
+    """The log does not exist: it was never written, or it was deleted."""
 
     code = "no_such_log"
 
@@ -31,8 +31,8 @@ class LogFile:
     """A log of a submission.
 
     Attributes:
-        name: identifies it among the logs of its submission.
-        label: its name for people.
+        name: Identifies the log among the logs of its submission.
+        label: Name to show.
     """
 
     name: str
@@ -44,10 +44,10 @@ class LogPart:
     """Consecutive bytes of a log.
 
     Attributes:
-        start: offset of the first byte.
-        data: the bytes, as the build wrote them.
-        size: number of bytes that the log has so far.
-        complete: nothing will be appended to the log.
+        start: Offset of the first byte.
+        data: The bytes, as the build wrote them.
+        size: Current size of the log in bytes.
+        complete: Whether nothing will be appended to the log.
     """
 
     start: int
@@ -61,34 +61,34 @@ class ReadsLogs(Protocol):
     """A build system whose logs can be read through this service."""
 
     def logs(self, task_id: int) -> Sequence[LogFile]:
-        """Return the logs of a submission, the one that says most first.
+        """Return the logs of a submission, the most informative first.
 
         Args:
-            task_id: number of the submission.
+            task_id: Number of the submission.
 
         Returns:
-            Nothing where no log has been written yet, or none is left.
+            The logs; an empty list if none has been written yet, or all were deleted.
         """
 
     def read_log(self, task_id: int, name: str, start: int, stop: int) -> LogPart:
         """Read a part of a log.
 
         Args:
-            task_id: number of the submission.
-            name: of one of its logs.
-            start: offset of the first byte.
-            stop: offset behind the last byte; at most ``MOST_BYTES`` bytes are returned whatever it is.
+            task_id: Number of the submission.
+            name: Name of the log.
+            start: Offset of the first byte.
+            stop: Offset after the last byte; at most ``MAX_BYTES`` bytes are returned.
 
         Returns:
-            The bytes that there are; none behind the end of the log.
+            The existing bytes in that range; none after the end of the log.
 
         Raises:
-            NoSuchLog: the submission has no such log.
-            BuildSystemUnavailable: the build system does not answer.
+            NoSuchLog: The submission has no such log.
+            BuildSystemUnavailable: The build system does not answer.
         """
 
 
 def clipped(start: int, stop: int) -> tuple[int, int]:
-    """Return offset and number of the bytes to read for a call of ``read_log``."""
+    """Return offset and number of the bytes that a call of ``read_log`` reads."""
     start = max(0, start)
-    return start, max(0, min(stop - start, MOST_BYTES))
+    return start, max(0, min(stop - start, MAX_BYTES))

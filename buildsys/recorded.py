@@ -1,4 +1,4 @@
-"""The sizes and dependencies of RPMs, for build systems that record them."""
+"""Define the recorded sizes and dependencies of RPMs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from buildsys.base import Module
 
 @dataclass(frozen=True)
 class BuiltPackage:
-    """An RPM of a finished module, as it was recorded when it was built.
+    """An RPM of a finished module, as recorded when it was built.
 
     Attributes:
         evr: ``epoch:version-release``.
-        size: of the file, in bytes.
-        requires: each as ``name`` or ``name operator evr``; None: not read. ``provides`` likewise.
+        size: Size of the file in bytes.
+        requires: Dependencies, each as ``name`` or ``name operator evr``; None if they were not read.
+        provides: Provided capabilities, likewise.
     """
 
     name: str
@@ -32,9 +33,9 @@ class RecordsRpms(Protocol):
     """A build system that records the sizes and dependencies of what it builds."""
 
     def recorded_rpms(self, module: Module) -> Iterator[BuiltPackage]:
-        """Yield the RPMs that a finished module holds, source RPMs too.
+        """Yield the RPMs of a finished module, including source RPMs.
 
         Raises:
-            BuildSystemError: what was recorded cannot be read.
-            OSError: likewise.
+            BuildSystemError: The recorded data cannot be read.
+            OSError: The recorded data cannot be read.
         """

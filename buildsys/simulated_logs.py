@@ -1,4 +1,4 @@
-"""Logs of simulated builds: invented text that grows while a build takes its time."""
+"""Create the logs of simulated builds, which grow during the build."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def simulated_log(nvr: str, share: float, state: str) -> bytes:
     """Return the log of a simulated build.
 
     Args:
-        nvr: of the build.
-        share: the part of its time that has passed, 0 to 1.
-        state: of its task: open, complete, failed or canceled.
+        nvr: NVR of the build.
+        share: Elapsed part of the build's duration, 0 to 1.
+        state: State of its task: open, complete, failed or canceled.
 
     Returns:
-        Text as rpmbuild writes it; text that was returned for a smaller share is its beginning.
+        Text in the format of rpmbuild. The text for a smaller share is a prefix of it.
     """
     lines = list(_lines(nvr))
     shown = lines[: int(len(lines) * min(max(share, 0.0), 1.0))]

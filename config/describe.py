@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from config.schema import GROUPS, Options
 from config.types import SECRETS, STARS, Masked, without_secrets
 
-_LONGEST = 200
+_MAX_SHOWN = 200
 _FIELDS = Options.model_fields
 
 
@@ -72,7 +72,7 @@ def _without_secrets(value: Any) -> Any:
 def masked_repr(name: str, value: Any) -> str:
     """Return a value for a message: masked and shortened."""
     text = repr(masked(name, value))
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What operators type: the service's own commands, and Django's where they are asked for."""
+"""The commands of ``mbs-manager``: those of the service, and the Django commands that operators need."""
 
 from __future__ import annotations
 

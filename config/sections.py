@@ -48,7 +48,7 @@ class StandaloneConfiguration:
     NO_AUTH = True
     YAML_SUBMIT_ALLOWED = True
     MODULES_ALLOW_SCRATCH = True
-    # Without logins everybody counts as a member of any group; without a group nobody may import.
+    # Without logins, each user counts as a member of any group. Without a group, no user may import.
     ALLOWED_GROUPS_TO_IMPORT_MODULE = ["everybody"]
     ALLOW_CUSTOM_SCMURLS = True
     ALLOW_PRIVATE_SCM_HOSTS = True

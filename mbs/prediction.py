@@ -1,8 +1,9 @@
-"""Predict when module builds are ready: simulate the slots over the expected seconds of components.
+"""Predict when module builds will be ready, by simulating the slots with expected durations of components.
 
-The rule is that of the service (``builds.services.slots``): a free slot goes to the owner with the fewest
-components building, and there to the component with the longest expected build. A batch starts when all
-components of the one before it are built, tagged and in a repository.
+The simulation follows the rule of the service (``builds.services.slots``): a free slot goes to the owner
+with the fewest components building, and among this owner's components to the one with the longest
+expected build. A batch starts when all components of the previous batch are built, tagged and in a
+repository.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from math import inf, sqrt
 
 @dataclass(frozen=True)
 class Duration:
-    """How long something takes.
+    """A duration that is not known exactly.
 
     Attributes:
-        seconds: that are expected.
-        spread: their standard deviation.
+        seconds: Expected seconds.
+        spread: Standard deviation.
     """
 
     seconds: float
@@ -33,12 +34,12 @@ class Task:
     """A component that has not ended.
 
     Attributes:
-        id: identifies it; of two that are expected to take equally long the lower one is first.
-        package: its name.
-        batch: number of its batch.
-        duration: of its build.
-        building: seconds for which it has been building; None: it has not started.
-        after: packages of the same batch that must be in the buildroot first.
+        id: Id of the component; if two are expected to take equally long, the lower id is first.
+        package: Name of the package.
+        batch: Number of its batch.
+        duration: Expected duration of its build.
+        building: Seconds since it started to build; None if it has not started.
+        after: Packages of the same batch that must be in the buildroot first.
     """
 
     id: int
@@ -50,7 +51,7 @@ class Task:
 
     @property
     def rest(self) -> Duration:
-        """What is expected of its build from now on; a build that takes longer than expected ends soon."""
+        """Return the expected remaining time; a build that exceeds its duration is assumed to end soon."""
         if self.building is None:
             return self.duration
         left = self.duration.seconds - self.building
@@ -62,11 +63,11 @@ class Build:
     """A module build that has not ended.
 
     Attributes:
-        id: identifies it.
-        owner: who has submitted it.
-        batch: that is being built; 0: none yet.
-        tasks: its components that have not ended.
-        fails: a component has failed, so that no other one starts.
+        id: Id of the build.
+        owner: User who submitted it.
+        batch: Number of the current batch; 0 before the first.
+        tasks: Its components that have not ended.
+        fails: Whether a component has failed, so that no other component starts.
     """
 
     id: int
@@ -78,12 +79,12 @@ class Build:
 
 @dataclass(frozen=True)
 class Pace:
-    """What is known of the service.
+    """The speed of the service.
 
     Attributes:
-        slots: components that build at once; 0: any number.
-        between: from the last end of a batch to the first start of the next.
-        finish: from the end of the last component to the end of the build.
+        slots: Number of components that may build at once; 0 for no limit.
+        between: From the last end of a batch to the first start of the next.
+        finish: From the end of the last component to the end of the build.
     """
 
     slots: int
@@ -93,12 +94,12 @@ class Pace:
 
 @dataclass
 class Prediction:
-    """What is expected to happen; all times are seconds from now.
+    """The predicted times, in seconds from now.
 
     Attributes:
-        ready: number of a build -> when it is ready; builds that fail are left out.
-        starts: number of a component that has not started -> when it starts.
-        ends: number of a component -> when it ends.
+        ready: Id of a build -> when it is ready. Failing builds are missing.
+        starts: Id of a component -> when it starts. Components that have started are missing.
+        ends: Id of a component -> when it ends.
     """
 
     ready: dict[int, Duration] = field(default_factory=dict)
@@ -110,11 +111,11 @@ def predict(builds: Sequence[Build], pace: Pace) -> Prediction:
     """Simulate all builds to their ends.
 
     Args:
-        builds: those that have not ended, in any order.
-        pace: what is known of the service.
+        builds: The builds that have not ended, in any order.
+        pace: The speed of the service.
 
     Returns:
-        What is expected. Components that wait for each other in a circle never start.
+        The predicted times. Components in a circle of ``after`` never start.
     """
     return _Simulation(builds, pace).run()
 
@@ -214,7 +215,7 @@ class _Simulation:
 
 
 class _Progress:
-    """How far a build is in the simulation."""
+    """The progress of a build in the simulation."""
 
     def __init__(self, build: Build) -> None:
         self.id, self.owner, self.fails = build.id, build.owner, build.fails
@@ -246,11 +247,11 @@ class _Progress:
 
     @property
     def open(self) -> bool:
-        """Whether the batch at hand has components that have not ended."""
+        """Return whether the current batch has components that have not ended."""
         return bool(self._running or self._waiting.get(self._batch))
 
     def unblocked(self) -> list[Task]:
-        """Take the components of the batch at hand that may start."""
+        """Remove and return the components of the current batch that may start."""
         found, self._unblocked = self._unblocked, []
         for task in found:
             del self._waiting[self._batch][task.package]
@@ -258,7 +259,7 @@ class _Progress:
         return found
 
     def ended(self, task: Task) -> None:
-        """Note that a component is built."""
+        """Record that a component is built."""
         del self._running[task.id]
         for each in self._behind.pop(task.package, ()):
             self._missing[each.id] -= 1
@@ -266,7 +267,7 @@ class _Progress:
                 self._unblocked.append(each)
 
     def advance(self) -> bool:
-        """Go on to the next batch; say whether there is one."""
+        """Start the next batch; return whether there is one."""
         left = [number for number, tasks in self._waiting.items() if tasks and number > self._batch]
         self._batch = min(left, default=self._batch)
         self._enter()
@@ -274,11 +275,11 @@ class _Progress:
 
 
 def places(prediction: Prediction, waiting: Sequence[int]) -> dict[int, int]:
-    """Return the order in which components start that wait for a slot now, counted from 1.
+    """Return the positions of waiting components in the queue for slots, from 1.
 
     Args:
-        prediction: of all builds.
-        waiting: numbers of the components.
+        prediction: Prediction for all builds.
+        waiting: Ids of the components.
     """
     return dict(zip(sorted(waiting, key=lambda task: _key(prediction, task)), count(1), strict=False))
 
@@ -288,6 +289,6 @@ def _key(prediction: Prediction, task: int) -> tuple[float, int]:
 
 
 def intervals(prediction: Prediction) -> Iterator[tuple[float, float, int]]:
-    """Yield start and end of each component with its number; those that build now started at 0."""
+    """Yield start and end of each component with its id; those that build now start at 0."""
     for task, end in prediction.ends.items():
         yield prediction.starts.get(task, 0.0), end, task

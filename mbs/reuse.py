@@ -38,7 +38,7 @@ _DIFFERENCES = {
     "earlier_changed": "components that are built before it differ",
 }
 #: Characters that tell a commit from others, and names that a short reason lists.
-SHORT, MOST_BRIEF = 7, 3
+SHORT, MAX_BRIEF = 7, 3
 #: As ``Decision.detail`` writes it.
 _DETAIL = re.compile("was (.*), is (.*)|was and is (.*)", re.DOTALL)
 #: Strategies of builds that "changed-and-after" may reuse components from.
@@ -148,11 +148,11 @@ class Decision:
 
 
 def brief(code: str, detail: str) -> str:
-    """Return why a component was built, or that it was reused, in a few words for people.
+    """Return why a component was built, or that it was reused, in a few words.
 
     Args:
-        code: of the decision, as it was recorded; empty: none was made.
-        detail: of the decision, as it was recorded.
+        code: Recorded code of the decision; empty if there was no decision.
+        detail: Recorded detail of the decision.
     """
     if not code or code == "reused":
         return code
@@ -166,8 +166,8 @@ def brief(code: str, detail: str) -> str:
             return f"batch {was} → {now}"
         case "earlier_changed":
             changed = _packages(was) | _packages(now)
-            shown = ", ".join(sorted(changed)[:MOST_BRIEF])
-            more = f" and {len(changed) - MOST_BRIEF} more" if len(changed) > MOST_BRIEF else ""
+            shown = ", ".join(sorted(changed)[:MAX_BRIEF])
+            more = f" and {len(changed) - MAX_BRIEF} more" if len(changed) > MAX_BRIEF else ""
             return f"built after {shown}{more}, which changed" if changed else _DIFFERENCES[code]
     return _NOTHING_COMPARED.get(code) or _DIFFERENCES.get(code) or code
 

@@ -1,4 +1,4 @@
-"""Two texts side by side, line by line."""
+"""Compare two texts line by line, for display side by side."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from difflib import Match, SequenceMatcher
 from mbs.text import printable
 
 #: Lines of a text that are compared.
-MOST_LINES = 5000
-#: Pairs of equal lines that are looked at: more than texts of people have. ``difflib`` takes about a second
-#: for them; for texts that are made for it, it would take more than the square of their lines.
-MOST_PAIRS = 10_000_000
+MAX_LINES = 5000
+#: Pairs of equal lines that are examined, more than ordinary texts have. ``difflib`` takes about a second for
+#: them. For texts made for it, it would take more than the square of their lines.
+MAX_PAIRS = 10_000_000
 #: Characters of a line that are shown.
-LONGEST_LINE = 500
+MAX_LINE_LENGTH = 500
 #: Equal lines around a difference that are shown.
 AROUND = 3
 
@@ -25,7 +25,8 @@ class Row:
 
     Attributes:
         kind: ``same``, ``changed``, ``added``, ``removed``, or ``skipped`` for equal lines that are left out.
-        old_number: Of the line, from 1; None: there is none. ``new_number`` likewise.
+        old_number: Number of the old line, from 1; None if there is none.
+        new_number: Number of the new line, likewise.
     """
 
     kind: str
@@ -36,7 +37,7 @@ class Row:
 
 
 class Matcher(SequenceMatcher[str]):
-    """Finds equal lines until it has looked at ``MOST_PAIRS``; the rest counts as different.
+    """Finds equal lines until it has looked at ``MAX_PAIRS``; the rest counts as different.
 
     Args:
         old: The lines of a text, and ``new`` those of another.
@@ -54,7 +55,7 @@ class Matcher(SequenceMatcher[str]):
         self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
     ) -> Match:
         """Return the longest run of equal lines, or an empty one when there was too much to look at."""
-        if self.pairs > MOST_PAIRS:
+        if self.pairs > MAX_PAIRS:
             return Match(alo, blo, 0)
         # The stubs lack this documented attribute.
         places: Mapping[str, Sequence[int]] = self.b2j  # type: ignore[attr-defined]  # see above
@@ -64,7 +65,7 @@ class Matcher(SequenceMatcher[str]):
 
 def comparable(*texts: str) -> bool:
     """Return whether texts are short enough to be compared."""
-    return all(text.count("\n") < MOST_LINES for text in texts)
+    return all(text.count("\n") < MAX_LINES for text in texts)
 
 
 def rows(old: str, new: str) -> list[Row]:
@@ -124,8 +125,8 @@ def _different(
 
 
 def _cut(line: str) -> str:
-    shown = printable(line[:LONGEST_LINE], "\t")
-    return shown if len(line) <= LONGEST_LINE else f"{shown} ..."
+    shown = printable(line[:MAX_LINE_LENGTH], "\t")
+    return shown if len(line) <= MAX_LINE_LENGTH else f"{shown} ..."
 
 
 def _shortened(found: Sequence[Row]) -> Iterator[Row]:

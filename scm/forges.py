@@ -1,6 +1,6 @@
-"""Addresses of commits on the pages of known forges, made from addresses of repositories.
+"""Make links to commits on the web pages of known forges, from addresses of repositories.
 
-Addresses come from strangers: only web and git addresses of known hosts count, and only whole commits.
+Addresses are untrusted: only web and git addresses of known hosts, and only whole commits, become links.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _SCHEMES = frozenset({"https", "http", "git", "git+https", "git+http"})
 
 @dataclass(frozen=True)
 class Forge:
-    """Where a forge shows commits, below the address of a repository.
+    """Templates of the pages of commits, relative to the address of a repository.
 
     Attributes:
-        commit: Of one commit, with ``{new}``.
-        comparison: Of the commits between two, with ``{old}`` and ``{new}``.
+        commit: Page of one commit, with ``{new}``.
+        comparison: Page of the commits between two, with ``{old}`` and ``{new}``.
     """
 
     commit: str

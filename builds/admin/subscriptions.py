@@ -43,7 +43,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes n
 
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnlyAdmin):
-    """Who is told of what. One that is made active again gets what waited for it."""
+    """Subscriptions. Activating one again sends the deliveries that were kept while it was inactive."""
 
     form = SubscriptionForm
     list_display = ("id", "kind", "address", "owner", "name", "stream", "ended_only", "active", "error")
@@ -68,7 +68,9 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         if obj.kind == Subscription.Kind.WEBHOOK and not obj.secret:
             obj.secret = webhooks.new_secret()
             self.message_user(
-                request, f"The secret that signs webhooks, shown only now: {obj.secret}", messages.WARNING
+                request,
+                f"Secret for the webhooks, shown only once: {obj.secret}",
+                messages.WARNING,
             )
         if obj.active:
             obj.error = ""
@@ -77,7 +79,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
-    """What was sent to subscribers, and why it was not taken."""
+    """Deliveries to subscribers, with the error of the last try."""
 
     list_display = ("id", "topic", "to", "created_at", "attempts", "sent_at", "next_at", "error")
     list_filter = (("sent_at", admin.EmptyFieldListFilter),)

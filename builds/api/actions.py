@@ -1,6 +1,6 @@
-"""Actions of people on builds: who may do each, on which builds, and which service carries it out.
+"""Actions of users on builds: the permission, the states in which they are possible, and the service to call.
 
-The API and the pages use the same actions, so that each rule has one place.
+The API and the pages use the same actions.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from builds.services import cancellation, health, rebuild, retirement
 from builds.services.identity import Identity, Scope
 from mbs.states import ACTIVE, BuildState
 
-#: What an action says and does: the user, the build, in whose name, and other values of the request.
+#: Arguments: the user, the build, the owner, and other values of the request. Returns the builds.
 Act = Callable[[Identity, ModuleBuild, str, Mapping[str, Any]], Sequence[ModuleBuild]]
 
 
 @dataclass(frozen=True)
 class Action:
-    """Something that people do to module builds.
+    """An action of a user on a module build.
 
     Attributes:
-        name: Of the action, in addresses.
-        verb: On its button.
-        consequence: One sentence about what it does, for the page that asks for confirmation.
-        states: In which a build can be for it.
-        require: Checks that a user may do it at all, before anything is read.
-        act: Checks that the user may do it to this build, and does it.
+        name: Name in addresses.
+        verb: Text of its button.
+        consequence: A sentence for the confirmation page that says what the action does.
+        states: States of builds in which it is possible.
+        require: Checks whether the user may do it at all, before anything is read.
+        act: Checks whether the user may do it to this build, and does it.
     """
 
     name: str
@@ -41,21 +41,21 @@ class Action:
     act: Act
 
     def possible(self, build: ModuleBuild) -> bool:
-        """Return whether the state of a build allows it."""
+        """Return whether the state of a build allows the action."""
         return build.state in self.states
 
     def carry_out(
         self, user: Identity | None, build: ModuleBuild, values: Mapping[str, Any]
     ) -> Sequence[ModuleBuild]:
-        """Do it, and return the builds that it was done to, or the new ones.
+        """Do the action, and return the changed builds, or the new ones.
 
         Args:
-            user: Who asks.
-            build: As it was read.
-            values: Of the request; ``owner`` says in whose name it is made, where that counts.
+            user: User of the request.
+            build: The build as it was read.
+            values: Values of the request. ``owner`` names the owner, on a service without logins.
 
         Raises:
-            MBSError: The user may not, the state does not allow it, or something is away.
+            MBSError: The user may not do it, the state does not allow it, or a needed service is unavailable.
         """
         identity = self.require(user)
         log_context.bind(**log_context.of_build(build))
@@ -93,7 +93,7 @@ def _retire(user: Identity, build: ModuleBuild, who: str, values: Mapping[str, A
 CANCEL = Action(
     "cancel",
     "Cancel",
-    "It fails, and its components that are being built are stopped. It can be retried later.",
+    "The build fails, and its running components are stopped. It can be retried later.",
     frozenset(ACTIVE),
     lambda user: require_login(user, Scope.CANCEL),
     _cancel,
@@ -101,7 +101,7 @@ CANCEL = Action(
 RETRY = Action(
     "retry",
     "Retry",
-    "It goes on where it failed. Components that are built stay built.",
+    "The build continues where it failed. Components that are built are kept.",
     frozenset({BuildState.FAILED}),
     lambda user: require_login(user, Scope.SUBMIT),
     _retry,
@@ -109,7 +109,7 @@ RETRY = Action(
 REBUILD = Action(
     "rebuild",
     "Rebuild",
-    "The same commit is built again as a new version. The build itself stays as it is.",
+    "The same commit is built again as a new version. The existing build does not change.",
     frozenset(BuildState),
     require_submitter,
     _rebuild,
@@ -117,7 +117,7 @@ REBUILD = Action(
 RETIRE = Action(
     "retire",
     "Retire",
-    "It becomes garbage: nothing new is built against it. This cannot be undone.",
+    "The build becomes garbage, and new builds no longer use it. This cannot be undone.",
     frozenset({BuildState.READY, BuildState.FAILED}),
     require_admin,
     _retire,
@@ -126,5 +126,5 @@ ACTIONS: Mapping[str, Action] = {each.name: each for each in (CANCEL, RETRY, REB
 
 
 def possible(build: ModuleBuild) -> list[Action]:
-    """Return the actions that the state of a build allows, whoever asks."""
+    """Return the actions that the state of a build allows, independent of the user."""
     return [each for each in ACTIONS.values() if each.possible(build)]

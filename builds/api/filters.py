@@ -18,7 +18,7 @@ from builds.api.json_input import read_json
 from builds.api.parameters import FLAGS
 from mbs.errors import InvalidInput, Problem
 
-LARGEST = 2**63 - 1
+MAX_ID = 2**63 - 1
 _LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]00(?::?00)?)?", re.ASCII)
 
@@ -98,7 +98,7 @@ class IntegerFilter(Filter):
     field_class = forms.IntegerField
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"min_value": 0, "max_value": LARGEST, **kwargs})
+        super().__init__(*args, **{"min_value": 0, "max_value": MAX_ID, **kwargs})
 
 
 class FloatFilter(Filter):

@@ -123,11 +123,11 @@ def require_owner(identity: Identity, who: str, build: ModuleBuild) -> None:
 
 
 def require_admin(identity: Identity | None) -> Identity:
-    """Return the identity of a user who may take modules out of service.
+    """Return the identity of a user who may retire builds.
 
     Raises:
-        NotAuthenticated: nobody is logged in.
-        Forbidden: the user is neither an operator nor in one of ``ADMIN_GROUPS``.
+        NotAuthenticated: The request has no user.
+        Forbidden: The user is neither an operator nor in one of ``ADMIN_GROUPS``.
     """
     identity = require_login(identity, Scope.ADMIN)
     if not (identity.trusted or _is_admin(identity)):

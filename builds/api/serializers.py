@@ -25,7 +25,7 @@ from mbs.states import BuildState
 #: Key that Django's forms add to the body.
 CSRF_FIELD = "csrfmiddlewaretoken"
 #: Maximum number of unknown keys that an answer names.
-MOST_PROBLEMS = 20
+MAX_PROBLEMS = 20
 
 
 class RowSerializer(serializers.BaseSerializer[Any]):
@@ -246,7 +246,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         unknown = sorted(others) if self.refuses_unknown else []
         problems = [
             Problem("unknown_key", f"There is no key {key[:60]!r}.", key=key[:60])
-            for key in unknown[:MOST_PROBLEMS]
+            for key in unknown[:MAX_PROBLEMS]
         ]
         if not self.is_valid():
             problems += [

@@ -44,7 +44,7 @@ def examine() -> list[Problem]:
     """Log in to the bus and check that the exchange exists. Nothing is created or published.
 
     Returns:
-        What an operator has to correct; nothing if messages can be published.
+        The problems that an operator must correct; an empty list if messages can be published.
     """
     try:
         parameters = _parameters(configuration()["amqp_url"])

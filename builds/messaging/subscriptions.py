@@ -1,7 +1,9 @@
-"""Tell subscribers of module builds: deliveries are written with the facts, and sent until they are taken.
+"""Send messages about module builds to subscribers.
 
-Each subscription gets its messages in order: the oldest that was not taken is tried again, later and later,
-and those behind it wait. A subscription that takes nothing for days is made inactive; its deliveries stay.
+Deliveries are written in the transaction of the change that they report, and sent until the subscriber
+accepts them. Each subscription gets its messages in order: the oldest delivery is tried again at growing
+intervals, and later ones wait. A subscription that accepts nothing for days is made inactive; its
+deliveries are kept.
 """
 
 from __future__ import annotations
@@ -27,23 +29,23 @@ from mbs.text import printable
 
 log = logging.getLogger(__name__)
 
-#: The only messages that subscribers get.
+#: Topic of the messages that subscribers get.
 TOPIC = "mbs.module.state.change"
 _ENDED = (BuildState.READY, BuildState.FAILED)
-#: Subscribers that are told at the same time, and seconds after which a sweep leaves the rest to the next.
-_AT_ONCE, _LONGEST = 8, 60.0
-#: Seconds until the second try and between two later ones, and how long one that takes nothing is tried.
+#: Threads that send deliveries, and seconds after which a sweep leaves the rest to the next one.
+_THREADS, _MAX_SECONDS = 8, 60.0
+#: Seconds before the second try, and the longest pause between two tries.
 _FIRST, _LAST = 30, 6 * 3600
 GIVE_UP = timedelta(days=3)
 _SHOWN = 1000
 
 
 def add(messages: Iterable[OutboxMessage]) -> None:
-    """Write deliveries of messages of one build in the present transaction, for those who want them."""
-    told = [message for message in messages if message.topic == TOPIC]
-    if not told:
+    """Write deliveries of messages of one build in the current transaction, one for each subscription."""
+    relevant = [message for message in messages if message.topic == TOPIC]
+    if not relevant:
         return
-    body = told[0].body
+    body = relevant[0].body
     wanted = [Q(**{key: ""}) | Q(**{key: body.get(key, "")}) for key in ("owner", "name", "stream")]
     subscriptions = Subscription.objects.filter(*wanted, active=True)
     now = clock.now()
@@ -58,17 +60,21 @@ def add(messages: Iterable[OutboxMessage]) -> None:
                 next_at=now,
             )
             for subscription in subscriptions
-            for message in told
+            for message in relevant
             if not subscription.ended_only or message.body.get("state") in _ENDED
         ]
     )
 
 
 def send_due() -> dict[str, int]:
-    """Send what is due, for a bounded time; answers how many deliveries were taken and how many were not."""
+    """Send deliveries that are due, for a bounded time.
+
+    Returns:
+        How many deliveries were accepted (``sent``), and how many were not (``failed``).
+    """
     sent = failed = 0
-    ends = time.monotonic() + _LONGEST
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="subscribers") as threads:
+    ends = time.monotonic() + _MAX_SECONDS
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="subscribers") as threads:
         while time.monotonic() < ends and (due := _due()):
             for delivery, error in zip(due, threads.map(_try, due), strict=True):
                 _record(delivery, error)
@@ -77,17 +83,17 @@ def send_due() -> dict[str, int]:
 
 
 def _due() -> Sequence[Delivery]:
-    """Return the oldest delivery of each subscription that was not taken, as far as they are due."""
+    """Return the oldest undelivered message of each active subscription, if it is due."""
     unsent = Delivery.objects.filter(sent_at=None, subscription__active=True)
     firsts = (
         unsent.order_by().values("subscription").annotate(first=Min("pk")).values_list("first", flat=True)
     )
     rows = Delivery.objects.filter(pk__in=list(firsts), next_at__lte=clock.now())
-    return list(rows.select_related("subscription").order_by("next_at")[: 4 * _AT_ONCE])
+    return list(rows.select_related("subscription").order_by("next_at")[: 4 * _THREADS])
 
 
 def _try(delivery: Delivery) -> str:
-    """Send a delivery; answers why it was not taken."""
+    """Send a delivery; return the error, or an empty text if it was accepted."""
     send = {Subscription.Kind.MAIL: _mail}.get(Subscription.Kind(delivery.subscription.kind), _post)
     try:
         send(delivery)
@@ -126,13 +132,13 @@ def _mail(delivery: Delivery) -> None:
         subject=printable(f"[MBS] {nsvc} {body.get('state_name')}")[:200],
         body="\n".join(printable(line) for line in lines if line),
         to=[delivery.subscription.address],
-        # The same for each try, so that a mail which was sent twice can be told.
+        # The same for each try, so that mail programs recognize a repeated mail.
         headers={"Message-ID": f"<{delivery.message_id}@mbs>", "Auto-Submitted": "auto-generated"},
     )
     try:
         mail.send()
     except (SMTPException, OSError) as error:
-        raise NotDelivered(f"The mail server did not take it: {error}") from error
+        raise NotDelivered(f"The mail server did not accept the message: {error}") from error
 
 
 def _record(delivery: Delivery, error: str) -> None:
@@ -147,6 +153,6 @@ def _record(delivery: Delivery, error: str) -> None:
     # Saving would fail when the subscription has been deleted meanwhile.
     Delivery.objects.filter(pk=delivery.pk).update(**{name: getattr(delivery, name) for name in columns})
     if error and delivery.created_at < now - GIVE_UP:
-        reason = f"Nothing was taken for {GIVE_UP.days} days; the last error: {delivery.error}"
+        reason = f"No delivery was accepted for {GIVE_UP.days} days; the last error: {delivery.error}"
         Subscription.objects.filter(pk=delivery.subscription_id).update(active=False, error=reason)
         log.warning("The subscription %s is made inactive: %s", delivery.subscription_id, reason)

@@ -1,7 +1,7 @@
-"""Send signed webhooks (Standard Webhooks 1.0.0) to addresses that strangers may have chosen.
+"""Send signed webhooks (Standard Webhooks 1.0.0) to addresses that untrusted users may have chosen.
 
-A host is resolved once, and the connection goes to the address that was checked, so that a second answer of
-the name server changes nothing; redirects are not followed, no proxy is used, and answers are not read.
+A host is resolved once, and the connection goes to the address that was checked, so a later answer of the
+name server has no effect. Redirects are not followed, no proxy is used, and response bodies are not read.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ import httpx
 from mbs.errors import InvalidInput, MBSError
 from scm.hosts import is_public
 
-#: Seconds for a connection and for each part of the answer, and for everything together: a subscriber that
-#: sends one byte after the other would otherwise hold up all others.
-_TIMEOUT, _LONGEST = 10.0, 20.0
+#: Seconds for the connection and for each part of the response, and for everything together: a subscriber
+#: that sends single bytes must not delay the others.
+_TIMEOUT, _MAX_SECONDS = 10.0, 20.0
 _PREFIX = "whsec_"
 
 
 class NotDelivered(MBSError):
-    """A subscriber was not told; it is tried again."""
+    """A subscriber did not accept a message; it is sent again."""
 
     code = "not_delivered"
 
 
 def new_secret() -> str:
-    """Return a secret that signs the webhooks of a subscription."""
+    """Return a new secret for the webhooks of a subscription."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """Return the signature of a webhook, as its header tells it."""
+    """Return the value of the header ``webhook-signature``."""
     key = base64.b64decode(secret.removeprefix(_PREFIX))
     signed = f"{message_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.digest(key, signed, sha256)).decode()
 
 
 def check_address(address: str, *, private: bool) -> httpx.URL:
-    """Return the address of a webhook.
+    """Return the checked address of a webhook.
 
     Args:
-        address: as it was written.
-        private: whether it may be of this machine or a private network, over plain http.
+        address: The address that a user entered.
+        private: Whether the address may use plain http, or belong to this machine or a private network.
 
     Raises:
         InvalidInput: ``invalid_webhook``.
@@ -69,16 +69,16 @@ def post(address: str, secret: str, message_id: str, timestamp: int, body: bytes
     """Send a webhook.
 
     Args:
-        address: of the subscriber.
-        secret: that signs it.
-        message_id: the same for each try.
-        timestamp: seconds since 1970.
-        body: JSON.
-        private: see ``check_address``.
+        address: The subscriber's address.
+        secret: The secret that signs the webhook.
+        message_id: Id of the message, the same for each try.
+        timestamp: Seconds since 1970.
+        body: The body, as JSON.
+        private: See ``check_address``.
 
     Raises:
-        NotDelivered: the subscriber did not take it.
-        InvalidInput: see ``check_address``.
+        NotDelivered: The subscriber did not accept the message.
+        InvalidInput: See ``check_address``.
     """
     url = check_address(address, private=private)
     ip = _resolved(url, private=private)
@@ -93,7 +93,7 @@ def post(address: str, secret: str, message_id: str, timestamp: int, body: bytes
     try:
         status = asyncio.run(_status(url, ip, headers, body))
     except TimeoutError:
-        raise NotDelivered(f"{url.host} did not answer within {_LONGEST:g} seconds.") from None
+        raise NotDelivered(f"{url.host} did not answer within {_MAX_SECONDS:g} seconds.") from None
     except httpx.HTTPError as error:
         raise NotDelivered(f"{url.host} cannot be reached: {type(error).__name__}: {error}") from error
     if not 200 <= status < 300:
@@ -104,10 +104,10 @@ async def _status(url: httpx.URL, ip: str, headers: Mapping[str, str], body: byt
     """Send a webhook to an address of its host, and return the status of the answer.
 
     Raises:
-        TimeoutError: it took longer than ``_LONGEST``.
+        TimeoutError: it took longer than ``_MAX_SECONDS``.
     """
     async with (
-        asyncio.timeout(_LONGEST),
+        asyncio.timeout(_MAX_SECONDS),
         httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False, follow_redirects=False) as client,
         client.stream(
             "POST",
@@ -122,10 +122,10 @@ async def _status(url: httpx.URL, ip: str, headers: Mapping[str, str], body: byt
 
 
 def _resolved(url: httpx.URL, *, private: bool) -> str:
-    """Return an address of the host, all of whose addresses are public.
+    """Return an address of a host whose addresses are all public.
 
     Raises:
-        NotDelivered: it has none, or one that is not public.
+        NotDelivered: The host has no address, or one that is not public.
     """
     port = url.port or (443 if url.scheme == "https" else 80)
     try:

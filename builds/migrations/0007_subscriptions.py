@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(blank=True, help_text='Only builds of this module', max_length=255)),
                 ('stream', models.CharField(blank=True, help_text='Only builds of this stream', max_length=255)),
                 ('ended_only', models.BooleanField(default=True, help_text='Only when a build is ready or has failed')),
-                ('active', models.BooleanField(default=True, help_text='Deliveries of an inactive one are kept')),
+                ('active', models.BooleanField(default=True, help_text='While inactive, deliveries are kept and not sent')),
                 ('error', models.TextField(blank=True, editable=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],

@@ -219,7 +219,7 @@ class ModuleBuild(models.Model):
 
     @property
     def shown_state(self) -> str:
-        """Its state for people, who are told a canceled build from one that failed."""
+        """Return the state to show: ``canceled`` for canceled builds, otherwise the name of the state."""
         canceled = self.state == BuildState.FAILED and self.error_code == "canceled"
         return "canceled" if canceled else self.state_name
 

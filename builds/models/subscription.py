@@ -1,4 +1,4 @@
-"""Subscriptions to module builds, and what is delivered to them."""
+"""Subscriptions to module builds, and their deliveries."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from django.utils import timezone
 
 
 class Subscription(models.Model):
-    """Somebody who wants to be told of module builds, by a webhook or by mail.
+    """A subscription to messages about module builds, by webhook or mail.
 
     ``builds.messaging.subscriptions`` writes the deliveries and sends them.
     """
 
     class Kind(models.TextChoices):
-        """How it is told."""
+        """The transport of deliveries."""
 
         WEBHOOK = "webhook", "webhook"
         MAIL = "mail", "mail"
@@ -28,7 +28,7 @@ class Subscription(models.Model):
     name = models.CharField(max_length=255, blank=True, help_text="Only builds of this module")
     stream = models.CharField(max_length=255, blank=True, help_text="Only builds of this stream")
     ended_only = models.BooleanField(default=True, help_text="Only when a build is ready or has failed")
-    active = models.BooleanField(default=True, help_text="Deliveries of an inactive one are kept")
+    active = models.BooleanField(default=True, help_text="While inactive, deliveries are kept and not sent")
     #: why it was made inactive
     error = models.TextField(blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -38,7 +38,7 @@ class Subscription(models.Model):
 
 
 class Delivery(models.Model):
-    """A message for a subscription, written in the transaction of the fact it tells."""
+    """A message for a subscription, written in the transaction of the change that it reports."""
 
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
     #: the same as on the bus

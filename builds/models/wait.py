@@ -43,7 +43,7 @@ class Wait(models.Model):
 
 
 class TaskCrash(models.Model):
-    """How often in a row a task did not end: it raised an unexpected error, hung, or lost its worker."""
+    """The number of times in a row that a task raised an unexpected error, hung, or lost its worker."""
 
     celery_task_id = models.CharField(max_length=64, primary_key=True)
     count = models.PositiveSmallIntegerField(default=0)

@@ -66,7 +66,7 @@ class PlainFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the name of logging)
         """Return the line, with control characters escaped and with the context."""
-        # Lines contain texts of strangers: addresses, names, responses of other services.
+        # Lines contain untrusted text: addresses, names, responses of other services.
         record.message = printable(record.message, "\t")
         facts = log_context.current()
         shown = [f"{name} {fact}" for name, fact in facts.items() if name in ("build", "nsvc", "request_id")]

@@ -1,4 +1,4 @@
-"""What happens to all module builds, in the order of rows: states of modules and of components."""
+"""Query the events of all module builds: state changes of modules and of components, in the order of rows."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from typing import Any
 
 from builds.encoding import encode
 from builds.models import ComponentBuildTrace, ModuleBuild, ModuleBuildTrace
-from builds.selectors.events import Event, Kind
-from mbs.states import BuildState, ComponentState
+from builds.selectors.events import Event, Kind, component_data, state_data
 
 _OF_MODULE = ("name", "stream", "version", "context", "owner")
 
 
 @dataclass(frozen=True)
-class Told(Event):
-    """An event with what watchers choose by.
+class ModuleEvent(Event):
+    """An event, with the values of its module build by which clients select events.
 
     Attributes:
-        owner: of the module build.
-        name: of the module.
-        stream: of the module.
+        owner: Owner of the module build.
+        name: Name of the module.
+        stream: Stream of the module.
     """
 
     owner: str
@@ -30,8 +29,8 @@ class Told(Event):
     stream: str
 
 
-def after(above: Mapping[Kind, int], limit: int) -> list[Told]:
-    """Return the first events of each kind whose numbers are above given ones, in two statements."""
+def after(above: Mapping[Kind, int], limit: int) -> list[ModuleEvent]:
+    """Return the first events of each kind after the given numbers, in two statements."""
     states = ModuleBuildTrace.objects.filter(pk__gt=above.get(Kind.STATE, 0)).order_by("pk")
     components = ComponentBuildTrace.objects.filter(pk__gt=above.get(Kind.COMPONENT, 0)).order_by("pk")
     return [*_states(states[:limit]), *_components(components[:limit])]
@@ -46,42 +45,22 @@ def newest(limit: int) -> list[tuple[Kind, int, datetime]]:
     ]
 
 
-def _states(rows: Any) -> Iterator[Told]:
+def _states(rows: Any) -> Iterator[ModuleEvent]:
     columns = [f"module_build__{name}" for name in _OF_MODULE]
     for step in rows.select_related("module_build").only("id", "state", "state_reason", "time", *columns):
-        yield _told(
-            Kind.STATE,
-            step,
-            step.module_build,
-            state=step.state,
-            state_name=BuildState(step.state).word,
-            reason=step.state_reason,
-        )
+        yield _event(Kind.STATE, step, step.module_build, state_data(step))
 
 
-def _components(rows: Any) -> Iterator[Told]:
+def _components(rows: Any) -> Iterator[ModuleEvent]:
     related = rows.select_related("component_build__module_build")
     columns = [f"component_build__module_build__{name}" for name in _OF_MODULE]
     own = ("id", "state", "state_reason", "task_id", "time")
     of_component = ("component_build__package", "component_build__batch", "component_build__nvr")
     for step in related.only(*own, *of_component, *columns):
-        component = step.component_build
-        yield _told(
-            Kind.COMPONENT,
-            step,
-            component.module_build,
-            component_build=component.pk,
-            package=component.package,
-            batch=component.batch,
-            state=step.state,
-            state_name=None if step.state is None else ComponentState(step.state).name,
-            reason=step.state_reason,
-            task_id=step.task_id,
-            nvr=component.nvr,
-        )
+        yield _event(Kind.COMPONENT, step, step.component_build.module_build, component_data(step))
 
 
-def _told(kind: Kind, step: Any, build: ModuleBuild, **data: object) -> Told:
+def _event(kind: Kind, step: Any, build: ModuleBuild, data: dict[str, object]) -> ModuleEvent:
     shared = {"module_build": build.pk} | {name: getattr(build, name) for name in _OF_MODULE}
     text = encode({**shared, **data, "time": step.time})
-    return Told(kind, step.pk, step.time, text, build.owner, build.name, build.stream)
+    return ModuleEvent(kind, step.pk, step.time, text, build.owner, build.name, build.stream)

@@ -157,28 +157,18 @@ def _states(numbers: list[int]) -> Iterable[Event]:
             step.pk,
             step.time,
             module_build=step.module_build_id,
-            state=step.state,
-            state_name=BuildState(step.state).word,
-            reason=step.state_reason,
+            **state_data(step),
         )
 
 
 def _components(numbers: list[int]) -> Iterable[Event]:
     for step in ComponentBuildTrace.objects.filter(pk__in=numbers).select_related("component_build"):
-        component = step.component_build
         yield _event(
             Kind.COMPONENT,
             step.pk,
             step.time,
-            module_build=component.module_build_id,
-            component_build=component.pk,
-            package=component.package,
-            batch=component.batch,
-            state=step.state,
-            state_name=None if step.state is None else ComponentState(step.state).name,
-            reason=step.state_reason,
-            task_id=step.task_id,
-            nvr=component.nvr,
+            module_build=step.component_build.module_build_id,
+            **component_data(step),
         )
 
 
@@ -191,6 +181,30 @@ def _logs(numbers: list[int]) -> Iterable[Event]:
             message=line.message,
             component_build=line.component_build_id,
         )
+
+
+def state_data(step: ModuleBuildTrace) -> dict[str, object]:
+    """Return the values of an event for a state change of a module build."""
+    return {
+        "state": step.state,
+        "state_name": BuildState(step.state).word,
+        "reason": step.state_reason,
+    }
+
+
+def component_data(step: ComponentBuildTrace) -> dict[str, object]:
+    """Return the values of an event for a state change of a component."""
+    component = step.component_build
+    return {
+        "component_build": component.pk,
+        "package": component.package,
+        "batch": component.batch,
+        "state": step.state,
+        "state_name": None if step.state is None else ComponentState(step.state).name,
+        "reason": step.state_reason,
+        "task_id": step.task_id,
+        "nvr": component.nvr,
+    }
 
 
 def _event(kind: Kind, number: int, time: datetime, **data: object) -> Event:

@@ -51,9 +51,9 @@ class BuildDetails:
     """All data of the page of one build.
 
     Attributes:
-        components: each with ``reused_from``, the number of the module build that it was taken from.
-        messages: log messages of the build itself, newest first.
-        said: those of its components, by their numbers.
+        components: Components, each with ``reused_from``, the id of the module build it was reused from.
+        messages: Log messages of the build itself, newest first.
+        component_messages: Log messages of its components, by component id.
     """
 
     build: ModuleBuild
@@ -62,7 +62,7 @@ class BuildDetails:
     waits: Sequence[Wait]
     messages: Sequence[LogMessage]
     siblings: Sequence[ModuleBuild]
-    said: Mapping[int | None, Sequence[LogMessage]]
+    component_messages: Mapping[int | None, Sequence[LogMessage]]
 
 
 _counts = CompiledQuery(
@@ -101,10 +101,10 @@ def build_details(number: int) -> BuildDetails | None:
         return None
     rows = build.component_builds.annotate(reused_from=F("reused_component__module_build_id"))
     components = sorted(rows, key=lambda each: (each.batch, natural(each.package), each.pk))
-    said: dict[int | None, list[LogMessage]] = {}
+    component_messages: dict[int | None, list[LogMessage]] = {}
     of_components = LogMessage.objects.filter(component_build__in=[row.pk for row in components])
     for message in of_components.order_by("-id")[:MAX_COMPONENT_MESSAGES]:
-        said.setdefault(message.component_build_id, []).append(message)
+        component_messages.setdefault(message.component_build_id, []).append(message)
     waits = build.waits.select_related("component_build").order_by("id") if build.state in ACTIVE else ()
     return BuildDetails(
         build,
@@ -113,12 +113,12 @@ def build_details(number: int) -> BuildDetails | None:
         waits=list(waits[:MAX_WAITS]),
         messages=list(build.log_messages.order_by("-id")[:MAX_MESSAGES]),
         siblings=list(_siblings(build)),
-        said=said,
+        component_messages=component_messages,
     )
 
 
 def _siblings(build: ModuleBuild) -> QuerySet[ModuleBuild]:
-    """The builds that the same submission became, one for each of its other contexts."""
+    """Return the builds of the same submission with other contexts."""
     same = ModuleBuild.objects.filter(
         name=build.name, stream=build.stream, version=build.version, scratch=build.scratch
     )
@@ -126,6 +126,6 @@ def _siblings(build: ModuleBuild) -> QuerySet[ModuleBuild]:
 
 
 def document(build: ModuleBuild) -> str:
-    """The document that a finished build is shipped with; empty: there is none."""
+    """Return the final document of a finished build; empty if there is none."""
     documents = FinalModulemd.objects.filter(module_build=build).exclude(arch="src").order_by("arch")
     return documents.values_list("document", flat=True).first() or ""

@@ -10,14 +10,14 @@ from django.db.models import CharField, Lookup, Q
 from mbs.errors import InvalidInput
 
 #: Wildcards of a pattern: each may cost the database another pass over a name.
-MOST_WILDCARDS = 4
+MAX_WILDCARDS = 4
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+*?-]{0,127}|\*")
 _COLUMNS = ("name", "stream", "version")
 
 
 @CharField.register_lookup
 class Glob(Lookup):
-    """``column__glob="perl-*"``: ``*`` stands for any characters, ``?`` for one."""
+    """``column__glob="perl-*"``: ``*`` matches any characters, ``?`` one."""
 
     lookup_name = "glob"
     prepare_rhs = False
@@ -47,13 +47,13 @@ def matching(pattern: str) -> Q:
         len(parts) > len(_COLUMNS)
         or not all(_PART.fullmatch(part) for part in parts)
         or parts[0] == "*"
-        or sum(map(pattern.count, "*?")) > MOST_WILDCARDS
+        or sum(map(pattern.count, "*?")) > MAX_WILDCARDS
     ):
         raise InvalidInput(
             f"{pattern[:80]!r} is no pattern for modules.",
             code="invalid_pattern",
             hint="Write name[:stream[:version]], as in 'perl-*:5.3?'. A name begins with a letter or digit; "
-            f"at most {MOST_WILDCARDS} wildcards are allowed.",
+            f"at most {MAX_WILDCARDS} wildcards are allowed.",
         )
     wanted = {}
     for column, part in zip(_COLUMNS, parts, strict=False):

@@ -1,4 +1,4 @@
-"""When builds under way are expected to be ready, by simulating the slots (``mbs.prediction``)."""
+"""Predict when active builds will be ready, by simulating the slots (``mbs.prediction``)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from builds.models import ComponentBuild, ModuleBuild, Phase
 from mbs.prediction import Build, Duration, Pace, Prediction, Task, places, predict
 from mbs.states import ACTIVE, BuildState, ComponentState
 
-#: Components and builds that are simulated at most; with more of them nothing is predicted.
-MOST = 6000
-#: Builds that became ready last, from which the pace of the service is learned, and for how many seconds.
+#: Max components to simulate; with more of them, nothing is predicted.
+MAX_SIMULATED = 6000
+#: Number of recent ready builds that durations are learned from, and seconds until they are read again.
 _RECENT, _KEPT = 20, 60
-#: Relative errors of expected seconds that have the same spread as errors with a normal distribution.
+#: Ratio of the standard deviation to the median absolute deviation of a normal distribution.
 _OF_MEDIAN = 1.4826
-#: Builds deviate from their predictions more than the way to their ends tells, since a batch ends with its
-#: slowest component; the factor is measured by ``benchmarks.predictions``.
+#: Builds deviate more than the sum of their components' deviations suggests, since a batch ends with its
+#: slowest component. ``benchmarks.predictions`` measures the factor.
 CALIBRATION = 1.8
-#: What a pause takes of which nothing is known.
+#: Duration of pauses before any build has become ready.
 _ASSUMED = Duration(5.0, 5.0)
 #: Phases in which components of a batch may start.
 _STARTING = (Phase.STARTING, Phase.BUILDING)
@@ -36,13 +36,13 @@ _FAILED = (ComponentState.FAILED, ComponentState.CANCELED)
 
 @dataclass(frozen=True)
 class Habits:
-    """What builds that became ready lately tell about others.
+    """Durations learned from the builds that became ready most recently.
 
     Attributes:
-        between: from the last end of a batch to the first start of the next.
-        finish: from the end of the last component to the end of the build.
-        error: the usual deviation of a build from its expected seconds, as a part of them.
-        typical: seconds of a component of which nothing is known.
+        between: From the last end of a batch to the first start of the next.
+        finish: From the end of the last component to the end of the build.
+        error: The usual deviation of a build from its expected duration, as a fraction of it.
+        typical: Expected seconds of a component that was never built.
     """
 
     between: Duration = _ASSUMED
@@ -53,13 +53,13 @@ class Habits:
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected of a build.
+    """The prediction for a build.
 
     Attributes:
-        ready: when it is ready.
-        spread: standard deviation of that.
-        place: of its next component among those that wait for a slot, from 1; None: none of them waits.
-        of: how many wait for a slot.
+        ready: When the build will be ready.
+        spread: Standard deviation of ``ready``.
+        place: Position of its next component in the queue for slots, from 1; None if none of them waits.
+        of: Length of the queue for slots.
     """
 
     ready: datetime
@@ -79,15 +79,15 @@ class Load:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is expected of all builds under way.
+    """The predictions for all active builds.
 
     Attributes:
-        now: the moment that it is of.
-        slots: components that may build at once; 0: any number.
-        loads: owners with components, the one with the most first.
-        builds: number of a build -> what is expected of it.
-        components: number of a component -> when it is expected to start and to end.
-        crowded: so much is under way that nothing is predicted.
+        now: When the prediction was made.
+        slots: Number of components that may build at once; 0 for no limit.
+        loads: Owners with active components, the busiest first.
+        builds: Id of a build -> its prediction.
+        components: Id of a component -> when it is expected to start and to end.
+        crowded: Whether too many components are active to predict anything.
     """
 
     now: datetime
@@ -116,9 +116,9 @@ _COLUMNS = (
 
 
 def forecast(now: datetime) -> Forecast:
-    """Predict the ends of all builds under way, in two statements (and two more each minute)."""
-    rows = list(_under_way()[: MOST + 1])
-    if len(rows) > MOST:
+    """Predict the ends of all active builds, in two statements (and two more each minute)."""
+    rows = list(_under_way()[: MAX_SIMULATED + 1])
+    if len(rows) > MAX_SIMULATED:
         return Forecast(now, settings.MBS.NUM_CONCURRENT_BUILDS, crowded=True)
     habits = _habits()
     builds = [*_builds(rows, habits, now), *_stopping(habits, now)]
@@ -145,7 +145,7 @@ def forecast(now: datetime) -> Forecast:
 
 
 def _under_way() -> Any:
-    """Return builds under way with their components that are not complete; one row where there is none."""
+    """Return active builds, one row for each incomplete component, or one row without a component."""
     unfinished = Q(component_builds__state=None) | Q(
         component_builds__state__in=(ComponentState.BUILDING, *_FAILED)
     )
@@ -166,12 +166,14 @@ def _builds(rows: Iterable[Sequence[Any]], habits: Habits, now: datetime) -> Ite
 
 
 def _stopping(habits: Habits, now: datetime) -> Iterator[Build]:
-    """Yield what still builds for builds that have ended: it holds slots."""
+    """Yield components that still build, and hold slots, although their builds have ended."""
     rows = ComponentBuild.objects.filter(state=ComponentState.BUILDING).exclude(
         module_build__state__in=ACTIVE
     )
     columns = ("pk", "package", "batch", "weight", "state", "time_started", "build_after", "blocked")
-    for number, owner, *part in rows.values_list("module_build_id", "module_build__owner", *columns)[:MOST]:
+    for number, owner, *part in rows.values_list("module_build_id", "module_build__owner", *columns)[
+        :MAX_SIMULATED
+    ]:
         yield Build(-number, owner, 0, [_task(part, habits, now)], fails=True)
 
 
@@ -185,7 +187,7 @@ def _task(part: Sequence[Any], habits: Habits, now: datetime) -> Task:
 
 
 def _waits(row: Sequence[Any]) -> bool:
-    """Return whether a component could build if there were a slot: as in ``builds.services.slots``."""
+    """Return whether a component waits only for a slot, by the rule of ``builds.services.slots``."""
     _, _, state, phase, batch, number, _, own_batch, _, own_state, _, _, blocked = row
     ready = state == BuildState.BUILD and phase in _STARTING and own_batch == batch
     return bool(ready and number is not None and own_state is None and not blocked)
@@ -195,7 +197,7 @@ def _firsts(rows: Iterable[Sequence[Any]], order: Mapping[int, int]) -> dict[int
     found: dict[int, int] = {}
     for row in rows:
         if row[5] in order:
-            found[row[0]] = min(found.get(row[0], MOST), order[row[5]])
+            found[row[0]] = min(found.get(row[0], MAX_SIMULATED), order[row[5]])
     return found
 
 
@@ -219,15 +221,15 @@ def _times(found: Prediction, now: datetime) -> dict[int, tuple[datetime, dateti
 
 
 def _habits() -> Habits:
-    known: Habits | None = cache.get("predictions:habits")
-    if known is None:
-        known = learn()
-        cache.set("predictions:habits", known, _KEPT)
-    return known
+    habits: Habits | None = cache.get("predictions:habits")
+    if habits is None:
+        habits = learn()
+        cache.set("predictions:habits", habits, _KEPT)
+    return habits
 
 
 def learn() -> Habits:
-    """Return what the builds tell that became ready last; without any, what is assumed."""
+    """Return the durations of the builds that became ready most recently; defaults if there are none."""
     ready = ModuleBuild.objects.filter(state=BuildState.READY, batches__gt=0).order_by("-pk")
     ended = dict(ready.values_list("pk", "time_completed")[:_RECENT])
     rows = ComponentBuild.objects.filter(
@@ -267,7 +269,7 @@ def _ends(parts: Iterable[Sequence[Any]], ended: Mapping[int, datetime | None]) 
 
 
 def _usual(seconds: Sequence[float], assumed: Duration) -> Duration:
-    """Return the median of durations, and how much they deviate from it."""
+    """Return the median of durations, and their deviation from it."""
     if not seconds:
         return assumed
     middle = max(median(seconds), 0.0)

@@ -1,6 +1,6 @@
-"""Find builds by the texts that people have at hand: names, streams, components, NVRs, commits, owners.
+"""Find builds by name, stream, component, NVR, commit or owner.
 
-Each kind of text is looked up through an index of its own, and reads a bounded number of rows.
+Each of these is looked up through an index of its own, and reads a bounded number of rows.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from django.db.models import Model, Q, QuerySet
 
 from builds.models import ComponentBuild, ModuleBuild
 
-#: Characters of a text that is searched for.
-LONGEST = 200
-#: Rows that each kind of text shows at most.
-MOST_SHOWN = 10
-#: The newest rows of one name, of which the shown ones are chosen.
-MOST_READ = 30
-#: Builds with one component that a query names one by one.
-MOST_NUMBERS = 500
-#: Digits that tell a commit from others, and those of a whole one (SHA-1).
+#: Max length of a text to search for.
+MAX_LENGTH = 200
+#: Max results of each kind.
+MAX_SHOWN = 10
+#: Max rows that are read for one name; the results are chosen from them.
+MAX_READ = 30
+#: Max builds that a condition lists by id.
+MAX_NUMBERS = 500
+#: Min digits of an abbreviated commit, and digits of a whole one (SHA-1).
 SHORTEST_COMMIT, WHOLE_COMMIT = 7, 40
 _COMMIT = re.compile(rf"[0-9a-f]{{{SHORTEST_COMMIT},{WHOLE_COMMIT}}}")
 _DIGITS = "0123456789abcdef"
@@ -38,8 +38,8 @@ class Hit:
     """A build that was found.
 
     Attributes:
-        build: The newest of those that were found for the same reason.
-        what: The text of it that fits: a stream, a package, an NVR or a commit.
+        build: The newest build with the matching text.
+        what: The matching text: a stream, a package, an NVR or a commit.
     """
 
     build: ModuleBuild
@@ -48,7 +48,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Found:
-    """All that fits a text, by kind; a kind in which nothing fits has no rows."""
+    """The results of a search, by kind; an empty list for a kind without results."""
 
     streams: tuple[Hit, ...] = ()
     components: tuple[Hit, ...] = ()
@@ -58,7 +58,7 @@ class Found:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was found."""
+        """Return whether the search has no results."""
         return not (self.streams or self.components or self.nvrs or self.commits or self.owned)
 
 
@@ -68,9 +68,9 @@ def is_commit(text: str) -> bool:
 
 
 def commits(column: str, beginning: str) -> Q:
-    """Return the condition that a column holds a commit that begins so.
+    """Return the condition that a commit begins with a text.
 
-    Hexadecimal digits have the same order in all collations, so that any index of the column serves.
+    Hexadecimal digits have the same order in all collations, so any index of the column can be used.
     """
     if len(beginning) == WHOLE_COMMIT:
         return Q(**{column: beginning})
@@ -80,17 +80,17 @@ def commits(column: str, beginning: str) -> Q:
 
 
 def with_component(package: str) -> Q:
-    """Return the condition that a build has a component of this package.
+    """Return the condition that a build has a component of a package.
 
-    It names the builds while they are few: the database then knows how many to expect.
+    Up to ``MAX_NUMBERS`` builds are listed by id, which gives the database an exact estimate of the rows.
     """
     rows = ComponentBuild.objects.filter(package=package)
-    numbers = list(rows.order_by("-id").values_list("module_build_id", flat=True)[: MOST_NUMBERS + 1])
-    return Q(pk__in=numbers if len(numbers) <= MOST_NUMBERS else rows.values("module_build_id"))
+    numbers = list(rows.order_by("-id").values_list("module_build_id", flat=True)[: MAX_NUMBERS + 1])
+    return Q(pk__in=numbers if len(numbers) <= MAX_NUMBERS else rows.values("module_build_id"))
 
 
 def exact(text: str) -> ModuleBuild | None:
-    """Return the build that a text names: its number or its N:S:V:C."""
+    """Return the build whose id or N:S:V:C is the text, if there is one."""
     parts = text.split(":")
     rows = ModuleBuild.objects.only(*_SHOWN)
     if text.isascii() and text.isdigit() and len(text) <= 18:
@@ -101,21 +101,19 @@ def exact(text: str) -> ModuleBuild | None:
 
 
 def find(text: str) -> Found:
-    """Return what fits a text.
+    """Search for builds.
 
     The number of statements and of the rows that they read is bounded, however many builds there are.
 
     Args:
-        text: Without blanks around it, of at most ``LONGEST`` characters.
+        text: Text without surrounding blanks, at most ``MAX_LENGTH`` characters.
     """
     return Found(
         streams=tuple(_streams(text)),
         components=tuple(_components(text)),
         nvrs=tuple(_nvrs(text)),
         commits=tuple(_commits(text)),
-        owned=tuple(
-            Hit(build, text) for build in _newest(ModuleBuild.objects.filter(owner=text), MOST_SHOWN)
-        ),
+        owned=tuple(Hit(build, text) for build in _newest(ModuleBuild.objects.filter(owner=text), MAX_SHOWN)),
     )
 
 
@@ -124,25 +122,25 @@ def _newest(rows: QuerySet[ModuleBuild], count: int) -> QuerySet[ModuleBuild]:
 
 
 def _streams(text: str) -> Iterator[Hit]:
-    """Yield streams: of the module of this name first, then of those whose names begin so."""
+    """Yield streams of the module with this name, then of modules whose names begin with it."""
     name, *rest = text.split(":")
     if len(rest) > 2 or not name:
         return
     if rest:
         wanted = {"name": name} | ({"stream": rest[0]} if len(rest) > 1 else {})
         last = {f"{_PARTS[len(rest)]}__startswith": rest[-1]}
-        found: Iterable[ModuleBuild] = _newest(ModuleBuild.objects.filter(**wanted, **last), 10 * MOST_READ)
+        found: Iterable[ModuleBuild] = _newest(ModuleBuild.objects.filter(**wanted, **last), 10 * MAX_READ)
     else:
         found = (
             row
             for each in names_from(ModuleBuild, "name", name)
-            for row in _newest(ModuleBuild.objects.filter(name=each), MOST_READ)
+            for row in _newest(ModuleBuild.objects.filter(name=each), MAX_READ)
         )
     yield from _distinct((Hit(row, f"{row.name}:{row.stream}"), (row.name, row.stream)) for row in found)
 
 
 def _components(text: str) -> Iterator[Hit]:
-    """Yield components whose package has this name, then those whose names begin so, by stream."""
+    """Yield components whose package has this name, then those whose names begin with it, by stream."""
     if ":" in text:
         return
     found = (
@@ -156,7 +154,7 @@ def _components(text: str) -> Iterator[Hit]:
     )
 
 
-def names_from(model: type[Model], column: str, beginning: str, count: int = MOST_SHOWN) -> list[str]:
+def names_from(model: type[Model], column: str, beginning: str, count: int = MAX_SHOWN) -> list[str]:
     """Return the first different values of a column that begin with a text, in order.
 
     PostgreSQL passes from each value to the next one in the index of beginnings (``varchar_pattern_ops``), so
@@ -167,7 +165,7 @@ def names_from(model: type[Model], column: str, beginning: str, count: int = MOS
     if connection.vendor != "postgresql":
         values = model._default_manager.filter(**{f"{column}__startswith": beginning})
         return list(values.order_by(column).values_list(column, flat=True).distinct()[:count])
-    # Only the quoted names of a table and a column of a model are put into the text.
+    # Only the quoted names of a model's table and column are inserted into the statement.
     first = f"SELECT {name} FROM {table} WHERE {name} LIKE %s"  # noqa: S608  (see above)
     order = f"ORDER BY {name} USING ~<~ LIMIT 1"
     pattern = re.sub(r"([\\%_])", r"\\\1", beginning) + "%"
@@ -183,7 +181,7 @@ def names_from(model: type[Model], column: str, beginning: str, count: int = MOS
 
 def _nvrs(text: str) -> Iterator[Hit]:
     nvr = text.removesuffix(".rpm").removesuffix(".src")
-    for row in _with_builds(ComponentBuild.objects.filter(nvr=nvr), "nvr")[:MOST_SHOWN]:
+    for row in _with_builds(ComponentBuild.objects.filter(nvr=nvr), "nvr")[:MAX_SHOWN]:
         yield Hit(row.module_build, nvr)
 
 
@@ -191,9 +189,9 @@ def _commits(text: str) -> Iterator[Hit]:
     commit = text.lower()
     if not is_commit(commit):
         return
-    for build in _newest(ModuleBuild.objects.filter(commits("commit", commit)), MOST_SHOWN):
+    for build in _newest(ModuleBuild.objects.filter(commits("commit", commit)), MAX_SHOWN):
         yield Hit(build, "its document")
-    for row in _with_builds(ComponentBuild.objects.filter(commits("ref", commit)), "package")[:MOST_SHOWN]:
+    for row in _with_builds(ComponentBuild.objects.filter(commits("ref", commit)), "package")[:MAX_SHOWN]:
         yield Hit(row.module_build, row.package)
 
 
@@ -203,17 +201,17 @@ def _with_builds(rows: QuerySet[ComponentBuild], column: str) -> QuerySet[Compon
     return (
         rows.select_related("module_build")
         .only(column, "module_build_id", *of_build)
-        .order_by("-id")[:MOST_READ]
+        .order_by("-id")[:MAX_READ]
     )
 
 
 def _distinct(hits: Iterable[tuple[Hit, tuple[str, ...]]]) -> Iterator[Hit]:
-    """Yield the first hit of each key, ``MOST_SHOWN`` at most."""
+    """Yield the first hit for each key, at most ``MAX_SHOWN``."""
     seen: set[tuple[str, ...]] = set()
     for hit, key in hits:
         if key in seen:
             continue
         seen.add(key)
         yield hit
-        if len(seen) == MOST_SHOWN:
+        if len(seen) == MAX_SHOWN:
             return

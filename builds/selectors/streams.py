@@ -1,4 +1,7 @@
-"""The history of one stream of a module, and who builds against it; the number of rows read is bounded."""
+"""Query the history of one stream of a module, and the modules that are built against it.
+
+The number of rows that are read is bounded.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from django.db.models import QuerySet
 from builds.models import BuildRequirement, ModuleBuild
 from mbs.states import BuildState
 
-#: Builds of which durations and failures are shown.
-MOST_ENDED = 60
-#: Newest ready builds of a stream whose requirers are looked for, and links that are read of each.
-MOST_REQUIRED, MOST_LINKS = 4, 100
-#: Streams that are named as requirers.
-MOST_REQUIRERS = 40
-#: States in which it is known whether a build succeeded; builds that were retired may have failed before.
+#: Max builds whose durations and failures are shown.
+MAX_ENDED = 60
+#: Max ready builds whose requirers are read, and max links to read for each.
+MAX_REQUIRED, MAX_LINKS = 4, 100
+#: Max requirers to return.
+MAX_REQUIRERS = 40
+#: States that show whether a build succeeded. Retired builds may have failed before.
 _ENDED = (BuildState.DONE, BuildState.READY, BuildState.FAILED)
 _SHOWN = (
     *("id", "name", "stream", "version", "context", "state", "state_reason", "error_hint", "scratch"),
@@ -26,10 +29,10 @@ _SHOWN = (
 
 @dataclass(frozen=True)
 class Requirer:
-    """A stream that has a build of this one in its buildroot.
+    """A stream with a build that has this stream in its buildroot.
 
     Attributes:
-        build_id: Number of its newest build that has.
+        build_id: Id of the newest such build.
     """
 
     name: str
@@ -39,7 +42,7 @@ class Requirer:
 
     @property
     def state_name(self) -> str:
-        """The state of that build in a word."""
+        """Return the name of the state of that build."""
         return BuildState(self.state).word
 
 
@@ -48,8 +51,8 @@ class History:
     """The history of a stream.
 
     Attributes:
-        ready: The newest build that is ready.
-        failed: The newest build that has failed.
+        ready: The newest ready build.
+        failed: The newest failed build.
         ended: The newest builds that ended, the oldest of them first.
         requirers: Streams with one of the newest ready builds in their buildroots, by name.
     """
@@ -66,13 +69,13 @@ def builds_of(name: str, stream: str) -> QuerySet[ModuleBuild]:
 
 
 def history(name: str, stream: str) -> History:
-    """Return the history of a stream, in 3 statements and one for each of the ready builds that are read."""
+    """Return the history of a stream, in 3 statements and one for each of the newest ready builds."""
     rows = builds_of(name, stream).only(*_SHOWN).order_by("-id")
-    ready = list(rows.filter(state=BuildState.READY)[:MOST_REQUIRED])
+    ready = list(rows.filter(state=BuildState.READY)[:MAX_REQUIRED])
     return History(
         ready=ready[0] if ready else None,
         failed=rows.filter(state=BuildState.FAILED).first(),
-        ended=list(rows.filter(state__in=_ENDED)[:MOST_ENDED])[::-1],
+        ended=list(rows.filter(state__in=_ENDED)[:MAX_ENDED])[::-1],
         requirers=_requirers([build.pk for build in ready]),
     )
 
@@ -87,12 +90,12 @@ def _requirers(required: Sequence[int]) -> list[Requirer]:
     columns = [f"module_build__{name}" for name in ("name", "stream", "id", "state")]
     found: dict[tuple[str, str], Requirer] = {}
     for number in required:
-        # One statement for each: a common one would read all links before it could order them.
+        # One statement for each build: a common one would read all links before ordering them.
         links = BuildRequirement.objects.filter(required_id=number).order_by("-module_build_id")
-        for row in links.values_list(*columns)[:MOST_LINKS]:
+        for row in links.values_list(*columns)[:MAX_LINKS]:
             requirer = Requirer(*row)
-            known = found.get((requirer.name, requirer.stream))
-            if known is None or known.build_id < requirer.build_id:
+            earlier = found.get((requirer.name, requirer.stream))
+            if earlier is None or earlier.build_id < requirer.build_id:
                 found[requirer.name, requirer.stream] = requirer
-    newest = sorted(found.values(), key=lambda each: -each.build_id)[:MOST_REQUIRERS]
+    newest = sorted(found.values(), key=lambda each: -each.build_id)[:MAX_REQUIRERS]
     return sorted(newest, key=lambda each: (each.name, each.stream))

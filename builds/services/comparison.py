@@ -1,4 +1,4 @@
-"""Say how two builds of a module differ: components, buildrequires, RPMs and documents."""
+"""Compare two builds of a module: components, buildrequires, RPMs and documents."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from mbs.reuse import brief
 from mbs.states import BuildState, ComponentState
 from scm.forges import commit_page, comparison_page
 
-#: RPMs of a build that are looked at, and dependencies of one that are named.
-MOST_RPMS, MOST_DEPENDENCIES = 5000, 100
+#: Max RPMs to compare, and max dependencies to list for each.
+MAX_RPMS, MAX_DEPENDENCIES = 5000, 100
 #: The documents of a build that can be compared, by name.
 DOCUMENTS = ("submitted", "expanded", "final")
 
@@ -44,8 +44,9 @@ class Rpm:
 
     Attributes:
         evr: Epoch, version and release.
-        size: In bytes; None where the build system does not record it.
-        requires: Likewise, as texts, and ``provides``.
+        size: Size in bytes; None if the build system does not record it.
+        requires: Dependencies as texts; None if the build system does not record them.
+        provides: Provided capabilities, likewise.
     """
 
     name: str
@@ -57,14 +58,14 @@ class Rpm:
 
     @property
     def nevra(self) -> str:
-        """The name as modulemd documents have it."""
+        """Return the name as it is written in modulemd documents."""
         return f"{self.name}-{self.evr}.{self.arch}"
 
 
 def former(build: ModuleBuild) -> ModuleBuild | None:
-    """Return the build that a build is compared with when none is named.
+    """Return the last ready build of the stream before a build, which is the default to compare with.
 
-    It is the last ready build of the stream before it: of the same context, or else of any.
+    Builds of the same context are preferred.
     """
     rows = ModuleBuild.objects.defer("modulemd").filter(
         name=build.name, stream=build.stream, state=BuildState.READY, scratch=False, pk__lt=build.pk
@@ -84,9 +85,9 @@ def compare(old: ModuleBuild, new: ModuleBuild) -> Comparison:
 
 
 def documents(build: ModuleBuild) -> dict[str, str]:
-    """Return the documents of a build by the names in ``DOCUMENTS``; those that are not recorded are empty.
+    """Return the documents of a build by the names in ``DOCUMENTS``; an empty text for those not recorded.
 
-    The final one is that of the first architecture.
+    The final document is that of the first architecture.
     """
     submission = Submission.objects.filter(module_build=build).first()
     finals = FinalModulemd.objects.filter(module_build=build).exclude(arch=SOURCE).order_by("arch")
@@ -131,7 +132,11 @@ def _rows(build: ModuleBuild) -> Iterable[ComponentBuild]:
 
 
 def _change(old: ComponentBuild | None, new: ComponentBuild | None) -> Change:
-    """Return ``added``, ``removed``, ``commit``, ``reused`` (the same result) or ``rebuilt``."""
+    """Return how a component changed.
+
+    Returns:
+        ``added``, ``removed``, ``commit``, ``reused`` (the same result) or ``rebuilt``.
+    """
     if old is None:
         return "added"
     if new is None:
@@ -175,7 +180,7 @@ def _requirement(requires: Mapping[str, Any], name: str) -> str | None:
 
 
 def _rpms(old: ModuleBuild, new: ModuleBuild) -> RpmDifferences | None:
-    """Return the RPMs that differ; None when they are not known of both."""
+    """Return the RPMs that differ; None unless the RPMs of both builds are recorded."""
     olds, news = _content(old), _content(new)
     if olds is None or news is None:
         return None
@@ -206,35 +211,35 @@ def _pair(old: Rpm, new: Rpm) -> RpmDifference:
 
 
 def _difference(old: frozenset[str] | None, new: frozenset[str] | None) -> DependencyDifference | None:
-    """Return what was added and removed; None when it is not recorded, or nothing was."""
+    """Return added and removed dependencies; None if they are equal, or not recorded for both RPMs."""
     if old is None or new is None or old == new:
         return None
     return {
-        "added": sorted(new - old)[:MOST_DEPENDENCIES],
-        "removed": sorted(old - new)[:MOST_DEPENDENCIES],
+        "added": sorted(new - old)[:MAX_DEPENDENCIES],
+        "removed": sorted(old - new)[:MAX_DEPENDENCIES],
     }
 
 
 def _content(build: ModuleBuild) -> dict[_Key, Rpm] | None:
-    """Return the RPMs of a finished build by name and architecture; None when they are not known."""
+    """Return the RPMs of a finished build by name and architecture; None if they are not recorded."""
     if build.state not in (BuildState.DONE, BuildState.READY, BuildState.GARBAGE):
         return None
     texts = FinalModulemd.objects.filter(module_build=build).exclude(arch=SOURCE)
     names: set[str] = set()
     for text in texts.order_by("arch").values_list("document", flat=True):
-        names.update(islice(parse_stream(text, strict=False).artifact_rpms, MOST_RPMS))
-    listed = {(rpm.name, rpm.arch): rpm for rpm in map(_parsed, sorted(names)[:MOST_RPMS]) if rpm}
+        names.update(islice(parse_stream(text, strict=False).artifact_rpms, MAX_RPMS))
+    listed = {(rpm.name, rpm.arch): rpm for rpm in map(_parsed, sorted(names)[:MAX_RPMS]) if rpm}
     recorded = _recorded(build)
     return {key: recorded.get(rpm.nevra, rpm) for key, rpm in listed.items()} or None
 
 
 def _recorded(build: ModuleBuild) -> dict[str, Rpm]:
-    """Return the RPMs of a build of which the build system recorded more than their names, by NEVRA."""
+    """Return the RPMs whose sizes and dependencies the build system recorded, by NEVRA."""
     system = build_system()
     if not isinstance(system, RecordsRpms):
         return {}
     try:
-        found: Sequence[BuiltPackage] = list(islice(system.recorded_rpms(as_module(build)), MOST_RPMS))
+        found: Sequence[BuiltPackage] = list(islice(system.recorded_rpms(as_module(build)), MAX_RPMS))
     except (BuildSystemError, OSError):
         return {}
     dist = f".{build.disttag}"
@@ -253,7 +258,7 @@ def _recorded(build: ModuleBuild) -> dict[str, Rpm]:
 
 
 def _plain(dependencies: Iterable[str] | None, dist: str) -> frozenset[str] | None:
-    """Return dependencies without the dist tag, which differs in every build."""
+    """Return dependencies without the dist tag, which differs between builds."""
     return None if dependencies is None else frozenset(each.replace(dist, "") for each in dependencies)
 
 

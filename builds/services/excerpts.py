@@ -18,22 +18,22 @@ log = logging.getLogger(__name__)
 #: Codes of errors of a module build that its components are the cause of.
 CODES = frozenset({"component_failed", "infrastructure_failed"})
 #: Components of a batch whose logs are read.
-MOST = 10
+MAX_EXCERPTS = 10
 
 
 def store(components: Sequence[ComponentBuild]) -> None:
-    """Store what the logs of failed components say, of the first ``MOST`` of them.
+    """Store excerpts of the logs of failed components, at most ``MAX_EXCERPTS``.
 
-    Nothing depends on it: a build system that cannot be asked is logged.
+    Excerpts are optional: if the build system is unavailable, that is logged.
 
     Args:
-        components: those of a batch that did not complete.
+        components: The components of a batch that did not complete.
     """
     system = build_system()
     if not isinstance(system, ExplainsFailures):
         return
     failed = [each for each in components if each.state == ComponentState.FAILED and each.task_id]
-    unexplained = {int(each.task_id or 0): each for each in failed[:MOST] if each.excerpt is None}
+    unexplained = {int(each.task_id or 0): each for each in failed[:MAX_EXCERPTS] if each.excerpt is None}
     try:
         found = system.explain(list(unexplained)) if unexplained else {}
     except MBSError as error:

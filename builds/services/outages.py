@@ -24,13 +24,13 @@ from mbs.states import ACTIVE, BuildState
 _BEGIN = "an outage: "
 #: Text between the outage and the text of a wait.
 _END = "; until it is over: "
-_LONGEST = 300
+_MAX_LENGTH = 300
 _WHAT = int(Wait._meta.get_field("what").max_length or 0)
 
 
 def begin(error: Exception) -> None:
     """Put an outage before the texts of all waits that do not mention one."""
-    text = f"{_BEGIN}{str(error)[:_LONGEST]}{_END}"
+    text = f"{_BEGIN}{str(error)[:_MAX_LENGTH]}{_END}"
     marked = Left(Concat(Value(text), F("what")), _WHAT)
     unmarked = Wait.objects.exclude(what__startswith=_BEGIN)
     with transaction.atomic():

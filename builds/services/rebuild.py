@@ -32,21 +32,21 @@ def rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> list
 
 
 def plan_rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> Plan:
-    """Return the plan of a rebuild: everything that ``rebuild`` does, short of recording it.
+    """Return the plan of a rebuild, without recording anything.
 
     Args:
-        build: as of ``rebuild``, and so are the others.
-        who: the owner of the new builds.
-        rebuild_strategy: which components are built anew.
+        build: Build to rebuild.
+        who: Owner of the new builds.
+        rebuild_strategy: See ``rebuild``.
 
     Raises:
-        MBSError: as ``rebuild``.
+        MBSError: See ``rebuild``.
     """
     return plan(_request(build, who, rebuild_strategy))
 
 
 def _request(build: ModuleBuild, who: str, rebuild_strategy: str) -> SubmissionRequest:
-    """Return the request of then, as a rebuild asks for it."""
+    """Return the original request, changed to a rebuild."""
     submission = Submission.objects.filter(module_build=build).first()
     if submission is None or not build.scmurl:
         raise Conflict(

@@ -64,7 +64,7 @@ class DependencyDifference(TypedDict):
 
 
 class RpmDifference(TypedDict):
-    """An RPM of both builds that was built anew."""
+    """An RPM of both builds that was rebuilt."""
 
     name: str
     arch: str

@@ -1,4 +1,4 @@
-"""The shapes that tell why a build failed (docs/contract/rest.md, docs/contract/messages.md)."""
+"""The shapes of failures (docs/contract/rest.md, docs/contract/messages.md)."""
 
 from __future__ import annotations
 

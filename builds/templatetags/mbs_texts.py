@@ -15,7 +15,7 @@ register = template.Library()
 
 @register.filter
 def grown(rpm: Mapping[str, Any]) -> str:
-    """Return by how much an RPM of a comparison has grown or shrunk; empty where nobody knows."""
+    """Return the difference in size of an RPM; empty if a size is not recorded."""
     old, new = rpm["old_size"], rpm["new_size"]
     if old is None or new is None:
         return ""

@@ -1,4 +1,4 @@
-"""Cancel, retry, rebuild and retire builds, one or several, after a page that asks for confirmation."""
+"""Cancel, retry, rebuild or retire one or several builds, after a confirmation page."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from builds.web.pages import common
 from mbs.errors import InvalidInput, MBSError, NotFound
 from mbs.reuse import STRATEGIES
 
-#: Builds that one form acts on.
-MOST_BUILDS = 50
+#: Max builds in one form.
+MAX_BUILDS = 50
 COMPARE = "compare"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an action went for one build.
+    """The result of an action on one build.
 
     Attributes:
-        build: That it was asked for.
-        builds: Those that it was done to, or the new ones.
-        error: Why it was not done.
+        build: The build on which the action was requested.
+        builds: The changed builds, or the new ones.
+        error: Why the action failed.
     """
 
     build: ModuleBuild
@@ -42,7 +42,7 @@ class Outcome:
 
 @form_page
 def act(request: HttpRequest) -> HttpResponse:
-    """Ask whether ``?action=`` shall be done to each ``?build=``, and do it when the form is sent."""
+    """Ask for confirmation of ``?action=`` on each ``?build=``; carry it out when the form is sent."""
     sent = request.POST if request.method == "POST" else request.GET
     numbers = _numbers(sent.getlist("build"))
     if sent.get("action") == COMPARE:
@@ -79,7 +79,7 @@ def _confirmation(
         "possible": possible,
         "others": [build for build in builds if not action.possible(build)],
         "strategies": STRATEGIES if action.name == "rebuild" else {},
-        # Without logins, people say themselves for whom they act.
+        # Without logins, the form names the owner.
         "asks_owner": user is not None and user.trusted,
         "owner": next(iter(owners)) if len(owners) == 1 else "",
         "user": user.username if user else "",
@@ -88,7 +88,7 @@ def _confirmation(
 
 
 def _values(request: HttpRequest, action: Action) -> Mapping[str, Any]:
-    """Return what the form says besides the builds, as the API reads it."""
+    """Return the fields of the form other than the builds, in the format of the API."""
     form = RebuildSerializer if action.name == "rebuild" else OwnerSerializer
     keys: Iterable[str] = form().fields.keys()
     sent = {key: request.POST[key] for key in keys if request.POST.get(key)}
@@ -109,10 +109,10 @@ def _carried_out(
 def _numbers(texts: Sequence[str]) -> list[int]:
     if not texts:
         raise InvalidInput("No build is chosen.", hint="Go back, and choose builds in the first column.")
-    if len(texts) > MOST_BUILDS:
-        raise InvalidInput(f"{len(texts)} builds are chosen.", hint=f"Choose at most {MOST_BUILDS}.")
+    if len(texts) > MAX_BUILDS:
+        raise InvalidInput(f"{len(texts)} builds are chosen.", hint=f"Choose at most {MAX_BUILDS}.")
     if not all(text.isascii() and text.isdigit() and len(text) <= 18 for text in texts):
-        raise InvalidInput("A number of a build is wrong.")
+        raise InvalidInput("The id of a build is not valid.")
     return list(dict.fromkeys(map(int, texts)))
 
 

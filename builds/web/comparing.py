@@ -1,4 +1,4 @@
-"""The page that compares two builds."""
+"""Serve the page that compares two builds."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from builds.web.pages import common, page
 from mbs import side_by_side
 from mbs.errors import InvalidInput, NotFound
 
-#: The order in which components are shown: by what happened to them.
+#: Order of the components on the page, by kind of change.
 CHANGES = ("commit", "added", "removed", "rebuilt", "same", "reused")
-#: Rows of RPMs that the page shows of each kind.
-MOST_ROWS = 300
+#: Max RPMs to show of each kind.
+MAX_ROWS = 300
 _json = ModuleBuildViewSet.as_view({"get": "compare"})
 
 
 def _answer(request: HttpRequest, version: str, old: str, new: str) -> HttpResponse:
-    """Answer a program with the comparison as JSON."""
+    """Return the comparison as JSON, for programs."""
     return _json(request, version=version, pk=new, other=old)
 
 
 @page(_answer)
 def compare(request: HttpRequest, old: str, new: str) -> HttpResponse:
-    """Show the differences of two builds; ``?document=`` shows those of a document side by side."""
+    """Show the differences of two builds; ``?document=`` shows a document of both side by side."""
     before, now = _build(old), _build(new)
     asked = request.GET.get("document", "")
     if asked and asked not in comparison.DOCUMENTS:
@@ -58,14 +58,14 @@ def compare(request: HttpRequest, old: str, new: str) -> HttpResponse:
             "buildrequires": found["buildrequires"],
             "rpms": found["rpms"],
             "sized": _sized(found["rpms"]),
-            "most": f":{MOST_ROWS}",
+            "most": f":{MAX_ROWS}",
         }
     return render(request, "web/compare.html", common() | values)
 
 
 @form_page
 def compare_with_former(request: HttpRequest, pk: str) -> HttpResponse:
-    """Lead to the comparison with the last ready build of the stream."""
+    """Redirect to the comparison with the last ready build of the stream."""
     build = _build(pk)
     former = comparison.former(build)
     if former is None:
@@ -84,16 +84,16 @@ def _build(number: str) -> ModuleBuild:
 
 
 def _document(old: ModuleBuild, new: ModuleBuild, name: str) -> Mapping[str, Any]:
-    """Return the rows of a document side by side, or why there are none."""
+    """Return the rows of a document side by side, or the reason why there are none."""
     texts = comparison.documents(old)[name], comparison.documents(new)[name]
     lacking = [str(build.pk) for build, text in zip((old, new), texts, strict=True) if not text]
     if lacking:
         return {"lacking": f"The {name} document of build {' and of build '.join(lacking)} is not recorded."}
     if not side_by_side.comparable(*texts):
-        return {"lacking": f"The documents have more than {side_by_side.MOST_LINES} lines."}
+        return {"lacking": f"The documents have more than {side_by_side.MAX_LINES} lines."}
     return {"rows": side_by_side.rows(*texts)}
 
 
 def _sized(rpms: Mapping[str, Any] | None) -> bool:
-    """Return whether sizes are known."""
+    """Return whether the sizes of RPMs are recorded."""
     return rpms is not None and any(each["new_size"] is not None for each in rpms["changed"])

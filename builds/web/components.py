@@ -1,4 +1,4 @@
-"""The components of a build: in groups by state or by batch, each with the reason why it was built."""
+"""List the components of a build in groups by state or by batch, each with the reason why it was built."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from builds.web.timeline import Axis, Bar, state_word
 from mbs.reuse import brief
 from mbs.states import ComponentState
 
-#: Components of a group that are shown, and of the only one that is or of all batches.
-MOST_SHOWN, MOST_OF_ONE = 200, 3000
+#: Max components to show of each group, and of a group that is shown alone or of all batches together.
+MAX_SHOWN, MAX_OF_ONE = 200, 3000
 ALL, BATCHES = "all", "batches"
-#: Groups by state, those that people look for first.
+#: Groups by state, the most relevant first.
 GROUPS: Mapping[str, frozenset[int | None]] = {
     "failed": frozenset({ComponentState.FAILED, ComponentState.CANCELED}),
     "building": frozenset({ComponentState.BUILDING}),
@@ -30,11 +30,11 @@ CHOICES = (ALL, *GROUPS, BATCHES)
 
 @dataclass(frozen=True)
 class Component:
-    """A line of the table of components.
+    """A row of the table of components.
 
     Attributes:
-        why: The reason why it was built and not reused; empty where there is none.
-        messages: What was logged about it, newest first, each with its time.
+        why: Why the component was built and not reused; empty if there is no reason.
+        messages: Its log messages, newest first, each with its time.
     """
 
     row: ComponentBuild
@@ -51,9 +51,9 @@ class Group:
 
     Attributes:
         name: The heading.
-        components: Those that are shown.
-        more: How many are not.
-        key: Under which the group is shown alone; empty where it cannot be.
+        components: The components that are shown.
+        more: Number of components that are not shown.
+        key: Value of ``?components=`` that shows only this group; empty if there is no such page.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Choice:
 
 
 def shown(details: pages.BuildDetails, asked: str) -> str:
-    """Return which components are shown: those that were asked for, or else what suits the build."""
+    """Return the group to show: the requested one, otherwise the default for the state of the build."""
     if asked in CHOICES:
         return asked
     return ALL if sum(bool(count) for count in _counts(details.components).values()) > 1 else BATCHES
@@ -97,7 +97,7 @@ def groups(
     """Yield the groups of components to show."""
     if current == BATCHES:
         key = (lambda row: 0) if details.build.graph else (lambda row: row.batch)
-        left = MOST_OF_ONE
+        left = MAX_OF_ONE
         for number, members in groupby(details.components, key=key):
             name = f"Batch {number}" if number else "Components, each after those it waits for"
             group = _group(name, list(members), details, axis, now, forecast, left)
@@ -107,7 +107,7 @@ def groups(
     for name, states in GROUPS.items():
         rows = [row for row in details.components if row.state in states]
         if rows and current in (name, ALL):
-            most = MOST_OF_ONE if current == name else MOST_SHOWN
+            most = MAX_OF_ONE if current == name else MAX_SHOWN
             yield _group(f"{name.capitalize()} ({len(rows)})", rows, details, axis, now, forecast, most, name)
 
 
@@ -128,7 +128,10 @@ def _group(
             axis.component(row),
             axis.expected(_expected(row, forecast)),
             "" if row.reused_component_id else brief(row.reuse_code, row.reuse_detail),
-            [(message, Moment(message.time_created, now)) for message in details.said.get(row.pk, ())],
+            [
+                (message, Moment(message.time_created, now))
+                for message in details.component_messages.get(row.pk, ())
+            ],
         )
         for row in rows[:most]
     ]
@@ -136,7 +139,7 @@ def _group(
 
 
 def _expected(row: ComponentBuild, forecast: Forecast) -> tuple[datetime, datetime] | None:
-    """Return when a component is expected to start, or has started, and when to end."""
+    """Return when a component is expected to start (or has started), and when to end."""
     times = forecast.components.get(row.pk)
     return (row.time_started or times[0], times[1]) if times else None
 

@@ -12,10 +12,10 @@ from builds.web import people
 
 
 def page(request: HttpRequest) -> dict[str, object]:
-    """Return the variables that every page may show.
+    """Return the variables that every page can show.
 
-    ``prefix`` is the path under which a proxy serves the service, ``simulated`` whether the build system is
-    the simulated one, and ``me`` the user who is logged in.
+    ``prefix`` is the path under which a proxy serves the service, ``simulated`` whether the build system
+    is the simulated one, and ``me`` the name of the logged-in user.
     """
     return {
         "prefix": links.prefix(),

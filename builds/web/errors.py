@@ -55,7 +55,7 @@ class ErrorView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Raise the error: the given one, the one being handled, or 404."""
         super().initial(request, *args, **kwargs)
-        raise self.error or sys.exc_info()[1] or NotFound("There is nothing at this address.")
+        raise self.error or sys.exc_info()[1] or NotFound("There is no page at this address.")
 
 
 def failure(error: Exception | None = None) -> Callable[..., HttpResponseBase]:
@@ -84,7 +84,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBa
         query = request.META.get("QUERY_STRING", "")
         merged = escape_uri_path(_SLASHES.sub("/", request.path))
         return _PermanentRedirect(f"{merged}?{query}" if query else merged)
-    return failure(NotFound(f"There is nothing at the address {request.path[:200]}."))(request)
+    return failure(NotFound(f"There is no page at the address {request.path[:200]}."))(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""The address of all events, ``/events``, where no stream can be served."""
+"""Answer ``/events`` under servers without streaming (WSGI)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mbs.errors import InvalidInput
 
 @safe_methods_only
 def events(request: HttpRequest) -> HttpResponseBase:
-    """Answer with what happened since the last event, and when to come back for more."""
+    """Return the events since ``Last-Event-ID``, and the time after which the client asks again."""
     try:
         return everything.view(request)
     except InvalidInput as error:

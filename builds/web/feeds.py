@@ -1,4 +1,4 @@
-"""Atom feeds of builds that have ended, at ``/feeds/builds.atom``: all, or those of an owner or a module."""
+"""Serve an Atom feed of ended builds at ``/feeds/builds.atom``: all, or those of an owner or a module."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from builds.web.errors import safe_methods_only
 from mbs.states import BuildState
 from mbs.text import printable
 
-#: Builds in a feed.
+#: Max builds in a feed.
 _MOST = 50
-_LONGEST = 2000
+_MAX_DESCRIPTION = 2000
 _ENDED = Q(state__in=(BuildState.READY, BuildState.FAILED)) | Q(state=BuildState.DONE, scratch=True)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The builds of a feed; an empty text means: of any.
+    """The filters of a feed; an empty text does not filter.
 
     Attributes:
-        owner: who submitted them.
-        name: of their module.
-        stream: of their module.
+        owner: Owner of the builds.
+        name: Name of their module.
+        stream: Stream of their module.
     """
 
     owner: str = ""
@@ -42,7 +42,7 @@ class Wanted:
 
     @property
     def query(self) -> dict[str, str]:
-        """Return the parts that are given."""
+        """Return the filters that are set."""
         return {key: value for key, value in vars(self).items() if value}
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class BuildFeed(Feed):  # type: ignore[type-arg]  # it takes none at run time
     feed_type = Atom1Feed
 
     def get_object(self, request: HttpRequest) -> Wanted:
-        """Return the builds that the query asks for."""
+        """Return the filters of the request."""
         texts = (request.GET.get(key, "")[:255].replace("\0", "") for key in ("owner", "name", "stream"))
         return Wanted(*texts)
 
@@ -65,16 +65,16 @@ class BuildFeed(Feed):  # type: ignore[type-arg]  # it takes none at run time
         return printable(f"Module builds {wanted}".strip())
 
     def link(self, wanted: Wanted) -> str:
-        """Return the page of these builds."""
+        """Return the URL of the page that lists these builds."""
         return f"{links.prefix()}/" + (f"?{urlencode({'owner': wanted.owner})}" if wanted.owner else "")
 
     def feed_url(self, wanted: Wanted) -> str:
-        """Return the address of the feed."""
+        """Return the URL of the feed."""
         query = urlencode(wanted.query)
         return f"{links.prefix()}/feeds/builds.atom" + (f"?{query}" if query else "")
 
     def subtitle(self, wanted: Wanted) -> str:
-        """Return what the feed is about."""
+        """Return the description of the feed."""
         return "Builds that became ready or failed."
 
     def items(self, wanted: Wanted) -> Sequence[ModuleBuild]:
@@ -87,11 +87,11 @@ class BuildFeed(Feed):  # type: ignore[type-arg]  # it takes none at run time
         return printable(f"{item.nsvc} {item.state_name}")
 
     def item_description(self, item: ModuleBuild) -> str:
-        """Return why the build has ended as it did."""
+        """Return the reason of the state of the build."""
         parts = [f"Build {item.pk} of {item.owner} is {item.state_name}."]
         if item.state == BuildState.FAILED:
             parts += [item.state_reason or "", item.error_hint]
-        return printable(" ".join(filter(None, parts))[:_LONGEST])
+        return printable(" ".join(filter(None, parts))[:_MAX_DESCRIPTION])
 
     def item_link(self, item: ModuleBuild) -> str:
         """Return the page of the build."""
@@ -99,15 +99,15 @@ class BuildFeed(Feed):  # type: ignore[type-arg]  # it takes none at run time
 
     def item_guid(self, item: ModuleBuild) -> str:
         """Return the id of the entry."""
-        # A build that is resumed after a failure has another entry when it ends again.
+        # A resumed build gets another entry when it ends again.
         return f"urn:mbs:build:{item.pk}:{item.state_name}:{self._end(item):%Y%m%dT%H%M%SZ}"
 
     def item_author_name(self, item: ModuleBuild) -> str:
-        """Return who submitted the build."""
+        """Return the owner of the build."""
         return printable(item.owner)
 
     def item_categories(self, item: ModuleBuild) -> Sequence[str]:
-        """Return the state and the stream, by which readers can filter."""
+        """Return the state and the stream, which feed readers can filter by."""
         return (item.state_name, printable(f"{item.name}:{item.stream}"))
 
     def item_pubdate(self, item: ModuleBuild) -> datetime:

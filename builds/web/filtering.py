@@ -1,4 +1,4 @@
-"""The filters in the address of a list of builds: those of the API, and some that only pages have."""
+"""Read the filters of a list of builds: those of the API, and some that only pages have."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from builds.web import people
 from mbs.errors import InvalidInput, NotAuthenticated
 from mbs.states import ACTIVE, BuildState
 
-#: Filters of the API for which the database reads the whole table, or the build system is asked.
+#: Filters of the API that pages do not have: they scan a whole table, or query the build system.
 NOT_HERE = frozenset({"modulemd", "state_reason", "srpms", "rpm"})
 FILTERS = frozenset(ModuleBuildFilterSet.names()) - NOT_HERE
 BEFORE, MINE, STATE, OWNER = "before", "mine", "state", "owner"
-#: Stands for all states of builds on their way.
+#: Value of ``state`` for all states of active builds.
 ACTIVE_WORD = "active"
 
 
@@ -31,9 +31,9 @@ class Choice:
     """A link that changes one filter.
 
     Attributes:
-        text: Of the link.
-        address: The list with the filter changed.
-        current: Whether the list is filtered so already.
+        text: Text of the link.
+        address: URL of the list with the changed filter.
+        current: Whether the list already has this filter.
     """
 
     text: str
@@ -42,11 +42,11 @@ class Choice:
 
 
 class Query:
-    """The parameters of a request for a list, checked.
+    """The checked parameters of a request for a list.
 
     Attributes:
-        before: Only builds with a smaller number are shown; None: the newest ones.
-        given: The filters of the address.
+        before: Only builds with a smaller id are shown; None for the newest ones.
+        given: The filters of the request.
     """
 
     def __init__(self, request: Request, before: int | None) -> None:
@@ -58,25 +58,25 @@ class Query:
 
     @property
     def mine(self) -> bool:
-        """Whether only builds of the user who asks are shown."""
+        """Return whether only builds of the current user are shown."""
         return MINE in self.given
 
     @property
     def filtered(self) -> bool:
-        """Whether fewer than all builds are shown."""
+        """Return whether there is any filter."""
         return bool(self.given)
 
     def filter(self, rows: QuerySet[ModuleBuild]) -> QuerySet[ModuleBuild]:
-        """Return the builds that fit all filters.
+        """Return the builds that match all filters.
 
         Raises:
-            InvalidInput: The value of a filter is wrong.
-            NotAuthenticated: The user's own builds are asked for, and nobody is logged in.
+            InvalidInput: The value of a filter is invalid.
+            NotAuthenticated: The user's own builds are requested, but the request has no user.
         """
         if self.mine:
             if not self._person:
                 raise NotAuthenticated(
-                    "Your builds can be shown when you are logged in.",
+                    "Your own builds are only shown to logged-in users.",
                     hint="Log in at /login, or name the owner: /?owner=NAME",
                 )
             rows = rows.filter(owner=self._person)
@@ -88,7 +88,7 @@ class Query:
         return FilterBackend().filter_queryset(self._request, rows, ModuleBuildViewSet)
 
     def address(self, **changes: str | None) -> str:
-        """Return the address of the list with filters set, or with those left out that are None."""
+        """Return the URL of the list with some filters changed, or removed if None."""
         changed = self.given.copy()
         for name, value in changes.items():
             changed.pop(name, None)
@@ -108,7 +108,7 @@ class Query:
         return links
 
     def chips(self) -> list[Choice]:
-        """Return a link for each filter but the state, which takes it away."""
+        """Return a link that removes a filter, for each filter except the state."""
         return [
             Choice(f"{name}: {', '.join(values)[:80]}", self.address(**{name: None, BEFORE: None}))
             for name, values in self.given.lists()
@@ -116,20 +116,20 @@ class Query:
         ]
 
 
-def read(request: HttpRequest, known: Collection[str] = FILTERS) -> Query:
+def read(request: HttpRequest, filters: Collection[str] = FILTERS) -> Query:
     """Return the parameters of a request for a list.
 
     Args:
-        request: Of a browser.
-        known: The filters that this list has.
+        request: The browser's request.
+        filters: The filters that this list supports.
 
     Raises:
-        InvalidInput: There is no such filter, or the number of a page is none.
+        InvalidInput: A filter does not exist, or a page number is invalid.
     """
     wrapped = Request(request)
     parameters.check_encoding(wrapped)
     sent: Mapping[str, object] = request.GET
-    parameters.check_known(sorted(sent.keys() - known - {BEFORE, MINE}), [*known, BEFORE, MINE])
+    parameters.check_known(sorted(sent.keys() - filters - {BEFORE, MINE}), [*filters, BEFORE, MINE])
     before = _number(request.GET.get(BEFORE))
     given = parameters.given(request.GET, ModuleBuildFilterSet.repeatable())
     request.GET = given  # type: ignore[assignment]  # the stubs expect a class of their own

@@ -1,4 +1,4 @@
-"""When builds are expected to be ready: texts for pages, and the queue for slots at ``/queue``."""
+"""Show when builds are expected to be ready: texts for pages, and the queue for slots at ``/queue``."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from builds.web.time_format import Moment, duration
 from mbs.errors import InvalidInput
 from mbs.states import ACTIVE
 
-#: Seconds between two looks of the page at the server.
+#: Seconds between two refreshes of the page.
 _REFRESH = 5
-#: Builds that the page lists.
+#: Max builds on the page.
 _LISTED = 200
 RULE = (
-    "A free slot goes to the owner with the fewest components building, and there to the component that is "
-    "expected to take longest."
+    "A free slot goes to the owner with the fewest components building, and among this owner's components to "
+    "the one with the longest expected build."
 )
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is expected of a build, for people.
+    """The prediction for a build, as texts for pages.
 
     Attributes:
-        place: of its next component in the queue for slots; None: none of them waits.
-        of: how many components wait.
-        ready: when it is ready.
-        spread: how much earlier or later that may be; about half of the builds are ready within it.
+        place: Position of its next component in the queue for slots; None if none of them waits.
+        of: Length of the queue for slots.
+        ready: When the build is expected to be ready.
+        spread: Estimated error of ``ready``: about half of the builds are ready within it.
     """
 
     place: int | None
@@ -48,7 +48,7 @@ class Outlook:
 
     @classmethod
     def of_build(cls, expected: Expected | None, now: datetime) -> Outlook | None:
-        """Return what a page says of an expectation, if there is any."""
+        """Return the prediction for a build as texts, or None if there is none."""
         if expected is None:
             return None
         spread = duration(max(expected.spread, timedelta(seconds=1)))
@@ -56,19 +56,19 @@ class Outlook:
 
     @property
     def clock(self) -> str:
-        """The time of the day to the minute; of another day, the day as well."""
+        """Return the time of day to the minute, with the date if it is not today."""
         form = "%H:%M" if self.ready.time.date() == self.ready.now.date() else "%Y-%m-%d %H:%M"
         return f"{self.ready.time:{form}}"
 
 
 def of_builds(builds: Iterable[ModuleBuild], now: datetime) -> Forecast:
-    """Return a forecast, which is empty where none of these builds is under way."""
+    """Return the forecast; an empty one if none of these builds is active."""
     return forecast(now) if any(build.state in ACTIVE for build in builds) else Forecast(now)
 
 
 @safe_methods_only
 def queue(request: HttpRequest) -> HttpResponseBase:
-    """Show who has slots and who waits for them, and when builds are expected to be ready."""
+    """Show which owners have slots or wait for them, and when builds are expected to be ready."""
     now = timezone.now()
     found = forecast(now)
     if not wants_page(request.META.get("HTTP_ACCEPT", "")):
@@ -101,7 +101,7 @@ def _context(found: Forecast, now: datetime) -> dict[str, object]:
 
 
 def _chosen(request: HttpRequest) -> set[int]:
-    """Return the builds that a program asks for; none: all."""
+    """Return the ids of the requested builds; None for all."""
     texts = request.GET.getlist("build")[:1000]
     if not all(text.isascii() and text.isdigit() and len(text) <= 18 for text in texts):
         raise InvalidInput("The value of the parameter 'build' is not valid.", hint="Write a whole number.")

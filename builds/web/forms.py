@@ -1,4 +1,4 @@
-"""Pages with forms that change something: sessions, protection from foreign forms, errors as pages."""
+"""Serve pages with forms that change something: sessions, CSRF protection, errors as pages."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ View = Callable[..., HttpResponseBase]
 
 
 def form_page(view: View) -> View:
-    """Serve a page whose form is sent to its own address.
+    """Decorate a view with a form that is sent to its own address.
 
-    Errors of the service are pages. Django's middleware refuses forms of other sites.
+    Errors of the service become pages. Django's middleware refuses forms of other sites.
     """
 
     @never_cache
@@ -44,9 +44,10 @@ def form_page(view: View) -> View:
 
 
 def logged_in(request: HttpRequest) -> Identity | HttpResponseRedirect | None:
-    """Return who is asking, or the way to the page on which one logs in and comes back.
+    """Return the user of the request, or a redirect to the login page.
 
-    None: the front server names users who send a form, and not those who only look at it (Kerberos).
+    Returns:
+        None if the front server only authenticates users who send a form (Kerberos).
 
     Raises:
         MBSError: The credentials of the request are wrong, or cannot be checked now.

@@ -1,4 +1,4 @@
-"""The components of a build as a drawing: a column for each batch or step, with the critical path."""
+"""Draw the components of a build: a column for each batch or step, and the critical path."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from builds.models import ComponentBuild, ModuleBuild
 from builds.web.timeline import state_word, took
 from mbs.critical_path import Path, Work, critical_path
 
-#: Components that are drawn, and lines between them.
-MOST_NODES, MOST_EDGES = 150, 600
-#: Of a box and the room around it, in pixels.
+#: Max components and lines to draw.
+MAX_NODES, MAX_EDGES = 150, 600
+#: Sizes of a box and of the space around it, in pixels.
 WIDTH, HEIGHT, ACROSS, BETWEEN, TOP = 168, 24, 44, 8, 24
-#: Characters that fit into a box.
-LONGEST = 21
+#: Max characters of a text in a box.
+MAX_LABEL = 21
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ class Node:
     """A box.
 
     Attributes:
-        x: Its left edge; ``y`` is its upper one.
-        text: What fits of the name of the package.
-        critical: Whether it is on the critical path.
+        x: Left edge.
+        y: Upper edge.
+        text: Name of the package, shortened to fit.
+        critical: Whether the package is on the critical path.
     """
 
     row: ComponentBuild
@@ -39,7 +40,7 @@ class Node:
 
     @property
     def text_y(self) -> int:
-        """Where the text stands."""
+        """Return the position of the text."""
         return self.y + 16
 
 
@@ -53,11 +54,12 @@ class Edge:
 
 @dataclass(frozen=True)
 class Drawing:
-    """All of it.
+    """The whole drawing.
 
     Attributes:
-        columns: The heading of each column with its left edge.
-        packages: The critical path, and ``took``: how long it takes.
+        columns: The heading of each column, with its left edge.
+        packages: The packages of the critical path.
+        took: Duration of the critical path.
     """
 
     width: int
@@ -71,11 +73,15 @@ class Drawing:
 
 
 def draw(build: ModuleBuild, components: Sequence[ComponentBuild], now: datetime) -> Drawing | None:
-    """Return the drawing of a build's components; without boxes when they are too many, None without any."""
+    """Return the drawing of a build's components.
+
+    Returns:
+        A drawing without boxes if there are too many components; None if there are none.
+    """
     if not components:
         return None
     path = _critical(components, now)
-    if len(components) > MOST_NODES:
+    if len(components) > MAX_NODES:
         return Drawing(0, 0, (), (), (), path.packages, _took(path))
     levels = _levels(build, components)
     nodes = list(_nodes(components, levels, set(path.packages)))
@@ -97,7 +103,7 @@ def _took(path: Path) -> str:
 
 
 def _critical(components: Sequence[ComponentBuild], now: datetime) -> Path:
-    """Return the critical path by the seconds that components took, or are expected to take."""
+    """Return the critical path by actual or expected durations of the components."""
     works = [
         Work(each.package, each.batch, _seconds(each, now), frozenset(each.build_after))
         for each in components
@@ -118,17 +124,17 @@ def _seconds(component: ComponentBuild, now: datetime) -> float:
 
 
 def _levels(build: ModuleBuild, components: Sequence[ComponentBuild]) -> dict[str, int]:
-    """Return the column of each package: its batch, or how many others it waits for one after the other."""
+    """Return the column of each package: its batch, or the length of the longest chain before it."""
     if not build.graph:
         return {each.package: each.batch for each in components}
-    known = {each.package: each for each in components}
+    by_package = {each.package: each for each in components}
     first = min(each.batch for each in components)
-    after = {each.package: {name for name in each.build_after if name in known} for each in components}
+    after = {each.package: {name for name in each.build_after if name in by_package} for each in components}
     levels: dict[str, int] = {}
     try:
         for package in TopologicalSorter(after).static_order():
-            # What is built for all others, such as the macros, comes before them without being named.
-            least = 0 if known[package].batch == first else 1
+            # The first batch, such as the macros, comes first although ``buildafter`` does not name it.
+            least = 0 if by_package[package].batch == first else 1
             levels[package] = max([least, *(levels[name] + 1 for name in after[package])])
     except CycleError:
         return {each.package: each.batch for each in components}
@@ -139,7 +145,7 @@ def _nodes(
     components: Sequence[ComponentBuild], levels: dict[str, int], critical: set[str]
 ) -> Sequence[Node]:
     steps = {step: place for place, step in enumerate(sorted(set(levels.values())))}
-    # The upper row is for the critical path, so that its lines cross no other box.
+    # The critical path gets the top row, so that its lines cross no other box.
     filled = dict.fromkeys(steps, 1 if critical else 0)
     for package in critical & levels.keys():
         filled[levels[package]] = 0
@@ -149,7 +155,7 @@ def _nodes(
         x, y = steps[step] * (WIDTH + ACROSS) + 1, TOP + filled[step] * (HEIGHT + BETWEEN)
         filled[step] += 1
         name = row.package
-        text = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+        text = name if len(name) <= MAX_LABEL else f"{name[: MAX_LABEL - 1]}…"
         nodes.append(Node(row, x, y, state_word(row), text, name in critical))
     return nodes
 
@@ -168,7 +174,7 @@ def _edges(build: ModuleBuild, nodes: Sequence[Node], critical: Sequence[str]) -
     marked = set(on_path)
     return [
         Edge(_line(by_package[before], by_package[after]), (before, after) in marked)
-        for before, after in list(pairs)[:MOST_EDGES]
+        for before, after in list(pairs)[:MAX_EDGES]
     ]
 
 

@@ -1,8 +1,8 @@
-"""Lines of a log as HTML: escaped, of bounded length, with colours as classes, in groups by phase.
+"""Render lines of a log as HTML: escaped, of bounded length, with colors as classes, grouped by phase.
 
-The bytes come from strangers' builds. Of their control sequences only colours and weights of text (ECMA-48,
-8.3.117, "Select graphic rendition") have an effect; others are left out, and all else that is not printable
-is written as an escape.
+Logs contain the output of untrusted builds. The only control sequences with an effect are those that set
+colors and weights of text (ECMA-48, 8.3.117, "Select graphic rendition"). Others are removed, and other
+unprintable characters are written as escapes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from django.utils.safestring import SafeString, mark_safe
 from builds.services.logs.lines import PHASE, Line
 from mbs.text import printable
 
-#: Characters of a line that are shown.
-LONGEST = 2000
+#: Max characters of a line.
+MAX_CHARACTERS = 2000
 #: Escape sequences (ECMA-48, 5.4 and 5.6): control sequences, command strings, and short ones.
 _ESCAPES = re.compile(
     r"\x1b(?:"
@@ -34,12 +34,12 @@ _SPLIT = re.compile("[;:]")
 
 @dataclass
 class Style:
-    """The colours and weights that hold at a place of a log.
+    """The colors and weights at a position of a log.
 
     Attributes:
-        weights: names of classes.
-        text: class of the colour of the text; empty: the page's.
-        ground: class of the colour behind it; empty: the page's.
+        weights: Names of classes.
+        text: Class of the text color; empty for the page's.
+        ground: Class of the background color; empty for the page's.
     """
 
     weights: set[str] = field(default_factory=set)
@@ -47,7 +47,7 @@ class Style:
     ground: str = ""
 
     def apply(self, parameters: str) -> None:
-        """Change as a control sequence says."""
+        """Apply a control sequence."""
         numbers = [int(each) if each.isascii() and each.isdigit() else 0 for each in _SPLIT.split(parameters)]
         while numbers:
             number = numbers.pop(0)
@@ -76,12 +76,12 @@ class Style:
 
     @property
     def classes(self) -> str:
-        """The value of an attribute ``class``; empty: plain text."""
+        """Return the value of the attribute ``class``; empty for plain text."""
         return " ".join(filter(None, [*sorted(self.weights), self.text, self.ground]))
 
 
 def _extended(rest: list[int]) -> int | None:
-    """Take the parameters of one of 256 colours or of a mixed one; only the first 16 have a class."""
+    """Read the parameters of a palette or RGB color. Only the first 16 palette colors have a class."""
     if rest[:1] == [5]:
         colour = rest[1] if len(rest) > 1 and rest[1] < 16 else None
         del rest[:2]
@@ -95,10 +95,10 @@ class Group:
     """Lines of one phase, as HTML.
 
     Attributes:
-        phase: its name; empty: lines before the first phase, or of a phase that is not known.
-        first: number of its first line; None: not counted.
-        count: how many lines.
-        html: the lines.
+        phase: Name of the phase; empty before the first phase, or if it is unknown.
+        first: Number of the first line; None if it has not been counted.
+        count: Number of lines.
+        html: The lines as HTML.
     """
 
     phase: str
@@ -111,10 +111,10 @@ def groups(lines: Sequence[Line], style: Style, address: str, phase: str = "") -
     """Return lines as groups of HTML, one for each phase.
 
     Args:
-        lines: consecutive lines.
-        style: that holds before the first line; afterwards the one that holds behind the last.
-        address: of the page, with a query that the number of a line can be added to.
-        phase: that the first lines go on with.
+        lines: Consecutive lines.
+        style: The style before the first line; updated to the style after the last line.
+        address: URL of the page, to which the number of a line can be appended.
+        phase: Phase of the first line.
     """
     found: list[tuple[str, list[Line]]] = []
     for line in lines:
@@ -139,17 +139,17 @@ def _row(line: Line, style: Style, address: str) -> str:
 
 
 def text_html(data: bytes, style: Style) -> str:
-    """Return a line as HTML, without its end.
+    """Return a line as HTML, without its line break.
 
     Args:
-        data: the line.
-        style: that holds before it; afterwards the one behind it.
+        data: The line.
+        style: The style before the line; updated to the style after it.
     """
-    more = max(len(data) - 4 * LONGEST, 0)
-    text = data[: 4 * LONGEST].decode("utf-8", "replace").rstrip("\r")
-    # A carriage return has terminals write over the line: only the end of a progress bar was ever seen.
+    more = max(len(data) - 4 * MAX_CHARACTERS, 0)
+    text = data[: 4 * MAX_CHARACTERS].decode("utf-8", "replace").rstrip("\r")
+    # A carriage return makes terminals overwrite the line, so only the last state of a progress bar counts.
     text = text.rpartition("\r")[2]
-    more, text = more + max(len(text) - LONGEST, 0), text[:LONGEST]
+    more, text = more + max(len(text) - MAX_CHARACTERS, 0), text[:MAX_CHARACTERS]
     parts, place = [], 0
     for match in _ESCAPES.finditer(text):
         parts.append(_styled(text[place : match.start()], style))

@@ -1,8 +1,8 @@
-"""The lines of a log as server-sent events while a build writes them: ``/builds/<id>/<package>/log/events``.
+"""Stream the lines of a log as server-sent events while a build writes them.
 
-An ASGI application before Django's, as ``builds.api.events.asgi`` is: a watcher is a coroutine, and what is
-not a stream is left to Django's view. All watchers look at the same moments, and those that have seen the
-same share one read of the build system.
+The address is ``/builds/<id>/<package>/log/events``. Like ``builds.api.events.asgi``, this is an ASGI
+application in front of Django: each watcher is a coroutine, and other requests go to Django. All watchers
+poll at the same moments, and those at the same position share one read of the build system.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from mbs.errors import MBSError, NotFound
 
 PATH = re.compile(r"/builds/([0-9]{1,18})/([^/]{1,255})/log/events/?")
 ROUTE = "builds/<pk>/<package>/log/events"
-#: Watchers of a process; others get what there is, and when to come back, from Django's view.
+#: Max watchers of a process; others get the existing lines from Django's view, and poll.
 _WATCHERS = 500
 #: Threads that read logs.
 _READERS = 4
-#: Bytes that a watcher may be behind before lines are left out.
+#: Max bytes that a watcher may lag behind before lines are skipped.
 _BEHIND = 10 * WINDOW
-#: Looks between two at the component: it may have ended, or be built again.
+#: Polls of the log between two checks whether the component has ended, or is built again.
 _CHECK = 30
-#: Milliseconds after which a browser comes back when the connection broke.
+#: Milliseconds after which a browser reconnects.
 _RETRY = b"retry: 3000\n\n"
 _ID = re.compile(r"([0-9]{1,18})-([0-9]{1,18})-([0-9]{1,18})")
 
@@ -54,14 +54,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a watcher is in a log.
+    """The position of a watcher in a log.
 
     Attributes:
-        path: of the page of the log.
-        name: of the log.
-        task_id: number of the submission.
-        offset: of the first byte that was not sent.
-        line: number of the line that begins there; 0: not counted.
+        path: Path of the log's page.
+        name: Name of the log.
+        task_id: Number of the submission.
+        offset: Offset of the first byte that was not sent.
+        line: Number of the line that begins there; 0 if it was not counted.
     """
 
     path: str
@@ -72,13 +72,13 @@ class Place:
 
     @classmethod
     def asked(cls, row: ComponentBuild, query: dict[str, list[str]], last_id: str, prefix: str) -> Place:
-        """Return the place that a request names, or the one behind the last event that was received.
+        """Return the place that a request names, or the one after the last event that the client received.
 
         Args:
-            row: the component.
-            query: of the request.
-            last_id: of the last event.
-            prefix: path under which the front server serves the service.
+            row: The component.
+            query: The parameters of the request.
+            last_id: The id of the last event, or empty.
+            prefix: The path under which the front server serves the service.
         """
 
         def number(name: str) -> int:
@@ -95,20 +95,20 @@ class Place:
         return Place(self.path, self.name, self.task_id, offset, line)
 
     def event(self, kind: str, data: object) -> bytes:
-        """Return a server-sent event after which the watcher is here."""
+        """Return a server-sent event whose id is this place."""
         number = f"{self.task_id}-{self.offset}-{self.line}".encode()
         return b"event: %b\nid: %b\ndata: %b\n\n" % (kind.encode(), number, encode(data))
 
 
 @dataclass(frozen=True)
 class News:
-    """What a log says behind a place.
+    """New content of a log after a place.
 
     Attributes:
-        text: events.
-        place: behind them.
-        more: there is more to read at once.
-        over: nothing will follow.
+        text: Server-sent events.
+        place: The place after them.
+        more: Whether there is more to read immediately.
+        over: Whether the log has ended.
     """
 
     text: bytes
@@ -118,10 +118,10 @@ class News:
 
 
 def news(place: Place) -> News:
-    """Read what follows a place.
+    """Read the new content after a place.
 
     Raises:
-        BuildSystemUnavailable: the build system does not answer.
+        BuildSystemUnavailable: The build system does not answer.
     """
     try:
         part = reader().read_log(place.task_id, place.name, place.offset, place.offset + WINDOW)
@@ -156,7 +156,7 @@ def _phase(group: Group) -> str:
 
 @safe_methods_only
 def events(request: HttpRequest, pk: str, package: str) -> HttpResponseBase:
-    """Answer with what there is, where no stream can be served, and say when to come back for more."""
+    """Return the new lines, and the time after which the client asks again, if streaming is not possible."""
     try:
         row = component(int(pk), package)
         log_of(row, "")
@@ -173,12 +173,12 @@ def events(request: HttpRequest, pk: str, package: str) -> HttpResponseBase:
 
 
 class LogTails:
-    """Serves streams of lines, and hands everything else on.
+    """Serves streams of lines, and passes other requests on.
 
     Args:
-        application: that everything else is handed to.
-        interval: seconds between two looks at a log.
-        heartbeat: seconds of silence after which a comment is sent, so that no proxy hangs up.
+        application: Application for all other requests.
+        interval: Seconds between two polls of a log.
+        heartbeat: Seconds of silence after which a comment is sent, so that proxies keep the connection.
     """
 
     def __init__(self, application: Application, *, interval: float = 1.0, heartbeat: float = 15.0) -> None:
@@ -243,13 +243,13 @@ class LogTails:
                 silent_since = loop.time()
                 await send(part(text))
             if not (found and found.more):
-                # All watchers look at the same moments, so that they can share what they read.
+                # All watchers poll at the same moments, so that they can share a read.
                 pause = self.interval - loop.time() % self.interval
                 await asyncio.wait({gone}, timeout=pause)
         return None
 
     async def _read(self, place: Place) -> News | None:
-        """Return what follows a place; None: the build system does not answer."""
+        """Return the new content after a place; None if the build system does not answer."""
         shared = self._shared.get(place)
         if shared is None:
             self.reads += 1
@@ -263,7 +263,7 @@ class LogTails:
 
 
 def _place(build: int, package: str, query: bytes, headers: dict[bytes, str], prefix: str) -> Place | None:
-    """Return where a watcher begins; None: there is nothing to stream."""
+    """Return the first place of a watcher; None if the request is not for a stream."""
     try:
         values = parse_qs(query.decode("latin-1"), max_num_fields=20)
         row = component(build, package)
@@ -287,7 +287,7 @@ def _news(place: Place) -> News | None:
 
 
 def _ending(place: Place, build: int, package: str) -> bytes | None:
-    """Return the last event of a stream whose component has ended or is built again."""
+    """Return the last event of a stream, after its component has ended or is built again."""
     try:
         row = component(build, package)
     except NotFound:

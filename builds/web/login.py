@@ -1,6 +1,6 @@
-"""Sessions of people: log in with an account of this service, and log out.
+"""Log users in with an account of this service, and log them out.
 
-Failed logins are counted as those to the admin are (``builds.admin.logins``).
+Failed logins are counted together with those of the admin (``builds.admin.logins``).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from builds.web.pages import common
 
 
 class _Login(LoginView):
-    """The form of the login, and the way back to the page that asked for it."""
+    """The login page; it leads back to the page that asked for the login."""
 
     template_name = "web/login.html"
 
     def get_default_redirect_url(self) -> str:
-        """Return the list of the user's builds."""
+        """Return the URL of the list of the user's builds."""
         return _own_builds()
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _own_builds() -> str:
 
 @form_page
 def login(request: HttpRequest) -> HttpResponseBase:
-    """Ask for the name and password of an account; those who are logged in are sent on."""
+    """Ask for the name and password of an account; redirect users who are logged in."""
     back = request.GET.get(REDIRECT_FIELD_NAME, "")
     if request.method != "POST" and people.account(request):
         safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
@@ -58,7 +58,7 @@ def login(request: HttpRequest) -> HttpResponseBase:
 
 @form_page
 def logout(request: HttpRequest) -> HttpResponseBase:
-    """Ask whether the session shall end, and end it when the form is sent."""
+    """Ask for confirmation, and end the session when the form is sent."""
     if request.method == "POST":
         end_session(request)
         return HttpResponseRedirect(f"{links.prefix()}/")

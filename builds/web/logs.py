@@ -1,4 +1,4 @@
-"""The log of a component at ``/builds/<id>/<package>/log``: a page for people, text or JSON for programs."""
+"""Serve the log of a component at ``/builds/<id>/<package>/log``, as a page, text or JSON."""
 
 from __future__ import annotations
 
@@ -24,18 +24,17 @@ from builds.web.timeline import state_word
 from mbs.errors import InvalidInput, MBSError
 from mbs.states import ComponentState
 
-#: Seconds for which lines are counted before a page is shown, before a line that was asked for is shown, and
-#: for which a search goes on.
+#: Max seconds to count lines for a page, to count up to a requested line, and to search.
 _GLANCE, _FIND, _SEARCH = 0.03, 2.0, 1.5
-#: Lines that are shown before a line that was asked for.
+#: Lines to show before a requested line.
 _CONTEXT = 20
-_LONGEST_NAME = 400
+_MAX_NAME = 400
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
 
 
 @safe_methods_only
 def log(request: HttpRequest, pk: str, package: str) -> HttpResponseBase:
-    """Answer with a log as the client wants it."""
+    """Return a log in the format that the client accepts."""
     accept = request.META.get("HTTP_ACCEPT", "")
     try:
         row = component(int(pk), package)
@@ -56,7 +55,7 @@ def log(request: HttpRequest, pk: str, package: str) -> HttpResponseBase:
 
 
 def _described(request: HttpRequest, row: ComponentBuild) -> JsonResponse:
-    """Return which logs there are, and how long the one that is asked for is, as JSON."""
+    """Return the list of logs, and the size of the requested one, as JSON."""
     found = logs_of(row)
     name = _name(request) or found.first
     read = log_of(row, name).look() if name else None
@@ -77,7 +76,7 @@ def _described(request: HttpRequest, row: ComponentBuild) -> JsonResponse:
 
 
 class _Stream:
-    """A log, or a part of it, as a file that is read piece by piece."""
+    """A log, or a range of it, as a file object that is read in pieces."""
 
     #: The build system may take its time: see ``builds.api.serving.files``.
     remote = True
@@ -92,7 +91,7 @@ class _Stream:
         return data
 
     def close(self) -> None:
-        """Nothing is open between two reads."""
+        """Do nothing: nothing is open between two reads."""
 
 
 def _text(request: HttpRequest, row: ComponentBuild) -> HttpResponseBase:
@@ -121,23 +120,23 @@ def _text(request: HttpRequest, row: ComponentBuild) -> HttpResponseBase:
     return response
 
 
-# -- for people --------------------------------------------------------------------------------------------
+# -- for browsers ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Address:
-    """Addresses of the page of one log."""
+    """URLs of the page of one log."""
 
     path: str
     name: str
 
     def to(self, **query: object) -> str:
-        """Return the address with a query."""
+        """Return the URL with a query."""
         return f"{self.path}?{urlencode({'name': self.name, **query})}"
 
     @property
     def stem(self) -> str:
-        """Return the address to which the number of a line is added."""
+        """Return the URL to which the number of a line is appended."""
         return f"{self.to()}&"
 
 
@@ -160,7 +159,7 @@ def _page(request: HttpRequest, row: ComponentBuild) -> HttpResponse:
 
 
 def _shown(request: HttpRequest, row: ComponentBuild, at: _Address) -> dict[str, object]:
-    """Return the part of the page that shows lines of a log: a window, or what a search found."""
+    """Return template variables for the shown lines: a window of the log, or the results of a search."""
     read = log_of(row, at.name).look()
     index = index_of(read)
     index.count(read, read.size, time.monotonic() + _GLANCE)
@@ -172,7 +171,7 @@ def _shown(request: HttpRequest, row: ComponentBuild, at: _Address) -> dict[str,
         "raw": at.to(raw=1),
         "begin": at.to(**{"from": 0}),
         "end": f"{at.to(until=read.size)}#end",
-        "query": request.GET.get("q", "")[: searching.MOST_TEXT],
+        "query": request.GET.get("q", "")[: searching.MAX_TEXT],
     }
     if shared["query"]:
         return shared | _searched(request, read, at, str(shared["query"]))
@@ -192,7 +191,7 @@ def _shown(request: HttpRequest, row: ComponentBuild, at: _Address) -> dict[str,
 
 
 def _window(request: HttpRequest, read: Log, row: ComponentBuild) -> tuple[Window, int | None]:
-    """Return the lines to show, and the number of a line that was asked for and was not found."""
+    """Return the lines to show, and the number of the requested line if it was not found."""
     index = index_of(read)
     if line := _number(request, "line"):
         deadline = time.monotonic() + _FIND
@@ -213,7 +212,7 @@ def _window(request: HttpRequest, read: Log, row: ComponentBuild) -> tuple[Windo
 
 
 def _folded(shown: Sequence[Group], fold: bool) -> list[tuple[Group, bool]]:
-    """Return groups, each with whether it is open: of a failure only the last phase is."""
+    """Return groups, each with whether it is open; of a failed build only the last phase is open."""
     last = len(shown) - 1
     return [(group, not (fold and group.phase and place < last)) for place, group in enumerate(shown)]
 
@@ -239,7 +238,7 @@ def _searched(request: HttpRequest, read: Log, at: _Address, text: str) -> dict[
 
 
 def _tail(row: ComponentBuild, at: _Address, offset: int, number: int | None) -> str:
-    """Return the address at which lines are sent as they are written."""
+    """Return the address of the stream of new lines."""
     query = {"name": at.name, "task": row.task_id, "from": offset, "line": number or 0}
     return f"{at.path}/events?{urlencode(query)}"
 
@@ -249,7 +248,7 @@ def _path(row: ComponentBuild) -> str:
 
 
 def _name(request: HttpRequest) -> str:
-    return request.GET.get("name", "")[:_LONGEST_NAME].replace("\0", "")
+    return request.GET.get("name", "")[:_MAX_NAME].replace("\0", "")
 
 
 def _number(request: HttpRequest, name: str) -> int | None:

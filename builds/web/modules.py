@@ -1,4 +1,4 @@
-"""The pages of a module and of one of its streams."""
+"""Serve the pages of a module and of one of its streams."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def module(request: HttpRequest, name: str) -> HttpResponse:
 
 @page(_answer)
 def stream(request: HttpRequest, name: str, stream: str) -> HttpResponse:
-    """Show one stream: its newest builds, how they went, and which modules are built against it."""
+    """Show one stream: its newest builds, their durations and failures, and the modules built against it."""
     query = filtering.read(request, _FILTERS)
     builds = listing(query, query.filter(selectors.builds_of(name, stream)))
     found, now = selectors.history(name, stream), timezone.now()

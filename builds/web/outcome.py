@@ -1,4 +1,4 @@
-"""What became of a build, for its page: how to get what was built, or why it failed."""
+"""Prepare the result of an ended build for its page: the contents of the module, or the failure."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from mbs.errors import MBSError
 from mbs.modulemd import StreamV2, parse_stream
 from mbs.states import BuildState
 
-#: Names that each list of a page shows, and RPMs of either kind.
-MOST_NAMES, MOST_RPMS = 100, 300
-#: Characters of a document that is read for a page.
-_LONGEST = 1 << 20
+#: Max names in a list on the page, and max RPMs of each kind.
+MAX_NAMES, MAX_RPMS = 100, 300
+#: Max characters of a document that is parsed for a page.
+_MAX_DOCUMENT = 1 << 20
 
 
 @dataclass(frozen=True)
 class Names:
-    """A list of names, as far as it is shown.
+    """A list of names, shortened for a page.
 
-    :param more: how many are not.
+    Attributes:
+        names: The names that are shown.
+        more: Number of names that are not shown.
     """
 
     names: Sequence[str]
@@ -40,13 +42,13 @@ class Names:
 
     @classmethod
     def of(cls, names: Sequence[str]) -> Names:
-        """The names, cut to ``MOST_NAMES``."""
-        return cls(list(names[:MOST_NAMES]), max(0, len(names) - MOST_NAMES))
+        """Return the first ``MAX_NAMES`` names."""
+        return cls(list(names[:MAX_NAMES]), max(0, len(names) - MAX_NAMES))
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the document of a finished module says to those who use it."""
+    """The contents of a finished module, from its modulemd document."""
 
     summary: str
     profiles: Sequence[tuple[str, Names]]
@@ -57,7 +59,7 @@ class Content:
 
 @dataclass(frozen=True)
 class File:
-    """An RPM of a finished module, with its address and its size for people."""
+    """An RPM of a finished module, with its URL and a readable size."""
 
     name: str
     address: str
@@ -66,11 +68,12 @@ class File:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a finished build.
+    """The result of a finished build.
 
-    :param content: None where its document is not known.
-    :param files: RPMs that can be downloaded here.
-    :param size: of all of them together, for people.
+    Attributes:
+        content: Contents of its document; None if the document is missing or unreadable.
+        files: RPMs that can be downloaded from this service.
+        size: Readable total size of the files.
     """
 
     content: Content | None
@@ -80,7 +83,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ExcerptLine:
-    """A line of an excerpt; ``number`` is empty where it is not known."""
+    """A line of an excerpt; ``number`` is empty if it is unknown."""
 
     number: str
     text: str
@@ -89,10 +92,12 @@ class ExcerptLine:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a build failed.
+    """The reason why a build failed.
 
-    :param cause: whose fault it was (``builds.representations.error_cause``).
-    :param excerpt: as it is stored; None: no log explains it.
+    Attributes:
+        cause: Category of the error (``builds.representations.error_cause``).
+        excerpt: The stored excerpt of a log; None if no log explains the failure.
+        lines: The lines of the excerpt.
     """
 
     cause: str
@@ -101,7 +106,7 @@ class Failure:
 
 
 def failure_of(build: ModuleBuild) -> Failure:
-    """Return why a failed build failed."""
+    """Return the reason why a build failed."""
     excerpt: Mapping[str, Any] | None = build.error_excerpt
     return Failure(error_cause(build.error_code), excerpt, _excerpt_lines(excerpt) if excerpt else [])
 
@@ -116,7 +121,7 @@ def _excerpt_lines(excerpt: Mapping[str, Any]) -> list[ExcerptLine]:
 
 
 def outcome_of(build: ModuleBuild) -> Outcome | None:
-    """Return what a finished build holds; None while it is not finished."""
+    """Return the result of a finished build; None if it is not finished."""
     if build.state not in (BuildState.DONE, BuildState.READY):
         return None
     files = _files(build)
@@ -135,21 +140,21 @@ def _files(build: ModuleBuild) -> list[ResultFile]:
     if not (isinstance(system, ListsFiles) and build.repository_url):
         return []
     try:
-        return system.files(as_module(build, document=False), MOST_RPMS)
+        return system.files(as_module(build, document=False), MAX_RPMS)
     except (BuildSystemUnavailable, OSError):
         return []
 
 
 @lru_cache(maxsize=16)
 def _content(number: int, run: int, document: str) -> Content | None:
-    """Read a document; the latest ones are kept, few of them, since each may have a megabyte."""
-    if not document or len(document) > _LONGEST:
+    """Parse a document. Few results are cached, since each document may have a megabyte."""
+    if not document or len(document) > _MAX_DOCUMENT:
         return None
     try:
         found: StreamV2 = parse_stream(document, strict=False)
     except MBSError:
         return None
-    profiles = islice(found.profiles.items(), MOST_NAMES)
+    profiles = islice(found.profiles.items(), MAX_NAMES)
     return Content(
         summary=found.summary or "",
         profiles=[(name, Names.of(list(profile.rpms))) for name, profile in profiles],

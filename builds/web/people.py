@@ -1,4 +1,4 @@
-"""Who looks at a page: a user with a session, or one whom the front server or the request names."""
+"""Determine the user of a page: from a session, the front server, or the credentials of the request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from builds.services.identity import Identity, accounts, identify
 
 
 def account(request: HttpRequest) -> AbstractBaseUser | None:
-    """Return the account that is logged in; a request without a usable session reads nothing."""
+    """Return the logged-in account; a request without a usable session reads nothing from the database."""
     session = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
     if not (session.isascii() and session.isalnum()):
         return None
@@ -21,16 +21,16 @@ def account(request: HttpRequest) -> AbstractBaseUser | None:
 
 
 def person(request: HttpRequest) -> Identity | None:
-    """Return who is asking, as the permissions of the API know them; None: nobody is logged in.
+    """Return the user for the permissions of the API; None if the request has no credentials.
 
     Raises:
-        MBSError: Credentials of the request are wrong, or cannot be checked now.
+        MBSError: The credentials of the request are wrong, or cannot be checked now.
     """
     user = account(request)
     return accounts.identity(user) if user else identify(request.META)
 
 
 def shown(request: HttpRequest) -> str:
-    """Return the name of the account that is logged in, for the head of a page; empty without one."""
+    """Return the name of the logged-in account for the header of a page; empty if there is none."""
     user = account(request)
     return user.get_username() if user else ""

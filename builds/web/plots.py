@@ -1,4 +1,4 @@
-"""Durations and failures of builds as places in a drawing; the templates make SVG of them."""
+"""Compute the positions of a plot of durations and failures, which templates draw as SVG."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from builds.models import ModuleBuild
 from builds.web.time_format import duration
 from mbs.states import BuildState
 
-#: The drawing in its own units.
+#: Size of the drawing, in SVG units.
 WIDTH, HEIGHT = 600.0, 100.0
-#: Builds whose share of failures is one point of the curve.
+#: Number of builds in each point of the curve of failures.
 WINDOW = 10
-#: The least height of a bar, so that it can be seen and clicked.
+#: Min height of a bar, so that it can be seen and clicked.
 LEAST = 2.0
 
 
 @dataclass(frozen=True)
 class Column:
-    """One build as a bar.
+    """The bar of one build.
 
     Attributes:
-        x: Its left edge; ``y``, ``width`` and ``height`` likewise as texts.
-        kind: The state, which gives it its colour.
-        build_id: Number of the build.
-        text: The build in words.
+        x: Left edge; ``y``, ``width`` and ``height`` are texts for SVG too.
+        kind: The state, which determines the color.
+        build_id: Id of the build.
+        text: Description of the build.
     """
 
     x: str
@@ -40,14 +40,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Plot:
-    """Builds in the order of their numbers.
+    """Builds in the order of their ids.
 
     Attributes:
-        columns: A bar for each, as high as it took long.
-        longest: The duration of the highest bar.
-        middle: The median of those that succeeded; empty when none did.
+        columns: A bar for each build; its height is the duration.
+        longest: Duration of the highest bar.
+        middle: Median duration of successful builds; empty if there are none.
         curve: Points of the share of failures among ``WINDOW`` builds, for ``<polyline>``.
-        failed: How many failed, ``total``: of how many, and ``share``: in per cent.
+        failed: Number of builds that failed.
+        total: Number of builds.
+        share: Share of failed builds in per cent.
     """
 
     columns: Sequence[Column]

@@ -25,8 +25,8 @@ from mbs.text import natural
 
 Response = TypeVar("Response", bound=HttpResponseBase)
 
-#: Names on the page of a folder, since a build may create any number of files.
-MOST_NAMES = 2000
+#: Max names on the page of a folder: a build may create any number of files.
+MAX_NAMES = 2000
 #: Types that browsers never run. All others are sent as plain text or as a download.
 HARMLESS = frozenset({"application/json", "application/x-rpm", "application/gzip", "application/zstd"})
 TEXTS = frozenset({".log", ".txt", ".yaml", ".yml", ".spec", ".xml", ".html", ".repo", ""})
@@ -56,12 +56,12 @@ def results(request: HttpRequest, path: str = "") -> HttpResponse | FileResponse
         if not stat.S_ISDIR(mode) or not _shown(place, root):
             raise Http404
         with os.scandir(handle) as entries:
-            shown = islice((each for each in entries if not _hidden(each.name)), MOST_NAMES + 1)
+            shown = islice((each for each in entries if not _hidden(each.name)), MAX_NAMES + 1)
             names = sorted((f"{each.name}/" if each.is_dir() else each.name for each in shown), key=natural)
     finally:
         os.close(handle)
     folder = "/".join([links.prefix(), "results", *map(quote, parts), ""])
-    context = {"folder": folder, "parts": parts, "names": names[:MOST_NAMES], "more": len(names) > MOST_NAMES}
+    context = {"folder": folder, "parts": parts, "names": names[:MAX_NAMES], "more": len(names) > MAX_NAMES}
     return _guarded(render(request, "builds/folder.html", context))
 
 

@@ -1,4 +1,4 @@
-"""The page of what fits a text that was searched for."""
+"""Serve the page of search results."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Group:
     """Hits of one kind.
 
     Attributes:
-        title: Of the group.
-        hits: Each with the time at which its build was submitted.
-        more: Address of the list of all of them; empty where there is no such list.
+        title: The heading.
+        hits: The hits, each with the time at which its build was submitted.
+        more: URL of the list of all hits; empty if there is no such list.
     """
 
     title: str
@@ -37,8 +37,8 @@ class Group:
 
 @page(RootViewSet.as_view({"get": "list"}))
 def search(request: HttpRequest) -> HttpResponse:
-    """Show what fits ``?q=``; a text that names one build or one stream leads to its page."""
-    text = request.GET.get("q", "").replace("\0", "").strip()[: selectors.LONGEST]
+    """Show the results for ``?q=``; a text that names one build or one stream redirects to its page."""
+    text = request.GET.get("q", "").replace("\0", "").strip()[: selectors.MAX_LENGTH]
     build = selectors.exact(text)
     if build is not None:
         return HttpResponseRedirect(reverse("build", args=[build.pk]))
@@ -54,7 +54,7 @@ def search(request: HttpRequest) -> HttpResponse:
 
 
 def _only(text: str, found: Found) -> Hit | None:
-    """Return the stream that a text names in full, when nothing of another kind fits."""
+    """Return the stream with exactly this name, if there are no other results."""
     others = found.components or found.nvrs or found.commits or found.owned
     same = [hit for hit in found.streams if hit.what == text or hit.build.name == text]
     return same[0] if len(same) == 1 and (":" in text or not others) and len(found.streams) == 1 else None

@@ -1,4 +1,4 @@
-"""The form that submits a module: first it shows the plan, then it has a button that submits."""
+"""Serve the form that submits a module: it shows the plan first, with a button that submits."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from builds.web.pages import common
 from mbs.errors import MBSError
 from mbs.reuse import STRATEGIES
 
-#: Builds and components of a plan that are shown.
-MOST_BUILDS, MOST_COMPONENTS = 20, 300
+#: Max builds and components of a plan to show.
+MAX_BUILDS, MAX_COMPONENTS = 20, 300
 
 
 @dataclass(frozen=True)
 class Field:
-    """One input of the form: a key of a submission, with what was typed."""
+    """One input of the form: a key of a submission, with its value."""
 
     name: str
     label: str
@@ -44,24 +44,24 @@ class Field:
 
 _FIELDS = (
     Field("scmurl", "Address of the module", "url", help="https://host/path?#COMMIT"),
-    Field("branch", "Branch", "text", help="The branch that the commit is on; usually the stream"),
-    Field("modulemd", "Or its modulemd file", "textarea", help="The text itself, instead of an address"),
-    Field("scratch", "Scratch build", "checkbox", help="A trial: it can be submitted again and again"),
+    Field("branch", "Branch", "text", help="Branch that contains the commit; it becomes the stream"),
+    Field("modulemd", "Or its modulemd file", "textarea", help="Content of the file, instead of an address"),
+    Field("scratch", "Scratch build", "checkbox", help="A trial build that other modules cannot use"),
     Field("rebuild_strategy", "Rebuild strategy", "select", choices=STRATEGIES),
-    Field("reuse_components_from", "Reuse components from", "text", help="Number or N:S:V:C of a build"),
+    Field("reuse_components_from", "Reuse components from", "text", help="Id or N:S:V:C of a build"),
     Field(
         "buildrequire_overrides",
         "Streams to build against",
         "text",
-        help='Other streams than the document names, as JSON: {"platform": ["f28"]}',
+        help='Streams that override those in the document, as JSON: {"platform": ["f28"]}',
     ),
 )
-_OWNER = Field("owner", "In whose name", "text", help="This server has no logins")
+_OWNER = Field("owner", "Owner", "text", help="Owner of the build, because this server has no logins")
 
 
 @form_page
 def submit(request: HttpRequest) -> HttpResponse:
-    """Show the form; sent once it shows the plan, and sent from there it submits."""
+    """Show the form. The first form shows the plan; the second one, on the page of the plan, submits."""
     user = logged_in(request)
     if isinstance(user, HttpResponse):
         return user
@@ -81,7 +81,7 @@ def submit(request: HttpRequest) -> HttpResponse:
         found = plan(wanted).as_dict()
     except MBSError as error:
         return _form(request, user, sent, error=error)
-    # Exactly the revision whose plan is shown will be submitted.
+    # Submit exactly the revision whose plan is shown.
     confirmed = sent | ({"scmurl": found["scmurl"]} if found["scmurl"] else {})
     return _form(request, user, sent, plan=found, confirmed=confirmed)
 
@@ -118,12 +118,12 @@ def _form(
         "problems": [each for each in error.problems if each.key not in typed] if error else [],
         "plan": plan,
         "confirmed": confirmed or {},
-        "builds": plan["builds"][:MOST_BUILDS] if plan else [],
-        "more": max(0, len(plan["builds"]) - MOST_BUILDS) if plan else 0,
-        "rejected": list(dict.fromkeys(each["message"] for each in plan["rejected"]))[:MOST_BUILDS]
+        "builds": plan["builds"][:MAX_BUILDS] if plan else [],
+        "more": max(0, len(plan["builds"]) - MAX_BUILDS) if plan else 0,
+        "rejected": list(dict.fromkeys(each["message"] for each in plan["rejected"]))[:MAX_BUILDS]
         if plan
         else [],
-        "most": f":{MOST_COMPONENTS}",
+        "most": f":{MAX_COMPONENTS}",
         "strategy": settings.MBS.REBUILD_STRATEGY,
     }
     status = status_of(error) if error else 200

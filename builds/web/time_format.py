@@ -30,23 +30,23 @@ class Moment:
 
     @property
     def iso(self) -> str:
-        """ISO 8601 in UTC, to the second."""
+        """Return the time in ISO 8601 (UTC), to the second."""
         return self.time.astimezone(UTC).isoformat()[:19] + "Z"
 
     @property
     def full(self) -> str:
-        """Date and time in UTC."""
+        """Return date and time in UTC."""
         return f"{self.time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
     @property
     def clock(self) -> str:
-        """Time of day in UTC, with the date if it is not today."""
+        """Return the time of day in UTC, with the date if it is not today."""
         time = self.time.astimezone(UTC)
         return f"{time:%H:%M:%S}" if time.date() == self.now.astimezone(UTC).date() else f"{time:%F %H:%M}"
 
     @property
     def ago(self) -> str:
-        """The age, or the date if it is older than three days."""
+        """Return the age, or the date if it is older than three days."""
         age = self.now - self.time
         if age >= 3 * _DAY:
             return f"{self.time.astimezone(UTC):%F}"

@@ -38,9 +38,9 @@ class Axis:
     """The time from the submission of a build to its end, or to now while it is active.
 
     Attributes:
-        start: when it was submitted.
-        end: its end, or now.
-        until: when it is expected to be ready; None if it has ended or nothing is predicted.
+        start: When the build was submitted.
+        end: When it ended, or now.
+        until: When it is expected to be ready; None if it has ended or there is no prediction.
     """
 
     start: datetime
@@ -64,7 +64,7 @@ class Axis:
 
     @property
     def length(self) -> timedelta:
-        """Duration of the axis, at least a tenth of a second."""
+        """Return the duration of the axis, at least a tenth of a second."""
         return max(max(self.end, self.until or self.end) - self.start, timedelta(seconds=0.1))
 
     def marks(self) -> list[str]:
@@ -85,7 +85,7 @@ class Axis:
         return self.bar(component.time_started, end or self.end, (component.state_name or "").lower())
 
     def expected(self, times: tuple[datetime, datetime] | None) -> Bar | None:
-        """When a component is expected to be built, from now on; ``took`` is how long it takes in all."""
+        """Return the bar of the expected build of a component; ``took`` is the expected duration."""
         if times is None:
             return None
         start, end = times
@@ -108,9 +108,9 @@ def steps(traces: Sequence[ModuleBuildTrace], axis: Axis, shown: str = "") -> It
     """Yield the states of a build in order.
 
     Args:
-        traces: its changes of state, the first one first.
-        axis: of the build.
-        shown: name of its present state for people, where that is not the state's own.
+        traces: Changes of its state, the first one first.
+        axis: Time axis of the build.
+        shown: Name to show for the current state; empty for the state's own.
     """
     for place, trace in enumerate(traces):
         last = place == len(traces) - 1

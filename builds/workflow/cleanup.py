@@ -36,12 +36,12 @@ def retire(tags: Sequence[str]) -> None:
 
 
 def in_repositories() -> QuerySet[ModuleBuild]:
-    """Retired builds that users may still find in a repository: the task that takes them out was lost."""
+    """Return retired builds that are still in a repository because the task that removes them was lost."""
     return ModuleBuild.objects.filter(state=BuildState.GARBAGE).exclude(repository_url="")
 
 
 def withdraw(build: ModuleBuild) -> None:
-    """Take a retired build out of the repository that users install from."""
+    """Remove a retired build from the repository that users install from."""
     retirement.withdraw(build.pk)
 
 

@@ -216,7 +216,7 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
 
 
 def _failure(failed: Sequence[ComponentBuild]) -> BuildSystemError:
-    """The error of a build whose components failed: for the infrastructure only if all of them did."""
+    """Return the error of a build: ``infrastructure_failed`` if all its failed components have that cause."""
     message = "; ".join(f"{c.package}: {c.state_reason or c.state_name or 'never started'}" for c in failed)
     if all(component.infrastructure for component in failed):
         return BuildSystemError(

@@ -1,4 +1,4 @@
-"""Why builds failed, out of the logs that the hub keeps of their tasks."""
+"""Explain failures of builds from the logs that the hub keeps of their tasks."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ import koji
 from buildsys.excerpts import Excerpt, excerpt
 from buildsys.koji.session import Hub, failure, outcome, succeeded
 
-#: bytes of a log that are asked for: its end, or all of it
+#: Bytes to read of a log, from its end.
 _PART = 256 << 10
-#: subtasks of a build whose logs are asked for: architectures mostly fail for the same reason
-_MOST_SUBTASKS = 2
+#: Max subtasks whose logs are read: architectures mostly fail for the same reason.
+_MAX_SUBTASKS = 2
 _LOG = re.compile(r"\b(?:build|root|checkout|mock_output)\.log\b")
 _FAILED = koji.TASK_STATES["FAILED"]
 
 
 def explain(hub: Hub, task_ids: Sequence[int]) -> dict[int, Excerpt]:
-    """Return the lines that explain why build tasks failed, in three round trips for all of them.
+    """Return the lines of logs that explain failures, in three round trips for all tasks.
 
     Args:
-        hub: that knows the tasks.
-        task_ids: of failed build tasks; what failed before it had a log has no excerpt.
+        hub: The hub of the tasks.
+        task_ids: Failed build tasks. Tasks that failed before they had a log get no excerpt.
     """
     if not task_ids:
         return {}
     with hub.multicall(strict=False) as calls:
         children = {task: calls.getTaskChildren(task) for task in task_ids}
     failed = {
-        task: [child["id"] for child in outcome(found) if child["state"] == _FAILED][:_MOST_SUBTASKS]
+        task: [child["id"] for child in outcome(found) if child["state"] == _FAILED][:_MAX_SUBTASKS]
         for task, found in children.items()
         if succeeded(found)
     }
@@ -60,13 +60,16 @@ def explain(hub: Hub, task_ids: Sequence[int]) -> dict[int, Excerpt]:
 
 
 def _named(reason: str) -> str:
-    """The log in which a reason says that more is to be found."""
+    """Return the log that a reason refers to."""
     match = _LOG.search(reason)
     return match[0] if match else "build.log"
 
 
 def _excerpt(parts: Mapping[int, Any], log: str) -> Excerpt | None:
-    """The hub refuses to read more from the end of a log than there is: then all of it is the other part."""
+    """Return the excerpt from the end of a log, or from its beginning if the log is shorter than that.
+
+    The hub refuses to read more bytes from the end than the log has.
+    """
     end, whole = parts[-_PART], parts[0]
     if succeeded(end):
         return excerpt(base64.b64decode(end.result).partition(b"\n")[2], log, before=None)

@@ -32,7 +32,7 @@ _REPLACEABLE = [koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What to import and where to tag it.
+    """Options of an import: the documents to import, and the tag for them.
 
     Attributes:
         devel: Whether to import ``N-devel`` too.

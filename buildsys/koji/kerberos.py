@@ -33,8 +33,8 @@ def cause(error: Exception, login: Mapping[str, Any], server: str) -> tuple[str,
         login: Its arguments: ``principal``, ``keytab``, ``ccache``.
         server: Address of the hub.
     """
-    told = _WRAPPED.search(str(error))
-    text = told[1] if told else str(error).splitlines()[0]
+    match = _WRAPPED.search(str(error))
+    text = match[1] if match else str(error).splitlines()[0]
     if "401" in text:
         text = _of_credentials(login, server) or f"the hub's web server refuses the ticket ({text})"
     hint = next((advice for words, advice in _HINTS.items() if words in text), _KEYTAB)

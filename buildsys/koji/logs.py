@@ -1,7 +1,7 @@
-"""Logs of Koji builds: from the hub while tasks have their output, then from its file server.
+"""Read logs of Koji builds: from the hub while it keeps the output of tasks, later from its file server.
 
-The only addresses that are read are those of the configured hub and of its ``topurl``. Names of logs are
-checked against what the hub lists for the very submission.
+Only the configured hub and its ``topurl`` are read. Names of logs are checked against the hub's list for
+the submission.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from buildsys.koji.session import Hub, outcome, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.logs import LogFile, LogPart, NoSuchLog, clipped
 
-#: Names of logs, the ones that say most first; all others follow by name.
+#: Names of logs, the most informative first; others follow by name.
 _ORDER = ("build.log", "root.log", "mock_output.log")
 _FAILED = koji.TASK_STATES["FAILED"]
 _COMPLETE = koji.BUILD_STATES["COMPLETE"]
@@ -37,9 +37,9 @@ class Logs:
     """Reads logs of a hub.
 
     Args:
-        hub: without a login.
-        topurl: where the hub's files are served; empty: nowhere.
-        timeout: seconds without an answer after which the file server counts as away.
+        hub: Session of the hub, without a login.
+        topurl: URL of the hub's files; empty if they are not served.
+        timeout: Seconds without an answer after which the file server counts as unavailable.
     """
 
     def __init__(self, hub: Hub, topurl: str, timeout: float) -> None:
@@ -52,7 +52,7 @@ class Logs:
         with self._hub.multicall(strict=False) as calls:
             children = calls.getTaskChildren(task_id)
             builds = calls.listBuilds(taskID=task_id, state=_COMPLETE)
-        tasks = sorted(outcome(children) if succeeded(children) else [], key=_telling)
+        tasks = sorted(outcome(children) if succeeded(children) else [], key=_relevance)
         complete = outcome(builds) if succeeded(builds) else []
         with self._hub.multicall(strict=False) as calls:
             outputs = {task["id"]: calls.listTaskOutput(task["id"]) for task in tasks}
@@ -111,21 +111,21 @@ class Logs:
             ) from error
 
     def _fetch(self, url: str, start: int, count: int) -> LogPart:
-        """Read bytes of a file of the file server.
+        """Read bytes of a file from the file server.
 
         Raises:
-            FileNotFoundError: it has no such file.
+            FileNotFoundError: The file does not exist.
         """
         # Uncompressed, so that the bytes of the range are those of the log.
         headers = {"Range": f"bytes={start}-{start + max(count, 1) - 1}", "Accept-Encoding": "identity"}
         with httpx.stream("GET", url, headers=headers, timeout=self._timeout) as answer:
-            said = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-            if answer.status_code == 416 and said:
-                return LogPart(start, b"", int(said[1]), complete=True)
+            content_range = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+            if answer.status_code == 416 and content_range:
+                return LogPart(start, b"", int(content_range[1]), complete=True)
             if answer.status_code in (403, 404, 410):
                 raise FileNotFoundError(url)
-            if answer.status_code == 206 and said:
-                return LogPart(start, _first(answer, count), int(said[1]), complete=True)
+            if answer.status_code == 206 and content_range:
+                return LogPart(start, _first(answer, count), int(content_range[1]), complete=True)
             if answer.status_code == 200 and not start:
                 data, length = _first(answer, count), answer.headers.get("Content-Length", "")
                 return LogPart(0, data, int(length) if length.isdecimal() else len(data), complete=True)
@@ -146,13 +146,13 @@ def _first(answer: httpx.Response, count: int) -> bytes:
     return data[:count]
 
 
-def _telling(task: Mapping[str, Any]) -> tuple[bool, bool, int]:
-    """Return the key that puts subtasks that failed first, then those that build binary RPMs."""
+def _relevance(task: Mapping[str, Any]) -> tuple[bool, bool, int]:
+    """Return a sort key: failed subtasks first, then those that build binary RPMs."""
     return task["state"] != _FAILED, task["method"] != "buildArch", task["id"]
 
 
 def _place(task: Mapping[str, Any]) -> str:
-    """Return where a subtask ran, for people."""
+    """Return the readable kind of a subtask: its architecture, or the source RPM."""
     return "source RPM" if "SRPM" in task["method"] else str(task.get("label") or task["arch"])
 
 

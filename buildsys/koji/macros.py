@@ -65,7 +65,7 @@ def _run(sandbox: Sandbox, spec: str, log_file: Path) -> None:
     with BoundedLog(log_file, _LIMITS.log_bytes) as log:
         try:
             code = sandbox.run(["/bin/sh", "-e", "-c", _SCRIPT, "rpmbuild", spec], log)
-            said = " ".join(line.strip() for line in log.recent() if line.strip())[-500:]
+            output = " ".join(line.strip() for line in log.recent() if line.strip())[-500:]
         except Stopped as reason:
             # The spec file contains nothing of the author, so the machine is overloaded or its disk is full.
             raise BuildSystemUnavailable(
@@ -73,15 +73,15 @@ def _run(sandbox: Sandbox, spec: str, log_file: Path) -> None:
                 code="srpm_stopped",
                 hint="Check the load of the worker's machine and the space in its temporary folder.",
             ) from reason
-    if code == _NEVER_STARTED and "sandbox:" in said:
+    if code == _NEVER_STARTED and "sandbox:" in output:
         raise BuildSystemUnavailable(
-            f"The source RPM of module-build-macros cannot be made: {said}",
+            f"The source RPM of module-build-macros cannot be made: {output}",
             code="sandbox_failed",
             hint="Workers need a sandbox for it. Allow user namespaces (sysctl "
             "user.max_user_namespaces=10000), or run them as root; in a container, start it privileged.",
         )
     if code:
-        raise _refused(said or f"it ended with code {code}")
+        raise _refused(output or f"it ended with code {code}")
 
 
 def _result(folder: Path, package: str) -> tuple[str, bytes]:

@@ -50,12 +50,12 @@ def check(folder: Path | None = None, limits: Limits | None = None) -> list[Prob
         for tool in lacking
     ]
     try:
-        said = _try_sandbox(folder, limits or Limits())
+        failure = _try_sandbox(folder, limits or Limits())
     except BuildSystemError as error:
         return [*problems, Problem(error.code, str(error), hint=error.hint)]
-    if said:
+    if failure:
         problems.append(
-            Problem("sandbox_failed", f"The sandbox of builds does not work: {said}", hint=_NAMESPACES)
+            Problem("sandbox_failed", f"The sandbox of builds does not work: {failure}", hint=_NAMESPACES)
         )
     return problems
 

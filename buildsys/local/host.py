@@ -43,7 +43,7 @@ _DATABASE_FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
 #: Folders of files that may be named in requirements: those that builds see. Thus the answer does not reveal
 #: whether other files of the host exist.
 _SHOWN = tuple(f"/{name}/" for name in SHOWN)
-_LONGEST = 1024
+_MAX_NAME = 1024
 
 _NAME = re.compile(r"[A-Za-z0-9_/.+:~^@=,()*-]+")
 _ISA = re.compile(r"\((x86|aarch|arm|ppc|s390|riscv|mips)[a-z]*-(32|64)\)$")
@@ -60,10 +60,10 @@ def _output(*argv: str, stdin: str = "") -> str:
     program = shutil.which(argv[0])
     env = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
     try:
-        said = run([program or argv[0], *argv[1:]], stdin=stdin.encode(), bounds=_BOUNDS, env=env)
+        output = run([program or argv[0], *argv[1:]], stdin=stdin.encode(), bounds=_BOUNDS, env=env)
     except ChildFailed:
         return ""
-    return said.decode("utf-8", "replace")
+    return output.decode("utf-8", "replace")
 
 
 def has_rpm_database() -> bool:
@@ -90,7 +90,7 @@ def provides(names: Iterable[str]) -> Provides:
         names: Names in requirements, without versions. They are untrusted and are never run.
     """
     asked = list(dict.fromkeys(names))
-    sane = [name for name in asked if len(name) <= _LONGEST and _NAME.fullmatch(name)]
+    sane = [name for name in asked if len(name) <= _MAX_NAME and _NAME.fullmatch(name)]
     files = {name: (Dependency(name),) for name in sane if name.startswith("/") and _is_shown(name)}
     others = [name for name in sane if not name.startswith("/")]
     found = {**files, **(_from_rpm(others) if has_rpm_database() else _from_debian(others))}

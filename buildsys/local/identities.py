@@ -37,13 +37,13 @@ _HELPERS = ("newuidmap", "newgidmap")
 
 @dataclass(frozen=True)
 class Means:
-    """How builds can get users of their own on this machine.
+    """The users and groups for builds on this machine.
 
     Attributes:
         users: Ids of users.
         groups: Ids of groups in the same order.
         lacking: Why there are none; empty if there are.
-        remedy: What to do about it.
+        remedy: How to provide them.
     """
 
     mode: Mode

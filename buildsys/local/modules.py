@@ -37,7 +37,7 @@ from mbs.macros import PACKAGE
 #: In the folder of a submission and, hidden, in that of a tagged build; see ``write_facts``.
 FACTS, _FACTS = "packages.json", ".packages.json"
 #: Bytes of facts about one module that are read for people.
-MOST_FACTS = 8 << 20
+MAX_FACTS = 8 << 20
 _NVR = re.compile(r"[A-Za-z0-9_+~^][A-Za-z0-9_.+~^-]*")
 
 
@@ -161,9 +161,9 @@ class ModuleFolder:
     def recorded(self) -> Iterator[BuiltPackage]:
         """Yield the RPMs of the builds in ``final``, source RPMs too.
 
-        Of the first builds that fit into ``MOST_FACTS`` their dependencies are read too.
+        Of the first builds that fit into ``MAX_FACTS`` their dependencies are read too.
         """
-        nvrs, left = self.nvrs("final"), MOST_FACTS
+        nvrs, left = self.nvrs("final"), MAX_FACTS
         for nvr in nvrs:
             if not (self.path / "final" / _checked(nvr) / _FACTS).exists():
                 continue

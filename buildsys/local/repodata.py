@@ -102,8 +102,8 @@ def _run(sandbox: Sandbox, log_path: Path, count: int, stop: Callable[[], str]) 
                 raise
             raise _failed(str(error)) from None
         if code:
-            said = " / ".join(line.strip() for line in log.recent()[-5:] if line.strip())
-            raise _failed(f"it {ending(code)}: {said[-500:]}")
+            output = " / ".join(line.strip() for line in log.recent()[-5:] if line.strip())
+            raise _failed(f"it {ending(code)}: {output[-500:]}")
 
 
 def _take(source: Path, target: Path) -> None:

@@ -192,11 +192,12 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
 
 @dataclass(frozen=True)
 class Needs:
-    """What dnf is to be told when it installs a finished module.
+    """The arguments for dnf to install a finished module.
 
-    :param platform: stream of the base module that it is to assume; empty: the module says none.
-    :param wanted: the module, its stream and a profile.
-    :param required: the finished modules that it requires, directly or not.
+    Attributes:
+        platform: Stream of the base module that dnf must assume; empty if the module requires none.
+        wanted: The module, its stream and a profile.
+        required: The finished modules that it requires, directly or indirectly.
     """
 
     platform: str
@@ -205,9 +206,12 @@ class Needs:
 
 
 def needs(module: Module, folder: ModuleFolder, profile: str = "") -> Needs:
-    """What dnf is to be told when it installs a finished module.
+    """Return the arguments for dnf to install a finished module.
 
-    :param profile: to be installed; else ``default``, else the first one.
+    Args:
+        module: The module.
+        folder: Its folder.
+        profile: Profile to install; by default ``default``, otherwise the first one.
     """
     document = _document(module)
     required = _required(module, document, folder)
@@ -221,7 +225,7 @@ def needs(module: Module, folder: ModuleFolder, profile: str = "") -> Needs:
 
 
 def section_name(text: str) -> str:
-    """A text as dnf takes it for the name of a repository."""
+    """Return a text as a valid section name of a dnf configuration."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", text)
 
 

@@ -23,7 +23,7 @@ _ATOM = re.compile(r"[^\s()]+(?:\([^\s()]*\))*")
 _WORDS = {"and", "or", "if", "else", "unless", "with", "without", "<", ">", "=", "<=", ">="}
 #: libsolv reads rich dependencies recursively and solves each separately. Real packages stay far below these
 #: limits.
-_LONGEST, _DEEPEST, _MOST_RICH = 2000, 20, 500
+_MAX_NAME, _MAX_DEPTH, _MAX_RICH = 2000, 20, 500
 _CHILD = Path(__file__).with_name("solving.py")
 _BOUNDS = Bounds(seconds=60, memory=1 << 30, output=1 << 20)
 
@@ -80,13 +80,13 @@ def conflicting(conflicts: Sequence[Dependency], packages: Iterable[Package]) ->
 
 def _usable(dependency: Dependency) -> bool:
     """Return whether a dependency is within the limits for libsolv."""
-    if len(dependency.name) > _LONGEST:
+    if len(dependency.name) > _MAX_NAME:
         return False
     depth = deepest = 0
     for letter in dependency.name:
         depth += (letter == "(") - (letter == ")")
         deepest = max(deepest, depth)
-    return deepest <= _DEEPEST
+    return deepest <= _MAX_DEPTH
 
 
 def _triple(dependency: Dependency) -> list[str]:
@@ -105,8 +105,8 @@ def _relevant(packages: Iterable[Package], names: Collection[str]) -> Iterable[l
 def _judge(items: Sequence[object], wishes: Sequence[Dependency]) -> set[Dependency]:
     """Return the wishes that the items satisfy."""
     usable = [wish for wish in wishes if _usable(wish)]
-    if sum(wish.name.startswith("(") for wish in usable) > _MOST_RICH:
-        raise _refused(f"there are more than {_MOST_RICH} rich dependencies")
+    if sum(wish.name.startswith("(") for wish in usable) > _MAX_RICH:
+        raise _refused(f"there are more than {_MAX_RICH} rich dependencies")
     found = importlib.util.find_spec("solv")
     assert found is not None
     assert found.origin is not None
@@ -114,10 +114,10 @@ def _judge(items: Sequence[object], wishes: Sequence[Dependency]) -> set[Depende
     question = {"items": items, "wishes": [_triple(wish) for wish in usable]}
     env = {"PYTHONPATH": str(Path(found.origin).parents[1]), "PYTHONUTF8": "1"}
     try:
-        said = run(argv, stdin=json.dumps(question).encode(), bounds=_BOUNDS, env=env)
+        output = run(argv, stdin=json.dumps(question).encode(), bounds=_BOUNDS, env=env)
     except ChildFailed as error:
         raise _refused(f"libsolv did not finish: {error}") from None
-    return {wish for wish, met in zip(usable, json.loads(said), strict=True) if met}
+    return {wish for wish, met in zip(usable, json.loads(output), strict=True) if met}
 
 
 def _refused(reason: str) -> BuildSystemError:

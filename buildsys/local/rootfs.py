@@ -39,7 +39,7 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 _PRIVATE = kernel.MS_REC | kernel.MS_PRIVATE
-_MOST_BYTES = 8 << 20
+_MAX_BYTES = 8 << 20
 
 
 def accounts(user: int, group: int) -> dict[str, str]:
@@ -217,7 +217,7 @@ def _sketch(top: str, name: str) -> bool:
         os.symlink(os.readlink(source), target)
     elif stat.S_ISREG(mode) and mode & stat.S_IROTH:
         with open(source, "rb") as old, open(target, "wb") as new:
-            new.write(old.read(_MOST_BYTES))
+            new.write(old.read(_MAX_BYTES))
     return stat.S_ISDIR(mode)
 
 

@@ -144,11 +144,11 @@ def read_packages(paths: Sequence[Path]) -> list[Package]:
     bounds = Bounds(_SECONDS + size / _SPEED, _BOUNDS.memory, _BOUNDS.output)
     argv = [sys.executable, "-I", "-S", "-B", rpmheader.__file__]
     try:
-        said = run(argv, stdin=json.dumps([str(path) for path in paths]).encode(), bounds=bounds)
+        output = run(argv, stdin=json.dumps([str(path) for path in paths]).encode(), bounds=bounds)
     except ChildFailed as error:
         raise BadPackage(f"The headers of the RPMs cannot be read: {error}.") from None
     packages = []
-    for path, line in zip(paths, said.splitlines(), strict=True):
+    for path, line in zip(paths, output.splitlines(), strict=True):
         answer = json.loads(line)
         if "package" not in answer:
             raise BadPackage(f"{path.name} cannot be used: {answer['error']}.")

@@ -131,7 +131,7 @@ class Run:
         return work
 
     def _because(self) -> str:
-        """The line of the log that explains why a stage failed, as the end of a sentence."""
+        """Return the line of the log that explains a failure, as the end of a sentence."""
         found = excerpt_of_file(self.task.log)
         return f": {found.cause}" if found else "."
 

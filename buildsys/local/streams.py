@@ -1,14 +1,14 @@
-"""The repository of a stream: its latest finished builds together, so that dnf upgrades from one to the next.
+"""Maintain the repository of a stream with its latest builds, so that dnf upgrades from one to the next.
 
 ======================= ==========================================================================
-streams/NAME/STREAM/    of one stream of one module
-  builds.json           tags of the builds that are in it, the newest first
+streams/NAME/STREAM/    folder of one stream of one module
+  builds.json           tags of the builds in the repository, the newest first
   tree-NUMBER/          hard links to their RPMs, and metadata with all their documents
-  repo                  link to the tree that is served
-  NAME-STREAM.repo      the file that dnf reads about it and about the streams that it requires
+  repo                  link to the current tree
+  NAME-STREAM.repo      dnf configuration of this repository, and those of the required streams
 ======================= ==========================================================================
 
-A tree is never changed. The one before the present one stays for clients that are reading it.
+Trees are never changed. The previous tree is kept for clients that are reading it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ from buildsys.local.repos import PLATFORM, Needs, finished, needs, section_name
 from buildsys.local.sandbox import Sandbox, remove_tree
 
 #: Builds that a repository holds at most, and RPMs, unless the newest build alone has more.
-MOST_BUILDS, MOST_RPMS = 20, 5000
+MAX_BUILDS, MAX_RPMS = 20, 5000
 _BUILDS, _LINK, _TREE = "builds.json", "repo", "tree-"
 
 
 @dataclass(frozen=True)
 class StreamFolder:
-    """See the module's docstring.
+    """The folder of a stream, as described in the module's docstring.
 
-    :param root: the folder of the build system.
+    Attributes:
+        root: Folder of the build system.
     """
 
     root: Path
@@ -58,7 +59,7 @@ class StreamFolder:
 
     @property
     def label(self) -> str:
-        """Name of the section in the file that dnf reads."""
+        """Return the section name in the dnf configuration."""
         return f"mbs-{section_name(f'{self.name}-{self.stream}')}"
 
     @property
@@ -67,7 +68,7 @@ class StreamFolder:
         return self.path / f"{self.label}.repo"
 
     def builds(self) -> list[str]:
-        """Tags of the builds that are in it, the newest first."""
+        """Return the tags of the builds in the repository, the newest first."""
         try:
             found: list[str] = json.loads((self.path / _BUILDS).read_text("utf-8"))
         except FileNotFoundError:
@@ -75,7 +76,7 @@ class StreamFolder:
         return found
 
     def add(self, tag: str, sandbox: Sandbox) -> None:
-        """Put a finished build into the repository, as the newest one; what is there already stays."""
+        """Add a finished build to the repository, as the newest one."""
         self.path.mkdir(parents=True, exist_ok=True)
         with lock(self.path / ".lock", wait=True):
             known = self.builds()
@@ -83,7 +84,7 @@ class StreamFolder:
                 self._make([tag, *(each for each in known if each != tag)], sandbox)
 
     def remove(self, tag: str, sandbox: Sandbox) -> None:
-        """Take a build out of the repository; nothing happens when it is not in it."""
+        """Remove a build from the repository, if it is there."""
         if tag not in self.builds():
             return
         with lock(self.path / ".lock", wait=True):
@@ -111,7 +112,7 @@ class StreamFolder:
 
 
 def _part(text: str) -> str:
-    """A name or a stream as one part of a path: it may hold characters that a file name may not."""
+    """Return a name or a stream as one part of a path, without characters that file names cannot contain."""
     part = quote(text, safe="+")
     # Names that the web server does not show.
     return f"%{ord(part[0]):02X}{part[1:]}" if part.startswith(".") or part in HIDDEN else part
@@ -125,15 +126,15 @@ def _numbers(folder: Path) -> Iterator[int]:
 
 
 def _collected(folders: Sequence[ModuleFolder], tree: Path) -> Iterator[tuple[str, str]]:
-    """Link the RPMs of builds into a tree, as many as it may hold; yield their tags and documents.
+    """Link the RPMs of builds into a tree up to its limits; yield tags and documents of these builds.
 
-    Of RPMs of the same name those of the newest build are taken: builds share what was reused.
+    If builds contain RPMs of the same name, the newest build's are linked: builds share reused components.
     """
     count = 0
     for place, folder in enumerate(folders):
         document = finished(folder)
         rpms = sorted(folder.repo.glob("*.rpm")) if document is not None else []
-        if document is None or place >= MOST_BUILDS or (place and count + len(rpms) > MOST_RPMS):
+        if document is None or place >= MAX_BUILDS or (place and count + len(rpms) > MAX_RPMS):
             continue
         for rpm in rpms:
             if not (tree / rpm.name).exists():
@@ -143,9 +144,13 @@ def _collected(folders: Sequence[ModuleFolder], tree: Path) -> Iterator[tuple[st
 
 
 def deliver(module: Module, folder: ModuleFolder, base_url: str, sandbox: Sandbox) -> Delivery:
-    """Have users find a finished module: in the repository of its stream, unless it is a scratch build.
+    """Add a finished module to the repository of its stream, unless it is a scratch build.
 
-    :param base_url: where the web server shows the folder of the build system; empty: nowhere.
+    Args:
+        module: The module.
+        folder: Its folder.
+        base_url: URL of the build system's folder on the web server; empty if it is not served.
+        sandbox: Provides limits and user.
     """
     if module.scratch:
         return Delivery(_url(folder.repo, folder.root, base_url))
@@ -171,7 +176,7 @@ def _install(stream: StreamFolder, found: Needs, base_url: str) -> Iterator[str]
 
 
 def _repo_file(stream: StreamFolder, found: Needs, base_url: str) -> str:
-    """The sections of a stream and of the streams that it requires."""
+    """Return the sections of a stream and of the streams that it requires."""
     repositories = {stream.label: (f"{stream.name}:{stream.stream}", stream.repo)}
     for folder, document in found.required.items():
         other = StreamFolder(stream.root, document.name, document.stream)

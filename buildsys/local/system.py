@@ -46,7 +46,7 @@ from buildsys.recorded import BuiltPackage
 from mbs.errors import MBSError, Problem
 from scm.options import ScmOptions
 
-_LONGEST_REASON = 4096
+_MAX_REASON = 4096
 
 logger = logging.getLogger(__name__)
 
@@ -442,5 +442,5 @@ def _record(task: TaskFolder, state: TaskState, *, nvr: str = "", reason: str = 
     """
     root = task.path.parent.parent
     reason = reason.replace(f"{root}/", "").replace(str(root), "the data folder")
-    reason = "".join(letter if letter.isprintable() else "?" for letter in reason[:_LONGEST_REASON])
+    reason = "".join(letter if letter.isprintable() else "?" for letter in reason[:_MAX_REASON])
     task.end(Outcome(state, nvr, reason, started=task.started()[0], ended=time.time()))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 #: Max open files of all processes of a build that one measurement examines.
-_MOST_OPEN_FILES = 50_000
+_MAX_OPEN_FILES = 50_000
 
 
 #: Levels whose folders stay open. Below them, folders that are moved during a measurement are not counted.
@@ -259,7 +259,7 @@ def _removed_but_open(processes: int, device: int) -> int:
         with suppress(OSError):
             folder = os.open(f"{process}/fd", FOLDER, dir_fd=processes)
             try:
-                names = os.listdir(folder)[: _MOST_OPEN_FILES - looked]
+                names = os.listdir(folder)[: _MAX_OPEN_FILES - looked]
                 looked += len(names)
                 for name in names:
                     with suppress(OSError):

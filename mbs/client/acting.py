@@ -1,4 +1,4 @@
-"""Commands that act on builds, one or several: ``mbs cancel``, ``retry``, ``rebuild`` and ``retire``."""
+"""Commands that act on one or several builds: ``mbs cancel``, ``retry``, ``rebuild`` and ``retire``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from mbs.client.builds import AS_JSON, INTERVAL, follow_to_end
+from mbs.client.builds import AS_JSON, INTERVAL, show_submitted
 from mbs.client.options import EXIT_CODES, SUCCESS, exit_code, finish, print_json, report, with_client
 from mbs.client.plan import show_plan
 from mbs.client.rest import Client, Json, Refused
@@ -33,14 +33,14 @@ def cancel(client: Client, build_ids: Sequence[int], as_json: bool) -> None:
 @AS_JSON
 @with_client
 def retry(client: Client, build_ids: Sequence[int], watching: bool, interval: float, as_json: bool) -> None:
-    """Start failed builds again; what was built of them stays built."""
+    """Resume failed builds. Components that are built are not built again."""
     if not watching:
         _act(build_ids, client.retry, as_json)
         return
     answers, code = _each(build_ids, client.retry)
     if code != SUCCESS:
         finish(code)
-    _show(client, answers, watching, interval, as_json)
+    show_submitted(client, answers, watching, interval, as_json)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -48,8 +48,8 @@ def retry(client: Client, build_ids: Sequence[int], watching: bool, interval: fl
 @click.option(
     "--rebuild-strategy",
     default="",
-    help="Which components are built anew: all, changed-and-after or only-changed. "
-    "[default: all, unless the server says otherwise]",
+    help="Which components to build: all, changed-and-after or only-changed. "
+    "[default: all, unless the server is configured otherwise]",
 )
 @click.option("--plan", "planning", is_flag=True, help="Show what would be built, and why; build nothing.")
 @WATCH
@@ -65,15 +65,15 @@ def rebuild(
     interval: float,
     as_json: bool,
 ) -> None:
-    """Build the commit of a build again, as a new version, with no new commit in git.
+    """Build the commit of a build again as a new version, without a new commit in git.
 
-    Every component is built, and streams and branches are looked up anew.
+    All components are built. Streams and branches are looked up again.
     """
     body = {"rebuild_strategy": rebuild_strategy} if rebuild_strategy else {}
     if planning:
         show_plan(client.plan_rebuild(build_id, body), as_json=as_json)
     else:
-        _show(client, client.rebuild(build_id, body), watching, interval, as_json)
+        show_submitted(client, client.rebuild(build_id, body), watching, interval, as_json)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -81,17 +81,17 @@ def rebuild(
 @AS_JSON
 @with_client
 def retire(client: Client, build_ids: Sequence[int], as_json: bool) -> None:
-    """Make garbage of builds that are ready or failed: nothing new is built against them.
+    """Retire ready or failed builds: new builds no longer use them.
 
-    For admins of the service. It cannot be undone.
+    Only admins of the service can retire builds. It cannot be undone.
     """
     _act(build_ids, client.retire, as_json)
 
 
 def _act(build_ids: Sequence[int], act: Callable[[int], Json], as_json: bool) -> None:
-    """Act on each build, say what became of it, and end with the worst exit code.
+    """Carry out an action on each build, print the results, and exit with the worst exit code.
 
-    As JSON the answer about one build is an object, and the answers about several are a list.
+    With ``--json``, the output is an object for one build, and a list for several.
     """
     answers, code = _each(build_ids, act)
     if not as_json:
@@ -106,9 +106,9 @@ def _act(build_ids: Sequence[int], act: Callable[[int], Json], as_json: bool) ->
 
 
 def _each(build_ids: Sequence[int], act: Callable[[int], Json]) -> tuple[list[Json], int]:
-    """Return the answers about the builds that the server did not refuse, and the worst exit code.
+    """Return the answers for the builds that the server accepted, and the worst exit code.
 
-    Refusals are reported, and the other builds are acted on all the same.
+    A refusal is printed, and the following builds are still processed.
     """
     answers, code = [], SUCCESS
     for build_id in dict.fromkeys(build_ids):
@@ -118,13 +118,3 @@ def _each(build_ids: Sequence[int], act: Callable[[int], Json]) -> tuple[list[Js
             report(error)
             code = max(code, exit_code(error))
     return answers, code
-
-
-def _show(client: Client, answer: list[Json], watching: bool, interval: float, as_json: bool) -> None:
-    if not as_json:
-        for build in map(read_build, answer):
-            click.echo(f"{build.id} {build.nsvc} {build.word}")
-    if watching:
-        follow_to_end(client, [int(build["id"]) for build in answer], interval, as_json)
-    elif as_json:
-        print_json(answer)

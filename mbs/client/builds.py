@@ -45,18 +45,29 @@ def submit(client: Client, body: Json, watching: bool, interval: float, as_json:
     SOURCE is the address of a commit (https://host/path?#COMMIT), a modulemd file, or - for standard input.
     """
     answer = client.submit(body)
+    show_submitted(client, answer, watching, interval, as_json)
+
+
+def show_submitted(
+    client: Client, builds: list[Json], watching: bool, interval: float, as_json: bool
+) -> None:
+    """Print new or resumed builds; follow them to their ends if the user asked for it."""
     if not as_json:
-        for build in map(read_build, answer):
+        for build in map(read_build, builds):
             click.echo(f"{build.id} {build.nsvc} {build.word}")
     if watching:
-        follow_to_end(client, [int(build["id"]) for build in answer], interval, as_json)
+        follow_to_end(client, [int(build["id"]) for build in builds], interval, as_json)
     elif as_json:
-        print_json(answer)
+        print_json(builds)
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("build_ids", metavar="ID...", type=click.IntRange(min=1), nargs=-1, required=True)
-@click.option("--notify", is_flag=True, help="Tell the desktop, or ring the bell, when they have ended.")
+@click.option(
+    "--notify",
+    is_flag=True,
+    help="Notify the desktop, or ring the bell, when they have ended.",
+)
 @INTERVAL
 @AS_JSON
 @with_client

@@ -15,20 +15,20 @@ from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.text import printable_values
 
-#: Characters of a commit that tell it from others.
+#: Characters of an abbreviated commit.
 SHORT = 12
 _STYLES = {"added": "green", "removed": "red", "commit": "yellow", "rebuilt": "cyan"}
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("build_ids", metavar="[OLD] NEW", type=click.IntRange(min=1), nargs=-1, required=True)
-@click.option("--all", "everything", is_flag=True, help="Components without a difference too.")
+@click.option("--all", "everything", is_flag=True, help="Also show components without a difference.")
 @AS_JSON
 @with_client
 def diff(client: Client, build_ids: Sequence[int], everything: bool, as_json: bool) -> None:
     """Show how two module builds differ: components, buildrequires, RPMs.
 
-    With one number: from the last ready build of its stream.
+    With one ID, the build is compared with the last ready build of its stream.
     """
     if len(build_ids) > 2:
         raise click.UsageError("Two builds are compared: OLD and NEW.")

@@ -73,7 +73,7 @@ def _lines(snapshots: Iterable[Snapshot], stream: TextIO) -> Iterable[Snapshot]:
 
 
 def _is_news(outlook: Outlook, last: Outlook | None) -> bool:
-    """Whether an expectation is worth a line of its own: its place or, by a minute and more, its time."""
+    """Return whether a prediction gets a new line: its place changed, or its time by more than a minute."""
     if last is None or outlook.place != last.place:
         return True
     return abs((outlook.ready - last.ready).total_seconds()) > max(last.spread, 60.0)

@@ -1,4 +1,4 @@
-"""The end of a build for people: how to install what was built, or why it failed and what to do next."""
+"""Describe the end of a build: how to install the module, or why the build failed and what to do next."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mbs.states import BuildState
 
 
 def ending(build: Build, server: str) -> Iterator[str]:
-    """Yield the lines that tell the end of a build; none while it goes on.
+    """Yield lines that describe the end of a build; none while the build is active.
 
     Args:
-        build: the build.
-        server: address of the service, without a slash at its end.
+        build: The build.
+        server: URL of the service, without a slash at its end.
     """
     if build.state == BuildState.FAILED:
         if build.excerpt:
@@ -42,6 +42,6 @@ def _next(build: Build) -> Iterator[str]:
     if build.cause == "infrastructure":
         yield f"Next: {again}. The build system failed, not the module."
     elif build.cause == "canceled":
-        yield f"Next: {again} goes on with what is missing."
+        yield f"Next: {again} builds the missing components."
     elif build.cause == "module":
         yield f"Next: commit the fix and submit the new commit. {again} builds the same commits again."

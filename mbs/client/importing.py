@@ -16,8 +16,8 @@ from mbs.client.submission import read_source
 from mbs.errors import InvalidInput, TooLarge, Unavailable
 from mbs.text import printable
 
-#: Bytes of a document that is fetched.
-LARGEST = 4 << 20
+#: Max bytes of a downloaded document.
+MAX_BYTES = 4 << 20
 TIMEOUT = 30.0
 
 
@@ -28,8 +28,8 @@ TIMEOUT = 30.0
 def import_modules(client: Client, sources: Sequence[str], as_json: bool) -> None:
     """Record modules that were built elsewhere, such as base modules, as ready.
 
-    SOURCE is a modulemd file, - for standard input, the web address of such a file, or an scm url
-    (https://host/path?#COMMIT). Base modules come first.
+    SOURCE is a modulemd file, - for standard input, the URL of such a file, or the address of a commit
+    (https://host/path?#COMMIT). List base modules first.
     """
     answers = []
     for source in sources:
@@ -46,35 +46,35 @@ def document(source: str) -> Json:
     """Return the body of a request that imports a source.
 
     Raises:
-        InvalidInput: it is neither a file nor an address.
-        TooLarge: the file at the address is larger than ``LARGEST``.
-        Unavailable: it cannot be fetched.
+        InvalidInput: The source is neither a file nor a URL.
+        TooLarge: The file at the URL is larger than ``MAX_BYTES``.
+        Unavailable: The file at the URL cannot be downloaded.
     """
     parts = urlsplit(source)
-    # An scm url names a commit behind the #; a file on the web has no use for one.
+    # The address of a commit contains a #; that of a file does not.
     if parts.scheme in ("http", "https") and "#" not in source and not Path(source).is_file():
         return {"modulemd": fetch(source)}
     return read_source(source)
 
 
 def fetch(url: str) -> str:
-    """Return the text at a web address; see ``document`` for what it raises."""
+    """Return the text at a URL; see ``document`` for the errors."""
     content = b""
     try:
         with httpx.stream("GET", url, timeout=TIMEOUT, follow_redirects=True) as answer:
             answer.raise_for_status()
             for part in answer.iter_bytes():
                 content += part
-                if len(content) > LARGEST:
+                if len(content) > MAX_BYTES:
                     raise TooLarge(
-                        f"{url} is larger than {LARGEST} bytes.",
-                        hint="Is it the address of one modulemd file?",
+                        f"{url} is larger than {MAX_BYTES} bytes.",
+                        hint="Check that the URL is that of one modulemd file.",
                     )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(
             f"{url} cannot be fetched: {error}",
             code="not_fetched",
-            hint="Name a modulemd file, or an scm url such as https://host/path?#COMMIT.",
+            hint="Use a modulemd file, its URL, or the address of a commit such as https://host/path?#COMMIT.",
         ) from error
     try:
         return content.decode()

@@ -23,7 +23,7 @@ _ANONYMOUS = "anonymous"
 
 
 class Since(click.ParamType[datetime]):
-    """A time: an age such as ``2d`` or ``90min``, or a date with or without a time, in UTC."""
+    """A time: an age such as ``2d`` or ``90min``, or a date in UTC, optionally with a time."""
 
     name = "age or time"
 
@@ -47,19 +47,30 @@ class Since(click.ParamType[datetime]):
 
 @click.command("list", epilog=EXIT_CODES)
 @click.argument("pattern", metavar="[NAME[:STREAM[:VERSION]]]", required=False)
-@click.option("--state", "states", multiple=True, type=click.Choice(sorted(BUILD_STATES)), help="Repeatable.")
-@click.option("--active", is_flag=True, help="Only builds on their way.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(sorted(BUILD_STATES)),
+    help="Only builds in this state. Repeatable.",
+)
+@click.option("--active", is_flag=True, help="Only active builds.")
 @click.option("--mine", is_flag=True, help="Only your builds.")
 @click.option("--by", "owner_of", metavar="OWNER", help="Only builds of this owner.")
 @click.option(
-    "--since", type=Since(), metavar="AGE|TIME", help="Submitted since then: 30min, 2d, 2026-01-31."
+    "--since",
+    type=Since(),
+    metavar="AGE|TIME",
+    help="Only builds submitted since: 30min, 2d, 2026-01-31.",
 )
-@click.option("--name", help="Of the module.")
-@click.option("--stream", help="Of the module.")
-@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Name, stream, version and context at once.")
+@click.option("--name", help="Only builds of this module.")
+@click.option("--stream", help="Only builds of this stream.")
+@click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Only builds with this N:S:V:C or its beginning.")
 @click.option("--component", metavar="PACKAGE", help="Only builds with this component.")
-@click.option("--commit", help="Only builds of this commit; its first 7 digits will do.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@click.option("--commit", help="Only builds of this commit; its first 7 digits are enough.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Max builds to list."
+)
 @AS_JSON
 @with_client
 def list_builds(
@@ -76,7 +87,7 @@ def list_builds(
 ) -> None:
     """List module builds, the newest first.
 
-    A pattern may hold * and ?, behind the first character: 'perl-*:5.3?'.
+    A pattern can contain * and ?, but not as its first character: 'perl-*:5.3?'.
     """
     params: dict[str, str | Sequence[str]] = {key: value for key, value in texts.items() if value}
     if mine and owner_of:
@@ -97,11 +108,11 @@ def list_builds(
 
 
 def table(found: Sequence[Json], now: datetime) -> Table:
-    """Return the builds of a list, one a line: how far they are, since when, and why they failed or wait."""
+    """Return the rows of a list of builds: progress, age, and why a build failed or waits."""
     shown = Table(box=None, pad_edge=False)
     for title in ("ID", "module", "state", "owner", "done", "age", "took"):
         shown.add_column(title, no_wrap=True, justify="right" if title in ("done", "age", "took") else "left")
-    # On a terminal it has the room that the others leave.
+    # On a terminal, this column uses the remaining width.
     shown.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1 if sys.stdout.isatty() else None)
     for data in found:
         build = read_build(data)
@@ -114,7 +125,7 @@ def table(found: Sequence[Json], now: datetime) -> Table:
 
 
 def _progress(data: Json) -> str:
-    """Return how many components are complete, of how many; empty where the server does not say."""
+    """Return the number of complete components and of all; empty if the server does not send them."""
     tasks = data.get("tasks")
     kinds = tasks.values() if isinstance(tasks, Mapping) else ()
     states = [task.get("state") for kind in kinds if isinstance(kind, Mapping) for task in kind.values()]
@@ -123,7 +134,7 @@ def _progress(data: Json) -> str:
 
 
 def _end(build: Build, data: Json, now: datetime) -> datetime:
-    """Return the time of the last change of a build that is over, which may have none of completion."""
+    """Return when an ended build changed last; canceled builds may have no time of completion."""
     changed = read_time(data.get("time_modified")) if build.ended else None
     return changed or now
 
@@ -138,13 +149,13 @@ def _myself(client: Client) -> str:
     """Return the name of the user.
 
     Raises:
-        InvalidInput: The server has no logins, and ``--owner`` does not say it.
+        InvalidInput: The server has no logins, and ``--owner`` is not given.
     """
     name = client.owner or str(client.me().get("username") or "")
     if name in ("", _ANONYMOUS):
         raise InvalidInput(
             "The server has no logins, so it does not know who you are.",
             code="no_logins",
-            hint="Say it with --owner or MBS_OWNER.",
+            hint="Use --owner or MBS_OWNER.",
         )
     return name

@@ -1,4 +1,4 @@
-"""``mbs logs``: the logs of components, from a service that gives them (``docs/howto/logs.md``)."""
+"""The command ``mbs logs``: print logs of components (``docs/howto/logs.md``)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mbs.client.watching import fetch_build
 from mbs.errors import NotFound
 from mbs.text import printable
 
-#: Bytes of a line that are printed.
-_LONGEST = 16 * 1024
-#: Bytes from the end of a log in which its last lines are looked for, for each of them.
+#: Max bytes of a printed line.
+_MAX_LINE = 16 * 1024
+#: Bytes to read from the end of a log for each of its last lines.
 _PER_LINE = 512
-#: Escape sequences of terminals (ECMA-48, 5.4 and 5.6); the group tells colours from others.
+#: Escape sequences of terminals (ECMA-48, 5.4 and 5.6); the group matches colors only.
 _ESCAPES = re.compile(
     r"\x1b(?:"
     r"\[[0-9;:?<=>!]{0,60}[ -/]{0,4}([@-~])"
@@ -34,10 +34,10 @@ _PLAIN = "\x1b[0m"
 @click.command(epilog=EXIT_CODES)
 @click.argument("build_id", metavar="ID", type=click.IntRange(min=1))
 @click.argument("package", required=False)
-@click.option("--failed", is_flag=True, help="Only of components that failed.")
-@click.option("--follow", "-f", "following", is_flag=True, help="Go on until the builds have ended.")
+@click.option("--failed", is_flag=True, help="Only logs of failed components.")
+@click.option("--follow", "-f", "following", is_flag=True, help="Continue until the builds have ended.")
 @click.option("--lines", "-n", type=click.IntRange(1, 100_000), metavar="N", help="Only the last N lines.")
-@click.option("--log", "name", default="", help="Which log, where there are several (see --json).")
+@click.option("--log", "name", default="", help="Name of the log, if there are several (see --json).")
 @INTERVAL
 @AS_JSON
 @with_client
@@ -54,8 +54,8 @@ def logs(
 ) -> None:
     """Print the log of a component, or of all components of a build.
 
-    Where several are printed, each line begins with the name of its package. With --json: which logs there
-    are, and how long they are.
+    If several logs are printed, each line begins with the name of its package. With --json, print the
+    names and sizes of the logs instead.
     """
     readers: dict[str, Reader] = {}
     while True:
@@ -81,16 +81,16 @@ def _chosen(component: Component, package: str | None, failed: bool) -> bool:
 
 @dataclass
 class Reader:
-    """Reads the log of one component as far as it goes, again and again.
+    """Reads the log of one component repeatedly, each time up to its current end.
 
     Attributes:
-        client: the server.
-        build_id: number of the module build.
-        package: name of the component.
-        prefix: of each line.
-        name: of the log; empty: the one that the server finds most telling.
-        lines: how many lines of what there is at first; None: all.
-        over: nothing will follow.
+        client: Client of the server.
+        build_id: Id of the module build.
+        package: Name of the component.
+        prefix: Text before each line.
+        name: Name of the log; empty for the server's choice.
+        lines: Number of lines to print of the existing content; None for all.
+        over: Whether the log has ended.
     """
 
     client: Client
@@ -119,16 +119,16 @@ class Reader:
         elif size > self._place:
             yield from self._all(info, size)
         if self.over and self._rest:
-            yield self._told(self._rest)
+            yield self._printable(self._rest)
             self._rest = b""
 
     def _all(self, info: Json, size: int) -> Iterator[str]:
         for data in self.client.log(self.build_id, self.package, str(info["name"]), self._place, size):
             self._place += len(data)
             *lines, rest = (self._rest + data).split(b"\n")
-            # The end of a very long line is left out.
-            self._rest = rest[:_LONGEST]
-            yield from map(self._told, lines)
+            # Drop the end of a very long line.
+            self._rest = rest[:_MAX_LINE]
+            yield from map(self._printable, lines)
 
     def _last(self, info: Json, size: int, count: int) -> Iterator[str]:
         self._place = max(size - count * _PER_LINE, 0)
@@ -136,9 +136,9 @@ class Reader:
         lines = list(self._all(info, size))
         yield from lines[max(len(lines) - count, 0 if whole else 1) :]
 
-    def _told(self, line: bytes) -> str:
-        """Return a line for a terminal: of its control sequences only colours are left."""
-        text = line[:_LONGEST].decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
+    def _printable(self, line: bytes) -> str:
+        """Return a line for a terminal: of its control sequences only colors remain."""
+        text = line[:_MAX_LINE].decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
         parts, place, coloured = [], 0, False
         for match in _ESCAPES.finditer(text):
             parts.append(printable(text[place : match.start()], "\t"))

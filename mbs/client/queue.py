@@ -1,4 +1,4 @@
-"""``mbs queue``: who has slots, who waits for them, and when builds are expected to be ready."""
+"""The command ``mbs queue``: show the queue for slots, and when builds are expected to be ready."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mbs.errors import NotSupported
 @AS_JSON
 @with_client
 def queue(client: Client, as_json: bool) -> None:
-    """Show who has slots and who waits for them, and when builds are expected to be ready."""
+    """Show which owners have slots or wait for them, and when builds are expected to be ready."""
     answer = client.queue()
     if not answer:
         raise NotSupported(
-            f"{client.server} does not tell its queue.", hint="It may be older than this client."
+            f"{client.server} does not provide its queue.", hint="The server may be older than this client."
         )
     if as_json:
         print_json(answer)

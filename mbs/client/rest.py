@@ -102,7 +102,7 @@ class Client:
         return _object(self._request("GET", "about/"))
 
     def me(self) -> Json:
-        """``{username, groups, scopes}`` of the user whose token is shown."""
+        """Return ``{username, groups, scopes}`` of the user whose token is used."""
         return _object(self._request("GET", "me/"))
 
     def submit(self, body: Mapping[str, object]) -> list[Json]:
@@ -145,7 +145,7 @@ class Client:
         return _object(self._request("GET", f"module-builds/{build_id}/compare", params=params))
 
     def retire(self, build_id: int) -> Json:
-        """Make garbage of a module build that is ready or failed; return its new form."""
+        """Retire a ready or failed module build, and return it."""
         return _object(self._request("POST", f"module-builds/{build_id}/retire", json=self._signed({})))
 
     def rebuild(self, build_id: int, body: Mapping[str, object]) -> list[Json]:
@@ -153,19 +153,20 @@ class Client:
         return _objects(self._request("POST", f"module-builds/{build_id}/rebuild", json=self._signed(body)))
 
     def plan_rebuild(self, build_id: int, body: Mapping[str, object]) -> Json:
-        """What a rebuild would build, and why; nothing is recorded."""
+        """Return the plan of a rebuild, without recording anything."""
         path = f"module-builds/{build_id}/rebuild/plan"
         return _object(self._request("POST", path, json=self._signed(body)))
 
     def import_module(self, body: Mapping[str, object]) -> Json:
-        """Record a module that was built elsewhere; answers ``{module, messages}``.
+        """Record a module that was built elsewhere; return ``{module, messages}``.
 
-        :param body: ``modulemd``, the text of its document, or ``scmurl``.
+        Args:
+            body: ``modulemd``, the text of its document, or ``scmurl``.
         """
         return _object(self._request("POST", "import-module/", json=dict(body)))
 
     def queue(self, build_ids: Sequence[int] = ()) -> Json:
-        """The queue for slots, and what is expected of builds; ``{}`` from a server that predicts nothing."""
+        """Return the queue for slots with predictions of builds; ``{}`` if the server has no predictions."""
         try:
             return _object(
                 self._request(
@@ -178,12 +179,12 @@ class Client:
             return {}
 
     def log_info(self, build_id: int, package: str, name: str = "") -> Json:
-        """Which logs a component has, and how long one of them is (``docs/howto/logs.md``)."""
+        """Return the names of a component's logs and the size of one of them (``docs/howto/logs.md``)."""
         params = {"name": name} if name else {}
         return _object(self._request("GET", self._log(build_id, package), params=params))
 
     def log(self, build_id: int, package: str, name: str, start: int, stop: int) -> Iterator[bytes]:
-        """The bytes of a log from ``start`` to ``stop``, in parts as they arrive."""
+        """Yield the bytes of a log from ``start`` to ``stop``, in parts as they arrive."""
         headers = {"Accept": "text/plain", "Range": f"bytes={start}-{stop - 1}"}
         url, params = self._log(build_id, package), {"name": name}
         try:

@@ -20,12 +20,13 @@ from mbs.text import natural, printable
 class Excerpt:
     """Lines of the log of a failed component.
 
-    :param component: its package.
-    :param log: name of the log.
-    :param line: number of the line that explains the failure; None when it is not known.
-    :param first_line: of the first of ``lines``.
-    :param lines: the line that explains, and those around it.
-    :param path: of the page that shows the line: the server's address comes before it.
+    Attributes:
+        component: Name of the package.
+        log: Name of the log.
+        line: Number of the line with the cause; None if it is unknown.
+        first_line: Number of the first of ``lines``.
+        lines: The line with the cause, and its neighbors.
+        path: Path of the page that shows the line, without the server's address.
     """
 
     component: str
@@ -133,7 +134,7 @@ class Build:
 
     @property
     def word(self) -> str:
-        """Its state for people, who distinguish a canceled build from one that failed."""
+        """Return the state to show: ``canceled`` for canceled builds, otherwise the name of the state."""
         canceled = self.state == BuildState.FAILED and self.cause == "canceled"
         return "canceled" if canceled else self.state.word
 
@@ -271,7 +272,7 @@ def read_time(value: object) -> datetime | None:
 
 
 def read_outlooks(queue: Json) -> dict[int, Outlook]:
-    """What a server expects of builds, by their numbers; entries that cannot be read are left out."""
+    """Return the predictions of a server by build id, without entries that cannot be read."""
     found = {}
     for entry in queue.get("builds") or ():
         try:

@@ -38,7 +38,7 @@ def token() -> None:
 def create(client: Client, name: str, scopes: Sequence[str], days: int | None, as_json: bool) -> None:
     """Create a token and print it. It cannot be shown again.
 
-    NAME tells you later what the token is for.
+    NAME describes the purpose of the token.
     """
     body: Json = {"name": name}
     if scopes:

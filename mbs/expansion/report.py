@@ -88,7 +88,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class ExpandedBuild:
-    """A build that the document stands for.
+    """A build that results from the document.
 
     Attributes:
         document: A copy with fixed dependencies, ``context`` and ``xmd.mbs`` (``buildrequires``, ``mse``

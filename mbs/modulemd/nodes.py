@@ -19,7 +19,7 @@ from mbs.modulemd.errors import ModulemdError, Problems
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
 #: Max characters of the author's text that a message repeats.
-LONGEST = 80
+MAX_QUOTED = 80
 
 
 @dataclass(slots=True)
@@ -242,9 +242,9 @@ def count(node: Node) -> int:
 
 def clip(text: str) -> str:
     """Return ``text`` quoted for a message, shortened if it is long."""
-    return repr(text if len(text) <= LONGEST else text[: LONGEST - 3] + "...")
+    return repr(text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 3] + "...")
 
 
 def printable(text: str) -> str:
     """Return ``text``, escaped and shortened if it is long or has unprintable characters."""
-    return text if len(text) <= LONGEST and text.isprintable() else clip(text)[1:-1]
+    return text if len(text) <= MAX_QUOTED and text.isprintable() else clip(text)[1:-1]

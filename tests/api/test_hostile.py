@@ -126,7 +126,7 @@ def test_a_form_from_elsewhere_is_refused_in_the_language_of_the_client(
 
 def test_an_address_that_leads_nowhere_is_named(client: Client) -> None:
     answer = client.get("/module-build-service/2/nothing").json()
-    assert answer["message"] == "There is nothing at the address /module-build-service/2/nothing."
+    assert answer["message"] == "There is no page at the address /module-build-service/2/nothing."
 
 
 def test_methods_that_are_there_are_named_where_one_is_not(api: Api) -> None:

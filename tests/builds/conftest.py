@@ -18,6 +18,7 @@ from builds.models import (
 )
 from builds.services.build_system import build_system
 from builds.services.submission import SubmissionRequest, submit
+from mbs.errors import MBSError
 from tests.factories import base_module
 from tests.gitrepos import commit, git, make_repo, package_files, url
 
@@ -126,3 +127,12 @@ def everything() -> list[int]:
     """Return the number of rows in each table that a submission writes to."""
     tables = (ModuleBuild, ComponentBuild, ModuleBuildTrace, OutboxMessage, Submission)
     return [table.objects.count() for table in tables]
+
+
+def refused(**values: Any) -> MBSError:
+    """Return the error with which a submission is refused; check that it recorded nothing."""
+    before = everything()
+    with pytest.raises(MBSError) as caught:
+        submitted(**values)
+    assert everything() == before
+    return caught.value

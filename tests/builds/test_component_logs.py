@@ -76,7 +76,7 @@ def test_windows_show_each_line_once_and_number_it(texts: list[bytes], ends: boo
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in (
             (lines, "WINDOW", 64),
-            (lines, "MOST_LINES", 5),
+            (lines, "MAX_LINES", 5),
             (lines, "PIECE", 100),
             (reading, "PIECE", 100),
             (searching, "PIECE", 100),
@@ -106,7 +106,7 @@ def test_a_search_finds_each_line_that_holds_the_text_with_its_number(text: str,
     with pytest.MonkeyPatch.context() as patch:
         for module in (lines, reading, searching):
             patch.setattr(module, "PIECE", 50)
-        patch.setattr(searching, "MOST_HITS", 3)
+        patch.setattr(searching, "MAX_HITS", 3)
         read, found, start, over = log(text.encode()), list[int | None](), 0, False
         while not over:
             result = search(read, wanted.upper(), start, inf)
@@ -139,7 +139,7 @@ def test_any_part_of_a_log_of_many_gigabytes_is_read_in_a_few_pieces() -> None:
     assert middle.lines[0].number is None
     end = window_until(read, read.size)
     assert end.stop == read.size
-    assert len(end.lines) <= lines.MOST_LINES
+    assert len(end.lines) <= lines.MAX_LINES
     assert not index_of(read).count(read, read.size, deadline=0)
     assert system.reads < 10
 

@@ -80,8 +80,8 @@ def test_the_lines_are_stored_with_the_component_and_its_module_build(system: Sy
 
 
 def test_logs_of_a_bounded_number_of_components_are_read(system: System) -> None:
-    end(build(infrastructure=[False] * (excerpts.MOST + 5)))
-    assert len(system.asked) == excerpts.MOST
+    end(build(infrastructure=[False] * (excerpts.MAX_EXCERPTS + 5)))
+    assert len(system.asked) == excerpts.MAX_EXCERPTS
 
 
 def test_a_build_fails_all_the_same_when_logs_cannot_be_read(system: System) -> None:

@@ -92,7 +92,7 @@ def test_what_fails_or_is_not_known_has_no_prediction() -> None:
 
 
 def test_too_much_is_not_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "MOST", 2)
+    monkeypatch.setattr(predictions, "MAX_SIMULATED", 2)
     build = building()
     for _ in range(3):
         component_build(build)

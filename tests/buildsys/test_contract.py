@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from buildsys.base import RepoState, TaskState
-from buildsys.logs import MOST_BYTES, NoSuchLog, ReadsLogs
+from buildsys.logs import MAX_BYTES, NoSuchLog, ReadsLogs
 from tests.buildsys.rigs import RIGS, Rig
 
 
@@ -138,7 +138,7 @@ def test_a_log_is_read_in_parts_that_join_to_the_whole(rig: Rig) -> None:
     rig.end([submission])
     whole = rig.whole_log(submission)
     assert whole.count(b"\n") > 1
-    assert rig.whole_log(submission, MOST_BYTES) == whole
+    assert rig.whole_log(submission, MAX_BYTES) == whole
     name = rig.system.logs(submission.task_id)[0].name
     part = rig.system.read_log(submission.task_id, name, 3, 10)
     assert (part.start, part.data, part.size, part.complete) == (3, whole[3:10], len(whole), True)

@@ -90,7 +90,7 @@ def test_the_tree_before_the_present_one_stays_for_clients_that_read_it(tmp_path
 def test_the_oldest_builds_leave_a_repository_that_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "MOST_BUILDS", 1)
+    monkeypatch.setattr(streams, "MAX_BUILDS", 1)
     root = tmp_path / "local"
     for number in (7, 8):
         finish(root, version(number))

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.faults import KINDS
+from tests.chaos.kinds import KINDS
 from tests.chaos.run import Options, Run, remove_data
 
 #: Set in the process that has its own mount namespace.

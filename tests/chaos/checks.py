@@ -21,7 +21,7 @@ from builds.models import (
     Wait,
 )
 from mbs.states import ACTIVE, TRANSITIONS, BuildState, ComponentState
-from tests.chaos.faults import World
+from tests.chaos.kinds import World
 from tests.chaos.modules import PlannedModule
 from tests.koji.double.books import BUILD, TASK
 

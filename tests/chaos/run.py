@@ -71,7 +71,7 @@ class Options:
 
 
 class Run:
-    """One run; implements ``tests.chaos.faults.World`` and ``tests.chaos.checks.Run``."""
+    """One run; implements ``tests.chaos.kinds.World`` and ``tests.chaos.checks.Run``."""
 
     def __init__(self, options: Options, folder: Path) -> None:
         self.options, self.folder = options, folder

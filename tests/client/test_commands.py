@@ -260,7 +260,7 @@ def test_a_failed_compile_is_shown_by_the_lines_that_explain_it(server: FakeServ
 
 @pytest.mark.parametrize(
     ("cause", "first"),
-    [("infrastructure", "Next: `mbs retry 1`. "), ("canceled", "Next: `mbs retry 1` goes")],
+    [("infrastructure", "Next: `mbs retry 1`. "), ("canceled", "Next: `mbs retry 1` builds the")],
 )
 def test_a_retry_comes_first_where_the_module_is_not_at_fault(
     server: FakeServer, cause: str, first: str

@@ -67,7 +67,7 @@ def test_a_web_address_is_fetched_here(server: FakeServer, web: str) -> None:
 
 
 def test_what_is_too_large_is_refused(web: str, monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> None:
-    monkeypatch.setattr(importing, "LARGEST", 1000)
+    monkeypatch.setattr(importing, "MAX_BYTES", 1000)
     result = mbs("import", f"{web}/1001")
     assert (result.exit_code, server.requests) == (2, [])
     assert "larger than 1000 bytes" in result.output

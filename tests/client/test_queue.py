@@ -58,7 +58,7 @@ def test_a_server_without_a_queue_is_said(server: FakeServer, monkeypatch: pytes
     monkeypatch.setattr(server, "answer", lambda *_: (404, {"status": 404, "message": "Nothing here."}))
     result = mbs("queue")
     assert result.exit_code == 3
-    assert "does not tell its queue" in result.stderr
+    assert "does not provide its queue" in result.stderr
 
 
 def test_show_says_what_is_expected_of_a_build_under_way(server: FakeServer) -> None:

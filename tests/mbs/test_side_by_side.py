@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mbs import side_by_side
-from mbs.side_by_side import AROUND, LONGEST_LINE, MOST_LINES, comparable, rows
+from mbs.side_by_side import AROUND, MAX_LINE_LENGTH, MAX_LINES, comparable, rows
 
 LINES = st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=30)
 
@@ -39,7 +39,7 @@ def test_lines_far_from_a_difference_are_left_out() -> None:
 
 
 def test_long_lines_are_cut() -> None:
-    assert len(rows("x" * 10_000, "y")[0].old) <= LONGEST_LINE + 4
+    assert len(rows("x" * 10_000, "y")[0].old) <= MAX_LINE_LENGTH + 4
 
 
 def test_marks_that_change_the_order_of_characters_are_shown() -> None:
@@ -48,13 +48,13 @@ def test_marks_that_change_the_order_of_characters_are_shown() -> None:
 
 
 def test_long_texts_are_not_compared() -> None:
-    assert comparable("\n" * (MOST_LINES - 1))
-    assert not comparable("a", "\n" * MOST_LINES)
+    assert comparable("\n" * (MAX_LINES - 1))
+    assert not comparable("a", "\n" * MAX_LINES)
 
 
 @pytest.mark.parametrize("end", ["\r", "\x0b", "\x85", "\u2028"])
 def test_characters_that_end_lines_elsewhere_do_not_make_texts_longer(end: str) -> None:
-    old, new = f"a{end}" * (2 * MOST_LINES), f"b{end}" * (2 * MOST_LINES)
+    old, new = f"a{end}" * (2 * MAX_LINES), f"b{end}" * (2 * MAX_LINES)
     assert comparable(old, new)
     assert [row.kind for row in rows(old, new)] == ["changed"]
 
@@ -65,14 +65,14 @@ def test_the_work_for_hostile_texts_is_bounded() -> None:
     def text(own: str, lines: int) -> str:
         return "".join(f"{number % 50}\n{own}{number}\n" for number in range(lines // 2 - 1))
 
-    matcher = side_by_side.Matcher(*(text(own, MOST_LINES).split("\n") for own in ("old", "new")))
+    matcher = side_by_side.Matcher(*(text(own, MAX_LINES).split("\n") for own in ("old", "new")))
     matcher.get_opcodes()
     # The last search may go over the limit: each line is in the other text a hundredth of all lines at most.
-    assert matcher.pairs <= side_by_side.MOST_PAIRS + MOST_LINES * (MOST_LINES // 100 + 2)
+    assert matcher.pairs <= side_by_side.MAX_PAIRS + MAX_LINES * (MAX_LINES // 100 + 2)
 
 
 def test_what_was_not_compared_in_time_is_shown_as_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "MOST_PAIRS", 0)
+    monkeypatch.setattr(side_by_side, "MAX_PAIRS", 0)
     found = rows("a\nold\nb\nz", "a\nnew\nb\nz")
     assert [(row.kind, row.old, row.new) for row in found] == [
         ("same", "a", "a"),

@@ -68,7 +68,7 @@ def test_the_full_name_of_a_stream_leads_to_it(client: Client) -> None:
 
 def test_a_search_without_hits_says_what_can_be_searched_for(client: Client) -> None:
     for text in ("nothing", "%25", "a:b:c:d:e", "9" * 30, "%00", "_", "\\", ""):
-        assert "Search for the number of a build" in get(client, f"/search?q={text}").text
+        assert "Search for the id of a build" in get(client, f"/search?q={text}").text
 
 
 def test_wildcards_of_the_database_mean_themselves(client: Client) -> None:
@@ -87,7 +87,7 @@ def test_a_search_takes_a_bounded_number_of_statements(client: Client) -> None:
     with CaptureQueriesContext(connection) as queries:
         page = get(client, "/search?q=perl")
     assert len(queries) <= 8
-    assert page.text.count("perl:1") <= 2 * search.MOST_SHOWN
+    assert page.text.count("perl:1") <= 2 * search.MAX_SHOWN
 
 
 def test_each_name_is_found_once_in_order_whatever_it_holds() -> None:

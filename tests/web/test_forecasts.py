@@ -73,7 +73,7 @@ def test_the_queue_shows_slots_by_owner_and_says_the_rule(get: Get, queued: Modu
 
 
 def test_an_empty_queue_is_said(get: Get) -> None:
-    assert "Nothing is expected" in get("/queue").text
+    assert "There is no prediction" in get("/queue").text
 
 
 def test_programs_get_the_queue_as_json(client: Client, queued: ModuleBuild) -> None:

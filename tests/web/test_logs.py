@@ -12,8 +12,8 @@ from django.test import Client
 from builds.models import ComponentBuild
 from builds.services.build_system import build_system
 from builds.services.logs import components
-from builds.services.logs.lines import MOST_LINES, Line
-from builds.web.log_html import LONGEST, Style, groups, text_html
+from builds.services.logs.lines import MAX_LINES, Line
+from builds.web.log_html import MAX_CHARACTERS, Style, groups, text_html
 from buildsys.base import Job
 from buildsys.local.system import LocalBuildSystem
 from mbs.states import BuildState, ComponentState
@@ -78,7 +78,7 @@ def test_of_a_failure_the_end_is_shown_and_the_phases_before_it_are_folded(get: 
     assert "error: it broke" in page.text
     assert "rpmbuild failed" in page.text
     assert [attributes.get("open") for tag, attributes in page.tags if tag == "details"] == [None, ""]
-    assert len(page.all("span", "id")) <= MOST_LINES
+    assert len(page.all("span", "id")) <= MAX_LINES
     earlier = next(href for href in page.all("a", "href") if "until=" in href)
     assert "filling" in get(earlier).text
 
@@ -157,7 +157,7 @@ def test_a_search_lists_lines_with_links(get: Get, log: Path) -> None:
     page = get(address(component, "?q=error"))
     assert "501 an ERROR <b>here</b>" in page.text
     assert address(component, "?name=build.log&line=501#L501") in page.all("a", "href")
-    assert "There are none" in get(address(component, "?q=absent")).text
+    assert "No line contains the text" in get(address(component, "?q=absent")).text
 
 
 def test_a_log_that_is_being_written_is_followed(get: Get, log: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_log_that_is_being_written_is_followed(get: Get, log: Path) -> None:
 
 def test_a_component_without_a_log_says_why(get: Get, log: Path) -> None:
     assert "has not started" in get(address(row(task_id=None, state=None))).text
-    assert "has no log of this build yet" in get(address(row(state=ComponentState.BUILDING))).text
+    assert "has not written a log yet" in get(address(row(state=ComponentState.BUILDING))).text
 
 
 @pytest.mark.parametrize("query", ["?line=x", "?from=-1", "?until=", "?line=1e9", f"?from={'9' * 16}"])
@@ -197,7 +197,7 @@ def test_hostile_texts_are_escaped_and_cut() -> None:
     assert "&lt;script&gt;" in html
     assert "\\x00" in html
     assert "\\u202e" in html
-    assert len(html) < LONGEST + 500
+    assert len(html) < MAX_CHARACTERS + 500
     assert "more characters" in html
 
 

@@ -240,7 +240,7 @@ EXCERPT = {
 def test_components_in_many_batches_are_shown_up_to_a_number_in_all(
     get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(components, "MOST_OF_ONE", 3)
+    monkeypatch.setattr(components, "MAX_OF_ONE", 3)
     build = module_build(state=BuildState.READY)
     for batch in (1, 2, 3):
         for place in (1, 2):
@@ -318,7 +318,7 @@ def test_a_ready_build_says_where_it_is_how_to_install_it_and_what_it_holds(get:
 def test_a_ready_build_whose_document_cannot_be_read_is_shown_all_the_same(get: Get) -> None:
     build = module_build(state=BuildState.READY)
     FinalModulemd.objects.create(module_build=build, arch="x86_64", document="no: modulemd")
-    assert "The build system makes no repository for users" in get(f"/builds/{build.pk}").text
+    assert "The build system does not create a repository for users" in get(f"/builds/{build.pk}").text
 
 
 def test_a_reused_component_has_no_bar_of_its_former_build(get: Get) -> None:

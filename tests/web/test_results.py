@@ -48,7 +48,7 @@ def test_a_large_file_is_never_in_memory_as_a_whole(client: Client, folder: Path
 def test_a_folder_of_very_many_files_is_listed_in_part(
     client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "MOST_NAMES", 10)
+    monkeypatch.setattr(results, "MAX_NAMES", 10)
     (folder / "rpms").mkdir()
     for number in range(30):
         (folder / "rpms" / f"file{number}").touch()

@@ -116,7 +116,7 @@ def test_a_build_whose_components_are_all_done_is_shown_by_batch(client: Client)
 def test_many_components_are_cut_with_a_link_to_the_rest(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(components, "MOST_SHOWN", 2)
+    monkeypatch.setattr(components, "MAX_SHOWN", 2)
     build = build_of_all_states()
     page = get(client, f"/builds/{build.pk}")
     assert "1 more" in page.text
@@ -137,7 +137,7 @@ def test_messages_of_a_component_are_in_its_row_and_not_in_the_log(client: Clien
     LogMessage.objects.create(component_build=build.component_builds.get(package="late"), message="of late")
     LogMessage.objects.create(module_build=build, message="of the build")
     html = get(client, f"/builds/{build.pk}").html
-    table, log = html.partition('id="said"')[::2]
+    table, log = html.partition('id="messages"')[::2]
     assert "of late" in table
     assert "of late" not in log
     assert "of the build" in log
@@ -172,7 +172,7 @@ def test_a_circle_and_too_many_components_do_no_harm(monkeypatch: pytest.MonkeyP
         component_build(build, package=package, batch=1, build_after=after)
     rows = list(build.component_builds.order_by("pk"))
     assert graph.draw(build, rows, START) is not None
-    monkeypatch.setattr(graph, "MOST_NODES", 1)
+    monkeypatch.setattr(graph, "MAX_NODES", 1)
     drawing = graph.draw(build, rows, START)
     assert drawing is not None
     assert drawing.nodes == ()

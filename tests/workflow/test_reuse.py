@@ -33,9 +33,10 @@ def make_version(
     platform: str = "f40",
     **fields,
 ) -> ModuleBuild:
-    """A build of the module ``again:main`` in init.
+    """Return a build of the module ``again:main`` in init.
 
-    :param commits: of packages where it is not forty zeros.
+    Args:
+        commits: Package -> commit, if it is not forty zeros.
     """
     nsvc = NSVC("again", "main", str(version), "c0ffee00")
     buildrequires = {"platform": {"stream": platform, "version": "1", "context": "00000000"}}

@@ -26,7 +26,7 @@ RETRY = b"retry: 3000\n\n"
 _CHUNK = 100
 #: Streams per process. Further clients get the events so far, and a time to retry, from Django's view.
 _WATCHERS = 2000
-_LARGEST_ID = 2**63 - 1
+_MAX_ID = 2**63 - 1
 
 
 class EventStreams:
@@ -119,7 +119,7 @@ def _stream_request(scope: Message) -> tuple[int, Cursor] | None:
     if scope["type"] != "http" or scope["method"] != "GET":
         return None
     match = PATH.fullmatch(scope["path"])
-    if match is None or int(match[1]) > _LARGEST_ID:
+    if match is None or int(match[1]) > _MAX_ID:
         return None
     headers = headers_of(scope)
     if not host_allowed(headers):

@@ -1,8 +1,9 @@
-"""Server-sent events of all module builds: ``/events``, or those of an owner, a module or a stream.
+"""Stream the events of all module builds as server-sent events: ``/events``.
 
-A watcher that comes back with the id of the last event it received gets those that it missed. An ASGI
-application before Django's, as ``builds.api.events.asgi`` is: one reader of the database serves all watchers
-of a process.
+Parameters limit the stream to an owner, a module, a stream of a module or a kind of event. A client that
+reconnects with the id of the last event it received gets the events that it missed. Like
+``builds.api.events.asgi``, this is an ASGI application in front of Django: one reader of the database
+serves all clients of a process.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from builds.api.serving.types import Application, Message, Receive, Send
 from builds.observability import log_context
 from builds.observability.requests import count, request_number
 from builds.selectors import all_events
-from builds.selectors.all_events import Told
+from builds.selectors.all_events import ModuleEvent
 from builds.selectors.events import Kind
 from mbs.errors import InvalidInput
 
@@ -35,21 +36,21 @@ log = logging.getLogger(__name__)
 
 PATHS = ("/events", "/events/")
 ROUTE = "events"
-#: Milliseconds after which a browser comes back when the connection broke.
+#: Milliseconds after which a browser reconnects.
 RETRY = b"retry: 3000\n\n"
-#: Events that are kept for watchers that are slow, and that one who comes back may have missed.
+#: Events kept in memory for slow clients, and max events that a reconnecting client may have missed.
 _KEPT, _MISSED = 5000, 1000
-#: Events that one look at the database reads of each kind.
+#: Max events of each kind that one query reads.
 _READ = 2000
 _WATCHERS = 1000
-#: Seconds that the first look at the database may take.
+#: Max seconds for the first query.
 _PATIENCE = 10.0
 _KINDS = (Kind.STATE, Kind.COMPONENT)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which events a watcher wants; an empty text means: of any."""
+    """The filters of a stream; an empty text does not filter."""
 
     owner: str = ""
     name: str = ""
@@ -58,10 +59,10 @@ class Choice:
 
     @classmethod
     def of(cls, query: dict[str, list[str]]) -> Choice:
-        """Return the choice that a query makes.
+        """Return the filters of a query.
 
         Raises:
-            InvalidInput: there is no such kind of event.
+            InvalidInput: There is no such kind of event.
         """
         texts = {key: query.get(key, [""])[0][:255] for key in ("owner", "name", "stream", "kind")}
         if texts["kind"] and texts["kind"] not in _KINDS:
@@ -70,21 +71,21 @@ class Choice:
             )
         return cls(**texts)
 
-    def takes(self, event: Told) -> bool:
-        """Return whether a watcher wants an event."""
+    def takes(self, event: ModuleEvent) -> bool:
+        """Return whether an event matches the filters."""
         return all(wanted in ("", getattr(event, key)) for key, wanted in vars(self).items())
 
 
 def present() -> Cursor:
-    """Return the cursor of a watcher that has seen all that is there."""
+    """Return the cursor of a client that has seen all events so far."""
     cursor, now = Cursor(), datetime.now(UTC)
     for kind, number, time in sorted(all_events.newest(_READ), key=lambda row: row[:2]):
         cursor.seen[kind].add(number, time, now)
     return cursor
 
 
-def unseen(cursor: Cursor, limit: int) -> list[Told]:
-    """Return events that a watcher has not seen, in the order of their times and, of each kind, numbers."""
+def unseen(cursor: Cursor, limit: int) -> list[ModuleEvent]:
+    """Return events that a client has not seen, ordered by time and, within each kind, by number."""
     found = all_events.after({kind: cursor.seen[kind].floor for kind in _KINDS}, limit)
     fresh = [event for event in found if not cursor.has(event)]
     # Cursors rely on the order of numbers.
@@ -92,8 +93,8 @@ def unseen(cursor: Cursor, limit: int) -> list[Told]:
     return list(heapq.merge(*by_kind, key=lambda event: event.time))
 
 
-def tell(events: Collection[Told], cursor: Cursor, choice: Choice) -> bytes:
-    """Return events as server-sent events, those that the cursor has not seen; it moves on."""
+def encode_events(events: Collection[ModuleEvent], cursor: Cursor, choice: Choice) -> bytes:
+    """Return the unseen events that match the filters as server-sent events; mark all as seen."""
     now, texts = datetime.now(UTC), []
     for event in events:
         if not cursor.has(event):
@@ -104,32 +105,32 @@ def tell(events: Collection[Told], cursor: Cursor, choice: Choice) -> bytes:
 
 
 def missed(cursor: Cursor, choice: Choice) -> tuple[bytes, Cursor]:
-    """Return what a watcher has missed that comes back, and its cursor behind that.
+    """Return the events that a reconnecting client has missed, and its cursor after them.
 
-    One that was away for too long is told so (``skipped``) and goes on with what happens from now.
+    A client that missed too many events gets the event ``skipped`` instead, and continues with new events.
     """
     found = unseen(cursor, _MISSED + 1)
     if any(sum(event.kind is kind for event in found) > _MISSED for kind in _KINDS):
         cursor = present()
         return message("skipped", b"{}", cursor), cursor
-    return tell(found, cursor, choice), cursor
+    return encode_events(found, cursor, choice), cursor
 
 
 class Reader:
-    """Reads what happens while somebody watches.
+    """Reads new events while there are clients.
 
     Args:
-        interval: seconds between two looks at the database.
+        interval: Seconds between two queries.
     """
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
         self.watching = 0
         self.rounds = 0
-        self._events: deque[Told] = deque(maxlen=_KEPT)
-        #: number of the event behind the last
+        self._events: deque[ModuleEvent] = deque(maxlen=_KEPT)
+        #: position after the last event
         self.end = 0
-        #: when everything that was visible has been read last
+        #: time of the last query that read all visible events
         self.read_at = datetime.now(UTC)
         self.ready = asyncio.Event()
         self._cursor: Cursor | None = None
@@ -137,14 +138,14 @@ class Reader:
         self._task: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
-        """Begin to read, unless that goes on already."""
+        """Start to read, unless it is reading already."""
         if self._task is None or self._task.done():
             self._cursor = None
             self.ready.clear()
             self._task = asyncio.create_task(self._read_while_watched())
 
-    def since(self, place: int) -> list[Told] | None:
-        """Return the events from a place on; None: some of them are not kept any more."""
+    def since(self, place: int) -> list[ModuleEvent] | None:
+        """Return the events from a position on; None if some of them are no longer in memory."""
         first = self.end - len(self._events)
         return None if place < first else [self._events[at - first] for at in range(place, self.end)]
 
@@ -168,7 +169,7 @@ class Reader:
         try:
             found = await asyncio.get_running_loop().run_in_executor(thread, self._read)
         except (DatabaseError, InterfaceError) as error:
-            log.warning("Events are not told, the database is away: %s", error)
+            log.warning("New events cannot be read, the database is unavailable: %s", error)
             return
         self.ready.set()
         if found:
@@ -176,7 +177,7 @@ class Reader:
             self.end += len(found)
             self.news().set_result(None)
 
-    def _read(self) -> list[Told]:
+    def _read(self) -> list[ModuleEvent]:
         close_old_connections()
         now = datetime.now(UTC)
         if self._cursor is None:
@@ -193,12 +194,12 @@ class Reader:
 
 
 class AllEvents:
-    """Serves streams of all events, and hands everything else on.
+    """Serves streams of all events, and passes other requests on.
 
     Args:
-        application: that everything else is handed to.
-        interval: seconds between two looks at the database.
-        heartbeat: seconds of silence after which a comment is sent.
+        application: Application for all other requests.
+        interval: Seconds between two queries for new events.
+        heartbeat: Seconds of silence after which a comment is sent.
     """
 
     def __init__(self, application: Application, *, interval: float = 1.0, heartbeat: float = 15.0) -> None:
@@ -239,7 +240,7 @@ class AllEvents:
         try:
             async with asyncio.timeout(_PATIENCE):
                 await self.reader.ready.wait()
-            # What the reader reads from here on comes from it; what is there before, from the database.
+            # Later events come from the reader, earlier ones from the database.
             place = self.reader.end
             text, cursor = await asyncio.get_running_loop().run_in_executor(
                 self._thread, _begin_apart, known, choice
@@ -254,14 +255,14 @@ class AllEvents:
                 found, place = self.reader.since(place), self.reader.end
                 if found is None:
                     return await send(end())
-                if text := tell(found, cursor, choice):
+                if text := encode_events(found, cursor, choice):
                     await send(part(text))
                 cursor.settle(self.reader.read_at)
                 done, _ = await asyncio.wait(
                     {gone, news}, timeout=self.heartbeat, return_when=asyncio.FIRST_COMPLETED
                 )
                 if not done:
-                    # An id without data is noted by the watcher, who is told nothing.
+                    # Clients remember an id without data, but report no event.
                     await send(part(b": still here\nid: %b\n\n" % str(cursor).encode()))
         finally:
             gone.cancel()
@@ -269,7 +270,7 @@ class AllEvents:
 
 
 def _begin(known: Cursor | None, choice: Choice) -> tuple[bytes, Cursor]:
-    """Return the first events of a watcher; one that comes for the first time learns where it begins."""
+    """Return the first events of a client: the missed ones, or ``begin`` for a new client."""
     if known is not None:
         return missed(known, choice)
     cursor = present()
@@ -285,10 +286,10 @@ def _begin_apart(known: Cursor | None, choice: Choice) -> tuple[bytes, Cursor]:
 
 
 def view(request: HttpRequest) -> HttpResponse:
-    """Answer with what happened since the last event, where no stream can be served.
+    """Return the events since the last one, under servers without streaming.
 
     Raises:
-        InvalidInput: the id of the last event, or the kind, is none of this service.
+        InvalidInput: The id of the last event, or the kind, is not one of this service.
     """
     choice = Choice.of({key: request.GET.getlist(key) for key in request.GET})
     last = request.headers.get("Last-Event-ID", "")

@@ -73,7 +73,7 @@ _FILTERS: dict[type[Any], dict[str, Any]] = {
     filtersets.ModuleStatesFilter: {"enum": [*BUILD_STATES, *map(str, BUILD_STATES.values()), ""]},
     filtersets.ComponentStatesFilter: {"enum": [*COMPONENT_STATES, *map(str, COMPONENT_STATES.values()), ""]},
     filters.AnyOfFilter: TEXT,
-    filters.IntegerFilter: _or_empty({"type": "integer", "minimum": 0, "maximum": filters.LARGEST}),
+    filters.IntegerFilter: _or_empty({"type": "integer", "minimum": 0, "maximum": filters.MAX_ID}),
     filters.FloatFilter: _or_empty({"type": "number"}),
     filters.FlagFilter: YES_OR_NO,
     filters.JSONFilter: {"type": "string", "description": "A JSON list"},

@@ -53,18 +53,18 @@ class Fronts:
         await self.application(scope, receive, send)
 
     def _as_asked(self, scope: Scope) -> Scope:
-        said = _last_values(scope["headers"]) if _peer(scope) in self._trusted else {}
-        scheme = said.get(b"x-forwarded-proto", said.get(b"x-scheme", "")).lower()
-        prefix = said.get(b"x-forwarded-prefix", said.get(b"x-script-name", "")).rstrip("/")
+        headers = _last_values(scope["headers"]) if _peer(scope) in self._trusted else {}
+        scheme = headers.get(b"x-forwarded-proto", headers.get(b"x-scheme", "")).lower()
+        prefix = headers.get(b"x-forwarded-prefix", headers.get(b"x-script-name", "")).rstrip("/")
         if scheme not in _SCHEMES:
             scheme = "https" if self._tls else scope.get("scheme", "http")
         if not _PREFIX.fullmatch(prefix):
             prefix = self._prefix
         changed = {**scope, "scheme": scheme, "root_path": prefix, "path": _below(prefix, scope["path"])}
-        if host := said.get(b"x-forwarded-host", ""):
+        if host := headers.get(b"x-forwarded-host", ""):
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
             changed["headers"] = [*others, (b"host", host.encode("latin-1"))]
-        if chain := said.get(b"x-forwarded-for", ""):
+        if chain := headers.get(b"x-forwarded-for", ""):
             client = self._trusted.get_trusted_client_address(chain)
             changed["client"] = client if _is_address(client[0]) else scope.get("client")
         return changed

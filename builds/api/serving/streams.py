@@ -11,28 +11,28 @@ from builds.api.serving.types import Message, Receive
 
 
 def headers_of(scope: Message) -> dict[bytes, str]:
-    """Return the headers of a request by their names."""
+    """Return the headers of a request by name."""
     return {name: value.decode("latin-1") for name, value in scope.get("headers", ())}
 
 
 def host_allowed(headers: dict[bytes, str]) -> bool:
-    """Return whether a request names a host that this service is known by."""
+    """Return whether the header ``Host`` is one of ``ALLOWED_HOSTS``."""
     host, _ = split_domain_port(headers.get(b"host", ""))
     return validate_host(host, settings.ALLOWED_HOSTS)
 
 
 async def disconnected(receive: Receive) -> None:
-    """End when the client has."""
+    """Wait until the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def start(status: int, number: str) -> dict[str, Any]:
-    """Return the message that begins a stream; pages of other sites may read it.
+    """Return the message that begins a stream. Pages of other sites may read the stream.
 
     Args:
-        status: of the answer.
-        number: of the request.
+        status: HTTP status.
+        number: Id of the request.
     """
     headers = {
         "content-type": "text/event-stream; charset=utf-8",

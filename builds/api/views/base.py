@@ -31,7 +31,7 @@ from mbs.errors import Forbidden, InvalidInput, NotFound
 #: An id in an address. Longer ones do not fit into a column.
 NUMBER = "[0-9]{1,18}"
 #: Cached queries of unfiltered lists, by view, shape and order.
-MOST_LISTINGS = 100
+MAX_LISTINGS = 100
 _LISTINGS: dict[tuple[Any, ...], Listing] = {}
 
 
@@ -202,7 +202,7 @@ class BuildViewSet(ApiViewSet):
         key = type(self), shape, order
         listing = _LISTINGS.get(key)
         if listing is None:
-            if len(_LISTINGS) > MOST_LISTINGS:
+            if len(_LISTINGS) > MAX_LISTINGS:
                 _LISTINGS.clear()
             listing = _LISTINGS[key] = Listing(self.filter_queryset(self.queryset), self.columns[shape])
         return listing

@@ -42,12 +42,12 @@ class AboutViewSet(ApiViewSet):
 
 
 class MeViewSet(ApiViewSet):
-    """Who the credentials of a request belong to."""
+    """The user of the request, with groups and the scopes of the token."""
 
     private = True
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """Return the user, the groups that are known, and what the credentials are good for."""
+        """Return the name and groups of the user, and the scopes of the token."""
         user = require_login(self.identity)
         scopes = None if user.scopes is None else sorted(user.scopes)
         response = Response({"username": user.username, "groups": sorted(user.groups), "scopes": scopes})

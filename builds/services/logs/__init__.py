@@ -1,1 +1,1 @@
-"""Logs of components: found, read in pieces, divided into lines and phases, and searched."""
+"""Find, read and search the logs of components, and divide them into lines and phases."""

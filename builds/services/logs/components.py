@@ -1,4 +1,4 @@
-"""The logs of a component: what there is to read, and which of them to show first."""
+"""Find the logs of a component, and choose the one to show first."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class ComponentLogs:
-    """Logs of a component.
+    """The logs of a component.
 
     Attributes:
-        component: with its module build.
-        files: the logs that the build system names; none before the build wrote any.
+        component: The component, with its module build.
+        files: The logs that the build system lists; empty before the build has written any.
     """
 
     component: ComponentBuild
@@ -33,7 +33,7 @@ class ComponentLogs:
 
     @property
     def first(self) -> str:
-        """Name of the log to show first: the one that the reason of a failure names, else the first."""
+        """Return the name of the log to show first: the one in the failure reason, otherwise the first."""
         reason = self.component.state_reason or ""
         named = (each for each in self.files if each.name.rpartition("/")[2] in reason)
         return next(named, self.files[0]).name if self.files else ""
@@ -57,38 +57,38 @@ def component(build_id: int, package: str) -> ComponentBuild:
 
 
 def logs_of(row: ComponentBuild) -> ComponentLogs:
-    """Return the logs of a component; those of the build that it was reused from.
+    """Return the logs of a component; for a reused one, the logs of the original.
 
     Raises:
-        NotSupported: ``no_logs``: the build system gives none.
-        BuildSystemUnavailable: it does not answer.
+        NotSupported: ``no_logs``: the build system provides no logs.
+        BuildSystemUnavailable: The build system does not answer.
     """
     return ComponentLogs(row, reader().logs(row.task_id) if row.task_id else ())
 
 
 def log_of(row: ComponentBuild, name: str) -> Log:
-    """Return one log of a component, which is not read yet.
+    """Return one log of a component, without reading it.
 
     Raises:
         NotFound: ``no_log_yet``: the component was not submitted to the build system.
-        NotSupported: see ``logs_of``.
+        NotSupported: See ``logs_of``.
     """
     if row.task_id is None:
         raise NotFound(
             f"{row.package} has no log yet: it has not been given to the build system.",
             code="no_log_yet",
-            hint="Its log begins when its build starts.",
+            hint="The log becomes available when the component's build starts.",
         )
     return Log(reader(), row.task_id, name)
 
 
 def reader() -> ReadsLogs:
-    """Return the build system as far as it reads logs.
+    """Return the build system as a reader of logs.
 
     Raises:
-        NotSupported: ``no_logs``.
+        NotSupported: ``no_logs``: the build system provides no logs.
     """
     system = build_system()
     if not isinstance(system, ReadsLogs):
-        raise NotSupported("The build system does not give its logs.", code="no_logs")
+        raise NotSupported("The build system does not provide logs.", code="no_logs")
     return system

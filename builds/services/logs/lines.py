@@ -1,7 +1,7 @@
-"""Lines of a log: their numbers, the phases that they belong to, and windows of bounded size.
+"""Divide a log into numbered lines, phases of rpmbuild, and windows of bounded size.
 
-The number of a line is known once all that is before it has been counted. Counting is bounded by time and
-goes on where it was left, so that logs of any size can be shown at once, with or without numbers.
+The number of a line is known after all lines before it have been counted. Counting is limited in time and
+continues where it stopped, so a log of any size can be shown at once, with or without numbers.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from functools import lru_cache
 
 from builds.services.logs.reading import PIECE, Log
 
-#: Bytes and lines of a window.
-WINDOW, MOST_LINES = 96 * 1024, 1500
+#: Max bytes and lines of a window.
+WINDOW, MAX_LINES = 96 * 1024, 1500
 #: The line with which rpmbuild begins a phase of a build (rpm: build/build.cc, doScript).
 PHASE = re.compile(rb"Executing\((%[a-z_]{1,40})\): ")
 _PHASE_BEGINS = b"Executing(%"
-#: Bytes of a piece's end that are looked at again with the next one, where such a line may go on.
+#: Bytes at the end of a piece that are searched again with the next one, where the line may continue.
 _OVERLAP = 64
-_MOST_PHASES = 200
-#: Logs of which a process remembers where lines begin.
+_MAX_PHASES = 200
+#: Max logs whose line positions a process caches.
 _KEPT = 500
 
 
@@ -34,9 +34,9 @@ class Phase:
     """The beginning of a phase.
 
     Attributes:
-        name: as rpmbuild writes it, ``%build``.
-        line: number of the line that says so.
-        offset: of that line.
+        name: Name that rpmbuild writes, such as ``%build``.
+        line: Number of the line that begins the phase.
+        offset: Offset of that line.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Phase:
 
 
 class LineIndex:
-    """Numbers of lines of one log, as far as it has been counted. May be used by several threads."""
+    """The positions of the counted lines of one log. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,16 +56,16 @@ class LineIndex:
 
     @property
     def counted(self) -> int:
-        """Number of bytes that have been counted, in whole pieces."""
+        """Return the number of bytes that have been counted, in whole pieces."""
         return (len(self._before) - 1) * PIECE
 
     def count(self, log: Log, offset: int, deadline: float) -> bool:
         """Count the pieces before an offset.
 
         Args:
-            log: to read.
-            offset: up to which the numbers of lines are needed.
-            deadline: of ``time.monotonic()``, when to give up.
+            log: The log to read.
+            offset: Offset up to which line numbers are needed.
+            deadline: Value of ``time.monotonic()`` at which counting stops.
 
         Returns:
             Whether the offset was reached.
@@ -85,20 +85,20 @@ class LineIndex:
             if number != len(self._before) - 1:
                 return
             before = self._before[-1]
-            room = _MOST_PHASES - len(self._phases)
+            room = _MAX_PHASES - len(self._phases)
             self._phases += _phases(data, self._tail, number * PIECE, before)[:room]
             self._tail = data[-_OVERLAP:]
             self._before.append(before + data.count(b"\n"))
 
     def number(self, log: Log, offset: int) -> int | None:
-        """Return the number of the line that begins at an offset; None: it has not been counted."""
+        """Return the number of the line that begins at an offset; None if it has not been counted."""
         piece = offset // PIECE
         if piece >= len(self._before):
             return None
         return self._before[piece] + log.piece(piece).count(b"\n", 0, offset % PIECE) + 1
 
     def offset(self, log: Log, line: int) -> int | None:
-        """Return where a line begins; None: it has not been counted, or there is no such line."""
+        """Return the offset of a line; None if it has not been counted or does not exist."""
         piece = bisect_left(self._before, line - 1) - 1
         if piece < 0:
             return 0 if line == 1 else None
@@ -109,7 +109,11 @@ class LineIndex:
         return offset if offset < log.look().size else None
 
     def find(self, log: Log, line: int, deadline: float) -> int | None:
-        """Return where a line begins, and count as far as that needs; None: see ``offset``, or no time."""
+        """Return the offset of a line, counting as far as necessary.
+
+        Returns:
+            The offset; None if the line does not exist or time ran out.
+        """
         while (offset := self.offset(log, line)) is None:
             counted = self.counted
             if not self.count(log, counted + PIECE, deadline) or self.counted == counted:
@@ -117,11 +121,11 @@ class LineIndex:
         return offset
 
     def phases(self, log: Log) -> list[Phase]:
-        """Return the phases that are known, in the order of the log."""
+        """Return the phases found so far, in the order of the log."""
         with self._lock:
-            number, known, tail = len(self._before) - 1, list(self._phases), self._tail
+            number, phases, tail = len(self._before) - 1, list(self._phases), self._tail
         last = _phases(log.piece(number), tail, number * PIECE, self._before[number])
-        return [*known, *last][:_MOST_PHASES]
+        return [*phases, *last][:_MAX_PHASES]
 
 
 @lru_cache(maxsize=_KEPT)
@@ -138,18 +142,18 @@ def _phases(data: bytes, tail: bytes, start: int, before: int) -> list[Phase]:
     """Return the phases that begin in a piece, or at the end of the one before it.
 
     Args:
-        data: the piece.
-        tail: the end of the one before.
-        start: offset of the piece.
-        before: number of lines that end before it.
+        data: The piece.
+        tail: End of the piece before it.
+        start: Offset of the piece.
+        before: Number of lines that end before the piece.
     """
     text, found = tail + data, list[Phase]()
     place, counted, lines = 0, len(tail), before
-    while len(found) < _MOST_PHASES and (place := text.find(_PHASE_BEGINS, place)) >= 0:
+    while len(found) < _MAX_PHASES and (place := text.find(_PHASE_BEGINS, place)) >= 0:
         match = PHASE.match(text, place)
         begins = text[place - 1 : place] == b"\n" or place == start == 0
         if match and begins and match.end() > len(tail):
-            # A line that begins at the end of the piece before is counted there.
+            # A line that begins at the end of the previous piece is counted there.
             lines += text.count(b"\n", counted, place) - text.count(b"\n", place, counted)
             counted = place
             found.append(Phase(match[1].decode(), lines + 1, start - len(tail) + place))
@@ -159,12 +163,12 @@ def _phases(data: bytes, tail: bytes, start: int, before: int) -> list[Phase]:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a log, without its end.
+    """A line of a log, without its line break.
 
     Attributes:
-        offset: of its first byte.
-        data: all its bytes that are in the window.
-        number: counted from 1; None: not counted.
+        offset: Offset of its first byte.
+        data: Its bytes, as far as they are in the window.
+        number: Number of the line, from 1; None if it has not been counted.
     """
 
     offset: int
@@ -177,9 +181,9 @@ class Window:
     """Consecutive lines of a log.
 
     Attributes:
-        start: offset of the first byte.
-        stop: offset behind the last byte.
-        lines: the lines.
+        start: Offset of the first byte.
+        stop: Offset after the last byte.
+        lines: The lines.
     """
 
     start: int
@@ -195,7 +199,7 @@ def window_from(log: Log, start: int) -> Window:
 
 
 def window_until(log: Log, stop: int) -> Window:
-    """Return the window that ends with the last line which ends at or before an offset."""
+    """Return the window whose last line ends at or before an offset."""
     stop = min(stop, log.look().size)
     start = max(stop - WINDOW, 0)
     data = _whole_lines(log, start, log.read(start, stop))
@@ -208,7 +212,7 @@ def window_until(log: Log, stop: int) -> Window:
 
 
 def _whole_lines(log: Log, start: int, data: bytes) -> bytes:
-    """Return data without its last line, where that goes on behind it or is still being written."""
+    """Return data without its last line, if that line continues after the data or is still being written."""
     at_end = start + len(data) >= log.size
     end = data.rfind(b"\n") + 1
     if at_end and log.complete:
@@ -220,9 +224,9 @@ def numbered(start: int, data: bytes, number: int | None) -> Window:
     """Return the lines of some data as a window.
 
     Args:
-        start: offset of the data.
-        data: whole lines; of an unfinished last line there may be a part.
-        number: of the first line; None: not counted.
+        start: Offset of the data.
+        data: Whole lines; the last one may be incomplete.
+        number: Number of the first line; None if it has not been counted.
     """
     lines, offset = [], start
     for text in data.split(b"\n")[: None if data and not data.endswith(b"\n") else -1]:
@@ -237,11 +241,11 @@ def _window(log: Log, start: int, data: bytes) -> Window:
 
 
 def _first_lines(data: bytes) -> bytes:
-    if data.count(b"\n") <= MOST_LINES:
+    if data.count(b"\n") <= MAX_LINES:
         return data
-    return data[: len(data) - len(data.split(b"\n", MOST_LINES)[-1])]
+    return data[: len(data) - len(data.split(b"\n", MAX_LINES)[-1])]
 
 
 def _last_lines(data: bytes) -> bytes:
     lines = data.count(b"\n") - data.endswith(b"\n") + 1
-    return data if lines <= MOST_LINES else data.split(b"\n", lines - MOST_LINES)[-1]
+    return data if lines <= MAX_LINES else data.split(b"\n", lines - MAX_LINES)[-1]

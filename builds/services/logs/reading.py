@@ -1,4 +1,4 @@
-"""One log of the build system, read in pieces of equal size that are kept for a while once they are full."""
+"""Read a log of the build system in pieces of equal size, and cache full pieces."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from buildsys.logs import MOST_BYTES, LogPart, ReadsLogs
+from buildsys.logs import MAX_BYTES, LogPart, ReadsLogs
 
 #: Bytes of a piece. A piece that is full never changes: logs only grow.
-PIECE = MOST_BYTES
+PIECE = MAX_BYTES
 #: Full pieces of all logs that a process keeps in memory.
 _KEPT = 24
 
 
 class _Pieces:
-    """The full pieces that were used last."""
+    """The full pieces that were used most recently."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -39,21 +39,19 @@ _pieces = _Pieces(_KEPT)
 
 
 class Log:
-    """A log of a submission, as one request reads it.
+    """A log of a submission, read by one request.
+
+    All methods raise ``NoSuchLog``, or ``BuildSystemUnavailable`` if the build system does not answer.
 
     Args:
-        system: the build system.
-        task_id: number of the submission.
-        name: of the log.
+        system: The build system.
+        task_id: Number of the submission.
+        name: Name of the log.
 
     Attributes:
-        key: identifies the log.
-        size: bytes that the log had when it was last read; valid after ``look``.
-        complete: nothing will be appended; valid after ``look``.
-
-    Raises:
-        NoSuchLog: from any method.
-        BuildSystemUnavailable: from any method.
+        key: Identifies the log.
+        size: Size in bytes when the log was last read; valid after ``look``.
+        complete: Whether nothing will be appended; valid after ``look``.
     """
 
     def __init__(self, system: ReadsLogs, task_id: int, name: str) -> None:
@@ -64,7 +62,7 @@ class Log:
         self._partial: dict[int, bytes] = {}
 
     def look(self) -> Log:
-        """Ask for the present size, unless something was read already; return this log."""
+        """Read the current size, unless part of the log was read already; return this log."""
         if not self._looked:
             kept = _pieces.get((*self.key, 0)) is not None
             self._read(0, empty=kept)

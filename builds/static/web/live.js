@@ -2,7 +2,7 @@
 
 // Keeps a page up to date: asks the server for the same page and takes over what has changed in the
 // elements marked data-live. [data-refresh] says every how many seconds, and shows how it goes;
-// [data-events] is where the server tells at once that something happened.
+// [data-events] is the address of a stream of events, after each of which the page is loaded at once.
 (() => {
   const status = document.querySelector("[data-refresh]");
   if (!status) return;

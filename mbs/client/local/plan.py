@@ -140,9 +140,9 @@ def _overrides(documents: Sequence[StreamV2], choices: Mapping[str, str]) -> Jso
         if chosen:
             found[key] = chosen
     known = {name for chosen in found.values() for name in chosen} | {PLATFORM}
-    if strangers := sorted(choices.keys() - known):
+    if unknown := sorted(choices.keys() - known):
         raise InvalidInput(
-            f"The module does not depend on {strangers[0]}, so its stream cannot be chosen.",
+            f"The module does not depend on {unknown[0]}, so its stream cannot be chosen.",
             code="unknown_dependency",
             hint="Leave the option out.",
         )

@@ -40,7 +40,7 @@ data:
   version: 1
   context: "00000000"
   summary: The packages of this machine
-  description: Stands for what a local build finds installed.
+  description: Represents the packages installed on the machine of a local build.
   license: {{module: [MIT]}}
   profiles:
     buildroot: {{rpms: [bash, coreutils, gcc, make, rpm-build]}}

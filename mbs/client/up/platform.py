@@ -1,4 +1,4 @@
-"""A base module that stands for this machine, for a service that has none."""
+"""Create a base module for this machine, for a service that has no base module."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ _SRPM_BUILDROOT = ["bash", "rpm-build"]
 class HostPlatform:
     """The base module of this machine.
 
-    :param stream: as dnf has it on this machine (``platform:el9``), or ID and VERSION_ID of the system.
-    :param system: name of the system, for people.
+    Attributes:
+        stream: Platform id without its name (``el9`` of ``platform:el9``), or ID and VERSION_ID of the
+            system.
+        system: Name of the system.
     """
 
     stream: str
@@ -40,14 +42,14 @@ class HostPlatform:
 
     @property
     def document(self) -> str:
-        """Its modulemd document."""
+        """Return its modulemd document."""
         document = StreamV2(
             name=NAME,
             stream=self.stream,
             version=1,
             context="00000000",
             summary=f"The packages of {self.system}",
-            description=f"Stands for the packages of the machine that the service runs on, {self.system}.",
+            description=f"Represents the packages of the machine that the service runs on, {self.system}.",
             module_licenses=["MIT"],
             profiles={"buildroot": Profile(_BUILDROOT), "srpm-buildroot": Profile(_SRPM_BUILDROOT)},
             xmd={"mbs": {"mse": "true"}},
@@ -66,10 +68,10 @@ def host_platform(release: Mapping[str, str] | None = None) -> HostPlatform:
     """Return the base module of this machine.
 
     Args:
-        release: of the system, as ``/etc/os-release`` tells it (os-release(5)); None: read it.
+        release: Values of ``/etc/os-release`` (os-release(5)); None to read the file.
 
     Raises:
-        Unprocessable: the system does not say what it is.
+        Unprocessable: The file does not contain the platform.
     """
     if release is None:
         try:
@@ -89,14 +91,14 @@ def host_platform(release: Mapping[str, str] | None = None) -> HostPlatform:
 
 
 def offered(data: Path, wanted: bool | None, *, database: Path) -> Path | None:
-    """Return the document of this machine's base module, when it is to be recorded.
+    """Return the document of this machine's base module, if it is to be recorded.
 
-    A person on a terminal is asked when the service has no base module; others say so by an option.
+    On a terminal, the user is asked if the service has no base module; an option answers in advance.
 
     Args:
-        data: the data folder.
-        wanted: what the option says; None: it was not given.
-        database: the file of the service's database.
+        data: The data folder.
+        wanted: Value of the option; None if it was not given.
+        database: File of the service's database.
     """
     if wanted is None:
         if not (sys.stdin.isatty() and sys.stdout.isatty()) or has_base_module(database):

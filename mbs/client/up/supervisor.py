@@ -26,7 +26,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class RestartPolicy:
-    """When to restart a program that ends, and when to give up.
+    """The pauses before restarts of a program that ends, and the limit of restarts.
 
     Attributes:
         first: Seconds before the first restart; doubled after each further quick death.
