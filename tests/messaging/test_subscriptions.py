@@ -167,7 +167,7 @@ def test_one_subscriber_that_is_away_does_not_hold_up_others(
 def test_a_subscriber_that_never_ends_its_answer_is_given_up(
     build: ModuleBuild, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "_LONGEST", 0.3)
+    monkeypatch.setattr(webhooks, "_MAX_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=trickle, args=(server,), daemon=True).start()
         subscription(subscriber, address=f"http://127.0.0.1:{server.getsockname()[1]}/")

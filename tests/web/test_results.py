@@ -134,4 +134,4 @@ def test_no_file_stays_open(client: Client, folder: Path) -> None:
 def test_documents_that_are_kept_in_memory_are_few() -> None:
     kept = outcome._content.cache_info().maxsize
     assert kept is not None
-    assert kept * outcome._LONGEST <= 32 << 20
+    assert kept * outcome._MAX_DOCUMENT <= 32 << 20
