@@ -54,7 +54,8 @@ _CAUSES = re.compile(
             rb"^Can't locate \S+\.pm in @INC",
             rb"^(?:ModuleNotFoundError|ImportError): ",
             rb": command not found$",
-            rb": not found$",
+            # rpm 4.20 itself runs a shell named ARG0 for the program file, which need not be installed.
+            rb"^(?!ARG0: ).*: not found$",
             # tests: automake, CTest, TAP, pytest, unittest, go, cargo, googletest, Maven
             rb"^FAIL(?:ED)?:? ",
             rb"^--- FAIL: ",

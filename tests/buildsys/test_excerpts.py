@@ -79,6 +79,15 @@ def test_a_log_without_a_word_has_no_excerpt(text: str) -> None:
     assert excerpt(text.encode(), "build.log") is None
 
 
+def test_a_program_that_rpm_itself_misses_is_not_the_cause() -> None:
+    log = (
+        b"ARG0: 1: file: not found\nerror: create archive failed: cpio: open failed - Read-only file system\n"
+    )
+    found = excerpt(log, "build.log")
+    assert found is not None
+    assert "Read-only file system" in found.cause
+
+
 def test_what_acts_on_terminals_and_long_lines_are_made_harmless() -> None:
     line = b"a.c:1: error: \x1b[2J\xff\xe2\x80\xae" + b"x" * 100_000
     found = excerpt(line, "build.log")
