@@ -113,10 +113,10 @@ def _components(old: ModuleBuild, new: ModuleBuild) -> Iterator[ComponentDiffere
     olds, news = ({each.package: each for each in _rows(build)} for build in (old, new))
     for package in sorted({*olds, *news}):
         before, now = olds.get(package), news.get(package)
-        scmurl = (now or before).scmurl  # type: ignore[union-attr]
         commits = before.ref if before else None, now.ref if now else None
-        same = before is not None and now is not None and before.scmurl == now.scmurl
-        page = comparison_page(scmurl, *commits) if same and commits[0] != commits[1] else ""
+        page = ""
+        if before and now and before.scmurl == now.scmurl and before.ref != now.ref:
+            page = comparison_page(now.scmurl, *commits)
         yield {
             "package": package,
             "change": _change(before, now),

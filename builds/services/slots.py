@@ -94,11 +94,15 @@ def _give_slots(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> 
         turns = _choose(asking)
         runs = _lock_runs(set(turns.values()), build)
         mine = [component for component in asking if component.pk in turns]
+        others = turns.keys() - {component.pk for component in asking}
+        if mine and others:
+            # Both are locked here in the common order; the two statements below would not keep it.
+            list(locked(ComponentBuild.objects.filter(pk__in=turns)).values_list("pk"))
         if build is not None and build.pk in runs:
             granted = _set_fields(
                 mine, locked(_unbuilt(component.pk for component in mine)), **_building_fields(now, _lease())
             )
-        _give_to_others(turns.keys() - {component.pk for component in asking}, runs, now)
+        _give_to_others(others, runs, now)
     return granted
 
 

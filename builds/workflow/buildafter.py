@@ -86,8 +86,6 @@ def awaited_builds(build: ModuleBuild) -> list[ComponentBuild]:
 def unblock(build: ModuleBuild, arrived: Collection[ComponentBuild]) -> None:
     """Record that components arrived in the buildroot, and wake those that are no longer blocked."""
     with transaction.atomic():
-        # Transactions that hold the build may lock its components in several steps: wait for their end.
-        list(locked(ModuleBuild.objects.filter(pk=build.pk)).values_list("pk"))
         members = locked(ComponentBuild.objects.filter(module_build=build))
         numbers = {component.pk for component in arrived}
         ComponentBuild.objects.filter(pk__in={c.pk for c in members} & numbers).update(in_buildroot=True)

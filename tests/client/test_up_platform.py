@@ -47,7 +47,7 @@ def test_a_system_that_says_nothing_has_none(release: dict[str, str]) -> None:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """There is a terminal, and whoever sits there says yes."""
+    """Answer yes on a terminal."""
     questions: list[str] = []
 
     def confirm(text: str, **_: object) -> bool:
