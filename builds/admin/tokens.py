@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from builds.admin.base import ReadOnlyAdmin
 from builds.models import ApiToken
-from builds.services.identity import Scope, tokens
+from builds.services.auth import Scope, tokens
 
 
 class NewTokenForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's class takes none

@@ -13,7 +13,7 @@ from builds.api.permissions import acting_for, require_admin, require_login, req
 from builds.models import ModuleBuild
 from builds.observability import log_context
 from builds.services import cancellation, health, rebuild, retirement
-from builds.services.identity import Identity, Scope
+from builds.services.auth import Identity, Scope
 from mbs.states import ACTIVE, BuildState
 
 #: Arguments: the user, the build, the owner, and other values of the request. Returns the builds.

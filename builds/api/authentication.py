@@ -1,4 +1,4 @@
-"""Authenticate API requests for DRF, by the credentials that ``builds.services.identity`` checks."""
+"""Authenticate API requests for DRF, by the credentials that ``builds.services.auth`` checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from builds.services.identity import Identity, identify
+from builds.services.auth import Identity, identify
 from mbs.errors import MBSError
 
 #: Methods that change nothing. They need no login, except in views whose ``private`` is true.

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from builds.models import ModuleBuild
-from builds.services.identity import Identity, Scope
+from builds.services.auth import Identity, Scope
 from mbs.errors import Forbidden, InvalidInput, NotAuthenticated
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from builds.api.permissions import acting_for
-from builds.services.identity import Identity
+from builds.services.auth import Identity
 from builds.services.submission import SubmissionRequest
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 class ApiToken(models.Model):
     """A token that a user created for programs. Only its digest is stored.
 
-    ``builds.services.identity.tokens`` creates and verifies tokens.
+    ``builds.services.auth.tokens`` creates and verifies tokens.
     """
 
     #: Name of the user in whose name it acts.

@@ -14,7 +14,7 @@ from builds.api import links
 from builds.api.actions import ACTIONS, Action
 from builds.api.serializers import OwnerSerializer, RebuildSerializer
 from builds.models import ModuleBuild
-from builds.services.identity import Identity
+from builds.services.auth import Identity
 from builds.web.forms import form_page, logged_in
 from builds.web.pages import common
 from mbs.errors import InvalidInput, MBSError, NotFound

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 
 from builds.api import links
 from builds.api.errors import method_not_allowed
-from builds.services.identity import Identity
+from builds.services.auth import Identity
 from builds.web import people
 from builds.web.errors import failure
 from mbs.errors import MBSError

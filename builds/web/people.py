@@ -7,7 +7,7 @@ from django.contrib.auth.middleware import get_user
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
 
-from builds.services.identity import Identity, accounts, identify
+from builds.services.auth import Identity, accounts, identify
 
 
 def account(request: HttpRequest) -> AbstractBaseUser | None:

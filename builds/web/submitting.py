@@ -17,7 +17,7 @@ from builds.api.permissions import require_submitter
 from builds.api.serializers import SubmissionSerializer
 from builds.api.submissions import submission_request
 from builds.services import health
-from builds.services.identity import Identity
+from builds.services.auth import Identity
 from builds.services.plan import plan
 from builds.services.submission import submit as record
 from builds.web.forms import form_page, logged_in

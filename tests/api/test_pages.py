@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from builds.models import ModuleBuild
-from builds.services.identity import tokens
+from builds.services.auth import tokens
 from mbs.states import BuildState
 from tests.api.conftest import Api
 from tests.factories import module_build

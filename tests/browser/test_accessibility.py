@@ -18,7 +18,7 @@ from django.urls import reverse
 from playwright.sync_api import Browser, Page
 
 from builds.models import LogMessage, OutboxMessage, Sweep
-from builds.services.identity import tokens
+from builds.services.auth import tokens
 from mbs.states import BuildState, ComponentState
 from tests.factories import base_module, component_build, module_build, wait
 

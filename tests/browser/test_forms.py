@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from builds.services.identity import tokens
+from builds.services.auth import tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TOKENS = "/module-build-service/2/tokens/"

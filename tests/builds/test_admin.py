@@ -22,7 +22,7 @@ from builds.models import (
     Wait,
 )
 from builds.models.module import Phase
-from builds.services.identity import tokens
+from builds.services.auth import tokens
 from mbs.states import BuildState
 from tests.factories import base_module, component_build, module_build, wait
 

@@ -14,7 +14,7 @@ from django.db import DataError
 from builds.api import serializers
 from builds.api.json_input import read_object
 from builds.api.views.tokens import NewTokenSerializer
-from builds.services.identity import Identity
+from builds.services.auth import Identity
 from mbs.errors import InvalidInput
 from tests.api.conftest import ROOT, Api
 from tests.builds.conftest import Forge, document

@@ -9,7 +9,7 @@ import pytest
 from django.core.cache import cache
 
 from builds.models import ModuleBuild
-from builds.services.identity import ldap
+from builds.services.auth import ldap
 from mbs.errors import Unavailable
 from tests.identity.conftest import Caller, build_of_ann
 from tests.identity.directory import GROUPS_DN, directory, make_certificate

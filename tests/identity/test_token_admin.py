@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from builds.models import ApiToken
-from builds.services.identity import tokens
+from builds.services.auth import tokens
 
 ADD = "/admin/builds/apitoken/add/"
 WANTED = {"owner": "ann", "name": "nightly", "groups": "packager qa", "scopes": ["submit"], "days": "7"}

@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from builds.models import ApiToken, ModuleBuild
-from builds.services.identity import tokens
+from builds.services.auth import tokens
 from mbs.states import BuildState
 from tests.factories import module_build
 from tests.identity.conftest import ROOT, Caller

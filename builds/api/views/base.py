@@ -25,7 +25,7 @@ from builds.api.renderers import is_page
 from builds.api.serializers import LogMessageSerializer, RowSerializer, StrictSerializer
 from builds.selectors.compiled import CompiledQuery, Given
 from builds.selectors.listing import Listing, Record, records
-from builds.services.identity import Identity
+from builds.services.auth import Identity
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
 #: An id in an address. Longer ones do not fit into a column.

@@ -16,7 +16,7 @@ from builds.api.serializers import StrictSerializer, TextField, TextListField, W
 from builds.api.views.base import NUMBER, ApiViewSet
 from builds.models import ApiToken
 from builds.selectors.listing import Listing
-from builds.services.identity import Identity, Scope, tokens
+from builds.services.auth import Identity, Scope, tokens
 from mbs.errors import InvalidInput, NotFound
 
 

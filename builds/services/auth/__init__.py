@@ -12,8 +12,8 @@ from typing import Any
 
 from django.conf import settings
 
-from builds.services.identity import tokens
-from builds.services.identity.identity import ANONYMOUS, Identity, Scope
+from builds.services.auth import tokens
+from builds.services.auth.identity import ANONYMOUS, Identity, Scope
 
 __all__ = ["ANONYMOUS", "Identity", "Scope", "identify"]
 
@@ -40,11 +40,11 @@ def identify(environ: Mapping[str, Any], *, fresh: bool = False) -> Identity | N
             return tokens.identify(token)
         if method == "oidc":
             # Imported on use: the libraries of a login method take half as long to import as everything else.
-            from builds.services.identity import oidc
+            from builds.services.auth import oidc
 
             return oidc.identify(token, fresh=fresh, address=str(environ.get("REMOTE_ADDR") or ""))
     if method == "kerberos":
-        from builds.services.identity import kerberos
+        from builds.services.auth import kerberos
 
         return kerberos.identify(environ, fresh=fresh)
     return None

@@ -12,7 +12,7 @@ from django.core.cache import cache
 from joserfc import errors, jwt
 from joserfc.jwk import KeySet
 
-from builds.services.identity.provider import request, unavailable
+from builds.services.auth.provider import request, unavailable
 from mbs.errors import NotAuthenticated
 
 #: Asymmetric algorithms only. With HS256 the published key would be the secret.

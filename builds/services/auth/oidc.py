@@ -9,9 +9,9 @@ from typing import Any
 
 from django.conf import settings
 
-from builds.services.identity import introspection, provider, signed
-from builds.services.identity.identity import Identity
-from builds.services.identity.lookup_cache import cached_lookup
+from builds.services.auth import introspection, provider, signed
+from builds.services.auth.identity import Identity
+from builds.services.auth.lookup_cache import cached_lookup
 from mbs.errors import NotAuthenticated
 
 #: A bearer token (RFC 6750, section 2.1).

@@ -14,8 +14,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from builds.models import ApiToken
-from builds.services.identity.identity import Identity, Scope
-from builds.services.identity.lookup_cache import digest
+from builds.services.auth.identity import Identity, Scope
+from builds.services.auth.lookup_cache import digest
 from mbs.errors import InvalidInput, NotAuthenticated
 
 PREFIX = "mbs_"
@@ -117,7 +117,7 @@ def _groups(token: ApiToken) -> frozenset[str]:
     """Return the owner's groups: the present ones if LDAP is configured, otherwise the stored ones."""
     options = settings.MBS
     if options.AUTH_METHOD == "kerberos" and options.LDAP_URI:
-        from builds.services.identity import ldap  # only where there is one
+        from builds.services.auth import ldap  # only where there is one
 
         return ldap.groups_of(token.owner)
     return frozenset(token.groups)

@@ -19,8 +19,8 @@ from typing import Any
 
 from django.conf import settings
 
-from builds.services.identity import ldap
-from builds.services.identity.identity import Identity
+from builds.services.auth import ldap
+from builds.services.auth.identity import Identity
 from mbs.errors import NotAuthenticated
 
 #: No blanks, because LDAP ignores them; no commas, because servers join repeated headers with them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from builds.services.identity.provider import client_secrets, request, unavailable
+from builds.services.auth.provider import client_secrets, request, unavailable
 from mbs.errors import NotAuthenticated
 
 

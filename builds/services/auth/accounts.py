@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from builds.services.identity.identity import Identity
+from builds.services.auth.identity import Identity
 
 #: The permission of accounts that may operate builds in the admin.
 OPERATE = "builds.change_modulebuild"

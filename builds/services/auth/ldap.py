@@ -11,7 +11,7 @@ from django.conf import settings
 from ldap3.core.exceptions import LDAPException
 from ldap3.utils.conv import escape_filter_chars
 
-from builds.services.identity.lookup_cache import cached_lookup
+from builds.services.auth.lookup_cache import cached_lookup
 from mbs.errors import Unavailable
 
 log = logging.getLogger(__name__)
