@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= .data
-# What asks the database; the rest of the tests does not notice which one it is.
-ON_POSTGRESQL := tests/api tests/builds tests/events tests/identity tests/web tests/workflow
+# The tests that depend on the database.
+ON_POSTGRESQL := tests/builds
 
 .PHONY: demo up flower test test-sqlite test-postgresql chaos fresh docs lint bench lock clean
 
@@ -28,7 +28,7 @@ test-sqlite: .venv/dev
 
 test-postgresql: .venv/dev
 	$(BIN)/python -m tests.postgresql $(PYTEST) -m "not alone" $(ON_POSTGRESQL)
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -m alone tests/workflow
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -m alone tests/builds/workflow
 
 # Both in bare trees of Debian's releases: as root, with debootstrap.
 fresh:

@@ -32,9 +32,9 @@ from typing import Any
 import pika
 
 from tests import postgresql
-from tests.consumers.consumer import Consumer
-from tests.consumers.messages import BUILD, build_changed
-from tests.messaging.rabbitmq import RabbitMQ, write_config
+from tests.builds.consumers.consumer import Consumer
+from tests.builds.consumers.messages import BUILD, build_changed
+from tests.builds.messaging.rabbitmq import RabbitMQ, write_config
 from tests.processes import Worker, redis_server, wait_for
 
 #: Seconds of a build that only ends by a message.
@@ -111,7 +111,7 @@ def _measure(folder: Path, broker: RabbitMQ, shape: list[list[str]], unknown: in
     """End the components of a module one after the other; return delays in seconds by kind of reaction."""
     from builds import dispatch
     from mbs.states import BuildState, ComponentState
-    from tests.workflow.modules import make_build, wait_for_state
+    from tests.builds.workflow.modules import make_build, wait_for_state
 
     build = make_build(*shape)
     dispatch.advance(build.pk)

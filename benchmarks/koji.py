@@ -34,7 +34,7 @@ from typing import Any
 
 from benchmarks.lateness import Lateness
 from tests import postgresql
-from tests.koji.double import HubDouble
+from tests.buildsys.koji.double import HubDouble
 from tests.processes import Worker, redis_server
 
 _UPLOADS = {"rawUpload", "checkUpload"}
@@ -262,7 +262,7 @@ def _listen(double: HubDouble) -> None:
 def _make(components: int, batches: int) -> int:
     """Make a module with module-build-macros and some components, spread over batches."""
     from mbs.macros import PACKAGE
-    from tests.workflow.modules import make_build
+    from tests.builds.workflow.modules import make_build
 
     shape = [[f"package{number}" for number in range(batch, components, batches)] for batch in range(batches)]
     build = make_build(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.koji.double import HubDouble
+from tests.buildsys.koji.double import HubDouble
 
 #: Seconds between two observations, which is the precision.
 _INTERVAL = 0.5

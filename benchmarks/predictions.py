@@ -113,7 +113,7 @@ def _set_up() -> None:
 def _make(options: argparse.Namespace, number: int) -> int:
     """Make a module whose components take different times, of which something else is expected."""
     from builds.models import ComponentBuild
-    from tests.workflow.modules import make_build
+    from tests.builds.workflow.modules import make_build
 
     size = options.components // options.batches
     takes = [

@@ -172,7 +172,7 @@ def _set_up() -> None:
 
 
 def _make(modules: int, components: int, batches: int) -> list[int]:
-    from tests.workflow.modules import make_build
+    from tests.builds.workflow.modules import make_build
 
     size = components // batches
     shape = [[f"package{batch}-{number}" for number in range(size)] for batch in range(batches)]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import current_app
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import connections
+from django.test import Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 import config.celery  # noqa: F401  (tasks are sent through it)
+from tests.builds.rest import Api
+from tests.builds.services.auth.oidc_provider import AUDIENCE, Issuer
+from tests.builds.services.auth.oidc_provider import issuer as running_issuer
 from tests.processes import Redis
 
 
@@ -53,11 +57,61 @@ def redis_url(redis: Redis) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _no_memory_of_builds() -> None:
-    """Forget what was learned of the builds of another test, which had the same numbers."""
-    cache.delete("predictions:habits")
+def _empty_caches() -> None:
+    """Forget predictions and logins of another test, which may have had builds of the same ids."""
+    for name in settings.CACHES:
+        caches[name].clear()
 
 
 @pytest.fixture(autouse=True)
 def _own_data_dir(tmp_path: Path, settings: Any) -> None:
     settings.MBS = settings.MBS.model_copy(update={"DATA_DIR": tmp_path})
+
+
+@pytest.fixture
+def option(settings: Any) -> Callable[..., None]:
+    """Change options of the service: ``option(NO_AUTH=False)``."""
+
+    def change(**values: Any) -> None:
+        settings.MBS = settings.MBS.model_copy(update=values)
+
+    return change
+
+
+@pytest.fixture
+def api(db: None, client: Client) -> Api:
+    """A client of the REST API."""
+    client.raise_request_exception = False
+    return Api(client)
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    """A running OpenID provider."""
+    with running_issuer() as there:
+        yield there
+
+
+@pytest.fixture
+def asking(option: Callable[..., None], issuer: Issuer, tmp_path: Path) -> Issuer:
+    """The provider of a service that checks every token by introspection, like MBS 3.9.2."""
+    option(
+        NO_AUTH=False,
+        AUTH_METHOD="oidc",
+        OIDC_REQUIRED_SCOPE="mbs/submit",
+        OIDC_CLIENT_SECRETS=issuer.secrets_file(tmp_path),
+    )
+    return issuer
+
+
+@pytest.fixture
+def verifying(option: Callable[..., None], issuer: Issuer) -> Issuer:
+    """The provider of a service that verifies signed tokens by the provider's keys."""
+    option(
+        NO_AUTH=False,
+        AUTH_METHOD="oidc",
+        OIDC_REQUIRED_SCOPE="mbs/submit",
+        OIDC_ISSUER=issuer.url,
+        OIDC_AUDIENCE=AUDIENCE,
+    )
+    return issuer

@@ -1,14 +1,18 @@
-"""Real git repositories, and a service that accepts submissions from them."""
+"""Fixtures of the service's tests: git repositories, submissions, workers, and a message bus."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import current_app
+from django.test import Client
 
+from builds.api.views import base
 from builds.models import (
     ComponentBuild,
     ModuleBuild,
@@ -19,6 +23,9 @@ from builds.models import (
 from builds.services.build_system import build_system
 from builds.services.submission import SubmissionRequest, submit
 from mbs.errors import MBSError
+from tests.builds.messaging.rabbitmq import MISSING, RabbitMQ, write_config
+from tests.builds.services.auth.caller import Caller
+from tests.builds.workers import Workers, environment
 from tests.factories import base_module
 from tests.gitrepos import commit, git, make_repo, package_files, url
 
@@ -83,16 +90,6 @@ class Forge:
 
 
 @pytest.fixture
-def option(settings: Any) -> Callable[..., None]:
-    """Change options of the service: ``option(NO_AUTH=False)``."""
-
-    def change(**values: Any) -> None:
-        settings.MBS = settings.MBS.model_copy(update=values)
-
-    return change
-
-
-@pytest.fixture
 def forge(db: None, tmp_path: Path, option: Callable[..., None]) -> Forge:
     """Packages ``alpha`` and ``beta``, and a base module ``platform:f40``."""
     build_system.cache_clear()
@@ -136,3 +133,66 @@ def refused(**values: Any) -> MBSError:
         submitted(**values)
     assert everything() == before
     return caught.value
+
+
+@pytest.fixture(autouse=True)
+def _no_kept_lists() -> None:
+    """Clear the kept row counts: they are stored by the newest id, which another test may have had too."""
+    base._LISTINGS.clear()
+
+
+@pytest.fixture
+def caller(client: Client) -> Caller:
+    """A client of the API with arbitrary credentials."""
+    client.raise_request_exception = False
+    return Caller(client)
+
+
+@pytest.fixture
+def workers(transactional_db: None, redis_url: str, tmp_path: Path) -> Iterator[Workers]:
+    """Start workers by ``workers.start()``."""
+    build_system.cache_clear()
+    with current_app.connection_for_write() as broker:
+        broker.default_channel.client.flushall()
+    workers = Workers(environment(tmp_path, redis_url), tmp_path)
+    yield workers
+    for worker in workers.started:
+        worker.kill()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A RabbitMQ that runs when a test begins; a test that kills it starts it again."""
+    if MISSING:
+        pytest.skip(MISSING)
+    folder: Path = tmp_path_factory.mktemp("rabbitmq")
+    broker = RabbitMQ(folder)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.stop()
+
+
+@pytest.fixture(scope="session")
+def bus_config(broker: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file for fedora-messaging that names this broker, which this process has loaded.
+
+    Like consumers' files, it contains a port for metrics, which publishers cannot use.
+    """
+    from fedora_messaging.config import conf
+
+    taken = f'[monitoring]\naddress = "127.0.0.1"\nport = {broker.port}'
+    path = write_config(tmp_path_factory.mktemp("bus"), broker.url, more=taken)
+    conf.load_config(str(path))
+    return path
+
+
+@pytest.fixture
+def queue(broker: RabbitMQ) -> Iterator[str]:
+    """A queue that receives every message of a test."""
+    name = f"test-{uuid.uuid4()}"
+    broker.declare(name, "#")
+    yield name
+    with broker.channel() as channel:
+        channel.queue_delete(name)

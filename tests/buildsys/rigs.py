@@ -17,8 +17,8 @@ from buildsys.koji.tags import TagOptions
 from buildsys.local.system import LocalBuildSystem
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.macros import PACKAGE
+from tests.buildsys.koji.double import HubDouble
 from tests.buildsys.packages import module, spec
-from tests.koji.double import HubDouble
 
 COMMIT = "0123456789012345678901234567890123456789"
 

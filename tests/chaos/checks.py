@@ -21,9 +21,9 @@ from builds.models import (
     Wait,
 )
 from mbs.states import ACTIVE, TRANSITIONS, BuildState, ComponentState
+from tests.buildsys.koji.double.state import BUILD, TASK
 from tests.chaos.kinds import World
 from tests.chaos.modules import PlannedModule
-from tests.koji.double.books import BUILD, TASK
 
 MODULE, COMPONENT = "mbs.module.state.change", "mbs.component.state.change"
 #: The fake hub's reasons for components that were made to fail.

@@ -15,8 +15,8 @@ from typing import Any
 import koji
 import pika
 
-from tests.koji.double import HubDouble
-from tests.koji.double.server import _Handler, _Server
+from tests.buildsys.koji.double import HubDouble
+from tests.buildsys.koji.double.server import _Handler, _Server
 
 #: Prefixes of packages whose build always fails, or fails the first time in each module.
 FAILS, FLAKY = "fails-", "flaky-"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tests.builds.messaging.rabbitmq import RabbitMQ
 from tests.chaos.deployment import Deployment
 from tests.chaos.hub import Bus, ChaosHub
 from tests.chaos.modules import Client, PlannedModule
 from tests.chaos.servers import FaultyRedis, Postgres
-from tests.messaging.rabbitmq import RabbitMQ
 
 
 class World(Protocol):

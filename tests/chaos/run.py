@@ -21,13 +21,13 @@ from typing import Any
 import psycopg2
 import redis
 
+from tests.builds.messaging.rabbitmq import RabbitMQ
 from tests.chaos import report
 from tests.chaos.deployment import CONFIG, Deployment
 from tests.chaos.faults import Faults
 from tests.chaos.hub import Bus, ChaosHub
 from tests.chaos.modules import PLATFORM, Client, PlannedModule, plan_modules
 from tests.chaos.servers import FaultyRedis, Postgres
-from tests.messaging.rabbitmq import RabbitMQ
 from tests.processes import ROOT, free_port
 
 #: Size in MiB of the file system that the fault ``disk_full`` fills.

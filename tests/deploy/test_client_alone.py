@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.client.fake_server import FakeServer, module_build
+from tests.mbs.client.fake_server import FakeServer, module_build
 
 Done = subprocess.CompletedProcess[str]
 

@@ -17,10 +17,10 @@ import gssapi
 import httpx
 import pytest
 
-from tests.config.test_deployment import production
+from tests.builds.services.auth.ldap_server import GROUPS_DN, directory
+from tests.buildsys.koji.realm import REALM, has_kdc, kdc
+from tests.config.test_production import production
 from tests.deploy.fronts import HOST, example, front, missing
-from tests.identity.directory import GROUPS_DN, directory
-from tests.koji.realm import REALM, has_kdc, kdc
 from tests.processes import ROOT, free_port, wait_for
 
 API = "/module-build-service/2/"

@@ -2,7 +2,7 @@
 
 It needs atheris (``pip install atheris``). It runs until interrupted, or as long as libFuzzer's options say:
 
-    PYTHONPATH=. python tests/fuzz/fuzz_modulemd.py -max_total_time=600 /tmp/corpus tests/mbs/data
+    PYTHONPATH=. python tests/fuzz/fuzz_modulemd.py -max_total_time=600 /tmp/corpus tests/mbs/modulemd/data
 
 Every input must result in a modulemd error or in documents, and documents must stay equal when they are
 dumped and parsed.

@@ -14,15 +14,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from tests.identity.conftest import (  # noqa: F401  (fixtures)
-    ROOT,
-    _nothing_is_known_yet,
-    asking,
-    issuer,
-    option,
-    verifying,
-)
-from tests.identity.issuer import Issuer
+from tests.builds.rest import ROOT
+from tests.builds.services.auth.oidc_provider import Issuer
 
 pytestmark = pytest.mark.django_db
 GUESSES = django_settings.AXES_FAILURE_LIMIT
@@ -126,14 +119,14 @@ def submit(token: str, **environ: Any) -> HttpResponse:
     )
 
 
-def test_a_token_that_was_refused_is_not_asked_about_again(asking: Issuer) -> None:  # noqa: F811  (a fixture)
+def test_a_token_that_was_refused_is_not_asked_about_again(asking: Issuer) -> None:
     answers = [submit("nobody-knows-it") for _ in range(5)]
     assert {answer.status_code for answer in answers} == {401}
     assert {answer.json()["code"] for answer in answers} == {"token_invalid"}
     assert sum(asking.asked.values()) == 1
 
 
-def test_an_address_that_guesses_tokens_is_not_listened_to(asking: Issuer, option: Any) -> None:  # noqa: F811  (a fixture)
+def test_an_address_that_guesses_tokens_is_not_listened_to(asking: Issuer, option: Any) -> None:
     option(TOKEN_REFUSALS=5)
     answers = [submit(f"guess-{number}", REMOTE_ADDR="192.0.2.1") for number in range(20)]
     assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 15
@@ -141,7 +134,7 @@ def test_an_address_that_guesses_tokens_is_not_listened_to(asking: Issuer, optio
     assert submit(asking.opaque(), REMOTE_ADDR="192.0.2.2").status_code == 201
 
 
-def test_a_token_that_is_known_to_be_good_stays_good_beside_guesses(asking: Issuer, option: Any) -> None:  # noqa: F811  (a fixture)
+def test_a_token_that_is_known_to_be_good_stays_good_beside_guesses(asking: Issuer, option: Any) -> None:
     option(TOKEN_REFUSALS=5)
     token = asking.opaque()
     read = {"HTTP_AUTHORIZATION": f"Bearer {token}"}

@@ -14,8 +14,8 @@ from builds.services import confirmation, tagging
 from buildsys.base import TaskState
 from mbs.states import BuildState, ComponentState
 from tests import factories
+from tests.buildsys.koji.double import HubDouble
 from tests.buildsys.rigs import KojiRig, koji_system
-from tests.koji.double import HubDouble
 
 FOREIGN = "openssl-3.0-1.el9"
 

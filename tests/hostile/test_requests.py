@@ -16,8 +16,8 @@ from builds.api.json_input import read_object
 from builds.api.views.tokens import NewTokenSerializer
 from builds.services.auth import Identity
 from mbs.errors import InvalidInput
-from tests.api.conftest import ROOT, Api
 from tests.builds.conftest import Forge, document
+from tests.builds.rest import ROOT, Api
 from tests.factories import module_build
 
 #: Texts as JSON writes them: what Python's json would escape otherwise is sent as it is.

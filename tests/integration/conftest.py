@@ -26,8 +26,8 @@ from buildsys.koji.system import KojiBuildSystem
 from buildsys.koji.tags import TagOptions
 from mbs import macros
 from mbs.nsvc import NSVC
-from tests.koji.double import HubDouble
-from tests.koji.double.books import Row
+from tests.buildsys.koji.double import HubDouble
+from tests.buildsys.koji.double.state import Row
 
 _DEFAULTS = {
     "--koji-config": "",

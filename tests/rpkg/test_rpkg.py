@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.builds.services.auth.ldap_server import GROUPS_DN, directory
+from tests.builds.services.auth.oidc_provider import SCOPES, Issuer, issuer
 from tests.gitrepos import git
-from tests.identity.directory import GROUPS_DN, directory
-from tests.identity.issuer import SCOPES, Issuer, issuer
 from tests.processes import wait_for
 from tests.rpkg.conftest import Rpkg
 from tests.rpkg.front import front

@@ -1,0 +1,196 @@
+"""Two builds compared: as a page and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from builds.models import FinalModulemd, ModuleBuild, Submission
+from buildsys.recorded import BuiltPackage
+from buildsys.simulated import SimulatedBuildSystem
+from mbs.states import BuildState, ComponentState
+from tests.builds.web.browser import BROWSER, get
+from tests.factories import START, component_build, module_build
+
+pytestmark = pytest.mark.django_db
+OLD, NEW = "1bd479f" + "0" * 33, "42a3ec9" + "0" * 33
+FINAL = """\
+document: modulemd
+version: 2
+data:
+  name: quiet
+  stream: "1"
+  summary: A module
+  description: A module of a test.
+  license: {{module: [MIT]}}
+  artifacts:
+    rpms: [{}]
+"""
+Pair = tuple[ModuleBuild, ModuleBuild]
+
+
+def requirement(stream: str) -> dict[str, Any]:
+    return {"platform": {"stream": stream, "version": "3", "context": "00000000", "ref": "x"}}
+
+
+@pytest.fixture
+def pair() -> Pair:
+    """Two ready builds: a component has another commit, one was rebuilt after it, one is new, one is gone."""
+    builds = []
+    for number, (ref, platform) in enumerate(((OLD, "f39"), (NEW, "f40"))):
+        build = module_build(
+            state=BuildState.READY,
+            context="c0ffee00",
+            buildrequires=requirement(platform),
+            modulemd=f"name: quiet\nref: {ref}\n<script>\n",
+            disttag=f"module+{number}",
+        )
+        common: dict[str, Any] = {"state": ComponentState.COMPLETE, "scmurl": "https://github.com/rpms/x"}
+        times = {"time_started": START, "time_completed": START + timedelta(seconds=7 + number)}
+        reasons = [
+            ("commit_changed", f"was {OLD}, is {NEW}"),
+            ("earlier_changed", f"was lib#{OLD} in batch 2 for x86_64, is none"),
+        ]
+        why = [{"reuse_code": code, "reuse_detail": detail} if number else {} for code, detail in reasons]
+        component_build(build, package="lib", ref=ref, nvr=f"lib-{number}", **common, **times, **why[0])
+        component_build(build, package="tool", ref=OLD, nvr=f"tool-{number}", **common, **why[1])
+        component_build(build, package="kept", ref=OLD, nvr="kept-1", **common)
+        component_build(build, package=("gone", "fresh")[number], ref=OLD, **common)
+        component_build(build, package="module-build-macros", build_time_only=True)
+        rpms = (
+            "lib-0:1-1.x86_64, gone-0:1-1.x86_64, kept-0:1-1.noarch",
+            "lib-0:1-2.x86_64, fresh-0:1-1.x86_64, kept-0:1-1.noarch",
+        )
+        FinalModulemd.objects.create(module_build=build, arch="x86_64", document=FINAL.format(rpms[number]))
+        builds.append(build)
+    return builds[0], builds[1]
+
+
+def as_json(client: Client, path: str, status: int = 200) -> dict[str, Any]:
+    answer = client.get(f"/module-build-service/2/module-builds/{path}")
+    assert answer.status_code == status, answer.content
+    return answer.json()
+
+
+def test_components_say_what_changed_and_why(client: Client, pair: Pair) -> None:
+    old, new = pair
+    found = {
+        each["package"]: each for each in as_json(client, f"{new.pk}/compare?with={old.pk}")["components"]
+    }
+    assert {package: each["change"] for package, each in found.items()} == {
+        "lib": "commit",
+        "tool": "rebuilt",
+        "kept": "reused",
+        "gone": "removed",
+        "fresh": "added",
+    }
+    assert found["lib"]["why"] == "commit 1bd479f → 42a3ec9"
+    assert found["tool"]["why"] == "built after lib, which changed"
+    assert found["lib"]["url"] == f"https://github.com/rpms/x/compare/{OLD}...{NEW}"
+    assert (found["lib"]["old"]["seconds"], found["lib"]["new"]["seconds"]) == (7.0, 8.0)
+    assert found["gone"]["new"] is None
+
+
+def test_buildrequires_and_rpms_say_what_changed(client: Client, pair: Pair) -> None:
+    found = as_json(client, f"{pair[1].pk}/compare")
+    assert found["buildrequires"] == [{"name": "platform", "old": "f39:3:00000000", "new": "f40:3:00000000"}]
+    rpms = found["rpms"]
+    assert [each["nevra"] for each in rpms["added"]] == ["fresh-0:1-1.x86_64"]
+    assert [each["nevra"] for each in rpms["removed"]] == ["gone-0:1-1.x86_64"]
+    assert [(each["name"], each["old"], each["new"]) for each in rpms["changed"]] == [
+        ("lib", "0:1-1", "0:1-2")
+    ]
+    assert rpms["same"] == 1
+
+
+def test_sizes_and_dependencies_are_told_where_the_build_system_records_them(
+    client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recorded(system: Any, module: Any) -> Iterator[BuiltPackage]:
+        second = module.id == pair[1].pk
+        provides = (f"lib = 1.module+{int(second)}", *(["libquiet.so.2"] if second else []))
+        yield BuiltPackage("lib", f"0:1-{1 + second}", "x86_64", 1000 + second, ("glibc",), provides)
+
+    monkeypatch.setattr(SimulatedBuildSystem, "recorded_rpms", recorded, raising=False)
+    (changed,) = as_json(client, f"{pair[1].pk}/compare")["rpms"]["changed"]
+    assert (changed["old_size"], changed["new_size"]) == (1000, 1001)
+    assert changed["requires"] is None
+    assert changed["provides"] == {"added": ["libquiet.so.2"], "removed": []}
+    assert "+1" in get(client, f"/compare/{pair[0].pk}...{pair[1].pk}").text
+
+
+def test_the_page_shows_the_same_escaped(client: Client, pair: Pair) -> None:
+    old, new = pair
+    page = get(client, f"/compare/{old.pk}...{new.pk}")
+    for text in (
+        "commit 1bd479f → 42a3ec9",
+        "f39:3:00000000",
+        "fresh-0:1-1.x86_64",
+        "1 without a difference",
+    ):
+        assert text in page.text
+    assert f"https://github.com/rpms/x/compare/{OLD}...{NEW}" in page.all("a", "href")
+
+
+def test_documents_stand_side_by_side(client: Client, pair: Pair) -> None:
+    address = f"/compare/{pair[0].pk}...{pair[1].pk}"
+    for build, text in zip(pair, ("summary: one", "summary: two"), strict=True):
+        Submission.objects.create(module_build=build, document=text)
+    assert "summary: one summary: two" not in get(client, address).text
+    assert {"summary: one", "summary: two"} <= set(
+        get(client, f"{address}?document=submitted").html.replace("<", ">").split(">")
+    )
+    expanded = get(client, f"{address}?document=expanded")
+    assert f"ref: {NEW}" in expanded.html
+    assert "<script>" not in expanded.html.partition("<main")[2]
+    assert "fresh-0:1-1" in get(client, f"{address}?document=final").text
+    get(client, f"{address}?document=secret", status=400)
+
+
+def test_a_document_that_is_not_recorded_is_said(client: Client, pair: Pair) -> None:
+    page = get(client, f"/compare/{pair[0].pk}...{pair[1].pk}?document=submitted")
+    assert f"of build {pair[0].pk} and of build {pair[1].pk} is not recorded" in page.text
+
+
+def test_a_build_is_compared_with_the_last_ready_one_of_its_context(client: Client, pair: Pair) -> None:
+    old, new = pair
+    module_build(state=BuildState.READY, context="other000")
+    newest = module_build(state=BuildState.FAILED, context="c0ffee00")
+    answer = client.get(f"/builds/{newest.pk}/compare", headers=BROWSER)
+    assert answer["Location"] == f"/compare/{new.pk}...{newest.pk}"
+    assert as_json(client, f"{newest.pk}/compare")["old"]["id"] == new.pk
+    assert as_json(client, f"{old.pk}/compare", status=404)["code"] == "nothing_to_compare"
+    get(client, f"/builds/{old.pk}/compare", status=404)
+
+
+def test_a_program_gets_the_comparison_as_json(client: Client, pair: Pair) -> None:
+    found = client.get(f"/compare/{pair[0].pk}...{pair[1].pk}").json()
+    assert (found["old"]["id"], found["new"]["id"]) == (pair[0].pk, pair[1].pk)
+
+
+@pytest.mark.parametrize("query", ["with=x", "with=-1", "with=" + "9" * 30])
+def test_a_wrong_number_is_refused(client: Client, pair: Pair, query: str) -> None:
+    as_json(client, f"{pair[1].pk}/compare?{query}", status=400)
+
+
+def test_builds_that_are_not_there_are_not_found(client: Client, pair: Pair) -> None:
+    get(client, f"/compare/{pair[0].pk}...999999", status=404)
+    as_json(client, f"{pair[0].pk}/compare?with=999999", status=404)
+
+
+def test_a_comparison_takes_as_many_statements_with_more_components(client: Client, pair: Pair) -> None:
+    def statements() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            get(client, f"/compare/{pair[0].pk}...{pair[1].pk}")
+        return len(queries)
+
+    few = statements()
+    for _ in range(10):
+        component_build(pair[1])
+    assert statements() == few

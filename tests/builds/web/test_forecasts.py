@@ -1,0 +1,87 @@
+"""When builds are expected to be ready, on pages and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+
+from builds.models import ModuleBuild, Phase
+from builds.selectors.predictions import Habits
+from mbs.prediction import Duration
+from mbs.states import BuildState, ComponentState
+from tests.builds.web.test_pages import Get, get
+from tests.factories import component_build, module_build
+
+__all__ = ["get"]
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def queued(option: Callable[..., None]) -> ModuleBuild:
+    """A build whose only component waits for the one slot, which is free in a minute."""
+    option(NUM_CONCURRENT_BUILDS=1)
+    cache.set("predictions:habits", Habits(Duration(0.0), Duration(0.0), error=0.1, typical=30.0), 60)
+    now = timezone.now()
+    under_way: dict[str, Any] = {"state": BuildState.BUILD, "batch": 1, "batches": 1, "phase": Phase.BUILDING}
+    busy = module_build(owner="bob", time_submitted=now - timedelta(hours=1), **under_way)
+    started = now - timedelta(seconds=40)
+    component_build(busy, batch=1, state=ComponentState.BUILDING, weight=100, time_started=started)
+    build = module_build(name="queued", owner="ann", time_submitted=now - timedelta(minutes=1), **under_way)
+    component_build(build, batch=1, package="libfoo", weight=60)
+    return build
+
+
+@pytest.mark.parametrize("path", ["/", "/builds/{}"])
+def test_pages_say_place_and_time(get: Get, queued: ModuleBuild, path: str) -> None:
+    page = get(path.format(queued.pk))
+    ready = timezone.now() + timedelta(seconds=120)
+    clocks = {f"{ready - timedelta(seconds=back):%H:%M}" for back in (0, 5)}
+    assert any(f"place 1 of 1 for a slot, ready about {clock} UTC (±21 s)" in page.text for clock in clocks)
+
+
+def test_builds_that_have_ended_are_not_expected(get: Get) -> None:
+    build = module_build(state=BuildState.READY)
+    for path in ("/", f"/builds/{build.pk}"):
+        assert "ready about" not in get(path).text
+
+
+def test_bars_show_the_expected_time(get: Get, queued: ModuleBuild) -> None:
+    page = get(f"/builds/{queued.pk}")
+    (bar,) = [
+        attributes for tag, attributes in page.tags if tag == "rect" and attributes["class"] == "expected"
+    ]
+    # A minute since the submission, a minute until the slot is free, and a minute of building.
+    assert float(bar["x"][:-1]) == pytest.approx(200 / 3, abs=2)
+    assert float(bar["width"][:-1]) == pytest.approx(100 / 3, abs=2)
+    assert "about 1 min 00 s" in page.text
+    assert "3 min 00 s" in page.text, "the axis goes on to the end that is expected"
+
+
+def test_the_queue_shows_slots_by_owner_and_says_the_rule(get: Get, queued: ModuleBuild) -> None:
+    page = get("/queue")
+    assert "1 component builds in 1 slot, 1 waits for one." in page.text
+    assert "A free slot goes to the owner with the fewest components building" in page.text
+    assert "bob 1 0 ann 0 1" in page.text
+    assert f"/builds/{queued.pk}" in page.all("a", "href")
+
+
+def test_an_empty_queue_is_said(get: Get) -> None:
+    assert "There is no prediction" in get("/queue").text
+
+
+def test_programs_get_the_queue_as_json(client: Client, queued: ModuleBuild) -> None:
+    said = client.get("/queue").json()
+    assert (said["slots"], said["building"], said["waiting"]) == (1, 1, 1)
+    assert said["owners"][0] == {"owner": "bob", "building": 1, "waiting": 0}
+    assert len(said["builds"]) == 2
+    (only,) = client.get(f"/queue?build={queued.pk}").json()["builds"]
+    assert (only["id"], only["place"], only["of"]) == (queued.pk, 1, 1)
+    assert only["spread_seconds"] == pytest.approx(21.0, abs=0.5)
+    assert client.get("/queue?build=x").status_code == 400
+    assert client.post("/queue").status_code == 405

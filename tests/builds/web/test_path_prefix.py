@@ -1,0 +1,74 @@
+"""Addresses on pages below the path prefix that a front server names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.test.utils import override_script_prefix
+
+from builds.web import submitting
+from mbs.states import BuildState, ComponentState
+from tests.builds.web.browser import BROWSER, Page
+from tests.builds.web.test_acting import logins
+from tests.builds.web.test_logs import address, log, row
+from tests.factories import module_build
+
+__all__ = ["log", "logins"]
+pytestmark = pytest.mark.django_db
+PREFIX = "/mbs"
+
+
+@pytest.fixture
+def below(client: Client) -> Iterator[Client]:
+    client.defaults["SCRIPT_NAME"] = PREFIX
+    # The test client does not set it, as the WSGI handler does.
+    with override_script_prefix(f"{PREFIX}/"):
+        yield client
+
+
+def links(page: Page) -> list[str]:
+    return [
+        address
+        for tag, name in (("a", "href"), ("form", "action"), ("p", "data-events"), ("p", "data-tail"))
+        for address in page.all(tag, name)
+        if address.startswith("/")
+    ]
+
+
+def get(client: Client, path: str) -> Page:
+    response = client.get(path, headers=BROWSER)
+    assert response.status_code == 200, response.content
+    return Page(response.content.decode())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_all_links_of_a_confirmation_are_below_the_prefix(below: Client, count: int) -> None:
+    numbers = [module_build(state=BuildState.BUILD).pk for _ in range(count)]
+    page = get(below, "/act?action=cancel" + "".join(f"&build={number}" for number in numbers))
+    assert [link for link in links(page) if not link.startswith(f"{PREFIX}/")] == []
+
+
+@pytest.mark.parametrize("task_id", [None, 7])
+def test_all_links_of_the_page_of_a_log_are_below_the_prefix(
+    below: Client, log: Path, task_id: int | None
+) -> None:
+    log.write_bytes(b"one\n")
+    page = get(below, address(row(state=ComponentState.BUILDING, task_id=task_id)))
+    assert [link for link in links(page) if not link.startswith(f"{PREFIX}/")] == []
+
+
+def test_several_submitted_builds_lead_to_the_front_page_below_the_prefix(
+    below: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builds = [module_build(), module_build()]
+    monkeypatch.setattr(submitting, "record", lambda wanted: builds)
+    answer = below.post("/submit", {"modulemd": "x", "confirmed": "1"}, headers=BROWSER)
+    assert (answer.status_code, answer["Location"]) == (302, f"{PREFIX}/")
+
+
+def test_a_form_that_needs_a_login_leads_back_below_the_prefix(below: Client, logins: None) -> None:
+    answer = below.post("/submit", {"modulemd": "x"}, headers=BROWSER)
+    assert (answer.status_code, answer["Location"]) == (302, f"{PREFIX}/login?next=%2Fmbs%2F")

@@ -1,0 +1,84 @@
+"""What the server expects of builds, in ``mbs queue``, ``mbs watch`` and ``mbs show``."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mbs.client import display
+from mbs.client.cli import main
+from mbs.client.snapshot import Outlook, read_build, read_outlooks
+from mbs.client.watching import Snapshot
+from tests.mbs.client.fake_server import FakeServer, module_build
+
+READY = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+QUEUE = {
+    "slots": 5,
+    "building": 5,
+    "waiting": 31,
+    "rule": "A free slot goes to the owner with the fewest.",
+    "owners": [{"owner": "ann\x1b[31m", "building": 5, "waiting": 31}],
+    "builds": [
+        {"id": 1, "place": 14, "of": 31, "ready": "2030-01-01T12:00:00Z", "spread_seconds": 40.0},
+        {"id": 2, "ready": "no time", "spread_seconds": 1},
+        {"place": 3},
+        None,
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> None:
+    monkeypatch.setenv("MBS_SERVER", server.url)
+    answer = server.answer
+
+    def with_queue(method: str, url: str, body: object) -> tuple[int, object]:
+        return (200, QUEUE) if url.startswith("/queue") else answer(method, url, body)
+
+    monkeypatch.setattr(server, "answer", with_queue)
+
+
+def mbs(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def test_the_queue_is_printed_without_control_characters() -> None:
+    result = mbs("queue")
+    assert result.exit_code == 0
+    assert "slots: 5, building: 5, waiting: 31" in result.stdout
+    assert "ann\\x1b[31m" in result.stdout
+    assert "build 1: place 14 of 31 for a slot, ready about 2030-01-01 " in result.stdout
+
+
+def test_a_server_without_a_queue_is_said(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "answer", lambda *_: (404, {"status": 404, "message": "Nothing here."}))
+    result = mbs("queue")
+    assert result.exit_code == 3
+    assert "does not provide its queue" in result.stderr
+
+
+def test_show_says_what_is_expected_of_a_build_under_way(server: FakeServer) -> None:
+    server.add(module_build(1, "build"))
+    assert "expected: place 14 of 31 for a slot" in mbs("show", "1").stdout
+    server.builds[1] = module_build(1, "ready")
+    assert "expected" not in mbs("show", "1").stdout
+
+
+def test_watch_prints_an_expectation_when_it_is_news() -> None:
+    def snapshot(place: int, seconds: float) -> Snapshot:
+        build = read_build(module_build(1, "build"))
+        outlook = Outlook(place, 31, READY + timedelta(seconds=seconds), 40.0)
+        return Snapshot((replace(build, outlook=outlook),))
+
+    stream = io.StringIO()
+    display.follow([snapshot(14, 0), snapshot(14, 30), snapshot(13, 30), snapshot(13, 200)], stream)
+    assert stream.getvalue().count("ready about") == 3
+    assert stream.getvalue().count("place 14 of 31") == 1
+
+
+def test_outlooks_that_cannot_be_read_are_left_out() -> None:
+    assert read_outlooks(QUEUE) == {1: Outlook(14, 31, READY, 40.0)}
