@@ -59,7 +59,8 @@ def test_an_owner_who_may_build_no_more_may_not_change_builds_either(caller: Cal
     assert caller.cancel(build, people.opaque("ann")).json()["code"] == "not_in_group"
 
 
-def test_nobody_names_another_owner(caller: Caller, people: Issuer, build: ModuleBuild) -> None:
+def test_nobody_names_another_owner(caller: Caller, people: Issuer) -> None:
+    build = module_build(owner="ann", state=BuildState.BUILD)
     body = json.dumps({"owner": "ann", "state": "failed"}).encode()
     for path, method in (("", "PATCH"), ("/retry", "POST"), ("/rebuild", "POST")):
         answer = caller.tokens(method, people.opaque("bob"), f"module-builds/{build.pk}{path}", body)
