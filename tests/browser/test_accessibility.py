@@ -1,4 +1,4 @@
-"""axe-core looks at every page in Chromium, and finds nothing that is critical or serious."""
+"""Accessibility of every page: axe-core in Chromium finds no critical or serious fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forms that need a script."""
+"""Forms that need JavaScript."""
 
 from __future__ import annotations
 

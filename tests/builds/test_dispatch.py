@@ -1,4 +1,4 @@
-"""Sending tasks: after commit only, and never at the cost of the fact that was committed."""
+"""Tasks are sent after the commit only, and an error of the broker does not undo the commit."""
 
 from __future__ import annotations
 

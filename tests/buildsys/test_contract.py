@@ -1,4 +1,4 @@
-"""What every build system promises (``buildsys.base``), asked of all of them."""
+"""The contract of build systems (``buildsys.base``), checked for every build system."""
 
 from __future__ import annotations
 

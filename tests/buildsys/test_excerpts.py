@@ -1,4 +1,4 @@
-"""The lines of a log that explain a failure."""
+"""Excerpts of logs that explain a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promises of the simulated build system beyond those of all build systems."""
+"""The simulated build system, beyond the contract of all build systems."""
 
 from __future__ import annotations
 

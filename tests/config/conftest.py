@@ -1,4 +1,4 @@
-"""A loader of the configuration that only sees a test's files and variables."""
+"""A loader of the configuration that only sees the files and variables of a test."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The command ``mbs-manager config``."""
+
 from __future__ import annotations
 
 import json

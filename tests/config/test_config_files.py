@@ -1,3 +1,5 @@
+"""Operators' configuration files."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The configuration of Flower."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What a person sees who starts the service with a configuration that is wrong."""
+"""Error messages of commands and servers that start with an invalid configuration."""
 
 from __future__ import annotations
 

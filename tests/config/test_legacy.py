@@ -1,4 +1,4 @@
-"""Every option of the reference (3.9.2) is known, has a new name, or is accepted with a warning."""
+"""Every option of MBS 3.9.2 is known, has a new name, or is accepted with a warning."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The loader: defaults, environment variables, and checks of values."""
+
 from __future__ import annotations
 
 import pytest

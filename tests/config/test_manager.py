@@ -1,4 +1,4 @@
-"""``mbs-manager`` as operators meet it."""
+"""The command ``mbs-manager``."""
 
 from __future__ import annotations
 

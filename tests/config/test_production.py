@@ -1,4 +1,4 @@
-"""What an installation of production is like: Django's own check, and files that others cannot read."""
+"""An installation for production: Django's deployment check, file permissions, and TLS."""
 
 from __future__ import annotations
 

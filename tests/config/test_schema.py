@@ -1,3 +1,5 @@
+"""Descriptions and secrets of the options."""
+
 from __future__ import annotations
 
 import pytest

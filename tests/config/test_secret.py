@@ -1,3 +1,5 @@
+"""The generated secret key."""
+
 from __future__ import annotations
 
 import re

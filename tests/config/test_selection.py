@@ -1,3 +1,5 @@
+"""Selecting the configuration file and its section."""
+
 from __future__ import annotations
 
 import sys

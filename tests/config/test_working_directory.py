@@ -1,4 +1,4 @@
-"""Processes that start in a folder with an operator's ``config.py``, which is not the package ``config``."""
+"""Processes that start in a folder with an operator's ``config.py``, which must not shadow the package."""
 
 from __future__ import annotations
 

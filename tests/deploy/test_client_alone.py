@@ -1,4 +1,4 @@
-"""The client installed without the service: the wheel, and only the packages that it depends on."""
+"""The wheel of the client, installed with its own dependencies only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents that code and other documents name are there, with the headings that are named."""
+"""Documents and headings that code and other documents cite exist."""
 
 from __future__ import annotations
 

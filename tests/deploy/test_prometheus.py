@@ -1,4 +1,4 @@
-"""A real Prometheus, with the configuration of ``deploy``, before a real service that builds something."""
+"""A real Prometheus with the configuration of ``deploy`` queries a real service that builds a module."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Queries of alert rules and dashboards use existing metrics."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,4 @@
-"""What may be installed: packages by version and hash, under licences that go with this project's."""
+"""Dependencies: locked by version and hash, with licences that are compatible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RPM files that a hostile build could make: headers with any content, and mutants of real files."""
+"""Hostile RPM files: headers with any content, and mutants of real files."""
 
 from __future__ import annotations
 

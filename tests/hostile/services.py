@@ -1,4 +1,4 @@
-"""Run commands in sandboxes of each kind of service: root, a user with subordinate ids, one without."""
+"""Run sandboxed commands as root, as a user with subordinate ids, and as one without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requirements that a stranger wrote: many, nested, and about files that are none of a build's business."""
+"""Hostile build requirements: many, nested, or about files that builds may not see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that stop in the middle, read slowly or send too much, against the real web server."""
+"""The real web server with clients that stop in the middle, read slowly or send too much."""
 
 from __future__ import annotations
 

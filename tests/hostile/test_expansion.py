@@ -1,4 +1,4 @@
-"""Documents of strangers that are expanded: libsolv must not be what ends the service."""
+"""Expansion of hostile documents does not crash libsolv."""
 
 from __future__ import annotations
 

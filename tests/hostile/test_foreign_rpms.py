@@ -1,4 +1,4 @@
-"""RPMs that are not of the module build that made them, or are not what was built."""
+"""RPMs of another module build, and RPMs that were changed after their build."""
 
 from __future__ import annotations
 

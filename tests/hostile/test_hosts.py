@@ -1,4 +1,4 @@
-"""Repositories on this machine and in private networks, which only an operator may let git reach."""
+"""Only an operator can allow git to reach this machine and private networks."""
 
 from __future__ import annotations
 

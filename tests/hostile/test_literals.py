@@ -1,4 +1,4 @@
-"""Whatever text stands where rpm reads a literal, nothing runs, and rpm reads back the same text."""
+"""Literals in macros and spec files: rpm reads back the same text, and no text is executed."""
 
 from __future__ import annotations
 

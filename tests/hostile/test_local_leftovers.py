@@ -1,4 +1,4 @@
-"""What a build brings about outside its sandbox ends with it, and tells nobody of the machine's files."""
+"""Effects of a build outside its sandbox end with it, and disclose no file of the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guesses: of operators' passwords, and of tokens."""
+"""Guessed passwords of operators, and guessed tokens."""
 
 from __future__ import annotations
 

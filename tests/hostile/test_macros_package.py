@@ -1,4 +1,4 @@
-"""The source RPM of module-build-macros is made where a spec file can do no harm, whatever is in it."""
+"""The source RPM of module-build-macros is made in a sandbox, so that its spec file does no harm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages on the bus that somebody made up: the hub decides what is recorded."""
+"""Forged messages on the bus: only facts that the hub confirms are recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that a tag, an NVR, a macro or a command line would misread are refused at every entrance."""
+"""Names that a tag, an NVR, a macro or a command line would misread are refused at every entry point."""
 
 from __future__ import annotations
 

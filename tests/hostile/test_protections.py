@@ -1,4 +1,4 @@
-"""Builders start only where builds are shut in as production requires."""
+"""Builders start only on machines that isolate builds as production requires."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents that are only read, of repositories and of another service: what is wrong is passed over."""
+"""Invalid documents of repositories and of other services are skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata of repositories on this machine that asks for more than it says."""
+"""Hostile metadata of repositories on this machine: bounded memory and time."""
 
 from __future__ import annotations
 

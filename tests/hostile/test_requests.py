@@ -1,4 +1,4 @@
-"""Whatever stands in a field of a request, the answer is no fault of the service (5xx)."""
+"""No value of a field in a request causes an internal error (5xx)."""
 
 from __future__ import annotations
 

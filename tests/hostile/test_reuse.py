@@ -1,4 +1,4 @@
-"""The service reuses what the former build made, and only while that is still there."""
+"""Reuse takes exactly the RPMs of the earlier build, and only while they exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RPM files that a build crafted: nothing but their component fails, and reading them stays small."""
+"""Hostile RPM files fail their own component only, and reading them takes bounded memory."""
 
 from __future__ import annotations
 

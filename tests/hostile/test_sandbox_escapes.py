@@ -1,4 +1,4 @@
-"""Builds that look for the service's secrets, for privileges, and for a way out."""
+"""Builds that look for secrets of the service, for privileges, and for a way out of the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds that use up what all builds share."""
+"""Builds that exhaust resources that all builds share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of strangers that would act on a terminal or forge a line of a log."""
+"""Hostile texts that would control a terminal or forge a line of a log."""
 
 from __future__ import annotations
 

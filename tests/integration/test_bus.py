@@ -1,4 +1,4 @@
-"""What a hub says on the bus is understood: ``--amqp-url URL`` of the broker that it publishes to."""
+"""Bus messages of a hub are parsed. ``--amqp-url URL`` names the broker that it publishes to."""
 
 from __future__ import annotations
 

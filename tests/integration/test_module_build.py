@@ -1,4 +1,4 @@
-"""A module build on a hub, from its first tag to its import, every step of it twice."""
+"""A module build on a hub from its first tag to its import, with every step executed twice."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Batches of components, and included modules."""
+
 from __future__ import annotations
 
 import pytest

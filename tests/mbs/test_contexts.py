@@ -1,4 +1,4 @@
-"""The expected hashes and numbers were computed by the reference service's own functions (3.9.2)."""
+"""Contexts and versions, with hashes computed by MBS 3.9.2's own functions."""
 
 from __future__ import annotations
 

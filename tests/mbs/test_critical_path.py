@@ -1,3 +1,5 @@
+"""The critical path of a build."""
+
 from __future__ import annotations
 
 from mbs.critical_path import Path, Work, critical_path

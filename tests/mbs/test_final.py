@@ -1,4 +1,4 @@
-"""What a finished module holds."""
+"""The final documents of a finished module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spec file of module-build-macros; what rpm makes of it is tested with the local build system."""
+"""The spec file of module-build-macros; the tests of the local build system run rpm on it."""
 
 from __future__ import annotations
 

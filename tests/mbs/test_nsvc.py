@@ -1,3 +1,5 @@
+"""Names, streams, versions and contexts."""
+
 from __future__ import annotations
 
 import pytest

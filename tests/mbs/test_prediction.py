@@ -1,4 +1,4 @@
-"""When builds are ready: the simulation of slots."""
+"""The simulation of slots that predicts the ends of builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which components are reused, and why the others are not."""
+"""The decision which components are reused, and its reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts side by side."""
+"""Side-by-side differences of texts."""
 
 from __future__ import annotations
 

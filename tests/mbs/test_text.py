@@ -1,4 +1,4 @@
-"""Texts of strangers where they are shown, and their order."""
+"""The natural sort order of names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys by which parked tasks are woken; they are stored, so they stay what they are."""
+"""Wait keys are distinct; they are stored in the database, so they must not change."""
 
 from mbs import wait_keys
 

@@ -1,4 +1,4 @@
-"""The real rpkg 1.70 from PyPI drives the service (docs/contract/rest.md)."""
+"""The real rpkg 1.70 from PyPI uses the service (docs/contract/rest.md)."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Verification of components."""
+
 from __future__ import annotations
 
 import time

@@ -1,4 +1,4 @@
-"""Addresses of pages of forges, from addresses that strangers chose."""
+"""Web pages of commits on known forges, from untrusted addresses."""
 
 from __future__ import annotations
 

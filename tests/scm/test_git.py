@@ -1,3 +1,5 @@
+"""Reading git repositories."""
+
 from __future__ import annotations
 
 import os

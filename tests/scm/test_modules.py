@@ -1,3 +1,5 @@
+"""Fetching modulemd documents."""
+
 from __future__ import annotations
 
 from dataclasses import replace

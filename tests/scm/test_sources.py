@@ -1,3 +1,5 @@
+"""Source files of components."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,3 +1,5 @@
+"""Reading spec files."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""Scm urls and the allow list."""
+
 from __future__ import annotations
 
 import pytest

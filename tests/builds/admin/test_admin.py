@@ -1,3 +1,5 @@
+"""The admin: lists, pages and actions."""
+
 from __future__ import annotations
 
 from typing import Any

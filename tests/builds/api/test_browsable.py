@@ -1,4 +1,4 @@
-"""The same addresses in a browser."""
+"""The addresses of the REST API in a browser: pages and forms."""
 
 from __future__ import annotations
 

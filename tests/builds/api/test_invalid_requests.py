@@ -1,4 +1,4 @@
-"""What only somebody hostile, or a broken client, sends: refused with words that name what is wrong."""
+"""Requests of broken or hostile clients are refused with an error that names the fault."""
 
 from __future__ import annotations
 

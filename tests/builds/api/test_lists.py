@@ -1,3 +1,5 @@
+"""Filters, order and pages of lists."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A service that is newer than its database, before ``mbs-manager migrate`` was run."""
+"""The service is newer than its database until ``mbs-manager migrate`` has run."""
 
 from __future__ import annotations
 

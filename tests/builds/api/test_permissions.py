@@ -1,4 +1,4 @@
-"""Who may retry, rebuild and import, after a login."""
+"""Permissions to retry, rebuild and import, after a login."""
 
 from __future__ import annotations
 

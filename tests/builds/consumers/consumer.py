@@ -1,4 +1,4 @@
-"""A consumer as operators run it: ``fedora-messaging consume`` with the sample file of ``deploy/``."""
+"""Run a consumer as operators do: ``fedora-messaging consume`` with the sample file of ``deploy/``."""
 
 from __future__ import annotations
 

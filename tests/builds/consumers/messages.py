@@ -1,4 +1,4 @@
-"""Messages as Koji sends them, with all keys of the published schemas."""
+"""Make messages with all keys of the schemas that Koji publishes."""
 
 from __future__ import annotations
 

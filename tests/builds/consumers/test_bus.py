@@ -1,4 +1,4 @@
-"""Messages of Koji off a real bus, by the real consumer, into real builds."""
+"""The real consumer on a real bus: messages of Koji advance module builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What messages change: rows, messages of our own, and parked tasks that are sent again."""
+"""Effects of a message: changed rows, outgoing messages, and parked tasks that are sent again."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Parsing Koji's messages."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,4 @@
-"""``mbs-manager doctor`` and the bus."""
+"""Checks of the bus by ``mbs-manager doctor``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outbox: every message once its fact is committed, in order, whatever the bus does."""
+"""The outbox publishes every message in order after its transaction is committed, also after outages."""
 
 from __future__ import annotations
 

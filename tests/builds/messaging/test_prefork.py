@@ -1,4 +1,4 @@
-"""Messages of whole builds from prefork workers on a real bus."""
+"""Prefork workers publish the messages of whole builds on a real bus."""
 
 from __future__ import annotations
 

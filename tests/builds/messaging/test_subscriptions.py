@@ -1,4 +1,4 @@
-"""Subscribers of module builds: told once a fact is committed, signed, in order, and until they take it."""
+"""Webhooks of subscribers: signed, in order, after the commit, and repeated until they are accepted."""
 
 from __future__ import annotations
 

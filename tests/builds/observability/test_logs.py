@@ -1,3 +1,5 @@
+"""Log lines and their context."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,5 @@
+"""Metrics of Prometheus."""
+
 from __future__ import annotations
 
 import os

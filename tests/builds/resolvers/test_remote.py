@@ -1,4 +1,4 @@
-"""The modules of another service, asked by its REST API: here by our own, with rows in its database."""
+"""Modules of another service by its REST API; the other service is this one's test database."""
 
 from __future__ import annotations
 

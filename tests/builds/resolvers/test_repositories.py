@@ -1,4 +1,4 @@
-"""The modules of this machine's repositories."""
+"""Modules of the repositories that are configured on this machine."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Pages far from the beginning of a list."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,4 @@
-"""What is expected of builds under way, as the database knows them."""
+"""Predictions for running builds from rows of the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancel and resume: what builds is stopped, what is built is kept, and nothing stops what was resumed."""
+"""Cancellation and resumption: running builds are stopped, finished ones kept, resumed ones not stopped."""
 
 from __future__ import annotations
 

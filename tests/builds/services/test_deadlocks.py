@@ -1,4 +1,4 @@
-"""All that changes the rows of builds, at the same time: nothing deadlocks, and nothing is lost.
+"""Concurrent changes of the rows of builds cause no deadlock and lose no update.
 
 Only PostgreSQL locks rows; SQLite has one writer at a time.
 """

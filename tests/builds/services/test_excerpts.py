@@ -1,4 +1,4 @@
-"""What failed components' logs say, as it is stored with the components and the module build."""
+"""Excerpts of the logs of failed components, as stored with the components and the module build."""
 
 from __future__ import annotations
 

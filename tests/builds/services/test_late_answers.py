@@ -1,4 +1,4 @@
-"""Answers that come late, or never: nothing is built twice, and nothing waits longer than it must."""
+"""Late or lost answers of the build system: nothing is built twice, and no component waits too long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of builds that our own workers run."""
+"""Recording the results of builds that the service's own workers run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log messages: one for each thing that happened, whatever runs twice, and a bounded number of them."""
+"""Log messages: one for each event, also if a task runs twice, and a bounded number of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules that were built elsewhere: what is recorded of them, and what is refused."""
+"""Imports of modules that were built elsewhere: recorded rows and refusals."""
 
 from __future__ import annotations
 

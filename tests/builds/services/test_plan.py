@@ -1,4 +1,4 @@
-"""A plan says what a submission would do, and does nothing."""
+"""A plan describes the effects of a submission and changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same commit again, as a new version, from real repositories."""
+"""Rebuilds of the same commit as a new version, from real repositories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may build: never more than the limit, no owner before the others, the longest first."""
+"""Slots: the limit holds, owners take turns, and the longest build of an owner comes first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state machine: each change with its trace and its message, or not at all."""
+"""The state machine: a change is recorded together with its trace and its message, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A browser as far as tests of pages need one."""
+"""Request and parse pages like a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Buttons: cancel, retry, rebuild, retire, for one or several builds, and the form that submits."""
+"""Buttons that cancel, retry, rebuild and retire one or several builds, and the form that submits."""
 
 from __future__ import annotations
 

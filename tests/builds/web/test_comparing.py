@@ -1,4 +1,4 @@
-"""Two builds compared: as a page and as JSON."""
+"""Comparisons of two builds, as a page and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why components were built, their groups, and the drawing of their order."""
+"""Groups of components, the reasons of their builds, and the graph of their order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Atom feeds of builds, as a reader of feeds gets them."""
+"""Atom feeds of builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When builds are expected to be ready, on pages and for programs."""
+"""Expected times of builds, on pages and as JSON."""
 
 from __future__ import annotations
 

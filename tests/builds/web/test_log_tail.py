@@ -1,4 +1,4 @@
-"""The lines of a log as a browser receives them while a build writes them."""
+"""The stream of new lines of a log while a build writes it."""
 
 from __future__ import annotations
 

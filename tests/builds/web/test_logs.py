@@ -1,4 +1,4 @@
-"""The page of a log, and the log itself for programs."""
+"""Pages of logs, and logs as plain text for programs."""
 
 from __future__ import annotations
 

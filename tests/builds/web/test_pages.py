@@ -1,4 +1,4 @@
-"""Pages for people, as a browser gets them."""
+"""Pages of builds in a browser."""
 
 from __future__ import annotations
 

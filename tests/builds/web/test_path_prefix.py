@@ -1,4 +1,4 @@
-"""Addresses on pages below the path prefix that a front server names."""
+"""Links on pages contain the path prefix that a front server names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probes name the address of a process; everything else must name the service."""
+"""Probes are answered under the IP address of a process; all other pages require a known host name."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Files of local builds: logs and repositories."""
+
 from __future__ import annotations
 
 import os

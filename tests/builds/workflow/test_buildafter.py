@@ -1,4 +1,4 @@
-"""Components that are built after others (``buildafter``)."""
+"""Components that are built after others (``buildafter``), with real workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancel a build wherever it stands, and resume it: nothing builds on, and nothing is built twice."""
+"""Builds that are cancelled and resumed at any step, with real workers: nothing is built twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps over what ended or is stuck, and over tags that somebody changed: on a hub."""
+"""Sweeps on a hub: targets and tags of ended builds, stuck builds, and tags that users have changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How users get a finished module: recorded when it is finished, taken back when it is retired."""
+"""Repositories for users: recorded when a build is finished, withdrawn when it is retired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever dies, is lost, comes twice or too early: every build ends in ready, and nothing is built twice."""
+"""Killed workers and lost, doubled or early messages: builds become ready, and nothing is built twice."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Events of workers that Flower receives."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""Real builds with rpmbuild whose worker dies: each is started once more, from a clean folder."""
+"""Builds with rpmbuild whose worker is killed are started once more, in a clean folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis may be emptied at any time: sweeps find in the database what every lost task was to do."""
+"""For every task whose message Redis loses, a sweep does the work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any order of events, sweeps, deaths, cancellations, outages and clocks: every build ends as it should.
+"""Random orders of events, sweeps, crashes, cancellations, outages and clocks: every build ends correctly.
 
 ``MBS_MODEL_RUNS`` is the number of runs (default 25), ``MBS_MODEL_STEPS`` that of steps in each (default 40).
 """

@@ -1,3 +1,5 @@
+"""Module builds from init to ready, with real workers."""
+
 from __future__ import annotations
 
 from builds import dispatch

@@ -1,4 +1,4 @@
-"""Broker, build system and database go away for a while: builds go on, and nothing is built twice."""
+"""Temporary outages of broker, build system and database: builds continue, and nothing is built twice."""
 
 from __future__ import annotations
 

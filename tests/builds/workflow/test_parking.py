@@ -1,4 +1,4 @@
-"""Steps as tasks: what parks, what tries again, what gives up, and what is left behind."""
+"""Tasks of steps: parking, retries, giving up, and the rows that remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds that take components from former builds: with real workers and the simulated build system."""
+"""Builds that reuse components of earlier builds, with real workers and the simulated build system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What belongs to an earlier run of a build changes nothing of a later one."""
+"""Tasks and waits of an earlier run of a build do not change a later run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The throttle over all modules, with real workers; no sweep is there to hide that a wake is missing."""
+"""Slots with real workers and without sweeps, which would hide a missing wake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps of the workflow on a hub: what they leave there, what they wait for, what they refuse."""
+"""Steps of the workflow on a hub: their effects, their waits and their refusals."""
 
 from __future__ import annotations
 

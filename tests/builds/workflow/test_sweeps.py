@@ -1,4 +1,4 @@
-"""Sweeps: what is lost is found, what is not is left alone, and one runs at a time."""
+"""Sweeps find lost work, leave the rest alone, and run one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task runs when there is something to do for it, not whenever something happened."""
+"""A parked task is only woken if it has work to do."""
 
 from __future__ import annotations
 

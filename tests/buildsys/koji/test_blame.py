@@ -1,4 +1,4 @@
-"""Builds that failed: why, whose fault it was, and what is built again by itself."""
+"""Failed builds on a hub: the reason, and whether the sources or the infrastructure caused it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds of components on a hub: what is asked of it, what is adopted, what it costs."""
+"""Builds of components on a hub: requests, adoption, and the number of round trips."""
 
 from __future__ import annotations
 

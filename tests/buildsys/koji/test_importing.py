@@ -1,4 +1,4 @@
-"""The end of a module build: what is imported, once, and where it is tagged."""
+"""The import of a finished module into Koji: its content, its tags, and no import twice."""
 
 from __future__ import annotations
 

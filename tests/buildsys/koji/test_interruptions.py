@@ -1,4 +1,4 @@
-"""The worker dies after any single request to the hub: the next run finishes the job, nothing is doubled."""
+"""A worker that dies after any request to the hub: the next run finishes the job without duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs of Koji builds: which there are, and where they are read."""
+"""Logs of Koji builds: which exist, and from where they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hub is away, slow, or breaks off: nothing fails, nothing is done twice."""
+"""Outages and slow answers of the hub: nothing fails, and nothing is done twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repositories are asked for, checked, and asked for again when they failed; not for ever."""
+"""Repository regenerations: requested, checked, and requested again a bounded number of times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filter ``rpm`` of module builds, which only Koji serves."""
+"""The filter ``rpm`` of module builds, which only Koji supports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two tags of a module, and what is tagged into them."""
+"""The two tags of a module and their content."""
 
 from __future__ import annotations
 

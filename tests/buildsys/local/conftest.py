@@ -1,4 +1,4 @@
-"""Fixtures of the build systems' tests."""
+"""Fixtures of the tests of the local build system."""
 
 from __future__ import annotations
 

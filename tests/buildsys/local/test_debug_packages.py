@@ -1,4 +1,4 @@
-"""Packages whose debug packages would be empty."""
+"""Packages without debug information."""
 
 from __future__ import annotations
 

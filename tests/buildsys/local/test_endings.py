@@ -1,3 +1,5 @@
+"""Descriptions of exit statuses."""
+
 from __future__ import annotations
 
 import signal

@@ -1,4 +1,4 @@
-"""Submissions that are doubled, cancelled, or whose worker dies."""
+"""Submissions that are doubled or cancelled, and submissions whose worker dies."""
 
 from __future__ import annotations
 

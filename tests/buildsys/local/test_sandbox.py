@@ -1,4 +1,4 @@
-"""What a command in the sandbox can and cannot do, started by root and by anybody else."""
+"""Permissions of a command in the sandbox, started by root and by an ordinary user."""
 
 from __future__ import annotations
 

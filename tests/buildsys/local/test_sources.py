@@ -1,4 +1,4 @@
-"""Sources that are not in git come from the lookaside cache, with the digest that git names."""
+"""Sources from the lookaside cache, checked by the digest in git."""
 
 from __future__ import annotations
 

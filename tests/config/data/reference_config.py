@@ -1,4 +1,4 @@
-"""A production configuration as operators of the reference service have it."""
+"""A production configuration of MBS 3.9.2."""
 
 from os import path
 

@@ -1,4 +1,4 @@
-"""Finding the running service, and keeping two off one data folder."""
+"""Finding the running service, and refusing a second one on the same data folder."""
 
 from __future__ import annotations
 

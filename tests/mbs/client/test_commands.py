@@ -1,4 +1,4 @@
-"""The commands as scripts use them: what they print, what they send, how they end."""
+"""Commands in scripts: their output, their requests, and their exit codes."""
 
 from __future__ import annotations
 

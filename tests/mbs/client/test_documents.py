@@ -1,3 +1,5 @@
+"""The client's commands that check modulemd documents."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,4 @@
-"""``mbs plan``: what people and scripts see."""
+"""``mbs plan`` as text and as JSON."""
 
 from __future__ import annotations
 

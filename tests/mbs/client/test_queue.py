@@ -1,4 +1,4 @@
-"""What the server expects of builds, in ``mbs queue``, ``mbs watch`` and ``mbs show``."""
+"""Predictions of the server in ``mbs queue``, ``mbs watch`` and ``mbs show``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The REST client against a server that keeps the contract, and against worse ones."""
+"""The REST client with a server that follows the contract, and with servers that violate it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following builds through changes, outages and to the end."""
+"""Following builds through changes and outages until they end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stream expansion makes of a document."""
+"""Combinations of streams that stream expansion finds for a document."""
 
 from __future__ import annotations
 

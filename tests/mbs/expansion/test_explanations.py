@@ -1,4 +1,4 @@
-"""What expansion says about its decisions, and about what it leaves out."""
+"""Explanations of expansion: its decisions, and the streams that it rejects."""
 
 from __future__ import annotations
 

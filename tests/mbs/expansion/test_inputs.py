@@ -1,4 +1,4 @@
-"""Overrides and static contexts."""
+"""Overrides of streams and static contexts."""
 
 from __future__ import annotations
 

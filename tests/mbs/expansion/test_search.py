@@ -1,4 +1,4 @@
-"""Expansion compared with trying everything, on small universes."""
+"""Expansion compared with an exhaustive search, on small universes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""This package and libmodulemd must agree; where they are meant not to, the reason is in
-docs/modulemd-differences.md, and the exception is here."""
+"""Results of this package and of libmodulemd are equal, except for the listed differences.
+
+docs/modulemd-differences.md gives the reason of each difference.
+"""
 
 from __future__ import annotations
 

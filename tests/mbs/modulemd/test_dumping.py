@@ -1,3 +1,5 @@
+"""Writing documents."""
+
 from __future__ import annotations
 
 from pathlib import Path

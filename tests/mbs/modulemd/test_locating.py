@@ -1,4 +1,4 @@
-"""Lines of keys that are named after a document was read."""
+"""Line numbers of keys in documents."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Parsing documents."""
+
 from __future__ import annotations
 
 import datetime

@@ -1,3 +1,5 @@
+"""Cursors of event streams."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The stream of what happens to all builds."""
+"""The event stream of all builds."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""The event stream of one build."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The OpenAPI document without additional keys, for tests."""
+"""The OpenAPI document that forbids additional keys, for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and whether the service is as it says."""
+"""The OpenAPI document is valid, and the service answers as it describes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses that fronts name, as docs/fronts.md describes them."""
+"""Client addresses, schemes and prefixes from the headers of front servers (docs/fronts.md)."""
 
 from __future__ import annotations
 

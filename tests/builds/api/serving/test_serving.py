@@ -1,3 +1,5 @@
+"""Serving: complete requests, deadlines, files and the WSGI bridge."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Cancelling and retrying module builds by ``PATCH``."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

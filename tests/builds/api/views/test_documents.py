@@ -1,3 +1,5 @@
+"""Final documents of builds, and imports of modules."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""Representations of builds, components, log messages and the service."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Submissions as JSON and as forms."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

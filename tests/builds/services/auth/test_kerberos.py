@@ -1,4 +1,4 @@
-"""Users whom a front server has authenticated, with groups from a real LDAP server."""
+"""Users that a front server has authenticated by Kerberos, with groups from a real LDAP server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users who show a token of an OpenID provider, which is a real server here."""
+"""Users with a token of an OpenID provider, which is a real server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API tokens: made by a user who is logged in, for programs."""
+"""API tokens: created by users who are logged in, used by programs."""
 
 from __future__ import annotations
 

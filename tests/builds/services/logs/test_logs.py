@@ -1,4 +1,4 @@
-"""Logs in windows of bounded size, with numbers of lines, phases, and a search."""
+"""Reading logs in windows of bounded size, with line numbers, phases and search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many people who submit or import the same at the same moment: each succeeds."""
+"""Simultaneous submissions or imports of the same module all succeed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input: each kind has its code, and changes nothing."""
+"""Invalid submissions: each fault has its error code, and nothing is recorded."""
 
 from __future__ import annotations
 

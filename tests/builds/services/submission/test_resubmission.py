@@ -1,4 +1,4 @@
-"""A submission of what has failed: new commits are taken over, all else that differs is named."""
+"""Submitting a failed build again: new commits are used, any other difference is refused by its name."""
 
 from __future__ import annotations
 

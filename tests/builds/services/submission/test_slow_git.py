@@ -1,4 +1,4 @@
-"""Git servers that answer late, or never, delay neither a submission nor the builds of others."""
+"""Slow git servers delay neither submissions nor builds of other users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a submission from git records."""
+"""The rows that a submission from git records."""
 
 from __future__ import annotations
 

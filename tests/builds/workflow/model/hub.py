@@ -1,4 +1,4 @@
-"""A build system whose builds a test ends, and which records calls that violate the rules."""
+"""A build system whose builds end when the test says so. It records calls that violate the protocol."""
 
 from __future__ import annotations
 

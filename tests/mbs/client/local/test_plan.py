@@ -1,4 +1,4 @@
-"""What a local build makes of a file and of a user's choices; builds for real are in ``tests/rpkg``."""
+"""The plan of a local build, from a file and the user's options; ``tests/rpkg`` tests real builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base module of this machine, which ``mbs up`` offers to a service that has none."""
+"""The base module of this machine, which ``mbs up`` offers to import."""
 
 from __future__ import annotations
 

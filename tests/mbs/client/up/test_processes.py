@@ -1,4 +1,4 @@
-"""``mbs up`` for real: all its processes, on a data folder of its own."""
+"""``mbs up`` with all its real processes and its own data folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``mbs up`` needs, prepares and tells its children."""
+"""Requirements, preparation and child environments of ``mbs up``."""
 
 from __future__ import annotations
 

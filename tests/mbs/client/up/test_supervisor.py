@@ -1,4 +1,4 @@
-"""The supervisor with small programs of the shell in the place of the service's."""
+"""The supervisor, with small shell programs instead of the service."""
 
 from __future__ import annotations
 
