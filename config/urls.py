@@ -18,6 +18,7 @@ from builds.web import (
     provider_login,
     results,
     search,
+    searches,
     submitting,
 )
 from builds.web.errors import failure, page_not_found
@@ -34,6 +35,7 @@ urlpatterns = [
     re_path(r"^builds/(?P<pk>[0-9]{1,18})/compare/?$", comparing.compare_with_former),
     re_path(r"^compare/(?P<old>[0-9]{1,18})\.\.\.(?P<new>[0-9]{1,18})/?$", comparing.compare),
     re_path(r"^search/?$", search.search, name="search"),
+    re_path(r"^searches/?$", searches.searches, name="searches"),
     re_path(r"^modules/(?P<name>[^/]{1,255})/?$", modules.module),
     re_path(r"^modules/(?P<name>[^/]{1,255})/(?P<stream>[^/]{1,255})/?$", modules.stream),
     re_path(r"^act/?$", acting.act),

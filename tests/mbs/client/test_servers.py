@@ -44,12 +44,7 @@ def mbs(*arguments: str) -> Result:
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ("list",),
-        ("--server", "here", "list"),
-        ("list", "--server", "here"),
-        ("--server", "gone", "list", "--server", "here"),
-    ],
+    ["list", "--server here list", "list --server here", "--server gone list --server here"],
 )
 def test_a_name_stands_for_an_address(two: str, server: FakeServer, arguments: str) -> None:
     server.builds[1] = module_build(1)
