@@ -23,7 +23,7 @@ from builds.services.auth.lookup_cache import lookup_slot
 from builds.services.auth.methods import CALLBACK, login_scopes
 from mbs.errors import Forbidden, InvalidInput, MBSError, NotAuthenticated, Unavailable
 
-AGAIN = "Start again with 'Log in'."
+AGAIN = "Log in again."
 _OPERATORS = "Tell the operators of the service; `mbs-manager doctor` checks the configuration."
 #: Errors of the provider (RFC 6749, section 4.1.2.1; OpenID Connect Core, section 3.1.2.6).
 _ANSWERS: Mapping[str, MBSError] = {

@@ -331,7 +331,7 @@ def test_a_code_is_used_once(client: Client, provider: Issuer) -> None:
     refused(again.get(path, headers=BROWSER), 400, "This browser has not started this login")
     again.cookies["mbs_login"] = cookie
     page = refused(again.get(path, headers=BROWSER), 400, "does not accept this login")
-    assert "Log in again" in page.text
+    assert "Log in again." in page.text
     assert name(again) == ""
 
 
