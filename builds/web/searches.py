@@ -43,7 +43,11 @@ def _filters(query: str) -> QueryDict:
         InvalidInput: They are too long, or there are no such filters.
     """
     if len(query) > saved_searches.MAX_QUERY:
-        raise InvalidInput("The filters are too long.", code="bad_search")
+        raise InvalidInput(
+            "The filters are too long.",
+            code="bad_search",
+            hint=f"Choose filters of at most {saved_searches.MAX_QUERY} characters.",
+        )
     filters = QueryDict(query)
     allowed = filtering.FILTERS | {filtering.MINE}
     parameters.check_known(sorted(filters.keys() - allowed - {filtering.BEFORE}), sorted(allowed))

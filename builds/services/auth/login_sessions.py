@@ -28,6 +28,7 @@ from joserfc.jwk import OctKey
 
 from builds.services.auth import oidc, web_login
 from builds.services.auth.identity import Identity
+from builds.services.auth.lookup_cache import BUSY
 from builds.services.auth.methods import web_login_enabled
 from builds.services.auth.web_login import Tokens
 from mbs.errors import NotAuthenticated, Unavailable
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 KEY = "provider_login"
 #: Seconds before its expiry in which an access token is renewed.
 EARLY = 30.0
+#: Seconds for which an action waits while another request renews the login.
+WAIT = 2.0
 #: Seconds for which pages do not ask an unavailable provider again.
 PAUSE = 60
 #: One request at a time renews the login of a session: providers may accept a refresh token only once.
@@ -89,15 +92,20 @@ def username(session: SessionBase) -> str:
     if not login.due(time.time()) or cache.get(paused):
         return login.username
     try:
-        user = identity(session)
-    except Unavailable:
-        cache.set(paused, True, PAUSE)
+        user = identity(session, wait=0)
+    except Unavailable as error:
+        if error.code != BUSY:
+            cache.set(paused, True, PAUSE)
         return login.username
     return user.username if user else ""
 
 
-def identity(session: SessionBase) -> Identity | None:
+def identity(session: SessionBase, *, wait: float = WAIT) -> Identity | None:
     """Return the user of a session for permissions; None if there is no login or the provider has ended it.
+
+    Args:
+        session: The session.
+        wait: Seconds for which the request waits while another one renews the login.
 
     Raises:
         Unavailable: The provider must confirm the login, and is unavailable.
@@ -111,7 +119,11 @@ def identity(session: SessionBase) -> Identity | None:
         except NotAuthenticated:
             pass  # the token was revoked or has expired: the refresh token decides
     key = str(session.session_key)
-    with _LOCKS[int(sha256(key.encode()).hexdigest(), 16) % len(_LOCKS)]:
+    lock = _LOCKS[int(sha256(key.encode()).hexdigest(), 16) % len(_LOCKS)]
+    if not lock.acquire(timeout=wait):
+        # Requests of many windows must not wait for the provider together.
+        raise Unavailable("Your login is being checked.", code=BUSY, hint="Try again.")
+    try:
         try:
             return _confirmed(session, login)
         except NotAuthenticated as error:
@@ -119,7 +131,9 @@ def identity(session: SessionBase) -> Identity | None:
             end(session)
         except UpdateError:
             session.flush()  # a logout in another window
-    return None
+        return None
+    finally:
+        lock.release()
 
 
 def _confirmed(session: SessionBase, login: _Login) -> Identity | None:

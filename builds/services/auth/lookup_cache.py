@@ -15,6 +15,9 @@ from mbs.errors import NotAuthenticated, TooManyRequests, Unavailable
 
 T = TypeVar("T")
 
+#: Code of the error when too many requests wait.
+BUSY = "busy"
+
 #: Seconds for which a refusal is cached; credentials that were refused may become valid later.
 REFUSAL_TIME = 60
 #: Half of the threads may look up credentials at the same time; the others serve other requests meanwhile.
@@ -84,7 +87,7 @@ def lookup_slot() -> Iterator[None]:
         Unavailable: Too many lookups are running.
     """
     if not _LOOKUPS.acquire(timeout=_WAIT):
-        raise Unavailable("Too many logins are being checked.", code="busy", hint="Try again later.")
+        raise Unavailable("Too many logins are being checked.", code=BUSY, hint="Try again later.")
     try:
         yield
     finally:

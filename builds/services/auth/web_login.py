@@ -23,12 +23,10 @@ from builds.services.auth.lookup_cache import lookup_slot
 from builds.services.auth.methods import CALLBACK, login_scopes
 from mbs.errors import Forbidden, InvalidInput, MBSError, NotAuthenticated, Unavailable
 
-AGAIN = "Log in again."
-_OPERATORS = "Tell the operators of the service; `mbs-manager doctor` checks the configuration."
 #: Errors of the provider (RFC 6749, section 4.1.2.1; OpenID Connect Core, section 3.1.2.6).
 _ANSWERS: Mapping[str, MBSError] = {
     "access_denied": Forbidden(
-        "The login was refused or canceled at the provider.", code="login_refused", hint=AGAIN
+        "The login was refused or canceled at the provider.", code="login_refused", hint="Log in again."
     ),
     "server_error": Unavailable(
         "The provider could not log you in.", code="identity_provider_unavailable", hint=provider.HINT
@@ -119,11 +117,17 @@ def finish(begun: Begun, answer: Mapping[str, str]) -> tuple[Tokens, Identity]:
     if issuer is None and about["authorization_response_iss_parameter_supported"] is not True:
         issuer = settings.MBS.OIDC_ISSUER
     if issuer != settings.MBS.OIDC_ISSUER:  # RFC 9207: the answer comes from another provider
-        raise _foreign("The answer does not come from the provider of this service.")
+        raise InvalidInput(
+            "The answer does not come from the provider of this service.",
+            code="foreign_login",
+            hint="Log in again.",
+        )
     if "error" in answer:
         raise _refusal(answer["error"])
     if not answer.get("code"):
-        raise _foreign("The answer of the provider contains no code.")
+        raise InvalidInput(
+            "The answer of the provider contains no code.", code="foreign_login", hint="Log in again."
+        )
     try:
         tokens, content = _request_tokens(
             grant_type="authorization_code", code=answer["code"], code_verifier=begun.verifier
@@ -135,14 +139,14 @@ def finish(begun: Begun, answer: Mapping[str, str]) -> tuple[Tokens, Identity]:
             access_token=tokens.access,
         )
     except NotAuthenticated as error:
-        raise _foreign(error.message) from error
+        raise InvalidInput(error.message, code="foreign_login", hint="Log in again.") from error
     try:
         return tokens, oidc.identify(tokens.access, fresh=True)
     except NotAuthenticated as error:
         raise Forbidden(
             f"The provider logged you in, but this service cannot use its token: {error.message}",
             code="login_unusable",
-            hint=_OPERATORS,
+            hint="Tell the operators of the service; `mbs-manager doctor` checks the configuration.",
         ) from error
 
 
@@ -218,7 +222,9 @@ def _request_tokens(**grant: str) -> tuple[Tokens, dict[str, Any]]:
     except OAuth2Error as error:
         if error.error == "invalid_grant":
             raise NotAuthenticated(
-                "The provider does not accept this login (any more).", code="login_ended", hint=AGAIN
+                "The provider does not accept this login (any more).",
+                code="login_ended",
+                hint="Log in again.",
             ) from error
         raise provider.unavailable(f"{address} refused this service: {str(error.error)[:100]}.") from error
     except (httpx.HTTPStatusError, ValueError) as error:
@@ -255,14 +261,14 @@ def _is_address(value: object) -> bool:
     return isinstance(value, str) and value.startswith(("https://", "http://"))
 
 
-def _foreign(message: str) -> InvalidInput:
-    return InvalidInput(message, code="foreign_login", hint=AGAIN)
-
-
 def _refusal(code: str) -> MBSError:
     """Return the error for a code of the provider. Its description is not shown: anyone can write it."""
     known = _ANSWERS.get(code)
     if known is not None:
         return type(known)(known.message, code=known.code, hint=known.hint)
     name = code if _CODE.fullmatch(code) else "an unknown error"
-    return Forbidden(f"The provider refused the login: {name}.", code="login_refused", hint=_OPERATORS)
+    return Forbidden(
+        f"The provider refused the login: {name}.",
+        code="login_refused",
+        hint="Tell the operators of the service; `mbs-manager doctor` checks the configuration.",
+    )

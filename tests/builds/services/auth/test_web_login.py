@@ -247,6 +247,26 @@ def test_a_provider_that_is_away_stops_actions_but_no_reader(
     get(client, "/submit")
 
 
+def test_readers_do_not_wait_for_a_provider_that_hangs(
+    client: Client, signing: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(client)
+    clock.forward(901)
+    key = str(client.session.session_key)
+    renew, answers = login_sessions.web_login.renew, []
+
+    def hang(token: str) -> Any:
+        """Let another window of the same browser read and act while this one waits for the provider."""
+        other = Client()
+        other.cookies["sessionid"] = key
+        answers.append(name(other))
+        return renew(token)
+
+    monkeypatch.setattr(login_sessions.web_login, "renew", hang)
+    get(client, "/submit")
+    assert answers == ["ann"]
+
+
 def test_another_user_in_the_new_token_ends_the_login(client: Client, provider: Issuer, clock: Clock) -> None:
     log_in(client)
     provider.refresh_tokens = dict.fromkeys(provider.refresh_tokens, "bob")
