@@ -14,7 +14,8 @@ from builds.api.serving.wsgi import ThreadedWSGI
 from builds.web.log_tail import LogTails
 
 _options = settings.MBS
-_own_threads = ("/admin/login/", "/login", "/health/live", "/health/ready")
+_logins = ("/admin/login/", "/login", "/login/provider", "/login/callback")
+_own_threads = (*_logins, "/health/live", "/health/ready")
 _threaded = ThreadedWSGI(pages, _options.WEB_THREADS, _own_threads)
 _whole = CompleteRequests(_threaded, _options.BODY_LIMIT, 3 * _options.CLIENT_TIMEOUT)
 _streams = EventStreams(AllEvents(LogTails(_whole)))

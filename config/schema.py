@@ -199,6 +199,10 @@ class Api(Group):
     """The audience of signed tokens for this service."""
     OIDC_USERNAME_CLAIM: str = "preferred_username"
     """The claim of a signed token that contains the user name."""
+    OIDC_WEB_LOGIN: bool = False
+    """Let users of the pages log in at OIDC_ISSUER, with the client of OIDC_CLIENT_SECRETS."""
+    OIDC_DEVICE_CLIENT: str = ""
+    """The client at OIDC_ISSUER with which `mbs login` gets tokens (OAuth device flow, without a secret)."""
     REMOTE_USER_FROM: Literal["nowhere", "environment", "header"] = "nowhere"
     """Where a proxy names Kerberos users: the WSGI variable REMOTE_USER, or the header X-Remote-User."""
     FRONT_SECRET: Secret = ""
@@ -242,6 +246,14 @@ class Api(Group):
                 "it must be set with OIDC_ISSUER, otherwise tokens for other services would be accepted"
             )
         return audience
+
+    @field_validator("OIDC_WEB_LOGIN", "OIDC_DEVICE_CLIENT")
+    @classmethod
+    def _needs_provider(cls, value: bool | str, info: ValidationInfo) -> bool | str:
+        needed = ["OIDC_ISSUER", *(["OIDC_CLIENT_SECRETS"] if info.field_name == "OIDC_WEB_LOGIN" else [])]
+        if value and (missing := [name for name in needed if name in info.data and not info.data[name]]):
+            raise ValueError(f"it needs {' and '.join(missing)}")
+        return value
 
     @field_validator("FRONT_SECRET")
     @classmethod

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "builds.observability.requests.RequestMiddleware",
     "builds.policy.PolicyMiddleware",
+    "builds.web.people.PrivacyMiddleware",
     "builds.web.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

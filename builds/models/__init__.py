@@ -13,6 +13,7 @@ from builds.models.module import (
     VirtualStream,
 )
 from builds.models.outbox import OutboxMessage
+from builds.models.saved_search import SavedSearch
 from builds.models.submission import Submission
 from builds.models.subscription import Delivery, Subscription
 from builds.models.sweep import Lock, Sweep
@@ -34,6 +35,7 @@ __all__ = [
     "ModuleBuildTrace",
     "OutboxMessage",
     "Phase",
+    "SavedSearch",
     "Submission",
     "Subscription",
     "Sweep",

@@ -392,12 +392,21 @@ class Plan(TypedDict):
     warnings: list[PlanWarning]
 
 
+class DeviceLogin(TypedDict):
+    """The values with which a command line gets tokens by the OAuth device flow (RFC 8628)."""
+
+    issuer: Annotated[str, Field(description="The OpenID provider")]
+    client_id: str
+    scopes: list[str]
+
+
 class About(TypedDict):
     """The version of the service, and the login method."""
 
     version: str
     api_version: int
     auth_method: Literal["oidc", "kerberos"]
+    login: NotRequired[Annotated[DeviceLogin, Field(description="Present if command lines can log in")]]
 
 
 class RebuildStrategy(TypedDict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -50,7 +51,8 @@ def act(request: HttpRequest) -> HttpResponse:
     action = ACTIONS.get(sent.get("action", ""))
     if action is None:
         raise InvalidInput("There is no such action.", hint=f"Actions are {', '.join(ACTIONS)}.")
-    user = logged_in(request)
+    chosen = urlencode({"action": action.name, "build": numbers}, doseq=True)
+    user = logged_in(request, f"{links.prefix()}/act?{chosen}")
     if isinstance(user, HttpResponse):
         return user
     if user is not None:

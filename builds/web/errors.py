@@ -40,7 +40,11 @@ class ErrorPageRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> str:
         """Return the page."""
-        return render_to_string("web/error.html", {"failure": data})
+        request: Request | None = (renderer_context or {}).get("request")
+        # Templates get Django's request: that of DRF asks its own authentication for the user.
+        return render_to_string(
+            "web/error.html", {"failure": data}, request=request._request if request else None
+        )
 
 
 class ErrorView(APIView):

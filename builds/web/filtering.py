@@ -14,6 +14,7 @@ from builds.api.filters import FilterBackend
 from builds.api.filtersets import ModuleBuildFilterSet
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.models import ModuleBuild
+from builds.services import saved_searches
 from builds.web import people
 from mbs.errors import InvalidInput, NotAuthenticated
 from mbs.states import ACTIVE, BuildState
@@ -65,6 +66,11 @@ class Query:
     def filtered(self) -> bool:
         """Return whether there is any filter."""
         return bool(self.given)
+
+    @property
+    def saveable(self) -> str:
+        """Return the filters for a saved search, in a fixed order; empty if there are none."""
+        return saved_searches.normalized(self.given)
 
     def filter(self, rows: QuerySet[ModuleBuild]) -> QuerySet[ModuleBuild]:
         """Return the builds that match all filters.

@@ -43,8 +43,12 @@ def form_page(view: View) -> View:
     return serve
 
 
-def logged_in(request: HttpRequest) -> Identity | HttpResponseRedirect | None:
+def logged_in(request: HttpRequest, back: str = "") -> Identity | HttpResponseRedirect | None:
     """Return the user of the request, or a redirect to the login page.
+
+    Args:
+        request: The browser's request.
+        back: Path to return to after the login; empty: the requested page, and for a form the first page.
 
     Returns:
         None if the front server only authenticates users who send a form (Kerberos).
@@ -57,5 +61,6 @@ def logged_in(request: HttpRequest) -> Identity | HttpResponseRedirect | None:
         return found
     if request.method != "POST" and settings.MBS.AUTH_METHOD == "kerberos":
         return None
-    back = request.get_full_path() if request.method in ("GET", "HEAD") else f"{links.prefix()}/"
+    if not back:
+        back = request.get_full_path() if request.method in ("GET", "HEAD") else f"{links.prefix()}/"
     return HttpResponseRedirect(f"{links.prefix()}/login?{urlencode({'next': back})}")

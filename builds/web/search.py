@@ -16,6 +16,8 @@ from builds.api import links
 from builds.api.views.service import RootViewSet
 from builds.selectors import search as selectors
 from builds.selectors.search import Found, Hit
+from builds.services import saved_searches
+from builds.web import people
 from builds.web.pages import common, page
 from builds.web.time_format import Moment
 
@@ -37,8 +39,12 @@ class Group:
 
 @page(RootViewSet.as_view({"get": "list"}))
 def search(request: HttpRequest) -> HttpResponse:
-    """Show the results for ``?q=``; a text that names one build or one stream redirects to its page."""
+    """Show the results for ``?q=``; a build, a stream or a saved search redirects to its page."""
     text = request.GET.get("q", "").replace("\0", "").strip()[: selectors.MAX_LENGTH]
+    if text.startswith(saved_searches.PREFIX):
+        saved = saved_searches.find(people.shown(request), text.removeprefix(saved_searches.PREFIX))
+        if saved is not None:
+            return HttpResponseRedirect(f"{links.prefix()}/?{saved.query}")
     build = selectors.exact(text)
     if build is not None:
         return HttpResponseRedirect(reverse("build", args=[build.pk]))

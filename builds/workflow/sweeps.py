@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from builds import dispatch
@@ -240,12 +241,13 @@ def stuck_builds() -> dict[str, int]:
 
 
 def clean_up() -> dict[str, int]:
-    """Delete old published messages and old counts of task crashes."""
+    """Delete old published messages, old counts of task crashes, and expired sessions."""
     before = clock.now() - KEEP
     messages = _delete(OutboxMessage.objects.filter(published_at__lt=before))
     deliveries = _delete(Delivery.objects.filter(sent_at__lt=before))
     crashes = _delete(TaskCrash.objects.filter(last_at__lt=before))
-    return {"messages": messages, "deliveries": deliveries, "crashes": crashes}
+    sessions = _delete(Session.objects.filter(expire_date__lt=clock.now()))
+    return {"messages": messages, "deliveries": deliveries, "crashes": crashes, "sessions": sessions}
 
 
 def _delete(rows: QuerySet[Any]) -> int:

@@ -8,7 +8,8 @@ import click
 
 from mbs.client import acting, builds, comparing, documents, importing, listing, logs, queue, tokens
 from mbs.client.demo.command import demo
-from mbs.client.options import EXIT_CODES, Group
+from mbs.client.login import list_servers, login, logout
+from mbs.client.options import EXIT_CODES, Group, choose_server
 from mbs.client.plan import plan
 from mbs.client.up.command import up
 
@@ -27,12 +28,16 @@ def version() -> str:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(version(), prog_name="mbs")
-def main() -> None:
+@click.option("--server", metavar="NAME|URL", help="Name or URL of the server for the command.")
+@click.pass_context
+def main(context: click.Context, server: str | None) -> None:
     """Build modules of RPM packages.
 
-    The commands use the Module Build Service at --server or MBS_SERVER, otherwise the one that `mbs up` runs
-    on this machine.
+    The commands use the Module Build Service at --server or MBS_SERVER: a URL, or a name of servers.toml in
+    the configuration folder. Otherwise they use the default of that file, or the service that `mbs up` runs
+    on this machine, which has the name local.
     """
+    choose_server(context, server)
 
 
 for command in (
@@ -52,6 +57,9 @@ for command in (
     builds.show,
     builds.about,
     importing.import_modules,
+    login,
+    logout,
+    list_servers,
     tokens.token,
     *documents.commands,
 ):

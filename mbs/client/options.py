@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 import click
 
-from mbs.client.address import find_server
+from mbs.client import logins, servers
+from mbs.client.credentials import StoredLogin
 from mbs.client.rest import Client, Refused
 from mbs.errors import Conflict, InvalidInput, MBSError, TooLarge, Unprocessable
 from mbs.text import printable
@@ -32,11 +33,43 @@ Exit codes:
 Command = Callable[..., Any]
 
 
+#: The option of a command that names the server.
+SERVER = click.option(
+    "--server",
+    envvar="MBS_SERVER",
+    metavar="NAME|URL",
+    help="Name or URL of the server. [env: MBS_SERVER]",
+)
+_FROM_GROUP = "mbs.client.server"
+
+
+def choose_server(context: click.Context, server: str | None) -> None:
+    """Remember the server that is named before the name of the command."""
+    context.meta[_FROM_GROUP] = server
+
+
+def chosen_server(server: str | None) -> servers.Server:
+    """Return the server of the current command.
+
+    Args:
+        server: The option ``--server`` of the command, or ``MBS_SERVER``.
+    """
+    context = click.get_current_context()
+    if context.get_parameter_source("server") is not click.core.ParameterSource.COMMANDLINE:
+        server = context.meta.get(_FROM_GROUP) or server
+    return servers.find(server)
+
+
 def with_client(command: Command) -> Command:
     """Add the options for server and credentials, and pass a ``Client`` as first argument."""
 
-    @click.option("--server", envvar="MBS_SERVER", metavar="URL", help="URL of the server. [env: MBS_SERVER]")
-    @click.option("--token", envvar="MBS_TOKEN", default="", help="Bearer token. [env: MBS_TOKEN]")
+    @SERVER
+    @click.option(
+        "--token",
+        envvar="MBS_TOKEN",
+        default="",
+        help="Bearer token, instead of that of `mbs login`. [env: MBS_TOKEN]",
+    )
     @click.option(
         "--owner",
         envvar="MBS_OWNER",
@@ -44,10 +77,12 @@ def with_client(command: Command) -> Command:
     )
     @functools.wraps(command)
     def wrapped(*args: Any, server: str | None, token: str, owner: str | None, **kwargs: Any) -> Any:
-        address, own = find_server(server)
-        if owner is None and own and not token:
+        at = chosen_server(server)
+        stored = not token and at.auth is not servers.Auth.NONE and bool(logins.kept(at.url))
+        if owner is None and at.own and not token and not stored:
             owner = getpass.getuser()
-        with Client(address, token=token, owner=owner or "") as client:
+        auth = StoredLogin(at.url) if stored else None
+        with Client(at.url, token=token, owner=owner or "", auth=auth) as client:
             return command(client, *args, **kwargs)
 
     return wrapped

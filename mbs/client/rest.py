@@ -65,6 +65,7 @@ class Client:
         server: The server's URL, ``http://host:port`` or any URL of its API.
         token: Bearer token; empty for requests without credentials.
         owner: Owner of submitted builds; only for a server without logins.
+        auth: Authenticates requests instead of a token.
         timeout: Seconds for one request. Submissions take longest, since the server reads git repositories.
         transport: Replaces the network in tests.
     """
@@ -75,6 +76,7 @@ class Client:
         *,
         token: str = "",
         owner: str = "",
+        auth: httpx.Auth | None = None,
         timeout: float = 120.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -86,6 +88,7 @@ class Client:
         self._http = httpx.Client(
             base_url=f"{self.server}{ROOT}{API_VERSION}/",
             headers=headers,
+            auth=auth,
             timeout=httpx.Timeout(timeout, connect=10.0),
             transport=transport,
             trust_env=not is_loopback(self.server),  # a proxy cannot know this machine's own ports
@@ -98,7 +101,7 @@ class Client:
         self._http.close()
 
     def about(self) -> Json:
-        """Return ``{version, api_version, auth_method}``."""
+        """Return ``{version, api_version, auth_method}``, and ``login`` if command lines can log in."""
         return _object(self._request("GET", "about/"))
 
     def me(self) -> Json:

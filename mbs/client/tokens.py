@@ -19,7 +19,8 @@ SCOPES = ("submit", "cancel", "import", "admin")
 def token() -> None:
     """Create, list and revoke API tokens, with which programs act in your name.
 
-    Creating one needs a login: pass the token of your OpenID provider as --token or MBS_TOKEN.
+    Creating one needs a login: use `mbs login` first, or pass the token of your OpenID provider as --token or
+    MBS_TOKEN.
     """
 
 

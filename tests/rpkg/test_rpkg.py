@@ -201,6 +201,7 @@ def log_in(rpkg: Rpkg, provider: Issuer, user: str, *, seconds: float = 300) -> 
     """Put a token where rpkg's OpenID client keeps those that it has got."""
     token = provider.opaque(user, seconds=seconds)
     provider.refresh_tokens[f"refresh-{user}"] = user
+    provider.opaque_logins = True
     kept = {
         "idp": f"{provider.url}/",
         "sub": user,

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from builds.api import links
 from builds.api.permissions import require_login
 from builds.api.views.base import ApiViewSet
+from builds.services.auth.methods import device_login
 from mbs import __version__
 from mbs.reuse import STRATEGIES
 
@@ -35,10 +36,10 @@ class AboutViewSet(ApiViewSet):
     """The version of the service, and its login method."""
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """Return version and login method."""
-        return Response(
-            {"version": __version__, "api_version": API_VERSION, "auth_method": settings.MBS.AUTH_METHOD}
-        )
+        """Return version and login method, and how command lines log in."""
+        about = {"version": __version__, "api_version": API_VERSION, "auth_method": settings.MBS.AUTH_METHOD}
+        login = device_login()
+        return Response({**about, "login": login} if login else about)
 
 
 class MeViewSet(ApiViewSet):

@@ -10,6 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from builds.messaging.publishers import publisher
 from builds.services import checkup
+from builds.services.auth import setup_checks
+from builds.services.auth.methods import CALLBACK, device_login, web_login_enabled
 from builds.services.build_system import build_system
 from buildsys.local.protections import Protection
 from buildsys.local.system import LocalBuildSystem
@@ -34,12 +36,23 @@ class Command(BaseCommand):
         lacking = [
             self._print_problems("service", found.problems, "to work"),
             self._print_problems(f"build system {system.name}", problems, "to build modules"),
+            *self._print_logins(),
             self._print_problems(f"bus ({settings.MBS.MESSAGING})", publisher().examine(), "for messages"),
         ]
         if isinstance(system, LocalBuildSystem):
             self._print_protections(system.protections())
         if any(lacking):
             raise CommandError(" ".join(filter(None, lacking)))
+
+    def _print_logins(self) -> list[str]:
+        """Print the problems of logins at the provider, if there are such logins."""
+        if not (web_login_enabled() or device_login()):
+            return []
+        summary = self._print_problems("login", list(setup_checks.examine()), "for people")
+        if web_login_enabled():
+            address = f"{settings.MBS.BASE_URL}{CALLBACK}"
+            self.stdout.write(f"    The provider must know this redirect address: {address}")
+        return [summary]
 
     def _print_protections(self, protections: Sequence[Protection]) -> None:
         for each in protections:

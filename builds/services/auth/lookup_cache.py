@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import BoundedSemaphore
 from typing import TypeVar
 
@@ -13,6 +14,9 @@ from django.core.cache import cache, caches
 from mbs.errors import NotAuthenticated, TooManyRequests, Unavailable
 
 T = TypeVar("T")
+
+#: Code of the error when too many requests wait.
+BUSY = "busy"
 
 #: Seconds for which a refusal is cached; credentials that were refused may become valid later.
 REFUSAL_TIME = 60
@@ -65,15 +69,27 @@ def _look_up(key: str, look_up: Callable[[], tuple[T, float | None]], address: s
         raise TooManyRequests(
             "Too many tokens from this address were refused.", code="too_many_logins", hint="Wait a minute."
         )
-    if not _LOOKUPS.acquire(timeout=_WAIT):
-        raise Unavailable("Too many logins are being checked.", code="busy", hint="Try again later.")
     try:
-        return look_up()
+        with lookup_slot():
+            return look_up()
     except NotAuthenticated as error:
         refusals.set(key, {"message": error.message, "code": error.code, "hint": error.hint}, REFUSAL_TIME)
         if address and not refusals.add(counter, 1, REFUSAL_TIME):
             refusals.incr(counter)
         raise
+
+
+@contextmanager
+def lookup_slot() -> Iterator[None]:
+    """Limit the number of threads that wait for a provider or a directory at the same time.
+
+    Raises:
+        Unavailable: Too many lookups are running.
+    """
+    if not _LOOKUPS.acquire(timeout=_WAIT):
+        raise Unavailable("Too many logins are being checked.", code=BUSY, hint="Try again later.")
+    try:
+        yield
     finally:
         _LOOKUPS.release()
 

@@ -5,8 +5,11 @@ The issuer describes itself under ``/.well-known/openid-configuration`` (OpenID 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from authlib.oidc.core import CodeIDToken
 from django.conf import settings
 from django.core.cache import cache
 from joserfc import errors, jwt
@@ -29,6 +32,19 @@ ALGORITHMS = (
     "Ed25519",
     "EdDSA",
 )
+#: The parts of the issuer's description that are used (OpenID Connect Discovery 1.0, section 3; RFC 8628,
+#: section 4; RFC 9207, section 3; OpenID Connect RP-Initiated Logout 1.0, section 2.1).
+DESCRIBED = (
+    "authorization_endpoint",
+    "authorization_response_iss_parameter_supported",
+    "code_challenge_methods_supported",
+    "device_authorization_endpoint",
+    "end_session_endpoint",
+    "scopes_supported",
+    "token_endpoint",
+    "token_endpoint_auth_methods_supported",
+    "userinfo_endpoint",
+)
 #: Seconds for which the issuer's description and keys are cached.
 KEYS_LIFETIME = 3600
 #: Seconds between two requests for new keys, which are made when a token has an unknown key.
@@ -49,16 +65,51 @@ def verify(token: str) -> dict[str, Any]:
         NotAuthenticated: The token is not valid.
         Unavailable: The issuer's keys cannot be fetched.
     """
-    options = settings.MBS
-    rules = jwt.JWTClaimsRegistry(
-        leeway=LEEWAY,
-        iss={"essential": True, "value": str(options.OIDC_ISSUER)},
-        aud={"essential": True, "value": options.OIDC_AUDIENCE},
-        exp={"essential": True},
-    )
-    try:
+    with _refusals():
         claims = _decode(token).claims
+        rules = jwt.JWTClaimsRegistry(leeway=LEEWAY, **_rules(settings.MBS.OIDC_AUDIENCE))
         rules.validate(claims)
+    return claims
+
+
+def verify_id_token(token: str, *, client_id: str, nonce: str, access_token: str) -> dict[str, Any]:
+    """Return the claims of an ID token (OpenID Connect Core, section 3.1.3.7).
+
+    Args:
+        token: The ID token.
+        client_id: The client that it must be issued for.
+        nonce: The value that the login was started with.
+        access_token: The access token that it must belong to, if it names one.
+
+    Raises:
+        NotAuthenticated: The token is not valid, or belongs to another login.
+        Unavailable: The issuer's keys cannot be fetched.
+    """
+    with _refusals():
+        decoded = _decode(token)
+        claims = CodeIDToken(
+            decoded.claims,
+            decoded.header,
+            _rules(client_id),
+            {"nonce": nonce, "client_id": client_id, "access_token": access_token},
+        )
+        claims.validate(leeway=LEEWAY)
+    return dict(claims)
+
+
+def _rules(audience: str) -> dict[str, Any]:
+    return {
+        "iss": {"essential": True, "value": str(settings.MBS.OIDC_ISSUER)},
+        "aud": {"essential": True, "value": audience},
+        "exp": {"essential": True},
+    }
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Translate the errors of tokens that are not valid."""
+    try:
+        yield
     except errors.ExpiredTokenError as error:
         raise NotAuthenticated(
             "The token has expired.", code="token_expired", hint="Log in again."
@@ -67,7 +118,6 @@ def verify(token: str) -> dict[str, Any]:
         raise NotAuthenticated(
             "The token is not valid for this service.", code="token_invalid", hint="Log in again."
         ) from error
-    return claims
 
 
 def description() -> dict[str, Any]:
@@ -93,7 +143,7 @@ def _fetch(issuer: str) -> dict[str, Any]:
     if status != 200 or not isinstance(published.get("keys"), list):
         raise unavailable(f"{about.get('jwks_uri')} answered {status}, without keys.")
     keys = [key for key in published["keys"] if isinstance(key, dict) and key.get("use", "sig") == "sig"]
-    return {"userinfo_endpoint": about.get("userinfo_endpoint"), "keys": keys}
+    return {**{name: about.get(name) for name in DESCRIBED}, "keys": keys}
 
 
 def _decode(token: str) -> jwt.Token:

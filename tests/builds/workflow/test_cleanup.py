@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 import celeryconfig
@@ -52,6 +53,14 @@ def _build(rig: KojiRig, state: BuildState, days: float = 0, **values) -> Module
 def test_every_sweep_is_scheduled_and_every_schedule_is_a_sweep() -> None:
     scheduled = {entry["task"].removeprefix("sweep.") for entry in celeryconfig.beat_schedule.values()}
     assert scheduled == set(sweeps.SWEEPS)
+
+
+def test_expired_sessions_are_deleted() -> None:
+    for key, days in (("over", -1), ("valid", 1)):
+        expiry = timezone.now() + timedelta(days=days)
+        Session.objects.create(session_key=key, session_data="", expire_date=expiry)
+    assert sweeps.clean_up()["sessions"] == 1
+    assert Session.objects.get().session_key == "valid"
 
 
 def test_targets_of_builds_that_ended_a_day_ago_are_deleted(rig: KojiRig) -> None:

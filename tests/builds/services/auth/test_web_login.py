@@ -1,0 +1,652 @@
+"""People log in on the pages at an OpenID provider, which is a real server here."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.test import Client
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from builds.models import ModuleBuild
+from builds.services.auth import login_sessions, signed
+from mbs.states import BuildState
+from tests.builds.services.auth.oidc_provider import AUDIENCE, CLIENT, Issuer
+from tests.builds.web.browser import BROWSER, Page, get
+from tests.factories import module_build
+from tests.processes import free_port
+
+pytestmark = pytest.mark.django_db
+BUILD = "/act?action=cancel&build="
+
+
+@pytest.fixture(params=["signed", "opaque"])
+def provider(
+    request: pytest.FixtureRequest, option: Callable[..., None], issuer: Issuer, tmp_path: Path
+) -> Issuer:
+    """The provider of a service on whose pages people log in, with each kind of access tokens."""
+    return switched_on(request.param, option, issuer, tmp_path)
+
+
+@pytest.fixture
+def signing(option: Callable[..., None], issuer: Issuer, tmp_path: Path) -> Issuer:
+    """The same with signed access tokens."""
+    return switched_on("signed", option, issuer, tmp_path)
+
+
+def switched_on(kind: str, option: Callable[..., None], issuer: Issuer, tmp_path: Path) -> Issuer:
+    issuer.opaque_logins = kind == "opaque"
+    option(
+        NO_AUTH=False,
+        AUTH_METHOD="oidc",
+        OIDC_REQUIRED_SCOPE="mbs/submit",
+        OIDC_ISSUER=issuer.url,
+        OIDC_AUDIENCE=AUDIENCE,
+        OIDC_CLIENT_SECRETS=issuer.secrets_file(tmp_path),
+        OIDC_WEB_LOGIN=True,
+        BASE_URL="http://testserver",
+    )
+    return issuer
+
+
+def begin(client: Client, back: str = "/") -> Any:
+    """Start a login, and return the address of the provider to which the browser is sent."""
+    answer = client.get("/login/provider", {"next": back}, headers=BROWSER)
+    assert answer.status_code == 302, answer.content
+    return answer["Location"]
+
+
+def answer_of(address: str) -> str:
+    """Log in at the provider, and return the path to which it sends the browser back."""
+    answer = httpx.get(address, follow_redirects=False)
+    assert answer.status_code == 302, answer.text
+    return answer.headers["Location"].removeprefix("http://testserver")
+
+
+def log_in(client: Client, back: str = "/") -> Any:
+    """Log in with a browser, and return the last answer."""
+    return client.get(answer_of(begin(client, back)), headers=BROWSER)
+
+
+def name(client: Client) -> str:
+    """Return the name in the header of a page."""
+    text = get(client, "/queue").text
+    return text.partition("Log out ")[2].split()[0] if "Log out" in text else ""
+
+
+def with_parameters(path: str, **changes: str | None) -> str:
+    given = {key: values[0] for key, values in parse_qs(urlsplit(path).query).items()}
+    given = {key: value for key, value in {**given, **changes}.items() if value is not None}
+    return str(httpx.URL(urlsplit(path).path, params=given))
+
+
+def refused(answer: Any, status: int, text: str) -> Page:
+    page = Page(answer.content.decode())
+    assert answer.status_code == status, page.text
+    assert text in page.text
+    assert "Traceback" not in page.text
+    return page
+
+
+def test_the_login_leads_back_to_the_page_and_the_act_pages_work(client: Client, provider: Issuer) -> None:
+    build = module_build(owner="ann", state=BuildState.BUILD)
+    asked = client.get(f"{BUILD}{build.pk}", headers=BROWSER)["Location"]
+    page = get(client, asked)
+    assert "Log in at 127.0.0.1" in page.text
+    link = next(each for each in page.all("a", "href") if "/login/provider" in each)
+    answer = client.get(answer_of(client.get(link, headers=BROWSER)["Location"]), headers=BROWSER)
+    assert answer["Location"] == f"{BUILD}{build.pk}"
+    assert "In the name of ann" in get(client, answer["Location"]).text
+    client.post("/act", {"action": "cancel", "build": build.pk}, headers=BROWSER)
+    build.refresh_from_db()
+    assert build.state_reason == "Canceled by ann."
+
+
+def test_the_request_has_state_nonce_and_pkce_and_no_secret(client: Client, provider: Issuer) -> None:
+    address = begin(client)
+    query = {key: values[0] for key, values in parse_qs(urlsplit(address).query).items()}
+    assert query["response_type"] == "code"
+    assert query["code_challenge_method"] == "S256"
+    assert query["redirect_uri"] == "http://testserver/login/callback"
+    assert query["scope"].split() == ["openid", "https://id.fedoraproject.org/scope/groups", "mbs/submit"]
+    assert min(len(query[key]) for key in ("state", "nonce", "code_challenge")) >= 32
+    assert CLIENT["client_secret"] not in address
+    assert begin(client) != address
+
+
+def test_the_cookie_of_a_begun_login_is_for_the_login_only(client: Client, provider: Issuer) -> None:
+    begin(client)
+    cookie = client.cookies["mbs_login"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/login")
+    assert not Session.objects.exists()
+    client.get(answer_of(begin(client)), headers=BROWSER)
+    assert client.cookies["sessionid"]["httponly"]
+
+
+def test_groups_and_permissions_are_those_of_the_api(client: Client, provider: Issuer) -> None:
+    provider.person, provider.groups["bob"] = "bob", ["gardeners"]
+    build = module_build(owner="bob", state=BuildState.BUILD)
+    log_in(client)
+    refused(client.get("/submit", headers=BROWSER), 403, "none of the groups packager")
+    answer = client.post("/act", {"action": "cancel", "build": build.pk}, headers=BROWSER)
+    refused(answer, 403, "none of the groups packager")
+
+
+def test_groups_are_checked_again_at_each_action(client: Client, provider: Issuer, clock: Clock) -> None:
+    log_in(client)
+    get(client, "/submit")
+    provider.groups["ann"] = []
+    clock.forward(901)
+    refused(client.get("/submit", headers=BROWSER), 403, "none of the groups packager")
+
+
+def test_a_name_at_the_provider_is_never_an_account_of_the_service(client: Client, provider: Issuer) -> None:
+    User.objects.create_superuser("root", password="correct horse")
+    provider.person, provider.groups["root"] = "root", ["packager"]
+    build = module_build(owner="ann", state=BuildState.READY)
+    log_in(client)
+    assert name(client) == "root"
+    assert client.get("/admin/", headers=BROWSER).status_code == 302
+    answer = client.post("/act", {"action": "retire", "build": build.pk}, headers=BROWSER)
+    refused(answer, 403, "root is in none of the groups")
+
+
+class Clock:
+    """The clock of the service."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._seconds, real = 0.0, time.time
+        monkeypatch.setattr(time, "time", lambda: real() + self._seconds)
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self._seconds += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that the test can move."""
+    return Clock(monkeypatch)
+
+
+@pytest.mark.parametrize("rotating", [False, True])
+def test_a_login_outlives_its_access_token(
+    client: Client, provider: Issuer, clock: Clock, rotating: bool
+) -> None:
+    provider.rotating = rotating
+    build = module_build(owner="ann", state=BuildState.BUILD)
+    log_in(client)
+    for _ in range(3):
+        clock.forward(400)
+        get(client, f"{BUILD}{build.pk}")
+    assert name(client) == "ann"
+
+
+def test_a_login_without_a_refresh_token_ends_with_its_access_token(
+    client: Client, provider: Issuer, clock: Clock
+) -> None:
+    provider.refreshing = False
+    log_in(client)
+    get(client, "/submit")
+    clock.forward(400)
+    assert client.get("/submit", headers=BROWSER)["Location"] == "/login?next=%2Fsubmit"
+    assert name(client) == ""
+
+
+@pytest.mark.parametrize("refreshing", [False, True])
+def test_a_login_that_the_provider_revokes_ends_within_the_cache_time(
+    client: Client, provider: Issuer, clock: Clock, refreshing: bool
+) -> None:
+    provider.refreshing, provider.seconds = refreshing, 36000
+    build = module_build(owner="ann", state=BuildState.BUILD)
+    log_in(client)
+    provider.end_logins("ann")
+    clock.forward(901)
+    answer = client.post("/act", {"action": "cancel", "build": build.pk}, headers=BROWSER)
+    assert answer["Location"] == f"/login?next=%2Fact%3Faction%3Dcancel%26build%3D{build.pk}"
+    build.refresh_from_db()
+    assert build.state == BuildState.BUILD
+    assert name(client) == ""
+    assert not Session.objects.exists()
+
+
+def test_a_reader_whose_login_was_revoked_is_logged_out(
+    client: Client, provider: Issuer, clock: Clock
+) -> None:
+    log_in(client)
+    provider.end_logins("ann")
+    assert name(client) == "ann"
+    clock.forward(901)
+    assert name(client) == ""
+
+
+def test_a_provider_that_is_away_stops_actions_but_no_reader(
+    client: Client, provider: Issuer, clock: Clock
+) -> None:
+    log_in(client)
+    clock.forward(901)
+    provider.status = 500
+    assert name(client) == "ann"
+    asked = sum(provider.asked.values())
+    assert name(client) == "ann"
+    assert sum(provider.asked.values()) == asked
+    refused(client.get("/submit", headers=BROWSER), 503, "Logins cannot be checked at the moment.")
+    provider.status = 200
+    get(client, "/submit")
+
+
+def test_readers_do_not_wait_for_a_provider_that_hangs(
+    client: Client, signing: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(client)
+    clock.forward(901)
+    key = str(client.session.session_key)
+    renew, answers = login_sessions.web_login.renew, []
+
+    def hang(token: str) -> Any:
+        """Let another window of the same browser read and act while this one waits for the provider."""
+        other = Client()
+        other.cookies["sessionid"] = key
+        answers.append(name(other))
+        return renew(token)
+
+    monkeypatch.setattr(login_sessions.web_login, "renew", hang)
+    get(client, "/submit")
+    assert answers == ["ann"]
+
+
+def test_another_user_in_the_new_token_ends_the_login(client: Client, provider: Issuer, clock: Clock) -> None:
+    log_in(client)
+    provider.refresh_tokens = dict.fromkeys(provider.refresh_tokens, "bob")
+    provider.groups["bob"] = ["packager"]
+    clock.forward(901)
+    assert client.get("/submit", headers=BROWSER)["Location"] == "/login?next=%2Fsubmit"
+
+
+def test_a_refresh_token_that_another_process_has_used_does_not_end_the_login(
+    client: Client, provider: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.rotating = True
+    log_in(client)
+    other = Client()
+    other.cookies = client.cookies.copy()
+    clock.forward(400)
+    get(other, "/submit")
+    stored, outdated = login_sessions._stored, [login_sessions._read]
+
+    def seen(session: Any) -> Any:
+        """Return the login as it was before the other process renewed it, once."""
+        return (outdated.pop() if outdated else stored)(session)
+
+    monkeypatch.setattr(login_sessions, "_stored", seen)
+    get(client, "/submit")
+
+
+def test_the_session_is_a_new_one_after_the_login(client: Client, provider: Issuer) -> None:
+    session = client.session
+    session["planted"] = "by an attacker"
+    session.save()
+    client.cookies["sessionid"] = session.session_key
+    log_in(client)
+    assert client.cookies["sessionid"].value != session.session_key
+    assert not Session.objects.filter(pk=session.session_key).exists()
+    assert "planted" not in client.session
+
+
+def test_the_tokens_are_encrypted_in_the_database(client: Client, provider: Issuer) -> None:
+    log_in(client)
+    stored = json.dumps(dict(client.session))
+    secrets = [*provider.tokens, *provider.refresh_tokens]
+    assert len(secrets) == 2
+    assert not [secret for secret in secrets if secret in stored]
+
+
+def test_another_browser_cannot_finish_a_login(client: Client, provider: Issuer) -> None:
+    """Somebody sends a link that would log this browser in with an account of theirs."""
+    theirs = answer_of(begin(Client()))
+    refused(client.get(theirs, headers=BROWSER), 400, "This browser has not started this login")
+    begin(client)
+    refused(client.get(theirs, headers=BROWSER), 400, "This browser has not started this login")
+    assert name(client) == ""
+    assert not provider.asked["/Token"]
+
+
+@pytest.mark.parametrize("state", [None, "", "x", "ä" * 3000])
+def test_a_wrong_state_is_refused(client: Client, provider: Issuer, state: str | None) -> None:
+    path = with_parameters(answer_of(begin(client)), state=state)
+    refused(client.get(path, headers=BROWSER), 400, "This browser has not started this login")
+    assert not provider.asked["/Token"]
+
+
+def test_a_login_takes_too_long(client: Client, provider: Issuer, clock: Clock) -> None:
+    path = answer_of(begin(client))
+    clock.forward(901)
+    refused(client.get(path, headers=BROWSER), 400, "This browser has not started this login")
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "a:b:c", "W10:1:x", "ä"])
+def test_a_forged_cookie_is_none(client: Client, provider: Issuer, cookie: str) -> None:
+    path = answer_of(begin(client))
+    client.cookies["mbs_login"] = cookie
+    refused(client.get(path, headers=BROWSER), 400, "This browser has not started this login")
+
+
+def test_a_code_is_used_once(client: Client, provider: Issuer) -> None:
+    path = answer_of(begin(client))
+    cookie = client.cookies["mbs_login"].value
+    assert client.get(path, headers=BROWSER).status_code == 302
+    again = Client()
+    refused(again.get(path, headers=BROWSER), 400, "This browser has not started this login")
+    again.cookies["mbs_login"] = cookie
+    page = refused(again.get(path, headers=BROWSER), 400, "does not accept this login")
+    assert "Log in again." in page.text
+    assert name(again) == ""
+
+
+@pytest.mark.parametrize("code", [None, "", "guess", "x" * 60_000])
+def test_a_wrong_code_is_refused(client: Client, provider: Issuer, code: str | None) -> None:
+    path = with_parameters(answer_of(begin(client)), code=code)
+    answer = client.get(path, headers=BROWSER)
+    assert answer.status_code == 400
+    assert name(client) == ""
+
+
+def test_several_windows_log_in(client: Client, provider: Issuer) -> None:
+    first, second = answer_of(begin(client, "/queue")), answer_of(begin(client, "/submit"))
+    assert client.get(first, headers=BROWSER)["Location"] == "/queue"
+    assert client.get(second, headers=BROWSER)["Location"] == "/submit"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"nonce": "of another login"},
+        {"nonce": None},
+        {"iss": "https://elsewhere.example.com"},
+        {"iss": None},
+        {"aud": "another-client"},
+        {"aud": ["another", "third"], "azp": CLIENT["client_id"]},
+        {"aud": [CLIENT["client_id"], "another"]},
+        {"azp": "another-client"},
+        {"exp": 1000},
+        {"exp": None},
+        {"sub": None},
+        {"iat": 4102444800},
+        {"at_hash": "bm90IHRoaXMgdG9rZW4"},
+    ],
+    ids=str,
+)
+def test_an_id_token_must_belong_to_this_login(
+    client: Client, signing: Issuer, claims: dict[str, Any]
+) -> None:
+    signing.id_claims = claims
+    refused(log_in(client), 400, "The token")
+    assert name(client) == ""
+
+
+def _unsigned(token: str, issuer: Issuer) -> str:
+    header = base64.urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
+    return f"{header}.{token.split('.')[1]}."
+
+
+def _of_a_stranger(token: str, issuer: Issuer) -> str:
+    stranger = RSAKey.generate_key(2048, {"kid": "one"})
+    claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    return jwt.encode({"alg": "RS256", "kid": "one"}, claims, stranger)
+
+
+@pytest.mark.parametrize("forge", [_unsigned, _of_a_stranger, lambda *_: "", lambda *_: None, lambda *_: 7])
+def test_a_forged_id_token_is_refused(client: Client, signing: Issuer, forge: Callable[..., Any]) -> None:
+    tokens_of = signing.tokens_of
+
+    def forged(user: str, begun: dict[str, str]) -> dict[str, Any]:
+        answer = tokens_of(user, begun)
+        return {**answer, "id_token": forge(answer["id_token"], signing)}
+
+    signing.tokens_of = forged  # type: ignore[method-assign]
+    refused(log_in(client), 400, "The token is not valid for this service.")
+    assert name(client) == ""
+
+
+def test_a_token_of_another_audience_does_not_log_in(client: Client, signing: Issuer) -> None:
+    make = signing.signed
+    signing.signed = lambda user, **claims: make(user, aud="other", **claims)  # type: ignore[method-assign]
+    refused(log_in(client), 403, "this service cannot use its token")
+    assert name(client) == ""
+
+
+def test_the_answer_of_another_issuer_is_refused(client: Client, signing: Issuer) -> None:
+    path = with_parameters(answer_of(begin(client)), iss="https://elsewhere.example.com")
+    refused(client.get(path, headers=BROWSER), 400, "does not come from the provider of this service")
+    assert not signing.asked["/Token"]
+
+
+def test_an_issuer_that_names_itself_in_answers_must_do_so(client: Client, signing: Issuer) -> None:
+    signing.described = {"authorization_response_iss_parameter_supported": True}
+    path = answer_of(begin(client))
+    refused(client.get(path, headers=BROWSER), 400, "does not come from the provider of this service")
+    path = with_parameters(answer_of(begin(client)), iss=signing.url)
+    assert client.get(path, headers=BROWSER).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "evil.example",
+        "",
+        f"/{'x' * 5000}",
+        "/\r\nSet-Cookie: a=b",
+    ],
+)
+def test_a_login_leads_to_own_pages_only(client: Client, signing: Issuer, back: str) -> None:
+    assert log_in(client, back)["Location"] == "/?mine=1"
+    assert client.get("/login", {"next": back}, headers=BROWSER)["Location"] == "/?mine=1"
+
+
+def test_who_refuses_the_login_can_start_again(client: Client, provider: Issuer) -> None:
+    provider.person = ""
+    page = refused(log_in(client, "/queue"), 403, "The login was refused or canceled at the provider.")
+    assert "/login/provider?next=%2Fqueue" in page.all("a", "href")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        ("server_error", 503, "could not log you in"),
+        ("temporarily_unavailable", 503, "cannot log you in at the moment"),
+        ("invalid_scope", 403, "The provider refused the login: invalid_scope."),
+        ("<b>call 555</b>", 403, "The provider refused the login: an unknown error."),
+    ],
+)
+def test_errors_of_the_provider_are_pages(
+    client: Client, signing: Issuer, error: str, status: int, text: str
+) -> None:
+    path = answer_of(begin(client))
+    path = with_parameters(path, code=None, error=error, error_description="<b>call 555</b>")
+    page = refused(client.get(path, headers=BROWSER), status, text)
+    assert "555" not in page.html
+
+
+@pytest.mark.parametrize("status", [500, 302, 429])
+def test_a_provider_in_trouble_is_a_page(client: Client, provider: Issuer, status: int) -> None:
+    provider.status = status
+    answer = client.get("/login/provider", headers=BROWSER)
+    refused(answer, 503, "Logins cannot be checked at the moment.")
+    provider.status = 200
+    path = answer_of(begin(client))
+    provider.status = status
+    refused(client.get(path, headers=BROWSER), 503, "Logins cannot be checked at the moment.")
+    assert name(client) == ""
+
+
+def test_a_provider_that_is_away_is_a_page(
+    client: Client, signing: Issuer, option: Callable[..., None]
+) -> None:
+    option(OIDC_ISSUER=f"http://127.0.0.1:{free_port()}")
+    refused(client.get("/login/provider", headers=BROWSER), 503, "Logins cannot be checked at the moment.")
+
+
+@pytest.mark.parametrize(
+    ("described", "path"),
+    [
+        ({"authorization_endpoint": None}, ""),
+        ({"authorization_endpoint": "javascript:alert(1)"}, ""),
+        ({"token_endpoint": 7}, ""),
+    ],
+)
+def test_a_provider_without_the_flow_is_a_page(
+    client: Client, signing: Issuer, described: dict[str, Any], path: str
+) -> None:
+    signing.described = described
+    answer = client.get("/login/provider", headers=BROWSER)
+    if answer.status_code == 302:
+        answer = client.get(answer_of(answer["Location"]), headers=BROWSER)
+    refused(answer, 503, "Logins cannot be checked at the moment.")
+
+
+def test_wrong_credentials_of_the_service_are_the_operators_business(
+    client: Client, signing: Issuer, tmp_path: Path
+) -> None:
+    path = answer_of(begin(client))
+    (tmp_path / "client_secrets.json").write_text(json.dumps({"web": {**CLIENT, "client_secret": "old"}}))
+    refused(client.get(path, headers=BROWSER), 503, "Logins cannot be checked at the moment.")
+
+
+def test_logs_contain_no_secret(client: Client, provider: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+    path = answer_of(begin(client))
+    caplog.set_level(logging.DEBUG, "builds")
+    caplog.set_level(logging.DEBUG)
+    code = parse_qs(urlsplit(path).query)["code"][0]
+    client.get(path, headers=BROWSER)
+    secrets = [code, CLIENT["client_secret"], *provider.tokens, *provider.refresh_tokens]
+    texts = [record.getMessage() for record in caplog.records]
+    assert any("/login/callback" in text for text in texts)
+    assert not [secret for secret in secrets if any(secret in text for text in texts)]
+
+
+def test_answers_of_the_login_are_not_stored(client: Client, signing: Issuer) -> None:
+    for answer in (client.get("/login/provider", headers=BROWSER), log_in(client)):
+        assert "no-store" in answer["Cache-Control"]
+        assert answer["Referrer-Policy"] == "no-referrer"
+
+
+def test_the_logout_ends_the_session_and_offers_to_end_the_login(client: Client, provider: Issuer) -> None:
+    log_in(client)
+    answer = client.post("/logout", headers=BROWSER)
+    page = Page(answer.content.decode())
+    assert "You are logged out" in page.text
+    assert "Log out ann" not in page.text
+    link = next(each for each in page.all("a", "href") if each.startswith(provider.url))
+    query = parse_qs(urlsplit(link).query)
+    assert query == {
+        "client_id": [CLIENT["client_id"]],
+        "post_logout_redirect_uri": ["http://testserver/"],
+    }
+    assert name(client) == ""
+    assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize("described", [{"end_session_endpoint": None}, {"end_session_endpoint": "data:,x"}])
+def test_a_provider_without_logout_is_not_linked(
+    client: Client, signing: Issuer, described: dict[str, Any]
+) -> None:
+    signing.described = described
+    log_in(client)
+    page = Page(client.post("/logout", headers=BROWSER).content.decode())
+    assert "You are logged out" in page.text
+    assert not [link for link in page.all("a", "href") if link.startswith(("data:", "http"))]
+
+
+def test_a_logout_in_another_window_is_not_undone(
+    client: Client, signing: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(client)
+    clock.forward(901)
+    renew = login_sessions.web_login.renew
+
+    def renewed(token: str) -> Any:
+        Session.objects.all().delete()
+        return renew(token)
+
+    monkeypatch.setattr(login_sessions.web_login, "renew", renewed)
+    assert client.get("/submit", headers=BROWSER)["Location"] == "/login?next=%2Fsubmit"
+    assert not Session.objects.exists()
+
+
+def test_only_operators_log_in_with_a_password(client: Client, signing: Issuer) -> None:
+    User.objects.create_user("ann", password="correct horse")
+    User.objects.create_superuser("root", password="correct horse")
+    form = {"username": "ann", "password": "correct horse"}
+    refused(client.post("/login", form, headers=BROWSER), 200, "Only operators log in with a password.")
+    assert client.post("/login", form | {"username": "root"}, headers=BROWSER).status_code == 302
+    assert name(client) == "root"
+
+
+def test_the_account_of_an_operator_replaces_the_login(client: Client, signing: Issuer) -> None:
+    User.objects.create_superuser("root", password="correct horse")
+    log_in(client)
+    client.post("/login", {"username": "root", "password": "correct horse"}, headers=BROWSER)
+    assert name(client) == "root"
+    client.post("/logout", headers=BROWSER)
+    assert name(client) == ""
+
+
+@pytest.mark.parametrize(
+    "options", [{"OIDC_WEB_LOGIN": False}, {"NO_AUTH": True}, {"AUTH_METHOD": "kerberos"}], ids=str
+)
+def test_logins_end_where_they_are_switched_off(
+    client: Client, signing: Issuer, option: Callable[..., None], options: dict[str, Any]
+) -> None:
+    log_in(client)
+    option(**options)
+    assert name(client) == ""
+    assert "/login/provider" not in get(client, "/login").html
+    assert client.get("/login/provider", headers=BROWSER).status_code == 404
+    assert client.get("/login/callback", headers=BROWSER).status_code == 404
+
+
+def test_the_api_ignores_the_session(client: Client, signing: Issuer) -> None:
+    """Otherwise, forms of other sites could use it: the API has no CSRF tokens."""
+    build = module_build(owner="ann", state=BuildState.BUILD)
+    log_in(client)
+    answer = client.patch(
+        f"/module-build-service/2/module-builds/{build.pk}", {"state": "failed"}, "application/json"
+    )
+    assert answer.status_code == 401
+    assert ModuleBuild.objects.get().state == BuildState.BUILD
+
+
+def test_pages_with_a_name_are_private_and_errors_show_it(client: Client, signing: Issuer) -> None:
+    assert "private" not in client.get("/queue", headers=BROWSER)["Cache-Control"]
+    log_in(client)
+    for path, status in (("/queue", 200), ("/builds/999999", 404), ("/no-such-page", 404), ("/act", 400)):
+        answer = client.get(path, headers=BROWSER)
+        assert answer.status_code == status
+        assert "private" in answer["Cache-Control"], path
+        assert "Log out ann" in Page(answer.content.decode()).text, path
+
+
+def test_the_description_is_asked_for_once(client: Client, signing: Issuer) -> None:
+    for _ in range(3):
+        log_in(client)
+    assert signing.asked["/.well-known/openid-configuration"] == 1
+    assert signed.KEYS_LIFETIME >= 600
+    assert django_settings.SESSION_ENGINE.endswith("db")
