@@ -8,6 +8,7 @@ import click
 
 from mbs.client import acting, builds, comparing, documents, importing, listing, logs, queue, tokens
 from mbs.client.demo.command import demo
+from mbs.client.local.command import local
 from mbs.client.login import list_servers, login, logout
 from mbs.client.options import EXIT_CODES, Group, choose_server
 from mbs.client.plan import plan
@@ -43,6 +44,7 @@ def main(context: click.Context, server: str | None) -> None:
 for command in (
     up,
     demo,
+    local,
     builds.submit,
     plan,
     builds.watch,
