@@ -61,30 +61,22 @@ def show_submitted(
         print_json(builds)
 
 
-@click.command(epilog=EXIT_CODES)
-@click.argument("build_ids", metavar="ID...", type=click.IntRange(min=1), nargs=-1, required=True)
-@click.option(
-    "--notify",
-    is_flag=True,
-    help="Notify the desktop, or ring the bell, when they have ended.",
-)
-@INTERVAL
-@AS_JSON
-@with_client
-def watch(client: Client, build_ids: Sequence[int], notify: bool, interval: float, as_json: bool) -> None:
-    """Follow module builds until they are ready or have failed.
-
-    A restart of the server does not stop it. Ctrl-C stops watching, not the builds.
-    """
-    follow_to_end(client, build_ids, interval, as_json, notifies=notify)
-
-
 def follow_to_end(
-    client: Client, build_ids: Sequence[int], interval: float, as_json: bool, *, notifies: bool = False
+    client: Client,
+    build_ids: Sequence[int],
+    interval: float,
+    as_json: bool,
+    *,
+    notifies: bool = False,
+    animated: bool = True,
 ) -> None:
-    """Show builds until they end, and exit with the code for their result."""
+    """Show builds until they end, and exit with the code for their result.
+
+    Args:
+        animated: Whether to show progress bars if the output is a terminal.
+    """
     stream: TextIO = sys.stderr if as_json else sys.stdout
-    last = follow(snapshots(client, build_ids, interval=interval), stream)
+    last = follow(snapshots(client, build_ids, interval=interval), stream, animated=animated)
     for build in last.builds:
         for line in ending(build, client.server):
             print(line, file=stream)

@@ -6,7 +6,18 @@ from importlib import metadata
 
 import click
 
-from mbs.client import acting, builds, comparing, documents, importing, listing, logs, queue, tokens
+from mbs.client import (
+    acting,
+    builds,
+    comparing,
+    documents,
+    following,
+    importing,
+    listing,
+    logs,
+    queue,
+    tokens,
+)
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.plan import plan
@@ -40,7 +51,7 @@ for command in (
     demo,
     builds.submit,
     plan,
-    builds.watch,
+    following.watch,
     logs.logs,
     queue.queue,
     acting.cancel,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -13,9 +13,9 @@ from rich.table import Table
 from mbs.client.builds import AS_JSON, print_table
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
-from mbs.client.snapshot import Build, clean, duration, read_build, read_time
+from mbs.client.snapshot import Build, duration, read_build, read_time
 from mbs.errors import InvalidInput
-from mbs.states import ACTIVE, BUILD_STATES, BuildState, ComponentState
+from mbs.states import ACTIVE, BUILD_STATES, BuildState
 
 _UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGE = re.compile(rf"(\d{{1,6}})({'|'.join(_UNITS)})")
@@ -92,7 +92,7 @@ def list_builds(
     params: dict[str, str | Sequence[str]] = {key: value for key, value in texts.items() if value}
     if mine and owner_of:
         raise click.UsageError("--mine and --by exclude each other.")
-    if owner := _myself(client) if mine else owner_of:
+    if owner := myself(client) if mine else owner_of:
         params["owner"] = owner
     if pattern:
         params["match"] = pattern
@@ -118,19 +118,15 @@ def table(found: Sequence[Json], now: datetime) -> Table:
         build = read_build(data)
         age = duration((now - build.submitted).total_seconds()) if build.submitted else ""
         shown.add_row(
-            *(str(build.id), build.nsvc, build.word, clean(data.get("owner"))),
-            *(_progress(data), age, duration(build.seconds(_end(build, data, now))), _reason(build)),
+            *(str(build.id), build.nsvc, build.word, build.owner),
+            *(_progress(build), age, duration(build.seconds(_end(build, data, now))), _reason(build)),
         )
     return shown
 
 
-def _progress(data: Json) -> str:
+def _progress(build: Build) -> str:
     """Return the number of complete components and of all; empty if the server does not send them."""
-    tasks = data.get("tasks")
-    kinds = tasks.values() if isinstance(tasks, Mapping) else ()
-    states = [task.get("state") for kind in kinds if isinstance(kind, Mapping) for task in kind.values()]
-    complete = sum(state == ComponentState.COMPLETE for state in states)
-    return f"{complete}/{len(states)}" if states else ""
+    return f"{build.complete}/{build.total}" if build.total else ""
 
 
 def _end(build: Build, data: Json, now: datetime) -> datetime:
@@ -145,7 +141,7 @@ def _reason(build: Build) -> str:
     return build.waiting_for if build.state in ACTIVE else ""
 
 
-def _myself(client: Client) -> str:
+def myself(client: Client) -> str:
     """Return the name of the user.
 
     Raises:
