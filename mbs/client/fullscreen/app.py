@@ -49,7 +49,7 @@ class Watch(App[int]):
         background: ansi_default; color: ansi_default; }
     DataTable > .datatable--cursor, DataTable:focus > .datatable--cursor { text-style: reverse bold;
         background: ansi_default; color: ansi_default; }
-    Confirm, Help { align: center middle; }
+    Confirm, Help { align: center middle; background: transparent; }
     .dialog { width: auto; max-width: 78; height: auto; max-height: 22; padding: 0 1;
         border: round ansi_default; background: ansi_default; color: ansi_default; }
     Footer, FooterKey { background: ansi_default; }
@@ -68,7 +68,8 @@ class Watch(App[int]):
             self.failed = failed
 
     def __init__(self, board: Board, *, notifies: bool = False) -> None:
-        super().__init__()
+        # Only with the terminal's own colors does NO_COLOR remove them.
+        super().__init__(ansi_color=True)
         self.board = board
         self.theme = "ansi-dark"
         self._notifies = notifies

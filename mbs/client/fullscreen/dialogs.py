@@ -8,12 +8,12 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 KEYS = (
-    ("arrows, PgUp, PgDn", "move"),
+    ("arrows, PgUp/PgDn", "move"),
     ("Enter", "components of the build, or log of the component"),
-    ("l", "log: of the component, or of the build's failed or building component"),
+    ("l", "log of the component that failed, builds or is chosen"),
     ("c", "cancel the build, after a confirmation"),
     ("r", "retry the failed build, after a confirmation"),
-    ("/", "show only lines with all of these words; Esc shows all again"),
+    ("/", "show lines with all of these words; Esc: all lines"),
     ("s", "next order"),
     ("f", "in a log: follow new lines, or stop"),
     ("Esc", "back"),
@@ -51,7 +51,7 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Create the dialog."""
-        lines = [f"{key:<19} {meaning}" for key, meaning in KEYS]
+        lines = [f"{key:<18} {meaning}" for key, meaning in KEYS]
         yield Static(Text("\n".join([*lines, "", "Esc: close"])), classes="dialog")
 
     def action_close(self) -> None:

@@ -129,7 +129,9 @@ class Listing(Screen[None]):
         self._fill(wanted, fresh)
         self.query_one("#title", Static).update(self.title_text(now))
         self.query_one("#details", Static).update(self.details(now))
-        self.query_one("#status", Static).update(self._status(len(wanted), len(all_lines)))
+        status = self._status(len(wanted), len(all_lines))
+        status.pad_right(max(self.app.size.width - status.cell_len, 0))
+        self.query_one("#status", Static).update(status)
 
     def _fill(self, wanted: dict[str, tuple[Text, ...]], fresh: bool) -> None:
         table = self.table
@@ -138,9 +140,11 @@ class Listing(Screen[None]):
             table.clear(columns=fresh)
             if fresh:
                 for column in self._columns:
-                    table.add_column(Text(column.title), width=column.width + 1, key=column.title)
+                    table.add_column(
+                        column.fitted(Text(column.title)), width=column.width + 1, key=column.title
+                    )
             for key, cells in wanted.items():
-                table.add_row(*map(self._fitted, cells, self._columns), key=key)
+                table.add_row(*map(Column.fitted, self._columns, cells), key=key)
             if cursor in wanted:
                 table.move_cursor(row=list(wanted).index(cursor), scroll=False)
                 table.scroll_to(y=top, animate=False)
@@ -148,21 +152,8 @@ class Listing(Screen[None]):
             for key, cells in wanted.items():
                 for column, cell, before in zip(self._columns, cells, self._shown[key], strict=True):
                     if cell != before or cell.style != before.style:
-                        table.update_cell(key, column.title, self._fitted(cell, column))
+                        table.update_cell(key, column.title, column.fitted(cell))
         self._shown = wanted
-
-    def _fitted(self, cell: Text, column: Column) -> Text:
-        """Return a cell of exactly the column's width and a gap: right-justified cells end before the gap."""
-        fitted = cell.copy()
-        fitted.truncate(column.width, overflow="ellipsis")
-        missing = column.width - fitted.cell_len
-        if fitted.justify == "right":
-            fitted.pad_left(missing)
-            missing = 0
-        fitted.pad_right(missing + 1)
-        fitted.justify = None
-        fitted.no_wrap = True
-        return fitted
 
     def _status(self, shown: int, total: int) -> Text:
         board = self.watch_app.board

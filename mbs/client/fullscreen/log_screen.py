@@ -113,8 +113,10 @@ class LogScreen(Screen[None]):
         self._show_state()
 
     def _show_state(self) -> None:
-        following = "follows new lines" if self.following else "does not follow (f, or End)"
-        self.query_one("#status", Static).update(Text(f"{printable(self._state)} · {following}"))
+        following = " · follows new lines" if self.following else " · does not follow new lines"
+        text = Text(printable(self._state) + ("" if self._reader.over else following))
+        text.pad_right(max(self.app.size.width - text.cell_len, 0))
+        self.query_one("#status", Static).update(text)
 
     def action_follow(self) -> None:
         """Follow new lines, or stop."""

@@ -15,7 +15,7 @@ from mbs.states import BuildState, ComponentState
 from mbs.text import natural
 
 #: Width of a terminal from which owners and bars are shown, and from which names are shown in full.
-WIDE, WIDEST = 100, 130
+WIDE, WIDEST = 100, 120
 #: Narrowest column with a reason.
 _NOTE = 12
 _FULL, _EMPTY = "━", "·"
@@ -28,10 +28,23 @@ class Column:
     Attributes:
         title: Its title.
         width: Its width in characters.
+        right: Whether its texts are aligned to the right.
     """
 
     title: str
     width: int
+    right: bool = False
+
+    def fitted(self, text: Text) -> Text:
+        """Return a text with exactly the column's width, and a gap to the next column."""
+        fitted = text.copy()
+        fitted.truncate(self.width, overflow="ellipsis")
+        missing = self.width - fitted.cell_len
+        if self.right:
+            fitted.pad_left(missing)
+        fitted.pad_right(1 if self.right else missing + 1)
+        fitted.no_wrap = True
+        return fitted
 
 
 @dataclass(frozen=True)
@@ -82,16 +95,20 @@ def _urgency(component: Component) -> int:
 
 def build_columns(width: int) -> list[Column]:
     """Return the columns of the list of builds on a terminal of some width."""
-    fixed = [Column("ID", 6), Column("state", 8), Column("done", 14 if width >= WIDE else 7)]
-    last = [Column("ready", 7), Column("age", 7), *([Column("owner", 10)] if width >= WIDE else [])]
+    fixed = [Column("ID", 6, right=True), Column("state", 8), Column("done", 14 if width >= WIDE else 7)]
+    last = [
+        Column("ready", 7),
+        Column("age", 7, right=True),
+        *([Column("owner", 10)] if width >= WIDE else []),
+    ]
     rest = width - sum(column.width + 1 for column in (*fixed, *last)) - 3
-    module = min(rest - _NOTE, 44 if width >= WIDEST else 27)
+    module = min(rest - _NOTE, 40 if width >= WIDEST else 27)
     return [
         fixed[0],
         Column("module", max(module, 10)),
         *fixed[1:],
         *last,
-        Column("waits for, or reason", max(rest - module, _NOTE)),
+        Column("reason", max(rest - module, _NOTE)),
     ]
 
 
@@ -101,12 +118,12 @@ def build_row(build: Build, columns: Sequence[Column], now: datetime) -> Row:
     ready = "" if outlook is None or build.ended else short_time(outlook.ready, now)
     age = short_age((now - build.submitted).total_seconds()) if build.submitted else ""
     cells = {
-        "ID": Text(str(build.id), justify="right"),
+        "ID": Text(str(build.id)),
         "module": Text(short_name(build.nsvc, columns[1].width)),
         "state": Text(build.word, state_style(build)),
         "done": done(build, columns[3].width),
         "ready": Text(ready),
-        "age": Text(age, justify="right"),
+        "age": Text(age),
         "owner": Text(build.owner),
     }
     note = Text(build_note(build), "red" if build.state == BuildState.FAILED else "")
@@ -170,10 +187,10 @@ def short_time(time: datetime, now: datetime) -> str:
 
 def build_details(build: Build, now: datetime) -> Text:
     """Return the lines below the list: the whole name, times, reason and prediction of a build."""
-    times = f"submitted {local_time(build.submitted)}, " if build.submitted else ""
     owner = f" by {build.owner}" if build.owner else ""
+    times = f"submitted {local_time(build.submitted)}{owner}, " if build.submitted else ""
     text = Text.assemble((build.nsvc, "bold"), f"  #{build.id}  ", (build.word, state_style(build)))
-    text.append(f"\n{times}{'took' if build.ended else 'since'} {duration(build.seconds(now))}{owner}")
+    text.append(f"\n{times}{'took' if build.ended else 'since'} {duration(build.seconds(now))}")
     if build.outlook and not build.ended:
         text.append(f"; {build.outlook}")
     note = build.reason if build.state == BuildState.FAILED else blocking_wait(build)
@@ -190,11 +207,15 @@ def local_time(time: datetime) -> str:
 
 def component_columns(width: int) -> list[Column]:
     """Return the columns of the list of components on a terminal of some width."""
-    fixed = [Column("state", 9), Column("time", 12), *([Column("done", 8)] if width >= WIDE else [])]
+    fixed = [
+        Column("state", 9),
+        Column("time", 12, right=True),
+        *([Column("done", 8)] if width >= WIDE else []),
+    ]
     rest = width - sum(column.width + 1 for column in fixed) - 6 - 3
     package = min(max(rest // 3, 16), 34)
     return [
-        Column("batch", 5),
+        Column("batch", 5, right=True),
         Column("package", package),
         *fixed,
         Column("note", max(rest - package, _NOTE)),
@@ -206,10 +227,10 @@ def component_row(component: Component, columns: Sequence[Column], now: datetime
     seconds, word = component.seconds(now), state_word(component)
     style = "red" if component.failed else "green" if component.finished else "cyan"
     cells = {
-        "batch": Text(str(component.batch or ""), justify="right"),
+        "batch": Text(str(component.batch or "")),
         "package": Text(short_name(component.package, columns[1].width)),
         "state": Text(word, style),
-        "time": Text("" if seconds is None else duration(seconds), justify="right"),
+        "time": Text("" if seconds is None else duration(seconds)),
         "done": Text(bar(progress(component, now), 8)),
     }
     note = Text(component_note(component), "red" if component.failed else "")
