@@ -90,6 +90,8 @@ class Watch(App[int]):
 
     @on(Changed)
     def _changed(self) -> None:
+        if not self.screen_stack:
+            return  # the view is being closed
         if isinstance(self.screen, Listing):
             self.screen.show()
         ended = [build for number in self._active if (build := self.board.builds.get(number)) and build.ended]

@@ -45,29 +45,26 @@ class Listing(Screen[None]):
         self.order = self.orders[0]
         self._columns: list[Column] = []
         self._shown: dict[str, tuple[Text, ...]] = {}
+        # Kept here, since timers and messages still arrive while a screen is being removed.
+        self.table: DataTable[Text] = DataTable(cursor_type="row", cell_padding=0)
+        self._title, self._details, self._status = (
+            Static(id=name) for name in ("title", "details", "status")
+        )
+        self._field = Input(placeholder="words that the lines must contain", id="filter", compact=True)
 
     @property
     def watch_app(self) -> Watch:
         """The application."""
         return cast("Watch", self.app)
 
-    @property
-    def table(self) -> DataTable[Text]:
-        """The table of the list."""
-        return cast("DataTable[Text]", self.query_one(DataTable))
-
     def compose(self) -> ComposeResult:
         """Create the widgets."""
-        yield Static(id="title")
-        yield DataTable(cursor_type="row", cell_padding=0, zebra_stripes=False)
-        yield Static(id="details")
-        yield Input(placeholder="words that the lines must contain", id="filter", compact=True)
-        yield Static(id="status")
+        yield from (self._title, self.table, self._details, self._field, self._status)
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Fill the list, and count seconds."""
-        self.query_one("#filter").display = False
+        self._field.display = False
         self.table.focus()
         self.show()
         self.set_interval(1.0, self.show)
@@ -115,9 +112,14 @@ class Listing(Screen[None]):
         table = self.table
         return list(self._shown)[table.cursor_row] if 0 <= table.cursor_row < len(self._shown) else ""
 
+    @property
+    def _visible(self) -> bool:
+        """Whether the list is on the screen; while the view is closed, its widgets no longer exist."""
+        return self.app.screen_stack[-1:] == [self] and self.table.is_attached
+
     def show(self) -> None:
         """Show the present state."""
-        if not self.is_mounted or self.app.screen is not self:
+        if not self._visible:
             return
         now = datetime.now(UTC)
         fresh = not self._columns
@@ -127,11 +129,11 @@ class Listing(Screen[None]):
         all_lines = list(self.lines(self._columns, now))
         wanted = {row.key: row.cells for row in all_lines if all(word in row.text for word in words)}
         self._fill(wanted, fresh)
-        self.query_one("#title", Static).update(self.title_text(now))
-        self.query_one("#details", Static).update(self.details(now))
-        status = self._status(len(wanted), len(all_lines))
+        self._title.update(self.title_text(now))
+        self._details.update(self.details(now))
+        status = self._status_text(len(wanted), len(all_lines))
         status.pad_right(max(self.app.size.width - status.cell_len, 0))
-        self.query_one("#status", Static).update(status)
+        self._status.update(status)
 
     def _fill(self, wanted: dict[str, tuple[Text, ...]], fresh: bool) -> None:
         table = self.table
@@ -155,7 +157,7 @@ class Listing(Screen[None]):
                         table.update_cell(key, column.title, column.fitted(cell))
         self._shown = wanted
 
-    def _status(self, shown: int, total: int) -> Text:
+    def _status_text(self, shown: int, total: int) -> Text:
         board = self.watch_app.board
         if board.outage:
             return Text(f"{board.outage} Retrying.", "bold yellow")
@@ -174,9 +176,8 @@ class Listing(Screen[None]):
 
     def action_filter(self) -> None:
         """Enter words to filter by."""
-        field = self.query_one("#filter", Input)
-        field.display = True
-        field.focus()
+        self._field.display = True
+        self._field.focus()
 
     @on(Input.Changed)
     def _filter_changed(self, event: Input.Changed) -> None:
@@ -188,14 +189,13 @@ class Listing(Screen[None]):
         self._leave_filter()
 
     def _leave_filter(self) -> None:
-        self.query_one("#filter").display = False
+        self._field.display = False
         self.table.focus()
 
     def action_back(self) -> None:
         """Remove the filter; without one, return to the previous screen."""
-        field = self.query_one("#filter", Input)
-        if field.display or self.words:
-            field.value = ""
+        if self._field.display or self.words:
+            self._field.value = ""
             self._leave_filter()
         else:
             self.leave()
@@ -205,8 +205,8 @@ class Listing(Screen[None]):
 
     @on(DataTable.RowHighlighted)
     def _highlighted(self) -> None:
-        if self._shown and self.app.screen is self:
-            self.query_one("#details", Static).update(self.details(datetime.now(UTC)))
+        if self._shown and self._visible:
+            self._details.update(self.details(datetime.now(UTC)))
 
     def action_help(self) -> None:
         """List the keys."""
