@@ -10,6 +10,7 @@ from mbs.client import (
     acting,
     builds,
     comparing,
+    completing,
     documents,
     following,
     importing,
@@ -64,6 +65,7 @@ for command in (
     builds.about,
     importing.import_modules,
     tokens.token,
+    completing.completion,
     *documents.commands,
 ):
     main.add_command(command)

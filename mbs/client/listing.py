@@ -11,6 +11,7 @@ import click
 from rich.table import Table
 
 from mbs.client.builds import AS_JSON, print_table
+from mbs.client.completing import complete_modules
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.snapshot import Build, duration, read_build, read_time
@@ -46,7 +47,9 @@ class Since(click.ParamType[datetime]):
 
 
 @click.command("list", epilog=EXIT_CODES)
-@click.argument("pattern", metavar="[NAME[:STREAM[:VERSION]]]", required=False)
+@click.argument(
+    "pattern", metavar="[NAME[:STREAM[:VERSION]]]", required=False, shell_complete=complete_modules
+)
 @click.option(
     "--state",
     "states",
@@ -63,7 +66,7 @@ class Since(click.ParamType[datetime]):
     metavar="AGE|TIME",
     help="Only builds submitted since: 30min, 2d, 2026-01-31.",
 )
-@click.option("--name", help="Only builds of this module.")
+@click.option("--name", help="Only builds of this module.", shell_complete=complete_modules)
 @click.option("--stream", help="Only builds of this stream.")
 @click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Only builds with this N:S:V:C or its beginning.")
 @click.option("--component", metavar="PACKAGE", help="Only builds with this component.")
