@@ -17,7 +17,7 @@ from mbs.client.display import follow, state_word
 from mbs.client.endings import ending
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish, print_json, with_client
 from mbs.client.rest import Client, Json
-from mbs.client.snapshot import Build, duration, read_build, read_outlooks
+from mbs.client.snapshot import Build, duration, local_time, read_build, read_outlooks
 from mbs.client.submission import submission_options
 from mbs.client.watching import fetch_build
 from mbs.client.watching import watch as snapshots
@@ -105,6 +105,9 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
         ("do", build.hint),
         ("waiting", build.waiting_for),
         ("expected", str(outlook or "")),
+        ("owner", build.owner),
+        ("submitted", local_time(build.submitted) if build.submitted else ""),
+        ("ended", local_time(build.completed) if build.completed else ""),
     )
     for label, text in shown:
         if text:

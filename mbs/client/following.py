@@ -53,9 +53,9 @@ def watch(
 
     A restart of the server does not stop it. Ctrl-C stops watching, not the builds.
     """
-    owner = myself(client) if mine else ""
     if build_ids and mine:
         raise click.UsageError("--mine is only for the list of all builds: leave out the IDs.")
+    owner = myself(client) if mine else ""
     board = Board(client, build_ids, owner=owner, interval=interval)
     board.read()
     whole = not plain and not as_json and _is_terminal()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -14,7 +14,7 @@ from mbs.client.builds import AS_JSON, print_table
 from mbs.client.completing import complete_modules
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
-from mbs.client.snapshot import Build, duration, read_build, read_time
+from mbs.client.snapshot import Build, Outlook, duration, read_build, read_outlooks, read_time, short_time
 from mbs.errors import InvalidInput
 from mbs.states import ACTIVE, BUILD_STATES, BuildState
 
@@ -107,22 +107,26 @@ def list_builds(
     if as_json:
         print_json(found)
     else:
-        print_table(table(found, datetime.now(UTC)))
+        unfinished = [int(each["id"]) for each in found if each.get("state") in ACTIVE]
+        outlooks = read_outlooks(client.queue(unfinished)) if unfinished else {}
+        print_table(table(found, outlooks, datetime.now(UTC)))
 
 
-def table(found: Sequence[Json], now: datetime) -> Table:
-    """Return the rows of a list of builds: progress, age, and why a build failed or waits."""
+def table(found: Sequence[Json], outlooks: Mapping[int, Outlook], now: datetime) -> Table:
+    """Return the rows of a list of builds: progress, age, prediction, and why a build failed or waits."""
     shown = Table(box=None, pad_edge=False)
-    for title in ("ID", "module", "state", "owner", "done", "age", "took"):
+    for title in ("ID", "module", "state", "owner", "done", "age", "took", "ready"):
         shown.add_column(title, no_wrap=True, justify="right" if title in ("done", "age", "took") else "left")
     # On a terminal, this column uses the remaining width.
     shown.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1 if sys.stdout.isatty() else None)
     for data in found:
         build = read_build(data)
+        outlook = outlooks.get(build.id)
         age = duration((now - build.submitted).total_seconds()) if build.submitted else ""
         shown.add_row(
             *(str(build.id), build.nsvc, build.word, build.owner),
-            *(_progress(build), age, duration(build.seconds(_end(build, data, now))), _reason(build)),
+            *(_progress(build), age, duration(build.seconds(_end(build, data, now)))),
+            *(short_time(outlook.ready, now) if outlook else "", _reason(build)),
         )
     return shown
 

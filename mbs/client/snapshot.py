@@ -301,6 +301,17 @@ def read_outlooks(queue: Json) -> dict[int, Outlook]:
     return found
 
 
+def local_time(time: datetime) -> str:
+    """Return a time in the local time zone, with the name of the zone."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def short_time(time: datetime, now: datetime) -> str:
+    """Return the local time of day, or the day if it is not today."""
+    local = time.astimezone()
+    return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%b %d}"
+
+
 def duration(seconds: float) -> str:
     """``12 s``, ``3 min 4 s``, ``2 h 5 min``."""
     whole = round(seconds)

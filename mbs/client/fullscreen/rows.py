@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from mbs.client.display import STATE_STYLES, blocking_wait, progress, state_word
-from mbs.client.snapshot import Build, Component, duration
+from mbs.client.snapshot import Build, Component, duration, local_time, short_time
 from mbs.states import BuildState, ComponentState
 from mbs.text import natural
 
@@ -179,12 +179,6 @@ def short_age(seconds: float) -> str:
     return f"{whole // 86400} d"
 
 
-def short_time(time: datetime, now: datetime) -> str:
-    """Return a local time of day, or the day if it is not today."""
-    local = time.astimezone()
-    return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%b %d}"
-
-
 def build_details(build: Build, now: datetime) -> Text:
     """Return the lines below the list: the whole name, times, reason and prediction of a build."""
     owner = f" by {build.owner}" if build.owner else ""
@@ -198,11 +192,6 @@ def build_details(build: Build, now: datetime) -> Text:
         text.append(f"\n{note}", "red" if build.state == BuildState.FAILED else "")
         text.append(f" {build.hint}" if build.hint else "")
     return text
-
-
-def local_time(time: datetime) -> str:
-    """Return a time in the local time zone, with the zone's name."""
-    return f"{time.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def component_columns(width: int) -> list[Column]:

@@ -73,6 +73,7 @@ class FakeServer:
         self.headers: list[dict[str, str]] = []
         self.per_page_bound = 100
         self.user = "ann"
+        self.predictions: list[dict[str, Any]] = []
         self.comparison: dict[str, Any] = {}
         self.logs: dict[tuple[str, str], bytes] = {}
         self.events: queue.Queue[bytes | None] | None = None
@@ -109,6 +110,8 @@ class FakeServer:
                 return 200, {"version": "0.1.0", "api_version": 2, "auth_method": "oidc"}
             case ("POST", "import-module"):
                 return 201, {"module": module_build(1, "ready"), "messages": ["Imported."]}
+            case ("GET", "queue") if self.predictions:
+                return 200, {"builds": self.predictions}
             case ("GET", "me"):
                 return 200, {"username": self.user, "groups": [], "scopes": None}
             case ("GET", "module-builds", _, "compare"):
