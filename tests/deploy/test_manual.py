@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import click
+import pytest
 
 from mbs.client.cli import main
 
@@ -17,7 +19,9 @@ def write(folder: Path) -> dict[str, str]:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, spec.name, module)  # dataclasses look it up
+        spec.loader.exec_module(module)
     return {f"{page.name}.{page.section}": page.text for page in module.write(folder)}
 
 

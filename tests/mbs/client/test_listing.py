@@ -24,10 +24,13 @@ def chosen(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MBS_SERVER", server.url)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def zone() -> Iterator[None]:
-    """The time zone of other tests, after each test."""
-    yield
+    """A time zone that is 3 hours ahead of UTC."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "TST-3")
+        time.tzset()
+        yield
     time.tzset()
 
 
@@ -95,11 +98,7 @@ def test_a_line_says_how_far_a_build_is_and_why_it_waits_or_failed(server: FakeS
     assert waiting.endswith("waits for a slot")
 
 
-def test_a_line_shows_when_a_build_is_expected_to_be_ready(
-    server: FakeServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "TST-3")
-    time.tzset()
+def test_a_line_shows_when_a_build_is_expected_to_be_ready(server: FakeServer, zone: None) -> None:
     ready = datetime.now(UTC).replace(microsecond=0) + timedelta(days=40)
     server.predictions = [{"id": 2, "ready": ready.isoformat(), "spread_seconds": 5.0}]
     server.add(module_build(1, "ready"))
@@ -111,9 +110,7 @@ def test_a_line_shows_when_a_build_is_expected_to_be_ready(
     assert f"expected: ready about {local:%Y-%m-%d %H:%M} TST (±5 s)" in mbs("show", "2").stdout
 
 
-def test_times_are_local_and_have_their_zone(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "TST-3")
-    time.tzset()
+def test_times_are_local_and_have_their_zone(server: FakeServer, zone: None) -> None:
     server.add(module_build(1, "ready", time_completed="2023-01-01T22:00:05Z"))
     lines = mbs("show", "1").stdout.splitlines()
     assert "  submitted: 2023-01-01 03:00:00 TST" in lines
