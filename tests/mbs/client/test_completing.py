@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from mbs.client import completing
 from mbs.client.cli import main
-from tests.client.fake_server import FakeServer, component_build, module_build
+from tests.mbs.client.fake_server import FakeServer, component_build, module_build
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from mbs.client.board import Board
 from mbs.client.cli import main
 from mbs.client.fullscreen.app import Watch
 from mbs.client.rest import Client
-from tests.client.fake_server import FakeServer, component_build, module_build
+from tests.mbs.client.fake_server import FakeServer, component_build, module_build
 
 #: Seconds between two reads in tests that do not depend on events: often, or never.
 OFTEN, NEVER = 0.5, 10_000.0
