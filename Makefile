@@ -34,9 +34,10 @@ test-postgresql: .venv/dev
 fresh:
 	deploy/fresh
 
-# The pages in .data/docs; what is made from the code is made anew.
+# The pages in .data/docs, and the manual pages in .data/man; what is made from the code is made anew.
 docs: .venv/dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs .data/docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b man docs/man .data/man
 
 # A deployment that is hurt while modules build; CHAOS="--help" names the parameters.
 CHAOS ?= --size 60 --seconds 120

@@ -19,7 +19,7 @@ myst_heading_anchors = 3
 source_suffix = {".md": "markdown"}
 html_theme = "furo"
 html_title = project
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "man"]
 nitpicky = True
 
 

@@ -7,6 +7,10 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Name of a class in the code -> type of its metric.
@@ -142,9 +146,11 @@ def command_line() -> str:
     from mbs.client.cli import main
 
     lines = ["# Command line", ""]
+    codes: dict[str, list[str]] = {}
 
     def show(command: click.Command, names: tuple[str, ...], parent: click.Context | None) -> None:
         context = click.Context(command, info_name=names[-1], parent=parent, max_content_width=100)
+        codes.setdefault(_exit_codes(command), []).append(f"`{' '.join(names)}`")
         lines.extend([f"## {' '.join(names)}", "", "```text", command.get_help(context), "```", ""])
         if isinstance(command, click.Group):
             for name in command.list_commands(context):
@@ -153,7 +159,18 @@ def command_line() -> str:
                     show(child, (*names, name), context)
 
     show(main, ("mbs",), None)
+    lines += ["## Exit codes", ""]
+    for text, commands in codes.items():
+        others = "all other commands" if len(commands) > len(codes) else ", ".join(commands)
+        lines += [f"{others[0].upper()}{others[1:]}:", "", "| code | meaning |", "|---|---|"]
+        rows = (line.strip().partition("  ") for line in text.splitlines() if line.strip())
+        lines += [*(f"| {code} | {_cell(meaning.strip())} |" for code, _, meaning in rows), ""]
     return "\n".join(lines)
+
+
+def _exit_codes(command: click.Command) -> str:
+    """Return the part of the help text of a command that lists its exit codes."""
+    return (command.epilog or "").replace("\b\n", "").partition("Exit codes:")[2]
 
 
 def metrics() -> str:

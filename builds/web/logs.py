@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,23 +76,43 @@ def _described(request: HttpRequest, row: ComponentBuild) -> JsonResponse:
     )
 
 
+#: Max downloads of a process that keep a piece of their log: 64 MiB. Further ones depend on the shared cache.
+_keepers = threading.Semaphore(64)
+
+
 class _Stream:
-    """A log, or a range of it, as a file object that is read in pieces."""
+    """A log, or a range of it, as a file object.
+
+    It keeps the piece that it is in: slow clients take small parts, and each piece is read from the build
+    system once, however many other downloads use the shared cache.
+    """
 
     #: The build system may take its time: see ``builds.api.serving.files``.
     remote = True
 
     def __init__(self, read: Log, start: int, stop: int) -> None:
         self._log, self._place, self._stop = read, start, stop
+        self._keeps = _keepers.acquire(blocking=False)
+        self._kept: tuple[int, bytes] | None = None
 
     def read(self, size: int = PIECE) -> bytes:
-        """Return the next bytes; none at the end."""
-        data = self._log.read(self._place, min(self._place + size, self._stop))
+        """Return the next bytes of one piece; none at the end."""
+        if self._place >= self._stop:
+            return b""
+        number, offset = divmod(self._place, PIECE)
+        piece = self._kept[1] if self._kept and self._kept[0] == number else self._log.piece(number)
+        if self._keeps:
+            self._kept = (number, piece)
+        data = piece[offset : offset + min(size, self._stop - self._place)]
         self._place += len(data)
         return data
 
     def close(self) -> None:
-        """Do nothing: nothing is open between two reads."""
+        """Let another download keep a piece."""
+        self._kept = None
+        if self._keeps:
+            self._keeps = False
+            _keepers.release()
 
 
 def _text(request: HttpRequest, row: ComponentBuild) -> HttpResponseBase:

@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from mbs.client import notifying
+from mbs.client.completing import complete_builds
 from mbs.client.display import follow, state_word
 from mbs.client.endings import ending
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish, print_json, with_client
 from mbs.client.rest import Client, Json
-from mbs.client.snapshot import Build, duration, read_build, read_outlooks
+from mbs.client.snapshot import Build, duration, local_time, read_build, read_outlooks
 from mbs.client.submission import submission_options
 from mbs.client.watching import fetch_build
 from mbs.client.watching import watch as snapshots
@@ -61,30 +62,22 @@ def show_submitted(
         print_json(builds)
 
 
-@click.command(epilog=EXIT_CODES)
-@click.argument("build_ids", metavar="ID...", type=click.IntRange(min=1), nargs=-1, required=True)
-@click.option(
-    "--notify",
-    is_flag=True,
-    help="Notify the desktop, or ring the bell, when they have ended.",
-)
-@INTERVAL
-@AS_JSON
-@with_client
-def watch(client: Client, build_ids: Sequence[int], notify: bool, interval: float, as_json: bool) -> None:
-    """Follow module builds until they are ready or have failed.
-
-    A restart of the server does not stop it. Ctrl-C stops watching, not the builds.
-    """
-    follow_to_end(client, build_ids, interval, as_json, notifies=notify)
-
-
 def follow_to_end(
-    client: Client, build_ids: Sequence[int], interval: float, as_json: bool, *, notifies: bool = False
+    client: Client,
+    build_ids: Sequence[int],
+    interval: float,
+    as_json: bool,
+    *,
+    notifies: bool = False,
+    animated: bool = True,
 ) -> None:
-    """Show builds until they end, and exit with the code for their result."""
+    """Show builds until they end, and exit with the code for their result.
+
+    Args:
+        animated: Whether to show progress bars if the output is a terminal.
+    """
     stream: TextIO = sys.stderr if as_json else sys.stdout
-    last = follow(snapshots(client, build_ids, interval=interval), stream)
+    last = follow(snapshots(client, build_ids, interval=interval), stream, animated=animated)
     for build in last.builds:
         for line in ending(build, client.server):
             print(line, file=stream)
@@ -96,7 +89,7 @@ def follow_to_end(
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("build_id", metavar="ID", type=click.IntRange(min=1))
+@click.argument("build_id", metavar="ID", type=click.IntRange(min=1), shell_complete=complete_builds)
 @AS_JSON
 @with_client
 def show(client: Client, build_id: int, as_json: bool) -> None:
@@ -112,6 +105,9 @@ def show(client: Client, build_id: int, as_json: bool) -> None:
         ("do", build.hint),
         ("waiting", build.waiting_for),
         ("expected", str(outlook or "")),
+        ("owner", build.owner),
+        ("submitted", local_time(build.submitted) if build.submitted else ""),
+        ("ended", local_time(build.completed) if build.completed else ""),
     )
     for label, text in shown:
         if text:

@@ -6,7 +6,19 @@ from importlib import metadata
 
 import click
 
-from mbs.client import acting, builds, comparing, documents, importing, listing, logs, queue, tokens
+from mbs.client import (
+    acting,
+    builds,
+    comparing,
+    completing,
+    documents,
+    following,
+    importing,
+    listing,
+    logs,
+    queue,
+    tokens,
+)
 from mbs.client.demo.command import demo
 from mbs.client.local.command import local
 from mbs.client.login import list_servers, login, logout
@@ -47,7 +59,7 @@ for command in (
     local,
     builds.submit,
     plan,
-    builds.watch,
+    following.watch,
     logs.logs,
     queue.queue,
     acting.cancel,
@@ -63,6 +75,7 @@ for command in (
     logout,
     list_servers,
     tokens.token,
+    completing.completion,
     *documents.commands,
 ):
     main.add_command(command)

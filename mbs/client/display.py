@@ -31,9 +31,13 @@ STATE_STYLES = {
 }
 
 
-def follow(snapshots: Iterable[Snapshot], stream: TextIO) -> Snapshot:
-    """Display all snapshots, and return the last one."""
-    moving = stream.isatty() and os.environ.get("TERM") != "dumb"
+def follow(snapshots: Iterable[Snapshot], stream: TextIO, *, animated: bool = True) -> Snapshot:
+    """Display all snapshots, and return the last one.
+
+    Args:
+        animated: Whether to show progress bars if the stream is a terminal.
+    """
+    moving = animated and stream.isatty() and os.environ.get("TERM") != "dumb"
     last = None
     for snapshot in _bars(snapshots, stream) if moving else _lines(snapshots, stream):
         last = snapshot

@@ -11,11 +11,12 @@ import click
 from rich.table import Table
 
 from mbs.client.builds import AS_JSON, print_table
+from mbs.client.completing import complete_modules
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
-from mbs.client.snapshot import Build, clean, duration, read_build, read_time
+from mbs.client.snapshot import Build, Outlook, duration, read_build, read_outlooks, read_time, short_time
 from mbs.errors import InvalidInput
-from mbs.states import ACTIVE, BUILD_STATES, BuildState, ComponentState
+from mbs.states import ACTIVE, BUILD_STATES, BuildState
 
 _UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGE = re.compile(rf"(\d{{1,6}})({'|'.join(_UNITS)})")
@@ -46,7 +47,9 @@ class Since(click.ParamType[datetime]):
 
 
 @click.command("list", epilog=EXIT_CODES)
-@click.argument("pattern", metavar="[NAME[:STREAM[:VERSION]]]", required=False)
+@click.argument(
+    "pattern", metavar="[NAME[:STREAM[:VERSION]]]", required=False, shell_complete=complete_modules
+)
 @click.option(
     "--state",
     "states",
@@ -63,7 +66,7 @@ class Since(click.ParamType[datetime]):
     metavar="AGE|TIME",
     help="Only builds submitted since: 30min, 2d, 2026-01-31.",
 )
-@click.option("--name", help="Only builds of this module.")
+@click.option("--name", help="Only builds of this module.", shell_complete=complete_modules)
 @click.option("--stream", help="Only builds of this stream.")
 @click.option("--nsvc", metavar="N[:S[:V[:C]]]", help="Only builds with this N:S:V:C or its beginning.")
 @click.option("--component", metavar="PACKAGE", help="Only builds with this component.")
@@ -92,7 +95,7 @@ def list_builds(
     params: dict[str, str | Sequence[str]] = {key: value for key, value in texts.items() if value}
     if mine and owner_of:
         raise click.UsageError("--mine and --by exclude each other.")
-    if owner := _myself(client) if mine else owner_of:
+    if owner := myself(client) if mine else owner_of:
         params["owner"] = owner
     if pattern:
         params["match"] = pattern
@@ -104,33 +107,33 @@ def list_builds(
     if as_json:
         print_json(found)
     else:
-        print_table(table(found, datetime.now(UTC)))
+        unfinished = [int(each["id"]) for each in found if each.get("state") in ACTIVE]
+        outlooks = read_outlooks(client.queue(unfinished)) if unfinished else {}
+        print_table(table(found, outlooks, datetime.now(UTC)))
 
 
-def table(found: Sequence[Json], now: datetime) -> Table:
-    """Return the rows of a list of builds: progress, age, and why a build failed or waits."""
+def table(found: Sequence[Json], outlooks: Mapping[int, Outlook], now: datetime) -> Table:
+    """Return the rows of a list of builds: progress, age, prediction, and why a build failed or waits."""
     shown = Table(box=None, pad_edge=False)
-    for title in ("ID", "module", "state", "owner", "done", "age", "took"):
+    for title in ("ID", "module", "state", "owner", "done", "age", "took", "ready"):
         shown.add_column(title, no_wrap=True, justify="right" if title in ("done", "age", "took") else "left")
     # On a terminal, this column uses the remaining width.
     shown.add_column("reason", no_wrap=True, overflow="ellipsis", ratio=1 if sys.stdout.isatty() else None)
     for data in found:
         build = read_build(data)
+        outlook = outlooks.get(build.id)
         age = duration((now - build.submitted).total_seconds()) if build.submitted else ""
         shown.add_row(
-            *(str(build.id), build.nsvc, build.word, clean(data.get("owner"))),
-            *(_progress(data), age, duration(build.seconds(_end(build, data, now))), _reason(build)),
+            *(str(build.id), build.nsvc, build.word, build.owner),
+            *(_progress(build), age, duration(build.seconds(_end(build, data, now)))),
+            *(short_time(outlook.ready, now) if outlook else "", _reason(build)),
         )
     return shown
 
 
-def _progress(data: Json) -> str:
+def _progress(build: Build) -> str:
     """Return the number of complete components and of all; empty if the server does not send them."""
-    tasks = data.get("tasks")
-    kinds = tasks.values() if isinstance(tasks, Mapping) else ()
-    states = [task.get("state") for kind in kinds if isinstance(kind, Mapping) for task in kind.values()]
-    complete = sum(state == ComponentState.COMPLETE for state in states)
-    return f"{complete}/{len(states)}" if states else ""
+    return f"{build.complete}/{build.total}" if build.total else ""
 
 
 def _end(build: Build, data: Json, now: datetime) -> datetime:
@@ -145,7 +148,7 @@ def _reason(build: Build) -> str:
     return build.waiting_for if build.state in ACTIVE else ""
 
 
-def _myself(client: Client) -> str:
+def myself(client: Client) -> str:
     """Return the name of the user.
 
     Raises:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import click
 
 from mbs.client.builds import AS_JSON, INTERVAL
+from mbs.client.completing import complete_builds, complete_packages
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.snapshot import Component
@@ -32,8 +33,8 @@ _PLAIN = "\x1b[0m"
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("build_id", metavar="ID", type=click.IntRange(min=1))
-@click.argument("package", required=False)
+@click.argument("build_id", metavar="ID", type=click.IntRange(min=1), shell_complete=complete_builds)
+@click.argument("package", required=False, shell_complete=complete_packages)
 @click.option("--failed", is_flag=True, help="Only logs of failed components.")
 @click.option("--follow", "-f", "following", is_flag=True, help="Continue until the builds have ended.")
 @click.option("--lines", "-n", type=click.IntRange(1, 100_000), metavar="N", help="Only the last N lines.")

@@ -187,6 +187,28 @@ class Client:
                 raise
             return {}
 
+    def events(self, params: Params, last_id: str, *, silence: float) -> Iterator[bytes]:
+        """Yield the bytes of the stream of events (``docs/howto/notifications.md``) as they arrive.
+
+        Args:
+            params: Filters of the stream.
+            last_id: Id of the last event that was received; empty for new events only.
+            silence: Seconds without any byte after which the stream counts as broken.
+        """
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
+        timeout = httpx.Timeout(10.0, read=silence)
+        url = f"{self.server}/events"
+        try:
+            with self._http.stream("GET", url, params=params, headers=headers, timeout=timeout) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise refusal(answer)
+                if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+                    raise _unexpected(answer)
+                yield from answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self.server} broke off: {error}.", hint="Try again.") from error
+
     def log_info(self, build_id: int, package: str, name: str = "") -> Json:
         """Return the names of a component's logs and the size of one of them (``docs/howto/logs.md``)."""
         params = {"name": name} if name else {}

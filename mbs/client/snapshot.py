@@ -111,6 +111,9 @@ class Build:
         excerpt: The lines of a log that explain it.
         repository_url: Of a ready build: where it can be installed from, or empty.
         install: Commands that install it.
+        owner: Name of the user who submitted it.
+        complete: Number of components that are built or reused.
+        total: Number of its components; 0 if the server did not send them.
         outlook: Expectation of the server, if any.
     """
 
@@ -131,6 +134,9 @@ class Build:
     excerpt: Excerpt | None = None
     repository_url: str = ""
     install: tuple[str, ...] = ()
+    owner: str = ""
+    complete: int = 0
+    total: int = 0
 
     @property
     def word(self) -> str:
@@ -181,7 +187,7 @@ def read_build(data: Json, components: list[Json] | None = None) -> Build:
 
 
 def _read_build(data: Json, components: list[Json]) -> Build:
-    error = data.get("error")
+    error, states = data.get("error"), _component_states(data.get("tasks"))
     return Build(
         id=int(data["id"]),
         nsvc=":".join(clean(data.get(key)) for key in ("name", "stream", "version", "context")),
@@ -198,8 +204,18 @@ def _read_build(data: Json, components: list[Json]) -> Build:
         excerpt=_excerpt(error.get("excerpt")) if isinstance(error, Mapping) else None,
         repository_url=clean(data.get("repository_url")),
         install=tuple(clean(line) for line in data.get("install") or ()),
+        owner=clean(data.get("owner")),
+        complete=sum(state == ComponentState.COMPLETE for state in states),
+        total=len(states),
         components=tuple(sorted(map(_read_component, components), key=_order)),
     )
+
+
+def _component_states(tasks: object) -> list[object]:
+    """Return the states of all components in the key ``tasks`` of a build."""
+    kinds = tasks.values() if isinstance(tasks, Mapping) else ()
+    entries = (task for kind in kinds if isinstance(kind, Mapping) for task in kind.values())
+    return [task.get("state") if isinstance(task, Mapping) else None for task in entries]
 
 
 def _order(component: Component) -> tuple[object, ...]:
@@ -283,6 +299,17 @@ def read_outlooks(queue: Json) -> dict[int, Outlook]:
         except (AttributeError, KeyError, TypeError, ValueError):
             continue
     return found
+
+
+def local_time(time: datetime) -> str:
+    """Return a time in the local time zone, with the name of the zone."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def short_time(time: datetime, now: datetime) -> str:
+    """Return the local time of day, or the day if it is not today."""
+    local = time.astimezone()
+    return f"{local:%H:%M}" if local.date() == now.astimezone().date() else f"{local:%b %d}"
 
 
 def duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from mbs.client.builds import AS_JSON, print_table
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
+from mbs.client.snapshot import local_time, read_time
 from mbs.text import printable, printable_values
 
 SCOPES = ("submit", "cancel", "import", "admin")
@@ -52,7 +53,7 @@ def create(client: Client, name: str, scopes: Sequence[str], days: int | None, a
         return
     made = printable_values(made)
     click.echo(made["token"])
-    click.echo(f"Token {made['id']}: {_scopes(made)}; until {made['time_expires']}.", err=True)
+    click.echo(f"Token {made['id']}: {_scopes(made)}; until {_time(made['time_expires'])}.", err=True)
 
 
 @token.command("list", epilog=EXIT_CODES)
@@ -68,10 +69,10 @@ def list_tokens(client: Client, as_json: bool) -> None:
     table = Table("ID", "name", "token", "scopes", "until", "last used", "", box=None, pad_edge=False)
     for each in found:
         revoked = "revoked" if each.get("time_revoked") else ""
-        used = str(each.get("time_last_used") or "never")
+        used = _time(each.get("time_last_used")) or "never"
         table.add_row(
             *(str(each["id"]), str(each["name"]), f"{each['start']}...", _scopes(each)),
-            *(str(each["time_expires"]), used, revoked),
+            *(_time(each["time_expires"]), used, revoked),
         )
     print_table(table)
 
@@ -87,6 +88,12 @@ def revoke(client: Client, token_id: int, as_json: bool) -> None:
         print_json(answer)
     else:
         click.echo(printable(f"{answer['id']} {answer['name']} revoked"))
+
+
+def _time(value: object) -> str:
+    """Return a time of the server as local time; empty if there is none."""
+    time = read_time(value)
+    return local_time(time) if time else ""
 
 
 def _scopes(token: Json) -> str:

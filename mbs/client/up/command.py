@@ -37,6 +37,12 @@ from mbs.errors import MBSError
 #: The service's database, below the data folder.
 DATABASE = "mbs.sqlite3"
 
+_EXIT_CODES = """\b
+Exit codes:
+  0  stopped by request
+  2  wrong usage, already running, or the port is in use
+  3  something is missing, or a program keeps failing
+"""
 DATA = click.option(
     "--data",
     metavar="FOLDER",
@@ -45,7 +51,7 @@ DATA = click.option(
 )
 
 
-@click.command()
+@click.command(epilog=_EXIT_CODES)
 @DATA
 @click.option(
     "--port",
@@ -85,9 +91,6 @@ def up(
 
     It consists of web server, workers, timer and Redis, uses an SQLite database in the data folder, and
     builds with rpmbuild. Only this machine can reach it. It needs neither configuration nor root.
-
-    Exit codes: 0 stopped by request, 2 already running or port in use, 3 something is missing or a program
-    keeps failing.
     """
     folder = data_dir(data)
     if host_platform is None and modules:

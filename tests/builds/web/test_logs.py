@@ -11,11 +11,13 @@ from django.test import Client
 
 from builds.models import ComponentBuild
 from builds.services.build_system import build_system
-from builds.services.logs import components
+from builds.services.logs import components, reading
 from builds.services.logs.lines import MAX_LINES, Line
+from builds.services.logs.reading import PIECE
 from builds.web.log_html import MAX_CHARACTERS, Style, groups, text_html
 from buildsys.base import Job
 from buildsys.local.system import LocalBuildSystem
+from buildsys.logs import LogFile, LogPart
 from mbs.states import BuildState, ComponentState
 from tests.builds.web.test_pages import BROWSER, Get, get
 from tests.buildsys.packages import module
@@ -229,3 +231,34 @@ def test_the_simulated_build_system_has_logs(get: Get, settings: Any) -> None:
     page = get(address(row(task_id=submission.task_id)))
     assert "%check" in page.text
     assert "nothing is really built" in page.text
+
+
+class Counting:
+    """A build system with one log, which counts how often each part of it is read."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.asked: list[int] = []
+
+    def logs(self, task_id: int) -> list[LogFile]:
+        return [LogFile("build.log", "build.log")]
+
+    def read_log(self, task_id: int, name: str, start: int, stop: int) -> LogPart:
+        if stop > start:
+            self.asked.append(start)
+        return LogPart(start, self.data[start:stop], len(self.data), complete=True)
+
+
+def test_a_download_reads_each_piece_once_although_others_empty_the_cache(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = Counting(bytes(range(256)) * (2 * PIECE // 256) + b"the end")
+    monkeypatch.setattr(components, "build_system", lambda: system)
+    monkeypatch.setattr(reading, "_pieces", reading._Pieces(0))
+    response = client.get(address(row(), "?raw=1"))
+    system.asked.clear()
+    parts = list(response.streaming_content)
+    response.close()
+    assert b"".join(parts) == system.data
+    assert len(parts) > 30, "slow clients take small parts"
+    assert system.asked == [0, PIECE, 2 * PIECE]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 ROOT = "/module-build-service/2/"
+#: The last bytes of a log that is complete.
+END = b"end\n"
 STATES = ["init", "wait", "build", "done", "failed", "ready", "garbage"]
 
 
@@ -56,6 +60,8 @@ class FakeServer:
     """A server whose builds and components tests add, and whose requests they examine.
 
     Attributes:
+        logs: Logs by build and package; a log that does not end with ``END`` is still being written.
+        events: Parts of the stream of events, which is open until None follows; None: there is no stream.
         queued: Answers ``(status, body, headers)`` to the next requests, whatever they ask for.
     """
 
@@ -67,7 +73,10 @@ class FakeServer:
         self.headers: list[dict[str, str]] = []
         self.per_page_bound = 100
         self.user = "ann"
+        self.predictions: list[dict[str, Any]] = []
         self.comparison: dict[str, Any] = {}
+        self.logs: dict[tuple[str, str], bytes] = {}
+        self.events: queue.Queue[bytes | None] | None = None
         self.http = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self.port = self.http.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -76,6 +85,8 @@ class FakeServer:
 
     def close(self) -> None:
         """Stop the server."""
+        if self.events:
+            self.events.put(None)
         self.http.shutdown()
         self.http.server_close()
         self._thread.join()
@@ -99,6 +110,8 @@ class FakeServer:
                 return 200, {"version": "0.1.0", "api_version": 2, "auth_method": "oidc"}
             case ("POST", "import-module"):
                 return 201, {"module": module_build(1, "ready"), "messages": ["Imported."]}
+            case ("GET", "queue") if self.predictions:
+                return 200, {"builds": self.predictions}
             case ("GET", "me"):
                 return 200, {"username": self.user, "groups": [], "scopes": None}
             case ("GET", "module-builds", _, "compare"):
@@ -125,6 +138,18 @@ class FakeServer:
                 return 200, build
         return 404, {"status": 404, "error": "Not Found", "message": "No such thing.", "code": "not_found"}
 
+    def log(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes, dict[str, str]] | None:
+        """Return the answer to a request for a log; None if it is for something else."""
+        match urlsplit(url).path.strip("/").split("/"):
+            case ["builds", number, package, "log"] if (number, package) in self.logs:
+                data = self.logs[number, package]
+                first, _, last = headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+                if headers["Accept"] != "application/json":
+                    return 206, data[int(first) : int(last) + 1], {}
+                info = {"name": "build.log", "size": len(data), "complete": data.endswith(END), "task_id": 1}
+                return 200, json.dumps(info).encode(), {}
+        return None
+
     def _page(self, path: str, query: list[tuple[str, str]], items: list[Any]) -> dict[str, Any]:
         asked = dict(query)
         page, size = int(asked.get("page", 1)), min(int(asked.get("per_page", 10)), self.per_page_bound)
@@ -140,12 +165,17 @@ class FakeServer:
     def _handler(fake) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - "self" is the handler's below
         class Handler(BaseHTTPRequestHandler):
             def _serve(self) -> None:
+                if fake.events and self.path.startswith("/events"):
+                    self._stream(fake.events)
+                    return
                 raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 body = json.loads(raw) if raw else None
                 fake.requests.append((self.command, self.path, body))
                 fake.headers.append(dict(self.headers.items()))
                 if fake.queued:
                     status, content, headers = fake.queued.pop(0)
+                elif found := fake.log(self.path, self.headers):
+                    status, content, headers = found
                 else:
                     status, answer = fake.answer(self.command, self.path, body)
                     content, headers = json.dumps(answer).encode(), {}
@@ -155,6 +185,14 @@ class FakeServer:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
+
+            def _stream(self, events: queue.Queue[bytes | None]) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.end_headers()
+                while part := events.get():
+                    self.wfile.write(part)
+                    self.wfile.flush()
 
             do_GET = do_POST = do_PATCH = _serve  # noqa: N815 - the base class calls these names
 

@@ -77,7 +77,7 @@ def test_submit_reads_standard_input(server: FakeServer) -> None:
         ("submit", URL, "--ref-override", ":x"),
         ("submit", URL, "--unknown"),
         ("submit",),
-        ("watch",),
+        ("watch", "1", "--mine"),
         ("watch", "one"),
         ("watch", "0"),
         ("list", "--state", "sleeping"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +22,16 @@ def mbs(*arguments: str) -> Result:
 @pytest.fixture(autouse=True)
 def chosen(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MBS_SERVER", server.url)
+
+
+@pytest.fixture
+def zone() -> Iterator[None]:
+    """A time zone that is 3 hours ahead of UTC."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "TST-3")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def query(server: FakeServer, number: int = -1) -> dict[str, list[str]]:
@@ -84,6 +96,25 @@ def test_a_line_says_how_far_a_build_is_and_why_it_waits_or_failed(server: FakeS
     assert "3 h 5 min" in failed
     assert "2 min 0 s" in failed
     assert waiting.endswith("waits for a slot")
+
+
+def test_a_line_shows_when_a_build_is_expected_to_be_ready(server: FakeServer, zone: None) -> None:
+    ready = datetime.now(UTC).replace(microsecond=0) + timedelta(days=40)
+    server.predictions = [{"id": 2, "ready": ready.isoformat(), "spread_seconds": 5.0}]
+    server.add(module_build(1, "ready"))
+    server.add(module_build(2, "build"))
+    first, second = mbs("list").stdout.splitlines()[1:]
+    local = ready + timedelta(hours=3)
+    assert f"{local:%b %d}" in first
+    assert f"{local:%b %d}" not in second
+    assert f"expected: ready about {local:%Y-%m-%d %H:%M} TST (±5 s)" in mbs("show", "2").stdout
+
+
+def test_times_are_local_and_have_their_zone(server: FakeServer, zone: None) -> None:
+    server.add(module_build(1, "ready", time_completed="2023-01-01T22:00:05Z"))
+    lines = mbs("show", "1").stdout.splitlines()
+    assert "  submitted: 2023-01-01 03:00:00 TST" in lines
+    assert "  ended: 2023-01-02 01:00:05 TST" in lines
 
 
 def test_several_builds_are_canceled_and_a_refusal_does_not_stop_the_rest(server: FakeServer) -> None:
