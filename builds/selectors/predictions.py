@@ -15,6 +15,7 @@ from django.core.cache import cache
 from django.db.models import FilteredRelation, Q
 
 from builds.models import ComponentBuild, ModuleBuild, Phase
+from builds.selectors.slots import SUBMITTING, Load, by_owner
 from mbs.prediction import Build, Duration, Pace, Prediction, Task, places, predict
 from mbs.states import ACTIVE, BuildState, ComponentState
 
@@ -29,8 +30,6 @@ _OF_MEDIAN = 1.4826
 CALIBRATION = 1.8
 #: Duration of pauses before any build has become ready.
 _ASSUMED = Duration(5.0, 5.0)
-#: Phases in which components of a batch may start.
-_STARTING = (Phase.STARTING, Phase.BUILDING)
 _FAILED = (ComponentState.FAILED, ComponentState.CANCELED)
 
 
@@ -66,15 +65,6 @@ class Expected:
     spread: timedelta
     place: int | None
     of: int
-
-
-@dataclass(frozen=True)
-class Load:
-    """An owner's components: those that have a slot, and those that wait for one."""
-
-    owner: str
-    building: int
-    waiting: int
 
 
 @dataclass(frozen=True)
@@ -189,7 +179,7 @@ def _task(part: Sequence[Any], habits: Habits, now: datetime) -> Task:
 def _waits(row: Sequence[Any]) -> bool:
     """Return whether a component waits only for a slot, by the rule of ``builds.services.slots``."""
     _, _, state, phase, batch, number, _, own_batch, _, own_state, _, _, blocked = row
-    ready = state == BuildState.BUILD and phase in _STARTING and own_batch == batch
+    ready = state == BuildState.BUILD and phase in SUBMITTING and own_batch == batch
     return bool(ready and number is not None and own_state is None and not blocked)
 
 
@@ -204,10 +194,7 @@ def _firsts(rows: Iterable[Sequence[Any]], order: Mapping[int, int]) -> dict[int
 def _loads(rows: Iterable[Sequence[Any]], builds: Iterable[Build]) -> list[Load]:
     waiting = Counter(row[1] for row in rows if _waits(row))
     building = Counter(build.owner for build in builds for task in build.tasks if task.building is not None)
-    owners = sorted(
-        waiting.keys() | building.keys(), key=lambda name: (-building[name], -waiting[name], name)
-    )
-    return [Load(owner, building[owner], waiting[owner]) for owner in owners]
+    return by_owner(building, waiting)
 
 
 def _times(found: Prediction, now: datetime) -> dict[int, tuple[datetime, datetime]]:
