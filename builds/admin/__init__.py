@@ -16,3 +16,5 @@ __all__ = ["accounts", "audit", "module_builds", "operations", "subscriptions", 
 admin.site.site_header = admin.site.site_title = "Module Build Service"
 admin.site.index_title = "Operation"
 admin.site.index_template = "builds/admin.html"
+# Lists need the width; the start page and the breadcrumbs lead to all tables.
+admin.site.enable_nav_sidebar = False

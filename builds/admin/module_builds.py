@@ -129,9 +129,9 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
     @admin.display(ordering="name")
     def module(self, build: ModuleBuild) -> str:
         """Return the N:S:V:C, which may be broken into lines, and a mark for scratch builds."""
-        scratch = format_html(' <span class="mark">scratch</span>') if build.scratch else ""
-        names = build.name, build.stream, build.version, build.context
-        return format_html("<b>{}</b>:{}<wbr>:{}<wbr>:{}{}", *names, scratch)
+        scratch = format_html(' <span class="mark">{}</span>', "scratch") if build.scratch else ""
+        names = build.name, build.stream, scratch, build.version, build.context
+        return format_html('<b>{}</b>:{}{}<br><span class="quiet">{}:{}</span>', *names)
 
     @admin.display(description="state", ordering="state")
     def shown(self, build: ModuleBuild) -> str:

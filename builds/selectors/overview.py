@@ -15,7 +15,7 @@ from builds.selectors.metrics import ENDED_COUNTS
 from mbs.states import BuildState
 
 #: Waits and audit entries on the page.
-MAX_WAITS, MAX_ENTRIES = 8, 8
+MAX_WAITS, MAX_ENTRIES = 8, 12
 #: The time that the plots show.
 PERIOD = timedelta(days=1)
 #: Columns of a build that the page shows.

@@ -21,6 +21,8 @@ from mbs.states import ACTIVE, BuildState, ComponentState
 
 #: Max components to simulate; with more of them, nothing is predicted.
 MAX_SIMULATED = 6000
+#: Components of the queue that are listed.
+MAX_NEXT = 10
 #: Number of recent ready builds that durations are learned from, and seconds until they are read again.
 _RECENT, _KEPT = 20, 60
 #: Ratio of the standard deviation to the median absolute deviation of a normal distribution.
@@ -68,6 +70,25 @@ class Expected:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A component in the queue for slots.
+
+    Attributes:
+        place: Its position, from 1.
+        package: Name of its package.
+        build_id: Id of its module build.
+        owner: Owner of the build.
+        start: When it is expected to get a slot; None if that is not known.
+    """
+
+    place: int
+    package: str
+    build_id: int
+    owner: str
+    start: datetime | None
+
+
+@dataclass(frozen=True)
 class Forecast:
     """The predictions for all active builds.
 
@@ -77,6 +98,7 @@ class Forecast:
         loads: Owners with active components, the busiest first.
         builds: Id of a build -> its prediction.
         components: Id of a component -> when it is expected to start and to end.
+        queue: The components that get the next slots, in this order, at most ``MAX_NEXT``.
         crowded: Whether too many components are active to predict anything.
     """
 
@@ -85,6 +107,7 @@ class Forecast:
     loads: Sequence[Load] = ()
     builds: Mapping[int, Expected] = field(default_factory=dict)
     components: Mapping[int, tuple[datetime, datetime]] = field(default_factory=dict)
+    queue: Sequence[Waiting] = ()
     crowded: bool = False
 
     @property
@@ -131,6 +154,7 @@ def forecast(now: datetime) -> Forecast:
             for number, ready in found.ready.items()
         },
         components=_times(found, now),
+        queue=_queue(rows, order, found, now),
     )
 
 
@@ -189,6 +213,19 @@ def _firsts(rows: Iterable[Sequence[Any]], order: Mapping[int, int]) -> dict[int
         if row[5] in order:
             found[row[0]] = min(found.get(row[0], MAX_SIMULATED), order[row[5]])
     return found
+
+
+def _queue(
+    rows: Iterable[Sequence[Any]], order: Mapping[int, int], found: Prediction, now: datetime
+) -> list[Waiting]:
+    listed = []
+    for row in rows:
+        build_id, owner, number, package = row[0], row[1], row[5], row[6]
+        if order.get(number, MAX_NEXT + 1) <= MAX_NEXT:
+            seconds = found.starts.get(number)
+            start = None if seconds is None else now + timedelta(seconds=seconds)
+            listed.append(Waiting(order[number], package, build_id, owner, start))
+    return sorted(listed, key=lambda each: each.place)
 
 
 def _loads(rows: Iterable[Sequence[Any]], builds: Iterable[Build]) -> list[Load]:
