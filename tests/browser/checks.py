@@ -95,7 +95,8 @@ def by_keyboard(page: Page) -> Iterator[str]:
         if stop is None:
             break
         stops += 1
-        if place == 0 and not stop["text"].lower().startswith("skip to"):
+        skips = stop["text"].lower().startswith("skip to")
+        if place == 0 and not skips and page.query_selector("header, #header"):
             yield f"{page.url}: the first stop is no link to the content: {stop['name']}"
         if not (stop["outlined"] and stop["inside"]):
             yield f"{page.url}: not visible: {stop['name']}"
