@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import Resolver404, get_resolver, resolve, reverse
 
 from tests.browser.scene import Scene
-from tests.web.browser import BROWSER
+from tests.builds.web.browser import BROWSER
 
 API = "/module-build-service/2/"
 #: Ends of the routes that no person reads, with the reason.

@@ -23,7 +23,7 @@ from builds.models import (
     Sweep,
 )
 from builds.services import audit
-from builds.services.identity import tokens
+from builds.services.auth import tokens
 from builds.workflow.sweeps import SWEEPS
 from mbs.states import BuildState, ComponentState
 from tests.factories import base_module, component_build, module_build, wait

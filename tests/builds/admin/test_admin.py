@@ -27,8 +27,8 @@ from builds.models import (
 from builds.models.module import Phase
 from builds.services.auth import tokens
 from mbs.states import BuildState
+from tests.builds.web.browser import Page
 from tests.factories import base_module, component_build, module_build, wait
-from tests.web.browser import Page
 
 pytestmark = pytest.mark.django_db
 ADMIN = "/admin/builds/"

@@ -21,11 +21,9 @@ from builds.workflow import observation, sweeps
 from buildsys.base import BuildSystemError, BuildSystemUnavailable
 from mbs import wait_keys
 from mbs.states import BuildState, ComponentState
-from tests.builds.conftest import option
+from tests.builds.web.browser import Page
 from tests.factories import component_build, module_build, wait
-from tests.web.browser import Page
 
-__all__ = ["option"]
 pytestmark = pytest.mark.django_db
 START = "/admin/"
 

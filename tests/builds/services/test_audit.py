@@ -13,14 +13,12 @@ from django.utils import timezone
 from builds.models import AuditEntry, ModuleBuild, Subscription
 from builds.observability import origin
 from builds.services import audit, cancellation, module_import, retirement
-from builds.services.identity import tokens
+from builds.services.auth import tokens
 from builds.workflow import sweeps
 from mbs.states import BuildState
-from tests.builds.conftest import option
+from tests.builds.web.browser import BROWSER, Page
 from tests.factories import module_build
-from tests.web.browser import BROWSER, Page
 
-__all__ = ["option"]
 pytestmark = pytest.mark.django_db
 ADMIN = "/admin/builds/"
 LIST = f"{ADMIN}auditentry/"
