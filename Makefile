@@ -5,7 +5,7 @@ DATA ?= .data
 # The tests that depend on the database.
 ON_POSTGRESQL := tests/builds
 
-.PHONY: demo up flower test test-sqlite test-postgresql chaos fresh docs lint bench lock clean
+.PHONY: demo up flower test test-sqlite test-postgresql chaos fresh docs gallery lint bench lock clean
 
 demo: .venv/base
 	$(BIN)/mbs demo --data $(DATA)
@@ -38,6 +38,10 @@ fresh:
 docs: .venv/dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs .data/docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b man docs/man .data/man
+
+# Screenshots of the pages for docs/gallery.md, in Chromium: look at them before they are committed.
+gallery: .venv/dev
+	MBS_GALLERY=docs/images $(BIN)/python -m pytest -q tests/browser/test_gallery.py
 
 # A deployment that is hurt while modules build; CHAOS="--help" names the parameters.
 CHAOS ?= --size 60 --seconds 120

@@ -6,10 +6,10 @@ from django.conf import settings
 from kombu import Queue
 
 _mbs = settings.MBS
-#: Sweeps that call the build system or the hosts of subscribers. They hang if these hang.
+#: Sweeps that call the build system or the hosts of subscribers, and hang if these hang, or that ask workers.
 _POLLS = (
     *("open_builds", "failed_builds", "open_repos", "lost_tags", "old_targets", "old_failures"),
-    "subscriptions",
+    *("subscriptions", "build_system", "samples"),
 )
 
 broker_url = _mbs.BROKER_URL
@@ -93,4 +93,6 @@ beat_schedule = {
     "old failures": _every("old_failures", 3600.0),
     "stuck builds": _every("stuck_builds", 3600.0),
     "clean up": _every("clean_up", 3600.0),
+    "samples": _every("samples", _mbs.POLLING_INTERVAL),
+    "build system": _every("build_system", _mbs.POLLING_INTERVAL),
 }

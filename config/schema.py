@@ -151,6 +151,8 @@ class Workflow(Group):
     """Days after which a failed module build becomes garbage."""
     CLEANUP_STUCK_BUILDS_TIME: Positive = 7
     """Days without progress after which a module build fails."""
+    AUDIT_DAYS: Positive = 400
+    """Days for which the admin shows who did what."""
     CLEANUP_STUCK_BUILDS_STATES: tuple[Literal["init", "wait", "build"], ...] = ("init", "build")
     """States in which a module build without progress fails."""
 

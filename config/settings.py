@@ -97,6 +97,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
+# Times in the admin.
+DATE_FORMAT, DATETIME_FORMAT, TIME_FORMAT = "Y-m-d", "Y-m-d H:i:s", "H:i:s"
 
 # Results of credential checks, in the memory of each process. Refused credentials are cached separately, so
 # that many invalid tokens cannot evict valid ones.

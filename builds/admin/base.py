@@ -7,22 +7,52 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from builds.models import ComponentBuild, ModuleBuild, Wait
+from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, ModuleBuildTrace, Wait
+from builds.services import audit
 from mbs.errors import MBSError
+from mbs.states import BuildState, ComponentState
 
 #: Digits of an id, which must fit into 64 bits.
 MAX_ID_DIGITS = 18
 #: Characters of a reason in a list.
 _REASON_LENGTH = 100
+#: Rows on a confirmation page.
+MAX_CONFIRMED = 200
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's class takes none
+class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's class takes none
+    """Rows whose changes in the admin are added to the audit list."""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Record that a row was added."""
+        self._audit(request, audit.ADDED, obj)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Record that a row was changed."""
+        self._audit(request, audit.CHANGED, obj, _fields(message))
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Record that rows are deleted."""
+        for obj in queryset:
+            self._audit(request, audit.DELETED, obj)
+        return super().log_deletions(request, queryset)
+
+    def _audit(self, request: HttpRequest, action: str, obj: Any, detail: str = "") -> None:
+        subject = f"{self.opts.verbose_name} {obj}"
+        audit.record(action, request.user.get_username(), subject=subject, detail=detail)
+
+
+class ReadOnlyAdmin(AuditedAdmin):
     """Read-only rows with actions, which need Django's permission to change the rows."""
 
     list_per_page = 50
@@ -45,14 +75,28 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
         return super().has_change_permission(request)
 
     def run_action(
-        self, request: HttpRequest, rows: QuerySet[Any], what: str, act: Callable[[Any, str], object]
-    ) -> None:
+        self,
+        request: HttpRequest,
+        rows: QuerySet[Any],
+        what: str,
+        act: Callable[[Any, str], object],
+        *,
+        consequence: str = "",
+        audited: bool = False,
+    ) -> TemplateResponse | None:
         """Run an action on each row, record it, and show the results.
 
         Args:
             what: The action in the past tense, for the record and the message.
             act: Called with the row and the name of the user.
+            consequence: A sentence for the page that asks for confirmation first; empty: no such page.
+            audited: Whether ``act`` adds the action to the audit list itself.
+
+        Returns:
+            The page that asks for confirmation; None for the list.
         """
+        if consequence and "confirmed" not in request.POST:
+            return self._confirmation(request, rows, consequence)
         who, done = request.user.get_username(), 0
         for row in rows:
             try:
@@ -60,10 +104,40 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's cla
             except MBSError as error:
                 self.message_user(request, f"{row}: {error.message} {error.hint}", messages.ERROR)
                 continue
-            self.log_change(request, row, what)
+            admin.ModelAdmin.log_change(self, request, row, what)  # not twice in the audit list
+            if not audited:
+                self._audit(request, what.lower(), row)
             done += 1
         if done:
-            self.message_user(request, f"{what} {done}", messages.SUCCESS)
+            self.message_user(request, f"{what}: {done}", messages.SUCCESS)
+        return None
+
+    def _confirmation(
+        self, request: HttpRequest, rows: QuerySet[Any], consequence: str
+    ) -> TemplateResponse | None:
+        chosen = list(rows[: MAX_CONFIRMED + 1])
+        if len(chosen) > MAX_CONFIRMED:
+            self.message_user(
+                request, f"Nothing was changed: choose at most {MAX_CONFIRMED} rows.", messages.ERROR
+            )
+            return None
+        name = request.POST.get("action", "")
+        found = self.get_action(name)
+        verb = str(found[2]).partition(":")[0] if found else name
+        values = {
+            **self.admin_site.each_context(request),
+            "title": f"{verb} {len(chosen)} {self._noun(len(chosen))}?",
+            "verb": verb,
+            "consequence": consequence,
+            "rows": chosen,
+            "opts": self.opts,
+            "action": name,
+            "checkbox": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "builds/confirm_action.html", values)
+
+    def _noun(self, count: int) -> str:
+        return str(self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural)
 
 
 class ReasonColumn:
@@ -74,6 +148,19 @@ class ReasonColumn:
         """Return the reason, shortened. Its tooltip shows all of it."""
         text = build.state_reason or ""
         return format_html('<span title="{}">{}</span>', text, Truncator(text).chars(_REASON_LENGTH))
+
+
+class StateNameColumn:
+    """A column with the name of the state of a trace."""
+
+    @admin.display(description="state")
+    def state_name(self, trace: ModuleBuildTrace | ComponentBuildTrace) -> str:
+        """Return the name of the state; "-" for a component without a slot."""
+        if trace.state is None:
+            return "-"
+        if isinstance(trace, ModuleBuildTrace):
+            return BuildState(trace.state).word
+        return ComponentState(trace.state).name
 
 
 class FlowerLink:
@@ -110,3 +197,11 @@ def link(row: Model | None, text: str = "") -> str:
         return "-"
     address = reverse(f"admin:builds_{row._meta.model_name}_change", args=[row.pk])
     return format_html('<a href="{}">{}</a>', address, text or row)
+
+
+def _fields(message: Any) -> str:
+    """Return the names of the changed fields in a message of Django's admin."""
+    if isinstance(message, str):
+        return message
+    names = (name for part in message for name in part.get("changed", {}).get("fields", ()))
+    return ", ".join(map(str, names))

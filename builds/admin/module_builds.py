@@ -5,13 +5,23 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.timesince import timesince
 
 from builds import dispatch
-from builds.admin.base import MAX_ID_DIGITS, FlowerLink, ReadOnlyAdmin, ReadOnlyInline, ReasonColumn, link
+from builds.admin.base import (
+    MAX_ID_DIGITS,
+    FlowerLink,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    ReasonColumn,
+    StateNameColumn,
+    link,
+)
 from builds.api import links
+from builds.api.actions import CANCEL, RETIRE
 from builds.messaging import outbox
 from builds.models import (
     Arch,
@@ -24,21 +34,22 @@ from builds.models import (
     Wait,
 )
 from builds.services import cancellation, retirement
+from builds.web.time_format import Moment, duration
 from mbs.states import ACTIVE
 
 
-class ModuleTraceInline(ReadOnlyInline):
+class ModuleTraceInline(StateNameColumn, ReadOnlyInline):
     """The state changes of a module build."""
 
     model = ModuleBuildTrace
-    fields = ("time", "state", "state_reason")
+    fields = readonly_fields = ("time", "state_name", "state_reason")
 
 
-class ComponentTraceInline(ReadOnlyInline):
+class ComponentTraceInline(StateNameColumn, ReadOnlyInline):
     """The state changes of a component build."""
 
     model = ComponentBuildTrace
-    fields = ("time", "state", "state_reason", "task_id")
+    fields = readonly_fields = ("time", "state_name", "state_reason", "task_id")
 
 
 class WaitInline(FlowerLink, ReadOnlyInline):
@@ -60,8 +71,8 @@ class LogMessageInline(ReadOnlyInline):
 class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
     """Module builds, with actions to cancel, retry, retire and advance them."""
 
-    list_display = ("id", "nsvc", "state", "reason", "owner", "scratch", "batch", "doing", "age")
-    list_display_links = ("id", "nsvc")
+    list_display = ("id", "module", "shown", "reason", "owner", "in_batch", "doing", "age", "took")
+    list_display_links = ("id", "module")
     list_filter = ("state", "scratch", "rebuild_strategy")
     search_fields = ("name",)
     search_help_text = "An id, N:S:V:C or its beginning, an owner, or a Koji tag"
@@ -69,10 +80,11 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
     ordering = ("-id",)
     inlines = (ModuleTraceInline, WaitInline, LogMessageInline)
     actions = ("cancel", "retry", "retire", "advance_now", "resend_messages")
-    readonly_fields = ("components", "in_the_api", "document", "doing")
+    readonly_fields = ("components", "actions_on_it", "in_the_api", "document", "doing")
     #: Fields at the top of the page.
     first = (
-        *("state", "state_reason", "error_code", "error_hint", "components", "in_the_api"),
+        *("state", "state_reason", "error_code", "error_hint", "components", "actions_on_it"),
+        "in_the_api",
         *("owner", "scratch", "batch", "doing", "time_submitted", "time_modified", "time_completed"),
     )
 
@@ -114,10 +126,43 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
         """Return the modulemd with its line breaks."""
         return format_html("<pre>{}</pre>", build.modulemd)
 
+    @admin.display(ordering="name")
+    def module(self, build: ModuleBuild) -> str:
+        """Return the N:S:V:C, which may be broken into lines, and a mark for scratch builds."""
+        scratch = format_html(' <span class="mark">{}</span>', "scratch") if build.scratch else ""
+        names = build.name, build.stream, scratch, build.version, build.context
+        return format_html('<b>{}</b>:{}{}<br><span class="quiet">{}:{}</span>', *names)
+
+    @admin.display(description="state", ordering="state")
+    def shown(self, build: ModuleBuild) -> str:
+        """Return the state, or ``canceled``."""
+        return build.shown_state
+
+    @admin.display(description="batch", ordering="batch")
+    def in_batch(self, build: ModuleBuild) -> str:
+        """Return the current batch and the number of batches, once there are any."""
+        if not build.batch:
+            return "-"
+        return f"{build.batch} of {build.batches}" if build.batches else str(build.batch)
+
     @admin.display(description="submitted", ordering="time_submitted")
     def age(self, build: ModuleBuild) -> str:
-        """Return how long ago the build was submitted."""
-        return f"{timesince(build.time_submitted)} ago"
+        """Return how long ago the build was submitted; the tooltip shows the time."""
+        submitted = Moment(build.time_submitted, timezone.now())
+        return format_html('<span title="{}">{}</span>', submitted.full, submitted.ago)
+
+    @admin.display(description="took")
+    def took(self, build: ModuleBuild) -> str:
+        """Return how long the build took, or takes so far."""
+        if build.state in ACTIVE:
+            return f"{duration(timezone.now() - build.time_submitted)} so far"
+        return duration(build.time_completed - build.time_submitted) if build.time_completed else "-"
+
+    @admin.display(description="who did what")
+    def actions_on_it(self, build: ModuleBuild) -> str:
+        """Return a link to the audit list."""
+        address = reverse("admin:builds_auditentry_changelist")
+        return format_html('<a href="{}?module_build__id__exact={}">Actions on it</a>', address, build.pk)
 
     def view_on_site(self, build: ModuleBuild) -> str:
         """Return the public page of the build."""
@@ -135,21 +180,23 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
         return format_html('<a href="{}">{}</a>', address, address)
 
     @admin.action(description="Cancel", permissions=["operate"])
-    def cancel(self, request: HttpRequest, rows: QuerySet[ModuleBuild]) -> None:
+    def cancel(self, request: HttpRequest, rows: QuerySet[ModuleBuild]) -> TemplateResponse | None:
         """Cancel the selected builds."""
-        self.run_action(request, rows, "Canceled", cancellation.cancel_once)
+        act, consequence = cancellation.cancel_once, CANCEL.consequence
+        return self.run_action(request, rows, "Canceled", act, consequence=consequence, audited=True)
 
     @admin.action(description="Retry: resume failed builds", permissions=["operate"])
     def retry(self, request: HttpRequest, rows: QuerySet[ModuleBuild]) -> None:
         """Resume the selected failed builds."""
-        self.run_action(request, rows, "Retried", cancellation.resume)
+        self.run_action(request, rows, "Retried", cancellation.resume, audited=True)
 
     @admin.action(
         description="Retire: move ready and failed builds to the state garbage", permissions=["operate"]
     )
-    def retire(self, request: HttpRequest, rows: QuerySet[ModuleBuild]) -> None:
+    def retire(self, request: HttpRequest, rows: QuerySet[ModuleBuild]) -> TemplateResponse | None:
         """Move the selected builds to the state garbage."""
-        self.run_action(request, rows, "Retired", retirement.retire)
+        act, consequence = retirement.retire, RETIRE.consequence
+        return self.run_action(request, rows, "Retired", act, consequence=consequence, audited=True)
 
     @admin.action(description="Advance: dispatch the remaining steps now", permissions=["operate"])
     def advance_now(self, request: HttpRequest, rows: QuerySet[ModuleBuild]) -> None:

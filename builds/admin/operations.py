@@ -1,11 +1,10 @@
-"""Admin pages of waits, bus messages, sweeps, and the record of operators' actions."""
+"""Admin pages of waits, bus messages and sweeps."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.timesince import timesince
@@ -128,13 +127,3 @@ class SweepAdmin(ReadOnlyAdmin):
     def run_now(self, request: HttpRequest, rows: QuerySet[Sweep]) -> None:
         """Run the selected sweeps."""
         self.run_action(request, rows, "Started", lambda sweep, who: dispatch.send_now(f"sweep.{sweep.name}"))
-
-
-@admin.register(LogEntry)
-class LogEntryAdmin(ReadOnlyAdmin):
-    """The record of operators' actions."""
-
-    list_display = ("action_time", "user", "content_type", "object_repr", "get_change_message")
-    list_filter = ("content_type",)
-    list_select_related = ("user", "content_type")
-    search_fields = ("=user__username", "object_repr")

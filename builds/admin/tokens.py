@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 
 from builds.admin.base import ReadOnlyAdmin
 from builds.models import ApiToken
@@ -87,11 +88,17 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         """Create the token, and show its text once."""
         given = form.cleaned_data
         wanted = {key: given[key] for key in ("groups", "scopes", "days")}
-        row, token = tokens.create(given["owner"], given["name"], **wanted)
+        by = request.user.get_username()
+        row, token = tokens.create(given["owner"], given["name"], by=by, **wanted)
         obj.pk, obj.start = row.pk, row.start
         self.message_user(request, f"Copy the token now, it cannot be shown again: {token}", messages.WARNING)
 
+    def log_addition(self, request: HttpRequest, obj: ApiToken, message: Any) -> Any:
+        """Leave the audit list to the service, which has recorded the token."""
+        return admin.ModelAdmin.log_addition(self, request, obj, message)
+
     @admin.action(description="Revoke", permissions=["operate"])
-    def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
+    def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> TemplateResponse | None:
         """Revoke the selected tokens."""
-        self.run_action(request, rows, "Revoked", lambda token, who: tokens.revoke(token))
+        consequence = "Programs that use these tokens are refused from now on. This cannot be undone."
+        return self.run_action(request, rows, "Revoked", tokens.revoke, consequence=consequence, audited=True)

@@ -1,7 +1,9 @@
 """The tables of the service."""
 
+from builds.models.audit import AuditEntry
 from builds.models.component import ComponentBuild, ComponentBuildTrace
 from builds.models.document import FinalModulemd
+from builds.models.load import LoadSample
 from builds.models.log import LogMessage
 from builds.models.module import (
     PHASE_TRANSITIONS,
@@ -24,11 +26,13 @@ __all__ = [
     "PHASE_TRANSITIONS",
     "ApiToken",
     "Arch",
+    "AuditEntry",
     "BuildRequirement",
     "ComponentBuild",
     "ComponentBuildTrace",
     "Delivery",
     "FinalModulemd",
+    "LoadSample",
     "Lock",
     "LogMessage",
     "ModuleBuild",

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
-from builds.observability import log_context
+from builds.observability import log_context, origin
 from builds.observability.metrics import service_metrics
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,8 @@ class RequestMiddleware:
         started = time.perf_counter()
         # The context is not removed afterwards: Django logs errors after all middlewares have returned.
         log_context.restart(request_id=number)
-        response = self.get_response(request)
+        with origin.of_request(request.path_info):
+            response = self.get_response(request)
         seconds = time.perf_counter() - started
         count(request.method or "", route_of(request), response.status_code, seconds)
         level = logging.DEBUG if request.method in _READING else logging.INFO

@@ -15,11 +15,14 @@ from django.core.cache import cache
 from django.db.models import FilteredRelation, Q
 
 from builds.models import ComponentBuild, ModuleBuild, Phase
+from builds.selectors.slots import SUBMITTING, Load, by_owner
 from mbs.prediction import Build, Duration, Pace, Prediction, Task, places, predict
 from mbs.states import ACTIVE, BuildState, ComponentState
 
 #: Max components to simulate; with more of them, nothing is predicted.
 MAX_SIMULATED = 6000
+#: Components of the queue that are listed.
+MAX_NEXT = 10
 #: Number of recent ready builds that durations are learned from, and seconds until they are read again.
 _RECENT, _KEPT = 20, 60
 #: Ratio of the standard deviation to the median absolute deviation of a normal distribution.
@@ -29,8 +32,6 @@ _OF_MEDIAN = 1.4826
 CALIBRATION = 1.8
 #: Duration of pauses before any build has become ready.
 _ASSUMED = Duration(5.0, 5.0)
-#: Phases in which components of a batch may start.
-_STARTING = (Phase.STARTING, Phase.BUILDING)
 _FAILED = (ComponentState.FAILED, ComponentState.CANCELED)
 
 
@@ -69,12 +70,22 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Load:
-    """An owner's components: those that have a slot, and those that wait for one."""
+class Waiting:
+    """A component in the queue for slots.
 
+    Attributes:
+        place: Its position, from 1.
+        package: Name of its package.
+        build_id: Id of its module build.
+        owner: Owner of the build.
+        start: When it is expected to get a slot; None if that is not known.
+    """
+
+    place: int
+    package: str
+    build_id: int
     owner: str
-    building: int
-    waiting: int
+    start: datetime | None
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ class Forecast:
         loads: Owners with active components, the busiest first.
         builds: Id of a build -> its prediction.
         components: Id of a component -> when it is expected to start and to end.
+        queue: The components that get the next slots, in this order, at most ``MAX_NEXT``.
         crowded: Whether too many components are active to predict anything.
     """
 
@@ -95,6 +107,7 @@ class Forecast:
     loads: Sequence[Load] = ()
     builds: Mapping[int, Expected] = field(default_factory=dict)
     components: Mapping[int, tuple[datetime, datetime]] = field(default_factory=dict)
+    queue: Sequence[Waiting] = ()
     crowded: bool = False
 
     @property
@@ -141,6 +154,7 @@ def forecast(now: datetime) -> Forecast:
             for number, ready in found.ready.items()
         },
         components=_times(found, now),
+        queue=_queue(rows, order, found, now),
     )
 
 
@@ -189,7 +203,7 @@ def _task(part: Sequence[Any], habits: Habits, now: datetime) -> Task:
 def _waits(row: Sequence[Any]) -> bool:
     """Return whether a component waits only for a slot, by the rule of ``builds.services.slots``."""
     _, _, state, phase, batch, number, _, own_batch, _, own_state, _, _, blocked = row
-    ready = state == BuildState.BUILD and phase in _STARTING and own_batch == batch
+    ready = state == BuildState.BUILD and phase in SUBMITTING and own_batch == batch
     return bool(ready and number is not None and own_state is None and not blocked)
 
 
@@ -201,13 +215,23 @@ def _firsts(rows: Iterable[Sequence[Any]], order: Mapping[int, int]) -> dict[int
     return found
 
 
+def _queue(
+    rows: Iterable[Sequence[Any]], order: Mapping[int, int], found: Prediction, now: datetime
+) -> list[Waiting]:
+    listed = []
+    for row in rows:
+        build_id, owner, number, package = row[0], row[1], row[5], row[6]
+        if order.get(number, MAX_NEXT + 1) <= MAX_NEXT:
+            seconds = found.starts.get(number)
+            start = None if seconds is None else now + timedelta(seconds=seconds)
+            listed.append(Waiting(order[number], package, build_id, owner, start))
+    return sorted(listed, key=lambda each: each.place)
+
+
 def _loads(rows: Iterable[Sequence[Any]], builds: Iterable[Build]) -> list[Load]:
     waiting = Counter(row[1] for row in rows if _waits(row))
     building = Counter(build.owner for build in builds for task in build.tasks if task.building is not None)
-    owners = sorted(
-        waiting.keys() | building.keys(), key=lambda name: (-building[name], -waiting[name], name)
-    )
-    return [Load(owner, building[owner], waiting[owner]) for owner in owners]
+    return by_owner(building, waiting)
 
 
 def _times(found: Prediction, now: datetime) -> dict[int, tuple[datetime, datetime]]:

@@ -14,7 +14,7 @@ from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, cloc
 from builds.models.locking import locked
 from builds.models.saving import save_all
 from builds.representations import component_message
-from builds.services import log_messages, transitions
+from builds.services import audit, log_messages, transitions
 from builds.services.build_system import as_module, build_system
 from builds.services.components import TOPIC
 from builds.services.lease import SECONDS, Lease
@@ -54,14 +54,15 @@ def cancel(build: ModuleBuild, who: str) -> bool:
     Raises:
         InvalidInput: The build has ended otherwise.
     """
-    stopped = transitions.fail(
-        build.pk,
-        MBSError(
-            f"Canceled by {who}.",
-            code="canceled",
-            hint="Submit the module again, or retry the build, to resume.",
-        ),
+    reason = MBSError(
+        f"Canceled by {who}.",
+        code="canceled",
+        hint="Submit the module again, or retry the build, to resume.",
     )
+    with transaction.atomic():
+        stopped = transitions.fail(build.pk, reason)
+        if stopped:
+            audit.record(audit.CANCELED, who, build)
     build.refresh_from_db()
     if not stopped and build.error_code != "canceled":
         raise _not_cancelable(build)
@@ -130,6 +131,7 @@ def resume(build: ModuleBuild, who: str) -> None:
             abandon_since=None,
         )
         log_messages.add([(failed, reason)])
+        audit.record(audit.RETRIED, who, failed)
         dispatch.advance(build.pk)
     build.refresh_from_db()
 

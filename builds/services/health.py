@@ -1,4 +1,4 @@
-"""Check that the database, the broker, the workers and the timer are available."""
+"""Check that the database, the broker, the workers, the timer and the build system are available."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from mbs.errors import Unavailable
 
 #: Seconds that every check has to respond.
 TIMEOUT = 0.8
+#: Checks that decide the status. An outage of the build system takes no server out of service.
+REQUIRED = ("database", "broker", "worker", "beat")
 #: Seconds of these that workers have to respond; the rest is for sending them the request.
 PING = 0.4
 
@@ -58,12 +60,18 @@ def outdated() -> Unavailable | None:
 
 
 def readiness() -> dict[str, str]:
-    """Check everything that builds need, and return "ok" or the fault by name.
+    """Check everything that builds need, and return "ok" or the fault by name. Only ``REQUIRED`` ones count.
 
     Each check runs in its own thread. If a database or broker hangs, its thread hangs too, but the caller
     gets "does not answer" after ``TIMEOUT`` seconds.
     """
-    checks = {"database": _database, "broker": _broker, "worker": _worker, "beat": _beat}
+    checks = {
+        "database": _database,
+        "broker": _broker,
+        "worker": _worker,
+        "beat": _beat,
+        "build_system": _build_system,
+    }
     for name, check in checks.items():
         if name not in _pending or _pending[name].done():
             _pending[name] = _threads.submit(_in_thread, check)
@@ -80,7 +88,7 @@ def _in_thread(check: Callable[[], str]) -> str:
 
 
 #: One thread for each check.
-_threads = ThreadPoolExecutor(4, thread_name_prefix="health")
+_threads = ThreadPoolExecutor(5, thread_name_prefix="health")
 #: Running or latest check, by name.
 _pending: dict[str, Future[str]] = {}
 
@@ -125,3 +133,19 @@ def _beat() -> str:
         return "has never ticked"
     age = clock.now() - latest
     return "ok" if age < timedelta(seconds=3 * longest) else f"last tick {int(age.total_seconds())} s ago"
+
+
+def _build_system() -> str:
+    """Read the result of the sweep that asks the build system, since a request must not wait for it."""
+    try:
+        sweep = Sweep.objects.filter(name="build_system").first()
+    except (DatabaseError, InterfaceError):
+        return "cannot be asked"
+    if sweep is None or sweep.started_at is None or sweep.finished_at is None:
+        return "not checked yet"
+    age = clock.now() - sweep.finished_at
+    if sweep.error:
+        return f"away: {sweep.error}"
+    if age > timedelta(seconds=3 * settings.MBS.POLLING_INTERVAL):
+        return f"last answer {int(age.total_seconds())} s ago"
+    return "ok"

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from builds.models import BuildRequirement, ModuleBuild, VirtualStream
 from builds.models.locking import RECORDING, hold, locked
-from builds.services import log_messages, transitions
+from builds.services import audit, log_messages, transitions
 from mbs import modulemd
 from mbs.contexts import contexts, stream_version
 from mbs.errors import Unprocessable
@@ -24,13 +24,16 @@ from mbs.states import BuildState
 OWNER = "mbs_import"
 
 
-def import_module(text: str, *, scmurl: str = "", commit: str = "") -> tuple[ModuleBuild, list[str]]:
+def import_module(
+    text: str, *, scmurl: str = "", commit: str = "", who: str = OWNER
+) -> tuple[ModuleBuild, list[str]]:
     """Record a module as ready, or update the recorded module of the same N:S:V:C.
 
     Args:
         text: Its modulemd document, with a name, a stream and a version.
         scmurl: Address that the document comes from, if known.
         commit: Commit that the document comes from, if known.
+        who: Name of the user who imports it.
 
     Returns:
         The module, and messages for people about what was done.
@@ -66,6 +69,7 @@ def import_module(text: str, *, scmurl: str = "", commit: str = "") -> tuple[Mod
             [BuildRequirement(module_build=build, required=each) for each in required.values()]
         )
         log_messages.add((build, text) for text in messages)
+        audit.record(audit.IMPORTED, who, build, detail=scmurl)
     return build, messages
 
 

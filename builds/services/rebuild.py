@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builds.models import ModuleBuild, Submission
+from builds.services import audit
 from builds.services.plan import Plan, plan
 from builds.services.submission import SubmissionRequest, submit
 from mbs.errors import Conflict
@@ -28,7 +29,10 @@ def rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> list
     Raises:
         MBSError: As ``submit``; ``Conflict`` if the build was not submitted to this service from git.
     """
-    return submit(_request(build, who, rebuild_strategy))
+    builds = submit(_request(build, who, rebuild_strategy))
+    numbers = ", ".join(str(each.pk) for each in builds)
+    audit.record(audit.REBUILT, who, build, detail=f"as build{'s' if len(builds) > 1 else ''} {numbers}")
+    return builds
 
 
 def plan_rebuild(build: ModuleBuild, who: str, *, rebuild_strategy: str = "") -> Plan:

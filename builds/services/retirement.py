@@ -6,7 +6,7 @@ from django.db import transaction
 
 from builds import dispatch
 from builds.models import ModuleBuild
-from builds.services import log_messages, transitions
+from builds.services import audit, log_messages, transitions
 from builds.services.build_system import as_module, build_system
 from buildsys.delivery import WithdrawsModules
 from mbs.errors import Conflict
@@ -31,6 +31,7 @@ def retire(build: ModuleBuild, who: str) -> None:
     with transaction.atomic():
         if transitions.move(build, BuildState.GARBAGE, reason=reason):
             log_messages.add([(build, reason)])
+            audit.record(audit.RETIRED, who, build)
             dispatch.send("workflow.withdraw", build.pk)
 
 

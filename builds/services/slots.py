@@ -18,16 +18,16 @@ from django.db.models import Count, F, Q, QuerySet, Value, Window
 from django.db.models.functions import Replace, RowNumber
 
 from builds import dispatch
-from builds.models import ComponentBuild, ModuleBuild, Phase, Wait, clock
+from builds.models import ComponentBuild, ModuleBuild, Wait, clock
 from builds.models.locking import hold, locked
+from builds.selectors import slots as selectors
+from builds.selectors.slots import SUBMITTING
 from mbs.states import BuildState, ComponentState
 from mbs.wait_keys import Kind
 
 LOCK = "slots"
 #: Texts of the waits for a slot and for the end of a build, after the name of the package.
 WAITS, BUILDS = "waits for a free build slot", "is being built"
-#: Phases in which components are submitted.
-_SUBMITTING = (Phase.STARTING, Phase.BUILDING)
 
 
 def claim(build: ModuleBuild, components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
@@ -125,7 +125,7 @@ def _give_to_others(numbers: set[int], runs: Mapping[int, int], now: datetime) -
 
 def _lock_runs(builds: Iterable[int], own: ModuleBuild | None) -> dict[int, int]:
     """Lock the builds that submit components; return their runs, without ``own`` if its run changed."""
-    rows = ModuleBuild.objects.filter(pk__in=builds, state=BuildState.BUILD, phase__in=_SUBMITTING)
+    rows = ModuleBuild.objects.filter(pk__in=builds, state=BuildState.BUILD, phase__in=SUBMITTING)
     if own is not None:
         rows = rows.filter(~Q(pk=own.pk) | Q(run=own.run))
     return dict(locked(rows).values_list("pk", "run"))
@@ -165,13 +165,7 @@ def _any_waiting() -> bool:
 
 def _unbuilt(numbers: Iterable[int] | None = None) -> QuerySet[ComponentBuild]:
     """Return the components that only lack a slot, limited to these numbers if given."""
-    rows = ComponentBuild.objects.filter(
-        state=None,
-        blocked=False,
-        module_build__state=BuildState.BUILD,
-        module_build__phase__in=_SUBMITTING,
-        batch=F("module_build__batch"),
-    )
+    rows = selectors.unbuilt()
     return rows if numbers is None else rows.filter(pk__in=list(numbers))
 
 

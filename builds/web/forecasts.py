@@ -16,7 +16,7 @@ from builds.models import ModuleBuild
 from builds.selectors import pages
 from builds.selectors.predictions import Expected, Forecast, forecast
 from builds.web.errors import failure, safe_methods_only
-from builds.web.time_format import Moment, duration
+from builds.web.time_format import Moment, duration, moment
 from mbs.errors import InvalidInput
 from mbs.states import ACTIVE
 
@@ -57,8 +57,7 @@ class Outlook:
     @property
     def clock(self) -> str:
         """Return the time of day to the minute, with the date if it is not today."""
-        form = "%H:%M" if self.ready.time.date() == self.ready.now.date() else "%Y-%m-%d %H:%M"
-        return f"{self.ready.time:{form}}"
+        return self.ready.minute
 
 
 def of_builds(builds: Iterable[ModuleBuild], now: datetime) -> Forecast:
@@ -71,7 +70,7 @@ def queue(request: HttpRequest) -> HttpResponseBase:
     """Show which owners have slots or wait for them, and when builds are expected to be ready."""
     now = timezone.now()
     found = forecast(now)
-    if not wants_page(request.META.get("HTTP_ACCEPT", "")):
+    if request.GET.get("as") == "json" or not wants_page(request.META.get("HTTP_ACCEPT", "")):
         try:
             response: HttpResponseBase = JsonResponse(_described(found, _chosen(request)))
         except InvalidInput as error:
@@ -97,6 +96,7 @@ def _context(found: Forecast, now: datetime) -> dict[str, object]:
             if number in builds
         ],
         "more": max(len(found.builds) - _LISTED, 0),
+        "next": [(each, moment(each.start, now)) for each in found.queue],
     }
 
 
@@ -118,6 +118,16 @@ def _described(found: Forecast, chosen: set[int]) -> dict[str, object]:
         "crowded": found.crowded,
         "owners": [
             {"owner": load.owner, "building": load.building, "waiting": load.waiting} for load in found.loads
+        ],
+        "next": [
+            {
+                "place": each.place,
+                "package": each.package,
+                "build": each.build_id,
+                "owner": each.owner,
+                "start": each.start,
+            }
+            for each in found.queue
         ],
         "builds": [
             {

@@ -45,6 +45,12 @@ class Moment:
         return f"{time:%H:%M:%S}" if time.date() == self.now.astimezone(UTC).date() else f"{time:%F %H:%M}"
 
     @property
+    def minute(self) -> str:
+        """Return the time of day in UTC to the minute, with the date if it is not today."""
+        time = self.time.astimezone(UTC)
+        return f"{time:%H:%M}" if time.date() == self.now.astimezone(UTC).date() else f"{time:%F %H:%M}"
+
+    @property
     def ago(self) -> str:
         """Return the age, or the date if it is older than three days."""
         age = self.now - self.time

@@ -69,7 +69,7 @@ class Axis:
 
     def marks(self) -> list[str]:
         """Return the labels of the axis: durations since its start."""
-        return [took(self.length * part / PARTS) for part in range(PARTS + 1)]
+        return ["0 s", *(took(self.length * part / PARTS) for part in range(1, PARTS + 1))]
 
     def bar(self, start: datetime, end: datetime, kind: str) -> Bar:
         """Return a bar, cut off at the ends of the axis."""

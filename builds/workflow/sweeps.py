@@ -22,8 +22,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from builds import dispatch
 from builds.messaging import outbox, subscriptions
 from builds.models import (
+    AuditEntry,
     ComponentBuild,
     Delivery,
+    LoadSample,
     ModuleBuild,
     OutboxMessage,
     Phase,
@@ -36,7 +38,7 @@ from builds.observability import log_context
 from builds.services import cancellation, components, duplicate_tasks, outages, slots
 from builds.services.build_system import build_system
 from builds.services.lease import Lease
-from builds.workflow import cleanup
+from builds.workflow import cleanup, observation
 from buildsys.base import BuildSystemUnavailable, TaskState, TaskStatus
 from mbs.errors import Unavailable
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
@@ -241,13 +243,21 @@ def stuck_builds() -> dict[str, int]:
 
 
 def clean_up() -> dict[str, int]:
-    """Delete old published messages, old counts of task crashes, and expired sessions."""
+    """Delete old messages, counts of task crashes, samples of the load and audit entries; expired sessions."""
     before = clock.now() - KEEP
     messages = _delete(OutboxMessage.objects.filter(published_at__lt=before))
     deliveries = _delete(Delivery.objects.filter(sent_at__lt=before))
     crashes = _delete(TaskCrash.objects.filter(last_at__lt=before))
-    sessions = _delete(Session.objects.filter(expire_date__lt=clock.now()))
-    return {"messages": messages, "deliveries": deliveries, "crashes": crashes, "sessions": sessions}
+    samples = _delete(LoadSample.objects.filter(time__lt=before))
+    audited_before = clock.now() - timedelta(days=settings.MBS.AUDIT_DAYS)
+    return {
+        "messages": messages,
+        "deliveries": deliveries,
+        "crashes": crashes,
+        "sessions": _delete(Session.objects.filter(expire_date__lt=clock.now())),
+        "samples": samples,
+        "audit_entries": _delete(AuditEntry.objects.filter(time__lt=audited_before)),
+    }
 
 
 def _delete(rows: QuerySet[Any]) -> int:
@@ -259,7 +269,7 @@ def _delete(rows: QuerySet[Any]) -> int:
 
 
 #: All sweeps, by the names that ``celeryconfig.beat_schedule`` and the admin use.
-SWEEPS: dict[str, Callable[[], dict[str, int]]] = {
+SWEEPS: dict[str, Callable[[], Mapping[str, Any]]] = {
     "lost_work": lost_work,
     "stuck_waits": stuck_waits,
     "open_builds": open_builds,
@@ -271,6 +281,8 @@ SWEEPS: dict[str, Callable[[], dict[str, int]]] = {
     "old_targets": old_targets,
     "old_failures": old_failures,
     "stuck_builds": stuck_builds,
+    observation.SAMPLES: observation.take_sample,
+    "build_system": observation.check_build_system,
     "clean_up": clean_up,
 }
 
@@ -294,7 +306,8 @@ def run(name: str, every: float = 0) -> bool:
     due |= Q(started_at__gt=now + timedelta(seconds=1))
     if not lease.take(due if every else None, started_at=now):
         return False
-    result, error = {}, ""
+    result: Mapping[str, Any] = {}
+    error = ""
     try:
         with lease:
             result = SWEEPS[name]()

@@ -206,6 +206,10 @@ class KojiBuildSystem:
         """Check the hub; see ``doctor.examine``."""
         return doctor.examine(self.hub, self.options, module_tags, bare)
 
+    def ping(self) -> None:
+        """Make a cheap call with the login of this service."""
+        self.hub.call("getAPIVersion")
+
     def prepared(self) -> list[str]:
         """Return the tags of modules that still have build targets."""
         return list(tags.ended_targets(self.hub, self.options.tag_prefixes))

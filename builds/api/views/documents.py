@@ -29,13 +29,13 @@ class ImportViewSet(ApiViewSet):
 
     def create(self, request: Request, **kwargs: Any) -> Response:
         """Import a module that was built elsewhere, and record it as ready."""
-        require_importer(self.identity)
+        user = require_importer(self.identity)
         values = self.read()
-        build, messages = self._import(values.get("scmurl", ""), values.get("modulemd", ""))
+        build, messages = self._import(values.get("scmurl", ""), values.get("modulemd", ""), user.username)
         module = representations.module_answer(build, rest.module_relations([build]))
         return Response({"module": module, "messages": messages}, status=201)
 
-    def _import(self, scmurl: str, modulemd: str) -> tuple[ModuleBuild, list[str]]:
+    def _import(self, scmurl: str, modulemd: str, who: str) -> tuple[ModuleBuild, list[str]]:
         if not scmurl and not modulemd:
             raise InvalidInput(
                 "The key 'scmurl' is missing or empty.",
@@ -48,14 +48,14 @@ class ImportViewSet(ApiViewSet):
             )
         if not modulemd:
             source = Patience().fetch(scmurl, "", ScmOptions.from_options(settings.MBS))
-            return import_module(source.text, scmurl=source.scmurl, commit=source.commit)
+            return import_module(source.text, scmurl=source.scmurl, commit=source.commit, who=who)
         if not settings.MBS.YAML_SUBMIT_ALLOWED:
             raise Forbidden(
                 "Importing a modulemd document is switched off here.",
                 code="yaml_not_allowed",
                 hint="Commit the document and send its scmurl.",
             )
-        return import_module(modulemd)
+        return import_module(modulemd, who=who)
 
 
 class FinalModulemdViewSet(ApiViewSet):

@@ -10,10 +10,12 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from builds.models import ApiToken
+from builds.services import audit
 from builds.services.auth.identity import Identity, Scope
 from builds.services.auth.lookup_cache import digest
 from mbs.errors import InvalidInput, NotAuthenticated
@@ -39,6 +41,7 @@ def create(
     groups: Collection[str] = (),
     scopes: Collection[str] = DEFAULT_SCOPES,
     days: int = DEFAULT_DAYS,
+    by: str = "",
 ) -> tuple[ApiToken, str]:
     """Create a token.
 
@@ -48,6 +51,7 @@ def create(
         groups: Groups of the owner, used if groups cannot be looked up later.
         scopes: Its scopes.
         days: Days for which it is valid.
+        by: Name of the user who creates it; by default the owner.
 
     Returns:
         Its row, and the token itself, which is not stored.
@@ -70,21 +74,30 @@ def create(
             hint=f"Use 1 to {longest}.",
         )
     token = PREFIX + secrets.token_urlsafe(32)
-    row = ApiToken.objects.create(
-        owner=owner,
-        name=name,
-        groups=sorted(groups),
-        scopes=sorted(set(scopes)),
-        start=token[:SHOWN],
-        digest=digest(token),
-        expires_at=timezone.now() + timedelta(days=days),
-    )
+    with transaction.atomic():
+        row = ApiToken.objects.create(
+            owner=owner,
+            name=name,
+            groups=sorted(groups),
+            scopes=sorted(set(scopes)),
+            start=token[:SHOWN],
+            digest=digest(token),
+            expires_at=timezone.now() + timedelta(days=days),
+        )
+        permits = f"scopes: {', '.join(row.scopes)}"
+        audit.record(audit.TOKEN_CREATED, by or owner, subject=str(row), detail=permits)
     return row, token
 
 
-def revoke(token: ApiToken) -> None:
-    """Revoke a token for ever."""
-    ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
+def revoke(token: ApiToken, by: str = "") -> None:
+    """Revoke a token for ever.
+
+    Args:
+        by: Name of the user who revokes it; by default the owner.
+    """
+    with transaction.atomic():
+        if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            audit.record(audit.TOKEN_REVOKED, by or token.owner, subject=str(token))
     token.refresh_from_db()
 
 

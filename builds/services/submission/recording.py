@@ -13,7 +13,7 @@ from builds.messaging import outbox
 from builds.models import BuildRequirement, ComponentBuild, ModuleBuild, Submission
 from builds.models.locking import RECORDING, hold
 from builds.selectors.universe import StoredBuild
-from builds.services import arches, cancellation, transitions
+from builds.services import arches, audit, cancellation, transitions
 from builds.services.submission import resubmission
 from builds.services.submission.drafting import Draft, drafts
 from builds.services.submission.request import SubmissionRequest
@@ -127,6 +127,7 @@ def _create(request: SubmissionRequest, prepared: PreparedSubmission, draft: Dra
     )
     ComponentBuild.objects.bulk_create(draft.components)
     transitions.announce(build, [(BuildState.INIT, None)])
+    audit.record(audit.SUBMITTED, request.owner, build, detail=build.scmurl or "")
     dispatch.advance(build.pk)
 
 

@@ -1,7 +1,7 @@
 "use strict";
 
-// Names the inputs of Django's admin that have no label, and the icons that only have a description. Some of
-// them are made by the admin's own scripts.
+// Names the inputs of Django's admin that have no label, and the icons that only have a description, and makes
+// cells of empty headers. Some of them are made by the admin's own scripts.
 function name() {
   for (const input of document.querySelectorAll("#searchbar:not([aria-label])")) {
     input.setAttribute("aria-label", "Search");
@@ -10,6 +10,10 @@ function name() {
     const field = input.closest(".form-row, fieldset")?.querySelector("legend, label");
     const part = input.matches(".vDateField") ? "date" : "time";
     input.setAttribute("aria-label", `${field ? field.textContent.replace(/[\s:]+$/, "") : "Value"}: ${part}`);
+  }
+  // A header without text is no header.
+  for (const head of document.querySelectorAll("th:empty")) {
+    head.replaceWith(document.createElement("td"));
   }
   for (const icon of document.querySelectorAll(".help-tooltip[aria-label]:not([role])")) {
     icon.setAttribute("role", "img");

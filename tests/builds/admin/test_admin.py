@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from builds.models import (
@@ -26,6 +29,7 @@ from builds.models import (
 from builds.models.module import Phase
 from builds.services.auth import tokens
 from mbs.states import BuildState
+from tests.builds.web.browser import Page
 from tests.factories import base_module, component_build, module_build, wait
 
 pytestmark = pytest.mark.django_db
@@ -38,15 +42,19 @@ def operator(client: Client) -> Client:
     return client
 
 
-def act(client: Client, model: str, action: str, *rows: Any) -> str:
-    """Run an action on rows; answers the page that follows."""
+def act(client: Client, model: str, action: str, *rows: Any, confirm: bool = True) -> str:
+    """Run an action on rows, and confirm it if that is asked for; answers the page that follows."""
     form = {"action": action, "_selected_action": [row.pk for row in rows]}
-    return client.post(f"{ADMIN}{model}/", form, follow=True).content.decode()
+    page = client.post(f"{ADMIN}{model}/", form, follow=True).content.decode()
+    if not confirm or 'name="confirmed"' not in page:
+        return page
+    return client.post(f"{ADMIN}{model}/", {**form, "confirmed": "yes"}, follow=True).content.decode()
 
 
 @pytest.mark.parametrize(
     "model",
     [
+        "auditentry",
         "modulebuild",
         "componentbuild",
         "wait",
@@ -117,6 +125,91 @@ def test_canceling_again_is_told_and_not_recorded(operator: Client) -> None:
     act(operator, "modulebuild", "cancel", build)
     assert "it was canceled" in act(operator, "modulebuild", "cancel", build)
     assert LogEntry.objects.count() == 1
+
+
+#: Actions that destroy nothing: what they do can be done again.
+HARMLESS = {
+    "retry",
+    "advance_now",
+    "resend_messages",
+    "wake_now",
+    "resend",
+    "run_now",
+    "send_again",
+    "cleanup_expired_attempts",
+}
+
+
+def test_each_destructive_action_is_confirmed_on_a_page_of_its_own(operator: Client) -> None:
+    asked = []
+    user = User.objects.get()
+    for model, page in admin.site._registry.items():
+        request = RequestFactory().get("/")
+        request.user = user
+        for name in page.get_actions(request):
+            if name in HARMLESS:
+                continue
+            asked.append((model._meta.model_name, name))
+            row = _row_of(model)
+            before = model._default_manager.filter(pk=row.pk).values().get()
+            address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+            shown = operator.post(address, {"action": name, "_selected_action": [row.pk]}).content.decode()
+            assert f'value="{row.pk}"' in shown
+            assert 'name="confirmed"' in shown or 'name="post"' in shown, f"{name} is confirmed"
+            assert model._default_manager.filter(pk=row.pk).values().get() == before, f"{name} has waited"
+    expected = {("modulebuild", "cancel"), ("modulebuild", "retire"), ("apitoken", "revoke")}
+    assert expected | {("subscription", "delete_selected"), ("user", "delete_selected")} <= set(asked)
+
+
+def _row_of(model: Any) -> Any:
+    match model._meta.model_name:
+        case "modulebuild":
+            return module_build()
+        case "apitoken":
+            return tokens.create("ann", name="for a script", scopes=["submit"], days=1)[0]
+        case "group":
+            return Group.objects.create(name="operators")
+        case "user":
+            return User.objects.create_user("old")
+        case "subscription":
+            return Subscription.objects.create(address="https://hooks.example.com/")
+        case "accessattempt":
+            login = {"username": "ann", "ip_address": "192.0.2.1", "failures_since_start": 1}
+            return model._default_manager.create(**login)
+    return model._default_manager.create(username="ann", ip_address="192.0.2.1")
+
+
+def test_the_confirmation_names_the_rows_and_the_consequence(operator: Client) -> None:
+    build = module_build(name="doomed")
+    page = act(operator, "modulebuild", "cancel", build, confirm=False)
+    assert "The build fails, and its running components are stopped." in page
+    assert str(build.nsvc) in page
+    assert "Cancel 1 module build?" in page
+
+
+def test_too_many_rows_are_not_confirmed_at_once(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builds.admin.base.MAX_CONFIRMED", 1)
+    page = act(operator, "modulebuild", "cancel", module_build(), module_build())
+    assert "Nothing was changed: choose at most 1 rows." in page
+    assert not ModuleBuild.objects.filter(state=BuildState.FAILED).exists()
+
+
+def test_traces_show_names_of_states(operator: Client) -> None:
+    build = module_build(state=BuildState.READY, components=1)
+    component = build.component_builds.get()
+    page = operator.get(f"{ADMIN}modulebuild/{build.pk}/change/").content.decode()
+    assert [name in page for name in ("<p>init</p>", "<p>done</p>", "<p>ready</p>")] == [True] * 3
+    assert "<p>COMPLETE</p>" in operator.get(f"{ADMIN}componentbuild/{component.pk}/change/").content.decode()
+
+
+def test_the_list_of_builds_shows_batch_phase_and_times(operator: Client) -> None:
+    now = timezone.now()
+    module_build(
+        **{"state": BuildState.BUILD, "phase": Phase.TAGGING, "batch": 2, "batches": 5},
+        time_submitted=now - timedelta(hours=4),
+    )
+    text = Page(operator.get(f"{ADMIN}modulebuild/").content.decode()).text
+    assert f"2 of 5 {Phase.TAGGING.label} 4 h ago 4 h 00 min so far" in text
 
 
 def test_a_failed_build_is_retried(operator: Client) -> None:
@@ -203,7 +296,7 @@ def test_staff_who_may_only_look_cannot_act(client: Client) -> None:
     user.user_permissions.add(Permission.objects.get(codename="view_modulebuild"))
     client.force_login(user)
     build = module_build()
-    assert "quiet:" in client.get(f"{ADMIN}modulebuild/").content.decode()
+    assert "<b>quiet</b>" in client.get(f"{ADMIN}modulebuild/").content.decode()
     act(client, "modulebuild", "cancel", build)
     assert ModuleBuild.objects.get().state == BuildState.INIT
 

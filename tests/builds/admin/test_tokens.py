@@ -50,7 +50,8 @@ def test_what_cannot_be_is_refused(operator: Client, wrong: dict[str, Any]) -> N
 
 def test_a_token_is_revoked_in_the_admin(operator: Client) -> None:
     row, _ = tokens.create("ann", "ci")
-    operator.post("/admin/builds/apitoken/", {"action": "revoke", "_selected_action": [row.pk]})
+    form = {"action": "revoke", "_selected_action": [row.pk], "confirmed": "yes"}
+    operator.post("/admin/builds/apitoken/", form)
     row.refresh_from_db()
     assert row.revoked_at
 

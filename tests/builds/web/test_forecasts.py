@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from builds.models import ModuleBuild, Phase
 from builds.selectors.predictions import Habits
 from mbs.prediction import Duration
 from mbs.states import BuildState, ComponentState
-from tests.builds.web.test_pages import Get, get
+from tests.builds.web.test_pages import BROWSER, Get, get
 from tests.factories import component_build, module_build
 
 __all__ = ["get"]
@@ -85,3 +85,18 @@ def test_programs_get_the_queue_as_json(client: Client, queued: ModuleBuild) -> 
     assert only["spread_seconds"] == pytest.approx(21.0, abs=0.5)
     assert client.get("/queue?build=x").status_code == 400
     assert client.post("/queue").status_code == 405
+
+
+def test_the_queue_says_who_is_next(get: Get, client: Client, queued: ModuleBuild) -> None:
+    page = get("/queue")
+    text = page.text.split("Starts about")[1]
+    assert text.strip().startswith(f"1 libfoo {queued.pk} ann")
+    (first,) = client.get("/queue").json()["next"]
+    assert [first[key] for key in ("place", "package", "build", "owner")] == [1, "libfoo", queued.pk, "ann"]
+    starts = datetime.fromisoformat(first["start"])
+    assert (starts - timezone.now()).total_seconds() == pytest.approx(60, abs=10)
+
+
+def test_the_queue_is_json_for_a_browser_that_asks_for_it(get: Get, client: Client) -> None:
+    (address,) = [href for href in get("/queue").all("a", "href") if href.startswith("/queue?")]
+    assert client.get(address, headers=BROWSER).json()["slots"] >= 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from celery import current_app
@@ -37,6 +38,7 @@ def test_without_workers_the_service_is_not_ready_and_says_what_is_missing(clien
         "broker": "ok",
         "worker": "none answers",
         "beat": "has never ticked",
+        "build_system": "not checked yet",
     }
 
 
@@ -47,6 +49,28 @@ def test_with_everything_there_the_service_is_ready(client: Client, monkeypatch:
     answer = client.get("/health/ready")
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok"
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize(
+    ("error", "age", "said"),
+    [
+        ("", 0, "ok"),
+        ("The hub does not answer.", 0, "away: The hub does not answer."),
+        ("", 3600, "last answer 36"),
+    ],
+)
+def test_a_build_system_that_is_away_is_named_and_takes_no_server_out_of_service(
+    client: Client, monkeypatch: pytest.MonkeyPatch, error: str, age: int, said: str
+) -> None:
+    now = timezone.now()
+    Sweep.objects.create(name="outbox", started_at=now)
+    asked = now - timedelta(seconds=age)
+    Sweep.objects.create(name="build_system", started_at=asked, finished_at=asked, error=error)
+    monkeypatch.setattr(type(current_app.control), "ping", lambda *_, **__: [{"worker": "pong"}])
+    answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    assert answer.json()["checks"]["build_system"].startswith(said)
 
 
 @pytest.mark.usefixtures("patient")

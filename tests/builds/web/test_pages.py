@@ -165,7 +165,7 @@ def test_a_build_shows_its_components_as_bars_on_an_axis_of_time(
     )
     assert (second["class"], float(second["x"][:-1])) == ("building", pytest.approx(50, abs=2))
     assert float(second["x"][:-1]) + float(second["width"][:-1]) == pytest.approx(100, abs=0.1)
-    assert "0.0 s 2 min 30 s 5 min 00 s 7 min 30 s 10 min" in page.text
+    assert "0 s 2 min 30 s 5 min 00 s 7 min 30 s 10 min" in page.text
     assert "batch 2 of 3" in page.text
     assert "third batch 3 waiting" in page.text
     assert "https://koji.example.com/1" in page.all("a", "href")

@@ -400,6 +400,8 @@ def test_what_may_hang_with_the_build_system_has_a_queue_of_its_own() -> None:
     router = current_app.amqp.Router(current_app.amqp.queues)
     queues = {name: router.route({}, f"sweep.{name}")["queue"].name for name in sweeps.SWEEPS}
     assert {name for name, queue in queues.items() if queue == "polls"} == {
+        "build_system",
+        "samples",
         "open_builds",
         "failed_builds",
         "open_repos",

@@ -1,0 +1,50 @@
+"""The admin page of the audit list: who did what."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+from builds.admin.base import MAX_ID_DIGITS, ReadOnlyAdmin, link
+from builds.models import AuditEntry
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """Actions of people through the API, the pages, the admin and commands."""
+
+    list_display = ("time", "who", "action", "what", "via", "detail")
+    list_filter = ("action", "via")
+    list_select_related = ("module_build",)
+    search_fields = ("who",)
+    search_help_text = "A user, the id of a build, or the name of a module"
+    date_hierarchy = "time"
+    ordering = ("-id",)
+    fields = ("time", "who", "action", "what", "via", "detail", "request_id")
+    readonly_fields = ("what",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
+        """Return all entries, without the documents of their builds."""
+        rows: QuerySet[AuditEntry] = super().get_queryset(request)
+        return rows.defer("module_build__modulemd")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
+    ) -> tuple[QuerySet[AuditEntry], bool]:
+        """Return the entries of a user, of a build, or of the builds of a module."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if term.isascii() and term.isdigit() and len(term) <= MAX_ID_DIGITS:
+            return queryset.filter(module_build=int(term)), False
+        return queryset.filter(Q(who=term) | Q(module_build__name=term)), False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Allow the links from a build and from a user to their entries."""
+        allowed = lookup in ("module_build__id__exact", "who")
+        return allowed or super().lookup_allowed(lookup, value, request)
+
+    def what(self, entry: AuditEntry) -> str:
+        """Return a link to the build, or the name of the thing that was changed."""
+        return link(entry.module_build, entry.subject) if entry.module_build else entry.subject or "-"
