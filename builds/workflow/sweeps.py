@@ -243,7 +243,7 @@ def stuck_builds() -> dict[str, int]:
 
 
 def clean_up() -> dict[str, int]:
-    """Delete old messages, counts of task crashes, samples of the load and audit entries; expired sessions."""
+    """Delete old messages, crash counts, samples of the load and audit entries, and expired sessions."""
     before = clock.now() - KEEP
     messages = _delete(OutboxMessage.objects.filter(published_at__lt=before))
     deliveries = _delete(Delivery.objects.filter(sent_at__lt=before))
