@@ -139,8 +139,8 @@ def test_the_log_follows_new_lines_and_only_colors_of_it_reach_the_screen(server
         await user.press("down", "l")
         await user.sees("red [bold]text[/bold]", "line two", "being written", "Log of bash, build 1")
         assert "title" not in user.screen
-        server.logs["1", "bash"] += b"line three\nend\n"
-        await user.sees("line three", "complete")
+        server.logs["1", "bash"] += b"line three\n" + b"x" * 100 + b" long\nend\n"
+        await user.sees("line three", " long", "complete")
         await user.press("escape")
         await user.sees("loud", absent="line three")
 
@@ -242,7 +242,7 @@ def test_a_lost_connection_is_shown_and_tried_again(server: FakeServer) -> None:
     async def story(user: User) -> None:
         await user.sees("loud")
         server.answer = lambda *_: (503, {"message": "Gone [for] lunch."})  # type: ignore[method-assign]
-        await user.sees("Gone [for] lunch. Retrying.", "loud")
+        await user.sees("Retrying: Gone [for] lunch.", "loud")
         server.answer = answer  # type: ignore[method-assign]
         await user.sees("loud", "read every", absent="Retrying")
 
