@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mbs.client.event_stream import parse
-from mbs.client.rest import Client, Json, Params, Refused
+from mbs.client.rest import Client, Params, Refused
 from mbs.client.snapshot import Build, read_build, read_outlooks
 from mbs.errors import MBSError
 from mbs.states import ACTIVE, BuildState
@@ -56,6 +56,8 @@ class Board:
         self._filters: dict[str, str] = {"owner": owner} if owner else {}
         self.interval = interval
         self._opened: int | None = None
+        #: builds that were active at any read, in the order in which they were seen
+        self._seen: dict[int, None] = {}
         self._wake = threading.Event()
         self._stopped = threading.Event()
 
@@ -94,7 +96,7 @@ class Board:
         Raises:
             MBSError: Any error of the client; the list stays as it was.
         """
-        found = {build.id: build for build in map(read_build, self._chosen() if self.ids else self._newest())}
+        found = {build.id: build for build in (self._chosen() if self.ids else self._newest())}
         opened = self._opened
         if opened is not None:
             build = read_build(self.client.build(opened), self.client.components(opened))
@@ -106,19 +108,21 @@ class Board:
         }
         self.outage = ""
 
-    def _chosen(self) -> list[Json]:
-        return [self.client.build(number) for number in self.ids]
+    def _chosen(self) -> list[Build]:
+        return [read_build(self.client.build(number)) for number in self.ids]
 
-    def _newest(self) -> list[Json]:
-        """Return active builds, the newest ended ones, and those that ended since the last read."""
+    def _newest(self) -> list[Build]:
+        """Return active builds, the newest ended ones, and those that were active at an earlier read."""
         states = [BuildState(state).word for state in sorted(ACTIVE)]
         active: Params = {**self._filters, "state": states}
-        found = {int(data["id"]): data for data in self.client.builds(active, limit=ACTIVE_LIMIT)}
-        for data in self.client.builds(dict(self._filters), limit=ENDED_LIMIT):
-            found.setdefault(int(data["id"]), data)
-        gone = [number for number, build in self.builds.items() if not build.ended and number not in found]
-        for number in gone[:ENDED_LIMIT]:
-            found[number] = self.client.build(number)
+        found = {build.id: build for build in map(read_build, self.client.builds(active, limit=ACTIVE_LIMIT))}
+        self._seen.update(dict.fromkeys(found))
+        for build in map(read_build, self.client.builds(dict(self._filters), limit=ENDED_LIMIT)):
+            found.setdefault(build.id, build)
+        for number in list(self._seen)[-ACTIVE_LIMIT:]:
+            known = self.builds.get(number)
+            if known and number not in found:
+                found[number] = known if known.ended else read_build(self.client.build(number))
         return list(found.values())
 
     def _follow(self, changed: Callable[[], object]) -> None:

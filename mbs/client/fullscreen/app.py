@@ -39,12 +39,11 @@ class Watch(App[int]):
     CSS = """
     Screen { background: ansi_default; color: ansi_default; }
     #title { height: auto; max-height: 4; text-style: bold; }
-    #details { height: 4; border-top: solid ansi_default; }
+    #details { height: 5; border-top: solid ansi_default; }
     #status { height: 1; text-style: reverse; }
     #filter { height: 1; border: none; padding: 0; background: ansi_default; color: ansi_default; }
     DataTable, RichLog { height: 1fr; background: ansi_default; color: ansi_default; scrollbar-size: 1 1;
         overflow-x: hidden; }
-    RichLog { overflow-x: auto; }
     DataTable > .datatable--header, DataTable:ansi > .datatable--header { text-style: bold underline;
         background: ansi_default; color: ansi_default; }
     DataTable > .datatable--cursor, DataTable:focus > .datatable--cursor { text-style: reverse bold;

@@ -160,7 +160,7 @@ class Listing(Screen[None]):
     def _status_text(self, shown: int, total: int) -> Text:
         board = self.watch_app.board
         if board.outage:
-            return Text(f"{board.outage} Retrying.", "bold yellow")
+            return Text(f"Retrying: {board.outage}", "bold yellow")
         parts = [f"{shown} of {total}" if self.words else f"{total}", f"order: {self.order}"]
         if self.words:
             parts.append(f"filter: {self.words}")

@@ -39,7 +39,7 @@ class LogScreen(Screen[None]):
         Binding("f", "follow", "follow on/off"),
         Binding("home", "go(False)", "begin", priority=True),
         Binding("end", "go(True)", "end", priority=True),
-        Binding("escape,backspace,left", "back", "back", key_display="Esc"),
+        Binding("escape,backspace", "back", "back", key_display="Esc"),
         Binding("question_mark", "help", "help", key_display="?"),
         Binding("q", "app.stop", "quit"),
     ]
@@ -65,7 +65,7 @@ class LogScreen(Screen[None]):
         yield Static(
             Text(f"Log of {printable(self._reader.package)}, build {self._reader.build_id}"), id="title"
         )
-        yield RichLog(max_lines=MAX_LINES, wrap=False, markup=False, highlight=False)
+        yield RichLog(max_lines=MAX_LINES, wrap=True, min_width=0, markup=False, highlight=False)
         yield Static(id="status")
         yield Footer(show_command_palette=False)
 
@@ -107,7 +107,7 @@ class LogScreen(Screen[None]):
     def _add(self, event: News) -> None:
         log = self.query_one(RichLog)
         for line in event.lines:
-            text = Text.from_ansi(line[:_MAX_CHARACTERS].expandtabs(), no_wrap=True)
+            text = Text.from_ansi(line[:_MAX_CHARACTERS].expandtabs())
             log.write(text, scroll_end=self.following)
         self._state = event.state
         self._show_state()

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from click.testing import CliRunner
 
-from mbs.client import following
+from mbs.client import board, following, notifying
 from mbs.client.board import Board
 from mbs.client.cli import main
 from mbs.client.fullscreen.app import Watch
@@ -72,9 +72,9 @@ def use(
     """Let a user use the view, and return its exit code."""
 
     async def run() -> int | None:
-        board = Board(Client(server.url), ids, interval=interval)
-        board.read()
-        app = Watch(board, notifies=notifies)
+        watched = Board(Client(server.url), ids, interval=interval)
+        watched.read()
+        app = Watch(watched, notifies=notifies)
         async with app.run_test(size=size, notifications=True) as pilot:
             await story(User(app, pilot.press))
         return app.return_value
@@ -139,8 +139,8 @@ def test_the_log_follows_new_lines_and_only_colors_of_it_reach_the_screen(server
         await user.press("down", "l")
         await user.sees("red [bold]text[/bold]", "line two", "being written", "Log of bash, build 1")
         assert "title" not in user.screen
-        server.logs["1", "bash"] += b"line three\nend\n"
-        await user.sees("line three", "complete")
+        server.logs["1", "bash"] += b"line three\n" + b"x" * 100 + b" long\nend\n"
+        await user.sees("line three", " long", "complete")
         await user.press("escape")
         await user.sees("loud", absent="line three")
 
@@ -242,7 +242,7 @@ def test_a_lost_connection_is_shown_and_tried_again(server: FakeServer) -> None:
     async def story(user: User) -> None:
         await user.sees("loud")
         server.answer = lambda *_: (503, {"message": "Gone [for] lunch."})  # type: ignore[method-assign]
-        await user.sees("Gone [for] lunch. Retrying.", "loud")
+        await user.sees("Retrying: Gone [for] lunch.", "loud")
         server.answer = answer  # type: ignore[method-assign]
         await user.sees("loud", "read every", absent="Retrying")
 
@@ -293,6 +293,28 @@ def test_chosen_builds_end_the_view_when_they_have_ended(server: FakeServer) -> 
             await asyncio.sleep(0.02)
 
     assert use(server, story, ids=(2,)) == 0
+
+
+def test_a_build_that_has_ended_stays_in_the_list_and_the_user_is_notified(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notified: list[int] = []
+    monkeypatch.setattr(notifying, "notify", lambda found, stream: notified.extend(each.id for each in found))
+    # The newest ended builds do not include it.
+    monkeypatch.setattr(board, "ENDED_LIMIT", 1)
+    server.add(module_build(9, "ready"))
+
+    async def story(user: User) -> None:
+        await user.sees("1 active")
+        server.add(module_build(2, "ready", name="loud"))
+        await user.sees("0 active", "loud:1:20230101000000:c2  ready")
+        limit = time.monotonic() + 30
+        while not notified:
+            assert time.monotonic() < limit
+            await asyncio.sleep(0.02)
+
+    use(server, story, notifies=True)
+    assert notified == [2]
 
 
 def test_quitting_before_chosen_builds_have_ended_is_130_and_cancels_nothing(server: FakeServer) -> None:
