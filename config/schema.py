@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, ValidationInfo, field_validator
 
 from config.types import (
+    Audience,
     BrokerUrl,
     Bytes,
     Count,
@@ -34,6 +35,7 @@ from config.types import (
     Secret,
     SecretKey,
     WebUrl,
+    needs,
 )
 
 Strategy = Literal["changed-and-after", "only-changed", "all"]
@@ -197,13 +199,13 @@ class Api(Group):
     """Further scopes that tokens need."""
     OIDC_ISSUER: WebUrl | None = None
     """The OpenID provider whose signed tokens are verified with its public keys, without asking it."""
-    OIDC_AUDIENCE: str = ""
+    OIDC_AUDIENCE: Audience = ""
     """The audience of signed tokens for this service."""
     OIDC_USERNAME_CLAIM: str = "preferred_username"
     """The claim of a signed token that contains the user name."""
-    OIDC_WEB_LOGIN: bool = False
+    OIDC_WEB_LOGIN: Annotated[bool, needs("OIDC_ISSUER", "OIDC_CLIENT_SECRETS")] = False
     """Let users of the pages log in at OIDC_ISSUER, with the client of OIDC_CLIENT_SECRETS."""
-    OIDC_DEVICE_CLIENT: str = ""
+    OIDC_DEVICE_CLIENT: Annotated[str, needs("OIDC_ISSUER")] = ""
     """The client at OIDC_ISSUER with which `mbs login` gets tokens (OAuth device flow, without a secret)."""
     REMOTE_USER_FROM: Literal["nowhere", "environment", "header"] = "nowhere"
     """Where a proxy names Kerberos users: the WSGI variable REMOTE_USER, or the header X-Remote-User."""
@@ -239,23 +241,6 @@ class Api(Group):
     """Allow scratch builds."""
     SCRATCH_BUILD_ONLY_BRANCHES: tuple[Pattern, ...] = ()
     """Regular expressions of branches from which only scratch builds are allowed."""
-
-    @field_validator("OIDC_AUDIENCE")
-    @classmethod
-    def _audience_of_issuer(cls, audience: str, info: ValidationInfo) -> str:
-        if info.data.get("OIDC_ISSUER") and not audience:
-            raise ValueError(
-                "it must be set with OIDC_ISSUER, otherwise tokens for other services would be accepted"
-            )
-        return audience
-
-    @field_validator("OIDC_WEB_LOGIN", "OIDC_DEVICE_CLIENT")
-    @classmethod
-    def _needs_provider(cls, value: bool | str, info: ValidationInfo) -> bool | str:
-        needed = ["OIDC_ISSUER", *(["OIDC_CLIENT_SECRETS"] if info.field_name == "OIDC_WEB_LOGIN" else [])]
-        if value and (missing := [name for name in needed if name in info.data and not info.data[name]]):
-            raise ValueError(f"it needs {' and '.join(missing)}")
-        return value
 
     @field_validator("FRONT_SECRET")
     @classmethod

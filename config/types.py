@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 #: Minimum length of a secret key, as in Django's check security.W009.
 KEY_LENGTH = 50
@@ -163,6 +163,32 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Bytes = Annotated[int, Field(ge=1024)]
 
+
+def _audience(audience: str, info: ValidationInfo) -> str:
+    if info.data.get("OIDC_ISSUER") and not audience:
+        raise ValueError(
+            "it must be set with OIDC_ISSUER, otherwise tokens for other services would be accepted"
+        )
+    return audience
+
+
+def needs(*options: str) -> AfterValidator:
+    """Return a validator that refuses a value while one of the given options before it has none.
+
+    Args:
+        options: Names of options.
+    """
+
+    def check(value: object, info: ValidationInfo) -> object:
+        missing = [name for name in options if name in info.data and not info.data[name]]
+        if value and missing:
+            raise ValueError(f"it needs {' and '.join(missing)}")
+        return value
+
+    return AfterValidator(check)
+
+
+Audience = Annotated[str, AfterValidator(_audience)]
 File = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_absolute)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 Prefix = Annotated[str, AfterValidator(_with_slash)]

@@ -165,7 +165,7 @@ def renew(login: Login) -> Login:
 
 
 def require_encryption(url: str, of: str) -> None:
-    """Check that nobody on the network can read what is sent to an address.
+    """Check that what is sent to an address is encrypted, or stays on this machine.
 
     Raises:
         InvalidInput: It is neither https nor on this machine.

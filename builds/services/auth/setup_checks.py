@@ -86,7 +86,7 @@ def _own_address() -> Iterator[Problem]:
 
 
 def _is_safe(url: str) -> bool:
-    """Return whether nobody on the network can read what is sent to an address."""
+    """Return whether what is sent to an address is encrypted, or stays on this machine."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
@@ -20,11 +18,19 @@ from django.test import Client
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from builds.models import ModuleBuild
-from builds.services.auth import login_sessions, signed
+from builds.services.auth import signed
 from mbs.states import BuildState
-from tests.builds.services.auth.oidc_provider import AUDIENCE, CLIENT, Issuer
-from tests.builds.web.browser import BROWSER, Page, get
+from tests.builds.services.auth.login_steps import (
+    Clock,
+    answer_of,
+    begin,
+    log_in,
+    name,
+    refused,
+    with_parameters,
+)
+from tests.builds.services.auth.oidc_provider import CLIENT, Issuer
+from tests.builds.web.browser import BROWSER, get
 from tests.factories import module_build
 from tests.processes import free_port
 
@@ -32,75 +38,9 @@ pytestmark = pytest.mark.django_db
 BUILD = "/act?action=cancel&build="
 
 
-@pytest.fixture(params=["signed", "opaque"])
-def provider(
-    request: pytest.FixtureRequest, option: Callable[..., None], issuer: Issuer, tmp_path: Path
-) -> Issuer:
-    """The provider of a service on whose pages people log in, with each kind of access tokens."""
-    return switched_on(request.param, option, issuer, tmp_path)
-
-
-@pytest.fixture
-def signing(option: Callable[..., None], issuer: Issuer, tmp_path: Path) -> Issuer:
-    """The same with signed access tokens."""
-    return switched_on("signed", option, issuer, tmp_path)
-
-
-def switched_on(kind: str, option: Callable[..., None], issuer: Issuer, tmp_path: Path) -> Issuer:
-    issuer.opaque_logins = kind == "opaque"
-    option(
-        NO_AUTH=False,
-        AUTH_METHOD="oidc",
-        OIDC_REQUIRED_SCOPE="mbs/submit",
-        OIDC_ISSUER=issuer.url,
-        OIDC_AUDIENCE=AUDIENCE,
-        OIDC_CLIENT_SECRETS=issuer.secrets_file(tmp_path),
-        OIDC_WEB_LOGIN=True,
-        BASE_URL="http://testserver",
-    )
-    return issuer
-
-
-def begin(client: Client, back: str = "/") -> Any:
-    """Start a login, and return the address of the provider to which the browser is sent."""
-    answer = client.get("/login/provider", {"next": back}, headers=BROWSER)
-    assert answer.status_code == 302, answer.content
-    return answer["Location"]
-
-
-def answer_of(address: str) -> str:
-    """Log in at the provider, and return the path to which it sends the browser back."""
-    answer = httpx.get(address, follow_redirects=False)
-    assert answer.status_code == 302, answer.text
-    return answer.headers["Location"].removeprefix("http://testserver")
-
-
-def log_in(client: Client, back: str = "/") -> Any:
-    """Log in with a browser, and return the last answer."""
-    return client.get(answer_of(begin(client, back)), headers=BROWSER)
-
-
-def name(client: Client) -> str:
-    """Return the name in the header of a page."""
-    text = get(client, "/queue").text
-    return text.partition("Log out ")[2].split()[0] if "Log out" in text else ""
-
-
-def with_parameters(path: str, **changes: str | None) -> str:
-    given = {key: values[0] for key, values in parse_qs(urlsplit(path).query).items()}
-    given = {key: value for key, value in {**given, **changes}.items() if value is not None}
-    return str(httpx.URL(urlsplit(path).path, params=given))
-
-
-def refused(answer: Any, status: int, text: str) -> Page:
-    page = Page(answer.content.decode())
-    assert answer.status_code == status, page.text
-    assert text in page.text
-    assert "Traceback" not in page.text
-    return page
-
-
-def test_the_login_leads_back_to_the_page_and_the_act_pages_work(client: Client, provider: Issuer) -> None:
+def test_the_login_leads_back_to_the_page_and_the_act_pages_work(
+    client: Client, login_provider: Issuer
+) -> None:
     build = module_build(owner="ann", state=BuildState.BUILD)
     asked = client.get(f"{BUILD}{build.pk}", headers=BROWSER)["Location"]
     page = get(client, asked)
@@ -114,7 +54,7 @@ def test_the_login_leads_back_to_the_page_and_the_act_pages_work(client: Client,
     assert build.state_reason == "Canceled by ann."
 
 
-def test_the_request_has_state_nonce_and_pkce_and_no_secret(client: Client, provider: Issuer) -> None:
+def test_the_request_has_state_nonce_and_pkce_and_no_secret(client: Client, login_provider: Issuer) -> None:
     address = begin(client)
     query = {key: values[0] for key, values in parse_qs(urlsplit(address).query).items()}
     assert query["response_type"] == "code"
@@ -126,7 +66,7 @@ def test_the_request_has_state_nonce_and_pkce_and_no_secret(client: Client, prov
     assert begin(client) != address
 
 
-def test_the_cookie_of_a_begun_login_is_for_the_login_only(client: Client, provider: Issuer) -> None:
+def test_the_cookie_of_a_begun_login_is_for_the_login_only(client: Client, login_provider: Issuer) -> None:
     begin(client)
     cookie = client.cookies["mbs_login"]
     assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/login")
@@ -135,8 +75,8 @@ def test_the_cookie_of_a_begun_login_is_for_the_login_only(client: Client, provi
     assert client.cookies["sessionid"]["httponly"]
 
 
-def test_groups_and_permissions_are_those_of_the_api(client: Client, provider: Issuer) -> None:
-    provider.person, provider.groups["bob"] = "bob", ["gardeners"]
+def test_groups_and_permissions_are_those_of_the_api(client: Client, login_provider: Issuer) -> None:
+    login_provider.person, login_provider.groups["bob"] = "bob", ["gardeners"]
     build = module_build(owner="bob", state=BuildState.BUILD)
     log_in(client)
     refused(client.get("/submit", headers=BROWSER), 403, "none of the groups packager")
@@ -144,17 +84,11 @@ def test_groups_and_permissions_are_those_of_the_api(client: Client, provider: I
     refused(answer, 403, "none of the groups packager")
 
 
-def test_groups_are_checked_again_at_each_action(client: Client, provider: Issuer, clock: Clock) -> None:
-    log_in(client)
-    get(client, "/submit")
-    provider.groups["ann"] = []
-    clock.forward(901)
-    refused(client.get("/submit", headers=BROWSER), 403, "none of the groups packager")
-
-
-def test_a_name_at_the_provider_is_never_an_account_of_the_service(client: Client, provider: Issuer) -> None:
+def test_a_name_at_the_provider_is_never_an_account_of_the_service(
+    client: Client, login_provider: Issuer
+) -> None:
     User.objects.create_superuser("root", password="correct horse")
-    provider.person, provider.groups["root"] = "root", ["packager"]
+    login_provider.person, login_provider.groups["root"] = "root", ["packager"]
     build = module_build(owner="ann", state=BuildState.READY)
     log_in(client)
     assert name(client) == "root"
@@ -163,187 +97,37 @@ def test_a_name_at_the_provider_is_never_an_account_of_the_service(client: Clien
     refused(answer, 403, "root is in none of the groups")
 
 
-class Clock:
-    """The clock of the service."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._seconds, real = 0.0, time.time
-        monkeypatch.setattr(time, "time", lambda: real() + self._seconds)
-
-    def forward(self, seconds: float) -> None:
-        """Let time pass."""
-        self._seconds += seconds
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that the test can move."""
-    return Clock(monkeypatch)
-
-
-@pytest.mark.parametrize("rotating", [False, True])
-def test_a_login_outlives_its_access_token(
-    client: Client, provider: Issuer, clock: Clock, rotating: bool
-) -> None:
-    provider.rotating = rotating
-    build = module_build(owner="ann", state=BuildState.BUILD)
-    log_in(client)
-    for _ in range(3):
-        clock.forward(400)
-        get(client, f"{BUILD}{build.pk}")
-    assert name(client) == "ann"
-
-
-def test_a_login_without_a_refresh_token_ends_with_its_access_token(
-    client: Client, provider: Issuer, clock: Clock
-) -> None:
-    provider.refreshing = False
-    log_in(client)
-    get(client, "/submit")
-    clock.forward(400)
-    assert client.get("/submit", headers=BROWSER)["Location"] == "/login?next=%2Fsubmit"
-    assert name(client) == ""
-
-
-@pytest.mark.parametrize("refreshing", [False, True])
-def test_a_login_that_the_provider_revokes_ends_within_the_cache_time(
-    client: Client, provider: Issuer, clock: Clock, refreshing: bool
-) -> None:
-    provider.refreshing, provider.seconds = refreshing, 36000
-    build = module_build(owner="ann", state=BuildState.BUILD)
-    log_in(client)
-    provider.end_logins("ann")
-    clock.forward(901)
-    answer = client.post("/act", {"action": "cancel", "build": build.pk}, headers=BROWSER)
-    assert answer["Location"] == f"/login?next=%2Fact%3Faction%3Dcancel%26build%3D{build.pk}"
-    build.refresh_from_db()
-    assert build.state == BuildState.BUILD
-    assert name(client) == ""
-    assert not Session.objects.exists()
-
-
-def test_a_reader_whose_login_was_revoked_is_logged_out(
-    client: Client, provider: Issuer, clock: Clock
-) -> None:
-    log_in(client)
-    provider.end_logins("ann")
-    assert name(client) == "ann"
-    clock.forward(901)
-    assert name(client) == ""
-
-
-def test_a_provider_that_is_away_stops_actions_but_no_reader(
-    client: Client, provider: Issuer, clock: Clock
-) -> None:
-    log_in(client)
-    clock.forward(901)
-    provider.status = 500
-    assert name(client) == "ann"
-    asked = sum(provider.asked.values())
-    assert name(client) == "ann"
-    assert sum(provider.asked.values()) == asked
-    refused(client.get("/submit", headers=BROWSER), 503, "Logins cannot be checked at the moment.")
-    provider.status = 200
-    get(client, "/submit")
-
-
-def test_readers_do_not_wait_for_a_provider_that_hangs(
-    client: Client, signing: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log_in(client)
-    clock.forward(901)
-    key = str(client.session.session_key)
-    renew, answers = login_sessions.web_login.renew, []
-
-    def hang(token: str) -> Any:
-        """Let another window of the same browser read and act while this one waits for the provider."""
-        other = Client()
-        other.cookies["sessionid"] = key
-        answers.append(name(other))
-        return renew(token)
-
-    monkeypatch.setattr(login_sessions.web_login, "renew", hang)
-    get(client, "/submit")
-    assert answers == ["ann"]
-
-
-def test_another_user_in_the_new_token_ends_the_login(client: Client, provider: Issuer, clock: Clock) -> None:
-    log_in(client)
-    provider.refresh_tokens = dict.fromkeys(provider.refresh_tokens, "bob")
-    provider.groups["bob"] = ["packager"]
-    clock.forward(901)
-    assert client.get("/submit", headers=BROWSER)["Location"] == "/login?next=%2Fsubmit"
-
-
-def test_a_refresh_token_that_another_process_has_used_does_not_end_the_login(
-    client: Client, provider: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    provider.rotating = True
-    log_in(client)
-    other = Client()
-    other.cookies = client.cookies.copy()
-    clock.forward(400)
-    get(other, "/submit")
-    stored, outdated = login_sessions._stored, [login_sessions._read]
-
-    def seen(session: Any) -> Any:
-        """Return the login as it was before the other process renewed it, once."""
-        return (outdated.pop() if outdated else stored)(session)
-
-    monkeypatch.setattr(login_sessions, "_stored", seen)
-    get(client, "/submit")
-
-
-def test_the_session_is_a_new_one_after_the_login(client: Client, provider: Issuer) -> None:
-    session = client.session
-    session["planted"] = "by an attacker"
-    session.save()
-    client.cookies["sessionid"] = session.session_key
-    log_in(client)
-    assert client.cookies["sessionid"].value != session.session_key
-    assert not Session.objects.filter(pk=session.session_key).exists()
-    assert "planted" not in client.session
-
-
-def test_the_tokens_are_encrypted_in_the_database(client: Client, provider: Issuer) -> None:
-    log_in(client)
-    stored = json.dumps(dict(client.session))
-    secrets = [*provider.tokens, *provider.refresh_tokens]
-    assert len(secrets) == 2
-    assert not [secret for secret in secrets if secret in stored]
-
-
-def test_another_browser_cannot_finish_a_login(client: Client, provider: Issuer) -> None:
+def test_another_browser_cannot_finish_a_login(client: Client, login_provider: Issuer) -> None:
     """Somebody sends a link that would log this browser in with an account of theirs."""
     theirs = answer_of(begin(Client()))
     refused(client.get(theirs, headers=BROWSER), 400, "This browser has not started this login")
     begin(client)
     refused(client.get(theirs, headers=BROWSER), 400, "This browser has not started this login")
     assert name(client) == ""
-    assert not provider.asked["/Token"]
+    assert not login_provider.asked["/Token"]
 
 
 @pytest.mark.parametrize("state", [None, "", "x", "ä" * 3000])
-def test_a_wrong_state_is_refused(client: Client, provider: Issuer, state: str | None) -> None:
+def test_a_wrong_state_is_refused(client: Client, login_provider: Issuer, state: str | None) -> None:
     path = with_parameters(answer_of(begin(client)), state=state)
     refused(client.get(path, headers=BROWSER), 400, "This browser has not started this login")
-    assert not provider.asked["/Token"]
+    assert not login_provider.asked["/Token"]
 
 
-def test_a_login_takes_too_long(client: Client, provider: Issuer, clock: Clock) -> None:
+def test_a_login_takes_too_long(client: Client, login_provider: Issuer, clock: Clock) -> None:
     path = answer_of(begin(client))
     clock.forward(901)
     refused(client.get(path, headers=BROWSER), 400, "This browser has not started this login")
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a:b:c", "W10:1:x", "ä"])
-def test_a_forged_cookie_is_none(client: Client, provider: Issuer, cookie: str) -> None:
+def test_a_forged_cookie_is_none(client: Client, login_provider: Issuer, cookie: str) -> None:
     path = answer_of(begin(client))
     client.cookies["mbs_login"] = cookie
     refused(client.get(path, headers=BROWSER), 400, "This browser has not started this login")
 
 
-def test_a_code_is_used_once(client: Client, provider: Issuer) -> None:
+def test_a_code_is_used_once(client: Client, login_provider: Issuer) -> None:
     path = answer_of(begin(client))
     cookie = client.cookies["mbs_login"].value
     assert client.get(path, headers=BROWSER).status_code == 302
@@ -356,14 +140,14 @@ def test_a_code_is_used_once(client: Client, provider: Issuer) -> None:
 
 
 @pytest.mark.parametrize("code", [None, "", "guess", "x" * 60_000])
-def test_a_wrong_code_is_refused(client: Client, provider: Issuer, code: str | None) -> None:
+def test_a_wrong_code_is_refused(client: Client, login_provider: Issuer, code: str | None) -> None:
     path = with_parameters(answer_of(begin(client)), code=code)
     answer = client.get(path, headers=BROWSER)
     assert answer.status_code == 400
     assert name(client) == ""
 
 
-def test_several_windows_log_in(client: Client, provider: Issuer) -> None:
+def test_several_windows_log_in(client: Client, login_provider: Issuer) -> None:
     first, second = answer_of(begin(client, "/queue")), answer_of(begin(client, "/submit"))
     assert client.get(first, headers=BROWSER)["Location"] == "/queue"
     assert client.get(second, headers=BROWSER)["Location"] == "/submit"
@@ -461,8 +245,8 @@ def test_a_login_leads_to_own_pages_only(client: Client, signing: Issuer, back: 
     assert client.get("/login", {"next": back}, headers=BROWSER)["Location"] == "/?mine=1"
 
 
-def test_who_refuses_the_login_can_start_again(client: Client, provider: Issuer) -> None:
-    provider.person = ""
+def test_who_refuses_the_login_can_start_again(client: Client, login_provider: Issuer) -> None:
+    login_provider.person = ""
     page = refused(log_in(client, "/queue"), 403, "The login was refused or canceled at the provider.")
     assert "/login/provider?next=%2Fqueue" in page.all("a", "href")
 
@@ -486,13 +270,13 @@ def test_errors_of_the_provider_are_pages(
 
 
 @pytest.mark.parametrize("status", [500, 302, 429])
-def test_a_provider_in_trouble_is_a_page(client: Client, provider: Issuer, status: int) -> None:
-    provider.status = status
+def test_a_provider_in_trouble_is_a_page(client: Client, login_provider: Issuer, status: int) -> None:
+    login_provider.status = status
     answer = client.get("/login/provider", headers=BROWSER)
     refused(answer, 503, "Logins cannot be checked at the moment.")
-    provider.status = 200
+    login_provider.status = 200
     path = answer_of(begin(client))
-    provider.status = status
+    login_provider.status = status
     refused(client.get(path, headers=BROWSER), 503, "Logins cannot be checked at the moment.")
     assert name(client) == ""
 
@@ -530,13 +314,15 @@ def test_wrong_credentials_of_the_service_are_the_operators_business(
     refused(client.get(path, headers=BROWSER), 503, "Logins cannot be checked at the moment.")
 
 
-def test_logs_contain_no_secret(client: Client, provider: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_contain_no_secret(
+    client: Client, login_provider: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
     path = answer_of(begin(client))
     caplog.set_level(logging.DEBUG, "builds")
     caplog.set_level(logging.DEBUG)
     code = parse_qs(urlsplit(path).query)["code"][0]
     client.get(path, headers=BROWSER)
-    secrets = [code, CLIENT["client_secret"], *provider.tokens, *provider.refresh_tokens]
+    secrets = [code, CLIENT["client_secret"], *login_provider.tokens, *login_provider.refresh_tokens]
     texts = [record.getMessage() for record in caplog.records]
     assert any("/login/callback" in text for text in texts)
     assert not [secret for secret in secrets if any(secret in text for text in texts)]
@@ -546,102 +332,6 @@ def test_answers_of_the_login_are_not_stored(client: Client, signing: Issuer) ->
     for answer in (client.get("/login/provider", headers=BROWSER), log_in(client)):
         assert "no-store" in answer["Cache-Control"]
         assert answer["Referrer-Policy"] == "no-referrer"
-
-
-def test_the_logout_ends_the_session_and_offers_to_end_the_login(client: Client, provider: Issuer) -> None:
-    log_in(client)
-    answer = client.post("/logout", headers=BROWSER)
-    page = Page(answer.content.decode())
-    assert "You are logged out" in page.text
-    assert "Log out ann" not in page.text
-    link = next(each for each in page.all("a", "href") if each.startswith(provider.url))
-    query = parse_qs(urlsplit(link).query)
-    assert query == {
-        "client_id": [CLIENT["client_id"]],
-        "post_logout_redirect_uri": ["http://testserver/"],
-    }
-    assert name(client) == ""
-    assert not Session.objects.exists()
-
-
-@pytest.mark.parametrize("described", [{"end_session_endpoint": None}, {"end_session_endpoint": "data:,x"}])
-def test_a_provider_without_logout_is_not_linked(
-    client: Client, signing: Issuer, described: dict[str, Any]
-) -> None:
-    signing.described = described
-    log_in(client)
-    page = Page(client.post("/logout", headers=BROWSER).content.decode())
-    assert "You are logged out" in page.text
-    assert not [link for link in page.all("a", "href") if link.startswith(("data:", "http"))]
-
-
-def test_a_logout_in_another_window_is_not_undone(
-    client: Client, signing: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log_in(client)
-    clock.forward(901)
-    renew = login_sessions.web_login.renew
-
-    def renewed(token: str) -> Any:
-        Session.objects.all().delete()
-        return renew(token)
-
-    monkeypatch.setattr(login_sessions.web_login, "renew", renewed)
-    assert client.get("/submit", headers=BROWSER)["Location"] == "/login?next=%2Fsubmit"
-    assert not Session.objects.exists()
-
-
-def test_only_operators_log_in_with_a_password(client: Client, signing: Issuer) -> None:
-    User.objects.create_user("ann", password="correct horse")
-    User.objects.create_superuser("root", password="correct horse")
-    form = {"username": "ann", "password": "correct horse"}
-    refused(client.post("/login", form, headers=BROWSER), 200, "Only operators log in with a password.")
-    assert client.post("/login", form | {"username": "root"}, headers=BROWSER).status_code == 302
-    assert name(client) == "root"
-
-
-def test_the_account_of_an_operator_replaces_the_login(client: Client, signing: Issuer) -> None:
-    User.objects.create_superuser("root", password="correct horse")
-    log_in(client)
-    client.post("/login", {"username": "root", "password": "correct horse"}, headers=BROWSER)
-    assert name(client) == "root"
-    client.post("/logout", headers=BROWSER)
-    assert name(client) == ""
-
-
-@pytest.mark.parametrize(
-    "options", [{"OIDC_WEB_LOGIN": False}, {"NO_AUTH": True}, {"AUTH_METHOD": "kerberos"}], ids=str
-)
-def test_logins_end_where_they_are_switched_off(
-    client: Client, signing: Issuer, option: Callable[..., None], options: dict[str, Any]
-) -> None:
-    log_in(client)
-    option(**options)
-    assert name(client) == ""
-    assert "/login/provider" not in get(client, "/login").html
-    assert client.get("/login/provider", headers=BROWSER).status_code == 404
-    assert client.get("/login/callback", headers=BROWSER).status_code == 404
-
-
-def test_the_api_ignores_the_session(client: Client, signing: Issuer) -> None:
-    """Otherwise, forms of other sites could use it: the API has no CSRF tokens."""
-    build = module_build(owner="ann", state=BuildState.BUILD)
-    log_in(client)
-    answer = client.patch(
-        f"/module-build-service/2/module-builds/{build.pk}", {"state": "failed"}, "application/json"
-    )
-    assert answer.status_code == 401
-    assert ModuleBuild.objects.get().state == BuildState.BUILD
-
-
-def test_pages_with_a_name_are_private_and_errors_show_it(client: Client, signing: Issuer) -> None:
-    assert "private" not in client.get("/queue", headers=BROWSER)["Cache-Control"]
-    log_in(client)
-    for path, status in (("/queue", 200), ("/builds/999999", 404), ("/no-such-page", 404), ("/act", 400)):
-        answer = client.get(path, headers=BROWSER)
-        assert answer.status_code == status
-        assert "private" in answer["Cache-Control"], path
-        assert "Log out ann" in Page(answer.content.decode()).text, path
 
 
 def test_the_description_is_asked_for_once(client: Client, signing: Issuer) -> None:
