@@ -29,6 +29,7 @@ class SystemOptions(Configured, Protocol):
     LOCAL_BUILD_FILES: int
     LOCAL_BUILD_FREE_DISK: int
     LOCAL_BUILD_FREE_FILES: int
+    LOCAL_RESULTS: Literal["web", "files"]
     SIMULATED_BUILD_SECONDS: float
     SIMULATED_REPO_SECONDS: float
     NET_TIMEOUT: float

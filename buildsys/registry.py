@@ -28,7 +28,7 @@ def create(name: str, options: SystemOptions, send: Send) -> BuildSystem:
             return LocalBuildSystem(
                 options.DATA_DIR / "local",
                 send=send,
-                base_url=str(options.BASE_URL),
+                base_url=str(options.BASE_URL) if options.LOCAL_RESULTS == "web" else "",
                 jobs=limits.jobs,
                 scm=ScmOptions.from_options(options),
                 limits=limits,

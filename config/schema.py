@@ -292,6 +292,8 @@ class Scm(Group):
     """Seconds that a request may wait for git in total; components left are checked in `init`."""
     SCM_CHECKS_PER_OWNER: Positive = 2
     """Builds of one owner in `init` whose components are checked in git at the same time."""
+    SCM_NETWORK: bool = True
+    """Read git repositories and lookaside caches over the network, not only on this machine."""
     SCM_SIZE_LIMIT: Bytes = 256 * 1024 * 1024
     """Maximum size of a fetch from one repository, in bytes."""
     SPEC_CPU_LIMIT: Positive = 5
@@ -435,6 +437,8 @@ class Builders(Group):
     """Free disk space in bytes below which no build starts; at half of it, running builds are stopped."""
     LOCAL_BUILD_FREE_FILES: Count = 20_000
     """Free inodes below which no build starts; at half of them, running builds are stopped."""
+    LOCAL_RESULTS: Literal["web", "files"] = "web"
+    """Addresses of local builds' logs and repositories: on the web server, or of files on this machine."""
     SIMULATED_BUILD_SECONDS: SecondsOrNone = 2
     """Duration of a component build in the simulated build system."""
     SIMULATED_REPO_SECONDS: SecondsOrNone = 1

@@ -70,8 +70,15 @@ def pin(address: Address, options: ScmOptions) -> Pin | None:
 
     Raises:
         ScmError: ``address_not_public``: the host is this machine or in a private network.
-            ``repository_unreachable``: the host cannot be resolved.
+            ``repository_unreachable``: the host cannot be resolved. ``network_not_allowed``.
     """
+    if address.transport != "file" and not options.network:
+        raise ScmError(
+            f"The repository {address.url} is not on this machine, and the network is not used.",
+            code="network_not_allowed",
+            hint="Name a repository on this machine (file:///...), or with `mbs local` a source RPM: "
+            "--srpm PACKAGE=FILE.",
+        )
     if options.allow_private or _trusted(address, options.trusted_prefixes):
         return None
     if address.transport == "file":

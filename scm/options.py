@@ -20,6 +20,7 @@ class Configured(Protocol):
     DEFAULT_BRANCH: str
     LOOKASIDE_URLS: Mapping[str, str]
     SCM_PARALLEL: int
+    SCM_NETWORK: bool
     SCM_NET_TIMEOUT: float
     SCM_SIZE_LIMIT: int
     SPEC_CPU_LIMIT: int
@@ -35,6 +36,7 @@ class ScmOptions:
         allow_custom: Allow any scm url to be submitted.
         allow_private: Allow repositories on this machine and in private networks.
         trusted_prefixes: Prefixes of repositories that may be there in any case.
+        network: Allow repositories that are not on this machine.
         component_prefixes: Prefixes of repositories of components; empty for any.
         default_branch: Ref of components without one.
         commit_on_branch: Require that the submitted revision is on the submitted branch. Forges serve
@@ -67,6 +69,7 @@ class ScmOptions:
     allow_custom: bool = False
     allow_private: bool = False
     trusted_prefixes: tuple[str, ...] = ()
+    network: bool = True
     component_prefixes: tuple[str, ...] = ()
     default_branch: str = "master"
     commit_on_branch: bool = True
@@ -103,7 +106,8 @@ class ScmOptions:
                 options.MODULES_DEFAULT_REPOSITORY,
             ),
             default_branch=options.DEFAULT_BRANCH,
-            lookaside=options.LOOKASIDE_URLS,
+            network=options.SCM_NETWORK,
+            lookaside=options.LOOKASIDE_URLS if options.SCM_NETWORK else {},
             workers=options.SCM_PARALLEL,
             timeout=options.SCM_NET_TIMEOUT,
             max_pack=options.SCM_SIZE_LIMIT,

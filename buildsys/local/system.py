@@ -61,7 +61,7 @@ class LocalBuildSystem:
         root: The folder, which only the service may use.
         send: Puts a submission on the queue of builds.
         base_url: Address of the web server, which serves ``root`` as ``<base_url>/results/``; empty for
-            none.
+            addresses of files.
         jobs: Concurrent builds on one machine, which share the cores.
         scm: Permissions and limits for fetching sources.
         limits: Limits of each build.
@@ -376,7 +376,9 @@ class LocalBuildSystem:
         return TaskFolder(self._tasks / str(int(number)))
 
     def _url(self, number: int) -> str:
-        return f"{self._base_url}/results/tasks/{number}/build.log" if self._base_url else ""
+        if not self._base_url:
+            return self._task(number).log.as_uri()
+        return f"{self._base_url}/results/tasks/{number}/build.log"
 
     def _submission(self, task: TaskFolder) -> Submission:
         return Submission(task.number, self._url(task.number))

@@ -8,6 +8,7 @@ import click
 
 from mbs.client import acting, builds, comparing, documents, importing, listing, logs, queue, tokens
 from mbs.client.demo.command import demo
+from mbs.client.local.command import local
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.plan import plan
 from mbs.client.up.command import up
@@ -38,6 +39,7 @@ def main() -> None:
 for command in (
     up,
     demo,
+    local,
     builds.submit,
     plan,
     builds.watch,

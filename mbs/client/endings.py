@@ -17,7 +17,9 @@ def ending(build: Build, server: str) -> Iterator[str]:
     """
     if build.state == BuildState.FAILED:
         if build.excerpt:
-            yield from _excerpt(build.excerpt, server)
+            yield from shown_excerpt(build.excerpt)
+            if build.excerpt.path.startswith("/"):
+                yield f"In the log: {server}{build.excerpt.path}"
         yield from _next(build)
     elif build.succeeded and build.repository_url:
         yield f"{build.nsvc} is in the repository {build.repository_url}"
@@ -26,15 +28,14 @@ def ending(build: Build, server: str) -> Iterator[str]:
             yield from (f"  {command}" for command in build.install)
 
 
-def _excerpt(excerpt: Excerpt, server: str) -> Iterator[str]:
+def shown_excerpt(excerpt: Excerpt) -> Iterator[str]:
+    """Yield lines that show a part of a log."""
     where = f"{excerpt.log}, line {excerpt.line}" if excerpt.line else excerpt.log
     yield f"Why {excerpt.component} failed ({where}):"
     for place, line in enumerate(excerpt.lines):
         number = None if excerpt.first_line is None else excerpt.first_line + place
         mark = ">" if number is not None and number == excerpt.line else " "
         yield f"{mark} {'' if number is None else number:>6}  {line}".rstrip()
-    if excerpt.path.startswith("/"):
-        yield f"In the log: {server}{excerpt.path}"
 
 
 def _next(build: Build) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import httpx
 
@@ -21,6 +21,10 @@ ROOT = "/module-build-service/"
 API_VERSION = 2
 #: HTTP statuses after which the same request may succeed later.
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
+#: Scheme of a server on a Unix socket, whose quoted path is the host: ``http+unix://%2Frun%2Fweb.sock``.
+UNIX = "http+unix"
+#: The address that the server of a Unix socket knows itself by.
+LOCAL_URL = "http://127.0.0.1"
 
 
 class Unreachable(Unavailable):
@@ -62,7 +66,7 @@ class Client:
     All methods can raise ``Refused``, ``Unreachable`` and ``UnexpectedAnswer``.
 
     Args:
-        server: The server's URL, ``http://host:port`` or any URL of its API.
+        server: The server's URL, ``http://host:port`` or any URL of its API, or ``unix_url`` of its socket.
         token: Bearer token; empty for requests without credentials.
         owner: Owner of submitted builds; only for a server without logins.
         timeout: Seconds for one request. Submissions take longest, since the server reads git repositories.
@@ -80,15 +84,17 @@ class Client:
     ) -> None:
         self.server = base_url(server)
         self.owner = owner
+        address, transport = web_url(self.server), transport or _socket_transport(self.server)
         headers = {"Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
+        self._address = address
         self._http = httpx.Client(
-            base_url=f"{self.server}{ROOT}{API_VERSION}/",
+            base_url=f"{address}{ROOT}{API_VERSION}/",
             headers=headers,
             timeout=httpx.Timeout(timeout, connect=10.0),
             transport=transport,
-            trust_env=not is_loopback(self.server),  # a proxy cannot know this machine's own ports
+            trust_env=not is_loopback(address),  # a proxy cannot know this machine's own ports
         )
 
     def __enter__(self) -> Self:
@@ -170,7 +176,7 @@ class Client:
         try:
             return _object(
                 self._request(
-                    "GET", f"{self.server}/queue", params={"build": [str(each) for each in build_ids]}
+                    "GET", f"{self._address}/queue", params={"build": [str(each) for each in build_ids]}
                 )
             )
         except (Refused, UnexpectedAnswer) as error:
@@ -197,7 +203,7 @@ class Client:
             raise Unreachable(f"{self.server} broke off: {error}.", hint="Try again.") from error
 
     def _log(self, build_id: int, package: str) -> str:
-        return f"{self.server}/builds/{build_id}/{quote(package, safe='')}/log"
+        return f"{self._address}/builds/{build_id}/{quote(package, safe='')}/log"
 
     def tokens(self) -> Iterator[Json]:
         """Yield the user's API tokens, newest first."""
@@ -266,6 +272,8 @@ def base_url(server: str) -> str:
     Raises:
         InvalidInput: It is not an http or https URL.
     """
+    if server.startswith(f"{UNIX}://"):
+        return server
     text = server if "://" in server else f"http://{server}"
     try:
         parts = urlsplit(text)
@@ -280,6 +288,22 @@ def base_url(server: str) -> str:
         )
     prefix = parts.path.split(ROOT.rstrip("/"))[0].rstrip("/")
     return urlunsplit((parts.scheme, parts.netloc, prefix, "", ""))
+
+
+def unix_url(path: str) -> str:
+    """Return the URL of a server that listens on a Unix socket."""
+    return f"{UNIX}://{quote(path, safe='')}"
+
+
+def web_url(server: str) -> str:
+    """Return the URL that requests to a server contain: that of a Unix socket has no host of its own."""
+    return LOCAL_URL if server.startswith(f"{UNIX}://") else server
+
+
+def _socket_transport(server: str) -> httpx.BaseTransport | None:
+    if not server.startswith(f"{UNIX}://"):
+        return None
+    return httpx.HTTPTransport(uds=unquote(server.removeprefix(f"{UNIX}://")))
 
 
 def is_loopback(url: str) -> bool:

@@ -13,8 +13,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from mbs.client.local.plan import LocalBuildRequest, choices
-from mbs.client.local.run import build_locally
+from mbs.client.local import earlier_builds
+from mbs.client.local.command import FORMER_ROOT, ending, root
+from mbs.client.local.plan import choices
+from mbs.client.local.run import LocalBuildRequest, Run, build_locally
+from mbs.client.local.srpms import choices as source_rpms
 from mbs.errors import MBSError
 
 
@@ -29,18 +32,20 @@ class Command(BaseCommand):
         parser.add_argument("--file", type=Path, required=True, help="the modulemd file")
         parser.add_argument("--stream", default="", help="stream of the module, if the file names none")
         parser.add_argument(
-            "--srpm", action="append", default=[], help="not supported: builds from source RPMs"
+            "--srpm",
+            action="append",
+            default=[],
+            metavar="PACKAGE=FILE",
+            help="build a component from this source RPM",
         )
         parser.add_argument("--skiptests", action="store_true", help="skip the %%check sections")
-        parser.add_argument(
-            "--offline", action="store_true", help="no effect: local builds never ask another service"
-        )
+        parser.add_argument("--offline", action="store_true", help="use nothing from the network")
         parser.add_argument(
             "-l",
             "--add-local-build",
             action="append",
             default=[],
-            metavar="N:S[:V]",
+            metavar="N:S[:V[:C]]",
             help="an earlier local build that this module may use",
         )
         parser.add_argument(
@@ -73,27 +78,39 @@ class Command(BaseCommand):
         Raises:
             CommandError: The build failed, or cannot start.
         """
-        if given["srpm"]:
-            raise CommandError(
-                "Builds from source RPMs are not supported. Name commits in the modulemd file."
-            )
         for path in given["platform_repo_file"]:
             self.stderr.write(f"{path} is ignored: builds use the packages installed on this machine.")
         with open(os.devnull, "w") as nowhere:
             try:
                 request = LocalBuildRequest(
-                    file=given["file"],
+                    source=str(given["file"]),
                     stream=given["stream"],
                     add=given["add_local_build"],
                     streams=choices(given["set_stream"]),
                     platform=given["platform_id"],
                     skip_tests=given["skiptests"],
+                    srpms=source_rpms(given["srpm"]),
+                    offline=given["offline"],
                 )
-                succeeded = build_locally(
-                    request, say=self.stdout.write, progress=sys.stdout if verbosity else nowhere
+                done = build_locally(
+                    request,
+                    say=self.stdout.write,
+                    progress=sys.stdout if verbosity else nowhere,
+                    roots=(FORMER_ROOT.expanduser(), root()),
                 )
             except MBSError as error:
                 problems = [problem.message for problem in error.problems]
                 raise CommandError("\n".join(filter(None, (error.message, *problems, error.hint)))) from error
-        if not succeeded:
+        self._report(done)
+        if not done.last.succeeded:
             raise CommandError("The module build failed.")
+
+    def _report(self, done: Run) -> None:
+        for build in done.last.builds:
+            self.stdout.write(
+                f"{build.nsvc} is {build.state.word}{f': {build.reason}' if build.reason else ''}"
+            )
+            if build.succeeded:
+                self.stdout.write(f"  document    {earlier_builds.document_path(done.data, build.nsvc)}")
+            for line in ending(build):
+                self.stdout.write(f"  {line}")

@@ -78,7 +78,9 @@ class Service:
 
 
 @contextmanager
-def service(data: Path, *, keep: bool, modules: Sequence[Path] = ()) -> Iterator[Service]:
+def service(
+    data: Path, *, keep: bool, modules: Sequence[Path] = (), options: Sequence[str] = ()
+) -> Iterator[Service]:
     """Provide the service on a data folder: the running one, or a new one.
 
     A new service writes its log to ``up.log``, and ends with the context or with this process.
@@ -86,8 +88,10 @@ def service(data: Path, *, keep: bool, modules: Sequence[Path] = ()) -> Iterator
     Args:
         keep: Keep it running, unless the context fails.
         modules: modulemd files to import as ready modules.
+        options: Further options of ``mbs up`` for a new service.
     """
-    mine = Service(data, modules, None if running(data) else _start(data, modules, keep=keep))
+    started = None if running(data) else _start(data, modules, options, keep=keep)
+    mine = Service(data, modules, started)
     kept = False
     try:
         yield mine
@@ -97,12 +101,14 @@ def service(data: Path, *, keep: bool, modules: Sequence[Path] = ()) -> Iterator
             mine.stop()
 
 
-def _start(data: Path, modules: Sequence[Path], *, keep: bool) -> subprocess.Popen[bytes]:
+def _start(
+    data: Path, modules: Sequence[Path], options: Sequence[str], *, keep: bool
+) -> subprocess.Popen[bytes]:
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    options = [option for path in modules for option in ("--import", str(path))]
+    imports = [option for path in modules for option in ("--import", str(path))]
     with open(data / LOG_FILE, "wb", opener=_private) as log:
         return subprocess.Popen(
-            (sys.executable, "-m", "mbs.client", "up", "--data", str(data), *options),
+            (sys.executable, "-m", "mbs.client", "up", "--data", str(data), *imports, *options),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

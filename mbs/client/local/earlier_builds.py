@@ -1,20 +1,28 @@
 """Results of earlier local builds, and their reuse in a new one.
 
-Each run has a folder below a common root. ``modules/N:S:V:C.yaml`` in it are the documents of its ready
-modules, and ``local/modules/<tag>/repo`` contains the RPMs that were built.
+Each checkout has a data folder below a common root. ``modules/N:S:V:C.yaml`` in it are the documents of its
+ready modules, and ``local/modules/<tag>`` contains the RPMs that were built.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from buildsys.local.modules import ModuleFolder
 from mbs.errors import InvalidInput
 from mbs.modulemd import dump, parse_stream
+from mbs.text import printable
 
 DOCUMENTS = "modules"
+#: The build system's folder in a data folder.
+SYSTEM = "local"
+#: The parts of a module's folder that builds against it need, and dnf for modules that require it.
+_PARTS = ("final", "repo", "source", "host", "final.json")
 
 
 @dataclass(frozen=True)
@@ -32,44 +40,76 @@ class EarlierBuild:
 
 def repository(data: Path, tag: str) -> Path:
     """Return the path of a finished module's repository in a data folder."""
-    return data / "local" / "modules" / tag / "repo"
+    return ModuleFolder(data / SYSTEM, tag).repo
+
+
+def document_path(data: Path, nsvc: str) -> Path:
+    """Return the path of the document of a ready module."""
+    return data / DOCUMENTS / f"{nsvc}.yaml"
 
 
 def save(data: Path, nsvc: str, modulemd: str, tag: str) -> Path:
     """Store the document of a ready module with its tag, for later builds."""
     document = parse_stream(modulemd, strict=False)
     notes = {**document.mbs, "koji_tag": tag}
-    path = data / DOCUMENTS / f"{nsvc}.yaml"
-    path.parent.mkdir(exist_ok=True)
+    path = document_path(data, nsvc)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(dump(replace(document, xmd={**document.xmd, "mbs": notes})))
     return path
 
 
-def find(root: Path, wanted: str) -> EarlierBuild:
-    """Return the newest earlier build of ``name:stream[:version[:context]]``.
+def find(roots: Sequence[Path], wanted: str) -> list[EarlierBuild]:
+    """Return the earlier builds of ``name:stream[:version[:context]]``: all contexts of the newest version.
+
+    Args:
+        roots: Folders of which each contains the data folders of runs.
+        wanted: The name.
 
     Raises:
         InvalidInput: There is none.
     """
     parts = tuple(wanted.split(":"))
-    found = [each for each in _all(root) if each.nsvc[: len(parts)] == parts]
+    found = [each for root in roots for each in _all(root) if each.nsvc[: len(parts)] == parts]
     if len(parts) < 2 or not found:
         raise InvalidInput(
-            f"There is no finished local build of {wanted!r} in {root}.",
+            f"There is no finished local build of {printable(wanted)!r} in {' or '.join(map(str, roots))}.",
             code="no_local_build",
-            hint="Build it with mbs-manager build_module_locally first, and name it NAME:STREAM[:VERSION].",
+            hint="Build it with `mbs local` first, and name it NAME:STREAM[:VERSION[:CONTEXT]].",
         )
-    return max(found, key=lambda each: (int(each.nsvc[2]), each.document.stat().st_mtime))
+    newest = max(int(each.nsvc[2]) for each in found)
+    # The same build may have been made in several runs.
+    by_name = {each.nsvc: each for each in sorted(found, key=lambda each: each.document.stat().st_mtime)}
+    return [each for each in by_name.values() if int(each.nsvc[2]) == newest]
 
 
-def copy_repository(earlier: EarlierBuild, data: Path) -> None:
-    """Copy the RPMs of an earlier build into the data folder of a new one."""
+def take(earlier: EarlierBuild, data: Path) -> None:
+    """Link or copy the RPMs of an earlier build into the data folder of a new one."""
     tag = str(parse_stream(earlier.document.read_text(), strict=False).mbs["koji_tag"])
-    source = repository(earlier.data, tag)
-    if source.is_dir():
-        shutil.copytree(source, repository(data, tag), symlinks=True)
+    source, target = (ModuleFolder(each / SYSTEM, tag).path for each in (earlier.data, data))
+    if not source.is_dir() or target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as name:
+        new = Path(name) / "module"
+        new.mkdir()
+        for path in (source / kind for kind in _PARTS):
+            if path.is_dir():
+                shutil.copytree(path, new / path.name, symlinks=True, copy_function=_link)
+            elif path.is_file():
+                _link(str(path), str(new / path.name))
+        new.rename(target)
+
+
+def _link(source: str, target: str) -> str:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another file system
+        shutil.copy2(source, target, follow_symlinks=False)
+    return target
 
 
 def _all(root: Path) -> Iterator[EarlierBuild]:
     for document in root.glob(f"*/{DOCUMENTS}/*:*:*:*.yaml"):
-        yield EarlierBuild(document.parent.parent, document)
+        each = EarlierBuild(document.parent.parent, document)
+        if len(each.nsvc) == 4 and each.nsvc[2].isdigit():
+            yield each

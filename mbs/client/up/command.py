@@ -20,11 +20,15 @@ from mbs.client.up.platform import offered
 from mbs.client.up.services import (
     HOME,
     LOOPBACK,
+    Listener,
+    Loopback,
+    Private,
     configure_redis,
     cores,
     environment,
     free_port,
     programs,
+    socket_folder,
     web_socket,
 )
 from mbs.client.up.supervisor import Supervisor
@@ -63,12 +67,19 @@ DATA = click.option(
     "[default: ask on a terminal when there is no base module]",
 )
 @click.option("--flower", is_flag=True, help="Also run Flower, which shows workers and tasks.")
+@click.option(
+    "--private",
+    is_flag=True,
+    help="Listen on Unix sockets that other users of this machine cannot reach, instead of a port. "
+    "Browsers cannot reach them either.",
+)
 def up(
     data: str | None,
     port: int | None,
     modules: tuple[Path, ...],
     host_platform: bool | None,
     flower: bool,
+    private: bool,
 ) -> None:
     """Run the whole service on this machine, until Ctrl-C.
 
@@ -81,17 +92,28 @@ def up(
     folder = data_dir(data)
     if host_platform is None and modules:
         host_platform = False
+    if private and (port or flower):
+        raise click.UsageError("--private cannot be combined with --port or --flower.")
     offer = offered(folder, host_platform, database=folder / DATABASE)
     given = (*((offer,) if offer else ()), *modules)
-    sys.exit(SUCCESS if run(folder, port, modules=given, flower=flower) else TROUBLE)
+    done = run(folder, port, modules=given, flower=flower, private=private)
+    sys.exit(SUCCESS if done else TROUBLE)
 
 
-def run(data: Path, port: int | None, *, modules: Sequence[Path] = (), flower: bool = False) -> bool:
+def run(
+    data: Path,
+    port: int | None,
+    *,
+    modules: Sequence[Path] = (),
+    flower: bool = False,
+    private: bool = False,
+) -> bool:
     """Run the service on a data folder, and return whether it was stopped by request.
 
     Args:
         modules: modulemd files to import as ready modules.
         flower: Run Flower too.
+        private: Listen on Unix sockets instead of ports.
 
     Raises:
         MBSError: It cannot start.
@@ -101,15 +123,18 @@ def run(data: Path, port: int | None, *, modules: Sequence[Path] = (), flower: b
     with ExitStack() as stack:
         stack.callback(os.close, lock(data))
         check_machine(os.environ.get("MBS_SYSTEM", "local"), data)
-        web = stack.enter_context(web_socket(data, port))
-        service = Running(f"http://{LOOPBACK}:{web.getsockname()[1]}", os.getpid(), str(data))
-        redis_port, flower_port = free_port(), free_port() if flower else 0
-        configure_redis(data, redis_port)
+        listener: Listener
+        if private:
+            listener = Private(stack.enter_context(socket_folder(data)))
+        else:
+            listener = Loopback(stack.enter_context(web_socket(data, port)))
+        service = Running(listener.base_url, os.getpid(), str(data))
+        flower_port = free_port() if flower else 0
+        configure_redis(data, listener)
         children = programs(
             data,
             redis=redis,
-            redis_port=redis_port,
-            web=web,
+            listener=listener,
             build_jobs=cores(os.environ),
             modules=modules,
             flower_port=flower_port,
@@ -121,7 +146,7 @@ def run(data: Path, port: int | None, *, modules: Sequence[Path] = (), flower: b
             log,
             environment=environment(data, service.base_url, flower_port),
             folder=HOME,
-            descriptors=(web.fileno(),),
+            descriptors=listener.descriptors,
             on_ready=announcement(service, log, flower_port),
         ).run()
 

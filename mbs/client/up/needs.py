@@ -17,17 +17,20 @@ class Missing(MBSError):
     code = "machine_not_ready"
 
 
-def check_installed() -> None:
+def check_installed(extra: str = "server") -> None:
     """Check that the service is installed, not only the client.
 
+    Args:
+        extra: The extra of the package that contains what the command needs.
+
     Raises:
-        Missing: packages of the extra ``server`` are missing.
+        Missing: packages of the extra are missing.
     """
     lacking = [name for name in ("django", "rest_framework", "celery", "uvicorn") if find_spec(name) is None]
     if lacking:
         raise Missing(
             f"Only the client is installed; the service also needs {', '.join(lacking)}.",
-            hint="Install it: pip install 'mbs[server]'",
+            hint=f"Install it: pip install 'mbs[{extra}]'",
         )
 
 

@@ -6,22 +6,31 @@ import os
 import secrets
 import socket
 import sys
+import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import mbs
-from mbs.client.rest import API_VERSION, ROOT
+from mbs.client.rest import API_VERSION, ROOT, Client, unix_url, web_url
 from mbs.client.up.child import Program
-from mbs.errors import Conflict
+from mbs.errors import Conflict, MBSError
 
 #: The folder of ``manage.py``, ``celeryconfig.py`` and ``config``: a checkout, or site-packages.
 HOME = Path(next(iter(mbs.__path__))).resolve().parent
 REDIS_CONFIGURATION = "redis.conf"
 BROKER_FILE = "broker-url"
+#: Names of the sockets of a private service.
+SOCKETS_FILE = "sockets"
+WEB_SOCKET, REDIS_SOCKET = "web.sock", "redis.sock"
 PORT_FILE = "port"
 LOOPBACK = "127.0.0.1"
+#: Max characters of ``XDG_RUNTIME_DIR``; paths of sockets have at most 107 characters (unix(7)).
+MAX_RUNTIME = 70
+TMP = "/tmp"  # noqa: S108  (mkdtemp makes a folder of this user; $TMPDIR may be too long)
 PREFERRED_PORT = 8080
 #: Number of ports that are tried after the preferred one, before the kernel chooses.
 FURTHER_PORTS = 20
@@ -42,7 +51,7 @@ def environment(data: Path, base_url: str, flower_port: int = 0) -> dict[str, st
     chosen = {"MBS_CONFIG_SECTION": "standalone", "MBS_CONFIG_FILE": ""}
     ours = {
         "MBS_DATA_DIR": str(data),
-        "MBS_BASE_URL": base_url,
+        "MBS_BASE_URL": web_url(base_url),
         "MBS_BROKER_URL": (data / BROKER_FILE).read_text().strip(),
         "PYTHONUNBUFFERED": "1",
         # Django's checks would import the web pages in every worker.
@@ -112,12 +121,122 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Listener(Protocol):
+    """The places where web server and Redis listen.
+
+    Attributes:
+        base_url: Address of the web server, for clients.
+        web_option: Option of ``mbs-manager web``.
+        descriptors: Open files that the web server inherits.
+        builds_grace: Seconds for running local builds when the service stops.
+    """
+
+    @property
+    def base_url(self) -> str: ...  # noqa: D102  (see Attributes)
+    @property
+    def web_option(self) -> str: ...  # noqa: D102
+    @property
+    def descriptors(self) -> Sequence[int]: ...  # noqa: D102
+    @property
+    def builds_grace(self) -> float: ...  # noqa: D102
+
+    def redis_place(self, password: str) -> tuple[str, str]:
+        """Return lines of Redis' configuration, and the URL of Redis."""
+
+    def redis_answers(self) -> bool:
+        """Return whether Redis accepts connections."""
+
+    def web_is_healthy(self) -> bool:
+        """Return whether the REST API answers."""
+
+
+class Loopback:
+    """Ports of the loopback interface, which all users of this machine can reach."""
+
+    builds_grace = 10.0
+
+    def __init__(self, web: socket.socket) -> None:
+        """Use this bound socket for the web server, and a free port for Redis."""
+        self._web = web
+        self._redis_port = free_port()
+        self.base_url = f"http://{LOOPBACK}:{web.getsockname()[1]}"
+        self.web_option = f"--fd={web.fileno()}"
+        self.descriptors = (web.fileno(),)
+
+    def redis_place(self, password: str) -> tuple[str, str]:
+        """See ``Listener``."""
+        place = f"bind {LOOPBACK}\nport {self._redis_port}\n"
+        return place, f"redis://:{password}@{LOOPBACK}:{self._redis_port}/0"
+
+    def redis_answers(self) -> bool:
+        """See ``Listener``."""
+        return answers(self._redis_port)
+
+    def web_is_healthy(self) -> bool:
+        """See ``Listener``."""
+        return is_healthy(self._web.getsockname()[1])
+
+
+class Private:
+    """Unix sockets in a folder that only this user can enter."""
+
+    descriptors = ()
+    builds_grace = 2.0  # a build that is stopped is built again by the next run
+
+    def __init__(self, folder: Path) -> None:
+        """Use sockets in this folder."""
+        self._redis = folder / REDIS_SOCKET
+        self.base_url = unix_url(str(folder / WEB_SOCKET))
+        self.web_option = f"--uds={folder / WEB_SOCKET}"
+
+    def redis_place(self, password: str) -> tuple[str, str]:
+        """See ``Listener``."""
+        place = f"port 0\nunixsocket {self._redis}\nunixsocketperm 700\n"
+        return place, f"redis+socket://:{password}@{self._redis}?virtual_host=0"
+
+    def redis_answers(self) -> bool:
+        """See ``Listener``."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self._redis)) == 0
+
+    def web_is_healthy(self) -> bool:
+        """See ``Listener``."""
+        try:
+            with Client(self.base_url, timeout=1) as client:
+                return bool(client.about())
+        except MBSError:
+            return False
+
+
+@contextmanager
+def socket_folder(data: Path) -> Iterator[Path]:
+    """Provide a folder that only this user can enter, with a path that is short enough for sockets.
+
+    The folder of an earlier service on this data folder, which was killed, is removed.
+    """
+    noted = data / SOCKETS_FILE
+    with suppress(OSError):
+        _remove_sockets(Path(noted.read_text()))
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    usable = os.path.isabs(runtime) and len(runtime) < MAX_RUNTIME and os.access(runtime, os.W_OK | os.X_OK)
+    with tempfile.TemporaryDirectory(
+        prefix="mbs-", dir=runtime if usable else TMP, ignore_cleanup_errors=True
+    ) as name:
+        _write_private(noted, name)
+        yield Path(name)
+
+
+def _remove_sockets(folder: Path) -> None:
+    for name in (WEB_SOCKET, REDIS_SOCKET):
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()
+
+
 def programs(
     data: Path,
     *,
     redis: Path,
-    redis_port: int,
-    web: socket.socket,
+    listener: Listener,
     build_jobs: int,
     modules: Sequence[Path] = (),
     flower_port: int = 0,
@@ -126,6 +245,7 @@ def programs(
 
     Args:
         redis: Path of the Redis server.
+        listener: Where web server and Redis listen.
         build_jobs: Concurrent local builds.
         modules: modulemd files to import before the service starts.
         flower_port: Port of Flower; 0 to run without it.
@@ -134,18 +254,17 @@ def programs(
     celery = (python, "-m", "celery", "--quiet", "-A", "config.celery")
     # Gossip and mingle are of no use here, and delay the start by a second.
     worker = (*celery, "worker", "--loglevel=info", "--without-gossip", "--without-mingle")
-    port = web.getsockname()[1]
     ready = ("redis", "prepare")
     flower = (*celery, "flower", f"--conf={HOME / 'config' / 'flower.py'}", f"--port={flower_port}")
     return [
-        Program("redis", (str(redis), str(data / REDIS_CONFIGURATION)), ready=lambda: answers(redis_port)),
+        Program("redis", (str(redis), str(data / REDIS_CONFIGURATION)), ready=listener.redis_answers),
         Program("prepare", (python, "manage.py", "prepare", "-v0", *map(str, modules)), once=True),
         Program(
             "web",
             # A short grace period, since clients that watch builds stay connected.
-            (python, "manage.py", "web", f"--fd={web.fileno()}", "--grace=2"),
+            (python, "manage.py", "web", listener.web_option, "--grace=2"),
             needs=ready,
-            ready=lambda: is_healthy(port),
+            ready=listener.web_is_healthy,
         ),
         Program(
             "workflow",
@@ -165,6 +284,7 @@ def programs(
             (*worker, "--queues=builds", "--hostname=builds@%h", f"--concurrency={build_jobs}"),
             needs=ready,
             says=WORKER_IS_READY,
+            grace=listener.builds_grace,
             umask=-1,  # builds run as other users, who read the files that it prepares
         ),
         Program(
@@ -181,21 +301,21 @@ def programs(
     ]
 
 
-def configure_redis(data: Path, port: int) -> None:
+def configure_redis(data: Path, listener: Listener) -> None:
     """Write the configuration of Redis, and its URL for the other programs.
 
-    Redis listens on the loopback interface, which local builds cannot reach, since they have no network. It
-    needs a password that only this user can read. It stores nothing on disk, since the service keeps its data
-    in the database.
+    Local builds cannot reach Redis, since they have no network and do not see its socket. It needs a password
+    that only this user can read. It stores nothing on disk, since the service keeps its data in the database.
     """
     password = secrets.token_urlsafe(24)
+    place, url = listener.redis_place(password)
     _write_private(
         data / REDIS_CONFIGURATION,
-        f"bind {LOOPBACK}\nport {port}\nrequirepass {password}\n"
+        f"{place}requirepass {password}\n"
         'save ""\nappendonly no\nmaxmemory-policy noeviction\n'
         f'loglevel warning\nlogfile "{data / "redis.log"}"\n',
     )
-    _write_private(data / BROKER_FILE, f"redis://:{password}@{LOOPBACK}:{port}/0\n")
+    _write_private(data / BROKER_FILE, f"{url}\n")
 
 
 def _write_private(path: Path, text: str) -> None:
