@@ -98,7 +98,11 @@ def test_the_names_of_the_configuration_are_options_of_flower(monkeypatch: pytes
 
 def test_it_runs_with_the_others_when_it_is_wanted(tmp_path: Path) -> None:
     with services.listen(None) as web:
-        options: dict[str, Any] = {"redis": Path("redis"), "redis_port": 1, "web": web, "build_jobs": 1}
+        options: dict[str, Any] = {
+            "redis": Path("redis"),
+            "listener": services.Loopback(web),
+            "build_jobs": 1,
+        }
         without = services.programs(tmp_path, **options)
         wanted = services.programs(tmp_path, **options, flower_port=5555)
     assert [program.name for program in wanted] == [*(program.name for program in without), "flower"]

@@ -11,7 +11,7 @@ import pytest
 
 from config.standalone import join_running_service
 from mbs.client.address import Running, lock, publish
-from mbs.client.up.services import configure_redis
+from mbs.client.up.services import Private, configure_redis
 from tests.processes import ROOT
 
 PLATFORM = ROOT / "examples" / "modules" / "platform.yaml"
@@ -67,7 +67,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
     for name in [name for name in os.environ if name.startswith("MBS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MBS_DATA_DIR", str(tmp_path))
-    configure_redis(tmp_path, 4711)
+    configure_redis(tmp_path, Private(tmp_path))
     held = lock(tmp_path)
     found = Running("http://127.0.0.1:4711", os.getpid(), str(tmp_path))
     publish(found)

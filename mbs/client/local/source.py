@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mbs.client.local.git import GitFailed, answer, git
-from mbs.errors import InvalidInput, MBSError, NotFound, TooLarge
+from mbs.errors import InvalidInput, MBSError, TooLarge
 from mbs.modulemd import StreamV2
 from mbs.modulemd.parsing import parse_streams
 from mbs.names import NAME, REF
@@ -82,7 +82,7 @@ def find_source(place: str, *, branch: str = "", uncommitted: bool = False, netw
         return _in_checkout(path, uncommitted)
     if path.exists():
         return _in_file(path)
-    raise NotFound(
+    raise InvalidInput(
         f"There is no {printable(place)!r}.",
         code="bad_source",
         hint="Name a checkout of the module, a modulemd file, or the URL of a repository.",
