@@ -35,7 +35,7 @@ class Command(BaseCommand):
             "--srpm",
             action="append",
             default=[],
-            metavar="PACKAGE=FILE",
+            metavar="[PACKAGE=]FILE",
             help="build a component from this source RPM",
         )
         parser.add_argument("--skiptests", action="store_true", help="skip the %%check sections")

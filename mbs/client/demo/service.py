@@ -17,8 +17,8 @@ from mbs.client.up.services import HOME, environment
 from mbs.errors import MBSError
 
 LOG_FILE = "up.log"
-#: Seconds until the service must be ready. A slow machine needs about ten.
-START_TIME = 120
+#: Seconds until the service must be ready. An idle machine needs five, a busy one minutes.
+START_TIME = 300
 #: Lines of output shown after a failure.
 LINES = 15
 #: Seconds until the service must have stopped.

@@ -82,8 +82,8 @@ def root() -> Path:
     "--srpm",
     "srpms",
     multiple=True,
-    metavar="PACKAGE=FILE",
-    help="Build a component from this source RPM. Repeatable.",
+    metavar="[PACKAGE=]FILE",
+    help="Build a component from this source RPM. Repeatable. [default PACKAGE: of the file's name]",
 )
 @click.option("--skiptests", is_flag=True, help="Skip the %check sections.")
 @click.option("--arch", default="", help="Architecture, which must be that of this machine.")

@@ -6,7 +6,7 @@ import shutil
 import stat
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mbs.client.local.git import commit, git, init_bare
@@ -22,18 +22,23 @@ _SECONDS = 1_000_000_000
 _TIMEOUT = 300
 
 
-def choices(texts: tuple[str, ...]) -> dict[str, Path]:
-    """Return source RPMs by component: ``["bash=bash-5.src.rpm"]``.
+def choices(texts: Sequence[str]) -> dict[str, Path]:
+    """Return source RPMs by component: ``["bash=bash-5-1.src.rpm"]``, or ``["bash-5-1.src.rpm"]``.
 
     Raises:
         InvalidInput: A text does not have this form, or names no source RPM.
     """
     found = {}
     for text in texts:
-        package, _, name = text.partition("=")
+        package, equals, name = text.partition("=")
+        if not equals:
+            package, name = Path(text).name.rsplit("-", 2)[0], text
         path = Path(name)
         if not NAME.fits(package) or not name:
-            raise InvalidInput(f"{printable(text)!r} is not of the form PACKAGE=FILE.", code="bad_srpm")
+            raise InvalidInput(
+                f"{printable(text)!r} is not of the form PACKAGE=FILE or NAME-VERSION-RELEASE.src.rpm.",
+                code="bad_srpm",
+            )
         if not path.is_file() or not path.name.endswith(".src.rpm"):
             raise InvalidInput(
                 f"{printable(name)} is not a source RPM.",

@@ -303,7 +303,7 @@ def test_documents_get_commits_of_their_own_and_keep_them(tmp_path: Path) -> Non
 def test_source_rpms_are_named_by_component(tmp_path: Path) -> None:
     path = tmp_path / "one-1-1.src.rpm"
     path.write_bytes(b"not an rpm")
-    assert srpms.choices((f"one={path}",)) == {"one": path}
+    assert srpms.choices((f"one={path}",)) == srpms.choices((str(path),)) == {"one": path}
     for text in ("one", "=x", f"a/b={path}", f"one={tmp_path}", f"one={tmp_path}/two.src.rpm"):
         with pytest.raises(InvalidInput):
             srpms.choices((text,))
@@ -344,6 +344,20 @@ def test_the_folder_of_a_run_depends_on_the_checkout_and_on_the_modules_it_sees(
     assert folder().name.startswith("quiet-")
     others = [folder("perl:1:2:c"), folder(offline=True), folder(modules_from="https://mbs.example.com")]
     assert len({folder(), *others}) == 4
+
+
+def test_options_select_where_modules_are_looked_up(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolver(**more: object) -> tuple[str | None, str | None, str | None]:
+        found = run._settings(request(checkout, **more), tmp_path)
+        return found.get("MBS_RESOLVER"), found.get("MBS_MBS_URL"), found.get("MBS_SCM_NETWORK")
+
+    assert resolver() == (None, None, None)
+    assert resolver(offline=True) == ("local", None, "false")
+    assert resolver(modules_from="https://mbs.example.com") == ("mbs", "https://mbs.example.com", None)
+    monkeypatch.setenv("MBS_SYSTEM", "simulated")
+    assert run._settings(request(checkout), tmp_path)["MBS_SYSTEM"] == "simulated"
 
 
 def test_two_runs_of_one_checkout_exclude_each_other(tmp_path: Path) -> None:
@@ -404,7 +418,7 @@ def test_the_rpms_of_an_earlier_build_are_taken_up_once(tmp_path: Path) -> None:
         (["--file", "x.yaml", "--uncommitted"], "leave --uncommitted out"),
         (["--offline", "--modules-from", "https://mbs.example.com"], "exclude each other"),
         (["--arch", "vax"], f"builds for {platform.machine()}, not for 'vax'"),
-        (["--srpm", "one"], "PACKAGE=FILE"),
+        (["--srpm", "one"], "one is not a source RPM"),
         (["-s", "one"], "NAME:STREAM"),
         (["nowhere-at-all"], "There is no 'nowhere-at-all'"),
     ],
