@@ -39,6 +39,7 @@ from config.types import (
 )
 
 Strategy = Literal["changed-and-after", "only-changed", "all"]
+Strategies = Annotated[tuple[Strategy, ...], Field(min_length=1)]
 
 
 class Server(Group):
@@ -135,11 +136,7 @@ class Workflow(Group):
     """Which components are built again instead of reused, unless the submission says otherwise."""
     REBUILD_STRATEGY_ALLOW_OVERRIDE: bool = False
     """Let submissions choose a rebuild strategy."""
-    REBUILD_STRATEGIES_ALLOWED: Annotated[tuple[Strategy, ...], Field(min_length=1)] = (
-        "changed-and-after",
-        "only-changed",
-        "all",
-    )
+    REBUILD_STRATEGIES_ALLOWED: Strategies = ("changed-and-after", "only-changed", "all")
     """The rebuild strategies that submissions may choose."""
     REBUILD_STRATEGY_OF_REBUILDS: Strategy = "all"
     """The rebuild strategy of a rebuild whose request names none; rebuilds may always use it."""

@@ -19,7 +19,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from mbs.client.address import find_server
+from mbs.client import servers
 from mbs.client.options import EXIT_CODES
 from mbs.client.rest import Client
 from mbs.client.snapshot import Build, read_build
@@ -107,7 +107,8 @@ def _builds(context: click.Context) -> list[Build]:
 def _cached(context: click.Context, kind: str, read: Callable[[Client], list[Any]]) -> list[Any]:
     """Return an answer of the server, from the cache if it is new; an empty list after an error."""
     try:
-        address, _ = find_server(context.params.get("server") or os.environ.get("MBS_SERVER"))
+        named = context.params.get("server") or context.find_root().params.get("server")
+        address = servers.find(named or os.environ.get("MBS_SERVER")).url
         name = hashlib.sha256(f"{address} {kind}".encode()).hexdigest()
         file = _cache_dir() / f"{name}.json"
         if file.is_file() and 0 <= time.time() - file.stat().st_mtime < KEPT:

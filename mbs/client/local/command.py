@@ -218,7 +218,7 @@ def ending(build: Build) -> Iterator[str]:
             if component.failed and component.url:
                 yield f"Log of {component.package}: {component.url.removeprefix('file://')}"
         yield "Next: fix it, and run the same command. Components that are finished are not built again."
-    elif build.succeeded:
+    elif build.succeeded and build.repository_url:
         yield f"{build.nsvc} is in the repository {build.repository_url.removeprefix('file://')}"
         if build.install:
             yield "Install it as root:"

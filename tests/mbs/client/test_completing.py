@@ -56,6 +56,19 @@ def test_ids_are_those_of_builds_that_the_command_is_for(server: FakeServer) -> 
     assert completed("retire", "12", "") == ["13", "12"]
 
 
+def test_the_server_may_be_named_before_the_command(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server.add(module_build(11, "build"))
+    folder = tmp_path / "configuration" / "mbs"
+    folder.mkdir(parents=True)
+    (folder / "servers.toml").write_text(f'[servers.work]\nurl = "{os.environ["MBS_SERVER"]}"\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder.parent))
+    monkeypatch.setenv("MBS_SERVER", "http://127.0.0.1:1")
+    assert completed("--server", "work", "show", "") == ["11"]
+    assert completed("show", "") == []
+
+
 def test_modules_and_packages_are_completed(server: FakeServer) -> None:
     server.add(module_build(1, name="perl"), component_build(1, 1, 1, package="bash"))
     server.add(module_build(2, name="perl"))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socketserver
+import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import httpx
 import pytest
 
-from mbs.client.rest import Client, Refused, UnexpectedAnswer, Unreachable, base_url
+from mbs.client.rest import Client, Refused, UnexpectedAnswer, Unreachable, base_url, unix_url, web_url
 from mbs.errors import InvalidInput, Problem
 from tests.mbs.client.fake_server import FakeServer, component_build, module_build
 
@@ -155,3 +159,30 @@ def test_address_that_is_none_is_refused(written: str) -> None:
 def test_loopback_is_asked_without_a_proxy(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     assert Client(server.url).about()["api_version"] == 2
+
+
+def test_a_server_may_listen_on_a_unix_socket(tmp_path: Path) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers["Host"]))
+            body = b'{"version": "1"}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    asked: list[tuple[str, str]] = []
+    path = tmp_path / "a b.sock"
+    with socketserver.UnixStreamServer(str(path), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with Client(unix_url(str(path))) as client:
+            assert client.about() == {"version": "1"}
+        thread.join()
+    assert asked == [("/module-build-service/2/about/", "127.0.0.1")]
+    with Client(unix_url(str(tmp_path / "none"))) as client, pytest.raises(Unreachable):
+        client.about()
+    assert web_url("https://mbs.example.com") == "https://mbs.example.com"

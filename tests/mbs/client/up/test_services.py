@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from click.testing import CliRunner
 
 from mbs.client.address import Running, lock, publish
+from mbs.client.cli import main
 from mbs.client.up import needs, services
 from mbs.client.up.command import run
 from mbs.errors import Conflict
@@ -34,18 +36,20 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_embedded_redis_works_only_with_the_password_and_on_this_machine(tmp_path: Path) -> None:
-    port = services.free_port()
-    services.configure_redis(tmp_path, port)
+    with services.listen(None) as web:
+        listener = services.Loopback(web)
+    services.configure_redis(tmp_path, listener)
     server = subprocess.Popen((needs.find_redis(), tmp_path / "redis.conf"), cwd=tmp_path)
     try:
         end = time.monotonic() + 10
-        while not services.answers(port):
+        while not listener.redis_answers():
             assert time.monotonic() < end
             time.sleep(0.02)
         url = (tmp_path / "broker-url").read_text().strip()
         with redis.Redis.from_url(url) as client:
             assert client.ping()
             assert client.config_get("save") == {"save": ""}
+            port = client.connection_pool.connection_kwargs["port"]
         with redis.Redis(host="127.0.0.1", port=port) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
     finally:
@@ -55,7 +59,7 @@ def test_embedded_redis_works_only_with_the_password_and_on_this_machine(tmp_pat
 
 
 def test_secrets_are_only_for_their_user(tmp_path: Path) -> None:
-    services.configure_redis(tmp_path, 1)
+    services.configure_redis(tmp_path, services.Private(tmp_path))
     assert {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {
         "redis.conf": 0,
         "broker-url": 0,
@@ -120,7 +124,8 @@ def test_children_are_told_folder_and_addresses_and_nothing_of_the_client(
     monkeypatch.setenv("MBS_TOKEN", "secret")
     monkeypatch.setenv("MBS_SERVER", "http://elsewhere")
     monkeypatch.setenv("MBS_NUM_CONCURRENT_BUILDS", "3")
-    services.configure_redis(tmp_path, 4711)
+    with services.listen(None) as web:
+        services.configure_redis(tmp_path, services.Loopback(web))
     found = services.environment(tmp_path, "http://127.0.0.1:8080")
     assert {name: value for name, value in found.items() if name.startswith("MBS_")} == {
         "MBS_CONFIG_SECTION": "standalone",
@@ -134,7 +139,7 @@ def test_children_are_told_folder_and_addresses_and_nothing_of_the_client(
 
 def test_section_that_the_user_chose_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MBS_CONFIG_SECTION", "dev")
-    services.configure_redis(tmp_path, 1)
+    services.configure_redis(tmp_path, services.Private(tmp_path))
     assert services.environment(tmp_path, "http://h")["MBS_CONFIG_SECTION"] == "dev"
 
 
@@ -159,3 +164,37 @@ def test_builds_at_once_are_the_cores_unless_chosen(text: str, expected: int | N
 def test_the_command_never_loads_django() -> None:
     code = "import sys, mbs.client.cli; sys.exit('django' in sys.modules)"
     assert subprocess.run((sys.executable, "-c", code), cwd=services.HOME).returncode == 0
+
+
+def test_a_private_service_has_no_port(tmp_path: Path) -> None:
+    for option in (["--port", "8080"], ["--flower"]):
+        done = CliRunner().invoke(main, ["up", "--private", "--data", str(tmp_path), *option])
+        assert done.exit_code == 2
+        assert "--private cannot be combined" in done.output
+
+
+def test_sockets_are_in_a_folder_that_others_cannot_enter_and_of_which_one_remains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(services, "MAX_RUNTIME", 1000)
+    with services.socket_folder(tmp_path) as killed:
+        (killed / services.WEB_SOCKET).touch()
+        assert killed.parent == tmp_path
+        assert killed.stat().st_mode & 0o077 == 0
+        with services.socket_folder(tmp_path) as present:
+            assert not killed.exists()
+            listener = services.Private(present)
+            assert not listener.redis_answers()
+            assert not listener.web_is_healthy()
+    assert not present.exists()
+
+
+def test_a_long_runtime_folder_is_not_used_for_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("x" * services.MAX_RUNTIME)
+    long.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    with services.socket_folder(tmp_path) as folder:
+        assert len(str(folder / services.REDIS_SOCKET)) < 108

@@ -1,6 +1,6 @@
 """Requests for local builds: sources, streams, changes of documents, earlier builds.
 
-``test_builds.py`` builds for real.
+``test_building.py`` builds for real.
 """
 
 from __future__ import annotations
