@@ -6,8 +6,16 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from builds.admin.base import MAX_ID_DIGITS, ReadOnlyAdmin, link
+from builds.admin.base import MAX_ID_DIGITS, KnownValues, ReadOnlyAdmin, link
 from builds.models import AuditEntry
+from builds.services import audit
+
+
+class Action(KnownValues):
+    """Filter entries by the usual actions."""
+
+    title = parameter_name = "action"
+    values = audit.ACTIONS
 
 
 @admin.register(AuditEntry)
@@ -15,11 +23,10 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     """Actions of people through the API, the pages, the admin and commands."""
 
     list_display = ("time", "who", "action", "what", "via", "detail")
-    list_filter = ("action", "via")
+    list_filter = (Action, "via")
     list_select_related = ("module_build",)
     search_fields = ("who",)
     search_help_text = "A user, the id of a build, or the name of a module"
-    date_hierarchy = "time"
     ordering = ("-id",)
     fields = ("time", "who", "action", "what", "via", "detail", "request_id")
     readonly_fields = ("what",)

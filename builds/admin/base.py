@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -138,6 +138,21 @@ class ReadOnlyAdmin(AuditedAdmin):
 
     def _noun(self, count: int) -> str:
         return str(self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural)
+
+
+class KnownValues(admin.SimpleListFilter):
+    """Filter a column by known values; Django would read all rows to find them."""
+
+    values: Iterable[str] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [(value, value) for value in self.values]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the rows with the chosen value."""
+        value = self.value()
+        return queryset.filter(**{str(self.parameter_name): value}) if value else queryset
 
 
 class ReasonColumn:

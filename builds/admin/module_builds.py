@@ -14,6 +14,7 @@ from builds import dispatch
 from builds.admin.base import (
     MAX_ID_DIGITS,
     FlowerLink,
+    KnownValues,
     ReadOnlyAdmin,
     ReadOnlyInline,
     ReasonColumn,
@@ -35,6 +36,7 @@ from builds.models import (
 )
 from builds.services import cancellation, retirement
 from builds.web.time_format import Moment, duration
+from mbs.reuse import STRATEGIES
 from mbs.states import ACTIVE
 
 
@@ -67,16 +69,22 @@ class LogMessageInline(ReadOnlyInline):
     fields = ("time_created", "message")
 
 
+class Strategy(KnownValues):
+    """Filter builds by their rebuild strategy."""
+
+    title, parameter_name = "rebuild strategy", "rebuild_strategy"
+    values = STRATEGIES
+
+
 @admin.register(ModuleBuild)
 class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
     """Module builds, with actions to cancel, retry, retire and advance them."""
 
     list_display = ("id", "module", "shown", "reason", "owner", "in_batch", "doing", "age", "took")
     list_display_links = ("id", "module")
-    list_filter = ("state", "scratch", "rebuild_strategy")
+    list_filter = ("state", "scratch", Strategy)
     search_fields = ("name",)
     search_help_text = "An id, N:S:V:C or its beginning, an owner, or a Koji tag"
-    date_hierarchy = "time_submitted"
     ordering = ("-id",)
     inlines = (ModuleTraceInline, WaitInline, LogMessageInline)
     actions = ("cancel", "retry", "retire", "advance_now", "resend_messages")

@@ -15,6 +15,10 @@ SUBMITTED, CANCELED, RETRIED, REBUILT, RETIRED, IMPORTED = (
 )
 TOKEN_CREATED, TOKEN_REVOKED = "token created", "token revoked"
 ADDED, CHANGED, DELETED = "added", "changed", "deleted"
+ACTIONS = (
+    *(SUBMITTED, CANCELED, RETRIED, REBUILT, RETIRED, IMPORTED),
+    *(TOKEN_CREATED, TOKEN_REVOKED, ADDED, CHANGED, DELETED),
+)
 #: Max lengths of the columns.
 _LENGTHS = {"who": 255, "action": 32, "subject": 255, "detail": 500}
 

@@ -96,7 +96,12 @@ def by_keyboard(page: Page) -> Iterator[str]:
             break
         stops += 1
         skips = stop["text"].lower().startswith("skip to")
-        if place == 0 and not skips and page.query_selector("header, #header"):
+        if (
+            place == 0
+            and not skips
+            and page.query_selector("header, #header")
+            and not page.query_selector("[autofocus]")
+        ):
             yield f"{page.url}: the first stop is no link to the content: {stop['name']}"
         if not (stop["outlined"] and stop["inside"]):
             yield f"{page.url}: not visible: {stop['name']}"

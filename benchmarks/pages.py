@@ -1,0 +1,117 @@
+"""Measure how fast pages are with many builds: the first view, and further ones.
+
+    python -m benchmarks.pages                       100,000 module builds of 10 components
+    python -m benchmarks.pages --builds 10000
+
+The benchmark starts PostgreSQL, Redis and a web server (``benchmarks.server``). It adds two audit entries for
+each build, a week of samples of the load, and a wait for each active build. Columns: ``first`` is the first
+view of a page by a server that has answered another page; ``ms`` the median of further views; ``CPU ms`` the
+cost of a view in the server's workers and in PostgreSQL; ``SQL`` its statements. On a busy machine, only the
+last two are meaningful.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from benchmarks.server import Server, Statements, cpu_seconds, service, settings
+from tests.processes import redis_server
+
+PAGES = (
+    *("/", "/?state=failed", "/builds/{build}", "/queue", "/search?q=mod042", "/modules/mod042/1"),
+    *("/module-build-service/2/module-builds/", "/admin/", "/admin/builds/modulebuild/"),
+    *("/admin/builds/auditentry/", "/admin/builds/auditentry/?q=user7", "/admin/builds/wait/"),
+)
+#: Views of each page after the first.
+TIMES = 20
+#: Adds rows, and prints the session of an operator.
+PREPARE = """
+import django; django.setup()
+from datetime import timedelta
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from builds.models import AuditEntry, LoadSample, ModuleBuild, Wait
+from mbs.states import ACTIVE
+now = timezone.now()
+rows = list(ModuleBuild.objects.values_list("pk", "owner", "state", "run"))
+if not AuditEntry.objects.exists():
+    for action in ("submitted", "retried"):
+        entries = (
+            AuditEntry(time=now, who=who, via="api", action=action, module_build_id=pk)
+            for pk, who, *_ in rows
+        )
+        AuditEntry.objects.bulk_create(entries, batch_size=5000)
+    LoadSample.objects.bulk_create(
+        LoadSample(time=now - timedelta(minutes=n), building=5, waiting=n % 40, oldest_wait=n % 900)
+        for n in range(7 * 24 * 60)
+    )
+    Wait.objects.bulk_create(
+        Wait(key=f"component:{pk}", celery_task_id=f"task-{pk}", module_build_id=pk, run=run, signature={},
+             what="x is being built", wakes_on="the end of the build")
+        for pk, _, state, run in rows if state in ACTIVE
+    )
+user, _ = User.objects.get_or_create(username="operator", is_staff=True, is_superuser=True)
+client = Client()
+client.force_login(user)
+print(client.cookies["sessionid"].value)
+"""
+
+
+def measure(server: Server, session: str, statements: Statements, path: str) -> str:
+    """Return a row of the table."""
+    pids = server.pid, server.postgres_pid
+    first = _view(server, session, path)
+    before = [cpu_seconds(pid) for pid in pids]
+    median = statistics.median(_view(server, session, path) for _ in range(TIMES))
+    web, database = ((cpu_seconds(pid) - spent) / TIMES for pid, spent in zip(pids, before, strict=True))
+    sql = statements.count(lambda: _view(server, session, path))
+    cpu = f"{web * 1e3:6.1f} +{database * 1e3:6.1f}"
+    return f"{path:40} {first * 1e3:7.1f} {median * 1e3:7.1f} {cpu} {sql:4.0f}"
+
+
+def _view(server: Server, session: str, path: str) -> float:
+    headers = {"Accept": "text/html", "Cookie": f"sessionid={session}"}
+    request = Request(f"http://127.0.0.1:{server.port}{path}", headers=headers)
+    started = time.perf_counter()
+    with urlopen(request) as answer:  # noqa: S310  (a fixed scheme)
+        answer.read()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--builds", type=int, default=100_000)
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="keep the database there, and use it again"
+    )
+    options = parser.parse_args()
+    print("$ python -m benchmarks.pages", *sys.argv[1:], flush=True)
+    with redis_server() as broker, tempfile.TemporaryDirectory() as name:
+        os.environ |= {"MBS_BROKER_URL": broker, "MBS_DATA_DIR": name}
+        with service(options.keep, options.builds, 10) as server:
+            environment = settings(server.database, server.port)
+            program = [sys.executable, "-c", PREPARE]
+            session = subprocess.run(program, env=environment, check=True, capture_output=True, text=True)
+            statements = Statements(server.database)
+            statements.ask("ANALYZE", ())
+            print(f"{'page':40} {'first':>7} {'ms':>7} {'CPU ms':>14} {'SQL':>4}")
+            _view(server, session.stdout.strip(), "/login")
+            for path in PAGES:
+                path = path.format(build=options.builds // 2)
+                print(measure(server, session.stdout.strip(), statements, path), flush=True)
+
+
+if __name__ == "__main__":
+    main()
