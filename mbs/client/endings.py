@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from mbs.client.snapshot import Build, Excerpt
 from mbs.states import BuildState
@@ -34,7 +35,13 @@ def _excerpt(excerpt: Excerpt, server: str) -> Iterator[str]:
         mark = ">" if number is not None and number == excerpt.line else " "
         yield f"{mark} {'' if number is None else number:>6}  {line}".rstrip()
     if excerpt.path.startswith("/"):
-        yield f"In the log: {server}{excerpt.path}"
+        yield f"In the log: {_address(server, excerpt.path)}"
+
+
+def _address(server: str, path: str) -> str:
+    """Return the URL of a path on a server, which may be below a path prefix that the path repeats."""
+    prefix = urlsplit(server).path
+    return f"{server}{path.removeprefix(prefix) if path.startswith(f'{prefix}/') else path}"
 
 
 def _next(build: Build) -> Iterator[str]:
