@@ -1,5 +1,6 @@
 """The tables of the service."""
 
+from builds.models.commits import CommitRange
 from builds.models.component import ComponentBuild, ComponentBuildTrace
 from builds.models.document import FinalModulemd
 from builds.models.log import LogMessage
@@ -24,6 +25,7 @@ __all__ = [
     "ApiToken",
     "Arch",
     "BuildRequirement",
+    "CommitRange",
     "ComponentBuild",
     "ComponentBuildTrace",
     "Delivery",

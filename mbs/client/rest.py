@@ -139,9 +139,15 @@ class Client:
         """Resume a failed module build, and return it."""
         return _object(self._request("POST", f"module-builds/{build_id}/retry", json=self._signed({})))
 
-    def compare(self, build_id: int, old_id: int | None = None) -> Json:
-        """Return how a module build differs from another, or from the last ready build of its stream."""
-        params: Params = {} if old_id is None else {"with": old_id}
+    def compare(self, build_id: int, old_id: int | None = None, *, everything: bool = False) -> Json:
+        """Return how a module build differs from another, or from the last ready build of its stream.
+
+        Args:
+            build_id: The newer build.
+            old_id: The older build.
+            everything: Whether to include the components that did not change.
+        """
+        params: Params = ({} if old_id is None else {"with": old_id}) | ({"all": "1"} if everything else {})
         return _object(self._request("GET", f"module-builds/{build_id}/compare", params=params))
 
     def retire(self, build_id: int) -> Json:

@@ -48,6 +48,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         "Items on a page. Large values are reduced, see meta.per_page. With 0, there are no items.",
         _LENIENT_NUMBER | {"default": PER_PAGE},
     ),
+    "all": ("Include the components that did not change: true or 1.", _LENIENT_FLAG),
     "with": ("Number of the module build to compare with.", {"type": "integer", "minimum": 1}),
     STRICT: (
         "Refuse unknown parameters (400) instead of listing them in the header Warning: true or 1.",

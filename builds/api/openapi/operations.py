@@ -137,7 +137,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "retire", "Take a module build out of service", _VERBOSE, bodies={"retire": {}}, more_errors=(409,)
     ),
     "module-build.compare": Operation(
-        "compare", "The differences to another module build", ref("Comparison"), parameters=("with",)
+        "compare", "The differences to another module build", ref("Comparison"), parameters=("with", "all")
     ),
     "module-build.messages": _messages("module", 12),
     "event.list": Operation(
