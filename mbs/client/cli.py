@@ -6,7 +6,18 @@ from importlib import metadata
 
 import click
 
-from mbs.client import acting, builds, comparing, documents, importing, listing, logs, queue, tokens
+from mbs.client import (
+    acting,
+    builds,
+    comparing,
+    documents,
+    importing,
+    listing,
+    logs,
+    queue,
+    subscribing,
+    tokens,
+)
 from mbs.client.demo.command import demo
 from mbs.client.options import EXIT_CODES, Group
 from mbs.client.plan import plan
@@ -53,6 +64,7 @@ for command in (
     builds.about,
     importing.import_modules,
     tokens.token,
+    *subscribing.commands,
     *documents.commands,
 ):
     main.add_command(command)

@@ -217,6 +217,18 @@ class Client:
         """Revoke an API token, and return it."""
         return _object(self._request("DELETE", f"tokens/{token_id}"))
 
+    def subscriptions(self) -> Iterator[Json]:
+        """Yield the user's subscriptions, newest first; for admins all."""
+        return self._pages("subscriptions/", {"per_page": 100}, limit=None)
+
+    def subscribe(self, body: Mapping[str, object]) -> Json:
+        """Create a subscription. Only this answer contains the secret of its webhooks, under ``secret``."""
+        return _object(self._request("POST", "subscriptions/", json=dict(body)))
+
+    def unsubscribe(self, subscription_id: int) -> Json:
+        """Delete a subscription, and return it."""
+        return _object(self._request("DELETE", f"subscriptions/{subscription_id}"))
+
     def _signed(self, body: Mapping[str, object]) -> Json:
         return {**body, "owner": self.owner} if self.owner else dict(body)
 

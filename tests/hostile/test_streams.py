@@ -16,8 +16,8 @@ from builds.models import ComponentBuild
 from builds.web.log_tail import LogTails
 from mbs.states import BuildState
 from tests import factories
-from tests.events.test_stream import Watcher, django
-from tests.web.test_logs import log, row
+from tests.builds.api.events.test_feed import Watcher, django
+from tests.builds.web.test_logs import log, row
 
 __all__ = ["log"]
 pytestmark = pytest.mark.django_db(transaction=True)

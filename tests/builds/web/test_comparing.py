@@ -19,9 +19,8 @@ from builds.services import commits, comparison
 from buildsys.recorded import BuiltPackage
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.states import BuildState, ComponentState
-from tests.builds.web.browser import BROWSER, get
-from tests.factories import START, component_build, module_build
 from scm.errors import ScmError
+from tests.builds.web.browser import BROWSER, get
 from tests.factories import START, component_build, module_build
 from tests.gitrepos import commit, git, make_repo, url
 
