@@ -11,7 +11,7 @@ from typing import Any
 
 from builds import shapes
 from builds.encoding import plain
-from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
+from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild, Subscription
 from builds.selectors.compiled import Row
 from builds.selectors.listing import ComponentRow, ModuleRow, Record
 from builds.selectors.rest import ComponentTrace, ModuleRelations, ModuleTrace, Waiting
@@ -287,6 +287,29 @@ def component_message(component: ComponentBuild, module: ModuleBuild) -> shapes.
         "stream": module.stream,
         "version": module.version,
         "context": module.context,
+    }
+
+
+SUBSCRIPTION_COLUMNS = (
+    *("id", "kind", "address", "subscriber", "owner", "name", "stream"),
+    *("ended_only", "active", "error", "created_at"),
+)
+
+
+def subscription(row: Subscription | Record) -> shapes.Subscription:
+    """Return the representation of a subscription, without the secret. A record has these columns."""
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "address": row.address,
+        "subscriber": row.subscriber or None,
+        "owner": row.owner,
+        "name": row.name,
+        "stream": row.stream,
+        "ended_only": row.ended_only,
+        "active": row.active,
+        "error": row.error,
+        "time_created": row.created_at,
     }
 
 

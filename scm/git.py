@@ -193,6 +193,27 @@ class Repository(AbstractContextManager["Repository"]):
             return False
         return True
 
+    def log(self, old: str, new: str, most: int, limit: int) -> bytes:
+        """Return ``<commit> <subject>NUL`` of the commits of ``new`` that ``old`` does not contain.
+
+        Args:
+            old: Full commit.
+            new: Full commit.
+            most: Max commits.
+            limit: Max bytes.
+
+        Raises:
+            ScmError: The repository cannot be read, or does not have ``new``.
+        """
+        depth = (f"--depth={most}", "--filter=tree:0")
+        try:
+            self._retrying("fetch", *_FETCH, *depth, "--", self.url, new)
+            shown = ("log", "-z", f"--max-count={most}", "--format=%H %s")
+            excluded = (f"^{old}",) if self._peeled(old) else ()
+            return self._git.run(*shown, new, *excluded, "--", limit=limit)
+        except GitFailed as error:
+            raise self._fault(error, f"git log {old}..{new}") from error
+
     def read_blob(self, blob: str, path: str, limit: int) -> bytes:
         """Return the content of a blob.
 

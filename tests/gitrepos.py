@@ -53,14 +53,20 @@ def make_repo(
     return commit(folder, files, when=when)
 
 
-def commit(folder: Path, files: Mapping[str, str | bytes], *, when: str = "2018-02-05T13:51:54Z") -> str:
+def commit(
+    folder: Path,
+    files: Mapping[str, str | bytes],
+    message: str = "Change",
+    *,
+    when: str = "2018-02-05T13:51:54Z",
+) -> str:
     """Commit ``files`` on the current branch; return the full commit."""
     for path, content in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content.encode() if isinstance(content, str) else content)
     git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--allow-empty", "--message=Change", when=when)
+    git(folder, "commit", "--quiet", "--allow-empty", f"--message={message}", when=when)
     return git(folder, "rev-parse", "HEAD")
 
 

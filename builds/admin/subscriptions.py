@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from builds.admin.base import ReadOnlyAdmin, link
 from builds.messaging import webhooks
 from builds.models import Delivery, Subscription, clock
+from builds.services import subscribing
 from mbs.errors import InvalidInput
 
 
@@ -30,14 +28,9 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes n
         values = super().clean() or self.cleaned_data
         address = values.get("address", "")
         try:
-            if values.get("kind") == Subscription.Kind.MAIL:
-                validate_email(address)
-            else:
-                webhooks.check_address(address, private=settings.MBS.WEBHOOK_PRIVATE_HOSTS)
+            subscribing.check_address(values.get("kind", Subscription.Kind.WEBHOOK), address)
         except InvalidInput as error:
             self.add_error("address", f"{error.message} {error.hint}")
-        except ValidationError as error:
-            self.add_error("address", error)
         return values
 
 
@@ -46,7 +39,18 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     """Subscriptions. Activating one again sends the deliveries that were kept while it was inactive."""
 
     form = SubscriptionForm
-    list_display = ("id", "kind", "address", "owner", "name", "stream", "ended_only", "active", "error")
+    list_display = (
+        "id",
+        "kind",
+        "address",
+        "subscriber",
+        "owner",
+        "name",
+        "stream",
+        "ended_only",
+        "active",
+        "error",
+    )
     list_filter = ("kind", "active")
     search_fields = ("=owner", "=name", "address")
     ordering = ("-id",)

@@ -130,9 +130,14 @@ def require_admin(identity: Identity | None) -> Identity:
         Forbidden: The user is neither an operator nor in one of ``ADMIN_GROUPS``.
     """
     identity = require_login(identity, Scope.ADMIN)
-    if not (identity.trusted or _is_admin(identity)):
+    if not is_admin(identity):
         raise _not_in(identity, settings.MBS.ADMIN_GROUPS)
     return identity
+
+
+def is_admin(identity: Identity) -> bool:
+    """Return whether a user is an operator or in one of ``ADMIN_GROUPS``; without logins, every user is."""
+    return identity.trusted or _is_admin(identity)
 
 
 def _is_admin(identity: Identity) -> bool:

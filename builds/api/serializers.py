@@ -16,6 +16,7 @@ from builds import representations
 from builds.api import links
 from builds.api.json_input import read_json
 from builds.api.parameters import FLAGS, Shape
+from builds.encoding import plain
 from builds.models import LogMessage
 from builds.selectors import rest
 from builds.selectors.listing import ComponentRow, ModuleRow, Record
@@ -47,9 +48,11 @@ class ModuleBuildSerializer(RowSerializer):
             return [representations.module_short(row) for row in rows]
         around = rest.module_relations(rows, verbose=shape is Shape.VERBOSE)
         if shape is Shape.DEFAULT:
-            return [representations.module_answer(row, around) for row in rows]
+            found = [representations.module_answer(row, around) for row in rows]
+            return [_error_below_prefix(answer) for answer in found]
         base = f"{links.path(request)}module-builds/"
-        return [representations.module_verbose(row, around, f"{base}{row.pk}") for row in rows]
+        verbose = [representations.module_verbose(row, around, f"{base}{row.pk}") for row in rows]
+        return [_error_below_prefix(answer) for answer in verbose]
 
 
 class ComponentBuildSerializer(RowSerializer):
@@ -60,15 +63,33 @@ class ComponentBuildSerializer(RowSerializer):
         """Return representations of rows. Related rows are read for all of them at once."""
         waits = rest.component_waits(rows)
         if shape is not Shape.VERBOSE:
-            return [representations.component_answer(row, waits.get(row.pk)) for row in rows]
+            found = [representations.component_answer(row, waits.get(row.pk)) for row in rows]
+            return list(map(_below_prefix, found))
         traces = rest.component_traces(rows)
         base = f"{links.path(request)}component-builds/"
-        return [
+        verbose = [
             representations.component_verbose(
                 row, waits.get(row.pk), traces.get(row.pk, []), f"{base}{row.pk}"
             )
             for row in rows
         ]
+        return list(map(_below_prefix, verbose))
+
+
+def _below_prefix(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an answer whose ``excerpt.url``, if it has one, lies below the path prefix of the front server.
+
+    Stored paths have no prefix, since a build does not know by which front it will be read.
+    """
+    if not (links.prefix() and answer["excerpt"]):
+        return answer
+    excerpt = plain(answer["excerpt"])
+    return {**answer, "excerpt": {**excerpt, "url": f"{links.prefix()}{excerpt['url']}"}}
+
+
+def _error_below_prefix(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a module build whose ``error.excerpt.url`` lies below the path prefix."""
+    return {**answer, "error": _below_prefix(answer["error"])} if answer["error"] else answer
 
 
 class LogMessageSerializer(RowSerializer):

@@ -14,6 +14,7 @@ from builds.api.views.monitoring import MetricsViewSet
 from builds.api.views.openapi import DocsViewSet, SchemaViewSet
 from builds.api.views.plan import PlanViewSet
 from builds.api.views.service import AboutViewSet, MeViewSet, RebuildStrategyViewSet, RootViewSet
+from builds.api.views.subscriptions import SubscriptionViewSet
 from builds.api.views.tokens import TokenViewSet
 
 
@@ -36,6 +37,7 @@ router.register("rebuild-strategies", RebuildStrategyViewSet, basename="rebuild-
 router.register("import-module", ImportViewSet, basename="import-module")
 router.register("final-modulemd", FinalModulemdViewSet, basename="final-modulemd")
 router.register("monitor/metrics", MetricsViewSet, basename="metrics")
+router.register("subscriptions", SubscriptionViewSet, basename="subscription")
 router.register("tokens", TokenViewSet, basename="token")
 router.register("schema", SchemaViewSet, basename="schema")
 router.register("docs", DocsViewSet, basename="docs")

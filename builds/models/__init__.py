@@ -1,6 +1,7 @@
 """The tables of the service."""
 
 from builds.models.audit import AuditEntry
+from builds.models.commits import CommitRange
 from builds.models.component import ComponentBuild, ComponentBuildTrace
 from builds.models.document import FinalModulemd
 from builds.models.load import LoadSample
@@ -28,6 +29,7 @@ __all__ = [
     "Arch",
     "AuditEntry",
     "BuildRequirement",
+    "CommitRange",
     "ComponentBuild",
     "ComponentBuildTrace",
     "Delivery",

@@ -24,6 +24,8 @@ class Subscription(models.Model):
     address = models.CharField(max_length=1000, help_text="https:// address, or mail address")
     #: signs webhooks (Standard Webhooks, "Signature scheme")
     secret = models.CharField(max_length=100, blank=True, editable=False)
+    #: user who created it over the API; empty: an operator did in the admin
+    subscriber = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
     owner = models.CharField(max_length=255, blank=True, help_text="Only builds of this owner")
     name = models.CharField(max_length=255, blank=True, help_text="Only builds of this module")
     stream = models.CharField(max_length=255, blank=True, help_text="Only builds of this stream")

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from builds.models import ComponentBuild, FinalModulemd, ModuleBuild, Submission
+from builds.models import CommitRange, ComponentBuild, FinalModulemd, ModuleBuild, Submission
+from builds.services import commits
 from builds.services.build_system import as_module, build_system
 from builds.shapes.comparison import (
     BuildrequireDifference,
+    CommitSubject,
     ComparedBuild,
     ComparedComponent,
     Comparison,
@@ -32,6 +34,11 @@ from scm.forges import commit_page, comparison_page
 MAX_RPMS, MAX_DEPENDENCIES = 5000, 100
 #: The documents of a build that can be compared, by name.
 DOCUMENTS = ("submitted", "expanded", "final")
+#: Kinds of changes in the order of a comparison, and those that are none.
+CHANGES = ("commit", "added", "removed", "rebuilt", "same", "reused")
+UNCHANGED = ("same", "reused")
+#: Max components of a comparison.
+MAX_COMPONENTS = 1000
 
 Change = Literal["added", "removed", "commit", "reused", "rebuilt", "same"]
 #: Name and architecture of an RPM.
@@ -73,12 +80,27 @@ def former(build: ModuleBuild) -> ModuleBuild | None:
     return rows.filter(context=build.context).order_by("-id").first() or rows.order_by("-id").first()
 
 
-def compare(old: ModuleBuild, new: ModuleBuild) -> Comparison:
-    """Return the differences of two builds."""
+def compare(old: ModuleBuild, new: ModuleBuild, *, everything: bool = False) -> Comparison:
+    """Return the differences of two builds.
+
+    Args:
+        old: A build.
+        new: Another build.
+        everything: Whether to include the components that did not change.
+    """
+    pairs = commits.ranges(old, new)
+    read = commits.stored(pairs)
+    components = sorted(_components(old, new, read), key=lambda each: CHANGES.index(each["change"]))
+    unchanged = sum(each["change"] in UNCHANGED for each in components)
+    shown = components if everything else components[: len(components) - unchanged]
+    missing = len(read) < min(len(pairs), commits.MAX_RANGES)
     return {
         "old": _build(old),
         "new": _build(new),
-        "components": list(_components(old, new)),
+        "components": shown[:MAX_COMPONENTS],
+        "unchanged": unchanged,
+        "more_components": max(0, len(shown) - MAX_COMPONENTS),
+        "reading_commits": missing and commits.request(old, new),
         "buildrequires": list(_buildrequires(old, new)),
         "rpms": _rpms(old, new),
     }
@@ -109,14 +131,15 @@ def _build(build: ModuleBuild) -> ComparedBuild:
     }
 
 
-def _components(old: ModuleBuild, new: ModuleBuild) -> Iterator[ComponentDifference]:
+def _components(
+    old: ModuleBuild, new: ModuleBuild, read: Mapping[str, CommitRange]
+) -> Iterator[ComponentDifference]:
     olds, news = ({each.package: each for each in _rows(build)} for build in (old, new))
     for package in sorted({*olds, *news}):
         before, now = olds.get(package), news.get(package)
-        commits = before.ref if before else None, now.ref if now else None
-        page = ""
+        page, found = "", read.get(package)
         if before and now and before.scmurl == now.scmurl and before.ref != now.ref:
-            page = comparison_page(now.scmurl, *commits)
+            page = comparison_page(now.scmurl, before.ref, now.ref)
         yield {
             "package": package,
             "change": _change(before, now),
@@ -124,7 +147,18 @@ def _components(old: ModuleBuild, new: ModuleBuild) -> Iterator[ComponentDiffere
             "new": _component(now),
             "why": brief(now.reuse_code, now.reuse_detail) or None if now else None,
             "url": page or None,
+            "commits": _subjects(now, found.subjects if found else None),
+            "more_commits": bool(found and found.more),
         }
+
+
+def _subjects(component: ComponentBuild | None, found: Any) -> list[CommitSubject] | None:
+    if component is None or found is None:
+        return None
+    return [
+        {"commit": commit, "subject": text, "url": commit_page(component.scmurl, commit) or None}
+        for commit, text in found
+    ]
 
 
 def _rows(build: ModuleBuild) -> Iterable[ComponentBuild]:

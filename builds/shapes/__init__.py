@@ -249,6 +249,28 @@ class LogMessage(TypedDict):
     message: str
 
 
+class Subscription(TypedDict):
+    """A subscription to module builds."""
+
+    id: Id
+    kind: Annotated[str, Field(description="webhook or mail")]
+    address: str
+    subscriber: Annotated[str | None, Field(description="Its user; null if an operator made it")]
+    owner: Annotated[str, Field(description="Only builds of this owner; empty for all")]
+    name: str
+    stream: str
+    ended_only: Annotated[bool, Field(description="Only when a build is ready or has failed")]
+    active: bool
+    error: Annotated[str, Field(description="Why it is not active")]
+    time_created: Time
+
+
+class NewSubscription(Subscription):
+    """A subscription that was just created."""
+
+    secret: Annotated[str | None, Field(description="The key of its webhooks, which is shown only now")]
+
+
 class Token(TypedDict):
     """An API token."""
 

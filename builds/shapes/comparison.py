@@ -30,6 +30,14 @@ class ComparedComponent(TypedDict):
     seconds: Annotated[float | None, Field(description="Duration of its build; null if it was not built")]
 
 
+class CommitSubject(TypedDict):
+    """A commit between those of both builds."""
+
+    commit: str
+    subject: str
+    url: Annotated[Url | None, Field(description="The commit, on the page of a known forge")]
+
+
 class ComponentDifference(TypedDict):
     """A component of both builds, or of one of them."""
 
@@ -39,6 +47,11 @@ class ComponentDifference(TypedDict):
     new: ComparedComponent | None
     why: Annotated[str | None, Field(description="Why the new build did not reuse it")]
     url: Annotated[Url | None, Field(description="The commits between both, on the page of a known forge")]
+    commits: Annotated[
+        list[CommitSubject] | None,
+        Field(description="The commits after the old one, newest first; null if they were not read from git"),
+    ]
+    more_commits: Annotated[bool, Field(description="Whether there are more commits")]
 
 
 class BuildrequireDifference(TypedDict):
@@ -90,7 +103,14 @@ class Comparison(TypedDict):
 
     old: ComparedBuild
     new: ComparedBuild
-    components: list[ComponentDifference]
+    components: Annotated[
+        list[ComponentDifference], Field(description="Changed ones first; unchanged ones only with all=1")
+    ]
+    unchanged: Annotated[int, Field(description="How many components did not change")]
+    more_components: Annotated[int, Field(description="How many components are left out besides those")]
+    reading_commits: Annotated[
+        bool, Field(description="Whether missing commits are being read: ask again later")
+    ]
     buildrequires: list[BuildrequireDifference]
     rpms: Annotated[RpmDifferences | None, Field(description="Null if the RPMs of one are not recorded")]
 

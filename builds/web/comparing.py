@@ -18,8 +18,6 @@ from builds.web.pages import common, page
 from mbs import side_by_side
 from mbs.errors import InvalidInput, NotFound
 
-#: Order of the components on the page, by kind of change.
-CHANGES = ("commit", "added", "removed", "rebuilt", "same", "reused")
 #: Max RPMs to show of each kind.
 MAX_ROWS = 300
 _json = ModuleBuildViewSet.as_view({"get": "compare"})
@@ -49,12 +47,15 @@ def compare(request: HttpRequest, old: str, new: str) -> HttpResponse:
     if asked:
         values |= _document(before, now, asked)
     else:
-        found = comparison.compare(before, now)
-        components = sorted(found["components"], key=lambda each: CHANGES.index(each["change"]))
+        everything = request.GET.get("all") == "1"
+        found = comparison.compare(before, now, everything=everything)
         values |= {
-            "components": [each for each in components if each["change"] not in ("reused", "same")],
-            "unchanged": [each for each in components if each["change"] in ("reused", "same")],
-            "counts": list(Counter(each["change"] for each in components).items()),
+            "components": found["components"],
+            "unchanged": found["unchanged"],
+            "everything": everything,
+            "more_components": found["more_components"],
+            "reading_commits": found["reading_commits"],
+            "counts": list(Counter(each["change"] for each in found["components"]).items()),
             "buildrequires": found["buildrequires"],
             "rpms": found["rpms"],
             "sized": _sized(found["rpms"]),

@@ -20,6 +20,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from builds.api import links
+from builds.api.serving.places import Places, refuse
 from builds.api.serving.streams import disconnected, end, headers_of, host_allowed, part, start
 from builds.api.serving.types import Application, Message, Receive, Send
 from builds.encoding import encode
@@ -36,8 +37,9 @@ from mbs.errors import MBSError, NotFound
 
 PATH = re.compile(r"/builds/([0-9]{1,18})/([^/]{1,255})/log/events/?")
 ROUTE = "builds/<pk>/<package>/log/events"
-#: Max watchers of a process; others get the existing lines from Django's view, and poll.
-_WATCHERS = 500
+#: Max watchers of a process, and of one client. Above the first, clients get the existing lines from Django's
+#: view, and poll; a client above the second gets 429.
+_WATCHERS, _SHARE = 500, 50
 #: Threads that read logs.
 _READERS = 4
 #: Max bytes that a watcher may lag behind before lines are skipped.
@@ -185,7 +187,7 @@ class LogTails:
         self.application = application
         self.interval = interval
         self.heartbeat = heartbeat
-        self.watching = 0
+        self.places = Places(_WATCHERS, _SHARE)
         self.reads = 0
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="logs")
         self._shared: dict[Place, asyncio.Task[News | None]] = {}
@@ -196,16 +198,16 @@ class LogTails:
             PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
         )
         headers = headers_of(scope)
-        if match and self.watching < _WATCHERS and host_allowed(headers):
+        if match and not self.places.full and host_allowed(headers):
+            if self.places.greedy(scope):
+                count("GET", ROUTE, 429)
+                return await refuse(send, request_number(headers.get(b"x-request-id", "")))
             build, package = int(match[1]), match[2]
             query, prefix = scope.get("query_string", b""), scope.get("root_path", "")
-            self.watching += 1
-            try:
+            with self.places.take(scope):
                 place = await self._in_thread(_place, build, package, query, headers, prefix)
                 if place is not None:
                     return await self._serve(place, build, package, headers, receive, send)
-            finally:
-                self.watching -= 1
         return await self.application(scope, receive, send)
 
     async def _serve(

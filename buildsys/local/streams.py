@@ -5,7 +5,8 @@ streams/NAME/STREAM/    folder of one stream of one module
   builds.json           tags of the builds in the repository, the newest first
   tree-NUMBER/          hard links to their RPMs, and metadata with all their documents
   repo                  link to the current tree
-  NAME-STREAM.repo      dnf configuration of this repository, and those of the required streams
+  mbs-NAME-STREAM.repo  dnf configuration of this repository, and those of the required streams
+                        (``StreamFolder.label``)
 ======================= ==========================================================================
 
 Trees are never changed. The previous tree is kept for clients that are reading it.
@@ -15,10 +16,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
@@ -33,6 +36,10 @@ from buildsys.local.sandbox import Sandbox, remove_tree
 #: Builds that a repository holds at most, and RPMs, unless the newest build alone has more.
 MAX_BUILDS, MAX_RPMS = 20, 5000
 _BUILDS, _LINK, _TREE = "builds.json", "repo", "tree-"
+#: Characters of name and stream in a section name that has a hash.
+_MAX_PLAIN = 150
+#: Names and streams that make an unambiguous section name.
+_PLAIN = re.compile(rf"[A-Za-z0-9_.]{{1,{_MAX_PLAIN // 2}}}")
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,16 @@ class StreamFolder:
 
     @property
     def label(self) -> str:
-        """Return the section name in the dnf configuration."""
-        return f"mbs-{section_name(f'{self.name}-{self.stream}')}"
+        """Return the section name in the dnf configuration, which no other stream has.
+
+        The hyphen between name and stream, and the characters that a section name cannot contain, leave
+        some names ambiguous (``a-b:c`` and ``a:b-c``). These end with a part of a hash.
+        """
+        plain = section_name(f"{self.name}-{self.stream}")
+        if _PLAIN.fullmatch(self.name) and _PLAIN.fullmatch(self.stream):
+            return f"mbs-{plain}"
+        digest = sha256(f"{self.name}:{self.stream}".encode()).hexdigest()
+        return f"mbs-{plain[:_MAX_PLAIN]}-{digest[:8]}"
 
     @property
     def repo_file(self) -> Path:

@@ -17,6 +17,7 @@ from mbs.client import (
     listing,
     logs,
     queue,
+    subscribing,
     tokens,
 )
 from mbs.client.demo.command import demo
@@ -76,6 +77,7 @@ for command in (
     list_servers,
     tokens.token,
     completing.completion,
+    *subscribing.commands,
     *documents.commands,
 ):
     main.add_command(command)

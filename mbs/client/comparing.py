@@ -41,7 +41,7 @@ def diff(client: Client, build_ids: Sequence[int], everything: bool, as_json: bo
     if len(build_ids) > 2:
         raise click.UsageError("Two builds are compared: OLD and NEW.")
     *old, new = build_ids
-    answer = client.compare(new, old[0] if old else None)
+    answer = client.compare(new, old[0] if old else None, everything=everything)
     if as_json:
         print_json(answer)
         return
@@ -51,6 +51,8 @@ def diff(client: Client, build_ids: Sequence[int], everything: bool, as_json: bo
         click.echo(f"{word:4} {build['id']} {build['nsvc']} {build['state_name']}")
     click.echo()
     print_table(_components(answer["components"], everything))
+    for text in _left_out(answer):
+        click.echo(text)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000, markup=False)
     for line in (*_buildrequires(answer["buildrequires"]), *_rpms(answer.get("rpms"))):
         console.print(line)
@@ -71,7 +73,19 @@ def _components(components: Sequence[Json], everything: bool) -> Table:
             str(each["why"] or ""),
             " → ".join(filter(None, (_seconds(each["old"]), _seconds(each["new"])))),
         )
+        for commit in each.get("commits") or ():
+            table.add_row("", "", "", str(commit["commit"])[:SHORT], str(commit["subject"]), "")
     return table
+
+
+def _left_out(answer: Json) -> Iterator[str]:
+    """Yield lines about components and commits that the answer does not contain."""
+    if answer.get("more_components"):
+        yield f"{answer['more_components']} more components are not shown"
+    if answer.get("unchanged"):
+        yield f"{answer['unchanged']} components without a difference"
+    if answer.get("reading_commits"):
+        yield "The subjects of further commits are being read from git; repeat the command to see them."
 
 
 def _commit(component: Mapping[str, object] | None) -> str:

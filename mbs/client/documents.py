@@ -1,4 +1,4 @@
-"""Commands for modulemd files that need no server: validate, upgrade."""
+"""Commands for modulemd files: validate, upgrade."""
 
 from __future__ import annotations
 
@@ -11,45 +11,101 @@ from typing import Any
 import click
 
 from mbs.client.options import finish
+from mbs.client.rest import Client, Refused
 from mbs.errors import Problem
 from mbs.modulemd import Locator, Verdict, dump_all, examine, name_problems, upgrade
 from mbs.modulemd.errors import MAX_PROBLEMS
 from mbs.modulemd.nodes import MAX_BYTES, printable
 
 VALID, INVALID, UNREADABLE = range(3)
+#: Statuses of a server that refuses the content of a submission.
+_ABOUT_THE_FILE = (400, 404, 409, 422)
 EXIT_CODES = """\b
 Exit codes:
   0  all documents are valid
   1  a document is invalid
   2  a file cannot be read, or wrong usage
 """
+SERVER_EXIT_CODES = f"""{EXIT_CODES}  3  the server cannot be reached, or does not accept the credentials
+"""
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=SERVER_EXIT_CODES)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--lenient", is_flag=True, help="Ignore unknown keys and unusual names, as an import does.")
 @click.option("--strict", is_flag=True, hidden=True, help="The default; kept for scripts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list for all files.")
-def validate(files: Sequence[str], lenient: bool, strict: bool, as_json: bool) -> None:
+@click.option("--server", metavar="URL", help="Also have this server check each file, as `mbs plan` does.")
+@click.option("--token", envvar="MBS_TOKEN", default="", help="Bearer token for the server. [env: MBS_TOKEN]")
+def validate(
+    files: Sequence[str], lenient: bool, strict: bool, as_json: bool, server: str | None, token: str
+) -> None:
     """Check modulemd files as a submission does; - is standard input.
 
     For each document, print whether it is valid or the line of each error.
+
+    Only a server can check that the required streams exist and have no conflict, that components, commits
+    and spec files exist, that its options allow their repositories, the keys of xmd and the names, and that
+    the module was not built already. With --server, it checks this too, and records and builds nothing.
     """
+    if server is not None and lenient:
+        raise click.UsageError("--server checks as a submission does: leave --lenient out.")
     code = VALID
     answers: list[dict[str, Any]] = []
     for file in files:
         text = _read(file)
         code = max(code, UNREADABLE if text is None else VALID)
         answers.append({"file": file, "documents": []})
+        found = answers[-1]["documents"]
         for verdict in _verdicts(text, lenient and not strict) if text is not None else ():
+            found.append(_as_json(verdict))
             code = max(code, VALID if verdict.ok else INVALID)
-            if as_json:
-                answers[-1]["documents"].append(_as_json(verdict))
-            else:
+            if not as_json:
                 _print(file, verdict)
+        if server is not None and text is not None and all(each["ok"] for each in found):
+            refused = _refused(server, token, text)
+            code = max(code, INVALID if refused else VALID)
+            answers[-1]["server"] = refused or {"ok": True}
+            if not as_json:
+                _print_server(file, refused)
     if as_json:
         click.echo(json.dumps(answers, indent=2))
     finish(code)
+
+
+def _refused(server: str, token: str, text: bytes) -> dict[str, Any] | None:
+    """Return why a server would refuse a submission of a file; None if it would not.
+
+    Raises:
+        MBSError: The server cannot be reached, or did not check the file.
+    """
+    try:
+        with Client(server, token=token) as client:
+            client.plan({"modulemd": text.decode("utf-8", "replace")})
+    except Refused as error:
+        if error.status not in _ABOUT_THE_FILE:
+            raise
+        problems = [each.as_dict() for each in error.problems]
+        return {
+            "ok": False,
+            "code": error.code,
+            "message": error.message,
+            "hint": error.hint,
+            "problems": problems,
+        }
+    return None
+
+
+def _print_server(file: str, refused: dict[str, Any] | None) -> None:
+    if refused is None:
+        click.echo(f"{file}: {click.style('ok', fg='green')}: the server would accept it")
+        return
+    word = click.style("error", fg="red", bold=True)
+    for each in refused["problems"] or [refused]:
+        hint = f" {each['hint']}" if each.get("hint") else ""
+        place = f"{file}:{each['line']}" if each.get("line") else file
+        text = printable(f"{each['message']}{hint} [{each['code']}]")
+        click.echo(f"{place}: {word}: server: {text}")
 
 
 def _verdicts(text: bytes, lenient: bool) -> Iterator[Verdict]:

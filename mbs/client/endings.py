@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from mbs.client.snapshot import Build, Excerpt
 from mbs.states import BuildState
@@ -19,7 +20,7 @@ def ending(build: Build, server: str) -> Iterator[str]:
         if build.excerpt:
             yield from shown_excerpt(build.excerpt)
             if build.excerpt.path.startswith("/"):
-                yield f"In the log: {server}{build.excerpt.path}"
+                yield f"In the log: {_address(server, build.excerpt.path)}"
         yield from _next(build)
     elif build.succeeded and build.repository_url:
         yield f"{build.nsvc} is in the repository {build.repository_url}"
@@ -36,6 +37,12 @@ def shown_excerpt(excerpt: Excerpt) -> Iterator[str]:
         number = None if excerpt.first_line is None else excerpt.first_line + place
         mark = ">" if number is not None and number == excerpt.line else " "
         yield f"{mark} {'' if number is None else number:>6}  {line}".rstrip()
+
+
+def _address(server: str, path: str) -> str:
+    """Return the URL of a path on a server, which may be below a path prefix that the path repeats."""
+    prefix = urlsplit(server).path
+    return f"{server}{path.removeprefix(prefix) if path.startswith(f'{prefix}/') else path}"
 
 
 def _next(build: Build) -> Iterator[str]:

@@ -148,9 +148,15 @@ class Client:
         """Resume a failed module build, and return it."""
         return _object(self._request("POST", f"module-builds/{build_id}/retry", json=self._signed({})))
 
-    def compare(self, build_id: int, old_id: int | None = None) -> Json:
-        """Return how a module build differs from another, or from the last ready build of its stream."""
-        params: Params = {} if old_id is None else {"with": old_id}
+    def compare(self, build_id: int, old_id: int | None = None, *, everything: bool = False) -> Json:
+        """Return how a module build differs from another, or from the last ready build of its stream.
+
+        Args:
+            build_id: The newer build.
+            old_id: The older build.
+            everything: Whether to include the components that did not change.
+        """
+        params: Params = ({} if old_id is None else {"with": old_id}) | ({"all": "1"} if everything else {})
         return _object(self._request("GET", f"module-builds/{build_id}/compare", params=params))
 
     def retire(self, build_id: int) -> Json:
@@ -241,6 +247,18 @@ class Client:
     def revoke_token(self, token_id: int) -> Json:
         """Revoke an API token, and return it."""
         return _object(self._request("DELETE", f"tokens/{token_id}"))
+
+    def subscriptions(self) -> Iterator[Json]:
+        """Yield the user's subscriptions, newest first; for admins all."""
+        return self._pages("subscriptions/", {"per_page": 100}, limit=None)
+
+    def subscribe(self, body: Mapping[str, object]) -> Json:
+        """Create a subscription. Only this answer contains the secret of its webhooks, under ``secret``."""
+        return _object(self._request("POST", "subscriptions/", json=dict(body)))
+
+    def unsubscribe(self, subscription_id: int) -> Json:
+        """Delete a subscription, and return it."""
+        return _object(self._request("DELETE", f"subscriptions/{subscription_id}"))
 
     def _signed(self, body: Mapping[str, object]) -> Json:
         return {**body, "owner": self.owner} if self.owner else dict(body)

@@ -39,8 +39,24 @@ def _arguments() -> argparse.Namespace:
         "--quiet", type=float, default=240, help="max seconds until all builds have ended after the faults"
     )
     parser.add_argument("--slots", type=int, default=40, help="NUM_CONCURRENT_BUILDS")
-    parser.add_argument("--keep", type=Path, help="folder for logs and report; default: a temporary one")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="empty or new folder for logs and report; default: a temporary one",
+    )
     return parser.parse_args()
+
+
+def make_empty(folder: Path) -> None:
+    """Create a folder unless it exists; exit with a message if it has content or cannot be created."""
+    advice = "Name an empty or new folder with --keep."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        used = any(folder.iterdir())
+    except OSError as error:
+        sys.exit(f"The folder {folder} cannot be used: {error.strerror}. {advice}")
+    if used:
+        sys.exit(f"The folder {folder} is not empty. {advice}")
 
 
 def main() -> int:
@@ -55,7 +71,7 @@ def main() -> int:
     if unknown:
         sys.exit(f"There is no kind of fault {', '.join(unknown)}. Kinds are {', '.join(KINDS)}.")
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="mbs-chaos-"))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_empty(folder)
     # PostgreSQL runs as another user if this is root's.
     folder.chmod(0o755)
     logging.getLogger("pika").setLevel(logging.CRITICAL)

@@ -12,6 +12,7 @@ import re
 
 from builds.api.events.cursor import Cursor
 from builds.api.events.feed import Feed, FeedHub
+from builds.api.serving.places import Places, refuse
 from builds.api.serving.streams import disconnected, headers_of, host_allowed, part, start
 from builds.api.serving.types import Application, Message, Receive, Send
 from builds.observability import log_context
@@ -24,8 +25,9 @@ ROUTE = "module-build-service/<version>/module-builds/<pk>/events"
 RETRY = b"retry: 3000\n\n"
 #: Events that are rendered before other coroutines get to run.
 _CHUNK = 100
-#: Streams per process. Further clients get the events so far, and a time to retry, from Django's view.
-_WATCHERS = 2000
+#: Streams of a process, and of one client. Above the first, clients get the events so far, and a time to
+#: retry, from Django's view; a client above the second gets 429.
+_WATCHERS, _SHARE = 2000, 100
 _MAX_ID = 2**63 - 1
 
 
@@ -49,14 +51,24 @@ class EventStreams:
     ) -> None:
         self.application = application
         self.hub = FeedHub(interval)
+        self.places = Places(_WATCHERS, _SHARE)
         self.heartbeat = heartbeat
         self.timeout = timeout
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a stream, or pass the request on."""
-        asked = _stream_request(scope) if self.hub.watching < _WATCHERS else None
-        if asked is None or not await self._serve(*asked, headers_of(scope), receive, send):
+        asked = None if self.places.full else _stream_request(scope)
+        if asked is None:
+            return await self.application(scope, receive, send)
+        headers = headers_of(scope)
+        if self.places.greedy(scope):
+            count("GET", ROUTE, 429)
+            return await refuse(send, request_number(headers.get(b"x-request-id", "")))
+        with self.places.take(scope):
+            served = await self._serve(*asked, headers, receive, send)
+        if not served:
             await self.application(scope, receive, send)
+        return None
 
     async def _serve(
         self, build_id: int, cursor: Cursor, headers: dict[bytes, str], receive: Receive, send: Send

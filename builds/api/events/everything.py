@@ -23,6 +23,7 @@ from django.http import HttpRequest, HttpResponse
 
 from builds.api.events.cursor import Cursor
 from builds.api.events.feed import message
+from builds.api.serving.places import Places, refuse
 from builds.api.serving.streams import disconnected, end, headers_of, host_allowed, part, start
 from builds.api.serving.types import Application, Message, Receive, Send
 from builds.observability import log_context
@@ -42,7 +43,8 @@ RETRY = b"retry: 3000\n\n"
 _KEPT, _MISSED = 5000, 1000
 #: Max events of each kind that one query reads.
 _READ = 2000
-_WATCHERS = 1000
+#: Streams of a process, and of one client (``builds.api.events.asgi``).
+_WATCHERS, _SHARE = 1000, 50
 #: Max seconds for the first query.
 _PATIENCE = 10.0
 _KINDS = (Kind.STATE, Kind.COMPONENT)
@@ -205,13 +207,14 @@ class AllEvents:
     def __init__(self, application: Application, *, interval: float = 1.0, heartbeat: float = 15.0) -> None:
         self.application = application
         self.reader = Reader(interval)
+        self.places = Places(_WATCHERS, _SHARE)
         self.heartbeat = heartbeat
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="missed events")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a stream, or pass the request on."""
         asked = scope["type"] == "http" and scope["method"] == "GET" and scope["path"] in PATHS
-        if not asked or self.reader.watching >= _WATCHERS:
+        if not asked or self.places.full:
             return await self.application(scope, receive, send)
         headers = headers_of(scope)
         try:
@@ -222,12 +225,16 @@ class AllEvents:
             return await self.application(scope, receive, send)
         if not host_allowed(headers):
             return await self.application(scope, receive, send)
-        self.reader.watching += 1
-        self.reader.watch()
-        try:
-            await self._serve(known, choice, headers, receive, send)
-        finally:
-            self.reader.watching -= 1
+        if self.places.greedy(scope):
+            count("GET", ROUTE, 429)
+            return await refuse(send, request_number(headers.get(b"x-request-id", "")))
+        with self.places.take(scope):
+            self.reader.watching += 1
+            self.reader.watch()
+            try:
+                await self._serve(known, choice, headers, receive, send)
+            finally:
+                self.reader.watching -= 1
         return None
 
     async def _serve(

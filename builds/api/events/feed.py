@@ -121,7 +121,6 @@ class FeedHub:
         self.rounds = 0
         self._feeds: dict[int, Feed] = {}
         self._watchers: dict[int, int] = {}
-        self.watching = 0
         self._above: dict[Kind, int] = {}
         self._next = 0.0
         self._change: asyncio.Future[None] | None = None
@@ -132,14 +131,12 @@ class FeedHub:
         """Provide the feed of a build, which is kept up to date until the context ends."""
         feed = self._feeds.setdefault(build_id, Feed(build_id))
         self._watchers[build_id] = self._watchers.get(build_id, 0) + 1
-        self.watching += 1
         if self._reader is None or self._reader.done():
             self._reader = asyncio.create_task(self._read_while_watched())
         try:
             yield feed
         finally:
             self._watchers[build_id] -= 1
-            self.watching -= 1
             if not self._watchers[build_id]:
                 del self._watchers[build_id], self._feeds[build_id]
 

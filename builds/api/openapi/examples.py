@@ -8,7 +8,7 @@ from typing import Any
 from builds import representations
 from builds.api import errors
 from builds.encoding import plain
-from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild
+from builds.models import ApiToken, ComponentBuild, LogMessage, ModuleBuild, Subscription
 from builds.selectors.rest import COMPONENT_COLUMNS, ModuleRelations, Waiting
 from mbs.errors import NotFound
 from mbs.states import BuildState, ComponentState
@@ -113,6 +113,18 @@ API_TOKEN = plain(
     )
 )
 NEW_TOKEN = {**API_TOKEN, "token": "mbs_Qx7t" + "…"}
+SUBSCRIPTION = plain(
+    representations.subscription(
+        Subscription(
+            id=5,
+            address="https://example.com/hook",
+            subscriber="ann",
+            owner="ann",
+            created_at=_START,
+        )
+    )
+)
+NEW_SUBSCRIPTION = {**SUBSCRIPTION, "secret": "whsec_" + "…"}
 IMPORTED = {"module": MODULE, "messages": ["Module greetings:1:20240131120000:9edba152 imported."]}
 ERROR = errors.body(NotFound("There is no module build 77.", code="no_such_module_build"), 404)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiReque
 
 from builds.api import filters, filtersets
 from builds.api.authentication import SAFE
-from builds.api.openapi import examples, schemas
+from builds.api.openapi import examples, pages, schemas
 from builds.api.openapi.operations import JSON, MEANINGS, OPERATIONS, Operation
 from builds.api.pagination import PER_PAGE
 from builds.api.parameters import STRICT
@@ -48,6 +49,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         "Items on a page. Large values are reduced, see meta.per_page. With 0, there are no items.",
         _LENIENT_NUMBER | {"default": PER_PAGE},
     ),
+    "all": ("Include the components that did not change: true or 1.", _LENIENT_FLAG),
     "with": ("Number of the module build to compare with.", {"type": "integer", "minimum": 1}),
     STRICT: (
         "Refuse unknown parameters (400) instead of listing them in the header Warning: true or 1.",
@@ -59,6 +61,7 @@ TAGS = {
     "module builds": ("module-build", "plan", "event", "final-modulemd", "import-module"),
     "component builds": ("component-build",),
     "API tokens": ("token",),
+    "subscriptions": ("subscription",),
 }
 SERVICE = "service"
 _TIME = r"^$|^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00(:?00)?)?$"
@@ -212,6 +215,7 @@ def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         for method, operation in methods.items():
             for status in sorted(known[operation["operationId"]].errors(path, method)):
                 operation["responses"][str(status)] = {"$ref": f"#/components/responses/{status}"}
+    result["paths"] |= deepcopy(pages.PATHS)
     return result
 
 

@@ -137,7 +137,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "retire", "Take a module build out of service", _VERBOSE, bodies={"retire": {}}, more_errors=(409,)
     ),
     "module-build.compare": Operation(
-        "compare", "The differences to another module build", ref("Comparison"), parameters=("with",)
+        "compare", "The differences to another module build", ref("Comparison"), parameters=("with", "all")
     ),
     "module-build.messages": _messages("module", 12),
     "event.list": Operation(
@@ -214,6 +214,28 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "token.destroy": Operation(
         "revoke_token", "Revoke an API token", ref("Token"), examples={"token": examples.API_TOKEN}
+    ),
+    "subscription.list": Operation(
+        "list_subscriptions",
+        "List one's subscriptions, or for admins all",
+        page_of(ref("Subscription")),
+        examples={"subscriptions": examples.page("subscriptions/", examples.SUBSCRIPTION)},
+        more_errors=(401, 403),
+    ),
+    "subscription.create": Operation(
+        "subscribe",
+        "Subscribe a webhook to module builds",
+        ref("NewSubscription"),
+        status=201,
+        examples={"subscription": examples.NEW_SUBSCRIPTION},
+        bodies={"own builds": {"address": "https://example.com/hook", "owner": "ann"}},
+        more_errors=(409,),
+    ),
+    "subscription.destroy": Operation(
+        "unsubscribe",
+        "Delete a subscription",
+        ref("Subscription"),
+        examples={"subscription": examples.SUBSCRIPTION},
     ),
     "schema.list": Operation("schema", "This document", {"type": "object"}),
     "docs.list": Operation("docs", "This document as a page", ref("DocsAddress")),

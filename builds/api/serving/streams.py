@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from builds.api.serving.types import Message, Receive
+from builds.api.serving.types import Message, Receive, Send
+
+PLAIN_JSON = "application/json"
 
 
 def headers_of(scope: Message) -> dict[bytes, str]:
@@ -36,15 +39,31 @@ def start(status: int, number: str) -> dict[str, Any]:
     """
     headers = {
         "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-store",
         "x-accel-buffering": "no",  # nginx would keep events back
-        "access-control-allow-origin": "*",
-        "x-request-id": number,
     }
+    return _start(status, number, headers)
+
+
+async def answer(send: Send, status: int, number: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """Send a whole answer instead of a stream.
+
+    Args:
+        send: Sends the answer.
+        status: HTTP status.
+        number: Id of the request.
+        body: The body.
+        headers: Headers besides those of all streams.
+    """
+    await send(_start(status, number, {**headers, "content-length": str(len(body))}))
+    await send(end(body))
+
+
+def _start(status: int, number: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    shared = {"cache-control": "no-store", "access-control-allow-origin": "*", "x-request-id": number}
     return {
         "type": "http.response.start",
         "status": status,
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "headers": [(name.encode(), value.encode()) for name, value in {**headers, **shared}.items()],
     }
 
 

@@ -111,11 +111,12 @@ class ModuleBuildViewSet(BuildViewSet):
             old = self.row(named)
         else:
             raise parameters.invalid("with", "Write the number of a module build.")
-        return Response(comparison.compare(old, build))
+        everything = parameters.flag(request, "all")
+        return Response(comparison.compare(old, build, everything=everything))
 
     def known_parameters(self) -> set[str]:
         """Return the parameters of this request."""
-        return {"with"} if self.action == "compare" else super().known_parameters()
+        return {"with", "all"} if self.action == "compare" else super().known_parameters()
 
     def _act(self, wanted: actions.Action, pk: str) -> Sequence[ModuleBuild]:
         user = wanted.require(self.identity)

@@ -34,7 +34,10 @@
 
   const stream = new EventSource(status.dataset.tail);
   stream.addEventListener("open", () => show("Live: lines appear as the build writes them."));
-  stream.addEventListener("error", () => show("The server does not answer; trying again."));
+  stream.addEventListener("error", () => {
+    const refused = stream.readyState === EventSource.CLOSED;
+    show(refused ? "Not live: reload the page to see new lines." : "The server does not answer; trying again.");
+  });
   // The server has escaped what the lines say; see builds/web/log_html.py.
   stream.addEventListener("lines", (event) => {
     const news = JSON.parse(event.data);

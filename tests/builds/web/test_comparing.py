@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from builds import dispatch
 from builds.models import FinalModulemd, ModuleBuild, Submission
+from builds.services import commits, comparison
 from buildsys.recorded import BuiltPackage
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.states import BuildState, ComponentState
+from scm.errors import ScmError
 from tests.builds.web.browser import BROWSER, get
 from tests.factories import START, component_build, module_build
+from tests.gitrepos import commit, git, make_repo, url
 
 pytestmark = pytest.mark.django_db
 OLD, NEW = "1bd479f" + "0" * 33, "42a3ec9" + "0" * 33
@@ -81,7 +87,8 @@ def as_json(client: Client, path: str, status: int = 200) -> dict[str, Any]:
 def test_components_say_what_changed_and_why(client: Client, pair: Pair) -> None:
     old, new = pair
     found = {
-        each["package"]: each for each in as_json(client, f"{new.pk}/compare?with={old.pk}")["components"]
+        each["package"]: each
+        for each in as_json(client, f"{new.pk}/compare?with={old.pk}&all=1")["components"]
     }
     assert {package: each["change"] for package, each in found.items()} == {
         "lib": "commit",
@@ -95,6 +102,89 @@ def test_components_say_what_changed_and_why(client: Client, pair: Pair) -> None
     assert found["lib"]["url"] == f"https://github.com/rpms/x/compare/{OLD}...{NEW}"
     assert (found["lib"]["old"]["seconds"], found["lib"]["new"]["seconds"]) == (7.0, 8.0)
     assert found["gone"]["new"] is None
+
+
+def test_changed_components_come_first_and_unchanged_ones_are_counted(client: Client, pair: Pair) -> None:
+    address = f"{pair[1].pk}/compare?with={pair[0].pk}"
+    few, everything = as_json(client, address), as_json(client, f"{address}&all=1")
+    changes = [each["change"] for each in few["components"]]
+    assert (changes, few["unchanged"]) == (["commit", "added", "removed", "rebuilt"], 1)
+    assert [each["change"] for each in everything["components"]] == [*changes, "reused"]
+    page = f"/compare/{pair[0].pk}...{pair[1].pk}"
+    assert "kept" not in get(client, page).text.partition("Buildrequires")[0]
+    assert "kept" in get(client, f"{page}?all=1").text.partition("Buildrequires")[0]
+
+
+def test_a_comparison_of_very_many_components_is_bounded(
+    client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "MAX_COMPONENTS", 2)
+    found = as_json(client, f"{pair[1].pk}/compare?with={pair[0].pk}&all=1")
+    assert (len(found["components"]), found["more_components"]) == (2, 3)
+    assert "3 more are not shown" in get(client, f"/compare/{pair[0].pk}...{pair[1].pk}?all=1").text
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """The tasks that were sent."""
+    cache.clear()
+    tasks: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(dispatch, "send_now", lambda *args, **options: tasks.append(args))
+    return tasks
+
+
+def test_subjects_of_commits_are_read_by_a_task_once_and_then_shown(
+    client: Client, pair: Pair, sent: list[tuple[Any, ...]], tmp_path: Path, settings: Any
+) -> None:
+    old, new = pair
+    make_repo(tmp_path / "lib", {"file": "one"})
+    first = git(tmp_path / "lib", "rev-parse", "HEAD")
+    for text in ("Fix the <b>lock</b>", "\x1b[31mred\x1b[0m"):
+        last = commit(tmp_path / "lib", {"file": text}, text)
+    for build, ref in ((old, first), (new, last)):
+        build.component_builds.filter(package="lib").update(scmurl=url(tmp_path / "lib"), ref=ref)
+    settings.MBS = settings.MBS.model_copy(update={"ALLOW_PRIVATE_SCM_HOSTS": True})
+    address = f"{new.pk}/compare?with={old.pk}"
+    for _ in range(2):
+        found = as_json(client, address)
+        assert (found["components"][0]["commits"], found["reading_commits"]) == (None, True)
+    assert sent == [(commits.TASK, old.pk, new.pk)]
+    commits.read(old.pk, new.pk)
+    found = as_json(client, address)
+    shown = [(each["commit"] == last, each["subject"]) for each in found["components"][0]["commits"]]
+    assert shown == [(True, "\\x1b[31mred\\x1b[0m"), (False, "Fix the <b>lock</b>")]
+    assert found["reading_commits"] is False
+    page = get(client, f"/compare/{old.pk}...{new.pk}").html
+    assert "Fix the &lt;b&gt;lock&lt;/b&gt;" in page
+
+
+def test_a_repository_that_cannot_be_read_has_no_subjects_and_is_not_asked_again(
+    client: Client, pair: Pair, sent: list[tuple[Any, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(url: str, *args: Any) -> Any:
+        asked.append(url)
+        raise ScmError("No.", code="repository_unreachable")
+
+    monkeypatch.setattr(commits, "subjects", refuse)
+    for _ in range(2):
+        commits.read(pair[0].pk, pair[1].pk)
+    found = as_json(client, f"{pair[1].pk}/compare")
+    assert (found["components"][0]["commits"], found["reading_commits"]) == (None, False)
+    assert (asked, sent) == (["https://github.com/rpms/x"], [])
+
+
+def test_comparisons_of_a_hostile_client_send_few_tasks(
+    client: Client, sent: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "_TASKS", 2)
+    builds = [module_build(context=f"c{number}") for number in range(5)]
+    for number, build in enumerate(builds):
+        component_build(build, package="lib", ref=f"{number:040}", scmurl="https://github.com/rpms/x")
+    for build in builds[1:]:
+        as_json(client, f"{build.pk}/compare?with={builds[0].pk}")
+    assert len(sent) == 2
 
 
 def test_buildrequires_and_rpms_say_what_changed(client: Client, pair: Pair) -> None:

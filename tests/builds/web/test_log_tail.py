@@ -212,7 +212,7 @@ def test_watchers_that_come_at_the_same_moment_are_counted(
         ):
             await second.until(lambda: first.status and second.status)
             assert (first.status, second.status) == (200, 418)
-        assert tails.watching == 0
+        assert tails.places.taken == 0
 
     run(component, test)
 

@@ -14,7 +14,7 @@ from mbs.states import BuildState, ComponentState
 from tests.builds.web.browser import BROWSER, Page
 from tests.builds.web.test_acting import logins
 from tests.builds.web.test_logs import address, log, row
-from tests.factories import module_build
+from tests.factories import component_build, module_build
 
 __all__ = ["log", "logins"]
 pytestmark = pytest.mark.django_db
@@ -72,3 +72,18 @@ def test_several_submitted_builds_lead_to_the_front_page_below_the_prefix(
 def test_a_form_that_needs_a_login_leads_back_below_the_prefix(below: Client, logins: None) -> None:
     answer = below.post("/submit", {"modulemd": "x"}, headers=BROWSER)
     assert (answer.status_code, answer["Location"]) == (302, f"{PREFIX}/login?next=%2Fmbs%2F")
+
+
+@pytest.mark.parametrize("path", ["1", "", "1?verbose=1", "?verbose=1"])
+def test_the_log_that_explains_a_failure_is_below_the_prefix_in_answers(below: Client, path: str) -> None:
+    page = "/builds/1/lib/log?line=3#L3"
+    excerpt = {"log": "build.log", "line": 3, "first_line": 3, "cause": "x", "lines": ["x"], "url": page}
+    build = module_build(id=1, state=BuildState.FAILED, error_code="component_failed", error_excerpt=excerpt)
+    component_build(build, id=1, excerpt=excerpt, state=ComponentState.FAILED)
+    for kind in ("module-builds", "component-builds"):
+        answer = below.get(f"/module-build-service/2/{kind}/{path}").json()
+        found = answer["items"][0] if "items" in answer else answer
+        shown = found["error"]["excerpt"] if kind == "module-builds" else found["excerpt"]
+        assert shown == excerpt | {"url": f"{PREFIX}{page}"}
+    build.refresh_from_db()
+    assert build.error_excerpt == excerpt

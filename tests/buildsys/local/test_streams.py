@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -145,6 +146,36 @@ def test_odd_characters_do_not_leave_the_folder(tmp_path: Path, name: str, strea
     folder = StreamFolder(tmp_path, name, stream)
     assert folder.path.resolve().parent.parent == (tmp_path / "streams").resolve()
     assert "/" not in folder.label
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a-b", "c"), ("a", "b-c")),
+        (("a", "b+c"), ("a", "b-c")),
+        (("a", "b:c"), ("a", "b/c")),
+        (("a", "x" * 200), ("a", "x" * 201)),
+    ],
+)
+def test_streams_have_distinct_sections_and_files(
+    tmp_path: Path, one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    folders = [StreamFolder(tmp_path, *each) for each in (one, other)]
+    assert len({folder.label for folder in folders}) == 2
+    assert all(re.fullmatch(r"mbs-[A-Za-z0-9_.-]{1,200}", folder.label) for folder in folders)
+
+
+def test_a_machine_takes_both_of_two_streams_whose_names_look_alike(tmp_path: Path) -> None:
+    root = tmp_path / "local"
+    config = ConfigParser()
+    for number, (name, stream) in enumerate((("a-b", "c"), ("a", "b-c"))):
+        built = version(number, name=name, stream=stream)
+        finish(root, built)
+        config.read(StreamFolder(root, name, stream).repo_file)
+    assert sorted(config[section]["baseurl"] for section in config.sections()) == [
+        "http://mbs.example.org/results/streams/a-b/c/repo/",
+        "http://mbs.example.org/results/streams/a/b-c/repo/",
+    ]
 
 
 def dnf(root: Path, repos: Path, hosts: Sequence[Path], *command: str) -> str:

@@ -194,7 +194,7 @@ class FakeServer:
                     self.wfile.write(part)
                     self.wfile.flush()
 
-            do_GET = do_POST = do_PATCH = _serve  # noqa: N815 - the base class calls these names
+            do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the base class calls these names
 
             def log_message(self, *_: object) -> None:
                 """Tests print nothing."""

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from mbs.client.address import Running, lock, publish
 from mbs.client.cli import main
 from tests.mbs.client.fake_server import FakeServer, component_build, module_build
+from tests.mbs.modulemd.mutants import DATA
 
 URL = "https://git.example/quiet?#abc"
 
@@ -298,3 +299,74 @@ def test_about_names_the_server(server: FakeServer) -> None:
 @pytest.mark.parametrize("command", ["submit", "watch", "cancel", "list", "show", "about"])
 def test_help_tells_the_exit_codes(command: str) -> None:
     assert "Exit codes:" in mbs(command, "--help").stdout
+
+
+def _module(tmp_path: Path, text: str = "") -> str:
+    path = tmp_path / "module.yaml"
+    path.write_text(text or (DATA / "stream_v2.yaml").read_text())
+    return str(path)
+
+
+def test_validate_asks_a_server_only_when_one_is_named(server: FakeServer, tmp_path: Path) -> None:
+    path = _module(tmp_path)
+    assert mbs("validate", path).exit_code == 0
+    assert server.requests == []
+    server.queued.append((200, b'{"builds": []}', {}))
+    result = mbs("validate", path, "--server", server.url)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == f"{path}: ok: the server would accept it"
+    method, url, body = server.requests[-1]
+    assert (method, url) == ("POST", "/module-build-service/2/module-builds/plan/")
+    assert body == {"modulemd": Path(path).read_text()}
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_validate_shows_why_a_server_would_refuse_a_file(
+    server: FakeServer, tmp_path: Path, as_json: bool
+) -> None:
+    problem = {"code": "ref_unknown", "message": "There is no commit \x1b[2J.", "hint": "Push it.", "line": 7}
+    server.refuse_next(422, code="x", message="m", problems=[problem])
+    path = _module(tmp_path)
+    result = mbs("validate", path, "--server", server.url, *(["--json"] if as_json else []))
+    assert result.exit_code == 1
+    if as_json:
+        assert json.loads(result.stdout)[0]["server"]["problems"][0]["code"] == "ref_unknown"
+    else:
+        where = f"{path}:7: error: server: "
+        assert result.stdout.splitlines()[-1].startswith(where + "There is no commit")
+        assert "\x1b" not in result.stdout
+
+
+def test_validate_does_not_send_a_file_that_is_invalid_to_a_server(
+    server: FakeServer, tmp_path: Path
+) -> None:
+    path = _module(tmp_path, "document: modulemd\nversion: 2\ndata: {}\n")
+    assert mbs("validate", path, "--server", server.url).exit_code == 1
+    assert server.requests == []
+
+
+def test_validate_tells_a_refused_login_from_an_invalid_file(server: FakeServer, tmp_path: Path) -> None:
+    server.refuse_next(401, code="not_authenticated", message="This request needs credentials.")
+    result = mbs("validate", _module(tmp_path), "--server", server.url)
+    assert result.exit_code not in (0, 1)
+    assert "needs credentials" in result.stderr
+
+
+def test_a_webhook_is_subscribed_listed_and_deleted(server: FakeServer) -> None:
+    made = {
+        **{"id": 5, "kind": "webhook", "address": "https://x.example/h", "owner": "ann", "name": ""},
+        **{"stream": "", "active": False, "error": "no answer", "subscriber": "ann"},
+    }
+    server.queued.append((201, json.dumps({**made, "secret": "whsec_1"}).encode(), {}))
+    result = mbs("subscribe", "https://x.example/h", "--of", "ann")
+    assert (result.exit_code, result.stdout) == (0, "whsec_1\n")
+    body = {"kind": "webhook", "address": "https://x.example/h", "ended_only": True, "owner": "ann"}
+    assert server.requests[-1] == ("POST", "/module-build-service/2/subscriptions/", body)
+    page = {"items": [made], "meta": {"next": None}}
+    server.queued.append((200, json.dumps(page).encode(), {}))
+    listed = mbs("subscriptions").stdout
+    assert "owner ann" in listed
+    assert "stopped: no answer" in listed
+    server.queued.append((200, json.dumps(made).encode(), {}))
+    assert mbs("unsubscribe", "5").stdout == "5 webhook to https://x.example/h deleted\n"
+    assert server.requests[-1][:2] == ("DELETE", "/module-build-service/2/subscriptions/5")

@@ -191,5 +191,5 @@ def test_diff_shows_components_buildrequires_and_rpms(server: FakeServer) -> Non
         assert text in result.stdout
     assert "kept" not in result.stdout
     assert "kept" in mbs("diff", "--all", "5").stdout
-    assert server.requests[-1][1].endswith("module-builds/5/compare")
+    assert server.requests[-1][1].endswith("module-builds/5/compare?all=1")
     assert mbs("diff", "1", "2", "3").exit_code == 2

@@ -1,0 +1,97 @@
+"""The view of subscriptions to module builds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from builds import representations
+from builds.api import pagination
+from builds.api.permissions import is_admin, require_login, require_submitter
+from builds.api.serializers import FlagField, StrictSerializer, TextField
+from builds.api.views.base import NUMBER, ApiViewSet
+from builds.models import Subscription
+from builds.selectors.listing import Listing
+from builds.services import subscribing
+from builds.services.auth import Identity
+from mbs.errors import Forbidden, InvalidInput, NotFound
+
+
+class NewSubscriptionSerializer(StrictSerializer):
+    """The request body for a new subscription."""
+
+    kind = TextField(max_length=16, help_text="webhook (the default), or mail for admins")
+    address = TextField(max_length=1000, help_text="https:// address, or mail address")
+    owner = TextField(max_length=255, help_text="Only builds of this owner")
+    name = TextField(max_length=255, help_text="Only builds of this module")
+    stream = TextField(max_length=255, help_text="Only builds of this stream")
+    ended_only = FlagField(help_text="Only when a build is ready or has failed; true by default")
+
+
+class SubscriptionViewSet(ApiViewSet):
+    """List, create and delete subscriptions: one's own, and for admins all."""
+
+    private = True
+    granting = ("POST",)
+    queryset = Subscription.objects.all()
+    serializer_class = NewSubscriptionSerializer
+    pagination_class = pagination.PagePagination
+    filter_backends = ()
+    lookup_value_regex = NUMBER
+
+    def known_parameters(self) -> set[str]:
+        """Return the parameters of a list."""
+        return {*pagination.PARAMETERS}
+
+    def finalize_response(  # type: ignore[override]  # DRF accepts any response of Django
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Forbid caching, and remove the CORS header."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        del response["Access-Control-Allow-Origin"]
+        return response
+
+    def list(self, request: Request, **kwargs: Any) -> Response:
+        """List the user's subscriptions, or for admins all, newest first."""
+        rows = self._visible(require_login(self.identity)).order_by("-id")
+        page = self.rows(Listing(rows, representations.SUBSCRIPTION_COLUMNS))
+        return self.get_paginated_response([representations.subscription(row) for row in page])
+
+    def create(self, request: Request, **kwargs: Any) -> Response:
+        """Subscribe. The answer shows the secret of a webhook, which cannot be shown again."""
+        user = require_submitter(self.identity)
+        values = {key: value for key, value in self.read().items() if value is not None}
+        kind = values.pop("kind", "") or Subscription.Kind.WEBHOOK.value
+        if kind not in Subscription.Kind.values:
+            raise InvalidInput(
+                f"There is no kind of subscription {kind!r}.",
+                code="invalid_kind",
+                hint="Use webhook or mail.",
+            )
+        if kind == Subscription.Kind.MAIL and not is_admin(user):
+            # The service cannot check to whom a mail address belongs.
+            raise Forbidden(
+                "Only admins may subscribe mail addresses.",
+                code="mail_for_admins",
+                hint="Use a webhook, or ask an operator.",
+            )
+        row = subscribing.create(user.username, kind, values.pop("address", ""), **values)
+        secret = {"secret": row.secret or None}
+        return Response({**representations.subscription(row), **secret}, status=201)
+
+    def destroy(self, request: Request, pk: str, **kwargs: Any) -> Response:
+        """Delete a subscription, with its deliveries that were not sent."""
+        row = self._visible(require_submitter(self.identity)).filter(pk=int(pk)).first()
+        if row is None:
+            raise NotFound(f"You have no subscription {pk}.", code="no_such_subscription")
+        answer = representations.subscription(row)
+        row.delete()
+        return Response(answer)
+
+    def _visible(self, user: Identity) -> QuerySet[Subscription]:
+        return self.queryset if is_admin(user) else self.queryset.filter(subscriber=user.username)
