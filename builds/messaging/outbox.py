@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.lookups import Exact
 
 from builds.messaging import subscriptions
 from builds.messaging.publishers import BusUnavailable, Unpublishable, publisher
@@ -48,25 +49,32 @@ def add(build_id: int, messages: Iterable[tuple[str, Mapping[str, object]]], *, 
     subscriptions.add(rows)
     transaction.on_commit(lambda: service_metrics().to_send.inc(len(rows)), robust=True)
     # Robust: an error of publishing must not reach the caller or stop the next callbacks.
-    transaction.on_commit(lambda: flush(build_id), robust=True)
+    transaction.on_commit(lambda: flush(build_id, rows), robust=True)
 
 
-def flush(build_id: int) -> int:
+def flush(build_id: int, written: Sequence[OutboxMessage] = ()) -> int:
     """Publish the outbox of a build.
 
     A lease allows one publisher per build at a time, which keeps messages in the order of the rows. An
     outage is logged, and a sweep publishes later. A message that can never be published is set aside.
+
+    Args:
+        build_id: Number of the module build.
+        written: Messages that the caller has just written, which are not read again if they come next.
 
     Returns:
         How many messages were published.
     """
     if not publisher().ready():
         return 0
-    until = _lease(build_id)
+    until = _lease_before(build_id, written[0]) if 0 < len(written) <= CHUNK else None
+    if not until:
+        until, written = _lease(build_id), ()
     published = 0
     try:
         while until:
-            published += _publish(build_id)
+            published += _publish(build_id, written)
+            written = ()
             if _release_when_empty(build_id):
                 break
             until = _extend(build_id, until)
@@ -106,6 +114,12 @@ def _lease(build_id: int) -> datetime | None:
     return _take(build_id, Q(publishing_until=None) | Q(publishing_until__lt=clock.now()))
 
 
+def _lease_before(build_id: int, message: OutboxMessage) -> datetime | None:
+    """Take the lease of a build if it is free and this is its oldest unconfirmed message."""
+    oldest = unconfirmed().filter(module_build_id=OuterRef("pk")).order_by("pk").values("pk")[:1]
+    return _take(build_id, Q(publishing_until=None) & Q(Exact(Subquery(oldest), message.pk)))
+
+
 def _extend(build_id: int, until: datetime) -> datetime | None:
     """Extend the lease; return None if it expired and another publisher has taken it."""
     return _take(build_id, Q(publishing_until=until))
@@ -131,8 +145,8 @@ def _release_when_empty(build_id: int) -> bool:
     return bool(ModuleBuild.objects.filter(~Exists(more), pk=build_id).update(publishing_until=None))
 
 
-def _publish(build_id: int) -> int:
-    messages = list(unconfirmed().filter(module_build_id=build_id).order_by("id")[:CHUNK])
+def _publish(build_id: int, written: Sequence[OutboxMessage]) -> int:
+    messages = written or list(unconfirmed().filter(module_build_id=build_id).order_by("id")[:CHUNK])
     if not messages:
         return 0
     with log_context.bound(**log_context.of_build_id(build_id)):

@@ -55,7 +55,7 @@ PHASE_TRANSITIONS: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
         Phase.DONE: frozenset({Phase.STARTING, Phase.FINALIZING}),
         Phase.STARTING: frozenset({Phase.BUILDING, Phase.TAGGING}),
         Phase.BUILDING: frozenset({Phase.TAGGING}),
-        Phase.TAGGING: frozenset({Phase.REGENERATING}),
+        Phase.TAGGING: frozenset({Phase.REGENERATING, Phase.FINALIZING}),
         Phase.REGENERATING: frozenset({Phase.REGENERATING, Phase.DONE}),
         Phase.FINALIZING: frozenset(),
     }

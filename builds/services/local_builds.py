@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from django.db.models import Exists, OuterRef, Q
+
 from builds import dispatch
-from builds.models import ComponentBuild
+from builds.models import ComponentBuild, Wait
 from builds.observability import log_context
 from builds.services import components
 from builds.services.build_system import build_system
@@ -55,7 +57,12 @@ def run(task_id: int) -> None:
 
 def _record(system: BuildSystem, component_id: int, task_id: int) -> None:
     """Record the result of a component, and of other components of its module that have ended."""
-    component = ComponentBuild.objects.select_related("module_build").filter(pk=component_id).first()
+    # Most results are recorded with those of others. If nothing waits for such a component, nothing is read.
+    waits = Exists(Wait.objects.filter(component_build=OuterRef("pk")))
+    unfinished = Q(state=ComponentState.BUILDING) | waits
+    component = (
+        ComponentBuild.objects.only("state", "module_build").filter(unfinished, pk=component_id).first()
+    )
     if component is None:
         return
     with log_context.bound(**log_context.of_build(component.module_build)):

@@ -106,7 +106,8 @@ def move(
             fields["started_at"] = now
     else:
         fields.setdefault("time_completed", now)
-    with transaction.atomic():
+    # Callers that are in a transaction roll all of it back after an error.
+    with transaction.atomic(savepoint=False):
         row = ModuleBuild.objects.filter(pk=build.pk, state=build.state)
         if run is not None:
             row = row.filter(run=run)

@@ -52,8 +52,10 @@ def remaining(build: ModuleBuild) -> Signature | None:
             return chain(_step("initialize", build), _step("prepare", build), start)
         case BuildState.WAIT, _:
             return chain(_step("prepare", build), start)
-        case BuildState.BUILD, Phase.TAGGING | Phase.REGENERATING:
-            return _after_building(build, tagged=build.phase == Phase.REGENERATING)
+        case BuildState.BUILD, Phase.TAGGING:
+            return chain(_step("tag_batch", build, build.batch), *_after_tagging(build))
+        case BuildState.BUILD, Phase.REGENERATING:
+            return chain(*_after_tagging(build))
         case BuildState.BUILD, Phase.STARTING | Phase.BUILDING:
             return _step("start_batch", build, build.batch - 1)
         case (BuildState.BUILD, Phase.FINALIZING) | (BuildState.DONE, _):
@@ -88,7 +90,7 @@ def header(build: ModuleBuild, components: Sequence[ComponentBuild]) -> list[Sig
 
 def after_components(build: ModuleBuild) -> Signature:
     """Return the chain that follows the components of the current batch."""
-    return chain(_step("finish_batch", build, build.batch), _after_building(build))
+    return chain(_step("finish_batch", build, build.batch), *_after_tagging(build))
 
 
 def finalize(build: ModuleBuild) -> Signature:
@@ -101,11 +103,7 @@ def renew_buildroot(build: ModuleBuild) -> Signature:
     return _parked(_step("renew_buildroot", build))
 
 
-def _after_building(build: ModuleBuild, *, tagged: bool = False) -> Signature:
-    steps = [
-        _step("regenerate_repo", build, build.batch),
-        _step("start_batch", build, build.batch),
-    ]
-    if not tagged:
-        steps.insert(0, _step("tag_batch", build, build.batch))
-    return chain(*steps)
+def _after_tagging(build: ModuleBuild) -> list[Signature]:
+    if build.batch == build.batches:
+        return [finalize(build)]
+    return [_step("regenerate_repo", build, build.batch), _step("start_batch", build, build.batch)]

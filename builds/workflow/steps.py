@@ -194,13 +194,12 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
 
 
 def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
-    """Continue when all components of a batch have ended; fail with the names of the failed ones."""
+    """Tag a batch when all its components have ended; fail with the names of the failed ones."""
     build = _current_build(build_id, run, BuildState.BUILD, batch)
     # If all components are reused, this may run before start_batch has set the phase to building.
     submitting = (Phase.STARTING, Phase.BUILDING)
     if build.phase not in submitting:
-        _require_phase(build, Phase.TAGGING)
-        return None
+        return _tag(build)
     members = _batch(build)
     unfinished = [c for c in members if c.state != ComponentState.COMPLETE]
     building = next((c for c in unfinished if c.state == ComponentState.BUILDING), None)
@@ -212,7 +211,7 @@ def finish_batch(build_id: int, run: int, batch: int) -> Outcome:
         excerpts.store(failed)
         raise _failure(failed)
     _set_phase(build, submitting, Phase.TAGGING, tagging.tagging_message(build, members))
-    return None
+    return _tag(build, members)
 
 
 def _failure(failed: Sequence[ComponentBuild]) -> BuildSystemError:
@@ -233,17 +232,21 @@ def _failure(failed: Sequence[ComponentBuild]) -> BuildSystemError:
 
 def tag_batch(build_id: int, run: int, batch: int) -> Outcome:
     """Tag the builds of a batch into the buildroot and, unless they are build-time only, into the module."""
-    build = _current_build(build_id, run, BuildState.BUILD, batch)
+    return _tag(_current_build(build_id, run, BuildState.BUILD, batch))
+
+
+def _tag(build: ModuleBuild, members: Sequence[ComponentBuild] = ()) -> Outcome:
+    following = Phase.FINALIZING if build.batch == build.batches else Phase.REGENERATING
     if build.phase != Phase.TAGGING:
-        _require_phase(build, Phase.REGENERATING)
+        _require_phase(build, following)
         return None
-    if not tagging.tag(build, _batch(build)):
+    if not tagging.tag(build, members or _batch(build)):
         return Park(
             wait_keys.tag(str(build.koji_tag)),
-            f"batch {batch} is being tagged",
+            f"batch {build.batch} is being tagged",
             "the build system's report of the tags",
         )
-    _set_phase(build, Phase.TAGGING, Phase.REGENERATING, new_repo_task_id=None)
+    _set_phase(build, Phase.TAGGING, following, new_repo_task_id=None)
     return None
 
 
@@ -253,7 +256,7 @@ def regenerate_repo(build_id: int, run: int, batch: int) -> Outcome:
     if build.phase != Phase.REGENERATING:
         _require_phase(build, Phase.DONE)
         return None
-    nvrs = [] if batch == build.batches else _nvrs_for_next_batch(build)
+    nvrs = _nvrs_for_next_batch(build)
     before = build.new_repo_task_id
     missing = set(nvrs) - tagging.in_repo(build, nvrs) if nvrs else ()
     message, fields = _repo_message(build, before), {"new_repo_task_id": build.new_repo_task_id}

@@ -87,6 +87,20 @@ def test_a_transaction_that_is_rolled_back_tells_nothing(build, bus):
     assert not OutboxMessage.objects.exists()
 
 
+def test_messages_that_another_publisher_confirmed_first_are_not_published_again(build, bus):
+    with transaction.atomic():
+        transaction.on_commit(lambda: outbox.flush(build.pk))
+        outbox.add(build.pk, [("a", {}), ("b", {})])
+    assert bus.taken == ["a", "b"]
+    assert outbox.pending_builds() == []
+
+
+def test_more_messages_than_are_published_at_once_keep_their_order(build, bus, monkeypatch):
+    monkeypatch.setattr(outbox, "CHUNK", 2)
+    add(build, "a", "b", "c", "d", "e")
+    assert bus.taken == ["a", "b", "c", "d", "e"]
+
+
 def test_what_an_outage_kept_back_goes_out_first_and_in_order(build, bus):
     bus.room = 1
     add(build, "a", "b", "c")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery.canvas import Signature
@@ -13,7 +14,7 @@ from django.db import OperationalError
 from kombu.exceptions import OperationalError as BrokerAway
 
 from builds import dispatch
-from builds.models import ComponentBuild, ModuleBuild
+from builds.models import ComponentBuild, ModuleBuild, Wait
 from builds.services import local_builds
 from builds.services.build_system import as_jobs, build_system
 from buildsys.base import TaskStatus
@@ -73,6 +74,18 @@ def test_what_has_ended_beside_it_is_recorded_with_it(seconds: Callable[..., Non
     assert sorted(woken) == ["fails-two", "one"]
     local_builds.run(two.number)
     assert sorted(woken) == ["fails-two", "one"]
+
+
+def test_a_result_that_was_recorded_with_others_costs_one_statement(
+    seconds: Callable[..., None], woken: list[str], django_assert_num_queries: Callable[..., Any]
+) -> None:
+    build = module_build(state=BuildState.BUILD)
+    seconds(0)
+    one, two = submitted(build, "one"), submitted(build, "two")
+    local_builds.run(one.number)
+    Wait.objects.all().delete()
+    with django_assert_num_queries(1):
+        local_builds.run(two.number)
 
 
 class Killed(BaseException):

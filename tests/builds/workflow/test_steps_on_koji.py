@@ -42,10 +42,9 @@ def built(hub: HubDouble, build: ModuleBuild) -> ModuleBuild:
         members = list(build.component_builds.filter(batch=batch))
         statuses = build_system().statuses([each.task_id for each in members])
         components.record(build, [each.pk for each in members], statuses)
-        steps.finish_batch(build.pk, 0, batch)
-        while steps.tag_batch(build.pk, 0, batch) is not None:
+        while steps.finish_batch(build.pk, 0, batch) is not None:
             settle(hub)
-        while steps.regenerate_repo(build.pk, 0, batch) is not None:
+        while batch < build.batches and steps.regenerate_repo(build.pk, 0, batch) is not None:
             settle(hub)
     build.refresh_from_db()
     return build

@@ -12,13 +12,14 @@ from builds.models import ComponentBuild, Wait
 from mbs.states import BuildState
 from tests.builds.workers import Workers
 from tests.builds.workflow.modules import make_build, make_graph, wait_for_state
+from tests.processes import wait_for
 
-_RECEIVED = re.compile(r"Task (\S+)\[(\S+)\] received")
+_ENDED = re.compile(r"Task (\S+)\[(\S+)\] (?:succeeded|ignored|retry)")
 
 
 def messages(workers: Workers) -> Counter[str]:
     """How many messages of each task came."""
-    return Counter(name for name, _ in _RECEIVED.findall(workers.logs()))
+    return Counter(name for name, _ in _ENDED.findall(workers.logs()))
 
 
 def test_a_slot_costs_no_message_for_each_that_waits_for_one(workers: Workers) -> None:
@@ -33,11 +34,27 @@ def test_a_slot_costs_no_message_for_each_that_waits_for_one(workers: Workers) -
     # Of those of a batch that had a slot at once none runs; the others may be submitted one by one.
     assert counts["workflow.build_component"] <= components
     assert counts["workflow.submit_given"] <= components
-    parts = Counter(
-        number for name, number in _RECEIVED.findall(workers.logs()) if name.endswith("component")
-    )
+    parts = Counter(number for name, number in _ENDED.findall(workers.logs()) if name.endswith("component"))
     assert max(parts.values(), default=0) <= 4
     assert not Wait.objects.exists()
+
+
+def test_each_batch_runs_only_the_steps_that_it_needs(workers: Workers) -> None:
+    """The last one needs no repository and no next batch."""
+    build = make_build(["first"], ["second"], ["third"])
+    workers.start(SIMULATED_BUILD_SECONDS=0)
+    dispatch.advance(build.pk)
+    wait_for_state(build, BuildState.READY)
+    wait_for(lambda: messages(workers)["workflow.finalize"], what="the end of the last task")
+    assert messages(workers) == {
+        "workflow.advance": 1,
+        "workflow.initialize": 1,
+        "workflow.prepare": 1,
+        "workflow.start_batch": 3,
+        "workflow.finish_batch": 3,
+        "workflow.regenerate_repo": 2,
+        "workflow.finalize": 1,
+    }
 
 
 def test_one_task_at_a_time_renews_a_buildroot(workers: Workers, tmp_path: Path) -> None:
