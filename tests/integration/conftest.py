@@ -24,6 +24,7 @@ from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Access
 from buildsys.koji.system import KojiBuildSystem
 from buildsys.koji.tags import TagOptions
+from config.schema import Koji
 from mbs import macros
 from mbs.nsvc import NSVC
 from tests.buildsys.koji.double import HubDouble
@@ -202,7 +203,9 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         repository_url="https://repos.example.com",
         tag_prefixes=("module",),
         tags=TagOptions(
-            values["--koji-permission"], {"mock.package_manager": "dnf", "repo_include_all": True}
+            values["--koji-permission"],
+            # With real builders, dnf installs the macros package only with module_hotfixes.
+            Koji.model_fields["KOJI_TAG_EXTRA_OPTS"].default,
         ),
         imports=ImportOptions(),
     )
