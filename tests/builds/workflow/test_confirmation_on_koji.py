@@ -12,14 +12,14 @@ from builds.services import confirmation
 from builds.workflow import steps
 from mbs import macros
 from mbs.states import ComponentState
+from tests.builds.workflow.on_koji import build_in_init, prepared
 from tests.buildsys.koji.double import HubDouble
-from tests.buildsys.koji.test_steps import build_in_init, hub, prepared  # noqa: F401  (hub is a fixture)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_build_that_fails_before_its_task_is_asked_about_again(
-    hub: HubDouble,  # noqa: F811  (the fixture)
+    hub: HubDouble,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     build = prepared(hub, build_in_init(["one"]))
