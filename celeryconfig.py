@@ -26,6 +26,7 @@ task_default_queue = "workflow"
 task_routes = {
     **{f"sweep.{name}": {"queue": "polls"} for name in _POLLS},
     "sweep.*": {"queue": "sweeps"},
+    "poll.*": {"queue": "polls"},
     "check.*": {"queue": "checks"},
     "builder.*": {"queue": "builds"},
 }

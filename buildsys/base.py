@@ -147,6 +147,7 @@ class TaskStatus:
             attempt may succeed.
         started: Seconds since the epoch; None before it started.
         ended: Seconds since the epoch; None before it ended.
+        ending: Whether an open submission has failed already, and its reason follows within seconds.
     """
 
     task_id: int
@@ -157,6 +158,7 @@ class TaskStatus:
     infrastructure: bool = False
     started: float | None = None
     ended: float | None = None
+    ending: bool = False
 
 
 @dataclass(frozen=True)

@@ -242,8 +242,10 @@ class Builds:
         counts as open.
         """
         state = _BUILD_STATES.get(build["state"]) if build else None
-        if build is None or state in (None, TaskState.FAILED):
+        if build is None or state is None:
             return status
+        if state is TaskState.FAILED:
+            return replace(status, ending=status.state is TaskState.OPEN)
         if status.state in (TaskState.FAILED, TaskState.CANCELED):
             return status
         return replace(

@@ -12,6 +12,7 @@ from xmlrpc.client import Fault, ProtocolError, ResponseError
 
 import koji
 import requests
+from urllib3.exceptions import HTTPError
 
 from buildsys.base import BuildSystemError, BuildSystemUnavailable
 
@@ -26,6 +27,8 @@ _BROKEN = (
     ResponseError,
     ExpatError,
 )
+#: Their texts contain the representation of the exception in whose handling they are raised.
+_WRAPPERS = (requests.RequestException, HTTPError)
 #: Exceptions that do not concern the call: the session, the hub or its database is unavailable.
 _PASSING = (
     koji.ServerOffline,
@@ -82,7 +85,9 @@ def translate(error: Exception, method: str = "") -> BuildSystemError | BuildSys
             return BuildSystemUnavailable(f"The Koji hub has ended the session: {text}", code="koji_session")
         # An operator can grant permissions, so a module build must not fail because of a missing one.
         return BuildSystemUnavailable(
-            f"Koji does not allow {method or 'the call'}: {text}", code="koji_not_allowed", hint=_DOCTOR
+            f"Koji does not allow {method or 'the call'}: {text.rstrip('.')}.",
+            code="koji_not_allowed",
+            hint=_DOCTOR,
         )
     # A plain fault is a failure inside the hub. Database faults are temporary, others are not.
     if not isinstance(error, koji.GenericError) and "psycopg2" in text:
@@ -92,8 +97,14 @@ def translate(error: Exception, method: str = "") -> BuildSystemError | BuildSys
 
 def describe(error: Exception) -> str:
     """Return an error in one line. Some hubs answer whole tracebacks."""
-    text = error.faultString if isinstance(error, Fault) else str(error)
+    text = error.faultString if isinstance(error, Fault) else str(_innermost(error))
     return last_line(text) or type(error).__name__
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return the cause that requests and urllib3 wrap, for example that of the operating system."""
+    wrapped = error.__context__ if isinstance(error, _WRAPPERS) else None
+    return _innermost(wrapped) if wrapped else error
 
 
 def last_line(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from buildsys.base import BuildSystemError, Module, Shipping
+from buildsys.base import BuildSystemError, BuildSystemUnavailable, Module, Shipping
 from buildsys.koji import tagging
 from buildsys.koji.session import Hub, failure
 
@@ -26,7 +26,10 @@ def ship(hub: Hub, module: Module, tag: str, nvrs: Sequence[str]) -> Shipping:
         asked = tagging.put(
             hub, [tag], nvrs, since=module.since, owner=module.owner, bounded=False, put_back=False
         )
-    except BuildSystemError as refusal:
+    except (BuildSystemError, BuildSystemUnavailable) as refusal:
+        # A locked tag is not allowed either, and only operators can unlock it.
+        if isinstance(refusal, BuildSystemUnavailable) and refusal.code != "koji_not_allowed":
+            raise
         return Shipping(tuple(nvrs), refusal.message)
     there = {nvr for _, nvr in asked.there}
     return Shipping(tuple(nvr for nvr in nvrs if nvr not in there), _why(hub, asked.failed))

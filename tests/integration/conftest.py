@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Access
 from buildsys.koji.system import KojiBuildSystem
 from buildsys.koji.tags import TagOptions
+from config.schema import Koji
 from mbs import macros
 from mbs.nsvc import NSVC
 from tests.buildsys.koji.double import HubDouble
@@ -39,6 +40,8 @@ _DEFAULTS = {
     "--koji-permission": "",
     "--koji-sources": "",
     "--koji-packages": "mbsalpha,mbsbeta,mbsgamma",
+    "--koji-dependant": "",
+    "--koji-patience": "240",
     "--amqp-url": "",
 }
 MODULEMD = """\
@@ -57,7 +60,9 @@ data:
   dependencies:
   - buildrequires: {{platform: [{base}]}}
     requires: {{platform: [{base}]}}
-  filter: {{rpms: [{filtered}-devel]}}
+  filter: {{rpms: [{first}-devel]}}
+  profiles:
+    buildroot: {{rpms: [{first}]}}
   components:
     rpms:
 {components}"""
@@ -78,6 +83,8 @@ class Setting:
     base_stream: str
     sources: str
     packages: list[str]
+    #: a package that needs the ``-devel`` package of the first one to build; empty if there is none
+    dependant: str
     double: HubDouble | None
     #: seconds to wait for a real builder
     patience: float
@@ -93,8 +100,10 @@ class Setting:
     def module(self, name: str) -> Module:
         """Return a module that has not been built."""
         nsvc = NSVC(f"mbstest-{name}", "main", str(int(time.time() * 1000)), "c0ffee00")
+        first = self.packages[0]
         rows = "".join(
-            f"      {package}: {{rationale: needed, ref: main}}\n" for package in sorted(self.packages)
+            f"      {package}: {{rationale: needed, ref: main, buildroot: {str(package == first).lower()}}}\n"
+            for package in sorted(self.packages)
         )
         return Module(
             id=int(nsvc.version) % 1_000_000_000,
@@ -110,7 +119,7 @@ class Setting:
                 name=nsvc.name,
                 version=nsvc.version,
                 base=self.base_stream,
-                filtered=self.packages[0],
+                first=first,
                 components=rows,
             ),
             disttag=nsvc.disttag(int(nsvc.version) % 100_000),
@@ -118,10 +127,10 @@ class Setting:
             groups={"build": ("bash", "coreutils"), "srpm-build": ("bash",)},
         )
 
-    def macros_job(self, module: Module) -> Job:
+    def macros_job(self, module: Module, conflicts: Iterable[str] = ()) -> Job:
         """Return the job for the macros package."""
         content = macros.macros(module.nsvc, module.disttag)
-        spec = macros.spec(content, module.nsvc, module.disttag)
+        spec = macros.spec(content, module.nsvc, module.disttag, conflicts)
         return Job(module.id * 10, 1, module, macros.PACKAGE, spec=spec, arches=module.arches)
 
     def jobs(self, module: Module, packages: list[str]) -> list[Job]:
@@ -194,7 +203,9 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         repository_url="https://repos.example.com",
         tag_prefixes=("module",),
         tags=TagOptions(
-            values["--koji-permission"], {"mock.package_manager": "dnf", "repo_include_all": True}
+            values["--koji-permission"],
+            # With real builders, dnf installs the macros package only with module_hotfixes.
+            Koji.model_fields["KOJI_TAG_EXTRA_OPTS"].default,
         ),
         imports=ImportOptions(),
     )
@@ -204,8 +215,9 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         values["--koji-base-stream"],
         values["--koji-sources"],
         values["--koji-packages"].split(","),
+        values["--koji-dependant"],
         double,
-        10 if double else 240,
+        10 if double else float(values["--koji-patience"]),
     )
     if double:
         double.stop()

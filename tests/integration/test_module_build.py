@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from buildsys.base import Job, Module, RepoState, TaskState
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from buildsys.base import (
+    BuildSystemError,
+    BuildSystemUnavailable,
+    Job,
+    Module,
+    RepoState,
+    Result,
+    TaskState,
+)
+from buildsys.koji.system import KojiBuildSystem
 from mbs import macros
 from mbs.modulemd import parse_stream
 from tests.integration.conftest import Setting
@@ -17,11 +33,18 @@ def _repo(setting: Setting, module: Module, nvrs: list[str]) -> None:
     assert (status.state, status.missing) == (RepoState.READY, ()), status
 
 
-def _with_macros(setting: Setting, name: str) -> tuple[Module, str]:
+def _with_macros(
+    setting: Setting, name: str, *, required: Module | None = None, conflicts: Iterable[str] = ()
+) -> tuple[Module, str]:
     """A module with its macros package in the buildroot; the package's NVR."""
     module = setting.module(name)
-    setting.system.prepare(module, setting.packages)
-    (status,) = setting.ended(setting.system.submit([setting.macros_job(module)]))
+    if required:
+        entry = {"stream": required.stream, "koji_tag": required.tag}
+        module = replace(module, buildrequires={**module.buildrequires, required.name: entry})
+    setting.system.prepare(module, [*setting.packages, *filter(None, [setting.dependant])])
+    # A build without a repository waits a minute for the one that the builder requests.
+    _repo(setting, module, [])
+    (status,) = setting.ended(setting.system.submit([setting.macros_job(module, conflicts)]))
     assert status.state is TaskState.COMPLETE, status
     setting.tag(module, [status.nvr], final=False)
     _repo(setting, module, [status.nvr])
@@ -162,3 +185,92 @@ def test_a_repository_made_before_the_batch_was_tagged_is_not_believed(setting: 
 
 def test_the_base_modules_arches_are_those_of_its_tag(setting: Setting) -> None:
     assert "x86_64" in setting.system.arches(setting.module("arches"))
+
+
+def _with_one_package(setting: Setting, name: str) -> tuple[Module, dict[str, str]]:
+    """A module whose first package is built and tagged; package -> NVR."""
+    module, _ = _with_macros(setting, name)
+    package = setting.packages[0]
+    (status,) = setting.ended(setting.system.submit(setting.jobs(module, [package])))
+    assert status.state is TaskState.COMPLETE, status
+    setting.tag(module, [status.nvr], final=True)
+    return module, {package: status.nvr}
+
+
+def test_the_profile_of_the_module_gets_into_the_build_group_with_its_component(setting: Setting) -> None:
+    module, _ = _with_one_package(setting, "profile")
+    groups = {
+        group["name"]: group for group in setting.system.hub.call("getTagGroups", f"{module.tag}-build")
+    }
+    packages = {name: {each["package"] for each in group["packagelist"]} for name, group in groups.items()}
+    assert setting.packages[0] in packages["build"]
+    assert setting.packages[0] not in packages["srpm-build"]
+
+
+def test_a_scratch_build_gets_documents_and_is_neither_imported_nor_tagged(setting: Setting) -> None:
+    module, nvrs = _with_one_package(setting, "scratch")
+    result = setting.system.finalize(replace(module, scratch=True), nvrs)
+    assert set(result.modulemds) == {"x86_64", "src"}
+    assert result.content_tag == ""
+    assert [setting.system.hub.call("getBuild", _nvr(module, suffix)) for suffix in ("", "-devel")] == [
+        None
+    ] * 2
+
+
+def test_a_build_that_was_untagged_is_named_and_tagged_again(setting: Setting) -> None:
+    module, nvrs = _with_one_package(setting, "untagged")
+    (nvr,) = nvrs.values()
+    setting.system.hub.call("untagBuild", module.tag, nvr)
+    with pytest.raises(BuildSystemError, match=re.escape(f"{nvr} is no longer in")) as refused:
+        setting.system.finalize(module, nvrs)
+    assert refused.value.code == "koji_build_gone"
+    setting.tag(module, [nvr], final=True)
+    assert setting.system.finalize(module, nvrs).content_tag
+
+
+def test_a_module_is_shipped_when_its_tag_is_permitted_again_and_then_left_alone(setting: Setting) -> None:
+    system, hub = setting.system, setting.system.hub
+    module, nvrs = _with_one_package(setting, "locked")
+    system.finalize(module, nvrs)
+    tag = f"mbstest-candidates-{module.version}"
+    hub.call("createTag", tag, locked=True)
+    imports = (_nvr(module), _nvr(module, "-devel"))
+    refused = system.ship(module, tag)
+    assert refused.missing == imports
+    assert "locked" in refused.trouble
+
+    hub.call("editTag2", tag, locked=False)
+    setting.wait(lambda: not system.ship(module, tag).missing, "the import to be tagged")
+    hub.call("untagBuild", tag, imports[0])
+    assert system.ship(module, tag).missing == (), "the service does not put back what operators moved"
+    assert tag not in _tags_of(setting, module)
+
+
+def test_two_processes_that_import_a_module_at_once_make_one_import(setting: Setting) -> None:
+    module, nvrs = _with_one_package(setting, "twice")
+    systems = [KojiBuildSystem(setting.system.options) for _ in range(2)]
+
+    def finalize(system: KojiBuildSystem) -> Result | None:
+        try:
+            return system.finalize(module, nvrs)
+        except BuildSystemUnavailable:
+            return None  # The import of the other process is under way: the step is repeated.
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(finalize, systems))
+    assert any(results)
+    assert setting.system.finalize(module, nvrs) == next(filter(None, results))
+    found = setting.system.hub.call("listBuilds", packageID=module.name)
+    assert [build["nvr"] for build in found] == [_nvr(module)]
+
+
+def test_what_a_required_module_filters_is_not_in_the_buildroot(setting: Setting) -> None:
+    if not setting.dependant:
+        pytest.skip("no --koji-dependant: no package needs the -devel package of another")
+    required, _ = _with_one_package(setting, "required")
+    outcomes = {}
+    for name, conflicts in (("open", ()), ("filtered", (f"{setting.packages[0]}-devel",))):
+        module, _ = _with_macros(setting, name, required=required, conflicts=conflicts)
+        (status,) = setting.ended(setting.system.submit(setting.jobs(module, [setting.dependant])))
+        outcomes[name] = status.state
+    assert outcomes == {"open": TaskState.COMPLETE, "filtered": TaskState.FAILED}

@@ -12,10 +12,12 @@ from koji.xmlrpcplus import Fault
 
 from buildsys.base import AnswerLost, BuildSystemError, BuildSystemUnavailable, TaskState
 from buildsys.koji.builds import scm_url
+from buildsys.koji.errors import mapped
 from buildsys.koji.session import Access, Hub
 from mbs.errors import ConfigurationError
 from tests.buildsys.koji.double import Faults, HubDouble
 from tests.buildsys.rigs import KojiRig, koji_system
+from tests.processes import free_port
 
 
 def _offline(faults: Faults) -> None:
@@ -222,3 +224,12 @@ def test_a_hub_that_answers_nothing_to_a_build_is_named(
     monkeypatch.setattr(HubDouble, "build", lambda *args, **options: None)
     with pytest.raises(AnswerLost, match=r"returned no task number for the builds of one"):
         rig.system.submit([job])
+
+
+def test_an_unreachable_hub_is_described_by_the_cause_not_by_the_libraries_that_wrap_it() -> None:
+    hub = koji.ClientSession(
+        f"http://127.0.0.1:{free_port()}/kojihub", {"max_retries": 0, "anon_retry": False}
+    )
+    with pytest.raises(BuildSystemUnavailable) as outage, mapped("getTag"):
+        hub.getTag("platform-build")
+    assert outage.value.message == "The Koji hub cannot be reached: [Errno 111] Connection refused"

@@ -200,7 +200,8 @@ class Books:
         old, task.state, task.ended = task.state, TASK[state], time.time()
         for child in [self.tasks[number] for number in self.open if self.tasks[number].parent == task.id]:
             self.close(child, state)
-        if task.method == "build":
+        # koji-fedoramessaging publishes changes of the tasks of scratch builds only.
+        if task.method == "build" and task.request[2].get("scratch"):
             self.publish(
                 "buildsys.task.state.change",
                 {

@@ -273,7 +273,7 @@ class TagCalls:
         if row["state"] != BUILD["COMPLETE"]:
             raise koji.TagError(f"build {row['nvr']} not complete: state {koji.BUILD_STATES[row['state']]}")
         if tag.locked:
-            raise koji.TagError(f"tag {tag.name} is locked")
+            raise koji.ActionNotAllowed("tag is locked")
         if tag.perm:
             who.needs(tag.perm)
         family = [tag, *self.books.ancestors(tag)]
