@@ -233,7 +233,8 @@ def test_a_module_is_shipped_when_its_tag_is_permitted_again_and_then_left_alone
     module, nvrs = _with_one_package(setting, "locked")
     system.finalize(module, nvrs)
     tag = f"mbstest-candidates-{module.version}"
-    hub.call("createTag", tag, locked=True)
+    hub.call("createTag", tag)
+    hub.call("editTag2", tag, locked=True)
     imports = (_nvr(module), _nvr(module, "-devel"))
     refused = system.ship(module, tag)
     assert refused.missing == imports
