@@ -39,6 +39,8 @@ DEBIAN_NAMES = {
 ELFDEPS = Path("/usr/lib/rpm/elfdeps")
 _DATABASES = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
 _DATABASE_FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
+#: dpkg's list of installed packages.
+_DPKG = "/var/lib/dpkg/status"
 
 #: Folders of files that may be named in requirements: those that builds see. Thus the answer does not reveal
 #: whether other files of the host exist.
@@ -69,8 +71,11 @@ def _output(*argv: str, stdin: str = "") -> str:
 def has_rpm_database() -> bool:
     """Return whether the host's packages are RPMs.
 
-    rpm itself is not run, because it would create an empty database.
+    rpm itself is not run, because it would create an empty database. On a host whose packages are dpkg's,
+    such a database may be there, since any use of rpm by root makes one; it lists nothing of the host.
     """
+    if Path(_DPKG).exists() and Path(_DPKG).stat().st_size:
+        return False
     return any(Path(folder, name).exists() for folder in _DATABASES for name in _DATABASE_FILES)
 
 

@@ -47,6 +47,8 @@ _READ = 2000
 _WATCHERS, _SHARE = 1000, 50
 #: Max seconds for the first query.
 _PATIENCE = 10.0
+#: Max characters of a filter.
+_LONGEST = 255
 _KINDS = (Kind.STATE, Kind.COMPONENT)
 
 
@@ -64,9 +66,12 @@ class Choice:
         """Return the filters of a query.
 
         Raises:
-            InvalidInput: There is no such kind of event.
+            InvalidInput: A filter is too long, or there is no such kind of event.
         """
-        texts = {key: query.get(key, [""])[0][:255] for key in ("owner", "name", "stream", "kind")}
+        texts = {key: query.get(key, [""])[0] for key in ("owner", "name", "stream", "kind")}
+        for key, text in texts.items():
+            if len(text) > _LONGEST:
+                raise InvalidInput(f"The filter {key!r} is longer than {_LONGEST} characters.")
         if texts["kind"] and texts["kind"] not in _KINDS:
             raise InvalidInput(
                 f"There is no kind of event {texts['kind'][:40]!r}.", hint="Use state or component."

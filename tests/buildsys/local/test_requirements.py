@@ -105,6 +105,17 @@ def test_the_host_tells_all_symbol_versions_of_a_library() -> None:
     assert found["libnosuch.so.1()(64bit)"] == ()
 
 
+@pytest.mark.parametrize(("dpkg", "rpm"), [("", True), ("Package: dpkg\n", False)])
+def test_an_rpm_database_beside_packages_of_dpkg_is_not_that_of_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dpkg: str, rpm: bool
+) -> None:
+    (tmp_path / "rpmdb.sqlite").touch()
+    (tmp_path / "status").write_text(dpkg)
+    monkeypatch.setattr(host, "_DATABASES", (str(tmp_path),))
+    monkeypatch.setattr(host, "_DPKG", str(tmp_path / "status"))
+    assert host.has_rpm_database() is rpm
+
+
 def test_on_a_host_with_an_rpm_database_that_database_answers(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

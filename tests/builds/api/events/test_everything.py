@@ -205,7 +205,12 @@ def test_an_outage_of_the_database_does_not_end_streams(
 
 @pytest.mark.parametrize(
     ("query", "headers"),
-    [("kind=log", {}), ("", {"last_event_id": "nonsense"}), ("", {"host": "elsewhere.example.com"})],
+    [
+        ("kind=log", {}),
+        (f"stream={'s' * 256}", {}),
+        ("", {"last_event_id": "nonsense"}),
+        ("", {"host": "elsewhere.example.com"}),
+    ],
 )
 def test_what_is_no_stream_is_left_to_django(build: ModuleBuild, query: str, headers: dict[str, str]) -> None:
     async def test(events: AllEvents) -> None:
@@ -227,4 +232,6 @@ def test_without_streams_a_watcher_gets_what_happened_since_its_last_event(
     again = client.get("/events?kind=component", headers={"Last-Event-ID": last}).content.decode()
     assert again.count("event: component") == 1
     assert client.get("/events?kind=x").status_code == 400
+    long = client.get("/events", {"stream": "s" * 256})
+    assert (long.status_code, "'stream'" in long.json()["message"]) == (400, True)
     assert client.get("/events", headers={"Last-Event-ID": "x"}).json()["code"] == "invalid_event_id"
