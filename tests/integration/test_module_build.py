@@ -262,7 +262,8 @@ def test_two_processes_that_import_a_module_at_once_make_one_import(setting: Set
     assert any(results)
     assert setting.system.finalize(module, nvrs) == next(filter(None, results))
     found = setting.system.hub.call("listBuilds", packageID=module.name)
-    assert [build["nvr"] for build in found] == [_nvr(module)]
+    # A hub also lists the imports of earlier runs.
+    assert [build["nvr"] for build in found if module.version in build["nvr"]] == [_nvr(module)]
 
 
 def test_what_a_required_module_filters_is_not_in_the_buildroot(setting: Setting) -> None:
