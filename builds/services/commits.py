@@ -24,9 +24,12 @@ log = logging.getLogger(__name__)
 
 TASK = "check.commits"
 #: Repositories that are read for a comparison, and seconds after which the rest is left out.
-MAX_RANGES, _MAX_SECONDS = 40, 300.0
-#: Tasks that a process sends in a period of seconds: comparisons need no login.
-_TASKS, _PERIOD = 20, 600
+MAX_RANGES, _MAX_SECONDS = 40, 60.0
+#: Tasks that a process sends in a period of seconds: comparisons need no login, and the checks of
+#: submissions use the same workers.
+_TASKS, _PERIOD = 10, 600
+#: Max ranges that are stored. A module with n builds has n * (n - 1) comparisons.
+_MAX_STORED = 20_000
 #: Time after which a range that could not be read is read again, and after which ranges are deleted.
 _AGAIN, _KEPT = timedelta(hours=6), timedelta(days=90)
 
@@ -57,12 +60,13 @@ def request(old: ModuleBuild, new: ModuleBuild) -> bool:
     """
     if old.name != new.name:
         return False
-    if not cache.add(f"commits-{old.pk}-{new.pk}", 1, _PERIOD):
+    key, period = f"commits-{old.pk}-{new.pk}", f"commits-of-{int(time.time()) // _PERIOD}"
+    if cache.get(key):
         return True
-    period = f"commits-of-{int(time.time()) // _PERIOD}"
-    cache.add(period, 0, _PERIOD)
-    if cache.incr(period) > _TASKS:
+    # A request beyond the limit adds nothing to the cache, which logins use too.
+    if cache.get(period, 0) >= _TASKS or not cache.add(key, 1, _PERIOD):
         return False
+    cache.set(period, cache.get(period, 0) + 1, _PERIOD)
     dispatch.send_now(TASK, old.pk, new.pk)
     return True
 
@@ -73,12 +77,21 @@ def read(old_id: int, new_id: int) -> None:
     if len(builds) < 2:
         return
     pairs = ranges(builds[old_id], builds[new_id])
-    CommitRange.objects.filter(read_at__lt=clock.now() - _KEPT).delete()
+    _make_room()
     ends = time.monotonic() + _MAX_SECONDS
     for pair in _missing(pairs):
         if time.monotonic() > ends:
             return
         _read(*pair)
+
+
+def _make_room() -> None:
+    """Delete old ranges, and the oldest ones beyond the max number."""
+    CommitRange.objects.filter(read_at__lt=clock.now() - _KEPT).delete()
+    rows = CommitRange.objects.order_by("-read_at")
+    limit = rows.values_list("read_at", flat=True)[_MAX_STORED - MAX_RANGES : _MAX_STORED - MAX_RANGES + 1]
+    if found := list(limit):
+        CommitRange.objects.filter(read_at__lte=found[0]).delete()
 
 
 def _missing(pairs: Mapping[str, tuple[str, str, str]]) -> Iterable[tuple[str, str, str]]:

@@ -36,7 +36,8 @@ MAX_PATH, MAX_PARAMETER = 600, 4000
 
 def own_path(request: HttpRequest, path: str) -> str:
     """Return the path to show after a login: the given one if it belongs to this service."""
-    own = path.startswith("/") and path.isprintable() and len(path) <= MAX_PATH
+    # Other characters than ASCII need up to 12 bytes each in the cookie; addresses quote them.
+    own = path.startswith("/") and path.isascii() and path.isprintable() and len(path) <= MAX_PATH
     if own and url_has_allowed_host_and_scheme(path, None):
         return path
     return f"{links.prefix()}/?mine=1"

@@ -22,13 +22,15 @@ from mbs.text import printable
 _MAX_LINE = 16 * 1024
 #: Bytes to read from the end of a log for each of its last lines.
 _PER_LINE = 512
-#: Escape sequences of terminals (ECMA-48, 5.4 and 5.6); the group matches colors only.
+#: Escape sequences of terminals (ECMA-48, 5.4 and 5.6).
 _ESCAPES = re.compile(
     r"\x1b(?:"
-    r"\[[0-9;:?<=>!]{0,60}[ -/]{0,4}([@-~])"
+    r"\[[0-9;:?<=>!]{0,60}[ -/]{0,4}[@-~]"
     r"|[\]P_X^][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)"
     r"|[ -/]{0,4}[0-~])"
 )
+#: Colors: SGR without a private parameter, with which xterm changes the codes of keys (modifyOtherKeys).
+_COLOR = re.compile(r"\x1b\[[0-9;:]*m")
 _PLAIN = "\x1b[0m"
 
 
@@ -144,7 +146,7 @@ class Reader:
         for match in _ESCAPES.finditer(text):
             parts.append(printable(text[place : match.start()], "\t"))
             place = match.end()
-            if match[1] == "m":
+            if _COLOR.fullmatch(match[0]):
                 parts.append(match[0])
                 coloured = True
         parts.append(printable(text[place:], "\t"))

@@ -21,6 +21,8 @@ ROOT = "/module-build-service/"
 API_VERSION = 2
 #: HTTP statuses after which the same request may succeed later.
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
+#: Max components of one build; a server could send pages without end.
+MAX_COMPONENTS = 20_000
 #: Scheme of a server on a Unix socket, whose quoted path is the host: ``http+unix://%2Frun%2Fweb.sock``.
 UNIX = "http+unix"
 #: The address that the server of a Unix socket knows itself by.
@@ -137,7 +139,10 @@ class Client:
     def components(self, build_id: int) -> list[Json]:
         """Return all components of a module build in the verbose form, ordered by id."""
         params: Params = {"module_build": build_id, "verbose": "true", "order_by": "id", "per_page": 100}
-        return list(self._pages("component-builds/", params, limit=None))
+        found = list(self._pages("component-builds/", params, limit=MAX_COMPONENTS + 1))
+        if len(found) > MAX_COMPONENTS:
+            raise UnexpectedAnswer(f"The server sent more than {MAX_COMPONENTS} components of one build.")
+        return found
 
     def cancel(self, build_id: int) -> Json:
         """Cancel a module build, and return it."""
@@ -203,7 +208,7 @@ class Client:
         """
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
         timeout = httpx.Timeout(10.0, read=silence)
-        url = f"{self.server}/events"
+        url = f"{self._address}/events"
         try:
             with self._http.stream("GET", url, params=params, headers=headers, timeout=timeout) as answer:
                 if answer.status_code >= 400:
@@ -276,7 +281,12 @@ class Client:
             if not following:
                 return
             # Only the query is used, since the server may know itself by another address behind a proxy.
-            query = httpx.URL(following).params
+            try:
+                query = httpx.URL(following).params
+            except (TypeError, httpx.InvalidURL) as error:
+                raise UnexpectedAnswer(
+                    f"The server sent a next page that cannot be read: {error}."
+                ) from error
             page = _object(self._request("GET", path, params=query))
 
     def _request(
@@ -304,7 +314,7 @@ class Client:
         try:
             if answer.is_success:
                 return answer.json()
-        except ValueError:
+        except (RecursionError, ValueError):
             pass
         raise _unexpected(answer)
 
@@ -362,7 +372,7 @@ def refusal(answer: httpx.Response) -> Refused:
     """Return the error in an answer with a status of 400 or more."""
     try:
         body = answer.json()
-    except ValueError:
+    except (RecursionError, ValueError):
         body = None
     if not isinstance(body, dict) or "message" not in body:
         return Refused(

@@ -179,7 +179,7 @@ def read_build(data: Json, components: list[Json] | None = None) -> Build:
     """
     try:
         return _read_build(data, components or [])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise UnexpectedAnswer(
             f"The server sent a build that cannot be read: {error!r}.",
             hint="The server may be newer than this client: update the client.",
@@ -283,7 +283,7 @@ def read_time(value: object) -> datetime | None:
         return None
     try:
         return datetime.fromisoformat(value).astimezone(UTC)
-    except ValueError:
+    except (OverflowError, ValueError):
         return None
 
 
@@ -296,7 +296,7 @@ def read_outlooks(queue: Json) -> dict[int, Outlook]:
             place, of = int(entry.get("place") or 0), int(entry.get("of") or 0)
             if ready:
                 found[int(entry["id"])] = Outlook(place, of, ready, float(entry["spread_seconds"]))
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             continue
     return found
 

@@ -16,6 +16,10 @@ from mbs.errors import NotAuthenticated
 
 #: A bearer token (RFC 6750, section 2.1).
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+#: Seconds since 1970 after which no token expires; larger times are ignored.
+MAX_TIME = 1e11
+#: Max characters of a user name: the length of the columns of owners.
+MAX_USERNAME = 255
 
 
 def identify(token: str, *, fresh: bool = False, address: str = "") -> Identity:
@@ -56,6 +60,12 @@ def _verify(token: str, fresh: bool) -> tuple[Identity, float | None]:
     username = claims.get(name)
     if not isinstance(username, str) or not username:
         raise NotAuthenticated("The token names no user.", code="token_without_user", hint="Log in again.")
+    if len(username) > MAX_USERNAME or not username.isprintable() or username != username.strip():
+        raise NotAuthenticated(
+            "The token names a user with a name that this service cannot store.",
+            code="token_without_user",
+            hint=f"User names have at most {MAX_USERNAME} printable characters, without spaces around them.",
+        )
     return Identity(username, _groups(token, claims, username)), seconds
 
 
@@ -75,7 +85,7 @@ def _require_scope_option() -> None:
 
 def _seconds_left(claims: Mapping[str, Any]) -> float | None:
     end = claims.get("exp")
-    if not isinstance(end, int | float) or isinstance(end, bool):
+    if not isinstance(end, int | float) or isinstance(end, bool) or not end < MAX_TIME:
         return None
     seconds = end - time.time()
     if seconds <= -signed.LEEWAY:

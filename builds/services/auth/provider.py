@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any
 
 import httpx
@@ -17,8 +18,8 @@ from mbs.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-#: Seconds that the provider has to respond.
-TIMEOUT = 10.0
+#: Seconds that the provider has to respond, and max bytes of its response.
+TIMEOUT, MAX_RESPONSE = 10.0, 2_000_000
 HINT = "Try again later. If the error persists, tell the operators of the service."
 
 
@@ -69,14 +70,26 @@ def request(method: str, url: object, **options: Any) -> tuple[int, dict[str, An
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
         raise unavailable(f"{url!r} is not an address of an OpenID provider.")
     try:
-        answer = httpx.request(method, url, timeout=TIMEOUT, **options)
+        with httpx.stream(method, url, timeout=TIMEOUT, **options) as answer:
+            text, status = _read(answer), answer.status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise unavailable(f"{url}: {type(error).__name__}: {error}") from error
     try:
-        content = answer.json()
-    except ValueError:
+        content = json.loads(text)
+    except (RecursionError, ValueError):
         content = None
-    refused = 400 <= answer.status_code < 500
-    if not (refused or (answer.status_code == 200 and isinstance(content, dict))):
-        raise unavailable(f"{url} answered {answer.status_code}.")
-    return answer.status_code, content if isinstance(content, dict) else {}
+    if not (400 <= status < 500 or (status == 200 and isinstance(content, dict))):
+        raise unavailable(f"{url} answered {status}.")
+    return status, content if isinstance(content, dict) else {}
+
+
+def _read(answer: httpx.Response) -> bytes:
+    """Return the body of a response of bounded size and time; a timeout of httpx is for each part of it."""
+    content, end = b"", time.monotonic() + TIMEOUT
+    for part in answer.iter_bytes():
+        content += part
+        if len(content) > MAX_RESPONSE:
+            raise unavailable(f"{answer.url} sent more than {MAX_RESPONSE} bytes.")
+        if time.monotonic() > end:
+            raise unavailable(f"{answer.url} took longer than {TIMEOUT:g} seconds.")
+    return content

@@ -37,6 +37,8 @@ _ANSWERS: Mapping[str, MBSError] = {
         hint=provider.HINT,
     ),
 }
+#: Max seconds for which a token is valid; larger values are ignored.
+MAX_SECONDS = 10 * 365 * 24 * 3600
 _CODE = re.compile(r"[a-z_]{1,40}")
 
 
@@ -232,7 +234,7 @@ def _request_tokens(**grant: str) -> tuple[Tokens, dict[str, Any]]:
     access, refresh, seconds = (content.get(key) for key in ("access_token", "refresh_token", "expires_in"))
     if not isinstance(access, str) or str(content.get("token_type", "bearer")).lower() != "bearer":
         raise provider.unavailable(f"{address} answered without a bearer token.")
-    valid = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    valid = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < MAX_SECONDS
     return Tokens(
         access, refresh if isinstance(refresh, str) else "", float(seconds) if valid and seconds else None
     ), content

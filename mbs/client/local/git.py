@@ -15,6 +15,8 @@ from mbs.text import printable
 TIMEOUT = 60
 #: No programs of the checkout's configuration, which may come from strangers.
 _SETTINGS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "gc.auto=0", "commit.gpgSign=false")
+#: No connections: a partial clone would run the ssh command of its configuration to fetch missing objects.
+_OFFLINE = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}
 _PERSON = {"NAME": "mbs local", "EMAIL": "mbs-local@localhost"}
 _AUTHOR = {f"GIT_{role}_{key}": text for role in ("AUTHOR", "COMMITTER") for key, text in _PERSON.items()}
 
@@ -42,7 +44,14 @@ def git(folder: Path, *arguments: str, text: bytes = b"", environment: Mapping[s
         done = subprocess.run(
             ("git", *settings, *arguments),
             cwd=folder,
-            env={**inherited, **_AUTHOR, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8", **environment},
+            env={
+                **inherited,
+                **_AUTHOR,
+                **_OFFLINE,
+                "GIT_OPTIONAL_LOCKS": "0",
+                "LC_ALL": "C.UTF-8",
+                **environment,
+            },
             input=text,
             capture_output=True,
             timeout=TIMEOUT,

@@ -14,12 +14,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from builds import dispatch
-from builds.models import FinalModulemd, ModuleBuild, Submission
+from builds.models import CommitRange, FinalModulemd, ModuleBuild, Submission, clock
 from builds.services import commits, comparison
 from buildsys.recorded import BuiltPackage
 from buildsys.simulated import SimulatedBuildSystem
 from mbs.states import BuildState, ComponentState
 from scm.errors import ScmError
+from scm.history import Subjects
 from tests.builds.web.browser import BROWSER, get
 from tests.factories import START, component_build, module_build
 from tests.gitrepos import commit, git, make_repo, url
@@ -182,9 +183,22 @@ def test_comparisons_of_a_hostile_client_send_few_tasks(
     builds = [module_build(context=f"c{number}") for number in range(5)]
     for number, build in enumerate(builds):
         component_build(build, package="lib", ref=f"{number:040}", scmurl="https://github.com/rpms/x")
-    for build in builds[1:]:
-        as_json(client, f"{build.pk}/compare?with={builds[0].pk}")
+    for expected in ([True, True, False, False], [True, True, False, False]):
+        answers = [as_json(client, f"{build.pk}/compare?with={builds[0].pk}") for build in builds[1:]]
+        assert [each["reading_commits"] for each in answers] == expected
     assert len(sent) == 2
+
+
+def test_the_number_of_stored_ranges_is_bounded(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits, "MAX_RANGES", 2)
+    monkeypatch.setattr(commits, "_MAX_STORED", 5)
+    monkeypatch.setattr(commits, "subjects", lambda *_: Subjects(()))
+    for hours in range(9):
+        CommitRange.objects.create(key=str(hours), read_at=clock.now() - timedelta(hours=hours))
+    commits.read(pair[0].pk, pair[1].pk)
+    kept = set(CommitRange.objects.values_list("key", flat=True))
+    assert {"0", "1", "2"} < kept
+    assert len(kept) == 4
 
 
 def test_buildrequires_and_rpms_say_what_changed(client: Client, pair: Pair) -> None:

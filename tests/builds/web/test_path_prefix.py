@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote_plus, urlsplit
 
+import httpx
 import pytest
 from django.test import Client
 from django.test.utils import override_script_prefix
 
 from builds.web import submitting
 from mbs.states import BuildState, ComponentState
+from tests.builds.services.auth.login_steps import switched_on
+from tests.builds.services.auth.oidc_provider import Issuer
 from tests.builds.web.browser import BROWSER, Page
 from tests.builds.web.test_acting import logins
 from tests.builds.web.test_logs import address, log, row
@@ -72,6 +76,40 @@ def test_several_submitted_builds_lead_to_the_front_page_below_the_prefix(
 def test_a_form_that_needs_a_login_leads_back_below_the_prefix(below: Client, logins: None) -> None:
     answer = below.post("/submit", {"modulemd": "x"}, headers=BROWSER)
     assert (answer.status_code, answer["Location"]) == (302, f"{PREFIX}/login?next=%2Fmbs%2F")
+
+
+def test_a_login_at_the_provider_stays_below_the_prefix(
+    below: Client, option: Callable[..., None], issuer: Issuer, tmp_path: Path
+) -> None:
+    switched_on("signed", option, issuer, tmp_path)
+    option(BASE_URL=f"http://testserver{PREFIX}")
+    start = below.get("/searches", headers=BROWSER)["Location"]
+    assert start == f"{PREFIX}/login?next=%2Fmbs%2Fsearches"
+    page = get(below, start.removeprefix(PREFIX))
+    assert [link for link in links(page) if not link.startswith(f"{PREFIX}/")] == []
+    begin = next(link for link in links(page) if "/login/provider" in link)
+    begun = below.get(begin.removeprefix(PREFIX), headers=BROWSER)
+    returned = httpx.get(begun["Location"]).headers["Location"]
+    address = f"http://testserver{PREFIX}/login/callback"
+    assert returned.startswith(f"{address}?")
+    assert urlsplit(address).path.startswith(f"{begun.cookies['mbs_login']['path']}/")
+    done = below.get(returned.removeprefix(f"http://testserver{PREFIX}"), headers=BROWSER)
+    assert (done.status_code, done["Location"]) == (302, f"{PREFIX}/searches")
+    removed = done.cookies["mbs_login"]
+    assert (removed.value, removed["path"]) == ("", f"{PREFIX}/login")
+    out = below.post("/logout", headers=BROWSER).content.decode()
+    assert f"post_logout_redirect_uri={quote_plus(f'http://testserver{PREFIX}/')}" in out
+
+
+def test_a_failed_login_starts_again_below_the_prefix(
+    below: Client, option: Callable[..., None], issuer: Issuer, tmp_path: Path
+) -> None:
+    switched_on("signed", option, issuer, tmp_path).person = ""
+    option(BASE_URL=f"http://testserver{PREFIX}")
+    begun = below.get("/login/provider", {"next": "/mbs/queue"}, headers=BROWSER)
+    returned = httpx.get(begun["Location"]).headers["Location"]
+    failed = below.get(returned.removeprefix(f"http://testserver{PREFIX}"), headers=BROWSER)
+    assert f"{PREFIX}/login/provider?next=%2Fmbs%2Fqueue" in links(Page(failed.content.decode()))
 
 
 @pytest.mark.parametrize("path", ["1", "", "1?verbose=1", "?verbose=1"])

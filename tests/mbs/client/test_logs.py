@@ -46,7 +46,7 @@ def build(log: Path) -> ModuleBuild:
     end(log)
     other = log.parent.parent / "8" / "build.log"
     other.parent.mkdir()
-    other.write_bytes(b"\x1b[31merror:\x1b[0m \x1b]0;title\x07it \x1b[2Jbroke\x00\n")
+    other.write_bytes(b"\x1b[31merror:\x1b[0m \x1b]0;title\x07it \x1b[>4;2m\x1b[2Jbroke\x00\n")
     end(other, "failed")
     return build
 
@@ -109,7 +109,7 @@ def test_what_logs_there_are_is_told_as_json(build: ModuleBuild) -> None:
     assert [(each["package"], each["size"], each["logs"][:1]) for each in told] == [
         ("one", 17, [{"name": "build.log", "label": "build.log"}]),
         ("three", 0, []),
-        ("two", 40, [{"name": "build.log", "label": "build.log"}]),
+        ("two", 47, [{"name": "build.log", "label": "build.log"}]),
     ]
 
 

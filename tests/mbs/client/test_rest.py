@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mbs.client import rest
 from mbs.client.rest import Client, Refused, UnexpectedAnswer, Unreachable, base_url, unix_url, web_url
 from mbs.errors import InvalidInput, Problem
 from tests.mbs.client.fake_server import FakeServer, component_build, module_build
@@ -101,7 +102,7 @@ def test_refusal_of_something_else_is_told_apart(server: FakeServer, client: Cli
     assert "Check the URL and any proxy" in caught.value.hint
 
 
-@pytest.mark.parametrize("content", [b"<html></html>", b"", b"[]", b"null", b'"text"'])
+@pytest.mark.parametrize("content", [b"<html></html>", b"", b"[]", b"null", b'"text"', b"[" * 200_000])
 def test_answer_that_is_no_object_is_unexpected(server: FakeServer, client: Client, content: bytes) -> None:
     server.queued.append((200, content, {}))
     with pytest.raises(UnexpectedAnswer):
@@ -113,6 +114,26 @@ def test_list_of_another_shape_is_unexpected(server: FakeServer, client: Client,
     server.queued.append((200, json.dumps(body).encode(), {}))
     with pytest.raises(UnexpectedAnswer):
         list(client.builds({}, limit=5))
+
+
+@pytest.mark.parametrize("following", [7, ["x"], "http://h/\x00"])
+def test_a_next_page_that_is_no_address_is_unexpected(
+    server: FakeServer, client: Client, following: object
+) -> None:
+    server.queued.append((200, json.dumps({"items": [], "meta": {"next": following}}).encode(), {}))
+    with pytest.raises(UnexpectedAnswer):
+        list(client.builds({}, limit=5))
+
+
+def test_pages_of_components_without_end_are_unexpected(
+    client: Client, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "MAX_COMPONENTS", 20)
+    page = json.dumps({"items": [component_build(1, 1, 1)] * 10, "meta": {"next": "?page=2"}}).encode()
+    server.queued += [(200, page, {})] * 9
+    with pytest.raises(UnexpectedAnswer, match="more than 20 components"):
+        client.components(1)
+    assert len(server.requests) == 3
 
 
 def test_redirect_is_not_followed_but_told(server: FakeServer, client: Client) -> None:
@@ -165,8 +186,10 @@ def test_a_server_may_listen_on_a_unix_socket(tmp_path: Path) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append((self.path, self.headers["Host"]))
-            body = b'{"version": "1"}'
+            stream = self.path == "/events"
+            body = b"id: 1\n\n" if stream else b'{"version": "1"}'
             self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream" if stream else "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -177,12 +200,13 @@ def test_a_server_may_listen_on_a_unix_socket(tmp_path: Path) -> None:
     asked: list[tuple[str, str]] = []
     path = tmp_path / "a b.sock"
     with socketserver.UnixStreamServer(str(path), Handler) as server:
-        thread = threading.Thread(target=server.handle_request)
+        thread = threading.Thread(target=lambda: (server.handle_request(), server.handle_request()))
         thread.start()
         with Client(unix_url(str(path))) as client:
             assert client.about() == {"version": "1"}
+            assert b"".join(client.events({}, "", silence=5)) == b"id: 1\n\n"
         thread.join()
-    assert asked == [("/module-build-service/2/about/", "127.0.0.1")]
+    assert asked == [("/module-build-service/2/about/", "127.0.0.1"), ("/events", "127.0.0.1")]
     with Client(unix_url(str(tmp_path / "none"))) as client, pytest.raises(Unreachable):
         client.about()
     assert web_url("https://mbs.example.com") == "https://mbs.example.com"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -122,10 +123,17 @@ def test_unknown_build_ends_it(server: FakeServer, client: Client) -> None:
         run(client, [7])
 
 
-def test_unreadable_build_is_an_error_and_no_crash(server: FakeServer, client: Client) -> None:
-    server.add(module_build(1) | {"state": 77})
+@pytest.mark.parametrize("wrong", [{"state": 77}, {"batch": float("inf")}, {"install": 1}])
+def test_unreadable_build_is_an_error_and_no_crash(
+    server: FakeServer, client: Client, wrong: dict[str, Any]
+) -> None:
+    server.add(module_build(1) | wrong)
     with pytest.raises(UnexpectedAnswer):
         run(client, [1])
+
+
+def test_times_outside_the_calendar_are_unknown() -> None:
+    assert read_build(module_build(1, time_submitted="0001-01-01T00:00:00+23:59")).submitted is None
 
 
 def story(server: FakeServer) -> list[Callable[[], object]]:

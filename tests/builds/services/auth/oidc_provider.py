@@ -64,6 +64,8 @@ class Issuer:
         self.id_claims: dict[str, Any] = {}
         self.codes: dict[str, dict[str, str]] = {}
         self.devices: dict[str, list[str]] = {}
+        #: Path -> body that is sent instead of the right one.
+        self.bodies: dict[str, bytes] = {}
 
     def opaque(self, user: str = "ann", *, scopes: tuple[str, ...] = SCOPES, seconds: float = 300) -> str:
         """Return a token that only this provider can read."""
@@ -257,7 +259,7 @@ def issuer() -> Iterator[Issuer]:
         def reply(self, form: dict[str, str]) -> None:
             path = urlsplit(self.path).path
             status, content = there.answer(path, form, self.headers.get("Authorization", ""))
-            body = json.dumps(content).encode()
+            body = there.bodies.get(path) or json.dumps(content).encode()
             self.send_response(status)
             if status == 302 and isinstance(content, str):
                 self.send_header("Location", content)

@@ -179,6 +179,29 @@ def test_programs_of_the_checkouts_configuration_do_not_run(checkout: Path, tmp_
     assert not ran.exists()
 
 
+def test_a_partial_clone_does_not_fetch_with_programs_of_its_configuration(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """Git fetches a missing object by itself, with the ssh command of the configuration."""
+    ran, blob = tmp_path / "ran", git(checkout, "rev-parse", "HEAD:quiet.yaml")
+    (checkout / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    for key, value in (
+        ("core.repositoryformatversion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.url", "ssh://git.example.com/quiet"),
+        ("core.sshCommand", f"touch '{ran}'; false"),
+    ):
+        git(checkout, "config", key, value)
+    with pytest.raises(MBSError, match="git cat-file failed"):
+        find_source(str(checkout))
+    git(checkout, "config", "remote.origin.url", str(tmp_path))
+    git(checkout, "config", "remote.origin.uploadpack", f"touch '{ran}'; false")
+    with pytest.raises(MBSError, match="git cat-file failed"):
+        find_source(str(checkout))
+    assert not ran.exists()
+
+
 def test_sources_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="There is no"):
         find_source(str(tmp_path / "nothing"))
