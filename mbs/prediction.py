@@ -4,16 +4,30 @@ The simulation follows the rule of the service (``builds.services.slots``): a fr
 with the fewest components building, and among this owner's components to the one with the longest
 expected build. A batch starts when all components of the previous batch are built, tagged and in a
 repository.
+
+The end of a batch is that of its slowest component, and a slot that gets free early changes the order of
+all later components. So the errors of components cannot be added up: the simulation is repeated with other
+durations, and the error of a build is read from the results.
 """
 
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from math import inf, sqrt
+from math import ceil, inf, log1p
+from random import Random
+from statistics import median
+
+#: Part of the builds that are to be ready within the spread.
+COVERAGE = 0.8
+#: Simulations of a prediction, and components in all of them together (see ``runs_for``).
+MIN_RUNS, MAX_RUNS, MAX_STEPS = 5, 60, 12_000
+#: Expected rest of a component that exceeds all possible durations, as a fraction of the time passed.
+_OVERDUE = 0.25
 
 
 @dataclass(frozen=True)
@@ -22,11 +36,29 @@ class Duration:
 
     Attributes:
         seconds: Expected seconds.
-        spread: Standard deviation.
+        ratios: Equally likely ratios of the actual duration to ``seconds``, in ascending order.
     """
 
     seconds: float
-    spread: float = 0.0
+    ratios: Sequence[float] = (1.0,)
+
+    def rest(self, chance: float, passed: float | None) -> float:
+        """Return how much longer it may take.
+
+        Args:
+            chance: Position among the possible durations: at least 0, less than 1.
+            passed: Seconds since it began; None if it has not begun.
+        """
+        if passed is None:
+            return self.seconds * _choice(self.ratios, chance)
+        longer = bisect_right(self.ratios, passed / self.seconds) if self.seconds else len(self.ratios)
+        if longer < len(self.ratios):
+            return self.seconds * _choice(self.ratios, chance, longer) - passed
+        return -_OVERDUE * passed * log1p(-chance)
+
+
+def _choice(values: Sequence[float], chance: float, first: int = 0) -> float:
+    return values[first + int(chance * (len(values) - first))]
 
 
 @dataclass(frozen=True)
@@ -48,14 +80,6 @@ class Task:
     duration: Duration
     building: float | None = None
     after: frozenset[str] = frozenset()
-
-    @property
-    def rest(self) -> Duration:
-        """Return the expected remaining time; a build that exceeds its duration is assumed to end soon."""
-        if self.building is None:
-            return self.duration
-        left = self.duration.seconds - self.building
-        return Duration(left if left > 0 else self.duration.spread, self.duration.spread)
 
 
 @dataclass(frozen=True)
@@ -83,13 +107,26 @@ class Pace:
 
     Attributes:
         slots: Number of components that may build at once; 0 for no limit.
-        between: From the last end of a batch to the first start of the next.
-        finish: From the end of the last component to the end of the build.
+        between: Equally likely seconds from the last end of a batch to the first start of the next.
+        finish: Equally likely seconds from the end of the last component to the end of the build.
     """
 
     slots: int
-    between: Duration = Duration(0.0)
-    finish: Duration = Duration(0.0)
+    between: Sequence[float] = (0.0,)
+    finish: Sequence[float] = (0.0,)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The predicted end of a build.
+
+    Attributes:
+        seconds: Seconds from now: half of the simulations end earlier.
+        spread: ``COVERAGE`` of the simulations end within this many seconds of ``seconds``.
+    """
+
+    seconds: float
+    spread: float = 0.0
 
 
 @dataclass
@@ -102,74 +139,120 @@ class Prediction:
         ends: Id of a component -> when it ends.
     """
 
-    ready: dict[int, Duration] = field(default_factory=dict)
+    ready: dict[int, Ready] = field(default_factory=dict)
     starts: dict[int, float] = field(default_factory=dict)
     ends: dict[int, float] = field(default_factory=dict)
 
 
-def predict(builds: Sequence[Build], pace: Pace) -> Prediction:
-    """Simulate all builds to their ends.
+def predict(builds: Sequence[Build], pace: Pace, most: int = MAX_RUNS) -> Prediction:
+    """Simulate all builds to their ends, several times with other durations, and return medians.
 
     Args:
         builds: The builds that have not ended, in any order.
         pace: The speed of the service.
+        most: Max number of simulations.
 
     Returns:
         The predicted times. Components in a circle of ``after`` never start.
     """
-    return _Simulation(builds, pace).run()
+    builds = sorted(builds, key=lambda build: build.id)
+    tasks = [task for build in builds for task in build.tasks]
+    runs = min(runs_for(len(tasks)), most)
+    chances = {task.id: _chances(task.id, runs) for task in tasks}
+    found = []
+    for run in range(runs):
+        random = Random(run)  # noqa: S311  (a simulation, not a secret)
+        own = {number: some[run] for number, some in chances.items()}
+        found.append(_Simulation(builds, pace, own, random).run())
+    return Prediction(
+        {number: _ready([each.ready[number] for each in found]) for number in found[0].ready},
+        {number: median([each.starts[number] for each in found]) for number in found[0].starts},
+        {number: median([each.ends[number] for each in found]) for number in found[0].ends},
+    )
+
+
+def runs_for(tasks: int) -> int:
+    """Return how often this many components are simulated, which takes a bounded time."""
+    return max(MIN_RUNS, min(MAX_RUNS, MAX_STEPS // max(tasks, 1)))
+
+
+def _chances(number: int, runs: int) -> list[float]:
+    """Return a chance for each run, evenly spread, in an order that depends on the component alone.
+
+    So a prediction changes only if the builds do, and few runs cover the possible durations.
+    """
+    chances = [(run + 0.5) / runs for run in range(runs)]
+    Random(number).shuffle(chances)  # noqa: S311  (a simulation, not a secret)
+    return chances
+
+
+def _ready(seconds: Sequence[float]) -> Ready:
+    middle = median(seconds)
+    errors = sorted(abs(each - middle) for each in seconds)
+    # One more than the number of simulations: the build itself is as likely to be at any place among them.
+    place = ceil(COVERAGE * (len(errors) + 1))
+    return Ready(middle, errors[min(place, len(errors)) - 1])
+
+
+@dataclass
+class _Times:
+    ready: dict[int, float] = field(default_factory=dict)
+    starts: dict[int, float] = field(default_factory=dict)
+    ends: dict[int, float] = field(default_factory=dict)
 
 
 class _Simulation:
-    def __init__(self, builds: Sequence[Build], pace: Pace) -> None:
-        self._pace = pace
+    def __init__(
+        self, builds: Sequence[Build], pace: Pace, chances: Mapping[int, float], random: Random
+    ) -> None:
+        self._pace, self._chances, self._random = pace, chances, random
         self._free = pace.slots or inf
-        self._found = Prediction()
+        self._found = _Times()
         self._order = count()
-        #: (time, order, variance, build, task that ends or tasks that may start)
-        self._events: list[tuple[float, int, float, _Progress, Task | Sequence[Task]]] = []
+        #: (time, order, build, task that ends or tasks that may start)
+        self._events: list[tuple[float, int, _Progress, Task | Sequence[Task]]] = []
         self._load = Counter[str]()
         #: owner -> heap of (-seconds, id, build, task), for components that may start
         self._queues: dict[str, list[tuple[float, int, _Progress, Task]]] = {}
         #: (components building, owner) of owners with components that may start; outdated entries are skipped
         self._turns: list[tuple[int, str]] = []
-        for build in sorted(builds, key=lambda build: build.id):
+        for build in builds:
             self._begin(_Progress(build))
 
     def _begin(self, progress: _Progress) -> None:
         for task in progress.started:
             self._free -= 1
             self._load[progress.owner] += 1
-            self._ends(progress, task, 0.0, 0.0)
+            self._ends(progress, task, 0.0)
         if progress.fails:
             return
         if progress.open:
-            self._push(0.0, 0.0, progress, progress.unblocked())
+            self._push(0.0, progress, progress.unblocked())
         else:
-            self._next_batch(progress, 0.0, 0.0)
+            self._next_batch(progress, 0.0)
 
-    def run(self) -> Prediction:
-        self._give(0.0, 0.0)
+    def run(self) -> _Times:
+        self._give(0.0)
         while self._events:
-            time, _, variance, progress, what = heapq.heappop(self._events)
+            time, _, progress, what = heapq.heappop(self._events)
             if isinstance(what, Task):
-                self._end(progress, what, time, variance)
+                self._end(progress, what, time)
             else:
                 self._enqueue(progress, what)
             if not self._events or self._events[0][0] > time:
-                self._give(time, variance)
+                self._give(time)
         return self._found
 
-    def _push(self, time: float, variance: float, progress: _Progress, what: Task | Sequence[Task]) -> None:
+    def _push(self, time: float, progress: _Progress, what: Task | Sequence[Task]) -> None:
         if what:
-            heapq.heappush(self._events, (time, next(self._order), variance, progress, what))
+            heapq.heappush(self._events, (time, next(self._order), progress, what))
 
-    def _ends(self, progress: _Progress, task: Task, time: float, variance: float) -> None:
-        rest = task.rest
-        self._found.ends[task.id] = time + rest.seconds
-        self._push(time + rest.seconds, variance + rest.spread**2, progress, task)
+    def _ends(self, progress: _Progress, task: Task, time: float) -> None:
+        end = time + task.duration.rest(self._chances[task.id], task.building)
+        self._found.ends[task.id] = end
+        self._push(end, progress, task)
 
-    def _end(self, progress: _Progress, task: Task, time: float, variance: float) -> None:
+    def _end(self, progress: _Progress, task: Task, time: float) -> None:
         self._free += 1
         self._load[progress.owner] -= 1
         self._turn(progress.owner)
@@ -177,18 +260,19 @@ class _Simulation:
         if progress.fails:
             return
         if progress.open:
-            between = self._pace.between
-            self._push(time + between.seconds, variance + between.spread**2, progress, progress.unblocked())
+            self._push(time + self._pause(self._pace.between), progress, progress.unblocked())
         else:
-            self._next_batch(progress, time, variance)
+            self._next_batch(progress, time)
 
-    def _next_batch(self, progress: _Progress, time: float, variance: float) -> None:
-        wait = self._pace.between if progress.advance() else self._pace.finish
-        time, variance = time + wait.seconds, variance + wait.spread**2
+    def _next_batch(self, progress: _Progress, time: float) -> None:
+        time += self._pause(self._pace.between if progress.advance() else self._pace.finish)
         if progress.open:
-            self._push(time, variance, progress, progress.unblocked())
+            self._push(time, progress, progress.unblocked())
         else:
-            self._found.ready[progress.id] = Duration(time, sqrt(variance))
+            self._found.ready[progress.id] = time
+
+    def _pause(self, seconds: Sequence[float]) -> float:
+        return _choice(seconds, self._random.random())
 
     def _enqueue(self, progress: _Progress, tasks: Sequence[Task]) -> None:
         queue = self._queues.setdefault(progress.owner, [])
@@ -200,7 +284,7 @@ class _Simulation:
         if self._queues.get(owner):
             heapq.heappush(self._turns, (self._load[owner], owner))
 
-    def _give(self, time: float, variance: float) -> None:
+    def _give(self, time: float) -> None:
         while self._free > 0 and self._turns:
             load, owner = heapq.heappop(self._turns)
             queue = self._queues[owner]
@@ -210,7 +294,7 @@ class _Simulation:
             self._free -= 1
             self._load[owner] += 1
             self._found.starts[task.id] = time
-            self._ends(progress, task, time, variance)
+            self._ends(progress, task, time)
             self._turn(owner)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
-from statistics import median
+from math import exp
+from statistics import NormalDist, median
 from typing import Any
 
 from django.conf import settings
@@ -25,13 +26,16 @@ MAX_SIMULATED = 6000
 MAX_NEXT = 10
 #: Number of recent ready builds that durations are learned from, and seconds until they are read again.
 _RECENT, _KEPT = 20, 60
-#: Ratio of the standard deviation to the median absolute deviation of a normal distribution.
-_OF_MEDIAN = 1.4826
-#: Builds deviate more than the sum of their components' deviations suggests, since a batch ends with its
-#: slowest component. ``benchmarks.predictions`` measures the factor.
-CALIBRATION = 1.8
-#: Duration of pauses before any build has become ready.
-_ASSUMED = Duration(5.0, 5.0)
+#: Min number of measured ratios, and of measured pauses, to do without assumed ones.
+_ENOUGH, _ENOUGH_PAUSES = 10, 3
+#: Max measured values to keep of each kind.
+_MOST = 200
+#: Pauses that are assumed at first, in seconds.
+_ASSUMED_PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
+#: Assumed ratios of the actual to the expected duration: lognormal, with a deviation of 30 %.
+_ASSUMED_RATIOS = tuple(exp(0.3 * NormalDist().inv_cdf((place + 0.5) / 20)) for place in range(20))
+#: The same for a package that was never built, with a deviation of 100 %.
+_ASSUMED_UNKNOWN = tuple(exp(NormalDist().inv_cdf((place + 0.5) / 20)) for place in range(20))
 _FAILED = (ComponentState.FAILED, ComponentState.CANCELED)
 
 
@@ -40,16 +44,18 @@ class Habits:
     """Durations learned from the builds that became ready most recently.
 
     Attributes:
-        between: From the last end of a batch to the first start of the next.
-        finish: From the end of the last component to the end of the build.
-        error: The usual deviation of a build from its expected duration, as a fraction of it.
+        between: Seconds from the last end of a batch to the first start of the next, as they were measured.
+        finish: Seconds from the end of the last component to the end of the build, as they were measured.
+        ratios: Ratios of actual durations of components to the expected ones.
         typical: Expected seconds of a component that was never built.
+        unknown: Ratios of actual durations of all components to ``typical``.
     """
 
-    between: Duration = _ASSUMED
-    finish: Duration = _ASSUMED
-    error: float = 0.3
+    between: Sequence[float] = _ASSUMED_PAUSES
+    finish: Sequence[float] = _ASSUMED_PAUSES
+    ratios: Sequence[float] = _ASSUMED_RATIOS
     typical: float = 60.0
+    unknown: Sequence[float] = _ASSUMED_UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Expected:
 
     Attributes:
         ready: When the build will be ready.
-        spread: Standard deviation of ``ready``.
+        spread: Estimated error of ``ready``: about 80 % of the builds are ready within it (``COVERAGE``).
         place: Position of its next component in the queue for slots, from 1; None if none of them waits.
         of: Length of the queue for slots.
     """
@@ -147,7 +153,7 @@ def forecast(now: datetime) -> Forecast:
         builds={
             number: Expected(
                 now + timedelta(seconds=ready.seconds),
-                timedelta(seconds=CALIBRATION * ready.spread),
+                timedelta(seconds=ready.spread),
                 firsts.get(number),
                 len(waiting),
             )
@@ -193,7 +199,7 @@ def _stopping(habits: Habits, now: datetime) -> Iterator[Build]:
 
 def _task(part: Sequence[Any], habits: Habits, now: datetime) -> Task:
     number, package, batch, weight, state, started, after, _ = part
-    duration = Duration(weight, habits.error * weight) if weight else Duration(habits.typical, habits.typical)
+    duration = Duration(weight, habits.ratios) if weight else Duration(habits.typical, habits.unknown)
     building = None
     if state == ComponentState.BUILDING:
         building = max((now - started).total_seconds(), 0.0) if started else 0.0
@@ -245,10 +251,10 @@ def _times(found: Prediction, now: datetime) -> dict[int, tuple[datetime, dateti
 
 
 def _habits() -> Habits:
-    habits: Habits | None = cache.get("predictions:habits")
+    habits: Habits | None = cache.get("predictions:measured")
     if habits is None:
         habits = learn()
-        cache.set("predictions:habits", habits, _KEPT)
+        cache.set("predictions:measured", habits, _KEPT)
     return habits
 
 
@@ -266,13 +272,14 @@ def learn() -> Habits:
     columns = ("module_build_id", "batch", "time_started", "time_completed", "weight")
     parts = list(rows.order_by("module_build_id", "batch").values_list(*columns))
     took = [((end - start).total_seconds(), weight) for _, _, start, end, weight in parts]
-    errors = [abs(seconds - weight) / weight for seconds, weight in took if weight]
+    typical = median([seconds for seconds, _ in took]) if took else 0.0
     assumed = Habits()
     return Habits(
-        between=_usual(list(_gaps(parts)), assumed.between),
-        finish=_usual(list(_ends(parts, ended)), assumed.finish),
-        error=max(_OF_MEDIAN * median(errors), 0.02) if errors else assumed.error,
-        typical=median([seconds for seconds, _ in took]) if took else assumed.typical,
+        between=_measured(_gaps(parts), assumed.between, _ENOUGH_PAUSES),
+        finish=_measured(_ends(parts, ended), assumed.finish, _ENOUGH_PAUSES),
+        ratios=_measured((seconds / weight for seconds, weight in took if weight), assumed.ratios),
+        typical=typical or assumed.typical,
+        unknown=_measured((seconds / typical for seconds, _ in took if typical), assumed.unknown),
     )
 
 
@@ -292,9 +299,10 @@ def _ends(parts: Iterable[Sequence[Any]], ended: Mapping[int, datetime | None]) 
             yield (end - max(part[3] for part in of_build)).total_seconds()
 
 
-def _usual(seconds: Sequence[float], assumed: Duration) -> Duration:
-    """Return the median of durations, and their deviation from it."""
-    if not seconds:
-        return assumed
-    middle = max(median(seconds), 0.0)
-    return Duration(middle, _OF_MEDIAN * median(abs(each - middle) for each in seconds))
+def _measured(values: Iterable[float], assumed: Sequence[float], enough: int = _ENOUGH) -> tuple[float, ...]:
+    """Return values in ascending order, thinned out; with the assumed ones if there are only few."""
+    found = sorted(max(value, 0.0) for value in values)
+    if len(found) < enough:
+        found = sorted([*found, *assumed])
+    step = max(len(found) / _MOST, 1.0)
+    return tuple(found[int((place + 0.5) * step)] for place in range(int(len(found) / step)))

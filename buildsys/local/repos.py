@@ -29,6 +29,9 @@ _MAX_FACTS = 512 << 20
 _REPOSITORIES = ("repo", "source", "host")
 #: File of the final documents by architecture.
 _RECORD = "final.json"
+#: File of the dnf commands, written before ``_RECORD``.
+_COMMANDS = "dnf.txt"
+_PLATFORM_OPTION = "--setopt=module_platform_id="
 #: The base module's name in dnf.
 PLATFORM = "platform"
 
@@ -90,7 +93,7 @@ def finish(
         _write_repositories(module, folder, {path: packages[path] for path in held}, documents[arch], sandbox)
         root = Path("/tmp") / f"{module.name}-root"  # noqa: S108  (an example, for people)
         commands = dnf_commands(module, folder, root)
-        write_atomically(folder.path / "dnf.txt", str(commands))
+        write_atomically(folder.path / _COMMANDS, str(commands))
         write_atomically(record, json.dumps(documents))
     return documents
 
@@ -181,7 +184,7 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
         f"--installroot={installroot}",
         "--releasever=0",
         "--setopt=reposdir=/dev/null",
-        f"--setopt=module_platform_id={PLATFORM}:{found.platform}",
+        f"{_PLATFORM_OPTION}{PLATFORM}:{found.platform}",
         *(option for each in (folder, *found.required) for option in _repository_options(each)),
     )
     return DnfCommands(
@@ -310,3 +313,12 @@ def finished(folder: ModuleFolder) -> str | None:
         return None
     documents: Mapping[str, str] = json.loads(record.read_text("utf-8"))
     return next((text for arch, text in documents.items() if arch != SOURCE), None)
+
+
+def platform_of(folder: ModuleFolder) -> str | None:
+    """Return the platform stream that dnf must assume for a module; None if it is not finished here."""
+    if finished(folder) is None:
+        return None
+    prefix = f"{_PLATFORM_OPTION}{PLATFORM}:"
+    words = shlex.split((folder.path / _COMMANDS).read_text("utf-8"))
+    return next(word.removeprefix(prefix) for word in words if word.startswith(prefix))

@@ -1,13 +1,20 @@
-"""Maintain the repository of a stream with its latest builds, so that dnf upgrades from one to the next.
+"""Maintain the repositories of a stream with its latest builds, so that dnf upgrades from one to the next.
 
 ======================= ==========================================================================
 streams/NAME/STREAM/    folder of one stream of one module
-  builds.json           tags of the builds in the repository, the newest first
-  tree-NUMBER/          hard links to their RPMs, and metadata with all their documents
-  repo                  link to the current tree
-  mbs-NAME-STREAM.repo  dnf configuration of this repository, and those of the required streams
+  platform-el9/         repository of the builds for one platform
+    builds.json         tags of the builds in the repository, the newest first
+    tree-NUMBER/        hard links to their RPMs, and metadata with all their documents
+    repo                link to the current tree
+    mbs-NAME-STREAM.repo  dnf configuration of this repository, and those of the required streams
                         (``StreamFolder.label``)
+  repo                  links at the addresses of earlier versions, to the platform that the
+  mbs-NAME-STREAM.repo  stream was built for first
 ======================= ==========================================================================
+
+Each platform has a repository of its own: dnf compares packages of all contexts in a repository, so that
+``dnf update`` on el9 would install those for el10. Earlier versions had one repository for all platforms,
+which is divided when the stream changes.
 
 Trees are never changed. The previous tree is kept for clients that are reading it.
 """
@@ -30,12 +37,13 @@ from buildsys.delivery import HIDDEN, Delivery
 from buildsys.local.folders import lock, write_atomically
 from buildsys.local.modules import ModuleFolder
 from buildsys.local.repodata import create_repository
-from buildsys.local.repos import PLATFORM, Needs, finished, needs, section_name
+from buildsys.local.repos import PLATFORM, Needs, finished, needs, platform_of, section_name
 from buildsys.local.sandbox import Sandbox, remove_tree
 
 #: Builds that a repository holds at most, and RPMs, unless the newest build alone has more.
 MAX_BUILDS, MAX_RPMS = 20, 5000
 _BUILDS, _LINK, _TREE = "builds.json", "repo", "tree-"
+_PLATFORM, _NO_PLATFORM = "platform-", "no-platform"
 #: Characters of name and stream in a section name that has a hash.
 _MAX_PLAIN = 150
 #: Names and streams that make an unambiguous section name.
@@ -60,11 +68,6 @@ class StreamFolder:
         return self.root / "streams" / _part(self.name) / _part(self.stream)
 
     @property
-    def repo(self) -> Path:
-        """Return the link to the present repository."""
-        return self.path / _LINK
-
-    @property
     def label(self) -> str:
         """Return the section name in the dnf configuration, which no other stream has.
 
@@ -79,51 +82,135 @@ class StreamFolder:
 
     @property
     def repo_file(self) -> Path:
-        """Return the file that dnf reads about the repository."""
+        """Return the dnf configuration at the address of earlier versions."""
         return self.path / f"{self.label}.repo"
+
+    def platform(self, platform: str) -> PlatformFolder:
+        """Return the folder for a stream of the base module; empty for builds that require none."""
+        return PlatformFolder(self, _part(f"{_PLATFORM}{platform}") if platform else _NO_PLATFORM)
+
+    def platforms(self) -> list[PlatformFolder]:
+        """Return the folders of all platforms that the stream was built for."""
+        return [PlatformFolder(self, path.parent.name) for path in sorted(self.path.glob(f"*/{_BUILDS}"))]
+
+    def add(self, tag: str, platform: str, sandbox: Sandbox) -> PlatformFolder:
+        """Add a finished build to the repository of its platform, as the newest one; return the folder."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        folder = self.platform(platform)
+        with lock(self.path / ".lock", wait=True):
+            self._divide(sandbox)
+            known = folder.builds()
+            if tag not in known or not folder.repo.exists():
+                folder.make([tag, *(each for each in known if each != tag)], sandbox)
+            if not os.path.lexists(self.path / _LINK):
+                self._link(folder)
+        return folder
+
+    def remove(self, tag: str, sandbox: Sandbox) -> None:
+        """Remove a build from the repository of its platform, if it is there."""
+        if not self.path.exists():
+            return
+        with lock(self.path / ".lock", wait=True):
+            self._divide(sandbox)
+            for folder in self.platforms():
+                known = folder.builds()
+                if tag in known:
+                    folder.make([each for each in known if each != tag], sandbox)
+
+    def describe(self, folder: PlatformFolder, configuration: str) -> None:
+        """Write the dnf configuration of a platform, also at the earlier address if that leads to it."""
+        write_atomically(folder.repo_file, configuration)
+        if os.readlink(self.path / _LINK) == f"{folder.part}/{_LINK}":
+            _replace_link(self.repo_file, f"{folder.part}/{folder.repo_file.name}")
+
+    def _divide(self, sandbox: Sandbox) -> None:
+        """Divide the repository that an earlier version made for all platforms."""
+        record = self.path / _BUILDS
+        if not record.exists():
+            for old in _numbers(self.path):
+                remove_tree(self.path / f"{_TREE}{old}")
+            return
+        known = [(tag, platform_of(ModuleFolder(self.root, tag))) for tag in _tags(record)]
+        by_platform: dict[str, list[str]] = {}
+        for tag, platform in known:
+            if platform is not None:
+                by_platform.setdefault(platform, []).append(tag)
+                first = platform
+        for platform, tags in by_platform.items():
+            self.platform(platform).make(tags, sandbox)
+        if by_platform:
+            self._link(self.platform(first))
+        record.unlink()
+
+    def _link(self, folder: PlatformFolder) -> None:
+        _replace_link(self.path / _LINK, f"{folder.part}/{_LINK}")
+
+
+@dataclass(frozen=True)
+class PlatformFolder:
+    """The folder of the builds of a stream for one platform, as described in the module's docstring.
+
+    Attributes:
+        part: Its name.
+    """
+
+    stream: StreamFolder
+    part: str
+
+    @property
+    def path(self) -> Path:
+        """Return the folder."""
+        return self.stream.path / self.part
+
+    @property
+    def repo(self) -> Path:
+        """Return the link to the present repository."""
+        return self.path / _LINK
+
+    @property
+    def repo_file(self) -> Path:
+        """Return the file that dnf reads about the repository."""
+        return self.path / self.stream.repo_file.name
 
     def builds(self) -> list[str]:
         """Return the tags of the builds in the repository, the newest first."""
-        try:
-            found: list[str] = json.loads((self.path / _BUILDS).read_text("utf-8"))
-        except FileNotFoundError:
-            return []
-        return found
+        return _tags(self.path / _BUILDS)
 
-    def add(self, tag: str, sandbox: Sandbox) -> None:
-        """Add a finished build to the repository, as the newest one."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with lock(self.path / ".lock", wait=True):
-            known = self.builds()
-            if tag not in known or not self.repo.exists():
-                self._make([tag, *(each for each in known if each != tag)], sandbox)
-
-    def remove(self, tag: str, sandbox: Sandbox) -> None:
-        """Remove a build from the repository, if it is there."""
-        if tag not in self.builds():
-            return
-        with lock(self.path / ".lock", wait=True):
-            self._make([each for each in self.builds() if each != tag], sandbox)
-
-    def _make(self, tags: Sequence[str], sandbox: Sandbox) -> None:
+    def make(self, tags: Sequence[str], sandbox: Sandbox) -> None:
+        """Replace the repository by one with these builds, the newest first, up to its limits."""
+        self.path.mkdir(exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".new-", dir=self.path))
         staging.chmod(0o755)
         try:
             tree = staging / "tree"
             tree.mkdir()
-            taken = dict(_collected([ModuleFolder(self.root, tag) for tag in tags], tree))
+            taken = dict(_collected([ModuleFolder(self.stream.root, tag) for tag in tags], tree))
             create_repository(tree, staging / "repodata", sandbox, "".join(taken.values()))
             numbers = sorted(_numbers(self.path))
             number = numbers[-1] + 1 if numbers else 1
             tree.rename(self.path / f"{_TREE}{number}")
-            link = staging / _LINK
-            link.symlink_to(f"{_TREE}{number}")
-            link.replace(self.repo)
+            _replace_link(self.repo, f"{_TREE}{number}")
             write_atomically(self.path / _BUILDS, json.dumps(list(taken)))
             for old in numbers[:-1]:
                 remove_tree(self.path / f"{_TREE}{old}")
         finally:
             remove_tree(staging)
+
+
+def _tags(record: Path) -> list[str]:
+    try:
+        found: list[str] = json.loads(record.read_text("utf-8"))
+    except FileNotFoundError:
+        return []
+    return found
+
+
+def _replace_link(link: Path, target: str) -> None:
+    """Make a link atomically, in place of a link or a file."""
+    with tempfile.TemporaryDirectory(prefix=".link-", dir=link.parent) as staging:
+        new = Path(staging) / "link"
+        new.symlink_to(target)
+        new.replace(link)
 
 
 def _part(text: str) -> str:
@@ -170,19 +257,19 @@ def deliver(module: Module, folder: ModuleFolder, base_url: str, sandbox: Sandbo
     if module.scratch:
         return Delivery(_url(folder.repo, folder.root, base_url))
     stream = StreamFolder(folder.root, module.name, module.stream)
-    stream.add(module.tag, sandbox)
     found = needs(module, folder)
-    write_atomically(stream.repo_file, _repo_file(stream, found, base_url))
+    place = stream.add(module.tag, found.platform, sandbox)
+    stream.describe(place, _repo_file(place, found, base_url))
     return Delivery(
-        repository_url=_url(stream.repo, folder.root, base_url),
-        repo_file_url=_url(stream.repo_file, folder.root, base_url).rstrip("/"),
-        install=tuple(_install(stream, found, base_url)),
+        repository_url=_url(place.repo, folder.root, base_url),
+        repo_file_url=_url(place.repo_file, folder.root, base_url).rstrip("/"),
+        install=tuple(_install(place, found, base_url)),
     )
 
 
-def _install(stream: StreamFolder, found: Needs, base_url: str) -> Iterator[str]:
-    address = _url(stream.repo_file, stream.root, base_url).rstrip("/")
-    yield shlex.join(("curl", "-fsSLo", f"/etc/yum.repos.d/{stream.repo_file.name}", address))
+def _install(place: PlatformFolder, found: Needs, base_url: str) -> Iterator[str]:
+    address = _url(place.repo_file, place.stream.root, base_url).rstrip("/")
+    yield shlex.join(("curl", "-fsSLo", f"/etc/yum.repos.d/{place.repo_file.name}", address))
     yield shlex.join(
         ("dnf", f"--setopt=module_platform_id={PLATFORM}:{found.platform}", "module", "install", found.wanted)
         if found.platform
@@ -190,17 +277,21 @@ def _install(stream: StreamFolder, found: Needs, base_url: str) -> Iterator[str]
     )
 
 
-def _repo_file(stream: StreamFolder, found: Needs, base_url: str) -> str:
-    """Return the sections of a stream and of the streams that it requires."""
-    repositories = {stream.label: (f"{stream.name}:{stream.stream}", stream.repo)}
+def _repo_file(place: PlatformFolder, found: Needs, base_url: str) -> str:
+    """Return the sections of a stream and of the streams that it requires, for one platform."""
+    stream = place.stream
+    repositories = {stream.label: (f"{stream.name}:{stream.stream}", place.repo)}
     for folder, document in found.required.items():
         other = StreamFolder(stream.root, document.name, document.stream)
-        place = other.repo if other.repo.exists() else folder.repo
-        repositories[other.label] = (f"{document.name}:{document.stream}", place)
+        repo = other.platform(found.platform).repo
+        repositories[other.label] = (
+            f"{document.name}:{document.stream}",
+            repo if repo.exists() else folder.repo,
+        )
     return "\n".join(
-        f"[{label}]\nname=Module {name}\nbaseurl={_url(place, stream.root, base_url)}\n"
+        f"[{label}]\nname=Module {name}\nbaseurl={_url(repo, stream.root, base_url)}\n"
         "enabled=1\ngpgcheck=0\nmetadata_expire=60\n"
-        for label, (name, place) in repositories.items()
+        for label, (name, repo) in repositories.items()
     )
 
 

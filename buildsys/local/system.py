@@ -247,8 +247,7 @@ class LocalBuildSystem:
     def withdraw(self, module: Module) -> None:
         """See ``buildsys.delivery.WithdrawsModules``."""
         folder = StreamFolder(self.root, module.name, module.stream)
-        if folder.builds():
-            folder.remove(module.tag, self._sandbox(folder.path))
+        folder.remove(module.tag, self._sandbox(folder.path))
 
     def recorded_rpms(self, module: Module) -> Iterator[BuiltPackage]:
         """Yield the RPMs of a finished module with their sizes and dependencies."""

@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from builds.models import ModuleBuild, Phase
 from builds.selectors.predictions import Habits
-from mbs.prediction import Duration
 from mbs.states import BuildState, ComponentState
 from tests.builds.web.test_pages import BROWSER, Get, get
 from tests.factories import component_build, module_build
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.django_db
 def queued(option: Callable[..., None]) -> ModuleBuild:
     """A build whose only component waits for the one slot, which is free in a minute."""
     option(NUM_CONCURRENT_BUILDS=1)
-    cache.set("predictions:habits", Habits(Duration(0.0), Duration(0.0), error=0.1, typical=30.0), 60)
+    cache.set("predictions:measured", Habits((0.0,), (0.0,), ratios=(0.9, 1.0, 1.1), typical=30.0), 60)
     now = timezone.now()
     under_way: dict[str, Any] = {"state": BuildState.BUILD, "batch": 1, "batches": 1, "phase": Phase.BUILDING}
     busy = module_build(owner="bob", time_submitted=now - timedelta(hours=1), **under_way)
@@ -42,7 +41,7 @@ def test_pages_say_place_and_time(get: Get, queued: ModuleBuild, path: str) -> N
     page = get(path.format(queued.pk))
     ready = timezone.now() + timedelta(seconds=120)
     clocks = {f"{ready - timedelta(seconds=back):%H:%M}" for back in (0, 5)}
-    assert any(f"place 1 of 1 for a slot, ready about {clock} UTC (±21 s)" in page.text for clock in clocks)
+    assert any(f"place 1 of 1 for a slot, ready about {clock} UTC (±16 s)" in page.text for clock in clocks)
 
 
 def test_builds_that_have_ended_are_not_expected(get: Get) -> None:
@@ -82,7 +81,7 @@ def test_programs_get_the_queue_as_json(client: Client, queued: ModuleBuild) -> 
     assert len(said["builds"]) == 2
     (only,) = client.get(f"/queue?build={queued.pk}").json()["builds"]
     assert (only["id"], only["place"], only["of"]) == (queued.pk, 1, 1)
-    assert only["spread_seconds"] == pytest.approx(21.0, abs=0.5)
+    assert only["spread_seconds"] == pytest.approx(16.0, abs=0.5)
     assert client.get("/queue?build=x").status_code == 400
     assert client.post("/queue").status_code == 405
 
