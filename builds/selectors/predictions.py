@@ -25,7 +25,7 @@ MAX_SIMULATED = 6000
 MAX_NEXT = 10
 #: Number of recent ready builds that durations are learned from, and seconds until they are read again.
 _RECENT, _KEPT = 20, 60
-#: Max ready builds to look at for these. Imported builds have no batches; a service may have only such builds.
+#: Max ready builds to look at for these: imported builds have no batches, and a service may have only such.
 _SEARCHED = 500
 #: Ratio of the standard deviation to the median absolute deviation of a normal distribution.
 _OF_MEDIAN = 1.4826
