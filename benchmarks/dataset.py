@@ -116,6 +116,8 @@ def fill(builds: int, components: int) -> None:
     with connection.cursor() as cursor:
         # Tables are filled in parallel, so rows may be loaded before those they refer to.
         cursor.execute("SET session_replication_role = replica")
+        # A busy machine may need longer for a part than the service allows a statement.
+        cursor.execute("SET statement_timeout = 0")
     for model, row in _rows(builds, components):
         tables[model].add(**row)
     for table in tables.values():

@@ -100,17 +100,18 @@ def pages(scene: Scene) -> Iterator[str]:
     yield from (f"/builds/{failed}/nginx-mod-geoip2/log{each}" for each in ("", "?line=18", "?q=make"))
     yield f"/builds/{active}/{package}/log"
     yield f"/builds/{ready}/compare"
-    for document in ("", "?show=submitted", "?show=expanded", "?show=final"):
+    for document in ("", "?document=submitted", "?document=final", "?document=unknown"):
         yield f"/compare/{scene.former.pk}...{ready}{document}"
     yield from ("/search?q=nginx", "/search?q=nothing-like-it", "/modules/nginx", "/modules/nginx/1.26")
     yield from ("/modules/nothing", f"/act?action=cancel&build={active}&build={failed}")
     yield from (f"/act?action=rebuild&build={ready}", "/act?action=compare", "/act?action=retire")
-    yield from ("/submit", "/login", "/logout", "/queue")
+    yield from ("/submit", "/login", "/logout", "/queue", "/searches", "/login/provider", "/login/callback")
     yield from ("/results/", "/results/tasks/", "/results/nothing")
     component = scene.failed.component_builds.order_by("pk")[0].pk
     for path in (
         *("", "about/", "me", "rebuild-strategies/", "import-module/", "docs/", "nothing", "tokens/"),
         *(f"tokens/{scene.token}", "module-builds/plan/", "module-builds/", "module-builds/77777"),
+        *("subscriptions/", f"subscriptions/{scene.subscription}"),
         *(
             "module-builds/?state=failed&per_page=1",
             "module-builds/?state=nonsense",

@@ -10,8 +10,10 @@ from playwright.sync_api import Page
 
 #: Focused elements of a page that are looked at.
 MAX_STOPS = 8
-#: Widths of phones, in pixels.
-WIDTHS = (320, 390, 500)
+#: Widths of phones, in pixels; one of 390 pixels has dark colors.
+WIDTHS = (320, 500)
+#: Rules of axe-core whose results depend on colors or on the size of the window.
+OF_THE_SCREEN = ("color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable")
 #: The focused element: its text, whether it is outlined, and whether it is on the screen.
 _FOCUSED = """() => {
   const element = document.activeElement;
@@ -28,18 +30,30 @@ _FOCUSED = """() => {
 #: Elements that are wider than the window and do not scroll by themselves.
 _WIDE = """() => {
   if (document.documentElement.scrollWidth <= innerWidth) return [];
-  return [...document.querySelectorAll("body *")]
-    .filter((each) => each.getBoundingClientRect().right > innerWidth + 1)
-    .slice(0, 3).map((each) => each.outerHTML.slice(0, 120));
+  const wide = [...document.querySelectorAll("body *")]
+    .filter((each) => each.getBoundingClientRect().right > innerWidth + 1);
+  // The element that does not scroll is the cause, rather than what it contains.
+  const causes = wide.filter((each) => !each.parentElement.closest(".wide, .scrolls, .tabular, pre"));
+  return (causes.length ? causes : wide).slice(0, 3).map((each) => each.outerHTML.slice(0, 120));
 }"""
 
 
-def look(page: Page, address: str) -> list[str]:
+def look(page: Page, address: str, options: dict[str, Any] | None = None) -> list[str]:
     """Open a page and return what axe-core finds in it."""
     open_page(page, address)
-    for folded in page.query_selector_all("details:not([open]) > summary"):
-        folded.click()
-    return inspect(page)
+    unfold(page)
+    return inspect(page, options)
+
+
+def look_at_screen(page: Page, address: str) -> list[str]:
+    """Open a page and return its faults that depend on the screen; all others are found on any."""
+    found = look(page, address, {"runOnly": list(OF_THE_SCREEN)})
+    return found + [f"{page.url}: too wide: {element}" for element in page.evaluate(_WIDE)]
+
+
+def unfold(page: Page) -> None:
+    """Open all details of a page."""
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
 
 
 def open_page(page: Page, address: str) -> None:
@@ -67,8 +81,7 @@ def examine(page: Page, address: str, *, printed: bool = True) -> Iterator[str]:
     """
     open_page(page, address)
     yield from by_keyboard(page)
-    for folded in page.query_selector_all("details:not([open]) > summary"):
-        folded.click()
+    unfold(page)
     yield from inspect(page)
     size = page.viewport_size
     yield from too_wide(page)
@@ -87,6 +100,8 @@ def too_wide(page: Page) -> Iterator[str]:
 
 def by_keyboard(page: Page) -> Iterator[str]:
     """Yield the faults of an open page for people who only have a keyboard: stops that cannot be seen."""
+    # A page may begin in a field of a form: by an attribute or, in the admin, by a script.
+    starts_in_form = page.evaluate("document.activeElement !== document.body")
     page.evaluate("document.activeElement.blur()")
     stops = 0
     for place in range(MAX_STOPS):
@@ -96,12 +111,7 @@ def by_keyboard(page: Page) -> Iterator[str]:
             break
         stops += 1
         skips = stop["text"].lower().startswith("skip to")
-        if (
-            place == 0
-            and not skips
-            and page.query_selector("header, #header")
-            and not page.query_selector("[autofocus]")
-        ):
+        if place == 0 and not skips and page.query_selector("header, #header") and not starts_in_form:
             yield f"{page.url}: the first stop is no link to the content: {stop['name']}"
         if not (stop["outlined"] and stop["inside"]):
             yield f"{page.url}: not visible: {stop['name']}"

@@ -20,6 +20,7 @@ from builds.models import (
     OutboxMessage,
     Phase,
     Submission,
+    Subscription,
     Sweep,
 )
 from builds.services import audit
@@ -90,7 +91,7 @@ data:
 
 @dataclass
 class Scene:
-    """The builds that pages are about, and the number of a token."""
+    """The builds that pages are about, and the ids of a token and of a subscription."""
 
     ready: ModuleBuild
     former: ModuleBuild
@@ -98,6 +99,7 @@ class Scene:
     active: ModuleBuild
     canceled: ModuleBuild
     token: int
+    subscription: int
     now: datetime
 
 
@@ -118,8 +120,11 @@ def make(root: Path) -> Scene:
     canceled.save()
     active = _active(now, platform)
     token, _ = tokens.create("anonymous", "nightly rebuilds", scopes=["submit"], days=30)
+    subscription = Subscription.objects.create(
+        address="https://hooks.example.com/mbs", subscriber="anonymous", name="nginx", secret="whsec_x"
+    )
     _operations(now, active, failed, ready)
-    return Scene(ready, former, failed, active, canceled, token.pk, now)
+    return Scene(ready, former, failed, active, canceled, token.pk, subscription.pk, now)
 
 
 def _build(

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 from builds.services.build_system import build_system
 from tests.browser import addresses, scene
 from tests.browser.addresses import API, Site
-from tests.browser.checks import examine, inspect, look
+from tests.browser.checks import OF_THE_SCREEN, examine, inspect, look, look_at_screen
 from tests.processes import ROOT
 
 #: A desk and a phone. The policy of some pages forbids all scripts, axe-core included.
@@ -74,7 +74,7 @@ def test_the_admin(site: Site, live_server: Any, page: Page) -> None:
 @pytest.mark.parametrize("screen", SCREENS[1:], ids=["dark"])
 def test_pages_on_a_dark_phone(site: Site, live_server: Any, page: Page, screen: Any) -> None:
     paths = [path for path in site.pages if not path.endswith("/docs/")] + site.admin
-    report(fault for path in paths for fault in look(page, live_server.url + path))
+    report(fault for path in paths for fault in look_at_screen(page, live_server.url + path))
 
 
 @each_screen
@@ -138,13 +138,15 @@ def test_a_build_is_canceled_by_keyboard_alone(site: Site, live_server: Any, pag
     page.wait_for_selector("text=canceled")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_built_documentation(documentation: Path, browser: Browser, scheme: str) -> None:
-    page = browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+def test_the_built_documentation(documentation: Path, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
     found = []
     for path in sorted(documentation.rglob("*.html")):
+        page.emulate_media(color_scheme="light")
         page.goto(path.as_uri())
         found += inspect(page)
+        page.emulate_media(color_scheme="dark")
+        found += inspect(page, {"runOnly": list(OF_THE_SCREEN)})
     report(found)
 
 

@@ -1,7 +1,7 @@
 "use strict";
 
-// Names the inputs of Django's admin that have no label, and the icons that only have a description, and makes
-// cells of empty headers. Some of them are made by the admin's own scripts.
+// Names the inputs of Django's admin that have no label, and the icons that only have a description, makes cells
+// of empty headers, and lets wide tables be scrolled by keyboard. Some of them are made by the admin's own scripts.
 function name() {
   for (const input of document.querySelectorAll("#searchbar:not([aria-label])")) {
     input.setAttribute("aria-label", "Search");
@@ -14,6 +14,12 @@ function name() {
   // A header without text is no header.
   for (const head of document.querySelectorAll("th:empty")) {
     head.replaceWith(document.createElement("td"));
+  }
+  // A table that is wider than a phone scrolls, by keyboard too.
+  for (const table of document.querySelectorAll(".inline-group .tabular:not([tabindex])")) {
+    table.setAttribute("role", "group");
+    table.setAttribute("aria-label", table.querySelector("h2")?.textContent.trim() || "Rows");
+    table.tabIndex = 0;
   }
   for (const icon of document.querySelectorAll(".help-tooltip[aria-label]:not([role])")) {
     icon.setAttribute("role", "img");

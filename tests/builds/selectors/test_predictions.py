@@ -132,5 +132,15 @@ def test_many_measured_durations_replace_the_assumed_ones() -> None:
     assert (ratios[0], ratios[-1]) == pytest.approx((1.0, 2.0), abs=0.01)
 
 
+def test_the_pace_is_not_learned_from_imported_builds() -> None:
+    start = timezone.now()
+    build = module_build(state=BuildState.READY, batches=1, time_completed=start + timedelta(seconds=20))
+    ended = {"time_started": start, "time_completed": start + timedelta(seconds=15)}
+    component_build(build, batch=1, state=ComponentState.COMPLETE, **ended)
+    for _ in range(21):
+        module_build(state=BuildState.READY, batches=0, time_completed=start)
+    assert (learn().finish.seconds, learn().typical) == (5.0, 15.0)
+
+
 def test_without_history_something_is_assumed() -> None:
     assert learn() == Habits()

@@ -138,6 +138,19 @@ def test_the_list_is_filtered_by_person_and_build(operator: Client) -> None:
     assert f'href="{LIST}?module_build__id__exact={one.pk}"' in page
 
 
+def test_a_name_finds_the_entries_of_a_user_and_of_a_module_once(operator: Client) -> None:
+    both, of_user, other = module_build(name="ann"), module_build(name="one"), module_build(name="two")
+    audit.record(audit.SUBMITTED, "ann", both)
+    audit.record(audit.SUBMITTED, "ann", of_user)
+    audit.record(audit.SUBMITTED, "bob", both)
+    audit.record(audit.SUBMITTED, "bob", other)
+    page = operator.get(f"{LIST}?q=ann&via__exact=api")
+    assert page.context["cl"].result_count == 0
+    page = operator.get(f"{LIST}?q=ann")
+    assert page.context["cl"].result_count == 3
+    assert str(other.nsvc) not in Page(page.content.decode()).text
+
+
 def test_the_list_cannot_be_changed(operator: Client) -> None:
     audit.record(audit.SUBMITTED, "ann", module_build())
     entry = AuditEntry.objects.get()
