@@ -47,10 +47,11 @@ def person(request: HttpRequest) -> Identity | None:
 
 def shown(request: HttpRequest) -> str:
     """Return the name of the logged-in user for the header of a page; empty if there is none."""
-    name: str | None = getattr(request, _SHOWN, None)
+    django_request = getattr(request, "_request", request)  # pages of the API have a request of DRF
+    name: str | None = getattr(django_request, _SHOWN, None)
     if name is None:
         name = _name(request)
-        setattr(request, _SHOWN, name)
+        setattr(django_request, _SHOWN, name)
     return name
 
 

@@ -148,12 +148,9 @@ def _by_device(at: Server, browser: bool) -> logins.Login:
     if not (isinstance(issuer, str) and isinstance(client_id, str) and isinstance(scopes, list)):
         raise UnexpectedAnswer(f"{at.url} describes its login wrongly.")
     device = provider.begin(issuer, client_id, [str(scope) for scope in scopes])
+    name, address, code = map(printable, (device.provider, device.address, device.code))
     click.echo(
-        printable(
-            f"To log in at {at.url}, open this page of {device.provider}:\n\n    {device.address}\n\n"
-            f"and enter the code:  {device.code}\n",
-            "\n",
-        ),
+        f"To log in at {at.url}, open this page of {name}:\n\n    {address}\n\nand enter the code:  {code}\n",
         err=True,
     )
     if browser:

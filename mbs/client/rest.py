@@ -22,7 +22,7 @@ API_VERSION = 2
 #: HTTP statuses after which the same request may succeed later.
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
 #: Max components of one build; a server could send pages without end.
-MAX_COMPONENTS = 20_000
+MAX_COMPONENTS = 10_000
 #: Scheme of a server on a Unix socket, whose quoted path is the host: ``http+unix://%2Frun%2Fweb.sock``.
 UNIX = "http+unix"
 #: The address that the server of a Unix socket knows itself by.

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from mbs.client.fullscreen.app import Watch
 
 
+#: Max lines of a list: each second, all of them are compared with those on the screen.
+MAX_LINES = 2000
+
+
 class Listing(Screen[None]):
     """A list with a filter and an order; subclasses provide its columns and lines."""
 
@@ -127,11 +131,11 @@ class Listing(Screen[None]):
             self._columns = self.columns(self.app.size.width)
         words = self.words.lower().split()
         all_lines = list(self.lines(self._columns, now))
-        wanted = {row.key: row.cells for row in all_lines if all(word in row.text for word in words)}
-        self._fill(wanted, fresh)
+        found = [row for row in all_lines if all(word in row.text for word in words)]
+        self._fill({row.key: row.cells for row in found[:MAX_LINES]}, fresh)
         self._title.update(self.title_text(now))
         self._details.update(self.details(now))
-        status = self._status_text(len(wanted), len(all_lines))
+        status = self._status_text(len(found), len(all_lines))
         status.pad_right(max(self.app.size.width - status.cell_len, 0))
         self._status.update(status)
 
@@ -162,6 +166,8 @@ class Listing(Screen[None]):
         if board.outage:
             return Text(f"Retrying: {board.outage}", "bold yellow")
         parts = [f"{shown} of {total}" if self.words else f"{total}", f"order: {self.order}"]
+        if shown > MAX_LINES:
+            parts.insert(1, f"first {MAX_LINES}: use a filter")
         if self.words:
             parts.append(f"filter: {self.words}")
         parts.append("live" if board.live else f"read every {board.interval:g} s")

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from mbs.client import board, following, notifying
 from mbs.client.board import Board
 from mbs.client.cli import main
+from mbs.client.fullscreen import lists
 from mbs.client.fullscreen.app import Watch
 from mbs.client.rest import Client
 from tests.mbs.client.fake_server import FakeServer, component_build, module_build
@@ -281,6 +282,20 @@ def test_without_color_only_the_terminal_s_own_colors_are_used(
     use(server, story)
     colored, plain = ({*re.findall(r"fill: (#\w+)", picture)} for picture in seen)
     assert len(plain) == 2 < len(colored)
+
+
+def test_a_list_of_too_many_lines_shows_the_first_ones_that_match(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "MAX_LINES", 3)
+    server.add(module_build(3), *(component_build(9 + n, 3, 1, package=f"lib{n}") for n in range(6)))
+
+    async def story(user: User) -> None:
+        await user.sees("lib0", "lib2", "first 3: use a filter", absent="lib3")
+        await user.press("slash", *"lib5")
+        await user.sees("lib5", "1 of 6", absent="use a filter")
+
+    use(server, story, ids=(3,), interval=NEVER)
 
 
 def test_chosen_builds_end_the_view_when_they_have_ended(server: FakeServer) -> None:

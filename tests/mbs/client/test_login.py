@@ -342,8 +342,10 @@ def test_codes_with_control_characters_are_shown_escaped(
     verifying: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = verifying.begin_device
-    monkeypatch.setattr(verifying, "begin_device", lambda: {**begin(), "user_code": "A\x1b[2J"})
-    assert "\x1b[2J" not in mbs("login").output
+    monkeypatch.setattr(verifying, "begin_device", lambda: {**begin(), "user_code": "A\x1b[2J\nPassword:"})
+    shown = mbs("login").output
+    assert "\x1b[2J" not in shown
+    assert not [line for line in shown.splitlines() if line.startswith("Password")]
 
 
 def test_a_provider_that_is_away_is_named(option: Callable[..., None]) -> None:
