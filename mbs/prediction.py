@@ -26,6 +26,8 @@ from statistics import median
 COVERAGE = 0.8
 #: Simulations of a prediction, and components in all of them together (see ``runs_for``).
 MIN_RUNS, MAX_RUNS, MAX_STEPS = 5, 60, 12_000
+#: Measured ratios that each simulation uses: components of a build, and builds of an hour, deviate together.
+_DRAWN = 20
 #: Expected rest of a component that exceeds all possible durations, as a fraction of the time passed.
 _OVERDUE = 0.25
 
@@ -42,18 +44,19 @@ class Duration:
     seconds: float
     ratios: Sequence[float] = (1.0,)
 
-    def rest(self, chance: float, passed: float | None) -> float:
+    def rest(self, ratios: Sequence[float], chance: float, passed: float | None) -> float:
         """Return how much longer it may take.
 
         Args:
+            ratios: The possible ratios in this simulation.
             chance: Position among the possible durations: at least 0, less than 1.
             passed: Seconds since it began; None if it has not begun.
         """
         if passed is None:
-            return self.seconds * _choice(self.ratios, chance)
-        longer = bisect_right(self.ratios, passed / self.seconds) if self.seconds else len(self.ratios)
-        if longer < len(self.ratios):
-            return self.seconds * _choice(self.ratios, chance, longer) - passed
+            return self.seconds * _choice(ratios, chance)
+        longer = bisect_right(ratios, passed / self.seconds) if self.seconds else len(ratios)
+        if longer < len(ratios):
+            return self.seconds * _choice(ratios, chance, longer) - passed
         return -_OVERDUE * passed * log1p(-chance)
 
 
@@ -206,6 +209,8 @@ class _Simulation:
         self, builds: Sequence[Build], pace: Pace, chances: Mapping[int, float], random: Random
     ) -> None:
         self._pace, self._chances, self._random = pace, chances, random
+        #: id of the ratios of durations -> those that are possible in this simulation
+        self._drawn: dict[int, Sequence[float]] = {}
         self._free = pace.slots or inf
         self._found = _Times()
         self._order = count()
@@ -248,7 +253,8 @@ class _Simulation:
             heapq.heappush(self._events, (time, next(self._order), progress, what))
 
     def _ends(self, progress: _Progress, task: Task, time: float) -> None:
-        end = time + task.duration.rest(self._chances[task.id], task.building)
+        ratios = self._ratios(task.duration.ratios)
+        end = time + task.duration.rest(ratios, self._chances[task.id], task.building)
         self._found.ends[task.id] = end
         self._push(end, progress, task)
 
@@ -270,6 +276,14 @@ class _Simulation:
             self._push(time, progress, progress.unblocked())
         else:
             self._found.ready[progress.id] = time
+
+    def _ratios(self, measured: Sequence[float]) -> Sequence[float]:
+        """Return the ratios of this simulation: some of the measured ones, since all builds may be slower."""
+        found = self._drawn.get(id(measured))
+        if found is None:
+            found = sorted(self._random.choices(measured, k=_DRAWN))
+            self._drawn[id(measured)] = found
+        return found
 
     def _pause(self, seconds: Sequence[float]) -> float:
         return _choice(seconds, self._random.random())

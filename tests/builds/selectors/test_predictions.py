@@ -129,7 +129,7 @@ def test_many_measured_durations_replace_the_assumed_ones() -> None:
     ratios = learn().ratios
     assert len(ratios) == 200
     assert list(ratios) == sorted(ratios)
-    assert (ratios[0], ratios[-1]) == pytest.approx((1.0, 2.0), abs=0.01)
+    assert (ratios[0], ratios[-1]) == pytest.approx((1.05, 1.95), abs=0.01)
 
 
 def test_the_pace_is_not_learned_from_imported_builds() -> None:
