@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from builds.models import (
+    CommitRange,
     ComponentBuild,
     FinalModulemd,
     LoadSample,
@@ -23,7 +24,7 @@ from builds.models import (
     Subscription,
     Sweep,
 )
-from builds.services import audit
+from builds.services import audit, commits
 from builds.services.auth import tokens
 from builds.workflow.sweeps import SWEEPS
 from mbs.states import BuildState, ComponentState
@@ -42,6 +43,11 @@ ENDED = (
     ("mariadb", "11.4", "maria", 3, 42),
 )
 PACKAGES = ("postgresql", "libpq", "postgres-decoderbufs", "pgaudit", "pg_repack", "pgvector")
+#: Subjects of the newest commits of components that changed.
+SUBJECTS = {
+    "postgresql": "Update to 16.5 (CVE-2024-10976)",
+    "pgaudit": "Rebuild for PostgreSQL 16.5",
+}
 LOG = """\
 $ rpmbuild -bb nginx-mod-geoip2.spec
 Executing(%prep): /bin/sh -e /var/tmp/rpm-tmp.prep
@@ -113,6 +119,7 @@ def make(root: Path) -> Scene:
     platform = base_module("el10", virtual_streams=("el10",), owner="mbs_import")
     _ended(now, platform)
     former, ready = (_postgresql(now, number, platform) for number in (0, 1))
+    _commits(former, ready)
     failed = _failed(now, root, platform)
     canceled = _build(now, "httpd", "2.4", "tom", 55, BuildState.FAILED, error_code="canceled", run=1)
     canceled.state_reason = "Canceled by tom."
@@ -167,9 +174,9 @@ def _times(build: ModuleBuild, ends: Sequence[float]) -> None:
 
 
 def _ended(now: datetime, platform: ModuleBuild) -> None:
-    for day in range(6):
+    for day in reversed(range(6)):
         for place, (name, stream, owner, count, minutes) in enumerate(ENDED):
-            ago = 24 * 60 * (day / 4) + place * 45 + 110
+            ago = 24 * 60 * (day / 4) + (len(ENDED) - place) * 40 + 70
             bad = (day + place) % 9 == 4
             state = BuildState.FAILED if bad else BuildState.READY
             build = _build(now, name, stream, owner, ago, state, run=1, batches=2)
@@ -252,6 +259,16 @@ def _postgresql(now: datetime, number: int, platform: ModuleBuild) -> ModuleBuil
         time_created=build.time_completed,
     )
     return build
+
+
+def _commits(former: ModuleBuild, ready: ModuleBuild) -> None:
+    """Store the subjects of the commits between two builds."""
+    for package, pair in commits.ranges(former, ready).items():
+        subjects = [
+            [pair[2], SUBJECTS.get(package, "Update to the latest release")],
+            [_commit(package, "tests"), "Run the tests of the package in %check"],
+        ]
+        CommitRange.objects.create(key=CommitRange.key_of(*pair), subjects=subjects)
 
 
 def _failed(now: datetime, root: Path, platform: ModuleBuild) -> ModuleBuild:
