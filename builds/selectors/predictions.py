@@ -66,7 +66,7 @@ class Expected:
 
     Attributes:
         ready: When the build will be ready.
-        spread: Estimated error of ``ready``: about 80 % of the builds are ready within it (``COVERAGE``).
+        spread: Estimated error of ``ready``: 80 % of the simulations end within it (``COVERAGE``).
         place: Position of its next component in the queue for slots, from 1; None if none of them waits.
         of: Length of the queue for slots.
     """

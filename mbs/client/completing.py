@@ -107,7 +107,9 @@ def _builds(context: click.Context) -> list[Build]:
 def _cached(context: click.Context, kind: str, read: Callable[[Client], list[Any]]) -> list[Any]:
     """Return an answer of the server, from the cache if it is new; an empty list after an error."""
     try:
-        named = context.params.get("server") or context.find_root().params.get("server")
+        named = context.params.get("server")
+        if context.get_parameter_source("server") is not click.core.ParameterSource.COMMANDLINE:
+            named = context.find_root().params.get("server") or named
         address = servers.find(named or os.environ.get("MBS_SERVER")).url
         name = hashlib.sha256(f"{address} {kind}".encode()).hexdigest()
         file = _cache_dir() / f"{name}.json"

@@ -86,7 +86,7 @@ class Outlook:
         place: Place of its next component in the queue for slots; 0 if no component waits.
         of: Number of components that wait for a slot.
         ready: Expected end.
-        spread: Estimated error of the end, in seconds: about four of five builds are ready within it.
+        spread: Estimated error of the end, in seconds: four of five simulations end within it.
     """
 
     place: int

@@ -64,7 +64,7 @@ def test_the_repository_of_a_stream_is_served_whatever_its_module_is_called(
     client: Client, folder: Path, name: str
 ) -> None:
     root = folder.parent.parent
-    stream = StreamFolder(root, name, name)
+    stream = StreamFolder(root, name, name).platform("el9")
     stream.repo.mkdir(parents=True)
     (stream.repo / "x.txt").write_text("there")
     response = client.get(f"/results/{quote(str(stream.repo.relative_to(root)))}/x.txt")

@@ -113,7 +113,10 @@ LOST: dict[str, Callable[[], tuple[object, ...]]] = {
     "workflow.recover_lost": lambda: ("workflow.recover_lost",),
     checks.TASK: lambda: parked("check:1"),
     "builder.run": unbuilt,
+    "poll.ended": unbuilt,
 }
+#: The next comparison sends it again: without subjects of commits, nothing waits.
+UNSWEPT = {"check.commits"}
 
 
 def all_sweeps() -> None:
@@ -127,7 +130,7 @@ def test_every_task_has_a_sweep_in_case_its_message_is_lost() -> None:
     """A new task gets an entry in ``LOST``, and a line in ``docs/architecture.md``."""
     current_app.loader.import_default_modules()
     own = {name for name in current_app.tasks if not name.startswith(("celery.", "sweep.", "tests."))}
-    assert own == set(LOST)
+    assert own - UNSWEPT == set(LOST)
 
 
 @pytest.mark.parametrize("task", LOST)

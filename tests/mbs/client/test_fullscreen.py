@@ -150,7 +150,9 @@ def test_the_log_follows_new_lines_and_only_colors_of_it_reach_the_screen(server
 
 def test_a_log_that_is_not_there_says_why(server: FakeServer) -> None:
     async def story(user: User) -> None:
-        await user.press("down", "enter", "enter")
+        await user.press("down", "enter")
+        await user.sees("glibc-2-1")
+        await user.press("enter")
         await user.sees("No such thing.")
 
     use(server, story)
