@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -30,6 +31,17 @@ MAX_CONFIRMED = 200
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's class takes none
     """Rows whose changes in the admin are added to the audit list."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the list.
+
+        Raises:
+            BadRequest: A parameter contains a character that PostgreSQL does not store.
+        """
+        for name, values in request.GET.lists():
+            if any("\0" in text for text in (name, *values)):
+                raise BadRequest(f"The parameter {name!r} contains the character NUL.")
+        return super().changelist_view(request, extra_context)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Record that a row was added."""

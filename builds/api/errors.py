@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import (
+    BadRequest,
     DisallowedHost,
     PermissionDenied,
     RequestDataTooBig,
@@ -139,7 +140,7 @@ def _translate(
             return body_too_large(), 413, {}
         case exceptions.APIException():
             return errors.InvalidInput(str(exc.detail)), exc.status_code, {}
-        case MultiPartParserError() | SuspiciousOperation():
+        case MultiPartParserError() | BadRequest() | SuspiciousOperation():
             return errors.InvalidInput(f"The request cannot be read: {exc}"), 400, {}
         case DataError():
             # Input is checked before it reaches the database, so a check is missing.

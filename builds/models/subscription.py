@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from urllib.parse import urlsplit
 
 from django.db import models
 from django.utils import timezone
@@ -36,7 +37,9 @@ class Subscription(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
-        return f"{self.kind} to {self.address}"
+        # The path of a webhook may be a secret of its own.
+        hook = self.kind == self.Kind.WEBHOOK
+        return f"{self.kind} to {urlsplit(self.address).hostname if hook else self.address}"
 
 
 class Delivery(models.Model):

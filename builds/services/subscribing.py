@@ -12,6 +12,7 @@ from django.db import transaction
 from builds.messaging import webhooks
 from builds.models import Subscription
 from builds.models.locking import hold
+from builds.services import audit
 from mbs.errors import Conflict, InvalidInput
 
 #: Max subscriptions of a user: each adds a delivery to every change that it matches.
@@ -59,6 +60,20 @@ def create(subscriber: str, kind: str, address: str, **filters: Any) -> Subscrip
                 code="too_many_subscriptions",
                 hint="Delete one of them: `mbs unsubscribe ID`.",
             )
-        return Subscription.objects.create(
+        row = Subscription.objects.create(
             subscriber=subscriber, kind=kind, address=address, secret=secret, **filters
         )
+        audit.record(audit.ADDED, subscriber, subject=f"subscription {row}")
+    return row
+
+
+@transaction.atomic
+def delete(row: Subscription, who: str) -> None:
+    """Delete a subscription, with its deliveries that were not sent.
+
+    Args:
+        row: The subscription.
+        who: User who deletes it, for the audit list.
+    """
+    audit.record(audit.DELETED, who, subject=f"subscription {row}")
+    row.delete()

@@ -52,7 +52,7 @@ class _Login(LoginView):
         """Return the URL of the page that asked for the login, otherwise of the user's builds."""
         return own_path(self.request, self.request.POST.get(REDIRECT_FIELD_NAME, ""))
 
-    def form_valid(self, form: AuthenticationForm) -> HttpResponseBase:  # type: ignore[override]
+    def form_valid(self, form: AuthenticationForm) -> HttpResponseBase:  # type: ignore[override]  # a subclass of its type
         """Log in; a login at the provider in the same session ends."""
         self.request.session.flush()
         return super().form_valid(form)

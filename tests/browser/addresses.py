@@ -40,7 +40,7 @@ class Site:
         session: Session of an operator, who may see the admin.
         pages: Addresses for everybody.
         admin: Addresses of the admin.
-        refused: Addresses of the admin that nobody may open, such as forms that change read-only rows.
+        refused: Addresses of the admin that are closed, such as forms that change read-only rows.
     """
 
     session: str

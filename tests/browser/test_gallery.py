@@ -113,7 +113,7 @@ def test_the_gallery(scene: Scene, session: str, live_server: Any, browser: Brow
     for name, shot in SHOTS.items():
         width, height = shot.size
         size = {"width": width, "height": height}
-        context = browser.new_context(viewport=size, color_scheme=shot.scheme)  # type: ignore[arg-type]  # its literals
+        context = browser.new_context(viewport=size, color_scheme=shot.scheme)
         path = shot.path(scene)
         if path.startswith("/admin/"):
             context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])

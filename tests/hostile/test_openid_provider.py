@@ -62,7 +62,7 @@ def test_an_answer_that_does_not_end_is_an_outage(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("seconds", [10**400, 1e300, -1, 0, "300", True, None, []], ids=str)
 def test_wrong_lifetimes_of_tokens_are_ignored(client: Client, hostile: Issuer, seconds: Any) -> None:
     tokens_of = hostile.tokens_of
-    hostile.tokens_of = lambda *args: {**tokens_of(*args), "expires_in": seconds}  # type: ignore[method-assign]
+    hostile.tokens_of = lambda *args: {**tokens_of(*args), "expires_in": seconds}
     assert log_in(client).status_code == 302
     assert name(client) == "ann"
 
@@ -76,7 +76,7 @@ def test_tokens_that_never_expire_are_valid(client: Client, hostile: Issuer, end
         hostile.tokens[token]["exp"] = end
         return token
 
-    hostile.opaque = endless  # type: ignore[method-assign]
+    hostile.opaque = endless
     assert log_in(client).status_code == 302
     assert name(client) == "ann"
 

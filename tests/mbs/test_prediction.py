@@ -245,7 +245,7 @@ def test_each_component_of_a_large_build_is_looked_at_once() -> None:
 
         def __and__(self, other: object) -> frozenset[str]:
             Names.looked_at += 1
-            return super().__and__(other)  # type: ignore[operator]
+            return super().__and__(other)
 
     tasks = [task(1, package=f"p{place}", after=Names({f"p{place - 1}"})) for place in range(200)]
     found = predict([build(*tasks)], Pace(slots=2))

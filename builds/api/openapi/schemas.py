@@ -13,7 +13,7 @@ from typing_extensions import is_typeddict
 
 from builds import shapes
 from builds.api import serializers
-from builds.shapes import comparison, failures
+from builds.shapes import comparison, failures, plans
 
 Schema = dict[str, Any]
 
@@ -57,7 +57,7 @@ def page_of(items: Schema, key: str = "items") -> Schema:
 @cache
 def components() -> dict[str, Schema]:
     """Return the schemas of all shapes of ``builds.shapes`` by name."""
-    named = {**vars(failures), **vars(shapes), **vars(comparison)}
+    named = {**vars(failures), **vars(shapes), **vars(comparison), **vars(plans)}
     found = {name: shape for name, shape in named.items() if isclass(shape) and is_typeddict(shape)}
     adapters = [(name, "serialization", TypeAdapter(shape)) for name, shape in found.items()]
     _, document = TypeAdapter.json_schemas(

@@ -134,6 +134,30 @@ class ApiViewSet(GenericViewSet[Any]):
         return paginator.rows(listing, self.request)
 
 
+class PersonalViewSet(ApiViewSet):
+    """A list of rows that belong to users. Its answers are neither cached nor shown to other sites."""
+
+    private = True
+    #: Methods that grant lasting access, for which the identity is checked afresh.
+    granting = ("POST",)
+    pagination_class = pagination.PagePagination
+    filter_backends = ()
+    lookup_value_regex = NUMBER
+
+    def known_parameters(self) -> set[str]:
+        """Return the parameters of a list."""
+        return {*pagination.PARAMETERS}
+
+    def finalize_response(  # type: ignore[override]  # DRF accepts any response of Django
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Forbid caching, and remove the CORS header."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        del response["Access-Control-Allow-Origin"]
+        return response
+
+
 class BuildViewSet(ApiViewSet):
     """A list and its items, in the requested shape.
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds import representations
-from builds.api import pagination
 from builds.api.permissions import is_admin, require_login, require_submitter
 from builds.api.serializers import FlagField, StrictSerializer, TextField
-from builds.api.views.base import NUMBER, ApiViewSet
+from builds.api.views.base import PersonalViewSet
 from builds.models import Subscription
 from builds.selectors.listing import Listing
 from builds.services import subscribing
@@ -32,29 +30,11 @@ class NewSubscriptionSerializer(StrictSerializer):
     ended_only = FlagField(help_text="Only when a build is ready or has failed; true by default")
 
 
-class SubscriptionViewSet(ApiViewSet):
+class SubscriptionViewSet(PersonalViewSet):
     """List, create and delete subscriptions: one's own, and for admins all."""
 
-    private = True
-    granting = ("POST",)
     queryset = Subscription.objects.all()
     serializer_class = NewSubscriptionSerializer
-    pagination_class = pagination.PagePagination
-    filter_backends = ()
-    lookup_value_regex = NUMBER
-
-    def known_parameters(self) -> set[str]:
-        """Return the parameters of a list."""
-        return {*pagination.PARAMETERS}
-
-    def finalize_response(  # type: ignore[override]  # DRF accepts any response of Django
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
-        """Forbid caching, and remove the CORS header."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response["Cache-Control"] = "no-store"
-        del response["Access-Control-Allow-Origin"]
-        return response
 
     def list(self, request: Request, **kwargs: Any) -> Response:
         """List the user's subscriptions, or for admins all, newest first."""
@@ -86,11 +66,12 @@ class SubscriptionViewSet(ApiViewSet):
 
     def destroy(self, request: Request, pk: str, **kwargs: Any) -> Response:
         """Delete a subscription, with its deliveries that were not sent."""
-        row = self._visible(require_submitter(self.identity)).filter(pk=int(pk)).first()
+        user = require_login(self.identity)
+        row = self._visible(user).filter(pk=int(pk)).first()
         if row is None:
             raise NotFound(f"You have no subscription {pk}.", code="no_such_subscription")
         answer = representations.subscription(row)
-        row.delete()
+        subscribing.delete(row, user.username)
         return Response(answer)
 
     def _visible(self, user: Identity) -> QuerySet[Subscription]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds import representations
-from builds.api import pagination
 from builds.api.permissions import require_login, require_person
 from builds.api.serializers import StrictSerializer, TextField, TextListField, WholeNumberField
-from builds.api.views.base import NUMBER, ApiViewSet
+from builds.api.views.base import PersonalViewSet
 from builds.models import ApiToken
 from builds.selectors.listing import Listing
 from builds.services.auth import Identity, Scope, tokens
@@ -28,30 +26,11 @@ class NewTokenSerializer(StrictSerializer):
     days = WholeNumberField(help_text="Days until it expires")
 
 
-class TokenViewSet(ApiViewSet):
+class TokenViewSet(PersonalViewSet):
     """List, create and revoke one's own API tokens."""
 
-    private = True
-    #: Methods that grant access beyond the login, for which the identity is checked afresh.
-    granting = ("POST",)
     queryset = ApiToken.objects.all()
     serializer_class = NewTokenSerializer
-    pagination_class = pagination.PagePagination
-    filter_backends = ()
-    lookup_value_regex = NUMBER
-
-    def known_parameters(self) -> set[str]:
-        """Return the parameters of a list."""
-        return {*pagination.PARAMETERS}
-
-    def finalize_response(  # type: ignore[override]  # DRF accepts any response of Django
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
-        """Forbid caching, and remove the CORS header."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response["Cache-Control"] = "no-store"
-        del response["Access-Control-Allow-Origin"]
-        return response
 
     def list(self, request: Request, **kwargs: Any) -> Response:
         """List the user's tokens."""

@@ -82,7 +82,7 @@ class Listing(Screen[None]):
         self._columns = []
         self.show()
 
-    # -- what subclasses provide ---------------------------------------------------------------------------
+    # -- methods of subclasses. Textual's metaclass cannot be combined with that of abc.ABC. ----------------
 
     def columns(self, width: int) -> list[Column]:
         """Return the columns for a width of the terminal."""

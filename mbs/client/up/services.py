@@ -122,23 +122,27 @@ def free_port() -> int:
 
 
 class Listener(Protocol):
-    """The places where web server and Redis listen.
-
-    Attributes:
-        base_url: Address of the web server, for clients.
-        web_option: Option of ``mbs-manager web``.
-        descriptors: Open files that the web server inherits.
-        builds_grace: Seconds for running local builds when the service stops.
-    """
+    """The places where web server and Redis listen."""
 
     @property
-    def base_url(self) -> str: ...  # noqa: D102  (see Attributes)
+    def base_url(self) -> str:
+        """Return the address of the web server, for clients."""
+        ...
+
     @property
-    def web_option(self) -> str: ...  # noqa: D102
+    def web_option(self) -> str:
+        """Return the option of ``mbs-manager web``."""
+        ...
+
     @property
-    def descriptors(self) -> Sequence[int]: ...  # noqa: D102
+    def descriptors(self) -> Sequence[int]:
+        """Return the open files that the web server inherits."""
+        ...
+
     @property
-    def builds_grace(self) -> float: ...  # noqa: D102
+    def builds_grace(self) -> float:
+        """Return the seconds for running local builds when the service stops."""
+        ...
 
     def redis_place(self, password: str) -> tuple[str, str]:
         """Return lines of Redis' configuration, and the URL of Redis."""

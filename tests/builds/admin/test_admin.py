@@ -84,6 +84,11 @@ def test_every_list_and_page_opens(operator: Client, model: str) -> None:
     assert operator.get(f"{ADMIN}{model}/{link}").status_code == 200
 
 
+@pytest.mark.parametrize(("model", "query"), [("auditentry", "action=%00"), ("modulebuild", "owner=a%00")])
+def test_a_filter_with_the_character_nul_is_refused(operator: Client, model: str, query: str) -> None:
+    assert operator.get(f"{ADMIN}{model}/?{query}").status_code == 400
+
+
 @pytest.mark.parametrize(
     "term", ["{pk}", "platform", "platform:f30", "platform:f30:3:00000000", "ann", "tag-1"]
 )

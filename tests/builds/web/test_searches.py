@@ -153,4 +153,4 @@ def test_a_page_without_a_database_shows_none(monkeypatch: pytest.MonkeyPatch) -
         raise DatabaseError("the connection is closed")
 
     monkeypatch.setattr(saved_searches, "of", away)
-    assert list(context.page(RequestFactory().get("/"))["saved_searches"]) == []  # type: ignore[call-overload]
+    assert list(context.page(RequestFactory().get("/"))["saved_searches"]) == []

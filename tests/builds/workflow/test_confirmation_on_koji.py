@@ -1,4 +1,4 @@
-"""What happens when a hub's message about a build comes before the end of its task."""
+"""Messages of the hub about a build that come before the end of its task."""
 
 from __future__ import annotations
 

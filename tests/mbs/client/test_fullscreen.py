@@ -178,10 +178,10 @@ def test_retry_is_for_failed_builds_and_a_refusal_is_shown(server: FakeServer) -
         await user.sees("Build 2 has not failed")
         await user.press("down", "r")
         await user.sees("Retry build 1,")
-        server.answer = refusing  # type: ignore[method-assign]  # the test's own server
+        server.answer = refusing
         await user.press("y")
         await user.sees("Not you [b]now[/b].")
-        server.answer = answer  # type: ignore[method-assign]
+        server.answer = answer
         await user.press("r", "y")
         await user.sees("Build 1 is now failed.")
         assert acted(server) == [("POST", "module-builds/1/retry")] * 2
@@ -244,9 +244,9 @@ def test_a_lost_connection_is_shown_and_tried_again(server: FakeServer) -> None:
 
     async def story(user: User) -> None:
         await user.sees("loud")
-        server.answer = lambda *_: (503, {"message": "Gone [for] lunch."})  # type: ignore[method-assign]
+        server.answer = lambda *_: (503, {"message": "Gone [for] lunch."})
         await user.sees("Retrying: Gone [for] lunch.", "loud")
-        server.answer = answer  # type: ignore[method-assign]
+        server.answer = answer
         await user.sees("loud", "read every", absent="Retrying")
 
     use(server, story)
@@ -377,7 +377,7 @@ def test_without_the_library_lines_are_printed_and_the_extra_is_named(
         server.add(module_build(3, "ready"))
         return answer
 
-    server.answer = ending  # type: ignore[method-assign]  # the test's own server
+    server.answer = ending
     result = CliRunner().invoke(main, ["watch", "3"])
     assert result.exit_code == 0
     assert "pip install 'mbs[terminal]'" in result.stderr

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from builds.models import Subscription
-from builds.services import subscribing
+from builds.models import AuditEntry, Subscription
+from builds.services import audit, subscribing
 from tests.builds.services.auth.caller import Caller
 from tests.builds.services.auth.oidc_provider import Issuer
 
@@ -55,6 +55,23 @@ def test_users_see_and_delete_only_their_own(ask: Ask, of_bob: Subscription) -> 
     assert ask("DELETE", str(of_bob.pk))[0] == 404
     assert ask("DELETE", str(mine["id"]))[0] == 200
     assert set(Subscription.objects.values_list("subscriber", flat=True)) == {"bob", ""}
+
+
+def test_a_user_who_may_no_longer_submit_can_still_delete_subscriptions(
+    ask: Ask, option: Callable[..., None]
+) -> None:
+    _, mine = ask("POST", address=HOOK)
+    option(ALLOWED_GROUPS=frozenset({"others"}))
+    assert ask("POST", address=HOOK)[0] == 403
+    assert ask("DELETE", str(mine["id"]))[0] == 200
+
+
+def test_the_audit_list_names_the_host_of_a_webhook_but_not_its_path(ask: Ask) -> None:
+    _, mine = ask("POST", address=f"{HOOK}/secret")
+    ask("DELETE", str(mine["id"]))
+    entries = AuditEntry.objects.order_by("id").values_list("who", "action", "subject")
+    subject = "subscription webhook to hooks.example.org"
+    assert list(entries) == [("ann", audit.ADDED, subject), ("ann", audit.DELETED, subject)]
 
 
 def test_admins_see_and_delete_all(ask: Ask, of_bob: Subscription, option: Callable[..., None]) -> None:

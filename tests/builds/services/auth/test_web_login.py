@@ -199,14 +199,14 @@ def test_a_forged_id_token_is_refused(client: Client, signing: Issuer, forge: Ca
         answer = tokens_of(user, begun)
         return {**answer, "id_token": forge(answer["id_token"], signing)}
 
-    signing.tokens_of = forged  # type: ignore[method-assign]
+    signing.tokens_of = forged
     refused(log_in(client), 400, "The token is not valid for this service.")
     assert name(client) == ""
 
 
 def test_a_token_of_another_audience_does_not_log_in(client: Client, signing: Issuer) -> None:
     make = signing.signed
-    signing.signed = lambda user, **claims: make(user, aud="other", **claims)  # type: ignore[method-assign]
+    signing.signed = lambda user, **claims: make(user, aud="other", **claims)
     refused(log_in(client), 403, "this service cannot use its token")
     assert name(client) == ""
 

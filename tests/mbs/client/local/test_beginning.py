@@ -84,40 +84,40 @@ class Service:
 
 def test_a_new_document_is_submitted() -> None:
     service = Service()
-    assert begin(service, BODY) == [7]  # type: ignore[arg-type]
+    assert begin(service, BODY) == [7]
     assert service.done == [("submit", SCMURL)]
 
 
 def test_what_is_ready_or_active_is_only_watched() -> None:
     service = Service(BuildState.READY, BuildState.BUILD)
-    assert begin(service, BODY) == [1, 2]  # type: ignore[arg-type]
+    assert begin(service, BODY) == [1, 2]
     assert service.done == []
 
 
 def test_failed_builds_are_continued() -> None:
     service = Service(BuildState.READY, BuildState.FAILED)
-    assert begin(service, BODY) == [1, 2]  # type: ignore[arg-type]
+    assert begin(service, BODY) == [1, 2]
     assert service.done == [("retry", 2)]
 
 
 @pytest.mark.parametrize("code", ["", "submitted_differently"])
 def test_components_with_new_commits_are_built_as_a_new_version(code: str) -> None:
     service = Service(BuildState.READY, BuildState.BUILD, ref="2" * 40, code=code)
-    assert begin(service, BODY) == [8]  # type: ignore[arg-type]
+    assert begin(service, BODY) == [8]
     assert service.done == [("cancel", 2), ("rebuild", "changed-and-after")]
 
 
 def test_everything_is_built_again_on_request() -> None:
     service = Service(BuildState.READY)
-    assert begin(service, BODY, again=True) == [8]  # type: ignore[arg-type]
+    assert begin(service, BODY, again=True) == [8]
     assert service.done == [("rebuild", "all")]
 
 
 def test_faults_of_the_document_are_refusals() -> None:
     with pytest.raises(Refused):
-        begin(Service(code="no_name"), BODY)  # type: ignore[arg-type]
+        begin(Service(code="no_name"), BODY)
     with pytest.raises(Refused):
-        narrowed(Service(code="no_name"), BODY, lambda name, streams: "")  # type: ignore[arg-type]
+        narrowed(Service(code="no_name"), BODY, lambda name, streams: "")
 
 
 def test_the_user_chooses_where_an_expansion_has_several_streams() -> None:
@@ -128,9 +128,9 @@ def test_the_user_chooses_where_an_expansion_has_several_streams() -> None:
         return "5.2"
 
     service = Service(BuildState.READY, BuildState.READY)
-    assert narrowed(service, BODY, None) == BODY  # type: ignore[arg-type]
-    body = narrowed(service, BODY, ask)  # type: ignore[arg-type]
+    assert narrowed(service, BODY, None) == BODY
+    body = narrowed(service, BODY, ask)
     assert asked == [("perl", ["5.1", "5.2"])]
     assert body["buildrequire_overrides"] == {"perl": ["5.2"]}
-    assert narrowed(service, body, ask) == body  # type: ignore[arg-type]
-    assert narrowed(service, BODY, lambda name, streams: "") == BODY  # type: ignore[arg-type]
+    assert narrowed(service, body, ask) == body
+    assert narrowed(service, BODY, lambda name, streams: "") == BODY
