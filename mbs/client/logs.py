@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import sleep
 
 import click
 
@@ -75,7 +75,7 @@ def logs(
                 click.echo(line)
         if not following or all(each.finished and readers[each.package].over for each in chosen):
             return
-        time.sleep(interval)
+        sleep(interval)
 
 
 def _chosen(component: Component, package: str | None, failed: bool) -> bool:

@@ -116,7 +116,8 @@ def test_changes_in_the_admin_are_recorded(operator: Client) -> None:
     operator.post(f"{ADMIN}subscription/{row.pk}/delete/", {"post": "yes"})
     operator.post("/admin/auth/group/add/", {"name": "operators"})
     assert Group.objects.exists()
-    subject = f"subscription webhook to {row.address}"
+    # Without the path, which may be a secret.
+    subject = "subscription webhook to hooks.example.com"
     assert recorded() == [
         ("operator", "added", subject, "admin"),
         ("operator", "changed", subject, "admin"),
