@@ -20,6 +20,7 @@ from celery.app.trace import trace_task_ret
 from celery.exceptions import Reject
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
+from django.db.models import F
 from django.utils import timezone
 
 from builds.models import ComponentBuild, ModuleBuild, Sweep, Wait
@@ -132,10 +133,7 @@ class World:
         """Make all recorded times older, whatever clock they come from."""
         step = timedelta(seconds=seconds)
         for model, names in _TIMES.items():
-            for row in model._default_manager.all():
-                times = {name: getattr(row, name) for name in names}
-                later = {name: value - step for name, value in times.items() if value is not None}
-                model._default_manager.filter(pk=row.pk).update(**later)
+            model._default_manager.update(**{name: F(name) - step for name in names})
 
     def empty_broker(self) -> None:
         """Remove all messages and results."""
