@@ -85,7 +85,7 @@ class World:
         message = self.queue.pop(number)
 
         def work() -> None:
-            headers = {**message.headers, "headers": message.headers}
+            headers = dict(message.headers)
             headers["delivery_info"] = {"redelivered": message.redelivered, "routing_key": "workflow"}
             body, app = json.loads(message.body), current_app._get_current_object()
             with suppress(Reject):
