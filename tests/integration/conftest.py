@@ -12,7 +12,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pika
@@ -21,7 +21,7 @@ import pytest
 from buildsys.base import Job, Module, Submission, TaskState, TaskStatus
 from buildsys.koji.importing import ImportOptions
 from buildsys.koji.options import KojiOptions
-from buildsys.koji.session import Access
+from buildsys.koji.session import Access, Hub
 from buildsys.koji.system import KojiBuildSystem
 from buildsys.koji.tags import TagOptions
 from config.schema import Koji
@@ -38,6 +38,8 @@ _DEFAULTS = {
     "--koji-base-tag": "platform-build",
     "--koji-base-stream": "f40",
     "--koji-permission": "",
+    "--koji-admin": "",
+    "--koji-admin-password": "",
     "--koji-sources": "",
     "--koji-packages": "mbsalpha,mbsbeta,mbsgamma",
     "--koji-dependant": "",
@@ -85,6 +87,8 @@ class Setting:
     packages: list[str]
     #: a package that needs the ``-devel`` package of the first one to build; empty if there is none
     dependant: str
+    #: the hub as an administrator, who may delete builds; None if there is no such account
+    admin: Hub | None
     double: HubDouble | None
     #: seconds to wait for a real builder
     patience: float
@@ -189,6 +193,7 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         config = double.write_profile(tmp_path_factory.mktemp("koji") / "koji.conf")
         values |= {"--koji-config": str(config), "--koji-user": "mbs", "--koji-password": "mbs"}
         values |= {"--koji-permission": "module-tags"}
+        values |= {"--koji-admin": "kojiadmin", "--koji-admin-password": "kojiadmin"}
         if values["--amqp-url"]:
             double.books.listeners.append(_publisher(values["--amqp-url"]))
     options = KojiOptions(
@@ -209,6 +214,8 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         ),
         imports=ImportOptions(),
     )
+    user, password = values["--koji-admin"], values["--koji-admin-password"]
+    admin = Hub(replace(options.access, user=user, password=password)) if user else None
     yield Setting(
         KojiBuildSystem(options),
         values["--koji-base-tag"],
@@ -216,6 +223,7 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         values["--koji-sources"],
         values["--koji-packages"].split(","),
         values["--koji-dependant"],
+        admin,
         double,
         10 if double else float(values["--koji-patience"]),
     )

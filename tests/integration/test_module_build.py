@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from buildsys.base import (
+    AnswerLost,
     BuildSystemError,
     BuildSystemUnavailable,
     Job,
@@ -22,6 +24,7 @@ from buildsys.koji.system import KojiBuildSystem
 from mbs import macros
 from mbs.modulemd import parse_stream
 from tests.integration.conftest import Setting
+from tests.integration.delaying import delaying
 
 
 def _repo(setting: Setting, module: Module, nvrs: list[str]) -> None:
@@ -226,6 +229,59 @@ def test_a_build_that_was_untagged_is_named_and_tagged_again(setting: Setting) -
     assert refused.value.code == "koji_build_gone"
     setting.tag(module, [nvr], final=True)
     assert setting.system.finalize(module, nvrs).content_tag
+
+
+def test_a_build_that_was_deleted_is_named_and_only_a_new_version_builds_it(setting: Setting) -> None:
+    if not setting.admin:
+        pytest.skip("no --koji-admin: only administrators delete builds")
+    system = setting.system
+    module, nvrs = _with_one_package(setting, "deleted")
+    ((package, nvr),) = nvrs.items()
+    for tag in (module.tag, f"{module.tag}-build"):
+        system.hub.call("untagBuild", tag, nvr)
+    setting.admin.call("deleteBuild", nvr)
+    with pytest.raises(BuildSystemError, match=re.escape(f"{nvr} was deleted")) as refused:
+        system.finalize(module, nvrs)
+    assert refused.value.code == "koji_build_gone"
+
+    jobs = setting.jobs(module, [package])
+    assert system.find(jobs) == [None]
+    (status,) = setting.ended(system.submit(jobs))
+    assert (status.state, status.infrastructure) == (TaskState.FAILED, False)
+    assert re.match(r"Build already exists .*DELETED", status.reason), "the name is never free again"
+
+
+def _tasks_of(setting: Setting, job: Job) -> set[int]:
+    """The newest build tasks of a component."""
+    hub = setting.system.hub
+    newest = hub.call("listTasks", {"method": "build", "decode": True}, {"order": "-id", "limit": 20})
+    marks = (repr(job.package), repr(job.module.tag))
+    return {task["id"] for task in newest if all(mark in str(task["request"]) for mark in marks)}
+
+
+def test_a_request_that_the_hub_gets_late_builds_nothing_twice(setting: Setting, tmp_path: Path) -> None:
+    system = setting.system
+    module, _ = _with_macros(setting, "late")
+    jobs = setting.jobs(module, setting.packages[:1])
+    with delaying(system.hub.profile["server"], tmp_path) as delays:
+        access = system.options.access
+        access = replace(access, config=delays.config, profile=delays.profile, timeout=4, retry_interval=0.5)
+        with pytest.raises(AnswerLost):
+            KojiBuildSystem(replace(system.options, access=access)).submit(jobs)
+        assert delays.held
+        # The lease of the first process has expired, and another one submits.
+        submissions = system.submit(jobs)
+        delays.let_through()
+
+    late = _tasks_of(setting, jobs[0]) - {each.task_id for each in submissions}
+    assert system.submit(jobs) == submissions, "the older task is adopted"
+    statuses = setting.ended([*submissions, *(replace(submissions[0], task_id=number) for number in late)])
+    assert (len(late), statuses[0].state) == (1, TaskState.COMPLETE), "the hub knows repeated requests"
+    assert all(each.state is TaskState.CANCELED or each.nvr == statuses[0].nvr for each in statuses[1:]), (
+        statuses
+    )
+    builds = system.hub.call("listBuilds", prefix=jobs[0].package)
+    assert [each["nvr"] for each in builds if module.disttag in each["nvr"]] == [statuses[0].nvr]
 
 
 def test_a_module_is_shipped_when_its_tag_is_permitted_again_and_then_left_alone(setting: Setting) -> None:

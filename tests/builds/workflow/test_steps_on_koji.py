@@ -117,7 +117,7 @@ def test_a_scratch_build_ends_in_done_without_a_trace_among_candidates(hub: HubD
 def test_a_component_that_was_deleted_fails_the_module_by_its_name(hub: HubDouble) -> None:
     build = built(hub, build_in_init(["one", "two"]))
     gone = build.component_builds.get(package="two").nvr
-    hub.deleteBuild(hub.callers["kojiadmin"], gone)
+    hub.remove_build(gone)
     with pytest.raises(BuildSystemError, match="was deleted") as caught:
         steps.finalize(build.pk, 0)
     assert str(gone) in caught.value.message
@@ -165,7 +165,7 @@ def test_a_deleted_build_is_not_reused(hub: HubDouble) -> None:
     former.component_builds.update(ref="0" * 40)
     present = build_in_init(["one", "two"], rebuild_strategy="only-changed", reuse_components_from=former)
     present.arch_names = former.arch_names
-    hub.deleteBuild(hub.callers["kojiadmin"], former.component_builds.get(package="one").nvr)
+    hub.remove_build(former.component_builds.get(package="one").nvr)
     found = reuse.compare(present, list(present.component_builds.filter(build_time_only=False)))
     assert {each.package: each.code for each in found.decisions} == {
         "one": "former_unfinished",

@@ -102,7 +102,7 @@ def test_a_package_named_otherwise_than_its_component_is_found_again(rig: KojiRi
     (status,) = rig.end(submissions)
     assert status.nvr.startswith("uno-")
     assert rig.system.find(jobs) == submissions
-    rig.double.deleteBuild(rig.double.callers["kojiadmin"], status.nvr)
+    rig.double.remove_build(status.nvr)
     assert rig.system.find(jobs) == [None]
 
 

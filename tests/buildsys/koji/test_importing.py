@@ -323,7 +323,7 @@ def test_an_import_that_was_moved_to_another_tag_is_not_put_back(rig: KojiRig, b
     admin = rig.double.callers["kojiadmin"]
     rig.double.createTag(admin, "updates-testing")
     rig.double.packageListAdd(admin, "updates-testing", "tiny", "mbs")
-    rig.double.untagBuild(admin, CANDIDATES, NVR)
+    rig.double.untagBuild(admin, CANDIDATES, NVR, force=True)
     rig.double.tagBuild(admin, "updates-testing", NVR)
     assert _tags(rig, NVR) == ["updates-testing"]
     assert rig.system.finalize(module, nvrs).shipping.missing == ()
@@ -334,11 +334,11 @@ def test_an_import_that_was_moved_to_another_tag_is_not_put_back(rig: KojiRig, b
 def test_components_that_koji_does_not_hold_any_more_are_named(rig: KojiRig, built: Any) -> None:
     module, nvrs = built
     admin = rig.double.callers["kojiadmin"]
-    rig.double.untagBuild(admin, module.tag, nvrs["one"])
+    rig.double.untagBuild(admin, module.tag, nvrs["one"], force=True)
     with pytest.raises(BuildSystemError, match=re.escape(f"{nvrs['one']} is no longer in")) as caught:
         rig.system.finalize(module, nvrs)
     assert caught.value.code == "koji_build_gone"
-    rig.double.deleteBuild(admin, nvrs["two"])
+    rig.double.remove_build(nvrs["two"])
     with pytest.raises(
         BuildSystemError, match=re.escape(f"{nvrs['two']} was deleted; {nvrs['one']} is no longer")
     ):

@@ -160,6 +160,7 @@ class BuildCalls:
         taskID: int | None = None,
         state: int | None = None,
         pattern: str | None = None,
+        prefix: str | None = None,
         queryOpts: Row | None = None,
     ) -> list[Row]:
         found = [
@@ -169,6 +170,7 @@ class BuildCalls:
             and taskID in (None, build["task_id"])
             and state in (None, build["state"])
             and (pattern is None or fnmatchcase(build["nvr"], pattern))
+            and build["name"].startswith(prefix or "")
         ]
         if queryOpts and queryOpts.get("order") == "-build_id":
             found.sort(key=lambda build: -build["id"])
@@ -278,13 +280,10 @@ class BuildCalls:
         return base64.b64encode(content[:size] if size >= 0 else content).decode()
 
     def deleteBuild(self, who: Caller, info: Any, strict: bool = True) -> bool:
-        """Delete a build as an admin's cleanup does: it is untagged and gets the state DELETED."""
         who.needs("admin")
         build = self.books.build(info)
-        for tag in self.books.tags.values():
-            for entry in tag.listing:
-                if entry[0] == build["id"] and entry[2] is None:
-                    entry[2] = self.books.changed(tag)
+        if tags := [tag.name for tag in self.books.tags.values() if tag.entries(build["id"])]:
+            raise koji.GenericError(f"Cannot delete build, tagged: {tags}")
         self.books.set_state(build, "DELETED")
         return True
 

@@ -101,6 +101,14 @@ class HubDouble(TagCalls, BuildCalls, RepoCalls, ImportCalls):
         self.books.users[name] = {"id": caller.id, "name": name, "srpms": srpms}
         return caller
 
+    def remove_build(self, nvr: str) -> None:
+        """Untag a build everywhere and delete it, as an administrator's cleanup does."""
+        build = self.books.build(nvr)
+        for tag in self.books.tags.values():
+            for entry in tag.entries(build["id"]):
+                entry[2] = self.books.changed(tag)
+        self.deleteBuild(self.callers["kojiadmin"], nvr)
+
     def _furnish(self) -> None:
         admin = self.add_user("kojiadmin", "admin")
         self.add_user("mbs", "tag", "target", "module-tags", "repo")

@@ -37,6 +37,10 @@ class Tag:
     external: list[Row] = field(default_factory=list)
     changed: int = 0
 
+    def entries(self, build_id: int) -> list[list[Any]]:
+        """Return the current entries of a build."""
+        return [entry for entry in self.listing if entry[0] == build_id and entry[2] is None]
+
 
 @dataclass
 class Task:

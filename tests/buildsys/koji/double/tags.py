@@ -224,9 +224,7 @@ class TagCalls:
         if row is None:
             raise koji.GenericError(f"No such build: {build}")
         return [
-            {"id": tag.id, "name": tag.name}
-            for tag in self.books.tags.values()
-            if any(entry[0] == row["id"] and entry[2] is None for entry in tag.listing)
+            {"id": tag.id, "name": tag.name} for tag in self.books.tags.values() if tag.entries(row["id"])
         ]
 
     def listTaggedRPMS(
@@ -272,10 +270,7 @@ class TagCalls:
             raise koji.GenericError(f"No such build: {build!r}")
         if row["state"] != BUILD["COMPLETE"]:
             raise koji.TagError(f"build {row['nvr']} not complete: state {koji.BUILD_STATES[row['state']]}")
-        if tag.locked:
-            raise koji.ActionNotAllowed("tag is locked")
-        if tag.perm:
-            who.needs(tag.perm)
+        self._check_access(who, tag, force)
         family = [tag, *self.books.ancestors(tag)]
         known = next((each.packages[row["name"]] for each in family if row["name"] in each.packages), None)
         if known is None or known["blocked"]:
@@ -289,7 +284,7 @@ class TagCalls:
         if self.books.faults.tag_fails:
             self.books.faults.tag_fails -= 1
             raise koji.TagError("policy violation (tag)")
-        if any(entry[0] == build["id"] and entry[2] is None for entry in tag.listing):
+        if tag.entries(build["id"]):
             raise koji.TagError(f"build {build['nvr']} already tagged ({tag.name})")
         self.put(tag, build)
 
@@ -301,12 +296,23 @@ class TagCalls:
             "buildsys.tag", {"tag": tag.name, "tag_id": tag.id, "user": "mbs", "owner": "mbs", **names}
         )
 
-    def untagBuild(self, who: Caller, info: Any, build: Any, strict: bool = True) -> None:
+    def _check_access(self, who: Caller, tag: Tag, force: bool) -> None:
+        """Refuse who may not tag; an administrator needs ``force``."""
+        if force and "admin" in who.permissions:
+            return
+        if tag.locked:
+            raise koji.ActionNotAllowed("tag is locked")
+        if tag.perm and tag.perm not in who.permissions:
+            raise koji.ActionNotAllowed(f"tag requires {tag.perm} permission")
+
+    def untagBuild(
+        self, who: Caller, info: Any, build: Any, strict: bool = True, force: bool = False
+    ) -> None:
         who.needs_login()
         tag, row = self.find_tag(info), self.books.build(build)
-        for entry in tag.listing:
-            if row and entry[0] == row["id"] and entry[2] is None:
-                entry[2] = self.books.changed(tag)
-                return
-        if strict:
+        self._check_access(who, tag, force)
+        entries = tag.entries(row["id"]) if row else []
+        for entry in entries:
+            entry[2] = self.books.changed(tag)
+        if strict and not entries:
             raise koji.TagError(f"build {build} not in tag {tag.name}")
