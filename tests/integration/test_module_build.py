@@ -266,8 +266,10 @@ def test_a_request_that_the_hub_gets_late_builds_nothing_twice(setting: Setting,
     with delaying(system.hub.profile["server"], tmp_path) as delays:
         access = system.options.access
         access = replace(access, config=delays.config, profile=delays.profile, timeout=4, retry_interval=0.5)
+        # Keep it to the end of the test: its session ends with it, and then the hub refuses its requests.
+        impatient = KojiBuildSystem(replace(system.options, access=access))
         with pytest.raises(AnswerLost):
-            KojiBuildSystem(replace(system.options, access=access)).submit(jobs)
+            impatient.submit(jobs)
         assert delays.held
         # The lease of the first process has expired, and another one submits.
         submissions = system.submit(jobs)
@@ -276,7 +278,9 @@ def test_a_request_that_the_hub_gets_late_builds_nothing_twice(setting: Setting,
     late = _tasks_of(setting, jobs[0]) - {each.task_id for each in submissions}
     assert system.submit(jobs) == submissions, "the older task is adopted"
     statuses = setting.ended([*submissions, *(replace(submissions[0], task_id=number) for number in late)])
-    assert (len(late), statuses[0].state) == (1, TaskState.COMPLETE), "the hub knows repeated requests"
+    # The client sends a request twice. A hub that gets both at once may execute both.
+    assert 1 <= len(late) <= 2
+    assert statuses[0].state is TaskState.COMPLETE
     assert all(each.state is TaskState.CANCELED or each.nvr == statuses[0].nvr for each in statuses[1:]), (
         statuses
     )
