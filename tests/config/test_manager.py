@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.standalone import join_running_service
+from manage import arguments
 from mbs.client.address import Running, lock, publish
 from mbs.client.up.services import Private, configure_redis
 from tests.processes import ROOT
@@ -114,3 +115,18 @@ def test_a_service_that_is_gone_is_not_joined(tmp_path: Path, monkeypatch: pytes
     publish(Running("http://127.0.0.1:4711", 1, str(tmp_path)))
     environ = dict(os.environ)
     assert join_running_service(environ, ["mbs-manager"], default_file=str(tmp_path / "none.py")) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["-q", "build", "-s", "x"], ["build", "--verbosity", "0", "-s", "x"]),
+        (["-v", "build"], ["build", "--verbosity", "2"]),
+        (["--debug", "build"], ["build", "--verbosity", "3"]),
+        (["build", "-v", "1"], ["build", "-v", "1"]),
+        (["--help"], ["--help"]),
+        ([], []),
+    ],
+)
+def test_options_before_the_command_are_the_commands(given: list[str], meant: list[str]) -> None:
+    assert arguments(["mbs-manager", *given]) == ["mbs-manager", *meant]
