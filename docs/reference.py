@@ -110,13 +110,13 @@ def states() -> str:
     lines = ["# States and phases", "", "Generated from `mbs/states.py` and `builds/models/module.py`.", ""]
     lines += ["## Module builds", ""]
     lines += _drawn({old.word: {new.word for new in news} for old, news in TRANSITIONS.items()})
-    lines += ["| number | state | next states |", "|---|---|---|"]
+    lines += ["| number | state | waits for | next states |", "|---|---|---|---|"]
     for state in BuildState:
         later = ", ".join(each.word for each in sorted(TRANSITIONS[state])) or "none"
-        lines.append(f"| {int(state)} | `{state.word}` | {later} |")
+        lines.append(f"| {int(state)} | `{state.word}` | {state.waits_for or 'nothing'} | {later} |")
     lines += ["", "## Phases of a batch", "", "While a module build is in the state `build`:", ""]
     lines += _drawn({old.value: {new.value for new in news} for old, news in PHASE_TRANSITIONS.items()})
-    lines += ["| phase | meaning | next phases |", "|---|---|---|"]
+    lines += ["| phase | waits for | next phases |", "|---|---|---|"]
     for phase in Phase:
         later = ", ".join(sorted(PHASE_TRANSITIONS[phase])) or "none"
         lines.append(f"| `{phase.value}` | {phase.label} | {later} |")

@@ -38,6 +38,11 @@ class BuildState(IntEnum):
         """The name as the REST API writes it."""
         return self.name.lower()
 
+    @property
+    def waits_for(self) -> str:
+        """The event that ends this state; empty if the build has ended. ``build`` also has phases."""
+        return _WAITS_FOR.get(self, "")
+
 
 class ComponentState(IntEnum):
     """State of a component build, numbered like Koji's build states; None before it starts."""
@@ -56,6 +61,12 @@ COMPONENT_STATES = MappingProxyType({state.name: int(state) for state in Compone
 ACTIVE = frozenset({BuildState.INIT, BuildState.WAIT, BuildState.BUILD})
 #: States of components that do not change by themselves.
 SETTLED = frozenset(ComponentState) - {ComponentState.BUILDING}
+
+_WAITS_FOR = {
+    BuildState.INIT: "choice of architectures and of components to reuse",
+    BuildState.WAIT: "creation of tags and repository in the build system",
+    BuildState.BUILD: "builds of the components, batch by batch",
+}
 
 _S = BuildState
 TRANSITIONS: MappingProxyType[BuildState, frozenset[BuildState]] = MappingProxyType(

@@ -124,10 +124,10 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
         names = [name for name in super().get_fields(request, obj) if isinstance(name, str)]
         return (*self.first, *(name for name in names if name not in placed), "document")
 
-    @admin.display(description="phase", ordering="phase")
+    @admin.display(description="waits for", ordering="phase")
     def doing(self, build: ModuleBuild) -> str:
-        """Return the phase of the current batch, which has no meaning once the build has ended."""
-        return build.get_phase_display() if build.state in ACTIVE else "-"
+        """Return the event that ends the current state or phase."""
+        return build.waits_for or "-"
 
     @admin.display(description="modulemd")
     def document(self, build: ModuleBuild) -> str:

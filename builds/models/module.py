@@ -35,17 +35,17 @@ class VirtualStream(models.Model):
 
 
 class Phase(models.TextChoices):
-    """Phase of the current batch of a module build.
+    """Phase of the current batch of a module build. Its label is the event that the batch waits for.
 
     It changes only by updates that also check the old phase, the run and the batch.
     """
 
-    STARTING = "starting", "components are being submitted"
-    BUILDING = "building", "components build"
-    TAGGING = "tagging", "what was built is being tagged"
-    REGENERATING = "regenerating", "the repository is being regenerated"
-    DONE = "done", "the next batch may start"
-    FINALIZING = "finalizing", "the finished module is being recorded"
+    STARTING = "starting", "submission of its components"
+    BUILDING = "building", "end of the builds of its components"
+    TAGGING = "tagging", "tagging of the finished components"
+    REGENERATING = "regenerating", "regeneration of the repository"
+    DONE = "done", "start of the next batch"
+    FINALIZING = "finalizing", "recording of the finished module in the build system"
 
 
 #: Phase -> the phases that a step may set next. The repository is regenerated again if it lacks a package.
@@ -216,6 +216,12 @@ class ModuleBuild(models.Model):
     def state_name(self) -> str:
         """Return the name of the state, such as ``build``."""
         return BuildState(self.state).word
+
+    @property
+    def waits_for(self) -> str:
+        """Return the event that ends the current state or phase; empty after the build has ended."""
+        state = BuildState(self.state)
+        return Phase(self.phase).label if state == BuildState.BUILD else state.waits_for
 
     @property
     def shown_state(self) -> str:

@@ -16,7 +16,7 @@ class ApiToken(models.Model):
     owner = models.CharField(max_length=255, db_index=True)
     #: Groups of the owner when it was created, used where groups cannot be looked up without the owner.
     groups = models.JSONField(default=list)
-    name = models.CharField(max_length=100, help_text="What it is for")
+    name = models.CharField(max_length=100, help_text="The program or purpose that the token is for.")
     #: First characters of the token, by which its owner recognises it.
     start = models.CharField(max_length=16)
     digest = models.CharField(max_length=64, unique=True)

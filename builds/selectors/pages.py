@@ -16,7 +16,7 @@ from mbs.text import natural
 
 #: Columns that a list of builds shows.
 LIST_COLUMNS = (
-    *("id", "name", "stream", "version", "context", "state", "owner", "scratch"),
+    *("id", "name", "stream", "version", "context", "state", "phase", "owner", "scratch"),
     *("state_reason", "error_code", "time_submitted", "time_modified", "time_completed"),
 )
 #: Waits and log messages that the page of a build shows at most, and messages of all its components

@@ -362,13 +362,25 @@ def test_a_build_is_shown_with_its_state_first_and_its_document_as_it_was_writte
     assert page.count("&lt;quiet&gt;") == 1
 
 
-def test_only_a_build_on_its_way_has_a_phase(operator: Client) -> None:
-    said = Phase.BUILDING.label
-    build = module_build(state=BuildState.BUILD, phase=Phase.BUILDING)
-    assert said in operator.get(f"{ADMIN}modulebuild/").content.decode()
-    ModuleBuild.objects.update(state=BuildState.READY)
-    for path in ("", f"{build.pk}/change/"):
-        assert said not in operator.get(f"{ADMIN}modulebuild/{path}").content.decode()
+@pytest.mark.parametrize(
+    ("state", "phase", "label"),
+    [
+        (BuildState.INIT, Phase.DONE, "choice of architectures and of components to reuse"),
+        (BuildState.WAIT, Phase.DONE, "creation of tags and repository in the build system"),
+        (BuildState.BUILD, Phase.BUILDING, "end of the builds of its components"),
+        (BuildState.BUILD, Phase.FINALIZING, "recording of the finished module in the build system"),
+        (BuildState.READY, Phase.DONE, "-"),
+    ],
+)
+def test_lists_and_pages_show_the_event_that_a_build_waits_for(
+    operator: Client, state: BuildState, phase: Phase, label: str
+) -> None:
+    build = module_build(state=state, phase=phase)
+    assert f">{label}</td>" in operator.get(f"{ADMIN}modulebuild/").content.decode()
+    assert (
+        f"Waits for: {label} "
+        in Page(operator.get(f"{ADMIN}modulebuild/{build.pk}/change/").content.decode()).text
+    )
 
 
 def test_long_reasons_are_short_in_lists_and_whole_on_pages(operator: Client) -> None:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from builds.models import FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTrace
 from builds.selectors.predictions import Forecast
 from builds.web import components, pages
-from mbs.states import BuildState, ComponentState
+from mbs.states import ACTIVE, BuildState, ComponentState
 from tests.builds.web.browser import BROWSER, Page
 from tests.factories import component_build, module_build, wait
 
@@ -68,6 +68,18 @@ def building(**values: Any) -> ModuleBuild:
     component_build(build, package="second", batch=2, state=ComponentState.BUILDING, time_started=half)
     component_build(build, package="third", batch=3)
     return build
+
+
+@pytest.mark.parametrize("state", sorted(ACTIVE))
+def test_an_active_build_without_a_parked_task_shows_the_event_that_it_waits_for(
+    get: Get, state: BuildState
+) -> None:
+    build = module_build(state=state)
+    for path in ("/", f"/builds/{build.pk}"):
+        assert build.waits_for in get(path).text
+    ModuleBuild.objects.update(state=BuildState.READY)
+    for path in ("/", f"/builds/{build.pk}"):
+        assert build.waits_for not in get(path).text
 
 
 def test_the_front_page_shows_the_latest_builds(get: Get) -> None:
