@@ -24,6 +24,7 @@ from builds.models import (
     ModuleBuild,
     ModuleBuildTrace,
 )
+from mbs.nsvc import NSVC
 from mbs.states import BuildState, ComponentState
 
 STREAMS = ("f28", "f29", "f30", "f31", "f32")
@@ -206,7 +207,7 @@ def _build(
             "build_context_no_bms": digest("no base", context),
             "runtime_context": digest("runtime", context),
             "arch_names": ["x86_64"],
-            "koji_tag": f"module-{name}-{stream}-{version}-{context}" if started else None,
+            "koji_tag": NSVC(name, stream, version, context).koji_tag() if started else None,
             "cg_build_koji_tag": "f28-modular-updates-candidate" if started else None,
             "batch": 1 + (components + 1) // 3 if started else 0,
             **_times(moment, modified, None if state in _LONG[:3] else modified),

@@ -6,10 +6,13 @@ The rules are in docs/contract/modulemd.md, "Names and hashes".
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mbs.errors import InvalidInput
 
+#: The parts of an N:S:V:C: columns of module builds, and keys of their representations.
+PARTS = ("name", "stream", "version", "context")
 #: Koji's limit for names of tags, and the limit of older hubs for names of targets.
 MAX_TAG = 256
 MAX_TARGET = 50
@@ -36,12 +39,22 @@ class NSVC:
     context: str
 
     def __str__(self) -> str:
-        return f"{self.name}:{self.stream}:{self.version}:{self.context}"
+        return f"{self.ns}:{self.version}:{self.context}"
 
     @property
     def ns(self) -> str:
         """The stream as ``name:stream``."""
         return f"{self.name}:{self.stream}"
+
+    @property
+    def svc(self) -> str:
+        """The build of a known module as ``stream:version:context``."""
+        return f"{self.stream}:{self.version}:{self.context}"
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> NSVC:
+        """Return the NSVC in a mapping with the keys ``PARTS``; a part is empty if it is missing or None."""
+        return cls(*("" if values.get(part) is None else str(values[part]) for part in PARTS))
 
     @classmethod
     def parse(cls, text: str) -> NSVC:
@@ -65,6 +78,12 @@ class NSVC:
                 hint="A version is a 64-bit unsigned integer.",
             )
         return cls(*parts)
+
+    @staticmethod
+    def split(text: str) -> dict[str, str]:
+        """Return the parts of ``name[:stream[:version[:context]]]`` by name; empty for any other text."""
+        parts = text.split(":")
+        return dict(zip(PARTS, parts, strict=False)) if len(parts) <= len(PARTS) and all(parts) else {}
 
     @property
     def nvr(self) -> dict[str, str]:

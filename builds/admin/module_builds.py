@@ -36,6 +36,7 @@ from builds.models import (
 )
 from builds.services import cancellation, retirement
 from builds.web.time_format import Moment, duration
+from mbs.nsvc import NSVC
 from mbs.reuse import STRATEGIES
 from mbs.states import ACTIVE
 
@@ -106,10 +107,8 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
         if term.isascii() and term.isdigit() and len(term) <= MAX_ID_DIGITS:
             return queryset.filter(pk=int(term)), False
         if ":" in term:
-            parts = [part for part in term.split(":") if part]
-            return queryset.filter(
-                **dict(zip(("name", "stream", "version", "context"), parts, strict=False))
-            ), False
+            nsvc = NSVC.split(term.strip(":"))
+            return queryset.filter(**nsvc) if nsvc else queryset.none(), False
         return queryset.filter(Q(name=term) | Q(owner=term) | Q(koji_tag=term)), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModuleBuild]:

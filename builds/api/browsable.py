@@ -120,7 +120,7 @@ def _entries(data: Any, request: Request) -> Iterator[Entry]:
             name = row["package"]
         elif "stream" in row and "context" in row:
             page, item = number, f"{api}module-builds/{number}"
-            name = str(NSVC(row["name"], row["stream"], row["version"], row["context"]))
+            name = str(NSVC.of(row))
         elif "time_revoked" in row:
             item = f"{api}tokens/{number}"
             yield Entry(row["name"], "revoked" if row["time_revoked"] else "valid", item, item)

@@ -214,10 +214,10 @@ class ModuleBuildFilterSet(BuildFilterSet):
 
     def filter_nsvc(self, queryset: QuerySet[ModuleBuild], name: str, value: str) -> QuerySet[ModuleBuild]:
         """Filter by the first one to four parts of N:S:V:C."""
-        parts = value.split(":")
-        if len(parts) > 4 or not all(parts):
+        parts = NSVC.split(value)
+        if not parts:
             raise invalid(name, "Write name[:stream[:version[:context]]].")
-        return queryset.filter(**dict(zip(("name", "stream", "version", "context"), parts, strict=False)))
+        return queryset.filter(**parts)
 
     def filter_match(self, queryset: QuerySet[ModuleBuild], name: str, value: str) -> QuerySet[ModuleBuild]:
         """Filter by name, stream and version with wildcards."""

@@ -24,6 +24,7 @@ from builds.messaging import webhooks
 from builds.messaging.webhooks import NotDelivered
 from builds.models import Delivery, OutboxMessage, Subscription, clock
 from mbs.errors import MBSError
+from mbs.nsvc import NSVC
 from mbs.states import BuildState
 from mbs.text import printable
 
@@ -122,14 +123,13 @@ def _mail(delivery: Delivery) -> None:
     if not settings.MBS.MAIL_SERVER:
         raise NotDelivered("No mail is sent: MAIL_SERVER is not set.")
     body = delivery.body
-    nsvc = ":".join(str(body.get(key)) for key in ("name", "stream", "version", "context"))
     lines = [
         f"Module build {body.get('id')} of {body.get('owner')} is {body.get('state_name')}.",
         str(body.get("state_reason") or ""),
         f"{settings.MBS.BASE_URL}/builds/{body.get('id')}",
     ]
     mail = EmailMessage(
-        subject=printable(f"[MBS] {nsvc} {body.get('state_name')}")[:200],
+        subject=printable(f"[MBS] {NSVC.of(body)} {body.get('state_name')}")[:200],
         body="\n".join(printable(line) for line in lines if line),
         to=[delivery.subscription.address],
         # The same for each try, so that mail programs recognize a repeated mail.

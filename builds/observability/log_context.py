@@ -15,7 +15,7 @@ from typing import Any
 from django.apps import apps
 from django.db import Error
 
-from mbs.nsvc import NSVC
+from mbs.nsvc import NSVC, PARTS
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _facts: ContextVar[Mapping[str, object]] = ContextVar("mbs_facts", default=_NOTHING)
@@ -67,7 +67,7 @@ def of_build_id(build_id: int) -> dict[str, object]:
     if build_id not in _names:
         rows = apps.get_model("builds", "ModuleBuild").objects.filter(pk=build_id)
         try:
-            found = rows.values_list("name", "stream", "version", "context").first()
+            found = rows.values_list(*PARTS).first()
         except Error:  # the caller works on the build, and handles the outage of the database itself
             found = None
         if found is None:

@@ -10,8 +10,9 @@ from typing import Any
 from builds.encoding import encode
 from builds.models import ComponentBuildTrace, ModuleBuild, ModuleBuildTrace
 from builds.selectors.events import Event, Kind, component_data, state_data
+from mbs.nsvc import PARTS
 
-_OF_MODULE = ("name", "stream", "version", "context", "owner")
+_OF_MODULE = (*PARTS, "owner")
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from django.db.models import Count, F, Min, Q, QuerySet
 
 from builds.models import AuditEntry, LoadSample, ModuleBuild, OutboxMessage, Sweep, Wait
 from builds.selectors.metrics import ENDED_COUNTS
+from mbs.nsvc import PARTS
 from mbs.states import BuildState
 
 #: Waits and audit entries on the page.
 MAX_WAITS, MAX_ENTRIES = 8, 12
 #: The time that the plots show.
 PERIOD = timedelta(days=1)
-#: Columns of a build that the page shows.
-_BUILD = ("name", "stream", "version", "context")
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def oldest_waits() -> list[Wait]:
     """Return the waits of active runs that last for longest."""
     rows = Wait.objects.filter(run=F("module_build__run")).order_by("created_at", "pk")
     columns = ("key", "what", "wakes_on", "created_at", "woken_at", "component_build__package")
-    builds = (f"module_build__{column}" for column in _BUILD)
+    builds = (f"module_build__{column}" for column in PARTS)
     return list(rows.select_related("module_build", "component_build").only(*columns, *builds)[:MAX_WAITS])
 
 
@@ -91,7 +90,7 @@ def sweeps() -> Mapping[str, Sweep]:
 def latest_actions() -> list[AuditEntry]:
     """Return the latest entries of the audit list."""
     rows = AuditEntry.objects.select_related("module_build").order_by("-pk")
-    builds = (f"module_build__{column}" for column in _BUILD)
+    builds = (f"module_build__{column}" for column in PARTS)
     return list(rows.only("time", "who", "via", "action", "subject", "detail", *builds)[:MAX_ENTRIES])
 
 

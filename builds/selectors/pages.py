@@ -11,12 +11,13 @@ from builds.models import ComponentBuild, FinalModulemd, LogMessage, ModuleBuild
 from builds.selectors import rest
 from builds.selectors.compiled import CompiledQuery, Given
 from builds.selectors.rest import Waiting
+from mbs.nsvc import PARTS
 from mbs.states import ACTIVE, ComponentState
 from mbs.text import natural
 
 #: Columns that a list of builds shows.
 LIST_COLUMNS = (
-    *("id", "name", "stream", "version", "context", "state", "phase", "owner", "scratch"),
+    *("id", *PARTS, "state", "phase", "owner", "scratch"),
     *("state_reason", "error_code", "time_submitted", "time_modified", "time_completed"),
 )
 #: Waits and log messages that the page of a build shows at most, and messages of all its components

@@ -17,6 +17,7 @@ from mbs.errors import InvalidInput
 from mbs.expansion import Settings
 from mbs.expansion.rules import compatible
 from mbs.modulemd import parse_stream
+from mbs.nsvc import NSVC
 from mbs.reuse import CHANGED_AND_AFTER, STRICT, Part, Parts
 from mbs.states import BuildState
 
@@ -31,11 +32,11 @@ def reference_build(reference: str) -> ModuleBuild:
         InvalidInput: There is no such build, or it is not ready.
     """
     rows = ModuleBuild.objects.defer("modulemd")
-    nsvc = reference.split(":")
+    nsvc = NSVC.split(reference)
     if reference.isascii() and reference.isdigit() and len(reference) < 19:
         build = rows.filter(pk=int(reference)).first()
     elif len(nsvc) == 4:
-        build = rows.filter(**dict(zip(("name", "stream", "version", "context"), nsvc, strict=True))).first()
+        build = rows.filter(**nsvc).first()
     else:
         raise InvalidInput(
             f"reuse_components_from is {reference[:80]!r}, which is neither a number nor an N:S:V:C.",

@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import Model, Q, QuerySet
 
 from builds.models import ComponentBuild, ModuleBuild
+from mbs.nsvc import NSVC, PARTS
 
 #: Max length of a text to search for.
 MAX_LENGTH = 200
@@ -26,9 +27,8 @@ MAX_NUMBERS = 500
 SHORTEST_COMMIT, WHOLE_COMMIT = 7, 40
 _COMMIT = re.compile(rf"[0-9a-f]{{{SHORTEST_COMMIT},{WHOLE_COMMIT}}}")
 _DIGITS = "0123456789abcdef"
-_PARTS = ("name", "stream", "version", "context")
 _SHOWN = (
-    *("id", "name", "stream", "version", "context", "state", "error_code", "owner", "scratch"),
+    *("id", *PARTS, "state", "error_code", "owner", "scratch"),
     "time_submitted",
 )
 
@@ -91,12 +91,12 @@ def with_component(package: str) -> Q:
 
 def exact(text: str) -> ModuleBuild | None:
     """Return the build whose id or N:S:V:C is the text, if there is one."""
-    parts = text.split(":")
+    nsvc = NSVC.split(text)
     rows = ModuleBuild.objects.only(*_SHOWN)
     if text.isascii() and text.isdigit() and len(text) <= 18:
         return rows.filter(pk=int(text)).first()
-    if len(parts) == len(_PARTS):
-        return rows.filter(**dict(zip(_PARTS, parts, strict=True))).first()
+    if len(nsvc) == len(PARTS):
+        return rows.filter(**nsvc).first()
     return None
 
 
@@ -128,7 +128,7 @@ def _streams(text: str) -> Iterator[Hit]:
         return
     if rest:
         wanted = {"name": name} | ({"stream": rest[0]} if len(rest) > 1 else {})
-        last = {f"{_PARTS[len(rest)]}__startswith": rest[-1]}
+        last = {f"{PARTS[len(rest)]}__startswith": rest[-1]}
         found: Iterable[ModuleBuild] = _newest(ModuleBuild.objects.filter(**wanted, **last), 10 * MAX_READ)
     else:
         found = (
@@ -136,7 +136,7 @@ def _streams(text: str) -> Iterator[Hit]:
             for each in names_from(ModuleBuild, "name", name)
             for row in _newest(ModuleBuild.objects.filter(name=each), MAX_READ)
         )
-    yield from _distinct((Hit(row, f"{row.name}:{row.stream}"), (row.name, row.stream)) for row in found)
+    yield from _distinct((Hit(row, row.nsvc.ns), (row.name, row.stream)) for row in found)
 
 
 def _components(text: str) -> Iterator[Hit]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from builds.models import BuildRequirement, ModuleBuild
+from mbs.nsvc import PARTS
 from mbs.states import BuildState
 
 #: Max builds whose durations and failures are shown.
@@ -22,7 +23,7 @@ MAX_REQUIRERS = 40
 #: States that show whether a build succeeded. Retired builds may have failed before.
 _ENDED = (BuildState.DONE, BuildState.READY, BuildState.FAILED)
 _SHOWN = (
-    *("id", "name", "stream", "version", "context", "state", "state_reason", "error_hint", "scratch"),
+    *("id", *PARTS, "state", "state_reason", "error_hint", "scratch"),
     *("time_submitted", "time_modified", "time_completed"),
 )
 

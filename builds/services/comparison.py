@@ -26,6 +26,7 @@ from buildsys.base import BuildSystemError
 from buildsys.recorded import BuiltPackage, RecordsRpms
 from mbs.final import SOURCE
 from mbs.modulemd import parse_stream
+from mbs.nsvc import NSVC
 from mbs.reuse import brief
 from mbs.states import BuildState, ComponentState
 from scm.forges import commit_page, comparison_page
@@ -210,7 +211,7 @@ def _requirement(requires: Mapping[str, Any], name: str) -> str | None:
     found = requires.get(name)
     if not isinstance(found, Mapping):
         return None
-    return ":".join(str(found.get(part) or "") for part in ("stream", "version", "context"))
+    return NSVC.of(found).svc
 
 
 def _rpms(old: ModuleBuild, new: ModuleBuild) -> RpmDifferences | None:

@@ -19,6 +19,7 @@ from mbs.errors import Unprocessable
 from mbs.expansion.memory import DEFAULT_CONTEXT
 from mbs.modulemd import StreamV2, check_names
 from mbs.modulemd.parsing import parse_streams
+from mbs.nsvc import NSVC
 from mbs.states import BuildState
 
 OWNER = "mbs_import"
@@ -129,7 +130,7 @@ def _find_buildrequires(
         if build is not None:
             found[name] = build
             continue
-        nsvc = ":".join([name, *key.values()])
+        nsvc = str(NSVC.of({"name": name, **key})).rstrip(":")
         if name in settings.MBS.BASE_MODULE_NAMES:
             raise Unprocessable(
                 f"The module was built against {nsvc}, which is not known to this service.",

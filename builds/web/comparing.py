@@ -71,7 +71,7 @@ def compare_with_former(request: HttpRequest, pk: str) -> HttpResponse:
     former = comparison.former(build)
     if former is None:
         raise NotFound(
-            f"There is no ready build of {build.name}:{build.stream} before build {build.pk}.",
+            f"There is no ready build of {build.nsvc.ns} before build {build.pk}.",
             hint="Choose two builds in a list to compare them.",
         )
     return HttpResponseRedirect(f"{links.prefix()}/compare/{former.pk}...{build.pk}")

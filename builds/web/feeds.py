@@ -108,7 +108,7 @@ class BuildFeed(Feed):  # type: ignore[type-arg]  # it takes none at run time
 
     def item_categories(self, item: ModuleBuild) -> Sequence[str]:
         """Return the state and the stream, which feed readers can filter by."""
-        return (item.state_name, printable(f"{item.name}:{item.stream}"))
+        return (item.state_name, printable(item.nsvc.ns))
 
     def item_pubdate(self, item: ModuleBuild) -> datetime:
         """Return when the build was submitted."""

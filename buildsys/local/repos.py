@@ -222,7 +222,7 @@ def needs(module: Module, folder: ModuleFolder, profile: str = "") -> Needs:
     chosen = profile or ("default" if "default" in profiles else next(iter(profiles), ""))
     return Needs(
         platform=_platform(module, [document, *required.values()]),
-        wanted=f"{module.name}:{module.stream}" + (f"/{chosen}" if chosen else ""),
+        wanted=module.nsvc.ns + (f"/{chosen}" if chosen else ""),
         required=required,
     )
 

@@ -75,7 +75,7 @@ def complete_modules(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Return the names of the modules that were built most recently."""
-    names = dict.fromkeys(build.nsvc.partition(":")[0] for build in _builds(context))
+    names = dict.fromkeys(build.nsvc.name for build in _builds(context))
     return _items(names, incomplete)
 
 

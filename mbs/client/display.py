@@ -147,7 +147,7 @@ def render(snapshot: Snapshot, now: datetime) -> RenderableType:
 
 def _heading(build: Build, now: datetime) -> Text:
     text = Text.assemble(
-        (build.nsvc, "bold"),
+        (str(build.nsvc), "bold"),
         f"  #{build.id}  ",
         (build.word, "bold yellow" if build.word == "canceled" else STATE_STYLES.get(build.state, "cyan")),
         f"  {duration(build.seconds(now))}",

@@ -124,7 +124,7 @@ def table(found: Sequence[Json], outlooks: Mapping[int, Outlook], now: datetime)
         outlook = outlooks.get(build.id)
         age = duration((now - build.submitted).total_seconds()) if build.submitted else ""
         shown.add_row(
-            *(str(build.id), build.nsvc, build.word, build.owner),
+            *(str(build.id), str(build.nsvc), build.word, build.owner),
             *(_progress(build), age, duration(build.seconds(_end(build, data, now)))),
             *(short_time(outlook.ready, now) if outlook else "", _reason(build)),
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mbs.client.rest import Json, UnexpectedAnswer
+from mbs.nsvc import NSVC, PARTS
 from mbs.reuse import brief
 from mbs.states import BuildState, ComponentState
 from mbs.text import natural, printable
@@ -118,7 +119,7 @@ class Build:
     """
 
     id: int
-    nsvc: str
+    nsvc: NSVC
     tag: str
     state: BuildState
     scratch: bool
@@ -190,7 +191,7 @@ def _read_build(data: Json, components: list[Json]) -> Build:
     error, states = data.get("error"), _component_states(data.get("tasks"))
     return Build(
         id=int(data["id"]),
-        nsvc=":".join(clean(data.get(key)) for key in ("name", "stream", "version", "context")),
+        nsvc=NSVC.of({key: clean(data.get(key)) for key in PARTS}),
         tag=clean(data.get("koji_tag")),
         state=BuildState(data["state"]),
         scratch=bool(data.get("scratch")),

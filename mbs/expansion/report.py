@@ -123,10 +123,7 @@ class ExpandedBuild:
                 {"buildrequires": _sorted(each.buildrequires), "requires": _sorted(each.requires)}
                 for each in self.document.dependencies
             ],
-            "buildrequires": {
-                name: f"{module.stream}:{module.version}:{module.context}"
-                for name, module in self.buildrequires.items()
-            },
+            "buildrequires": {name: module.nsvc.svc for name, module in self.buildrequires.items()},
         }
 
 

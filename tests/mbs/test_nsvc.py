@@ -61,3 +61,21 @@ def test_dist_tag() -> None:
     assert NODEJS.disttag(1234) == "module+1234+ecae5081"
     assert NODEJS.disttag(5, marking="el8.1.0", scratch=True) == "scrmod+el8.1.0+5+ecae5081"
     assert NODEJS.disttag(5, prefix="mod_") == "mod_5+ecae5081"
+
+
+def test_is_read_from_columns_and_from_representations() -> None:
+    assert NSVC.of({"name": "nodejs", "stream": 10, "version": 7, "context": None}) == NSVC(
+        "nodejs", "10", "7", ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("nodejs", {"name": "nodejs"}),
+        ("nodejs:10:7", {"name": "nodejs", "stream": "10", "version": "7"}),
+        *((text, {}) for text in ("", ":10", "nodejs:", "nodejs::7", "a:b:c:d:e")),
+    ],
+)
+def test_the_beginning_of_an_nsvc_is_split_into_named_parts(text: str, parts: dict[str, str]) -> None:
+    assert NSVC.split(text) == parts

@@ -103,7 +103,7 @@ class ModuleBuildViewSet(BuildViewSet):
             old = comparison.former(build)
             if old is None:
                 raise NotFound(
-                    f"There is no ready build of {build.name}:{build.stream} before module build {pk}.",
+                    f"There is no ready build of {build.nsvc.ns} before module build {pk}.",
                     code="nothing_to_compare",
                     hint="Name another build in the parameter 'with'.",
                 )

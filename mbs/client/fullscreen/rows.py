@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from mbs.client.display import STATE_STYLES, blocking_wait, progress, state_word
 from mbs.client.snapshot import Build, Component, duration, local_time, short_time
+from mbs.nsvc import NSVC
 from mbs.states import BuildState, ComponentState
 from mbs.text import natural
 
@@ -65,7 +66,7 @@ class Row:
 #: Name of an order -> its sort key.
 BUILD_ORDERS: dict[str, Callable[[Build], Any]] = {
     "newest": lambda build: -build.id,
-    "module": lambda build: (natural(build.nsvc), -build.id),
+    "module": lambda build: (natural(str(build.nsvc)), -build.id),
     "state": lambda build: (build.ended, build.state, -build.id),
     "owner": lambda build: (build.owner, -build.id),
     "next ready": lambda build: (
@@ -119,7 +120,7 @@ def build_row(build: Build, columns: Sequence[Column], now: datetime) -> Row:
     age = short_age((now - build.submitted).total_seconds()) if build.submitted else ""
     cells = {
         "ID": Text(str(build.id)),
-        "module": Text(short_name(build.nsvc, columns[1].width)),
+        "module": Text(short_module(build.nsvc, columns[1].width)),
         "state": Text(build.word, state_style(build)),
         "done": done(build, columns[3].width),
         "ready": Text(ready),
@@ -162,12 +163,15 @@ def bar(share: float, width: int) -> str:
     return _FULL * full + _EMPTY * (width - full)
 
 
-def short_name(nsvc: str, width: int) -> str:
-    """Return ``name:stream:version:context`` cut to a width: first the version goes, then the end."""
-    parts = nsvc.split(":")
-    if len(nsvc) > width and len(parts) == 4:
-        nsvc = f"{parts[0]}:{parts[1]}:…:{parts[3]}"
-    return nsvc if len(nsvc) <= width else f"{nsvc[: max(width - 1, 1)]}…"
+def short_module(nsvc: NSVC, width: int) -> str:
+    """Return an N:S:V:C cut to a width: first the version is left out, then the end."""
+    whole = str(nsvc)
+    return whole if len(whole) <= width else short_name(str(replace(nsvc, version="…")), width)
+
+
+def short_name(text: str, width: int) -> str:
+    """Return a text cut to a width at its end."""
+    return text if len(text) <= width else f"{text[: max(width - 1, 1)]}…"
 
 
 def short_age(seconds: float) -> str:
@@ -183,7 +187,7 @@ def build_details(build: Build, now: datetime) -> Text:
     """Return the lines below the list: the whole name, times, reason and prediction of a build."""
     owner = f" by {build.owner}" if build.owner else ""
     times = f"submitted {local_time(build.submitted)}{owner}, " if build.submitted else ""
-    text = Text.assemble((build.nsvc, "bold"), f"  #{build.id}  ", (build.word, state_style(build)))
+    text = Text.assemble((str(build.nsvc), "bold"), f"  #{build.id}  ", (build.word, state_style(build)))
     text.append(f"\n{times}{'took' if build.ended else 'since'} {duration(build.seconds(now))}")
     if build.outlook and not build.ended:
         text.append(f"; {build.outlook}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from buildsys.local.modules import ModuleFolder
 from mbs.errors import InvalidInput
 from mbs.modulemd import dump, parse_stream
+from mbs.nsvc import NSVC
 from mbs.text import printable
 
 DOCUMENTS = "modules"
@@ -27,15 +28,17 @@ _PARTS = ("final", "repo", "source", "host", "final.json")
 
 @dataclass(frozen=True)
 class EarlierBuild:
-    """A ready module of an earlier run. ``data`` is the folder of that run."""
+    """A ready module of an earlier run.
+
+    Attributes:
+        data: Data folder of the run.
+        document: Path of the module's document.
+        nsvc: Name, stream, version and context of the module.
+    """
 
     data: Path
     document: Path
-
-    @property
-    def nsvc(self) -> tuple[str, ...]:
-        """Name, stream, version and context."""
-        return tuple(self.document.stem.split(":"))
+    nsvc: NSVC
 
 
 def repository(data: Path, tag: str) -> Path:
@@ -43,12 +46,12 @@ def repository(data: Path, tag: str) -> Path:
     return ModuleFolder(data / SYSTEM, tag).repo
 
 
-def document_path(data: Path, nsvc: str) -> Path:
+def document_path(data: Path, nsvc: NSVC) -> Path:
     """Return the path of the document of a ready module."""
     return data / DOCUMENTS / f"{nsvc}.yaml"
 
 
-def save(data: Path, nsvc: str, modulemd: str, tag: str) -> Path:
+def save(data: Path, nsvc: NSVC, modulemd: str, tag: str) -> Path:
     """Store the document of a ready module with its tag, for later builds."""
     document = parse_stream(modulemd, strict=False)
     notes = {**document.mbs, "koji_tag": tag}
@@ -68,18 +71,18 @@ def find(roots: Sequence[Path], wanted: str) -> list[EarlierBuild]:
     Raises:
         InvalidInput: There is none.
     """
-    parts = tuple(wanted.split(":"))
-    found = [each for root in roots for each in _all(root) if each.nsvc[: len(parts)] == parts]
+    parts = NSVC.split(wanted)
+    found = [each for root in roots for each in _all(root) if parts.items() <= vars(each.nsvc).items()]
     if len(parts) < 2 or not found:
         raise InvalidInput(
             f"There is no finished local build of {printable(wanted)!r} in {' or '.join(map(str, roots))}.",
             code="no_local_build",
             hint="Build it with `mbs local` first, and name it NAME:STREAM[:VERSION[:CONTEXT]].",
         )
-    newest = max(int(each.nsvc[2]) for each in found)
+    newest = max(int(each.nsvc.version) for each in found)
     # The same build may have been made in several runs.
     by_name = {each.nsvc: each for each in sorted(found, key=lambda each: each.document.stat().st_mtime)}
-    return [each for each in by_name.values() if int(each.nsvc[2]) == newest]
+    return [each for each in by_name.values() if int(each.nsvc.version) == newest]
 
 
 def take(earlier: EarlierBuild, data: Path) -> None:
@@ -110,6 +113,8 @@ def _link(source: str, target: str) -> str:
 
 def _all(root: Path) -> Iterator[EarlierBuild]:
     for document in root.glob(f"*/{DOCUMENTS}/*:*:*:*.yaml"):
-        each = EarlierBuild(document.parent.parent, document)
-        if len(each.nsvc) == 4 and each.nsvc[2].isdigit():
-            yield each
+        try:
+            nsvc = NSVC.parse(document.stem)
+        except InvalidInput:
+            continue
+        yield EarlierBuild(document.parent.parent, document, nsvc)

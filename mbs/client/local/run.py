@@ -205,7 +205,7 @@ def build_locally(
     redis = find_redis()
     module = read_module(request, ask)
     earlier = [each for wanted in request.add for each in earlier_builds.find(roots, wanted)]
-    data = data or folder_of(roots[0], module, request, [":".join(each.nsvc) for each in earlier])
+    data = data or folder_of(roots[0], module, request, [str(each.nsvc) for each in earlier])
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _held(data):
         settings = _settings(request, data)

@@ -15,7 +15,6 @@ from builds.models import ModuleBuild, Sweep, Wait
 from builds.services.build_system import as_module
 from builds.workflow import cleanup, sweeps
 from buildsys.base import BuildSystemUnavailable
-from mbs.nsvc import NSVC
 from mbs.states import BuildState, ComponentState
 from tests import factories
 from tests.buildsys.koji.double import HubDouble
@@ -38,12 +37,11 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def _build(rig: KojiRig, state: BuildState, days: float = 0, **values) -> ModuleBuild:
     """A module build with tags in Koji that came into its state some days ago."""
     build = factories.module_build(state=state, modulemd="", **values)
-    nsvc = NSVC(build.name, build.stream, build.version, build.context)
     then = timezone.now() - timedelta(days=days)
     build.modulemd = (
         "document: modulemd\nversion: 2\ndata:\n  summary: s\n  description: d\n  license: {module: [MIT]}\n"
     )
-    build.koji_tag, build.disttag = nsvc.koji_tag(), nsvc.disttag(build.pk)
+    build.koji_tag, build.disttag = build.nsvc.koji_tag(), build.nsvc.disttag(build.pk)
     build.time_completed = build.progress_at = then
     build.save()
     rig.system.prepare(as_module(build), ["one", "two"])

@@ -8,12 +8,13 @@ import pytest
 
 from mbs.client.local import earlier_builds
 from mbs.errors import InvalidInput
+from mbs.nsvc import NSVC
 from tests.mbs.client.local.documents import TEXT
 
 
 def _save(folder: Path, nsvc: str) -> None:
     folder.mkdir(parents=True)
-    earlier_builds.save(folder, nsvc, TEXT, f"module-{folder.name}")
+    earlier_builds.save(folder, NSVC(*nsvc.split(":")), TEXT, f"module-{folder.name}")
 
 
 def test_earlier_builds_are_found_in_all_contexts_of_the_newest_version(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_earlier_builds_are_found_in_all_contexts_of_the_newest_version(tmp_path
     roots = (tmp_path / "a", tmp_path / "b", tmp_path / "none")
 
     def found(wanted: str) -> list[str]:
-        return sorted(":".join(each.nsvc) for each in earlier_builds.find(roots, wanted))
+        return sorted(str(each.nsvc) for each in earlier_builds.find(roots, wanted))
 
     assert found("quiet:1") == ["quiet:1:10:aa", "quiet:1:10:bb"]
     assert found("quiet:1:10:bb") == ["quiet:1:10:bb"]
