@@ -109,7 +109,7 @@ def test_a_body_that_is_not_as_it_should_be_makes_no_header_fail(kind):
     assert kind(body={})._headers["fedora_messaging_severity"] == kind.severity
 
 
-def test_a_module_message_says_who_and_what():
+def test_a_module_message_names_owner_and_module():
     message = ModuleStateChangeV1(body=MODULE, headers={"mbs_url": "https://mbs.example.com/7"})
     assert message.summary == "anna's module build testmodule:main:20240101000000:c0ffee00 is now build"
     assert (message.usernames, message.packages, message.modules) == (["anna"], [], ["testmodule"])
@@ -123,7 +123,7 @@ def test_only_the_submission_is_the_owner_s_act():
     assert ModuleStateChangeV1(body={**MODULE, "state": 0, "state_name": "init"}).agent_name == "anna"
 
 
-def test_a_failed_module_says_why():
+def test_the_message_of_a_failed_module_contains_the_reason():
     body = {**MODULE, "state": 4, "state_name": "failed", "state_reason": "bash: no space left"}
     assert "Reason: bash: no space left" in str(ModuleStateChangeV1(body=body))
 
@@ -137,7 +137,7 @@ def test_a_failed_module_says_why():
         ({"state": None, "state_name": None, "nvr": None}, "bash will be built again"),
     ],
 )
-def test_a_component_message_says_what_became_of_which_package(changes, summary):
+def test_a_component_message_names_package_and_state(changes, summary):
     message = ComponentStateChangeV1(body={**COMPONENT, **changes})
     message.validate()
     assert message.summary == f"{summary} for module testmodule:main:20240101000000:c0ffee00"

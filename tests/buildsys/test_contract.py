@@ -30,7 +30,7 @@ def test_a_build_is_submitted_once_and_adopted_for_ever(rig: Rig) -> None:
     assert rig.system.submit(again) == submissions, "what is complete is adopted by later attempts"
 
 
-def test_a_failed_build_says_why_and_is_built_anew_by_the_next_attempt(rig: Rig) -> None:
+def test_a_failed_build_gives_the_reason_and_the_next_attempt_builds_again(rig: Rig) -> None:
     module = rig.module()
     first = rig.system.submit([rig.job(module, 1, "fails-always")])
     (status,) = rig.end(first)
@@ -116,7 +116,7 @@ def test_nothing_is_asked_of_a_build_system_for_empty_lists(rig: Rig) -> None:
     assert not rig.system.tagged(module, []).buildroot
 
 
-def test_what_ended_is_cleaned_up_and_can_be_prepared_again(rig: Rig) -> None:
+def test_an_ended_module_is_cleaned_up_and_can_be_prepared_again(rig: Rig) -> None:
     module = rig.module()
     nvr = rig.build(rig.job(module, 1, "one"))
     rig.tag(module, [nvr])

@@ -75,7 +75,7 @@ def test_a_sign_is_taken_where_no_cause_is_named() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "\n\n\n"])
-def test_a_log_without_a_word_has_no_excerpt(text: str) -> None:
+def test_a_log_without_text_has_no_excerpt(text: str) -> None:
     assert excerpt(text.encode(), "build.log") is None
 
 
@@ -88,7 +88,7 @@ def test_a_program_that_rpm_itself_misses_is_not_the_cause() -> None:
     assert "Read-only file system" in found.cause
 
 
-def test_what_acts_on_terminals_and_long_lines_are_made_harmless() -> None:
+def test_control_sequences_and_long_lines_are_made_harmless() -> None:
     line = b"a.c:1: error: \x1b[2J\xff\xe2\x80\xae" + b"x" * 100_000
     found = excerpt(line, "build.log")
     assert found is not None

@@ -9,7 +9,7 @@ from buildsys.simulated import SimulatedBuildSystem
 from tests.buildsys.packages import module
 
 
-def test_a_package_says_how_long_its_build_takes(tmp_path: Path) -> None:
+def test_the_name_of_a_package_sets_how_long_its_build_takes(tmp_path: Path) -> None:
     sent: list[tuple[int, float]] = []
     system = SimulatedBuildSystem(
         tmp_path / "books.sqlite3", send=lambda number, delay: sent.append((number, delay))

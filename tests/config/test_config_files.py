@@ -142,7 +142,7 @@ def test_an_unknown_built_in_section_is_refused_with_those_that_exist():
     assert "dev, test, prod, standalone" in caught.value.hint
 
 
-def test_groups_that_nobody_can_look_up_are_a_warning(tmp_path):
+def test_groups_without_a_source_are_a_warning(tmp_path):
     path = tmp_path / "config.py"
     path.write_text(
         "class ProdConfiguration:\n"

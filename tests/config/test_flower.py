@@ -60,7 +60,7 @@ def test_others_reach_it_with_a_password_only(address: str, monkeypatch: pytest.
         ("workflow.prepare", None, None),
     ],
 )
-def test_a_step_says_where_its_build_is(
+def test_a_step_in_flower_links_to_its_build(
     name: str, args: str | None, shown: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     format_task = configured(monkeypatch)["format_task"]

@@ -23,7 +23,7 @@ def _start(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_command_says_what_is_wrong_and_nothing_else():
+def test_a_command_prints_only_the_error_of_the_configuration():
     done = _start("manage.py", "config", MBS_CONFIG_SECTION="prod", MBS_SYSTEM="brew")
     assert done.returncode == 1
     assert done.stdout == ""

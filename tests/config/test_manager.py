@@ -47,14 +47,14 @@ def test_all_commands_are_listed_where_they_are_asked_for(tmp_path: Path) -> Non
     assert {"dbshell", "import_module"} <= set(done.stdout.split())
 
 
-def test_a_command_tells_its_own_options(tmp_path: Path) -> None:
+def test_the_help_of_a_command_lists_its_own_options(tmp_path: Path) -> None:
     assert (
         "usage: manage.py import_module"
         in manager("import_module", "--help", MBS_DATA_DIR=str(tmp_path)).stdout
     )
 
 
-def test_tables_that_are_missing_are_told_with_what_makes_them(tmp_path: Path) -> None:
+def test_missing_tables_are_reported_with_the_command_that_creates_them(tmp_path: Path) -> None:
     done = manager("import_module", str(PLATFORM), MBS_DATA_DIR=str(tmp_path))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

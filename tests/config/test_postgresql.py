@@ -119,7 +119,7 @@ def test_a_connection_that_hangs_costs_its_patience_and_is_replaced(url, django_
     proxy.close()
 
 
-def test_a_server_that_takes_connections_and_says_nothing_costs_the_patience(url, django_db_blocker):
+def test_a_silent_database_server_is_given_up_after_the_timeout(url, django_db_blocker):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         nowhere = url.replace(str(urlsplit(url).port), str(silent.getsockname()[1]))
         with (

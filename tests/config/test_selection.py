@@ -85,7 +85,7 @@ def test_a_named_file_wins_over_the_default_one(default):
     assert select({"MBS_CONFIG_FILE": "/my.py"}, CELERY, default).path == "/my.py"
 
 
-def test_the_embedded_module_tells_mod_wsgi(monkeypatch):
+def test_the_embedded_module_is_recognized_as_mod_wsgi(monkeypatch):
     """The package of the same name from the index can be imported anywhere; it knows no process group."""
     monkeypatch.setitem(sys.modules, "mod_wsgi", SimpleNamespace(version=(4, 9)))
     assert select({}, ["x"], "/nowhere").section == "dev"

@@ -104,7 +104,7 @@ def test_licences_are_permissive_or_allowed_by_name(package: str) -> None:
         assert any(PERMISSIVE.search(each) for each in said), said
 
 
-def test_what_is_allowed_by_name_is_installed_and_needs_it() -> None:
+def test_packages_allowed_by_name_are_installed_and_needed() -> None:
     largest = here("dev")
     for package in ALLOWED:
         assert package in largest

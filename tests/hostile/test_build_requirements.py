@@ -122,7 +122,7 @@ def test_a_reason_names_some_of_many_requirements(bench: Bench) -> None:
     assert len(status.reason) <= 5000
 
 
-def test_what_a_module_may_require_of_the_host_is_bounded(bench: Bench) -> None:
+def test_requirements_on_the_host_are_bounded(bench: Bench) -> None:
     folder = bench.root / "host"
     folder.mkdir()
     sandbox = Sandbox(folder / "work", folder / "root", limits=bench.limits)

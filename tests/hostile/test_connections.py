@@ -162,7 +162,7 @@ def test_a_head_without_end_is_refused(web: Web) -> None:
     assert web.is_well()
 
 
-def test_a_large_file_that_many_read_slowly_holds_up_nobody(web: Web) -> None:
+def test_slow_readers_of_a_large_file_do_not_delay_other_requests(web: Web) -> None:
     """More readers than there are threads."""
     with ExitStack() as stack:
         readers = [

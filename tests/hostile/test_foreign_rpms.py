@@ -76,7 +76,7 @@ def test_a_file_that_was_altered_before_it_is_shipped_is_refused(bench: Bench) -
     assert not (bench.root / "modules" / bench.module.tag / "repo").exists()
 
 
-def test_what_is_not_kept_cannot_be_reused(bench: Bench) -> None:
+def test_deleted_builds_cannot_be_reused(bench: Bench) -> None:
     status = bench.build(bench.job(2, "one", spec("one")))
     assert bench.system.deleted({201: status.nvr, 301: "two-1-1"}) == {301}
     assert bench.system.deleted({201: "one-2-1"}) == {201}
@@ -143,7 +143,9 @@ def test_subpackages_of_the_module_are_kept(bench: Bench) -> None:
     ],
     ids=["dist tag", "label", "source package", "source package of the module"],
 )
-def test_a_crafted_package_of_something_else_is_refused(bench: Bench, values: dict[int, rpms.Value]) -> None:
+def test_a_crafted_package_of_another_component_is_refused(
+    bench: Bench, values: dict[int, rpms.Value]
+) -> None:
     crafted = leaving(rpm({rpms.NAME: "one-left", **values}))
     status = bench.build(bench.job(2, "one", spec("one", build=crafted)))
     assert status.state is TaskState.FAILED

@@ -97,7 +97,7 @@ def _literal(text: str, place: Place) -> str | None:
 @given(st.lists(TEXTS, min_size=1, max_size=25))
 @example([*PIECES, "", " a ", "a\\", "\\%{", "\\%\\{", "{", "{}", "%", "%%", "a%", "\\n"])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rpm_reads_back_what_stands_in_a_macros_file(run: Run, texts: list[str]) -> None:
+def test_rpm_reads_the_values_of_a_macros_file(run: Run, texts: list[str]) -> None:
     held = {
         f"_t{number}": text for number, text in enumerate(texts) if _literal(text, Place.MACRO) is not None
     }
@@ -111,7 +111,7 @@ def test_rpm_reads_back_what_stands_in_a_macros_file(run: Run, texts: list[str])
 @example("%(touch /builddir/ran)", "%%(touch /builddir/ran)")
 @example("\\%{", "a\\")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rpm_reads_back_what_stands_in_a_spec_file(run: Run, line: str, body: str) -> None:
+def test_rpm_reads_the_values_of_a_spec_file(run: Run, line: str, body: str) -> None:
     in_line, in_global = _literal(line, Place.LINE), _literal(body, Place.GLOBAL)
     if in_line is None or in_global is None:
         return

@@ -82,14 +82,14 @@ def test_folders_of_submissions_are_closed_to_other_users(bench: Bench) -> None:
     assert (bench.root / "tasks" / str(number)).stat().st_mode & 0o077 == 0
 
 
-def test_a_requirement_does_not_tell_whether_a_file_that_builds_do_not_see_exists(tmp_path: Path) -> None:
+def test_a_requirement_does_not_reveal_whether_a_file_hidden_from_builds_exists(tmp_path: Path) -> None:
     (tmp_path / "secret").touch()
     for name in (f"{tmp_path}/secret", "/etc/shadow", f"/usr/../{tmp_path}/secret", "/proc/self/status"):
         assert provides([name]) == {name: ()}
     assert provides(["/bin/sh"])["/bin/sh"]
 
 
-def test_what_a_strict_umask_made_can_be_read_by_builds(tmp_path: Path, sandbox: Sandbox) -> None:
+def test_files_created_with_a_strict_umask_can_be_read_by_builds(tmp_path: Path, sandbox: Sandbox) -> None:
     from buildsys.local.sandbox import BoundedLog
 
     (tmp_path / "input" / "below").mkdir(parents=True)

@@ -94,7 +94,7 @@ def test_the_count_does_not_lie_in_redis_or_in_one_process(operator: User) -> No
     assert log_in(PASSWORD, "192.0.2.1").status_code == 429
 
 
-def test_what_guesses_leave_in_the_database_is_bounded_and_holds_no_password(operator: User) -> None:
+def test_rows_about_failed_logins_are_bounded_and_contain_no_password(operator: User) -> None:
     for number in range(GUESSES + 20):
         Client().post(
             f"/admin/login/?next=/{'n' * 5000}",

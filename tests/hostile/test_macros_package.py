@@ -65,7 +65,7 @@ def test_a_spec_file_that_runs_commands_reaches_neither_files_nor_secrets(
         "head -c 17000000 /dev/zero > /builddir/srpms/module-build-macros-9-1.src.rpm",
     ],
 )
-def test_what_a_spec_file_leaves_behind_is_not_followed(command: str) -> None:
+def test_links_left_by_a_spec_file_are_not_followed(command: str) -> None:
     broken = "%{error:x}" if command == "exit 1" else ""
     with pytest.raises(BuildSystemError) as caught:
         made(SPEC.format(first=f"%({command}){broken}", summary="x"))

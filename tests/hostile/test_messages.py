@@ -96,7 +96,7 @@ def test_a_forged_name_is_not_recorded_when_the_build_has_ended(
     ("ends", "claimed"),
     [("CANCELED", TaskState.COMPLETE), ("COMPLETE", TaskState.FAILED)],
 )
-def test_the_hub_says_how_a_build_ended(
+def test_the_end_of_a_build_is_read_from_the_hub(
     build: ModuleBuild, rig: KojiRig, ends: str, claimed: TaskState
 ) -> None:
     task_id = int(component(build).task_id or 0)
@@ -106,7 +106,7 @@ def test_the_hub_says_how_a_build_ended(
     assert bool(component(build).state_reason) is (ends != "COMPLETE")
 
 
-def test_a_failure_is_recorded_when_the_hub_tells_its_reason(build: ModuleBuild, rig: KojiRig) -> None:
+def test_a_failure_is_recorded_with_the_reason_that_the_hub_gives(build: ModuleBuild, rig: KojiRig) -> None:
     """A build fails before its task does, and only the task has the reason."""
     task_id = int(component(build).task_id or 0)
     handlers.handle(BuildChanged(task_id, TaskState.FAILED, end(rig, task_id, "FAILED")))

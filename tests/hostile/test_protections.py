@@ -46,7 +46,7 @@ def test_a_builder_in_production_refuses_an_unprotected_machine(
     assert "Build on x86_64 or aarch64" in caught.value.hint
 
 
-def test_a_standalone_builder_says_so_and_goes_on(
+def test_a_standalone_builder_warns_about_missing_protections_and_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprotected: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(local_builds, "build_system", lambda: system(tmp_path, lenient=True))
@@ -113,7 +113,7 @@ def test_the_command_that_grants_ids_takes_none_that_are_granted(
     assert identities.conflicts(range(99_000, 100_000)) == ""
 
 
-def test_a_user_without_subordinate_ids_is_told_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_subordinate_ids_the_command_that_adds_them_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 64_123)
     monkeypatch.setattr(identities.shutil, "which", lambda name: f"/usr/bin/{name}")
     identities._account.cache_clear()
@@ -124,7 +124,7 @@ def test_a_user_without_subordinate_ids_is_told_the_command(monkeypatch: pytest.
 
 
 @pytest.mark.django_db
-def test_doctor_tells_which_protections_are_in_force(
+def test_doctor_lists_the_protections_in_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unprotected: None
 ) -> None:
     monkeypatch.setattr(
@@ -138,7 +138,7 @@ def test_doctor_tells_which_protections_are_in_force(
     assert any(line.startswith("not in force: There is no system call filter") for line in lines)
 
 
-def test_a_machine_without_control_groups_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_control_groups_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroups, "place", lambda: None)
     (groups,) = [each for each in protections(Limits()) if "control group" in each.text]
     assert not groups.in_force

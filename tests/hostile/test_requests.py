@@ -200,7 +200,7 @@ def test_a_doubled_key_is_found_without_comparing_all() -> None:
     assert time.process_time() - began < 20
 
 
-def test_what_only_the_database_refuses_is_no_fault_of_the_service(
+def test_values_that_the_database_refuses_are_errors_of_the_client(
     api: Api, forge: Forge, sent: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> Any:

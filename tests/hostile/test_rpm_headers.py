@@ -96,7 +96,7 @@ def test_a_header_of_many_mebibytes_is_refused(tmp_path: Path) -> None:
         read_package(write(tmp_path, rpm({9999: bytes(40 * MIB)})))
 
 
-def test_what_is_kept_of_all_packages_of_a_component_together_is_bounded(bench: Bench) -> None:
+def test_metadata_of_all_packages_of_a_component_together_is_bounded(bench: Bench) -> None:
     paths = bytes(150_000)
     files: dict[int, rpms.Value] = {
         rpms.DIRNAMES: ["/"],
@@ -152,7 +152,7 @@ def test_a_package_that_createrepo_cannot_read_fails_its_component(bench: Bench)
     ],
     ids=["large files", "sparse files", "many files", "deep folders", "links and pipes"],
 )
-def test_what_a_build_leaves_beside_its_packages_is_bounded(bench: Bench, script: str, said: str) -> None:
+def test_files_beside_the_packages_of_a_build_are_bounded(bench: Bench, script: str, said: str) -> None:
     status = bench.build(bench.job(2, "one", spec("one", build=script)))
     assert status.state is TaskState.FAILED
     assert said in status.reason

@@ -234,7 +234,7 @@ with BoundedLog(base / "log2", 1 << 20) as log:
     assert str(everyone.base) not in said
 
 
-def test_what_a_killed_worker_left_can_be_removed(everyone: Service) -> None:
+def test_leftovers_of_a_killed_worker_can_be_removed(everyone: Service) -> None:
     # Other tests of this kind may run at the same time.
     mark = f"86460.{os.getpid()}"
     script = f"mkdir -p a/b; touch a/b/c; chmod 0 a/b a; sleep {mark}"

@@ -80,7 +80,7 @@ def test_a_build_that_fills_the_disk_is_stopped(everyone: Service) -> None:
     assert outcome.stopped == "it used more than 8 MiB of disk space"
 
 
-def test_what_was_removed_but_is_open_counts_as_well(everyone: Service) -> None:
+def test_deleted_open_files_count_as_well(everyone: Service) -> None:
     program = """
 import os, time
 file = open("big", "wb")

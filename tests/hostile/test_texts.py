@@ -22,7 +22,7 @@ FORGED = "x\n2026-01-01 00:00:00,000 INFO    builds: forged\r\x1b[2J\x9b2J\u2028
 
 
 @given(st.text())
-def test_what_is_printable_stays_on_its_line_and_says_the_same(text: str) -> None:
+def test_printable_text_stays_on_one_line_with_the_same_content(text: str) -> None:
     told = printable(text)
     assert told.isprintable()
     assert len(told.splitlines()) <= 1

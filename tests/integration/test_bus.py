@@ -35,7 +35,7 @@ def channel(request: pytest.FixtureRequest) -> Iterator[pika.adapters.blocking_c
     connection.close()
 
 
-def test_builds_tags_and_repositories_are_told_on_the_bus(
+def test_the_bus_carries_builds_tags_and_repositories(
     setting: Setting, channel: pika.adapters.blocking_connection.BlockingChannel
 ) -> None:
     module, macros_nvr = _with_macros(setting, "bus")

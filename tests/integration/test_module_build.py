@@ -139,7 +139,7 @@ def _check_import(setting: Setting, module: Module, nvrs: dict[str, str]) -> Non
     assert f"{setting.packages[0]}-devel" in devel["extra"]["typeinfo"]["module"]["modulemd_str"] or devel
 
 
-def test_a_build_that_cannot_work_fails_and_says_why(setting: Setting) -> None:
+def test_a_build_that_cannot_work_fails_with_the_reason(setting: Setting) -> None:
     module, _ = _with_macros(setting, "failing")
     good = setting.jobs(module, setting.packages[:1])[0]
     missing = Job(
@@ -326,7 +326,7 @@ def test_two_processes_that_import_a_module_at_once_make_one_import(setting: Set
     assert [build["nvr"] for build in found if module.version in build["nvr"]] == [_nvr(module)]
 
 
-def test_what_a_required_module_filters_is_not_in_the_buildroot(setting: Setting) -> None:
+def test_packages_filtered_by_a_required_module_are_not_in_the_buildroot(setting: Setting) -> None:
     if not setting.dependant:
         pytest.skip("no --koji-dependant: no package needs the -devel package of another")
     required, _ = _with_one_package(setting, "required")

@@ -52,7 +52,7 @@ def test_no_components_no_batches() -> None:
     assert batches(module()) == {}
 
 
-def test_included_components_stand_where_the_module_stands() -> None:
+def test_included_components_have_the_batch_of_the_module() -> None:
     main = module(modules={"inner": 5}, early=0, late=10)
     assert batches(main, module("inner", x=0, y=1)) == {2: ["early"], 3: ["x"], 4: ["y"], 5: ["late"]}
 
@@ -124,7 +124,7 @@ def test_waiting_for_oneself_is_a_circle() -> None:
     assert caught.value.code == "buildafter_cycle"
 
 
-def test_all_unknown_names_are_told_at_once() -> None:
+def test_all_unknown_names_are_reported_together() -> None:
     with pytest.raises(BuildafterError) as caught:
         buildafter_graph(module(a=["x"], b=["a", "y"]).rpm_components)
     assert [(problem.component, problem.code) for problem in caught.value.problems] == [

@@ -26,7 +26,7 @@ def test_the_longest_chain_of_a_graph() -> None:
     assert critical_path(works) == Path(("macros", "root", "long"), 65)
 
 
-def test_what_is_reused_is_waited_for_by_nobody() -> None:
+def test_reused_components_are_not_waited_for() -> None:
     assert critical_path([work("leaf", 2, 3, "reused")]) == Path(("leaf",), 3)
 
 

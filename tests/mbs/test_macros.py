@@ -89,7 +89,7 @@ def test_rpm_gets_the_macros_as_the_author_wrote_them(tmp_path: Path) -> None:
 
 
 @needs_rpm
-def test_what_must_stay_out_of_the_buildroot_is_a_conflict(tmp_path: Path) -> None:
+def test_packages_excluded_from_the_buildroot_are_conflicts(tmp_path: Path) -> None:
     conflicts, _ = sections(Build(), tmp_path)
     assert sorted(conflicts.splitlines()) == [
         "libuv = 1:1.2-3.el8",

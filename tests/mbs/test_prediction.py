@@ -143,7 +143,7 @@ def test_the_longest_component_of_an_owner_is_first() -> None:
     assert places(found, [short.id, long.id]) == {long.id: 1, short.id: 2}
 
 
-def test_what_builds_already_has_its_slot_and_its_rest() -> None:
+def test_a_running_component_keeps_its_slot_for_its_remaining_time() -> None:
     running, waiting = task(10, building=4.0), task(5)
     found = predict([build(running, waiting)], Pace(1))
     assert found.ends == {running.id: 6.0, waiting.id: 11.0}

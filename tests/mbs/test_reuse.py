@@ -34,7 +34,7 @@ def test_nothing_changed_everything_is_reused() -> None:
     assert set(codes(FORMER).values()) == {"reused"}
 
 
-def test_what_is_in_a_later_batch_than_a_change_is_built_anew() -> None:
+def test_components_in_later_batches_than_a_change_are_built_again() -> None:
     assert codes(changed("middle", commit="c2")) == {
         "early": "reused",
         "other": "reused",
@@ -129,7 +129,7 @@ class TestBuildafter:
         parts = [replace(each, **values) if each.package == package else each for each in self.FORMER.parts]
         return replace(self.FORMER, parts=parts)
 
-    def test_what_is_built_after_a_change_directly_or_not_is_built_anew(self) -> None:
+    def test_components_after_a_changed_one_are_built_again(self) -> None:
         assert codes(self.changed("root", commit="c2"), self.FORMER) == {
             "root": "commit_changed",
             "child": "earlier_changed",
@@ -137,7 +137,7 @@ class TestBuildafter:
             "alone": "reused",
         }
 
-    def test_what_is_built_after_something_else_now_is_built_anew(self) -> None:
+    def test_components_with_another_buildafter_are_built_again(self) -> None:
         assert codes(self.changed("alone", after=frozenset({"root"})), self.FORMER)["alone"] == (
             "earlier_changed"
         )

@@ -16,7 +16,7 @@ def test_equal_texts_have_no_rows() -> None:
     assert rows("a\nb\n", "a\nb\n") == []
 
 
-def test_a_changed_line_stands_beside_the_old_one() -> None:
+def test_a_changed_line_is_beside_the_old_one() -> None:
     found = rows("a\nold\nz", "a\nnew\nz")
     assert [(row.kind, row.old, row.new) for row in found] == [
         ("same", "a", "a"),
@@ -71,7 +71,7 @@ def test_the_work_for_hostile_texts_is_bounded() -> None:
     assert matcher.pairs <= side_by_side.MAX_PAIRS + MAX_LINES * (MAX_LINES // 100 + 2)
 
 
-def test_what_was_not_compared_in_time_is_shown_as_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_beyond_the_limit_of_comparisons_are_shown_as_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_by_side, "MAX_PAIRS", 0)
     found = rows("a\nold\nb\nz", "a\nnew\nb\nz")
     assert [(row.kind, row.old, row.new) for row in found] == [

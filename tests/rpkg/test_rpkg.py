@@ -143,7 +143,7 @@ def test_overrides_and_options(rpkg: Rpkg, service: Service, open_port: int, nam
     assert dependencies["requires"] == {"platform": ["el10"]}
 
 
-def test_what_the_server_refuses_is_told_in_its_words(rpkg: Rpkg, service: Service, name: str) -> None:
+def test_the_message_of_a_refusal_is_printed_unchanged(rpkg: Rpkg, service: Service, name: str) -> None:
     scmurl = service.module(name)
     (build,) = submitted(rpkg("module-build", scmurl, "main"))
     rpkg("module-build-watch", str(build))
@@ -245,7 +245,7 @@ def test_an_expired_openid_token_is_renewed(
     assert kept["access_token"] in provider.tokens
 
 
-def test_a_user_in_no_group_that_may_build_is_told_so(
+def test_a_user_outside_the_allowed_groups_gets_the_reason(
     oidc: Rpkg, service: Service, provider: Issuer, name: str
 ) -> None:
     provider.groups["eve"] = ["gardeners"]
@@ -254,7 +254,7 @@ def test_a_user_in_no_group_that_may_build_is_told_so(
     assert "eve is in none of the groups packager." in refused
 
 
-def test_a_provider_that_is_down_costs_nobody_their_token(
+def test_tokens_are_kept_while_a_provider_is_down(
     oidc: Rpkg, service: Service, provider: Issuer, name: str
 ) -> None:
     cache = log_in(oidc, provider, "ann")

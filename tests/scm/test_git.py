@@ -129,7 +129,7 @@ def test_git_itself_refuses_every_other_transport(
     assert not (tmp_path / "touched").exists()
 
 
-def test_the_environment_and_hooks_have_no_say(
+def test_environment_and_hooks_have_no_effect(
     folder: Path, tmp_path: Path, options: ScmOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other"
@@ -171,7 +171,7 @@ def test_nothing_stays_on_disk(
     assert not list((tmp_path / "temporary").iterdir())
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_one_but_not_what_others_use(
+def test_leftovers_of_a_killed_process_are_removed_but_not_folders_in_use(
     folder: Path, tmp_path: Path, options: ScmOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "temporary"
@@ -264,7 +264,7 @@ def test_a_server_that_never_answers_is_left(options: ScmOptions) -> None:
     assert not _processes_about(f":{port}/")
 
 
-def test_what_never_stops_saying_something_is_left_too(
+def test_a_git_with_endless_output_is_stopped(
     folder: Path, tmp_path: Path, options: ScmOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = tmp_path / "bin" / "git"

@@ -48,7 +48,7 @@ def test_the_document_may_lie_elsewhere(folder: Path, options: ScmOptions, modpa
     assert fetch_modulemd(f"{url(folder)}?{modpath}#master", "master", options).text == text
 
 
-def test_a_missing_document_says_what_was_looked_for(folder: Path, options: ScmOptions) -> None:
+def test_a_missing_document_is_named(folder: Path, options: ScmOptions) -> None:
     fault = _fault(f"{url(folder)}?none#master", options)
     assert fault.code == "no_modulemd"
     assert fault.tried == "none, none/foo.yaml"
@@ -82,13 +82,15 @@ def test_the_allow_list_is_asked_before_git(folder: Path, options: ScmOptions) -
 
 
 @pytest.mark.parametrize("scmurl", ["ext::sh -c touch% x#master", "--upload-pack=touch x#master", "foo"])
-def test_what_is_no_scmurl_is_refused(options: ScmOptions, scmurl: str) -> None:
+def test_an_invalid_scmurl_is_refused(options: ScmOptions, scmurl: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         fetch_modulemd(scmurl, "master", options)
     assert caught.value.code == "scmurl_invalid"
 
 
-def test_unknown_revisions_and_repositories_are_told_apart(folder: Path, options: ScmOptions) -> None:
+def test_unknown_revisions_and_unknown_repositories_have_different_errors(
+    folder: Path, options: ScmOptions
+) -> None:
     assert _fault(f"{url(folder)}?#f99", options).code == "ref_unknown"
     assert _fault(f"{url(folder)}?#{'1' * 40}", options).code == "ref_unknown"
     assert _fault(f"{url(folder.parent / 'none')}?#f99", options).code == "repository_unreachable"

@@ -30,7 +30,7 @@ def _read(reader: SpecReader, text: str) -> Spec:
     return reader.read(text.encode(), "foo.spec")
 
 
-def test_reads_what_a_spec_file_says(reader: SpecReader) -> None:
+def test_a_spec_file_is_read(reader: SpecReader) -> None:
     spec = _read(
         reader,
         """\
@@ -106,7 +106,7 @@ def test_the_operators_macros_are_known(options: ScmOptions) -> None:
         assert [file.name for file in _read(reader, text).sources] == ["new-39"]
 
 
-def test_what_only_rpm_can_work_out_is_left_as_it_is(reader: SpecReader) -> None:
+def test_macros_that_only_rpm_can_expand_are_left_unchanged(reader: SpecReader) -> None:
     spec = _read(reader, "Name: foo\nVersion: %(date +%%Y)\nRelease: %autorelease\nSource0: %{forgesource}\n")
     assert spec.release == "%autorelease"
     assert spec.sources[0].name == "%{forgesource}"

@@ -221,7 +221,7 @@ def test_names_of_branches_tags_and_commits_are_refs(ref: str) -> None:
         "@{-1}",
     ],
 )
-def test_what_git_could_take_for_something_else_is_no_ref(ref: str) -> None:
+def test_text_with_a_special_meaning_for_git_is_no_ref(ref: str) -> None:
     assert not names.REF.fits(ref)
 
 

@@ -125,7 +125,7 @@ def test_canceling_is_recorded_with_who_did_it(operator: Client) -> None:
     )
 
 
-def test_canceling_again_is_told_and_not_recorded(operator: Client) -> None:
+def test_canceling_again_is_refused_and_not_recorded(operator: Client) -> None:
     build = module_build()
     act(operator, "modulebuild", "cancel", build)
     assert "it was canceled" in act(operator, "modulebuild", "cancel", build)

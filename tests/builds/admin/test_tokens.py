@@ -43,7 +43,7 @@ def test_an_operator_makes_a_token_for_somebody_and_sees_it_once(operator: Clien
 @pytest.mark.parametrize(
     "wrong", [{"days": "366"}, {"days": "0"}, {"scopes": []}, {"scopes": ["x"]}, {"owner": ""}]
 )
-def test_what_cannot_be_is_refused(operator: Client, wrong: dict[str, Any]) -> None:
+def test_invalid_values_are_refused(operator: Client, wrong: dict[str, Any]) -> None:
     assert operator.post(ADD, {**WANTED, **wrong}).status_code == 200
     assert not ApiToken.objects.exists()
 
@@ -56,7 +56,7 @@ def test_a_token_is_revoked_in_the_admin(operator: Client) -> None:
     assert row.revoked_at
 
 
-def test_who_is_no_operator_makes_none(client: Client, db: None) -> None:
+def test_only_operators_create_tokens(client: Client, db: None) -> None:
     client.force_login(User.objects.create_user("helper", is_staff=True))
     assert client.post(ADD, WANTED).status_code == 403
     assert not ApiToken.objects.exists()

@@ -92,14 +92,14 @@ def test_the_form_comes_empty_with_a_label_for_each_input(browser: Client) -> No
     assert page.all("html", "lang") == ["en"]
 
 
-def test_the_form_as_it_comes_is_told_what_lacks(browser: Client) -> None:
+def test_an_empty_form_is_refused_with_the_missing_values(browser: Client) -> None:
     empty = dict.fromkeys(("scmurl", "modulemd", "require_overrides", "srpms", "owner", "side_tag"), "")
     page = browser.post(ROOT + "module-builds/", empty, headers=BROWSER)
     assert page.status_code == 400
     assert "must be" not in page.content.decode()
 
 
-def test_a_refused_form_keeps_what_was_typed_and_says_what_is_wrong_with_each_value(browser: Client) -> None:
+def test_a_refused_form_keeps_its_values_and_shows_the_fault_of_each(browser: Client) -> None:
     typed = {
         "scmurl": "https://example.com/<x>?#1",
         "srpms": '["cli-build/1/a.rpm"',
@@ -120,7 +120,7 @@ def test_a_refused_form_keeps_what_was_typed_and_says_what_is_wrong_with_each_va
     assert "<x>" not in page.html
 
 
-def test_what_another_site_sent_is_not_filled_in(browser: Client) -> None:
+def test_values_from_another_site_are_not_filled_in(browser: Client) -> None:
     headers = {**BROWSER, "Origin": "https://evil.example.com"}
     page = browser.post(ROOT + "module-builds/", {"scmurl": "https://evil.example.com/m"}, headers=headers)
     assert page.status_code == 403
@@ -209,7 +209,7 @@ def test_a_version_that_is_not_there_is_a_page(browser: Client) -> None:
     assert page["Content-Type"].startswith("text/html")
 
 
-def test_what_is_left_empty_in_the_form_does_not_filter(browser: Client) -> None:
+def test_empty_values_in_the_form_do_not_filter(browser: Client) -> None:
     module_build(name="one")
     module_build(name="two", state=BuildState.READY)
     query = "module-builds/?name=&batch=&state=ready&scmurl=&virtual_stream=&submitted_after="

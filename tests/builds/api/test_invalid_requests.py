@@ -51,7 +51,7 @@ def part(name: bytes, value: bytes, more: bytes = b"") -> bytes:
         (b'{"a\\ud800": 1}', "", r"The key 'a\ud800' is not valid Unicode"),
     ],
 )
-def test_what_is_wrong_with_a_body_is_named(api: Api, body: bytes, kind: str, says: str) -> None:
+def test_the_fault_of_a_body_is_named(api: Api, body: bytes, kind: str, says: str) -> None:
     assert says in api.send("POST", PLAN, body, status=400, content_type=kind)["message"]
 
 
@@ -67,7 +67,7 @@ def test_no_file_is_as_good_as_null(api: Api) -> None:
     assert api.post(PLAN, {"yaml": None, "modulemd": "x"}, status=422)["code"]
 
 
-def test_thousands_of_unknown_keys_are_not_told_one_by_one(api: Api) -> None:
+def test_thousands_of_unknown_keys_are_not_listed_one_by_one(api: Api) -> None:
     answer = api.post(PLAN, {f"k{number}": 1 for number in range(5000)}, status=400)
     assert len(answer["problems"]) == 20
     assert "'k0'" in answer["message"]
@@ -104,7 +104,7 @@ def test_too_many_parameters_are_called_that(api: Api, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "FOO"])
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/results/"])
-def test_what_can_only_be_read_says_so(client: Client, path: str, method: str) -> None:
+def test_read_only_resources_refuse_changes(client: Client, path: str, method: str) -> None:
     strict = Client(enforce_csrf_checks=True)
     answer = strict.generic(method, path, headers={"Accept": "application/json"})
     assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
@@ -136,7 +136,7 @@ def test_methods_that_are_there_are_named_where_one_is_not(api: Api) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"scmurl": None}, {"scmurl": ""}])
-def test_an_import_of_nothing_says_which_key_is_missing(
+def test_an_empty_import_names_the_missing_key(
     api: Api, option: Callable[..., None], body: dict[str, Any]
 ) -> None:
     option(ALLOWED_GROUPS_TO_IMPORT_MODULE=frozenset({"releng"}))

@@ -274,7 +274,7 @@ def test_a_page_length_of_0_answers_the_meta_alone(api: Api) -> None:
         *(("verbose=yes", False), ("verbose=0", False), ("verbose=", False), ("short=perhaps", False)),
     ],
 )
-def test_true_and_1_are_yes_and_all_else_is_no(api: Api, query: str, verbose: bool) -> None:
+def test_only_true_and_1_mean_yes(api: Api, query: str, verbose: bool) -> None:
     module_build()
     (item,) = api.get(f"module-builds/?{query}")["items"]
     assert ("state_trace" in item, "tasks" in item) == (verbose, True)

@@ -39,7 +39,7 @@ def outdated(lacking: None) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("path", ["module-builds/", "module-builds/?verbose=1"])
-def test_the_api_says_what_is_lacking_and_the_command_that_mends_it(
+def test_the_api_names_the_missing_migration_and_the_command_that_applies_it(
     outdated: None, client: Client, path: str
 ) -> None:
     answer = client.get(f"/module-build-service/2/{path}")
@@ -51,7 +51,7 @@ def test_the_api_says_what_is_lacking_and_the_command_that_mends_it(
     assert "Retry-After" not in answer
 
 
-def test_pages_say_it_too(outdated: None) -> None:
+def test_pages_name_the_command_too(outdated: None) -> None:
     answer = Client(raise_request_exception=False).get("/", headers={"accept": "text/html"})
     assert answer.status_code == 503
     assert "mbs-manager migrate" in answer.content.decode()

@@ -59,7 +59,7 @@ def test_an_owner_who_may_build_no_more_may_not_change_builds_either(caller: Cal
     assert caller.cancel(build, people.opaque("ann")).json()["code"] == "not_in_group"
 
 
-def test_nobody_names_another_owner(caller: Caller, people: Issuer) -> None:
+def test_users_cannot_name_another_owner(caller: Caller, people: Issuer) -> None:
     build = module_build(owner="ann", state=BuildState.BUILD)
     body = json.dumps({"owner": "ann", "state": "failed"}).encode()
     for path, method in (("", "PATCH"), ("/retry", "POST"), ("/rebuild", "POST")):
@@ -70,7 +70,7 @@ def test_nobody_names_another_owner(caller: Caller, people: Issuer) -> None:
 
 
 @pytest.mark.parametrize("user", ["root", "eve"])
-def test_who_may_not_submit_may_not_rebuild(caller: Caller, people: Issuer, user: str) -> None:
+def test_users_who_may_not_submit_may_not_rebuild(caller: Caller, people: Issuer, user: str) -> None:
     build = module_build(owner="ann", state=BuildState.READY)
     answer = caller.tokens("POST", people.opaque(user), f"module-builds/{build.pk}/rebuild", b"{}")
     assert (answer.status_code, answer.json()["code"]) == (403, "not_in_group")

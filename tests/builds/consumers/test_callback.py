@@ -53,7 +53,7 @@ def component(build):
         (TASK, task_changed(7, "CANCELED"), ComponentState.CANCELED, NVR),
     ],
 )
-def test_the_end_of_a_build_is_recorded_told_and_wakes(
+def test_the_end_of_a_build_is_recorded_published_and_wakes(
     build, component, park, receive, ended, topic, body, state, nvr
 ):
     wait = park(build, component.wait_key, component)
@@ -68,7 +68,7 @@ def test_the_end_of_a_build_is_recorded_told_and_wakes(
     assert [message.body["state"] for message in MemoryPublisher.published] == [state]
 
 
-def test_the_start_of_a_build_asks_and_wakes_nobody(
+def test_the_start_of_a_build_queries_and_wakes_nothing(
     build, component, park, receive, django_assert_num_queries
 ):
     wait = park(build, component.wait_key, component)
@@ -147,14 +147,14 @@ def test_the_last_build_of_a_batch_to_be_tagged_wakes_the_step(build, park, rece
         (REPO, repo_done("f40-build"), 1),
     ],
 )
-def test_what_is_unknown_costs_few_queries(
+def test_messages_about_unknown_builds_cost_few_queries(
     component, receive, topic, body, queries, django_assert_max_num_queries
 ):
     with django_assert_max_num_queries(queries):
         receive(topic, body)
 
 
-def test_what_is_none_of_its_business_costs_no_query(receive, django_assert_num_queries):
+def test_unrelated_messages_cost_no_query(receive, django_assert_num_queries):
     with django_assert_num_queries(0):
         receive("org.fedoraproject.prod.mbs.module.state.change", {"id": 1, "state": 5})
 

@@ -58,7 +58,7 @@ def test_a_message_is_read_bare_and_in_an_envelope(topic, body, event):
         ("org.fedoraproject.prod.git.receive", {"anything": [1, None]}),
     ],
 )
-def test_what_is_none_of_its_business_is_passed_over(topic, body):
+def test_unrelated_messages_are_ignored(topic, body):
     assert parse(topic, body) is None
 
 
@@ -83,7 +83,7 @@ def test_what_is_none_of_its_business_is_passed_over(topic, body):
         (TASK, task_changed(1.5, "FAILED")),
     ],
 )
-def test_what_its_topic_does_not_say_is_malformed(topic, body):
+def test_a_body_that_does_not_fit_its_topic_is_malformed(topic, body):
     with pytest.raises(MalformedMessage):
         parse(topic, body)
 

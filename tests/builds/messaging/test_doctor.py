@@ -71,7 +71,7 @@ def test_an_exchange_that_is_missing_is_named_and_not_made(fedora, monkeypatch, 
         ("amqps://guest:guest@127.0.0.1:{port}/%2F", "127.0.0.1"),
     ],
 )
-def test_a_bus_that_lets_nobody_in_says_so_soon(
+def test_a_bus_that_refuses_the_login_is_reported_at_once(
     fedora, monkeypatch, broker: RabbitMQ, url: str, said: str
 ) -> None:
     monkeypatch.setitem(conf, "amqp_url", url.format(port=broker.port))
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_used_is_a_problem_each_time_it_is_looked_at(
         assert f"Correct the file: {file}." in out.getvalue()
 
 
-def test_who_starts_with_such_a_file_logs_it_and_publishes_once_it_is_mended(
+def test_a_process_logs_an_invalid_file_and_publishes_once_it_is_fixed(
     bus_config: Path, fedora, file: Path, caplog: pytest.LogCaptureFixture, settings
 ) -> None:
     # The first connection may take longer than half of the lease of tests, after which publishing leaves off.

@@ -79,7 +79,7 @@ def test_a_publisher_that_is_broken_is_no_fault_of_who_records(build, bus, monke
     assert OutboxMessage.objects.filter(published_at=None).count() == 1
 
 
-def test_a_transaction_that_is_rolled_back_tells_nothing(build, bus):
+def test_a_rolled_back_transaction_publishes_nothing(build, bus):
     with transaction.atomic():
         outbox.add(build.pk, [("a", {})])
         transaction.set_rollback(True)
@@ -101,7 +101,7 @@ def test_more_messages_than_are_published_at_once_keep_their_order(build, bus, m
     assert bus.taken == ["a", "b", "c", "d", "e"]
 
 
-def test_what_an_outage_kept_back_goes_out_first_and_in_order(build, bus):
+def test_messages_kept_during_an_outage_are_sent_first_and_in_order(build, bus):
     bus.room = 1
     add(build, "a", "b", "c")
     assert bus.taken == ["a"]
@@ -173,7 +173,7 @@ def test_a_message_that_cannot_be_published_is_set_aside_and_the_others_go_out(b
     assert build.publishing_until is None
 
 
-def test_what_is_set_aside_is_reported_and_can_be_sent_again(build, bus, monkeypatch):
+def test_messages_set_aside_are_reported_and_can_be_sent_again(build, bus, monkeypatch):
     add(build, "poison", "a")
     assert sweeps.publish_outbox() == {"builds": 0, "waiting": 0, "set_aside": 1}
     values = {family.name: family.samples[0].value for family in StateCollector().collect() if family.samples}
@@ -228,7 +228,7 @@ def test_the_order_of_the_rows_is_the_order_of_the_commits(build, bus):
     assert list(OutboxMessage.objects.order_by("id").values_list("topic", flat=True)) == ["first", "second"]
 
 
-def test_a_resumption_tells_which_components_are_built_again(build, bus):
+def test_a_resumption_publishes_the_components_that_are_built_again(build, bus):
     type(build).objects.filter(pk=build.pk).update(state=BuildState.FAILED)
     done = factories.component_build(build, state=ComponentState.COMPLETE)
     failed = factories.component_build(build, state=ComponentState.FAILED, state_reason="no space left")

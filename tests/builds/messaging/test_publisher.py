@@ -124,7 +124,7 @@ def test_bodies_of_component_builds_match_their_schema(bus, broker, queue, state
     assert properties.headers["fedora_messaging_schema"] == "mbs.component.state.change.v1"
 
 
-def test_a_fact_is_told_even_when_its_schema_is_wrong_about_it(bus, broker, queue, caplog):
+def test_a_message_that_does_not_fit_its_schema_is_published(bus, broker, queue, caplog):
     rows = changes(2)
     rows[0].body["state"] = "burnt"
     assert bus.publish(rows) == 2
@@ -135,7 +135,7 @@ def test_a_fact_is_told_even_when_its_schema_is_wrong_about_it(bus, broker, queu
     assert "does not match its schema" in caplog.text
 
 
-def test_a_name_that_is_too_long_for_a_header_is_told_without_headers_made_of_it(bus, broker, queue):
+def test_a_message_with_a_name_too_long_for_a_header_is_published_without_that_header(bus, broker, queue):
     rows = changes(3)
     rows[1].body["package"] = "p" * 300
     assert bus.publish(rows) == 3
@@ -146,7 +146,7 @@ def test_a_name_that_is_too_long_for_a_header_is_told_without_headers_made_of_it
 
 
 @pytest.mark.parametrize("fault", [{"topic": "unknown"}, {"body": {}}, {"body": []}])
-def test_a_message_that_no_bus_can_carry_is_told_from_an_outage(bus, broker, queue, fault):
+def test_a_message_that_no_bus_accepts_is_not_an_outage(bus, broker, queue, fault):
     rows = changes(3)
     for name, value in fault.items():
         setattr(rows[1], name, value)
@@ -158,7 +158,7 @@ def test_a_message_that_no_bus_can_carry_is_told_from_an_outage(bus, broker, que
     assert [properties.message_id for _, properties, _ in broker.drain(queue)] == ids([rows[0], rows[2]])
 
 
-def test_messages_that_nobody_wants_are_confirmed(bus):
+def test_unused_messages_are_confirmed(bus):
     assert bus.publish(changes(2)) == 2
 
 
@@ -194,7 +194,7 @@ def test_a_broker_that_is_killed_costs_no_time_and_loses_no_message(bus, broker,
     assert arrived(broker, queue, rows) == ids(rows)
 
 
-def test_a_broker_that_says_nothing_is_left_alone_for_growing_times(bus, broker, queue, settings):
+def test_a_silent_broker_is_tried_again_at_growing_intervals(bus, broker, queue, settings):
     assert bus.publish(changes(1)) == 1
     settings.MBS = settings.MBS.model_copy(update={"OUTBOX_INTERVAL": 5, "MESSAGING_TIMEOUT": 1})
     broker.pause()
@@ -217,7 +217,7 @@ def test_a_broker_that_says_nothing_is_left_alone_for_growing_times(bus, broker,
     assert arrived(broker, queue, rows) == ids(rows)
 
 
-def test_a_process_forked_after_publishing_says_so_instead_of_hanging(bus):
+def test_a_process_forked_after_publishing_raises_an_error_and_does_not_hang(bus):
     assert bus.publish(changes(1)) == 1
     child = os.fork()
     if child == 0:

@@ -85,7 +85,7 @@ def tell(build: ModuleBuild, *states: BuildState) -> None:
         outbox.add(build.pk, [(TOPIC, each) for each in bodies])
 
 
-def test_a_subscriber_is_told_of_builds_as_the_bus_is(build: ModuleBuild, subscriber: Subscriber) -> None:
+def test_a_subscriber_gets_the_same_body_as_the_bus(build: ModuleBuild, subscriber: Subscriber) -> None:
     row = subscription(subscriber)
     cancellation.cancel_once(build, "ann")
     assert send_due() == {"sent": 1, "failed": 0}
@@ -113,7 +113,7 @@ def test_a_subscriber_is_told_of_builds_as_the_bus_is(build: ModuleBuild, subscr
         ({"active": False}, []),
     ],
 )
-def test_a_subscription_says_what_it_wants(
+def test_a_subscription_selects_builds(
     build: ModuleBuild, subscriber: Subscriber, values: dict[str, Any], told: list[str]
 ) -> None:
     subscription(subscriber, **values)
@@ -122,7 +122,7 @@ def test_a_subscription_says_what_it_wants(
     assert subscriber.told == told
 
 
-def test_nothing_is_told_of_what_was_not_committed(build: ModuleBuild, subscriber: Subscriber) -> None:
+def test_an_uncommitted_change_is_not_delivered(build: ModuleBuild, subscriber: Subscriber) -> None:
     subscription(subscriber)
     with transaction.atomic():
         tell(build, BuildState.READY)
@@ -130,7 +130,7 @@ def test_nothing_is_told_of_what_was_not_committed(build: ModuleBuild, subscribe
     assert not Delivery.objects.exists()
 
 
-def test_what_is_not_taken_is_sent_again_in_order_and_later_and_later(
+def test_refused_deliveries_are_sent_again_in_order_at_growing_intervals(
     build: ModuleBuild, subscriber: Subscriber
 ) -> None:
     subscription(subscriber)
@@ -184,7 +184,7 @@ def trickle(server: socket.socket) -> None:
             connection.sendall(b"x")
 
 
-def test_a_subscription_that_is_deleted_while_it_is_told_does_not_hold_up_others(
+def test_a_subscription_deleted_during_a_delivery_does_not_delay_others(
     build: ModuleBuild, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone, row = subscription(subscriber), subscription(subscriber)
@@ -255,7 +255,9 @@ def test_addresses_of_other_forms_are_refused(address: str) -> None:
         webhooks.check_address(address, private=False)
 
 
-def test_mail_says_what_happened_and_where_to_look(build: ModuleBuild, option: Callable[..., None]) -> None:
+def test_mail_contains_the_state_and_the_address_of_the_build(
+    build: ModuleBuild, option: Callable[..., None]
+) -> None:
     option(MAIL_SERVER="mail.example.com")
     Subscription.objects.create(kind="mail", address="ann@example.com", owner="ann")
     build.name = "quiet\nBcc: all@example.com"

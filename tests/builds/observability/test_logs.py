@@ -72,7 +72,7 @@ def test_a_trace_stays_on_the_line(lines) -> None:
     assert "ZeroDivisionError" in line["exc_info"]
 
 
-def test_the_plain_format_says_what_a_line_is_about() -> None:
+def test_the_plain_format_names_the_build_of_a_line() -> None:
     formatter = configuration("info", "plain")["formatters"]["plain"]["()"]()
     record = logging.LogRecord("builds.x", logging.INFO, "", 1, "hello", (), None)
     assert formatter.format(record).endswith("builds.x: hello")
@@ -162,7 +162,7 @@ def sent(headers: dict[str, Any]) -> dict[str, Any]:
     return headers
 
 
-def test_what_a_task_sends_belongs_to_the_same_request_and_build() -> None:
+def test_tasks_sent_by_a_task_carry_its_request_and_build() -> None:
     with log_context.bound(request_id="r1", build=7):
         assert sent({}) == {"mbs_request_id": "r1", "mbs_build": 7}
     assert sent({}) == {}

@@ -71,7 +71,7 @@ def test_the_answer_is_the_text_format_of_prometheus_and_open_to_all(client: Cli
     assert client.post("/module-build-service/2/monitor/metrics").status_code == 405
 
 
-def test_what_several_processes_count_is_added_up_and_survives_them(ask: Any) -> None:
+def test_counts_of_several_processes_are_added_up_and_survive_them(ask: Any) -> None:
     code = (
         "import django; django.setup(); from builds.observability.metrics import service_metrics;"
         " service_metrics().received.inc(3); service_metrics().requests.labels('GET', 'x', 200).inc(2);"
@@ -88,7 +88,7 @@ def test_what_several_processes_count_is_added_up_and_survives_them(ask: Any) ->
         assert ask('mbs_reaction_seconds_count{step="s"}') == processes
 
 
-def test_of_processes_that_ended_no_more_files_stay_than_of_one(ask: Any, tmp_path: Path) -> None:
+def test_files_of_ended_processes_are_merged_into_one_set(ask: Any, tmp_path: Path) -> None:
     code = (
         "import django; django.setup(); "
         "from builds.observability.metrics import service_metrics; service_metrics()"
@@ -114,7 +114,7 @@ def test_builds_and_components_are_counted_by_state(ask: Any) -> None:
     assert ask('mbs_components{state="none"}') == 1
 
 
-def test_what_ended_is_counted_again_only_after_a_while(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_of_ended_rows_are_kept_for_a_while(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 100.5, 300.0, 700.0, 700.5])
     ended = database_metrics.EndedCounts(ComponentBuild, [ComponentState.COMPLETE])
     monkeypatch.setattr("builds.selectors.metrics.time.monotonic", lambda: next(clock))
@@ -129,7 +129,7 @@ def test_what_ended_is_counted_again_only_after_a_while(ask: Any, monkeypatch: p
     ]
 
 
-def test_the_oldest_wait_of_each_kind_is_told(ask: Any) -> None:
+def test_metrics_have_the_age_of_the_oldest_wait_of_each_kind(ask: Any) -> None:
     build = factories.module_build(state=BuildState.BUILD)
     now = timezone.now()
     for key, hours in (("component:1", 3), ("component:2", 1), ("slot:3", 2)):
@@ -139,7 +139,7 @@ def test_the_oldest_wait_of_each_kind_is_told(ask: Any) -> None:
     assert ask('mbs_oldest_wait_age_seconds{kind="repo"}') == 0
 
 
-def test_messages_that_the_bus_has_not_confirmed_are_told(ask: Any) -> None:
+def test_unconfirmed_messages_are_counted(ask: Any) -> None:
     build = factories.module_build()
     old = timezone.now() - timedelta(minutes=10)
     for published_at in (None, None, timezone.now()):
@@ -150,7 +150,7 @@ def test_messages_that_the_bus_has_not_confirmed_are_told(ask: Any) -> None:
     assert ask("mbs_outbox_age_seconds") == pytest.approx(600, abs=60)
 
 
-def test_sweeps_tell_when_they_began_how_long_they_took_and_how_they_ended(ask: Any) -> None:
+def test_metrics_have_begin_duration_and_result_of_sweeps(ask: Any) -> None:
     began = timezone.now() - timedelta(minutes=1)
     Sweep.objects.create(name="outbox", started_at=began, finished_at=began + timedelta(seconds=2))
     Sweep.objects.create(name="lost_work", started_at=began, finished_at=began, error="It broke.")
@@ -162,7 +162,7 @@ def test_sweeps_tell_when_they_began_how_long_they_took_and_how_they_ended(ask: 
     assert ask('mbs_sweep_failed{sweep="lost_work"}') == 1
 
 
-def test_tasks_that_wait_for_a_worker_are_told_by_queue(ask: Any, redis_url: str) -> None:
+def test_tasks_that_wait_for_a_worker_are_counted_by_queue(ask: Any, redis_url: str) -> None:
     for _ in range(3):
         current_app.send_task("sweep.nothing", queue="sweeps")
     assert ask("mbs_broker_up") == 1
@@ -170,7 +170,9 @@ def test_tasks_that_wait_for_a_worker_are_told_by_queue(ask: Any, redis_url: str
     assert ask('mbs_queue_depth{queue="builds"}') == 0
 
 
-def test_without_broker_or_database_the_rest_is_told(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_broker_or_database_the_other_metrics_are_served(
+    ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away() -> Any:
         raise OperationalError("gone")
 
@@ -281,7 +283,7 @@ def test_messages_are_counted_when_written_confirmed_and_refused(
     assert ask("messaging_tx_failed_total") == 1
 
 
-def test_what_is_undone_is_not_counted(ask: Any, committing: Any) -> None:
+def test_rolled_back_changes_are_not_counted(ask: Any, committing: Any) -> None:
     build = factories.module_build(state=BuildState.BUILD)
     with committing():
         try:

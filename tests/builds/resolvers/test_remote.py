@@ -163,6 +163,6 @@ def test_the_configuration_chooses(name: str, kind: type) -> None:
     assert isinstance(resolvers.universe(settings.MBS.model_copy(update={"RESOLVER": name})), kind)
 
 
-def test_what_comes_later_is_refused() -> None:
+def test_an_unsupported_resolver_is_refused() -> None:
     with pytest.raises(NotSupported):
         resolvers.universe(settings.MBS.model_copy(update={"RESOLVER": "koji"}))

@@ -92,7 +92,7 @@ def test_they_go_with_whatever_base_module_is_asked_about(folder: Path) -> None:
     assert universe(folder).base_modules(["platform"]) == ()
 
 
-def test_what_is_wrong_is_passed_over(folder: Path) -> None:
+def test_invalid_files_are_ignored(folder: Path) -> None:
     (folder / "1-modules.yaml").write_text(
         text("perl", "5.30", 1) + "--- \nname: perl\n\t[\n" + text("perl", "2", 1)
     )

@@ -50,7 +50,7 @@ def test_builds_are_ready_when_the_slots_have_served_them() -> None:
     assert found.builds[first.pk].place is None
 
 
-def test_the_queue_is_told_by_owner() -> None:
+def test_the_queue_is_grouped_by_owner() -> None:
     ann, bob, gone = building("ann"), building("bob"), module_build(owner="cid", state=BuildState.FAILED)
     component_build(ann, state=ComponentState.BUILDING)
     component_build(gone, state=ComponentState.BUILDING)
@@ -78,7 +78,7 @@ def test_the_place_is_that_of_the_next_component(option: Callable[..., None]) ->
     assert found.builds[bob.pk].of == 3
 
 
-def test_what_fails_or_is_not_known_has_no_prediction() -> None:
+def test_failing_and_unknown_builds_have_no_prediction() -> None:
     failing, new, finishing = (
         building(),
         module_build(state=BuildState.INIT),

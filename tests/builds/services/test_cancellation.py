@@ -57,7 +57,7 @@ def state_of(system: BuildSystem, component: ComponentBuild) -> TaskState:
     return system.statuses([component.number])[0].state
 
 
-def test_what_builds_for_a_failed_build_is_cancelled(system: BuildSystem) -> None:
+def test_components_of_a_failed_build_are_canceled(system: BuildSystem) -> None:
     build = module_build(state=BuildState.FAILED)
     component = started(build)
     known(component)
@@ -84,7 +84,7 @@ def test_while_it_is_being_submitted_a_component_is_not_ended(system: BuildSyste
     assert component.state == ComponentState.BUILDING
 
 
-def test_what_was_never_submitted_ends(system: BuildSystem) -> None:
+def test_a_component_that_was_never_submitted_is_canceled(system: BuildSystem) -> None:
     build = module_build(state=BuildState.FAILED)
     component = component_build(build, state=ComponentState.BUILDING, scmurl="https://git.example.com/a")
     components.stop(component.module_build_id)
@@ -204,7 +204,7 @@ def test_a_process_that_dies_while_the_build_system_lets_go_blocks_resuming_for_
     assert abandoned == [build.pk]
 
 
-def test_nobody_minds_a_build_that_is_no_more(system: BuildSystem) -> None:
+def test_a_deleted_build_is_no_error(system: BuildSystem) -> None:
     components.stop(77)
     components.fail(77, "because")
     cancellation.abandon(77, 1)
@@ -239,9 +239,7 @@ def test_resuming_keeps_what_is_built_and_has_it_tagged_again(system: BuildSyste
 
 
 @pytest.mark.parametrize("arches", [[], ["x86_64"]])
-def test_what_failed_before_a_build_was_resumed_does_not_count(
-    system: BuildSystem, arches: list[str]
-) -> None:
+def test_failures_before_a_resumption_do_not_count(system: BuildSystem, arches: list[str]) -> None:
     build = module_build(state=BuildState.FAILED, arch_names=arches)
     before = as_module(build).since
     resumed_at = timezone.now().timestamp()

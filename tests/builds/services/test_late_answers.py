@@ -60,7 +60,9 @@ def component() -> ComponentBuild:
     return component
 
 
-def test_after_a_lost_answer_nobody_submits_until_it_is_decided(hub: Hub, component: ComponentBuild) -> None:
+def test_after_a_lost_answer_no_process_submits_until_the_build_was_searched_for(
+    hub: Hub, component: ComponentBuild
+) -> None:
     hub.error = AnswerLost("timed out")
     with pytest.raises(AnswerLost):
         components.submit(component.module_build, [component])
@@ -74,7 +76,9 @@ def test_a_component_that_failed_keeps_no_lease(hub: Hub, component: ComponentBu
     assert (component.state, component.submitting_until) == (ComponentState.FAILED, None)
 
 
-def test_what_was_refused_for_now_may_be_submitted_at_once(hub: Hub, component: ComponentBuild) -> None:
+def test_a_temporarily_refused_component_may_be_submitted_at_once(
+    hub: Hub, component: ComponentBuild
+) -> None:
     hub.error = BuildSystemUnavailable("offline")
     with pytest.raises(BuildSystemUnavailable):
         components.submit(component.module_build, [component])

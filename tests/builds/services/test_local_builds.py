@@ -63,7 +63,9 @@ def states(build: ModuleBuild) -> list[int]:
     return list(build.component_builds.order_by("pk").values_list("state", flat=True))
 
 
-def test_what_has_ended_beside_it_is_recorded_with_it(seconds: Callable[..., None], woken: list[str]) -> None:
+def test_other_ended_components_are_recorded_in_the_same_call(
+    seconds: Callable[..., None], woken: list[str]
+) -> None:
     build = module_build(state=BuildState.BUILD)
     seconds(0)
     one, two = submitted(build, "one"), submitted(build, "fails-two")
@@ -93,7 +95,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("fault", [Killed, OperationalError])
-def test_what_was_recorded_but_not_woken_is_woken_by_the_next(
+def test_a_recorded_end_without_a_wake_is_woken_by_the_next_sweep(
     seconds: Callable[..., None],
     woken: list[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -115,7 +117,7 @@ def test_what_was_recorded_but_not_woken_is_woken_by_the_next(
     assert sorted(woken) == ["one", "two"]
 
 
-def test_what_no_broker_took_is_woken_by_the_next(
+def test_waits_whose_wake_found_no_broker_are_woken_by_the_next_sweep(
     seconds: Callable[..., None], woken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = module_build(state=BuildState.BUILD)
@@ -166,7 +168,7 @@ def test_only_some_are_asked_about_beside_one(
     assert len(asked) == local_builds.MAX_OTHERS + 1
 
 
-def test_the_late_word_of_an_attempt_that_was_canceled_is_for_nobody(
+def test_a_late_result_of_a_canceled_attempt_is_ignored(
     seconds: Callable[..., None], woken: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = module_build(state=BuildState.BUILD)

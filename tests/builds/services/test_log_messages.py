@@ -58,7 +58,7 @@ class TestBounds:
         assert len(text) == log_messages.MAX_LENGTH
         assert text.endswith("x ...")
 
-    def test_the_last_message_of_a_build_says_that_there_are_too_many(self, build: ModuleBuild) -> None:
+    def test_the_last_message_of_a_build_states_that_there_are_too_many(self, build: ModuleBuild) -> None:
         for _ in range(3):
             log_messages.add((build, str(number)) for number in range(log_messages.MAX_OF_BUILD // 2))
         found = texts(build)
@@ -91,7 +91,7 @@ class TestBounds:
 
 
 class TestOnce:
-    def test_who_canceled_and_who_resumed(self, build: ModuleBuild) -> None:
+    def test_cancellations_and_resumptions_record_the_user(self, build: ModuleBuild) -> None:
         for who in ("ann", "bob"):
             with suppress(InvalidInput):
                 cancellation.cancel(build, who)
@@ -99,7 +99,7 @@ class TestOnce:
             cancellation.resume(build, who)
         assert texts(build) == ["Canceled by ann.", "Resumed by carl."]
 
-    def test_who_retired_a_build(self) -> None:
+    def test_retirements_record_the_user(self) -> None:
         build = module_build(state=BuildState.READY)
         retirement.retire(build, "ann")
         retirement.retire(build, "bob")

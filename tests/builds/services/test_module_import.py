@@ -89,7 +89,7 @@ def test_a_module_is_linked_to_what_it_was_built_against() -> None:
     assert found.nsvc == build.nsvc
 
 
-def test_what_else_it_was_built_against_need_not_be_here() -> None:
+def test_other_buildrequires_need_not_be_known() -> None:
     base_module("f40")
     other = '{platform: {stream: f40}, ruby: {stream: "3", version: "1", context: c}}'
     build, messages = import_module(document(mbs=f"buildrequires: {other}"))
@@ -136,7 +136,7 @@ def test_a_context_of_its_own_is_kept_and_one_is_given_where_there_is_none() -> 
     assert import_module(document(context=""))[0].context == "00000000"
 
 
-def test_without_a_tag_it_is_said_that_no_packages_come_along() -> None:
+def test_an_import_without_a_tag_warns_that_it_has_no_packages() -> None:
     build, messages = import_module(base(mbs=""))
     assert build.koji_tag is None
     assert any("koji_tag" in message for message in messages)
@@ -171,7 +171,7 @@ def test_a_document_must_name_the_module(key: str) -> None:
         ("document: modulemd\nversion: 2\n", "no_data"),
     ],
 )
-def test_what_is_refused(text: str, expected: str) -> None:
+def test_a_document_that_cannot_be_imported_is_refused(text: str, expected: str) -> None:
     base_module("f40")
     assert code(text) == expected
 

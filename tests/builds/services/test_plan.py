@@ -80,7 +80,7 @@ def test_a_plan_is_what_a_submission_then_does(forge: Forge, sent: list[int]) ->
     assert len(sent) == 2
 
 
-def test_what_exists_is_no_conflict(forge: Forge, sent: list[int]) -> None:
+def test_an_existing_build_is_no_conflict(forge: Forge, sent: list[int]) -> None:
     scmurl = forge.module("tiny", document(TWO))
     (build,) = submitted(scmurl=scmurl)
     (kept,) = planned(scmurl=scmurl)["builds"]
@@ -109,13 +109,13 @@ def test_expected_times_and_the_critical_path_come_from_history(forge: Forge, se
     }
 
 
-def test_what_nobody_has_built_is_named(forge: Forge) -> None:
+def test_streams_without_builds_are_named(forge: Forge) -> None:
     (build,) = planned(scmurl=forge.module("tiny", document(TWO)))["builds"]
     assert build["critical_path"]["unknown"] == ["alpha", "beta", "module-build-macros"]
     assert build["critical_path"]["packages"] == ["module-build-macros", "alpha", "beta"]
 
 
-def test_each_component_says_whether_it_is_reused_and_why(forge: Forge, sent: list[int]) -> None:
+def test_each_component_has_the_reason_why_it_is_reused_or_not(forge: Forge, sent: list[int]) -> None:
     text = document(TWO)
     (former,) = submitted(scmurl=forge.module("tiny", text))
     finish(former)
@@ -133,7 +133,7 @@ def test_each_component_says_whether_it_is_reused_and_why(forge: Forge, sent: li
     assert found["builds"][0]["critical_path"]["packages"] == ["module-build-macros", "beta"]
 
 
-def test_a_release_without_dist_is_told_or_refused(
+def test_a_release_without_dist_is_a_warning_or_refused(
     forge: Forge, monkeypatch: pytest.MonkeyPatch, sent: list[int]
 ) -> None:
     text = str(package_files("alpha")["alpha.spec"])
@@ -162,7 +162,7 @@ def test_when_all_is_reused_nothing_is_built(forge: Forge, sent: list[int]) -> N
     assert found["builds"][0]["critical_path"]["packages"] == []
 
 
-def test_what_could_not_be_combined_is_told(forge: Forge) -> None:
+def test_streams_that_could_not_be_combined_are_reported(forge: Forge) -> None:
     with pytest.raises(Unprocessable) as caught:
         planned(scmurl=forge.module("tiny", document(TWO, "[f99]")))
     assert caught.value.code == "unknown_base_module"

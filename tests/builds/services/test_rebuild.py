@@ -90,7 +90,7 @@ def test_a_commit_is_built_again_with_a_new_version_in_all_contexts(
     assert {build["state_name"] for build in again} == {"init"}
 
 
-def test_what_was_asked_for_is_asked_for_again_and_branches_are_looked_up_anew(
+def test_a_rebuild_keeps_options_and_resolves_branches_again(
     api: Api, source: Callable[..., str], tmp_path: Path, clock: None
 ) -> None:
     body = {"scmurl": source(), "branch": "main", "buildrequire_overrides": {"platform": ["f39"]}}
@@ -134,7 +134,7 @@ def test_the_operator_chooses_the_strategy_of_rebuilds(
     assert again[0]["rebuild_strategy"] == "only-changed"
 
 
-def test_the_plan_of_a_rebuild_says_what_is_built_and_why_and_records_nothing(
+def test_the_plan_of_a_rebuild_shows_components_with_reasons_and_records_nothing(
     api: Api, source: Callable[..., str], clock: None
 ) -> None:
     first = api.post("module-builds/", {"scmurl": source(), "branch": "main"})
@@ -191,14 +191,12 @@ def test_the_allowed_addresses_count_for_a_rebuild_too(
 
 
 @pytest.mark.parametrize("body", [{"scmurl": "x"}, {"rebuild_strategy": "none"}, {"rebuild_strategy": 1}])
-def test_what_cannot_be_asked_for_is_refused(
-    api: Api, source: Callable[..., str], body: dict[str, Any]
-) -> None:
+def test_invalid_requests_are_refused(api: Api, source: Callable[..., str], body: dict[str, Any]) -> None:
     first = api.post("module-builds/", {"scmurl": source(), "branch": "main"})
     api.post(f"module-builds/{first[0]['id']}/rebuild", body, status=400)
 
 
-def test_what_did_not_come_from_a_commit_cannot_be_rebuilt(api: Api, source: Callable[..., str]) -> None:
+def test_a_build_without_a_commit_cannot_be_rebuilt(api: Api, source: Callable[..., str]) -> None:
     source()
     document = MODULEMD.format(version="stream: s").replace("data:\n", "data:\n  name: sent\n")
     sent = api.post("module-builds/", {"modulemd": document})

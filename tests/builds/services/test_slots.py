@@ -101,7 +101,9 @@ def test_a_freed_slot_is_given_to_the_one_that_it_belongs_to(
     assert sent == [("workflow.submit_given", bobs.pk, 1)]
 
 
-def test_who_cannot_build_holds_nobody_up(sent: list[tuple], option: Callable[..., None]) -> None:
+def test_an_owner_who_cannot_build_does_not_block_others(
+    sent: list[tuple], option: Callable[..., None]
+) -> None:
     option(NUM_CONCURRENT_BUILDS=1)
     component_build(building(), blocked=True, weight=99)
     component_build(building(), batch=3, weight=99)

@@ -92,7 +92,7 @@ def test_only_what_is_on_its_way_fails(state: BuildState, sent: list[tuple]) -> 
         assert (sent, build.state, OutboxMessage.objects.count()) == ([], state, 0)
 
 
-def test_what_builds_for_a_failed_build_is_stopped(sent: list[tuple]) -> None:
+def test_components_of_a_failed_build_are_stopped(sent: list[tuple]) -> None:
     build = module_build(state=BuildState.BUILD)
     component_build(build, state=ComponentState.BUILDING)
     transitions.fail(build.pk, MBSError("It broke."))

@@ -77,7 +77,7 @@ def test_an_action_is_confirmed_and_done(client: Client, action: str, before: Bu
     assert "ann" in str(ModuleBuildTrace.objects.filter(module_build=build).last().state_reason)
 
 
-def test_several_builds_are_acted_on_at_once_and_each_outcome_is_told(client: Client) -> None:
+def test_several_builds_are_acted_on_at_once_and_each_outcome_is_shown(client: Client) -> None:
     builds = [module_build(state=BuildState.BUILD, owner=owner) for owner in ("ann", "bob")]
     over = module_build(state=BuildState.READY)
     query = "&".join(f"build={build.pk}" for build in (*builds, over))
@@ -132,7 +132,7 @@ def test_a_form_of_another_site_is_refused(client: Client) -> None:
     assert state(build) == "build"
 
 
-def test_who_is_not_logged_in_is_sent_to_the_login_and_back(client: Client, logins: None) -> None:
+def test_anonymous_users_are_redirected_to_the_login_and_back(client: Client, logins: None) -> None:
     build = module_build(state=BuildState.BUILD)
     answer = client.get(f"/act?action=cancel&build={build.pk}", headers=BROWSER)
     assert answer["Location"] == f"/login?next=%2Fact%3Faction%3Dcancel%26build%3D{build.pk}"
@@ -176,7 +176,7 @@ def test_a_front_that_names_only_who_sends_forms_is_enough(
     assert state(build) == "failed"
 
 
-def test_nobody_acts_in_the_name_of_another(client: Client, logins: None) -> None:
+def test_users_cannot_act_in_the_name_of_others(client: Client, logins: None) -> None:
     build = module_build(owner="ann", state=BuildState.BUILD)
     log_in(client, "bob", "packager")
     assert send(client, action="cancel", build=build.pk, owner="ann").status_code == 400
@@ -200,7 +200,7 @@ def test_a_login_does_not_lead_to_other_sites(client: Client, logins: None) -> N
     assert client.get("/login?next=//evil.example/", headers=BROWSER)["Location"] == "/?mine=1"
 
 
-def test_a_wrong_password_is_refused_in_words(client: Client, logins: None) -> None:
+def test_a_wrong_password_is_refused_with_a_message(client: Client, logins: None) -> None:
     answer = client.post("/login", {"username": "ann", "password": "guess"}, headers=BROWSER)
     assert "correct" in Page(answer.content.decode()).text
 
@@ -217,7 +217,7 @@ def test_guesses_lock_the_login_as_they_lock_that_to_the_admin(client: Client, l
 
 
 @pytest.mark.parametrize("cookie", ["%00", "ä", "x" * 5000, "'; drop table"])
-def test_a_session_that_cannot_be_one_is_nobody(client: Client, cookie: str) -> None:
+def test_an_invalid_session_has_no_user(client: Client, cookie: str) -> None:
     client.cookies["sessionid"] = cookie
     assert "Log in" in get(client, "/").text
 
@@ -247,7 +247,7 @@ def test_a_refused_submission_keeps_what_was_typed(client: Client) -> None:
     assert "<script>:" not in page.html
 
 
-def test_who_may_not_submit_sees_no_form(client: Client, logins: None) -> None:
+def test_users_who_may_not_submit_see_no_form(client: Client, logins: None) -> None:
     assert client.get("/submit", headers=BROWSER)["Location"] == "/login?next=%2Fsubmit"
     log_in(client, "eve")
     get(client, "/submit", status=403)

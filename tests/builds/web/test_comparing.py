@@ -85,7 +85,7 @@ def as_json(client: Client, path: str, status: int = 200) -> dict[str, Any]:
     return answer.json()
 
 
-def test_components_say_what_changed_and_why(client: Client, pair: Pair) -> None:
+def test_changed_components_are_shown_with_reasons(client: Client, pair: Pair) -> None:
     old, new = pair
     found = {
         each["package"]: each
@@ -201,7 +201,7 @@ def test_the_number_of_stored_ranges_is_bounded(pair: Pair, monkeypatch: pytest.
     assert len(kept) == 4
 
 
-def test_buildrequires_and_rpms_say_what_changed(client: Client, pair: Pair) -> None:
+def test_changed_buildrequires_and_rpms_are_shown(client: Client, pair: Pair) -> None:
     found = as_json(client, f"{pair[1].pk}/compare")
     assert found["buildrequires"] == [{"name": "platform", "old": "f39:3:00000000", "new": "f40:3:00000000"}]
     rpms = found["rpms"]
@@ -213,7 +213,7 @@ def test_buildrequires_and_rpms_say_what_changed(client: Client, pair: Pair) -> 
     assert rpms["same"] == 1
 
 
-def test_sizes_and_dependencies_are_told_where_the_build_system_records_them(
+def test_sizes_and_dependencies_are_shown_if_the_build_system_records_them(
     client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def recorded(system: Any, module: Any) -> Iterator[BuiltPackage]:
@@ -257,7 +257,7 @@ def test_documents_stand_side_by_side(client: Client, pair: Pair) -> None:
     get(client, f"{address}?document=secret", status=400)
 
 
-def test_a_document_that_is_not_recorded_is_said(client: Client, pair: Pair) -> None:
+def test_a_document_that_is_not_recorded_is_reported(client: Client, pair: Pair) -> None:
     page = get(client, f"/compare/{pair[0].pk}...{pair[1].pk}?document=submitted")
     assert f"of build {pair[0].pk} and of build {pair[1].pk} is not recorded" in page.text
 

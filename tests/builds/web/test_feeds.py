@@ -27,7 +27,7 @@ def texts(entry: ElementTree.Element, tag: str) -> list[str | None]:
     return [each.text for each in entry.iter(f"{ATOM}{tag}")]
 
 
-def test_a_feed_tells_which_builds_have_ended_and_why_they_failed(client: Client) -> None:
+def test_a_feed_lists_ended_builds_with_the_reasons_of_failures(client: Client) -> None:
     ready = module_build(state=BuildState.READY)
     failed = module_build(
         state=BuildState.FAILED, state_reason="libfoo failed", error_hint="Correct it.", owner="bob"

@@ -38,7 +38,7 @@ def queued(option: Callable[..., None]) -> ModuleBuild:
 
 
 @pytest.mark.parametrize("path", ["/", "/builds/{}"])
-def test_pages_say_place_and_time(get: Get, queued: ModuleBuild, path: str) -> None:
+def test_pages_show_place_and_time(get: Get, queued: ModuleBuild, path: str) -> None:
     page = get(path.format(queued.pk))
     found = re.search(r"place 1 of 1 for a slot, ready about (\d\d:\d\d) UTC \(±(\d+) s\)", page.text)
     assert found
@@ -65,7 +65,7 @@ def test_bars_show_the_expected_time(get: Get, queued: ModuleBuild) -> None:
     assert "3 min 00 s" in page.text, "the axis goes on to the end that is expected"
 
 
-def test_the_queue_shows_slots_by_owner_and_says_the_rule(get: Get, queued: ModuleBuild) -> None:
+def test_the_queue_shows_slots_by_owner_and_explains_the_rule(get: Get, queued: ModuleBuild) -> None:
     page = get("/queue")
     assert "1 component builds in 1 slot, 1 waits for one." in page.text
     assert "A free slot goes to the owner with the fewest components building" in page.text
@@ -73,7 +73,7 @@ def test_the_queue_shows_slots_by_owner_and_says_the_rule(get: Get, queued: Modu
     assert f"/builds/{queued.pk}" in page.all("a", "href")
 
 
-def test_an_empty_queue_is_said(get: Get) -> None:
+def test_an_empty_queue_has_a_message(get: Get) -> None:
     assert "There is no prediction" in get("/queue").text
 
 
@@ -89,7 +89,7 @@ def test_programs_get_the_queue_as_json(client: Client, queued: ModuleBuild) -> 
     assert client.post("/queue").status_code == 405
 
 
-def test_the_queue_says_who_is_next(get: Get, client: Client, queued: ModuleBuild) -> None:
+def test_the_queue_shows_the_next_owner(get: Get, client: Client, queued: ModuleBuild) -> None:
     page = get("/queue")
     text = page.text.split("Starts about")[1]
     assert text.strip().startswith(f"1 libfoo {queued.pk} ann")

@@ -30,7 +30,7 @@ def test_a_process_that_answers_is_alive(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_without_workers_the_service_is_not_ready_and_says_what_is_missing(client: Client) -> None:
+def test_without_workers_the_service_is_not_ready_and_names_the_missing_part(client: Client) -> None:
     answer = client.get("/health/ready")
     assert answer.status_code == 503
     assert answer.json()["checks"] == {
@@ -79,7 +79,7 @@ def test_a_broker_that_is_away_is_named(client: Client, monkeypatch: pytest.Monk
     assert client.get("/health/ready").json()["checks"]["broker"] == "away"
 
 
-def test_what_hangs_does_not_hold_up_the_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_check_does_not_delay_the_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = threading.Event()
     monkeypatch.setattr("builds.services.health._database", lambda: gone.wait(20) and "ok")
     monkeypatch.setattr("builds.services.health._beat", lambda: gone.wait(20) and "ok")

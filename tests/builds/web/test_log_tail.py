@@ -226,7 +226,7 @@ def test_watchers_that_come_at_the_same_moment_are_counted(
         (f"{BEGINNING}&" + "a=1&" * 50, {}),
     ],
 )
-def test_what_is_no_stream_is_left_to_django(
+def test_requests_for_no_stream_are_passed_to_django(
     component: ComponentBuild, query: str, headers: dict[str, str]
 ) -> None:
     async def test(tails: LogTails) -> None:

@@ -72,7 +72,7 @@ def test_the_page_of_a_build_links_to_logs(get: Get) -> None:
     assert f"/builds/{component.module_build_id}/libfoo%2B%2B/log" in hrefs
 
 
-def test_of_a_failure_the_end_is_shown_and_the_phases_before_it_are_folded(get: Get, log: Path) -> None:
+def test_a_failed_log_shows_its_end_and_folds_earlier_phases(get: Get, log: Path) -> None:
     log.write_bytes(b"filling\n" * 100_000 + PHASES + b"error: it broke\n")
     end(log, "failed")
     component = row(state=ComponentState.FAILED, state_reason="rpmbuild failed")
@@ -134,7 +134,7 @@ def test_programs_get_the_whole_log_as_text_that_no_browser_runs(client: Client,
     assert client.get(address(component, "?raw=1"), headers=BROWSER)["Content-Type"].startswith("text/plain")
 
 
-def test_programs_are_told_which_logs_there_are(client: Client, log: Path) -> None:
+def test_the_api_lists_the_logs(client: Client, log: Path) -> None:
     log.write_bytes(b"text")
     component = row()
     said = client.get(address(component), headers={"Accept": "application/json"}).json()
@@ -171,7 +171,7 @@ def test_a_log_that_is_being_written_is_followed(get: Get, log: Path) -> None:
     assert page.all("p", "data-tail") == [f"{path}?name=build.log&task=7&from=8&line=3"]
 
 
-def test_a_component_without_a_log_says_why(get: Get, log: Path) -> None:
+def test_the_page_of_a_missing_log_gives_the_reason(get: Get, log: Path) -> None:
     assert "has not started" in get(address(row(task_id=None, state=None))).text
     assert "has not written a log yet" in get(address(row(state=ComponentState.BUILDING))).text
 
@@ -182,7 +182,7 @@ def test_places_that_are_no_numbers_are_refused(get: Get, log: Path, query: str)
     assert "400 Bad Request" in get(address(row(), query), status=400).text
 
 
-def test_what_is_not_there_is_said(get: Get, client: Client, log: Path) -> None:
+def test_missing_pages_have_a_message(get: Get, client: Client, log: Path) -> None:
     component = row()
     assert "no component" in get(f"/builds/{component.module_build_id}/other/log", status=404).text
     assert "no log" in get(address(component, "?name=../../lock"), status=404).text

@@ -98,13 +98,13 @@ def test_the_front_page_shows_the_latest_builds(get: Get) -> None:
     }
 
 
-def test_the_front_page_says_why_builds_failed(get: Get) -> None:
+def test_the_front_page_shows_why_builds_failed(get: Get) -> None:
     build = module_build(state=BuildState.FAILED, state_reason="libfoo failed")
     component_build(build, state=ComponentState.FAILED)
     assert "1 failed libfoo failed" in get("/").text
 
 
-def test_without_builds_the_front_page_says_how_to_submit_one(get: Get) -> None:
+def test_without_builds_the_front_page_explains_how_to_submit_one(get: Get) -> None:
     assert "mbs submit" in get("/").text
 
 
@@ -136,7 +136,7 @@ def test_earlier_builds_are_a_link_away_and_keep_what_was_chosen(get: Get) -> No
 
 
 @pytest.mark.parametrize("query", ["state=x", "before=x", "before=", f"before={'9' * 19}"])
-def test_what_cannot_be_shown_is_said(get: Get, query: str) -> None:
+def test_a_query_that_cannot_be_shown_has_an_error_page(get: Get, query: str) -> None:
     assert "400 Bad Request" in get(f"/?{query}", status=400).text
 
 
@@ -204,7 +204,7 @@ def test_a_build_shows_its_states_one_after_the_other(get: Get) -> None:
     assert "took 2 min 00 s" in page.text
 
 
-def test_a_build_says_what_it_waits_for_what_was_logged_and_how_to_watch_it(get: Get) -> None:
+def test_the_page_of_a_build_shows_waits_log_messages_and_the_command_to_watch_it(get: Get) -> None:
     build = building()
     wait(build, what="second is being built", wakes_on="the end of its task")
     LogMessage.objects.create(module_build=build, message="found <b>in git</b>")
@@ -217,7 +217,7 @@ def test_a_build_says_what_it_waits_for_what_was_logged_and_how_to_watch_it(get:
     assert page.all("p", "data-events") == [f"/module-build-service/2/module-builds/{build.pk}/events"]
 
 
-def test_a_failed_build_says_why_and_what_to_do(get: Get) -> None:
+def test_a_failed_build_shows_the_reason_and_the_remedy(get: Get) -> None:
     build = module_build(
         state=BuildState.FAILED,
         state_reason="libfoo failed",
@@ -309,7 +309,7 @@ data:
 """
 
 
-def test_a_ready_build_says_where_it_is_how_to_install_it_and_what_it_holds(get: Get) -> None:
+def test_a_ready_build_shows_repository_install_commands_and_content(get: Get) -> None:
     values = {"name": "quiet", "stream": "1", "version": "20240101000000", "state": BuildState.READY}
     build = module_build(
         **values,
@@ -347,7 +347,7 @@ def test_a_reused_component_has_no_bar_of_its_former_build(get: Get) -> None:
 @pytest.mark.parametrize(
     "path", ["/builds/77", f"/builds/{'9' * 18}", f"/builds/{'9' * 30}", "/builds/x", "/nothing"]
 )
-def test_what_is_not_there_is_a_page_with_the_way_back(get: Get, path: str) -> None:
+def test_missing_pages_link_to_the_front_page(get: Get, path: str) -> None:
     page = get(path, status=404)
     assert "404 Not Found There is no" in page.text
     assert "/" in page.all("a", "href")
@@ -404,6 +404,6 @@ def test_the_owner_may_be_called_anything(get: Get) -> None:
     assert "<script>alert(1)</script>&?=#" in get(link).text
 
 
-def test_pages_of_a_simulated_build_system_say_so(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_of_a_simulated_build_system_have_a_notice(get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "it builds no packages" in get("/").text
     assert "it builds no packages" in get(f"/builds/{module_build().pk}").text

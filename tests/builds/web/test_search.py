@@ -66,7 +66,7 @@ def test_the_full_name_of_a_stream_leads_to_it(client: Client) -> None:
     assert client.get("/search?q=perl:5.30", headers=BROWSER)["Location"] == "/modules/perl/5.30"
 
 
-def test_a_search_without_hits_says_what_can_be_searched_for(client: Client) -> None:
+def test_a_search_without_hits_lists_the_values_that_can_be_searched_for(client: Client) -> None:
     for text in ("nothing", "%25", "a:b:c:d:e", "9" * 30, "%00", "_", "\\", ""):
         assert "Search for the id of a build" in get(client, f"/search?q={text}").text
 
@@ -77,7 +77,7 @@ def test_wildcards_of_the_database_mean_themselves(client: Client) -> None:
     assert "axb" not in get(client, "/search?q=a_").text
 
 
-def test_what_was_searched_for_is_escaped(client: Client) -> None:
+def test_the_search_text_is_escaped(client: Client) -> None:
     assert "<script>" not in get(client, "/search?q=<script>").html
 
 
@@ -151,7 +151,7 @@ def test_mine_shows_the_builds_of_the_account_that_is_logged_in(client: Client) 
     assert shown(client, "/?mine=1") == {str(mine.pk)}
 
 
-def test_the_page_of_a_stream_says_how_it_is(client: Client) -> None:
+def test_the_page_of_a_stream_shows_its_builds_and_durations(client: Client) -> None:
     failed = module_build(name="perl", stream="5.30", state=BuildState.FAILED, state_reason="it broke")
     ready = module_build(
         name="perl",

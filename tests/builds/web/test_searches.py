@@ -85,7 +85,7 @@ def test_searches_belong_to_their_user(ann: Client) -> None:
     assert names() == ["broken", "broken"]
 
 
-def test_who_is_not_logged_in_has_none(client: Client) -> None:
+def test_anonymous_users_have_no_saved_searches(client: Client) -> None:
     save(client)
     assert names() == []
     assert client.get("/searches", headers=BROWSER)["Location"] == "/login?next=%2Fsearches"

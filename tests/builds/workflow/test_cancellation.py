@@ -53,7 +53,7 @@ def test_before_anything_builds(workers: Workers, tmp_path: Path, state: BuildSt
     assert states(tmp_path, build) == {"alpha": ["complete"]}
 
 
-def test_what_builds_is_cancelled_and_what_was_built_is_kept(workers: Workers, tmp_path: Path) -> None:
+def test_running_components_are_canceled_and_finished_ones_kept(workers: Workers, tmp_path: Path) -> None:
     build = make_build(["alpha"], ["beta", "gamma", "waiting"])
     held = tmp_path / "simulated.held"
     held.write_text("beta gamma waiting")

@@ -94,7 +94,7 @@ def test_a_build_that_failed_half_a_year_ago_becomes_garbage_and_is_untagged(rig
     assert [len(builds) for builds in tagged] == [0, 1]
 
 
-def test_a_build_in_which_nothing_happens_for_a_week_fails_and_says_where(rig: KojiRig) -> None:
+def test_a_build_without_progress_for_a_week_fails_and_names_its_batch_and_phase(rig: KojiRig) -> None:
     stuck = _build(rig, BuildState.BUILD, 8, batch=3, phase="regenerating")
     _build(rig, BuildState.BUILD, 6)
     _build(rig, BuildState.WAIT, 8)
@@ -106,7 +106,7 @@ def test_a_build_in_which_nothing_happens_for_a_week_fails_and_says_where(rig: K
     assert not Wait.objects.filter(module_build=stuck).exists()
 
 
-def test_what_somebody_has_untagged_is_tagged_again(rig: KojiRig) -> None:
+def test_an_untagged_build_is_tagged_again(rig: KojiRig) -> None:
     build = _build(rig, BuildState.BUILD)
     tags = rig.double.books.tags
     for name in ("one", "two"):

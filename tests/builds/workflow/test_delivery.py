@@ -45,7 +45,7 @@ def delivered(**values: object) -> ModuleBuild:
     return module_build(**{"koji_tag": "module-quiet", **urls, "install": list(DELIVERY.install), **values})
 
 
-def test_a_finished_build_tells_where_it_can_be_installed_from(system: System, api: Api) -> None:
+def test_a_finished_build_shows_its_repository(system: System, api: Api) -> None:
     build = module_build(state=BuildState.BUILD, phase=Phase.FINALIZING, koji_tag="module-quiet")
     steps.finalize(build.pk, build.run)
     answer = api.get(f"module-builds/{build.pk}")
@@ -56,7 +56,7 @@ def test_a_finished_build_tells_where_it_can_be_installed_from(system: System, a
     assert api.get("module-builds/")["items"][0]["install"] == list(DELIVERY.install)
 
 
-def test_a_build_that_is_not_finished_tells_nothing(api: Api) -> None:
+def test_an_unfinished_build_has_no_repository(api: Api) -> None:
     build = module_build(state=BuildState.BUILD)
     answer = api.get(f"module-builds/{build.pk}")
     assert (answer["repository_url"], answer["repo_file_url"], answer["install"]) == (None, None, [])

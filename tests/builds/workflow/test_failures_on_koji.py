@@ -41,7 +41,7 @@ def _end(hub: HubDouble, component: ComponentBuild) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_reason_of_a_failure_that_a_message_told_is_asked_for_once(
+def test_the_reason_of_a_failure_reported_by_a_message_is_queried_once(
     hub: HubDouble, component: ComponentBuild
 ) -> None:
     hub.faults.breaks = [(koji.BuildError("no such macro"), {})]
@@ -59,9 +59,7 @@ def test_the_reason_of_a_failure_that_a_message_told_is_asked_for_once(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_the_infrastructure_failed_is_built_again_twice(
-    hub: HubDouble, component: ComponentBuild
-) -> None:
+def test_infrastructure_failures_are_repeated_twice(hub: HubDouble, component: ComponentBuild) -> None:
     build = component.module_build
     for attempt in (1, 2, 3):
         hub.faults.breaks = [(koji.BuildError("mock was killed by signal 9; see root.log"), {})]
@@ -82,7 +80,7 @@ def test_what_the_infrastructure_failed_is_built_again_twice(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_option_says_how_often(hub: HubDouble, component: ComponentBuild, settings) -> None:
+def test_an_option_limits_the_repetitions(hub: HubDouble, component: ComponentBuild, settings) -> None:
     settings.MBS = settings.MBS.model_copy(update={"INFRASTRUCTURE_RETRIES": 0})
     status = TaskStatus(component.task_id, TaskState.FAILED, reason="killed", infrastructure=True)
     components.record(component.module_build, [component.pk], [status])
@@ -112,7 +110,7 @@ def test_slots_that_become_free_together_are_filled_together(hub: HubDouble, set
 
 
 @pytest.mark.django_db(transaction=True)
-def test_during_an_outage_everything_that_waits_says_so_and_the_log_has_one_line(
+def test_an_outage_is_shown_in_all_waits_and_logged_once(
     hub: HubDouble, component: ComponentBuild, caplog: pytest.LogCaptureFixture
 ) -> None:
     waits = [
@@ -144,7 +142,7 @@ def test_during_an_outage_everything_that_waits_says_so_and_the_log_has_one_line
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_task_that_meets_an_outage_says_the_remedy(hub: HubDouble, component: ComponentBuild) -> None:
+def test_a_task_in_an_outage_shows_the_remedy(hub: HubDouble, component: ComponentBuild) -> None:
     def step(*_: int) -> None:
         raise BuildSystemUnavailable("It is being imported.", hint="Remove the folder.")
 

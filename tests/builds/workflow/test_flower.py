@@ -15,7 +15,7 @@ from tests.builds.workflow.modules import make_build
 from tests.processes import ROOT, free_port, wait_for
 
 
-def test_workers_tell_flower_what_they_do(workers, tmp_path):
+def test_flower_shows_the_tasks_of_workers(workers, tmp_path):
     """They tell of no task while nobody looks; Flower asks them to when it starts."""
     workers.start()
     build, port = make_build(["alpha"]), free_port()

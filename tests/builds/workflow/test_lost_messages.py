@@ -134,7 +134,7 @@ def test_every_task_has_a_sweep_in_case_its_message_is_lost() -> None:
 
 
 @pytest.mark.parametrize("task", LOST)
-def test_what_a_lost_message_was_to_bring_about_is_found_by_a_sweep(task: str, happened: Happened) -> None:
+def test_a_sweep_does_the_work_of_a_lost_message(task: str, happened: Happened) -> None:
     expected = LOST[task]()
     happened.clear()
     all_sweeps()

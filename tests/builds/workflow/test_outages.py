@@ -109,7 +109,7 @@ def test_a_build_system_that_is_away_is_waited_for(workers: Workers, tmp_path: P
     assert_sound(tmp_path)
 
 
-def test_what_is_refused_fails_alone_and_says_why(workers: Workers) -> None:
+def test_a_refused_component_fails_alone_with_the_reason(workers: Workers) -> None:
     build = make_build(["refused-this", "good", "refused-that"])
     workers.start(beat=True)
     dispatch.advance(build.pk)

@@ -123,7 +123,7 @@ def test_when_the_outage_is_the_broker_s_the_wait_is_there_all_the_same(
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
-def test_who_gives_up_waits_for_nothing_any_more(task: Task, goes_on: bool) -> None:
+def test_a_task_that_is_given_up_deletes_its_wait(task: Task, goes_on: bool) -> None:
     with pytest.raises(Ignore):
         run(task, lambda *_: PARK)
     task.request.headers = {PARKED: True}
@@ -216,7 +216,7 @@ def test_a_step_that_always_kills_its_worker_is_given_up(task: Task, option: Opt
 
 
 @pytest.mark.parametrize("outcome", [None, PARK])
-def test_a_step_that_comes_to_its_end_has_killed_nobody(task: Task, outcome: Park | None) -> None:
+def test_a_redelivered_task_that_ends_is_not_counted_as_a_crash(task: Task, outcome: Park | None) -> None:
     task.request.delivery_info = {"redelivered": True}
     for _ in range(5):
         with suppress(Ignore):

@@ -103,7 +103,7 @@ def assert_history_is_right(build: ModuleBuild) -> None:
     assert set(told.values()) == {1}
 
 
-def test_what_changed_and_what_comes_after_is_built_anew(workers: Workers, tmp_path: Path) -> None:
+def test_changed_and_later_components_are_built_again(workers: Workers, tmp_path: Path) -> None:
     workers.start()
     former = built(make_version(1))
     build = built(make_version(2, {"middle": "1" * 40}))
@@ -247,7 +247,7 @@ def test_a_worker_killed_at_any_commit_loses_nothing_of_a_reuse(workers: Workers
         assert set(build.component_builds.values_list("state", flat=True)) == {ComponentState.COMPLETE}
 
 
-def test_what_happened_to_a_build_is_read_over_rest(workers: Workers, client: Client) -> None:
+def test_states_and_messages_of_a_build_are_read_over_rest(workers: Workers, client: Client) -> None:
     def messages(kind: str, number: int) -> list[str]:
         """All messages of a build or component, the oldest first."""
         answer = client.get(f"/module-build-service/1/{kind}/{number}/messages?per_page=100")

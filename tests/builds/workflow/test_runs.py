@@ -158,7 +158,7 @@ def test_a_component_of_a_build_that_is_cancelled_meanwhile_is_not_submitted(
     assert not Wait.objects.exists()
 
 
-def test_what_is_submitted_while_its_build_is_cancelled_is_stopped(
+def test_a_component_submitted_during_a_cancellation_is_stopped(
     system: BuildSystem, sent: list[tuple], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = building()

@@ -69,7 +69,7 @@ def test_a_module_is_ready_once_its_tag_was_seen(hub: HubDouble) -> None:
     assert build.state == BuildState.READY
 
 
-def test_a_module_whose_tag_failed_says_why_and_becomes_ready_when_it_works_again(hub: HubDouble) -> None:
+def test_a_module_shows_why_its_tag_failed_and_becomes_ready_once_it_is_tagged(hub: HubDouble) -> None:
     build = built(hub, build_in_init(["one"]))
     hub.faults.tag_fails = 10
     for _ in range(5):
@@ -325,7 +325,7 @@ def test_without_other_modules_the_hub_is_not_asked_for_rpms(hub: HubDouble) -> 
     assert not [request for request in hub.log if "listTaggedRPMS" in request]
 
 
-def test_what_stays_out_is_decided_once(hub: HubDouble) -> None:
+def test_packages_excluded_from_the_buildroot_are_determined_once(hub: HubDouble) -> None:
     langc = _module(hub, "langc", ["langc-2-1"], filtered="langc-devel")
     build = _requiring(langc)
     steps.initialize(build.pk, 0)

@@ -71,7 +71,7 @@ def test_a_scratch_build_ends_in_done(advanced: list[int]) -> None:
     assert advanced == []
 
 
-def test_what_waits_or_has_just_moved_is_left_alone(advanced: list[int]) -> None:
+def test_waiting_and_recently_changed_builds_are_not_advanced(advanced: list[int]) -> None:
     wait(module_build(state=BuildState.BUILD, progress_at=LONG_AGO, run=1))
     module_build(state=BuildState.BUILD, progress_at=timezone.now())
     recover()
@@ -131,7 +131,7 @@ def test_a_wait_that_was_woken_in_vain_is_woken_again(woken: list[str]) -> None:
     assert woken == ["in vain"]
 
 
-def test_a_wait_that_nobody_woke_is_woken(woken: list[str]) -> None:
+def test_a_wait_whose_wake_was_lost_is_woken(woken: list[str]) -> None:
     build = building()
     states = {"open": ComponentState.BUILDING, "ended": ComponentState.FAILED}
     for key, state in states.items():
@@ -148,7 +148,7 @@ def test_a_wait_that_nobody_woke_is_woken(woken: list[str]) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, 3])
-def test_when_the_limit_is_lifted_nobody_waits_for_a_slot(
+def test_without_a_limit_no_component_waits_for_a_slot(
     limit: int, woken: list[str], option: Callable[..., None]
 ) -> None:
     option(NUM_CONCURRENT_BUILDS=limit)
@@ -166,7 +166,7 @@ def test_waits_of_builds_that_moved_on_are_forgotten() -> None:
     assert list(Wait.objects.all()) == [kept]
 
 
-def test_what_builds_for_an_ended_build_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_components_of_an_ended_build_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple] = []
     monkeypatch.setattr(dispatch, "send_now", lambda *task, countdown=0: sent.append(task))
     failed = module_build(state=BuildState.FAILED)
@@ -217,7 +217,7 @@ def test_a_slow_sweep_keeps_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (row.leased_until, row.result) == (None, {"builds": 1})
 
 
-def test_what_went_wrong_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_sweep_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> dict[str, int]:
         raise ValueError("it broke")
 
@@ -254,7 +254,7 @@ def test_a_sweep_whose_time_is_over_ends(monkeypatch: pytest.MonkeyPatch) -> Non
         recover()
 
 
-def test_what_was_woken_and_has_not_looked_yet_is_not_woken_by_polling(woken: list[str]) -> None:
+def test_a_woken_task_that_has_not_run_yet_is_not_woken_by_polling(woken: list[str]) -> None:
     """On a long queue each round would add a message for each wait."""
     wait(building(), key="repo:a", woken_at=timezone.now())
     wait(building(), key="tag:b", woken_at=LONG_AGO)
@@ -365,7 +365,7 @@ def test_a_holder_that_was_overtaken_cannot_renew_nor_give_back() -> None:
     assert (row.leased_until, row.error) == (other, "")
 
 
-def test_what_builds_as_before_costs_one_statement_for_all(
+def test_unchanged_components_cost_one_statement_together(
     monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Callable
 ) -> None:
     monkeypatch.setattr(sweeps, "CHUNK", 10)
@@ -395,7 +395,7 @@ def test_what_builds_as_before_costs_one_statement_for_all(
     assert (ended.task_id, ended.state_reason) == (17, "it broke")
 
 
-def test_what_may_hang_with_the_build_system_has_a_queue_of_its_own() -> None:
+def test_tasks_that_may_hang_with_the_build_system_have_their_own_queue() -> None:
     """Outbox and waits are looked after by workers that ask nobody but the database."""
     router = current_app.amqp.Router(current_app.amqp.queues)
     queues = {name: router.route({}, f"sweep.{name}")["queue"].name for name in sweeps.SWEEPS}

@@ -47,7 +47,7 @@ INIT = "could not init mock buildroot, mock exited with status 30; see root.log 
         (koji.GenericError("Unsuccessfully waited 2:00:00 for a new module-x-build repo"), {}),
     ],
 )
-def test_what_the_builders_failed_is_their_fault(
+def test_failures_of_builders_are_infrastructure_failures(
     rig: KojiRig, fault: Exception, logs: dict[str, str]
 ) -> None:
     rig.double.faults.breaks = [(fault, logs)]
@@ -71,7 +71,9 @@ def test_what_the_builders_failed_is_their_fault(
         ),
     ],
 )
-def test_what_the_sources_failed_is_theirs(rig: KojiRig, fault: Exception, logs: dict[str, str]) -> None:
+def test_failures_of_sources_are_not_infrastructure_failures(
+    rig: KojiRig, fault: Exception, logs: dict[str, str]
+) -> None:
     rig.double.faults.breaks = [(fault, logs)]
     (status,) = rig.end(rig.system.submit([rig.job(rig.module(), 1, "one")]))
     assert (status.state, status.infrastructure) == (TaskState.FAILED, False)
@@ -118,7 +120,7 @@ def test_the_log_that_a_reason_names_explains_it(rig: KojiRig) -> None:
     assert (found.log, found.line, found.cause) == ("build.log", 2, "x.c:1:2: error: no such thing")
 
 
-def test_of_a_long_log_the_end_is_read_and_no_line_is_numbered(rig: KojiRig) -> None:
+def test_the_end_of_a_long_log_is_read_without_line_numbers(rig: KojiRig) -> None:
     log = "noise\n" * 100_000 + "No matching package to install: 'gone-devel'\n"
     rig.double.faults.breaks = [(koji.BuildError(ROOT_30), {"root.log": log})]
     (status,) = rig.end(rig.system.submit([rig.job(rig.module(), 1, "one")]))

@@ -16,7 +16,7 @@ def _requests(rig: KojiRig) -> list[list[object]]:
     return [task.request for task in rig.double.books.tasks.values() if task.method == "build"]
 
 
-def test_a_build_is_asked_for_as_the_contract_says(rig: KojiRig) -> None:
+def test_a_build_is_requested_as_in_the_contract(rig: KojiRig) -> None:
     module = rig.module()
     rig.system.submit([replace(rig.job(module, 1, "one"), arches=("aarch64",))])
     ((source, target, options),) = _requests(rig)
@@ -98,7 +98,7 @@ def test_the_macros_package_may_have_a_target_of_its_own(rig: KojiRig, tmp_path:
     assert system.submit([_macros_job(module)])[0].task_id == 1, "it is adopted all the same"
 
 
-def test_a_hub_that_forbids_uploaded_sources_says_so_on_the_component(rig: KojiRig) -> None:
+def test_the_component_shows_that_the_hub_forbids_uploaded_sources(rig: KojiRig) -> None:
     rig.double.books.users["mbs"]["srpms"] = False
     module = replace(rig.module(), disttag="module+el9+8+0a1b2c3d")
     (status,) = rig.end(rig.system.submit([_macros_job(module)]))
@@ -120,7 +120,7 @@ def test_a_build_that_somebody_put_into_the_buildroot_is_adopted(rig: KojiRig) -
     assert [each.task_id for each in rig.system.submit([rig.job(module, 1, "one")])] == [4711]
 
 
-def test_packages_whose_names_begin_alike_are_told_apart(rig: KojiRig) -> None:
+def test_packages_whose_names_begin_alike_are_distinguished(rig: KojiRig) -> None:
     module = rig.module()
     rig.build(rig.job(module, 1, "one-more"))
     assert rig.system.find([rig.job(module, 2, "one")]) == [None]
@@ -136,7 +136,7 @@ def test_builds_of_another_module_or_user_are_not_adopted(rig: KojiRig) -> None:
     assert rig.system.find([rig.job(module, 2, "one")]) == [None]
 
 
-def test_abandoning_a_module_cancels_what_nobody_has_written_down(rig: KojiRig) -> None:
+def test_abandoning_a_module_cancels_tasks_that_were_not_recorded(rig: KojiRig) -> None:
     rig.double.books.seconds["build"] = 3600
     module, other = rig.module("1"), rig.module("2")
     mine = rig.system.submit([rig.job(module, 1, "one"), rig.job(module, 2, "two")])
@@ -146,14 +146,14 @@ def test_abandoning_a_module_cancels_what_nobody_has_written_down(rig: KojiRig) 
     assert states == ["canceled", "canceled", "open"]
 
 
-def test_cancelling_what_belongs_to_somebody_else_is_refused(rig: KojiRig) -> None:
+def test_canceling_the_task_of_another_user_is_refused(rig: KojiRig) -> None:
     rig.double.books.seconds["build"] = 3600
     number = rig.double.build(rig.double.callers["kojiadmin"], "git+https://x/one?#0", "t")
     with pytest.raises(BuildSystemError, match="not owner"):
         rig.system.cancel([number])
 
 
-def test_a_last_modular_build_tells_more_than_the_average(rig: KojiRig) -> None:
+def test_the_weight_comes_from_the_last_modular_build_before_the_average(rig: KojiRig) -> None:
     with rig.double.lock:
         make = rig.double.books.new_build
         make("one-1-1", "COMPLETE", task_id=1, creation_ts=0, start_ts=0, completion_ts=1000)

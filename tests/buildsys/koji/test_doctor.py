@@ -53,7 +53,7 @@ def test_old_hubs_and_urgent_builds_need_more(double: HubDouble, tmp_path: Path)
     assert keys == {"repo", "admin"}
 
 
-def test_a_login_that_fails_is_all_there_is_to_say(double: HubDouble, tmp_path: Path) -> None:
+def test_a_failed_login_is_the_only_problem_reported(double: HubDouble, tmp_path: Path) -> None:
     double.callers["mbs"].password = "changed"
     (problem,) = koji_system(double, tmp_path).examine([])
     assert problem.code == "koji_login_failed"
@@ -83,7 +83,7 @@ def test_a_base_module_that_fills_no_buildroot_is_named(rig: KojiRig) -> None:
     assert "koji add-group bare srpm-build" in problem.hint
 
 
-def test_an_address_of_repositories_that_nobody_serves_is_named(rig: KojiRig, tmp_path: Path) -> None:
+def test_an_unreachable_address_of_repositories_is_named(rig: KojiRig, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}/repos"
     (problem,) = koji_system(rig.double, tmp_path, repository_url=url).examine([])
     assert problem.code == "koji_repository_url"

@@ -200,7 +200,7 @@ def test_an_import_that_goes_on_unseen_is_waited_for(rig: KojiRig, built: Any, t
     assert _tags(rig, NVR) == ["modular-updates-candidate"]
 
 
-def test_what_somebody_else_imports_meanwhile_is_an_error(
+def test_a_concurrent_import_of_another_user_is_an_error(
     rig: KojiRig, built: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, nvrs = built
@@ -214,7 +214,7 @@ def test_what_somebody_else_imports_meanwhile_is_an_error(
         rig.system.finalize(module, nvrs)
 
 
-def test_a_build_of_this_name_by_somebody_else_is_an_error(rig: KojiRig, built: Any) -> None:
+def test_a_build_of_this_name_by_another_user_is_an_error(rig: KojiRig, built: Any) -> None:
     module, nvrs = built
     with rig.double.lock:
         rig.double.books.new_build(NVR, "COMPLETE", extra={"typeinfo": {"module": {}}})
@@ -287,7 +287,7 @@ def test_a_module_is_shipped_once_its_tag_was_seen(rig: KojiRig, built: Any) -> 
     assert rig.system.finalize(module, nvrs).shipping.missing == ()
 
 
-def test_a_tag_that_failed_is_asked_for_again_and_its_reason_is_told(rig: KojiRig, built: Any) -> None:
+def test_a_failed_tag_is_requested_again_and_its_reason_shown(rig: KojiRig, built: Any) -> None:
     module, nvrs = built
     rig.double.faults.tag_fails = 8
     rig.system.finalize(module, nvrs)
@@ -360,7 +360,7 @@ def test_the_documents_hold_what_was_built_for_them(rig: KojiRig, built: Any) ->
     assert final.arch == "x86_64"
 
 
-def test_what_is_filtered_goes_into_the_devel_module(rig: KojiRig, built: Any) -> None:
+def test_filtered_packages_go_into_the_devel_module(rig: KojiRig, built: Any) -> None:
     module, nvrs = built
     text = module.modulemd.replace("    - hidden", "").replace("rpms: [hidden]", "rpms: [one-devel]")
     text = text.replace("  filter:\n    rpms:\n", "  filter:\n    rpms: [one-devel]\n")

@@ -92,7 +92,7 @@ def test_a_keytab_logs_in_and_in_again_when_the_session_expired(
 
 
 @pytest.mark.skipif(not realm.has_kdc(), reason="there is no MIT KDC here: install krb5-kdc")
-def test_a_login_that_fails_says_which_of_the_causes_it_was(
+def test_a_failed_login_names_its_cause(
     double: HubDouble, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keytab = str(folder / "mbs.keytab")

@@ -169,7 +169,7 @@ def test_dist_git_addresses_are_written_as_koji_wants_them(source: str, url: str
 
 
 @pytest.mark.parametrize("drop", ["before", "after", "half"])
-def test_a_build_request_without_an_answer_is_told_from_a_refused_one(rig: KojiRig, drop: str) -> None:
+def test_a_build_request_without_an_answer_differs_from_a_refused_one(rig: KojiRig, drop: str) -> None:
     job = rig.job(rig.module(), 1, "one")
 
     def drop_the_answer(method: str, args: tuple[object, ...]) -> None:
@@ -182,7 +182,7 @@ def test_a_build_request_without_an_answer_is_told_from_a_refused_one(rig: KojiR
         rig.system.submit([job])
 
 
-def test_a_hub_that_says_that_it_is_offline_has_built_nothing(rig: KojiRig) -> None:
+def test_an_offline_hub_has_accepted_no_build(rig: KojiRig) -> None:
     job = rig.job(rig.module(), 1, "one")
 
     def go_offline(method: str, args: tuple[object, ...]) -> None:
@@ -195,7 +195,7 @@ def test_a_hub_that_says_that_it_is_offline_has_built_nothing(rig: KojiRig) -> N
     assert not isinstance(caught.value, AnswerLost)
 
 
-def test_of_two_open_tasks_of_a_component_the_older_one_is_its_build(rig: KojiRig) -> None:
+def test_the_older_of_two_open_tasks_is_the_build_of_a_component(rig: KojiRig) -> None:
     """The hub carried out a request whose answer had been given up, after the next one."""
     module = rig.module()
     rig.double.books.seconds["build"] = 1000

@@ -37,7 +37,7 @@ def test_a_repository_holds_what_was_tagged_before_it_was_asked_for(rig: KojiRig
     assert rig.repo(module, [one]).state is RepoState.READY
 
 
-def test_a_stale_repository_is_told_by_its_event(rig: KojiRig, module: Module) -> None:
+def test_a_stale_repository_is_recognized_by_its_event(rig: KojiRig, module: Module) -> None:
     _tagged(rig, module, "one")
     assert rig.repo(module, []).state is RepoState.READY
     stale = rig.system.request_repo(module)
@@ -88,7 +88,7 @@ def test_many_requests_are_asked_about_in_one_round_trip(rig: KojiRig, module: M
     )
 
 
-def test_a_failed_regeneration_is_told_and_can_be_asked_for_again(rig: KojiRig, module: Module) -> None:
+def test_a_failed_regeneration_is_reported_and_can_be_requested_again(rig: KojiRig, module: Module) -> None:
     one = _tagged(rig, module, "one")
     rig.double.faults.repo_fails = 1 if rig.double.faults.old else TRIES
     failed = rig.repo(module, [one])
@@ -123,7 +123,7 @@ def test_a_build_that_another_one_hides_is_named(rig: KojiRig, module: Module) -
     assert caught.value.code == "koji_build_hidden"
 
 
-def test_a_request_of_another_tag_or_of_nobody_is_no_repository_of_this_module(
+def test_a_repository_of_another_or_no_tag_is_not_the_one_of_this_module(
     rig: KojiRig, module: Module
 ) -> None:
     other = rig.module("2")

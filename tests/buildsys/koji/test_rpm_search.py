@@ -75,7 +75,7 @@ def test_an_rpm_that_no_module_holds_is_in_none(client: Client, nvr: str) -> Non
 
 
 @pytest.mark.parametrize("rpm", ["bash", "bash-1", "--", "a-1-1/b.noarch", "a-\u20081-1"])
-def test_what_no_rpm_can_be_called_is_refused(client: Client, nvr: str, rpm: str) -> None:
+def test_impossible_names_of_rpms_are_refused(client: Client, nvr: str, rpm: str) -> None:
     _versions(client, rpm, 400)
 
 

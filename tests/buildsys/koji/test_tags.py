@@ -47,7 +47,7 @@ def test_two_round_trips_prepare_a_module_and_one_finds_nothing_to_do(rig: KojiR
     assert _shape(rig.double) == before
 
 
-def test_tags_are_as_the_contract_says(rig: KojiRig) -> None:
+def test_tags_are_created_as_in_the_contract(rig: KojiRig) -> None:
     module = rig.module(groups={"build": ("gcc",)})
     tags = rig.double.books.tags
     build, final = tags[f"{module.tag}-build"], tags[module.tag]
@@ -157,7 +157,7 @@ def test_tagging_many_builds_takes_two_round_trips(rig: KojiRig) -> None:
     assert len(rig.double.log) == 2
 
 
-def test_what_is_being_tagged_is_not_tagged_again(rig: KojiRig) -> None:
+def test_builds_that_are_being_tagged_are_not_tagged_again(rig: KojiRig) -> None:
     module, nvrs = _built(rig)
     rig.double.books.seconds["tagBuild"] = 3600
     for _ in range(3):
@@ -166,7 +166,7 @@ def test_what_is_being_tagged_is_not_tagged_again(rig: KojiRig) -> None:
     assert len(tasks) == 4
 
 
-def test_two_who_tag_at_the_same_moment_leave_a_failed_task_and_nothing_else(
+def test_two_concurrent_taggings_only_leave_a_failed_task(
     rig: KojiRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, nvrs = _built(rig)

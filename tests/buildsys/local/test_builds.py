@@ -60,7 +60,7 @@ def test_packages_of_a_buildrequired_module_are_seen(bench: Bench) -> None:
     assert status.state is TaskState.COMPLETE, status.reason
 
 
-def test_what_the_macros_package_conflicts_with_is_kept_out_of_the_view(bench: Bench) -> None:
+def test_packages_in_conflict_with_the_macros_package_are_not_in_the_view(bench: Bench) -> None:
     text = bench.macros().spec.replace("BuildArch:", f"Conflicts: one = 0:1-1.{DISTTAG}\nBuildArch:")
     bench.complete(bench.job(1, "module-build-macros", text), final=False)
     bench.complete(bench.job(2, "one", spec("one")))
@@ -112,7 +112,7 @@ def test_links_of_a_repository_lead_nowhere(bench: Bench, tmp_path: Path) -> Non
         (spec("one", head="%global _rpmfilename ../%%{NAME}.rpm"), "no binary RPM"),
     ],
 )
-def test_a_failed_build_says_why(bench: Bench, text: str, said: str) -> None:
+def test_a_failed_build_gives_the_reason(bench: Bench, text: str, said: str) -> None:
     status = bench.build(bench.job(2, "one", text))
     assert status.state is TaskState.FAILED
     assert said in status.reason
@@ -215,7 +215,7 @@ def test_without_its_reserve_of_disk_no_build_starts(
     assert bench.log(number).count("waits") == 1
 
 
-def test_results_are_what_their_headers_say(bench: Bench) -> None:
+def test_results_have_the_metadata_of_their_rpm_headers(bench: Bench) -> None:
     bench.complete(bench.macros(), final=False)
     status = bench.build(bench.job(2, "one", spec("one", head="Epoch: 3\nConflicts: old < 2")))
     noarch, source = (read_package(path) for path in bench.rpms(status.task_id))

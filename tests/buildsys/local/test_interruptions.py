@@ -68,7 +68,7 @@ def test_many_submitters_at_once_make_one_folder(bench: Bench) -> None:
     assert [path.name for path in (bench.root / "tasks").iterdir()] == ["201"]
 
 
-def test_of_two_runs_at_once_one_builds(bench: Bench) -> None:
+def test_one_of_two_concurrent_runs_builds(bench: Bench) -> None:
     number = bench.submit(bench.job(2, "one", spec("one", build="sleep 1")))
     answers: list[str | None] = []
     threads = [threading.Thread(target=lambda: answers.append(bench.system.run(number))) for _ in range(3)]

@@ -24,7 +24,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name.rsplit("-", 2)[0] for path in folder.glob("*.rpm"))
 
 
-def test_tagging_puts_builds_where_it_says_and_may_be_repeated(bench: Bench) -> None:
+def test_tagging_adds_builds_to_the_tag_and_may_be_repeated(bench: Bench) -> None:
     one = bench.complete(bench.job(2, "one", spec("one")), final=False)
     both = [one, bench.complete(bench.job(3, "two", spec("two")))]
     bench.system.tag(bench.module, both[1:])
@@ -49,7 +49,7 @@ def test_a_build_of_another_module_is_reused(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("nvr", ["absent-1-1", "../../../tasks", ".", "a/b-1-1", ""])
-def test_what_was_never_built_cannot_be_tagged(bench: Bench, nvr: str) -> None:
+def test_an_unknown_build_cannot_be_tagged(bench: Bench, nvr: str) -> None:
     with pytest.raises(BuildSystemError) as caught:
         bench.system.tag(bench.module, [nvr])
     assert caught.value.code == "unknown_build"
@@ -64,7 +64,7 @@ def test_odd_characters_of_a_tag_do_not_leave_the_folder(tmp_path: Path, tag: st
     assert sorted(path.name for path in (tmp_path / "local").iterdir()) == ["modules", "tasks"]
 
 
-def test_the_finished_module_holds_what_its_document_says(bench: Bench) -> None:
+def test_the_finished_module_contains_the_rpms_of_its_document(bench: Bench) -> None:
     bench.complete(bench.macros(), final=False)
     nvrs = {
         name: bench.complete(bench.job(number, name, spec(name)), final=name != "tool")
@@ -149,7 +149,7 @@ def test_the_host_package_provides_what_a_module_needs_of_the_host(bench: Bench)
     assert not {"own", "absent"} & provided
 
 
-def test_what_one_module_needs_of_the_host_is_not_in_the_package_of_another(bench: Bench) -> None:
+def test_the_host_package_of_a_module_has_only_its_own_requirements(bench: Bench) -> None:
     host_package(bench, "module-a-1", package(Dependency("make")))
     other = host_package(bench, "module-b-1", package(Dependency("/bin/sh")))
     assert "make" not in {provide.name for provide in other.provides}

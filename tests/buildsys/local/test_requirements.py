@@ -98,7 +98,7 @@ def test_conflicts_with_an_earlier_batch_are_found() -> None:
     assert conflicting(conflicts, EARLIER) == ["greet-devel < 2"]
 
 
-def test_the_host_tells_all_symbol_versions_of_a_library() -> None:
+def test_the_host_lists_all_symbol_versions_of_a_library() -> None:
     found = host.provides(["libc.so.6()(64bit)", "libnosuch.so.1()(64bit)"])
     names = {provide.name for provide in found["libc.so.6()(64bit)"]}
     assert {"libc.so.6()(64bit)", "libc.so.6(GLIBC_2.17)(64bit)"} <= names
@@ -143,7 +143,7 @@ def test_on_a_host_with_an_rpm_database_that_database_answers(
     ],
     ids=["empty", "text", "lead only", "damaged header"],
 )
-def test_what_is_no_rpm_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_rpm_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.rpm"
     path.write_bytes(content)
     with pytest.raises(BadPackage, match=r"bad\.rpm"):

@@ -219,7 +219,7 @@ def test_everything_ends_with_the_command(base: Path) -> None:
     assert not processes(LEFT)
 
 
-def test_a_command_killed_by_a_signal_says_which(base: Path) -> None:
+def test_the_signal_that_killed_a_command_is_named(base: Path) -> None:
     assert run(base, "kill -9 $$")[0] == 137
 
 
@@ -229,7 +229,7 @@ def test_stop_ends_the_command(base: Path) -> None:
     assert not processes(STOPPED)
 
 
-def test_a_program_that_is_not_there_is_told(base: Path) -> None:
+def test_a_missing_program_is_named(base: Path) -> None:
     sandbox = Sandbox(base / "work", base / "root")
     sandbox.prepare()
     with BoundedLog(base / "log", 1 << 20) as log:
@@ -258,11 +258,11 @@ def test_folders_without_permissions_are_removed(base: Path) -> None:
     assert base.exists()
 
 
-def test_this_machine_lacks_nothing(tmp_path: Path) -> None:
+def test_this_machine_has_all_programs(tmp_path: Path) -> None:
     assert check(tmp_path) == []
 
 
-def test_what_is_missing_is_named_with_the_command_that_brings_it(
+def test_missing_packages_are_named_with_the_command_that_installs_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -66,7 +66,7 @@ def test_a_source_with_another_digest_is_refused(tmp_path: Path, cache: tuple[Pa
     assert "does not match the sha512 digest" in status.reason
 
 
-def test_a_source_that_the_cache_lacks_is_told_with_its_address(
+def test_a_source_that_is_missing_in_the_cache_is_named_with_its_address(
     tmp_path: Path, cache: tuple[Path, str]
 ) -> None:
     _, address = cache

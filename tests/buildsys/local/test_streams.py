@@ -79,7 +79,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.rpm"))
 
 
-def test_a_finished_build_tells_the_repository_the_file_and_the_commands(tmp_path: Path) -> None:
+def test_a_finished_build_has_a_repository_a_repo_file_and_install_commands(tmp_path: Path) -> None:
     result = finish(tmp_path / "local", version(7))
     place = "http://mbs.example.org/results/streams/tiny/1/platform-el9"
     assert result.delivery.repository_url == f"{place}/repo/"

@@ -72,7 +72,9 @@ def test_damaged_file_is_no_service(text: str) -> None:
     assert running(default_data_dir()) is None
 
 
-def test_second_service_on_a_folder_is_refused_and_told_of_the_first(tmp_path: Path, held: ExitStack) -> None:
+def test_a_second_service_on_a_folder_is_refused_with_the_address_of_the_first(
+    tmp_path: Path, held: ExitStack
+) -> None:
     service = start(tmp_path / "data", held)
     with pytest.raises(Conflict, match=service.base_url):
         lock(tmp_path / "data")

@@ -99,7 +99,7 @@ def test_file_that_is_no_text_is_refused(server: FakeServer, tmp_path: Path) -> 
     assert "UTF-8" in result.stderr
 
 
-def test_refusal_is_2_and_tells_every_problem(server: FakeServer) -> None:
+def test_a_refusal_exits_with_2_and_prints_all_problems(server: FakeServer) -> None:
     problems = [
         {"code": "a", "message": "no ref x", "component": "foo", "tried": "refs/heads/x", "hint": "Push it."},
         {"code": "b", "message": "not a number", "key": "version", "line": 3},
@@ -124,7 +124,7 @@ def test_server_in_trouble_is_3(server: FakeServer, status: int) -> None:
     assert mbs("about").exit_code == 3
 
 
-def test_folder_that_cannot_be_made_is_told_without_a_traceback(
+def test_a_folder_that_cannot_be_created_is_reported_without_a_traceback(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "file").touch()
@@ -133,13 +133,13 @@ def test_folder_that_cannot_be_made_is_told_without_a_traceback(
     assert result.stderr.splitlines() == [f"Error: [Errno 20] Not a directory: '{tmp_path}/file/data'."]
 
 
-def test_nobody_there_is_3() -> None:
+def test_an_unreachable_server_exits_with_3() -> None:
     result = mbs("about", "--server", "http://127.0.0.1:1")
     assert result.exit_code == 3
     assert "cannot be reached" in result.stderr
 
 
-def test_no_server_known_is_3_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_known_server_it_exits_with_3_and_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MBS_SERVER")
     result = mbs("about")
     assert result.exit_code == 3
@@ -201,7 +201,7 @@ def test_submit_and_watch(server: FakeServer) -> None:
     assert [line.split()[2].strip(",") for line in result.stdout.splitlines()] == ["init", "ready"]
 
 
-def test_cancel_says_what_became_of_it(server: FakeServer) -> None:
+def test_cancel_prints_the_resulting_state(server: FakeServer) -> None:
     server.add(module_build(3, "build"))
     result = mbs("cancel", "3")
     assert result.exit_code == 0
@@ -297,7 +297,7 @@ def test_about_names_the_server(server: FakeServer) -> None:
 
 
 @pytest.mark.parametrize("command", ["submit", "watch", "cancel", "list", "show", "about"])
-def test_help_tells_the_exit_codes(command: str) -> None:
+def test_help_lists_the_exit_codes(command: str) -> None:
     assert "Exit codes:" in mbs(command, "--help").stdout
 
 
@@ -345,7 +345,9 @@ def test_validate_does_not_send_a_file_that_is_invalid_to_a_server(
     assert server.requests == []
 
 
-def test_validate_tells_a_refused_login_from_an_invalid_file(server: FakeServer, tmp_path: Path) -> None:
+def test_validate_distinguishes_a_refused_login_from_an_invalid_file(
+    server: FakeServer, tmp_path: Path
+) -> None:
     server.refuse_next(401, code="not_authenticated", message="This request needs credentials.")
     result = mbs("validate", _module(tmp_path), "--server", server.url)
     assert result.exit_code not in (0, 1)

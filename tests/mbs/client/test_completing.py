@@ -103,7 +103,7 @@ def test_an_answer_is_used_again_for_some_seconds(
 @pytest.mark.parametrize(
     "answer", [b"no json", b"[]", json.dumps({"items": [{"id": "x"}], "meta": {}}).encode()]
 )
-def test_errors_complete_nothing_and_say_nothing(
+def test_completion_is_empty_and_silent_after_errors(
     server: FakeServer, answer: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     server.queued.append((200, answer, {}))

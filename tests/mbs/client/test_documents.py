@@ -48,7 +48,7 @@ def test_problems_are_shown_with_file_and_line(bad: Path) -> None:
     assert "A document must be a mapping. [invalid_type]" in result.stdout
 
 
-def test_what_a_submission_refuses_is_invalid_unless_lenient(tmp_path: Path) -> None:
+def test_an_unknown_key_is_invalid_unless_lenient(tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
     path.write_text((DATA / "stream_v1.yaml").read_text() + "  colour: brown\n")
     assert run("validate", "--lenient", path).exit_code == 0

@@ -148,7 +148,7 @@ def test_the_log_follows_new_lines_and_only_colors_of_it_reach_the_screen(server
     use(server, story)
 
 
-def test_a_log_that_is_not_there_says_why(server: FakeServer) -> None:
+def test_a_missing_log_gives_the_reason(server: FakeServer) -> None:
     async def story(user: User) -> None:
         await user.press("down", "enter")
         await user.sees("glibc-2-1")

@@ -44,7 +44,7 @@ def web() -> Iterator[str]:
         http.shutdown()
 
 
-def test_files_are_sent_in_their_order_and_what_was_done_is_told(server: FakeServer, tmp_path: Path) -> None:
+def test_files_are_sent_in_order_and_results_are_printed(server: FakeServer, tmp_path: Path) -> None:
     for name in ("platform", "perl"):
         (tmp_path / name).write_text(f"document of {name}")
     result = mbs("import", str(tmp_path / "platform"), str(tmp_path / "perl"))
@@ -66,14 +66,16 @@ def test_a_web_address_is_fetched_here(server: FakeServer, web: str) -> None:
     assert server.requests[0][2] == {"modulemd": "platform.yaml"}
 
 
-def test_what_is_too_large_is_refused(web: str, monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> None:
+def test_a_file_that_is_too_large_is_refused(
+    web: str, monkeypatch: pytest.MonkeyPatch, server: FakeServer
+) -> None:
     monkeypatch.setattr(importing, "MAX_BYTES", 1000)
     result = mbs("import", f"{web}/1001")
     assert (result.exit_code, server.requests) == (2, [])
     assert "larger than 1000 bytes" in result.output
 
 
-def test_what_is_not_there_is_named(web: str, server: FakeServer) -> None:
+def test_a_missing_file_is_named(web: str, server: FakeServer) -> None:
     result = mbs("import", f"{web}/missing")
     assert (result.exit_code, server.requests) == (3, [])
     assert f"{web}/missing cannot be fetched" in result.output

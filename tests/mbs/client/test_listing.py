@@ -76,14 +76,14 @@ def test_mine_are_the_builds_of_the_user_whose_token_is_shown(server: FakeServer
     assert query(server) == {"owner": ["joan"]}
 
 
-def test_mine_on_a_server_without_logins_says_what_to_do(server: FakeServer) -> None:
+def test_mine_on_a_server_without_logins_names_the_remedy(server: FakeServer) -> None:
     server.user = "anonymous"
     result = mbs("list", "--mine")
     assert result.exit_code == 2
     assert "--owner" in result.stderr
 
 
-def test_a_line_says_how_far_a_build_is_and_why_it_waits_or_failed(server: FakeServer) -> None:
+def test_a_line_shows_progress_and_the_reason_to_wait_or_to_fail(server: FakeServer) -> None:
     submitted = datetime.now(UTC) - timedelta(hours=3, minutes=5)
     times = {"time_submitted": f"{submitted:%Y-%m-%dT%H:%M:%SZ}"}
     ended = {**times, "time_modified": f"{submitted + timedelta(minutes=2):%Y-%m-%dT%H:%M:%SZ}"}
@@ -145,7 +145,7 @@ def test_retire_and_retry_take_several_builds(server: FakeServer) -> None:
         ]
 
 
-def test_show_says_why_a_component_was_built(server: FakeServer) -> None:
+def test_show_prints_why_a_component_was_built(server: FakeServer) -> None:
     reuse = {"reused": False, "code": "commit_changed", "detail": f"was {'1' * 40}, is {'2' * 40}"}
     kept = {"reused": True, "code": "reused", "detail": "was a, is a"}
     server.add(module_build(1), component_build(5, 1, 1, reuse=reuse), component_build(6, 1, 1, reuse=kept))

@@ -222,7 +222,7 @@ def test_a_token_that_the_server_refuses_is_renewed(
     assert "ann" not in mbs("token", "list").stderr
 
 
-def test_a_login_that_the_provider_has_ended_says_so_and_reads_still_work(verifying: Issuer) -> None:
+def test_a_login_that_the_provider_ended_is_reported_and_reads_still_work(verifying: Issuer) -> None:
     verifying.seconds = 20
     mbs("login")
     verifying.end_logins("ann")
@@ -293,7 +293,7 @@ def test_no_browser_is_opened_unless_asked_for(verifying: Issuer, monkeypatch: p
     assert opened == [f"{verifying.url}/device?user_code=ABCD-EFGH"]
 
 
-def test_a_server_without_a_device_login_says_what_to_do(option: Callable[..., None]) -> None:
+def test_without_device_logins_the_remedy_is_named(option: Callable[..., None]) -> None:
     option(OIDC_DEVICE_CLIENT="")
     refused = mbs("login")
     assert refused.exit_code == 2

@@ -65,7 +65,7 @@ def test_lines_of_several_logs_begin_with_their_package(build: ModuleBuild) -> N
     assert result.stdout.startswith("one: first\none: second\none: last\ntwo: ")
 
 
-def test_of_control_sequences_only_colours_reach_the_terminal(build: ModuleBuild) -> None:
+def test_only_colors_among_control_sequences_reach_the_terminal(build: ModuleBuild) -> None:
     result = mbs(build.pk, "--failed")
     assert result.stdout == "two: \x1b[31merror:\x1b[0m it broke\\x00\x1b[0m\n"
 
@@ -106,7 +106,7 @@ def test_a_log_is_followed_to_the_end_of_its_build(
     assert (result.exit_code, result.stdout) == (0, "first\nsecond\nlast line\nand\n")
 
 
-def test_what_logs_there_are_is_told_as_json(build: ModuleBuild) -> None:
+def test_the_list_of_logs_is_printed_as_json(build: ModuleBuild) -> None:
     told = json.loads(mbs(build.pk, "--json").stdout)
     assert [(each["package"], each["size"], each["logs"][:1]) for each in told] == [
         ("one", 17, [{"name": "build.log", "label": "build.log"}]),

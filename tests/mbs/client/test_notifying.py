@@ -31,7 +31,7 @@ def desktop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return told
 
 
-def test_the_desktop_is_told_what_failed(desktop: Path) -> None:
+def test_the_desktop_is_notified_of_failed_builds(desktop: Path) -> None:
     result = CliRunner().invoke(main, ["watch", "1", "2", "--notify"])
     assert result.exit_code == 1
     *options, title, line = desktop.read_text().splitlines()
@@ -47,6 +47,6 @@ def test_without_a_desktop_the_bell_rings(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert (result.exit_code, result.stderr) == (0, "\a")
 
 
-def test_nobody_is_told_unless_asked_for(desktop: Path) -> None:
+def test_no_notification_is_shown_without_the_option(desktop: Path) -> None:
     assert CliRunner().invoke(main, ["watch", "1"]).stderr == ""
     assert not desktop.exists()

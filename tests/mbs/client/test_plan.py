@@ -130,7 +130,7 @@ def test_a_refusal_names_the_options_of_the_command_line(server: FakeServer) -> 
 
 
 @pytest.mark.parametrize("hostile", ["[red]x[/red]", "\x1b[2J"])
-def test_what_others_wrote_cannot_change_the_terminal(hostile: str) -> None:
+def test_text_of_others_cannot_change_the_terminal(hostile: str) -> None:
     out = io.StringIO()
     console = Console(
         file=out, markup=False, highlight=False, width=200, force_terminal=True, color_system=None

@@ -54,14 +54,14 @@ def test_the_queue_is_printed_without_control_characters() -> None:
     assert "build 1: place 14 of 31 for a slot, ready about 2030-01-01 " in result.stdout
 
 
-def test_a_server_without_a_queue_is_said(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_without_a_queue_is_reported(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "answer", lambda *_: (404, {"status": 404, "message": "Nothing here."}))
     result = mbs("queue")
     assert result.exit_code == 3
     assert "does not provide its queue" in result.stderr
 
 
-def test_show_says_what_is_expected_of_a_build_under_way(server: FakeServer) -> None:
+def test_show_prints_the_expected_time_of_an_active_build(server: FakeServer) -> None:
     server.add(module_build(1, "build"))
     assert "expected: place 14 of 31 for a slot" in mbs("show", "1").stdout
     server.builds[1] = module_build(1, "ready")

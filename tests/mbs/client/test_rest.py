@@ -66,7 +66,7 @@ def test_components_of_all_pages_are_found(server: FakeServer, client: Client) -
     assert [each["id"] for each in client.components(1)] == [0, 1, 2, 3, 4]
 
 
-def test_refusal_carries_all_that_the_server_says(server: FakeServer, client: Client) -> None:
+def test_a_refusal_has_all_values_of_the_answer(server: FakeServer, client: Client) -> None:
     server.refuse_next(
         422,
         error="Unprocessable Entity",
@@ -94,7 +94,7 @@ def test_refusal_carries_all_that_the_server_says(server: FakeServer, client: Cl
     )
 
 
-def test_refusal_of_something_else_is_told_apart(server: FakeServer, client: Client) -> None:
+def test_an_error_page_of_another_program_is_recognized(server: FakeServer, client: Client) -> None:
     server.queued.append((502, b"<html>Bad gateway</html>", {}))
     with pytest.raises(Refused, match="502 Bad Gateway") as caught:
         client.about()
@@ -136,7 +136,7 @@ def test_pages_of_components_without_end_are_unexpected(
     assert len(server.requests) == 3
 
 
-def test_redirect_is_not_followed_but_told(server: FakeServer, client: Client) -> None:
+def test_a_redirect_is_reported_and_not_followed(server: FakeServer, client: Client) -> None:
     server.queued.append((301, b"", {"Location": "https://elsewhere.example/"}))
     with pytest.raises(UnexpectedAnswer) as caught:
         client.submit({"scmurl": "x"})
@@ -144,7 +144,7 @@ def test_redirect_is_not_followed_but_told(server: FakeServer, client: Client) -
     assert len(server.requests) == 1
 
 
-def test_nobody_there_is_unreachable() -> None:
+def test_a_refused_connection_is_unreachable() -> None:
     with pytest.raises(Unreachable, match="cannot be reached"):
         Client("http://127.0.0.1:1").about()
 

@@ -46,7 +46,7 @@ def mbs(*arguments: str) -> Result:
     "arguments",
     ["list", "--server here list", "list --server here", "--server gone list --server here"],
 )
-def test_a_name_stands_for_an_address(two: str, server: FakeServer, arguments: str) -> None:
+def test_a_name_can_replace_an_address(two: str, server: FakeServer, arguments: str) -> None:
     server.builds[1] = module_build(1)
     done = mbs(*arguments.split())
     assert done.exit_code == 0, done.output
@@ -124,7 +124,7 @@ def test_without_servers_the_file_is_named(home: Path) -> None:
     ],
     ids=str,
 )
-def test_a_file_that_is_not_valid_says_why(home: Path, text: str, reason: str) -> None:
+def test_an_invalid_file_is_refused_with_the_reason(home: Path, text: str, reason: str) -> None:
     write(home, text)
     with pytest.raises(InvalidInput) as caught:
         servers.find(None)

@@ -51,7 +51,7 @@ def test_retry_needs_its_scope() -> None:
     assert " init: Resumed by ann." in mbs("retry", str(build.pk)).stdout
 
 
-def test_what_cannot_be_rebuilt_is_said() -> None:
+def test_a_build_that_cannot_be_rebuilt_gives_the_reason() -> None:
     refused = mbs("rebuild", str(module_build(owner="ann", state=BuildState.READY).pk))
     assert (refused.exit_code, "was not submitted to this service from a commit" in refused.stderr) == (
         2,

@@ -180,7 +180,7 @@ def test_without_a_terminal_each_change_is_one_plain_line(server: FakeServer, cl
     ]
 
 
-def test_outage_and_its_end_are_told_once_each() -> None:
+def test_an_outage_and_its_end_are_printed_once_each() -> None:
     build = read_build(module_build(1))
     over = read_build(module_build(1, "ready", time_completed="2023-01-01T00:00:05Z"))
     away = Snapshot((build,), "It is away.")

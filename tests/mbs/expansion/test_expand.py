@@ -16,7 +16,7 @@ F29, F30 = base("f29"), base("f30")
 GTK = [module(f"gtk:{stream}:1:g{stream}{on}", on=on) for stream in ("1", "2") for on in ("f29", "f30")]
 
 
-def test_open_list_stands_for_every_ready_stream():
+def test_an_open_list_means_every_ready_stream():
     found = run(document({"platform": [], "gtk": []}), F29, F30, *GTK)
     assert combinations(found) == {
         frozenset({f"platform:{platform}", f"gtk:{gtk}"}) for platform in ("f29", "f30") for gtk in "12"
@@ -288,7 +288,7 @@ data:
 """
 
 
-def test_available_reads_what_a_document_says():
+def test_available_reads_a_document():
     found = available(parse_stream(BOOTSTRAP, strict=False))
     assert (str(found.nsvc), found.virtual_streams, found.koji_tag, found.ref, found.disttag_marking) == (
         "bootstrap:b1:3:00000000",
@@ -346,7 +346,7 @@ class TestLocalBuilds:
         found = run(document({"platform": []}), F30, request=Request(local=True))
         assert combinations(found) == {frozenset({"platform:f30"})}
 
-    def test_what_is_needed_indirectly_is_not_guessed_either(self):
+    def test_streams_of_indirect_requirements_are_not_guessed_either(self):
         known = [F30, *GTK, module("app2:1:1:a", {"gtk": ["1", "2"]})]
         wanted = document({"platform": ["f30"], "app2": ["1"]})
         with pytest.raises(

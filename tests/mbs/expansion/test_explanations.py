@@ -53,7 +53,7 @@ def test_rejected_streams_are_as_few_as_exclude_each_other():
     assert found.rejected[0].modules == ("lib:1:1:l", "lib:2:1:l")
 
 
-def test_what_a_conflict_rules_out_is_not_solved_again():
+def test_combinations_that_a_conflict_excludes_are_not_solved_again():
     known = [
         F30,
         module("lib:1:1:l"),
@@ -88,7 +88,7 @@ def test_a_build_made_for_another_base_module_collides_with_it():
     assert "gtk:1:1:g requires platform:f29" in rejected.message
 
 
-def test_an_older_base_module_is_told_what_is_needed():
+def test_a_build_for_an_older_base_module_names_the_stream_that_is_needed():
     bases = [base("el8.1.0", virtual=["el8"]), base("el8.0.0", virtual=["el8"])]
     gtk = module("gtk:1:1:g", {"platform": ["el8"]}, on="el8.1.0")
     found = run(document({"platform": ["el8.0.0", "el8.1.0"], "gtk": ["1"]}), *bases, gtk)
@@ -111,7 +111,7 @@ def test_unmet_requirement_of_a_requirement_is_named_with_its_path():
     )
 
 
-def test_a_stream_without_builds_is_left_out_and_told():
+def test_a_stream_without_builds_is_left_out_with_a_warning():
     found = run(document({"platform": ["f30"], "gtk": ["1", "99"]}), F30, module("gtk:1:1:g"))
     assert len(found.builds) == 1
     assert [(each.code, each.streams) for each in found.rejected] == [("unmet_requirement", {"gtk": "99"})]
@@ -119,7 +119,7 @@ def test_a_stream_without_builds_is_left_out_and_told():
     assert any(step.code == "not_available" and step.module == "gtk" for step in found.trace)
 
 
-def test_a_stream_that_stands_for_a_list_is_told_with_the_list_that_the_author_wrote():
+def test_a_stream_of_an_expanded_list_is_reported_with_the_list_of_the_document():
     known = [F30, module("perl-bootstrap:5:1:p", {"lib": ["1"]}), module("lib:1:1:l"), module("lib:2:1:l")]
     error = refusal(document({"platform": ["f30"], "perl-bootstrap": [], "lib": ["2"]}), *known)
     assert "the document buildrequires perl-bootstrap:5" in error.message
@@ -141,7 +141,7 @@ def test_no_combination_for_several_reasons_lists_them_all():
     ]
 
 
-def test_an_open_list_that_stands_for_nothing_is_an_error():
+def test_an_open_list_without_ready_streams_is_an_error():
     error = refusal(document({"platform": ["f30"], "gtk": ["-1"]}), F30, module("gtk:1:1:g"))
     assert (error.code, "No stream that gtk: [-1] allows is ready" in error.message) == (
         "unmet_requirement",
@@ -149,7 +149,7 @@ def test_an_open_list_that_stands_for_nothing_is_an_error():
     )
 
 
-def test_an_open_list_that_stands_for_nothing_ends_the_search():
+def test_an_open_list_without_ready_streams_ends_the_search():
     names = [f"a{number}" for number in range(9)]
     known = [F30, *(module(f"{name}:{stream}:1:c") for name in names for stream in "123456789")]
     error = refusal(
@@ -171,7 +171,7 @@ def test_a_list_that_leads_to_no_base_module_is_left_out():
 
 
 @pytest.mark.parametrize("streams", [[], ["f31"]])
-def test_where_there_is_no_base_module_the_refusal_says_how_to_get_one(streams):
+def test_without_a_base_module_the_error_explains_how_to_import_one(streams):
     caught = refusal(document({"platform": streams}))
     assert "mbs import platform.yaml" in caught.hint
     assert "mbs up --host-platform" in caught.hint
@@ -194,7 +194,7 @@ def test_too_many_combinations_are_refused():
     assert len(run(wanted, F30, *gtk, settings=Settings(max_combinations=11)).builds) == 11
 
 
-def test_trace_tells_what_was_considered_and_dropped():
+def test_the_trace_contains_considered_and_dropped_builds():
     found = run(
         document({"platform": ["f30"], "gtk": ["-2"]}),
         F30,
@@ -213,7 +213,7 @@ def test_trace_tells_what_was_considered_and_dropped():
     }
 
 
-def test_an_older_build_is_told():
+def test_use_of_an_older_build_is_reported():
     """On f30 only the build that was made for f29 goes with every platform."""
     found = run(
         document({"platform": ["f29", "f30"], "gtk": ["1"]}),
@@ -225,7 +225,7 @@ def test_an_older_build_is_told():
     assert [step.dropped for step in found.trace if step.code == "older_build"] == [("gtk:1:5:new",)]
 
 
-def test_rejections_can_be_told_as_json():
+def test_rejections_can_be_written_as_json():
     found = run(document({"platform": ["f30"], "gtk": ["1", "99"]}), F30, module("gtk:1:1:g"))
     assert found.rejected[0].as_dict() == {
         "code": "unmet_requirement",

@@ -45,7 +45,7 @@ class TestOverrides:
             run(document({"platform": ["f30"]}, {"platform": ["f30"]}), F30, request=request)
         assert (error.value.code, error.value.hint) == ("unknown_override", "It lists platform.")
 
-    def test_are_told(self):
+    def test_are_reported_in_the_trace(self):
         request = Request(buildrequire_overrides={"platform": ["f29"]})
         steps = run(document({"platform": ["f30"]}), F29, F30, request=request).trace
         assert [step.message for step in steps if step.code == "override"] == [

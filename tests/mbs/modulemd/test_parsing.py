@@ -116,7 +116,7 @@ def test_packager_v3_is_always_strict() -> None:
     assert [code for code, _, _ in told(text, strict=False)] == ["unknown_key"]
 
 
-def test_many_problems_are_told_at_once_with_key_and_line() -> None:
+def test_many_problems_are_printed_together_with_key_and_line() -> None:
     text = """document: modulemd
 version: 2
 data:

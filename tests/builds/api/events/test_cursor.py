@@ -62,7 +62,7 @@ def test_an_id_stays_short_whatever_came_lately() -> None:
     st.lists(st.tuples(st.sampled_from(list(Kind)), st.integers(1, 400)), max_size=100),
     st.sampled_from(["0", "3-building", "12-done"]),
 )
-def test_a_cursor_says_the_same_after_having_been_text(rows: list[tuple[Kind, int]], batch: str) -> None:
+def test_a_cursor_survives_its_conversion_to_text(rows: list[tuple[Kind, int]], batch: str) -> None:
     cursor = Cursor()
     cursor.batch = batch
     for kind, number in rows:
@@ -90,6 +90,6 @@ def test_a_cursor_says_the_same_after_having_been_text(rows: list[tuple[Kind, in
         "x" * 100_000,
     ],
 )
-def test_what_was_not_made_here_is_refused(text: str) -> None:
+def test_a_forged_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="Last-Event-ID"):
         Cursor.parse(text)

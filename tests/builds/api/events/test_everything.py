@@ -127,7 +127,7 @@ def test_a_watcher_that_comes_back_gets_what_it_missed_and_nothing_twice(build: 
     run(test)
 
 
-def test_a_row_that_becomes_visible_late_is_told(build: ModuleBuild) -> None:
+def test_a_row_that_becomes_visible_late_is_sent(build: ModuleBuild) -> None:
     number = ModuleBuildTrace.objects.latest("pk").pk
 
     async def test(events: AllEvents) -> None:
@@ -142,7 +142,7 @@ def test_a_row_that_becomes_visible_late_is_told(build: ModuleBuild) -> None:
     run(test)
 
 
-def test_a_watcher_that_missed_too_much_is_told_so(
+def test_a_watcher_that_missed_too_much_gets_an_event_about_it(
     build: ModuleBuild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(everything, "_MISSED", 2)
@@ -212,7 +212,9 @@ def test_an_outage_of_the_database_does_not_end_streams(
         ("", {"host": "elsewhere.example.com"}),
     ],
 )
-def test_what_is_no_stream_is_left_to_django(build: ModuleBuild, query: str, headers: dict[str, str]) -> None:
+def test_requests_for_no_stream_are_passed_to_django(
+    build: ModuleBuild, query: str, headers: dict[str, str]
+) -> None:
     async def test(events: AllEvents) -> None:
         async with watching(events, query, **headers) as watcher:
             await watcher.until(lambda: watcher.status)

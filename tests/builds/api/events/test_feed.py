@@ -180,7 +180,7 @@ def test_from_each_id_a_stream_goes_on_without_gap_or_double(building: ModuleBui
     asyncio.run(compare())
 
 
-def test_who_has_seen_the_end_is_told_to_stay_away(building: ModuleBuild, client: Client) -> None:
+def test_a_client_that_has_seen_the_end_gets_204(building: ModuleBuild, client: Client) -> None:
     finish(building)
 
     async def end() -> tuple[str, int]:
@@ -200,7 +200,7 @@ def test_who_has_seen_the_end_is_told_to_stay_away(building: ModuleBuild, client
     assert answer.status_code == 204
 
 
-def test_a_row_that_becomes_visible_after_a_later_one_is_told(building: ModuleBuild) -> None:
+def test_a_row_that_becomes_visible_after_a_later_one_is_sent(building: ModuleBuild) -> None:
     alpha = building.component_builds.get(package="alpha")
     late = ComponentBuildTrace.objects.latest("pk").pk + 1
 
@@ -252,7 +252,9 @@ def test_silence_is_broken_so_that_no_proxy_hangs_up(building: ModuleBuild) -> N
         ("1x", {}),
     ],
 )
-def test_what_cannot_be_streamed_is_left_to_django(build_id: object, headers: dict[str, str]) -> None:
+def test_requests_that_cannot_be_streamed_are_passed_to_django(
+    build_id: object, headers: dict[str, str]
+) -> None:
     async def ask() -> int:
         async with watching(application(), build_id, **headers) as watcher:
             await watcher.until(lambda: watcher.ended)
@@ -334,7 +336,9 @@ def test_an_outage_of_the_database_is_survived(
     asyncio.run(watch())
 
 
-def test_a_server_that_cannot_stream_tells_what_there_is(building: ModuleBuild, client: Client) -> None:
+def test_a_server_that_cannot_stream_answers_with_the_events_so_far(
+    building: ModuleBuild, client: Client
+) -> None:
     path = f"/module-build-service/2/module-builds/{building.pk}/events"
     answer = client.get(path)
     assert answer["Content-Type"].startswith("text/event-stream")

@@ -223,7 +223,7 @@ def test_people_get_a_page_where_there_is_no_document(api: Api) -> None:
     assert page["Content-Security-Policy"].startswith("default-src 'none'")
 
 
-def test_options_say_what_an_address_is_for(api: Api) -> None:
+def test_options_describe_the_purpose_of_an_address(api: Api) -> None:
     answer = api.client.options("/module-build-service/2/module-builds/")
     assert answer.status_code == 200
     assert {"GET", "POST"} <= {*answer["Allow"].split(", ")}

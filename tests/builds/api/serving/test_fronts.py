@@ -69,7 +69,7 @@ def test_headers_of_existing_fronts_are_read() -> None:
     assert (scope["scheme"], scope["root_path"]) == ("https", "/mbs")
 
 
-def test_of_a_list_the_value_that_the_front_added_counts() -> None:
+def test_the_value_that_the_proxy_added_to_a_list_counts() -> None:
     scope = passed_on(
         ("x-forwarded-host", "evil.example, mbs.example.com"),
         ("x-forwarded-proto", "http, https"),
@@ -109,5 +109,5 @@ def test_without_headers_the_base_url_names_scheme_and_prefix(client: tuple[str,
     assert (scope["scheme"], scope["root_path"], scope["path"]) == ("https", "/mbs", "/builds/1")
 
 
-def test_a_front_may_say_that_a_request_was_plain() -> None:
+def test_a_proxy_may_report_that_a_request_used_plain_http() -> None:
     assert passed_on(("x-forwarded-proto", "http"), base_url="https://example.com")["scheme"] == "http"

@@ -156,7 +156,7 @@ def test_an_answer_of_several_parts_is_sent_as_a_whole() -> None:
     ]
 
 
-def test_of_an_answer_that_breaks_off_nothing_is_sent() -> None:
+def test_nothing_is_sent_of_an_answer_that_breaks_off() -> None:
     def application(environ: Any, start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [])
         yield b"one "
@@ -279,14 +279,14 @@ def test_a_client_that_stops_reading_loses_its_connection() -> None:
     assert peer.calls == ["begin", "abort", "end"]
 
 
-def test_large_answers_that_nobody_reads_do_not_fill_the_disk(settings: Any) -> None:
+def test_large_unread_answers_do_not_fill_the_disk(settings: Any) -> None:
     settings.MBS = settings.MBS.model_copy(update={"BODIES_LIMIT": 100_000})
     peer = Peer(2)
     sent_to(peer, b"x" * 1_000_000)
     assert peer.calls == ["begin", "abort", "end"]
 
 
-def test_nobody_who_reads_waits_for_a_submission_or_a_login() -> None:
+def test_reads_do_not_wait_for_submissions_or_logins() -> None:
     finish = threading.Event()
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

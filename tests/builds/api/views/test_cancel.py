@@ -29,14 +29,14 @@ def test_the_owner_cancels(api: Api, state: Any, before: BuildState) -> None:
 
 
 @pytest.mark.parametrize("before", [BuildState.DONE, BuildState.READY, BuildState.FAILED, BuildState.GARBAGE])
-def test_what_has_ended_cannot_be_canceled(api: Api, before: BuildState) -> None:
+def test_an_ended_build_cannot_be_canceled(api: Api, before: BuildState) -> None:
     build = module_build(state=before, owner="ann")
     answer = api.patch(f"module-builds/{build.pk}", {"state": "failed", "owner": "ann"}, status=400)
     assert answer["code"] == "not_cancelable"
     assert f"Module build {build.pk} is {before.word} and" in answer["message"]
 
 
-def test_what_was_canceled_cannot_be_canceled_again(api: Api) -> None:
+def test_a_canceled_build_cannot_be_canceled_again(api: Api) -> None:
     build = module_build(state=BuildState.BUILD, owner="ann")
     api.patch(f"module-builds/{build.pk}", {"state": "failed", "owner": "ann"})
     again = api.patch(f"module-builds/{build.pk}", {"state": "failed", "owner": "ann"}, status=400)
@@ -87,7 +87,7 @@ def test_a_ready_build_cannot_be_retried(api: Api) -> None:
     assert api.post(f"module-builds/{build.pk}/retry", {}, status=409)["code"] == "not_failed"
 
 
-def test_without_logins_configured_nobody_cancels(api: Api, option: Callable[..., None]) -> None:
+def test_without_configured_logins_builds_cannot_be_canceled(api: Api, option: Callable[..., None]) -> None:
     option(NO_AUTH=False)
     api.patch(f"module-builds/{module_build().pk}", {"state": "failed"}, status=401)
 

@@ -37,7 +37,9 @@ def test_final_documents_are_answered_by_architecture(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("state", "status"), [(BuildState.BUILD, 404), (BuildState.READY, 501)])
-def test_a_build_without_final_documents_says_why(api: Api, state: BuildState, status: int) -> None:
+def test_a_build_without_final_documents_is_refused_with_the_reason(
+    api: Api, state: BuildState, status: int
+) -> None:
     build = module_build(state=state)
     assert api.get(f"final-modulemd/{build.pk}", status=status)["code"] == "no_final_modulemd"
 

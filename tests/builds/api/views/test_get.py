@@ -36,7 +36,7 @@ def test_a_build_has_the_keys_of_its_representation(api: Api, query: str, keys: 
     assert api.get(f"module-builds/{query}")["items"][0].keys() == keys
 
 
-def test_a_verbose_build_tells_everything(api: Api) -> None:
+def test_a_verbose_build_has_all_keys(api: Api) -> None:
     platform = base_module("f30", stream_version=300000.0)
     build = module_build(
         state=BuildState.FAILED,
@@ -98,7 +98,7 @@ def test_a_build_without_components_has_no_tasks(api: Api) -> None:
     assert api.get(f"module-builds/{module_build().pk}")["tasks"] == {}
 
 
-def test_what_a_build_waits_for_is_told_while_it_is_on_its_way(api: Api) -> None:
+def test_an_active_build_shows_what_it_waits_for(api: Api) -> None:
     build = module_build(state=BuildState.BUILD)
     assert api.get(f"module-builds/{build.pk}")["waiting_for"] is None
     wait(build, what="bash is being built")
@@ -136,13 +136,13 @@ def test_other_versions_are_not_found(api: Api, version: int) -> None:
     api.get("module-builds/", version=version, status=404)
 
 
-def test_the_service_says_what_it_is(api: Api) -> None:
+def test_the_service_describes_itself(api: Api) -> None:
     answer = api.get("about/", version=1)
     assert answer.keys() == {"version", "api_version", "auth_method"}
     assert answer["api_version"] == 2
 
 
-def test_rebuild_strategies_are_sorted_and_say_which_are_allowed(api: Api, option) -> None:
+def test_rebuild_strategies_are_sorted_and_marked_as_allowed_or_not(api: Api, option) -> None:
     items = api.get("rebuild-strategies/")["items"]
     assert [item["name"] for item in items] == ["all", "changed-and-after", "only-changed"]
     assert [item["allowed"] for item in items] == [False, True, False]
@@ -168,7 +168,7 @@ def test_messages_are_paged_newest_first(api: Api) -> None:
     "path",
     ["module-builds/1", "component-builds/1/messages", "module-builds/99999999999999999999999", "nothing"],
 )
-def test_what_is_not_there_is_404(api: Api, path: str) -> None:
+def test_missing_resources_are_404(api: Api, path: str) -> None:
     api.get(path, status=404)
 
 

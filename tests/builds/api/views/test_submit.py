@@ -218,7 +218,7 @@ def test_a_body_that_is_too_large_is_not_read(api: Api, option: Callable[..., No
     assert answer["code"] == "body_too_large"
 
 
-def test_a_body_must_say_how_large_it_is(api: Api) -> None:
+def test_a_body_without_a_length_is_refused(api: Api) -> None:
     url = "/module-build-service/2/module-builds/"
     api.check(api.client.generic("POST", url, b"{}", headers={"Transfer-Encoding": "chunked"}), 411)
 
@@ -240,7 +240,7 @@ def test_a_refusal_has_its_status(
     api.post("module-builds/", SCM, status=status)
 
 
-def test_all_problems_are_told(api: Api, refusing: Callable[[Exception], None]) -> None:
+def test_all_problems_are_in_the_answer(api: Api, refusing: Callable[[Exception], None]) -> None:
     problem = Problem("ref_unknown", "There is no ref x.", component="bash", hint="Push it.")
     refusing(Unprocessable("Two components cannot be had.", problems=[problem]))
     assert api.post("module-builds/", SCM, status=422)["problems"] == [

@@ -94,7 +94,7 @@ def test_text_names_the_builds_and_what_is_left_out(document, universe):
     assert "No usable build satisfies lib:2" in told
 
 
-def test_trace_tells_every_decision(document, universe):
+def test_the_trace_contains_every_decision(document, universe):
     told = run(document({"platform": [], "lib": ["1"]}), "--universe", universe, "--trace")
     assert "    open_list: platform: [] allows [f30].\n" in told
 
@@ -108,7 +108,7 @@ def test_options_override_and_choose(document, universe):
     ]
 
 
-def test_no_combination_is_an_error_that_says_why(document, universe):
+def test_no_combination_is_an_error_with_the_reason(document, universe):
     with pytest.raises(CommandError, match="gtk:2:1:c requires lib:2"):
         run(document({"platform": [], "gtk": ["2"]}), "--universe", universe)
 

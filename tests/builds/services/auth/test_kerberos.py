@@ -197,7 +197,7 @@ def test_a_server_whose_certificate_does_not_fit_is_not_believed(
                 ldap.groups_of("ann")
 
 
-def test_a_service_that_was_told_no_ldap_server_says_so(
+def test_without_an_ldap_server_the_missing_option_is_named(
     caller: Caller, build: ModuleBuild, front: Callable[..., None]
 ) -> None:
     front(LDAP_URI="")

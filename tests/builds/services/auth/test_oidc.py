@@ -79,7 +79,7 @@ def test_an_admin_may(
     assert caller.cancel(build, token_of("root")).json()["state_reason"] == "Canceled by root."
 
 
-def test_who_is_in_no_group_that_may_is_refused_and_who_is_allowed_by_name_is_not(
+def test_users_need_an_allowed_group_or_permission_by_name(
     caller: Caller,
     build: ModuleBuild,
     provider: Issuer,
@@ -102,7 +102,9 @@ def test_a_token_without_our_scope_is_none(
     refused(caller.cancel(build, asking.opaque()), 503, "identity_provider_unavailable")
 
 
-def test_without_credentials_nobody_is_known(caller: Caller, build: ModuleBuild, provider: Issuer) -> None:
+def test_requests_without_credentials_have_no_user(
+    caller: Caller, build: ModuleBuild, provider: Issuer
+) -> None:
     response = caller.cancel(build)
     refused(response, 401, "not_authenticated")
     assert response["WWW-Authenticate"] == "Bearer"
@@ -135,9 +137,7 @@ def test_a_provider_that_is_away_is_not_the_users_fault(
     refused(caller.cancel(build, token), 503, "identity_provider_unavailable")
 
 
-def test_reads_need_no_login_and_nobody_looks_at_tokens(
-    caller: Caller, build: ModuleBuild, provider: Issuer
-) -> None:
+def test_reads_need_no_login_and_ignore_tokens(caller: Caller, build: ModuleBuild, provider: Issuer) -> None:
     provider.status = 500
     for accept in ("application/json", "text/html"):
         path = f"{ROOT}module-builds/{build.pk}"
@@ -216,7 +216,9 @@ def test_the_groups_of_a_token_without_them_come_from_userinfo(
     assert verifying.asked["/UserInfo"] == 1
 
 
-def test_an_expired_signed_token_says_so(caller: Caller, build: ModuleBuild, verifying: Issuer) -> None:
+def test_an_expired_signed_token_is_refused_as_expired(
+    caller: Caller, build: ModuleBuild, verifying: Issuer
+) -> None:
     refused(caller.cancel(build, verifying.signed(exp=int(time.time()) - 60)), 401, "token_expired")
 
 

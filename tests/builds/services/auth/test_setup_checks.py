@@ -53,7 +53,7 @@ def test_a_complete_provider_has_no_problem(provider: Issuer) -> None:
         ({"scopes_supported": ["openid", SCOPES[1]]}, "does not list the scopes mbs/submit."),
     ],
 )
-def test_parts_that_a_provider_lacks_are_named(
+def test_missing_parts_of_a_provider_are_named(
     provider: Issuer, described: dict[str, Any], message: str
 ) -> None:
     provider.described = described
@@ -128,7 +128,7 @@ def test_the_service_does_not_start_without_what_logins_need(tmp_path: Path, opt
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("version", [1, 2])
-def test_the_service_says_how_command_lines_log_in(
+def test_the_service_describes_the_login_of_command_lines(
     client: Client, provider: Issuer, option: Callable[..., None], version: int
 ) -> None:
     path = f"/module-build-service/{version}/about/"

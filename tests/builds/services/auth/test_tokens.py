@@ -98,7 +98,7 @@ def test_an_expired_token_is_401(
         ("POST", "import-module/", "import"),
     ],
 )
-def test_a_token_is_good_for_what_its_scopes_say(
+def test_a_token_permits_the_operations_of_its_scopes(
     caller: Caller,
     build: ModuleBuild,
     make: Callable[..., dict[str, Any]],
@@ -172,7 +172,7 @@ def test_the_tokens_of_others_are_not_there(
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused(caller: Caller, login: str, body: dict[str, Any], code: str) -> None:
+def test_invalid_values_are_refused(caller: Caller, login: str, body: dict[str, Any], code: str) -> None:
     response = caller.tokens("POST", login, body=json.dumps(body).encode())
     assert (response.status_code, response.json()["code"]) == (400, code)
     assert not ApiToken.objects.exists()

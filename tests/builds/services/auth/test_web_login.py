@@ -245,7 +245,7 @@ def test_a_login_leads_to_own_pages_only(client: Client, signing: Issuer, back: 
     assert client.get("/login", {"next": back}, headers=BROWSER)["Location"] == "/?mine=1"
 
 
-def test_who_refuses_the_login_can_start_again(client: Client, login_provider: Issuer) -> None:
+def test_a_refused_login_can_be_started_again(client: Client, login_provider: Issuer) -> None:
     login_provider.person = ""
     page = refused(log_in(client, "/queue"), 403, "The login was refused or canceled at the provider.")
     assert "/login/provider?next=%2Fqueue" in page.all("a", "href")

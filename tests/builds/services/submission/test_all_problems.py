@@ -15,7 +15,7 @@ WHITELIST = "  buildopts: {{rpms: {{whitelist: {}}}}}\n"
 Options = Callable[..., None]
 
 
-def test_faults_that_do_not_depend_on_each_other_are_told_together(forge: Forge, option: Options) -> None:
+def test_independent_faults_are_reported_together(forge: Forge, option: Options) -> None:
     text = document(
         {"alpha": "repository: 'https://example.com/x'", "beta": "cache: 'https://example.com/y'"},
         more="  stream: a-b\n  xmd: {mbs: {}}\n",
@@ -31,7 +31,7 @@ def test_faults_that_do_not_depend_on_each_other_are_told_together(forge: Forge,
     ]
 
 
-def test_faults_of_streams_and_of_components_are_told_together(forge: Forge) -> None:
+def test_faults_of_streams_and_of_components_are_reported_together(forge: Forge) -> None:
     scmurl = forge.module("tiny", document({"missing": ""}, platforms="[f99]"))
     problems = refused(scmurl=scmurl).problems
     assert ("missing", "repository_unreachable") in {(each.component, each.code) for each in problems}
@@ -70,7 +70,7 @@ data:
 """
 
 
-def test_faults_of_every_kind_are_told_at_once_with_key_line_and_component(forge: Forge) -> None:
+def test_faults_of_all_kinds_are_reported_together_with_key_line_and_component(forge: Forge) -> None:
     problems = refused(modulemd=SEVEN, module_name="tiny", module_stream="1").problems
     told = {(each.code, each.key.removeprefix("data."), each.line, each.component) for each in problems}
     rpms = "components.rpms"
@@ -96,7 +96,7 @@ def test_with_too_many_faults_to_list_nothing_is_looked_up(
     assert not looked_up
 
 
-def test_what_cannot_be_built_against_is_told_beside_a_fault_of_the_document(forge: Forge) -> None:
+def test_unusable_buildrequires_are_reported_with_faults_of_the_document(forge: Forge) -> None:
     text = document({"missing": ""}, platforms="[f99]", more="  colour: blue\n")
     problems = refused(modulemd=text, module_name="tiny", module_stream="1").problems
     lines = text.splitlines()

@@ -95,7 +95,9 @@ class TestArchitectures:
         (build,) = submitted(scmurl=scmurl)
         assert build.state == BuildState.INIT
 
-    def test_of_an_included_module(self, forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_architectures_of_an_included_module_are_checked(
+        self, forge: Forge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         system = build_system()
         monkeypatch.setattr(system, "capabilities", replace(system.capabilities, knows_arches=False))
         forge.module("other", document({"beta": "arches: [s390x]"}))
@@ -119,7 +121,7 @@ class TestComponents:
             found.setdefault(problem.component, set()).add(problem.code)
         return found
 
-    def test_all_faults_are_told_together(self, forge: Forge) -> None:
+    def test_all_faults_are_reported_together(self, forge: Forge) -> None:
         rpms = forge.folder / "rpms"
         make_repo(rpms / "twospecs", package_files("twospecs", **{"other.spec": "Name: x\n"}), branch="main")
         make_repo(rpms / "nospec", {"README": "none\n"}, branch="main")
@@ -167,7 +169,7 @@ class TestComponents:
             ("[beta]", "buildonly: true", ""),
         ],
     )
-    def test_a_component_that_the_whitelist_lacks_is_named(
+    def test_a_component_missing_in_the_whitelist_is_named(
         self, forge: Forge, sent: list[int], whitelist: str, keys: str, code: str
     ) -> None:
         text = document({"alpha": keys, "beta": ""}, more=WHITELIST.format(whitelist))
@@ -298,7 +300,7 @@ class TestRequest:
             ({"scmurl": "u", "rebuild_strategy": "all"}, InvalidInput, "strategy_not_overridable"),
         ],
     )
-    def test_what_does_not_go_together(
+    def test_conflicting_options_are_refused(
         self, forge: Forge, values: dict[str, Any], error: type[MBSError], code: str
     ) -> None:
         found = refused(**values)

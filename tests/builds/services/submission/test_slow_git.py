@@ -59,7 +59,7 @@ def refs(build: ModuleBuild) -> dict[str, tuple[str | None, str]]:
     return {c.package: (c.ref, c.unresolved_ref) for c in rows}
 
 
-def test_a_server_that_says_nothing_delays_a_submission_by_the_option_only(
+def test_a_silent_git_server_delays_a_submission_at_most_by_the_option(
     forge: Forge, sent: list[int], option: Callable[..., None]
 ) -> None:
     scmurl = forge.module("tiny", document(TWO))
@@ -73,7 +73,7 @@ def test_a_server_that_says_nothing_delays_a_submission_by_the_option_only(
     assert sent == [build.pk]
 
 
-def test_a_server_that_says_nothing_about_the_document_is_waited_for_no_longer(
+def test_a_submission_does_not_wait_longer_for_a_silent_server_of_the_document(
     forge: Forge, option: Callable[..., None]
 ) -> None:
     before = everything()
@@ -143,7 +143,9 @@ def test_faults_that_are_known_in_time_are_refused_at_once(
 
 
 @pytest.mark.usefixtures("hurried")
-def test_init_waits_for_git_and_says_so(forge: Forge, sent: list[int], asked: list[tuple]) -> None:
+def test_a_build_in_init_shows_that_it_waits_for_git(
+    forge: Forge, sent: list[int], asked: list[tuple]
+) -> None:
     (build,) = submitted(scmurl=forge.module("tiny", document(TWO)))
     assert steps.initialize(build.pk, build.run) == Park(
         f"check:{build.pk}", "git is asked about alpha, beta", "responses of the git servers"
@@ -152,7 +154,7 @@ def test_init_waits_for_git_and_says_so(forge: Forge, sent: list[int], asked: li
 
 
 @pytest.mark.usefixtures("hurried")
-def test_what_was_open_is_resolved_to_commits(
+def test_unresolved_branches_are_resolved_to_commits(
     forge: Forge, sent: list[int], asked: list[tuple], woken: list[str]
 ) -> None:
     (build,) = submitted(scmurl=forge.module("tiny", document(TWO)))
@@ -189,7 +191,7 @@ def test_all_faults_fail_the_build_together(forge: Forge, sent: list[int]) -> No
 
 
 @pytest.mark.usefixtures("asked", "woken")
-def test_what_is_built_is_compared_in_init_where_git_was_slow(
+def test_finished_components_are_compared_in_init_if_git_was_slow(
     forge: Forge, sent: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (build,) = submitted(scmurl=forge.module("tiny", document(TWO)))

@@ -91,7 +91,7 @@ def test_one_build_for_each_stream_of_the_base_module(forge: Forge, sent: list[i
     assert len(sent) == 2
 
 
-def test_what_exists_is_kept_and_what_failed_goes_on(forge: Forge, sent: list[int]) -> None:
+def test_existing_builds_are_kept_and_failed_ones_resumed(forge: Forge, sent: list[int]) -> None:
     base_module("f41")
     scmurl = forge.module("tiny", document(TWO, "[f40, f41]"))
     kept, failed = submitted(scmurl=scmurl)
@@ -111,9 +111,7 @@ def test_what_exists_is_kept_and_what_failed_goes_on(forge: Forge, sent: list[in
 
 
 @pytest.mark.parametrize("state", [state for state in BuildState if state != BuildState.FAILED])
-def test_what_exists_in_any_other_state_is_a_conflict(
-    forge: Forge, sent: list[int], state: BuildState
-) -> None:
+def test_a_build_in_any_other_state_is_a_conflict(forge: Forge, sent: list[int], state: BuildState) -> None:
     scmurl = forge.module("tiny", ONE)
     (build,) = submitted(scmurl=scmurl)
     ModuleBuild.objects.filter(pk=build.pk).update(state=state)

@@ -98,7 +98,7 @@ def test_running_service_is_used_and_left_alone(server: FakeServer, tmp_path: Pa
     os.close(held)
 
 
-def test_service_that_cannot_start_tells_the_end_of_its_log(
+def test_a_service_that_cannot_start_prints_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bin").mkdir()
@@ -152,7 +152,7 @@ def test_commands_of_a_finished_module_work_on_the_scratch_root(tmp_path: Path) 
     assert installed_files(root) == ["/usr/bin/x"]
 
 
-def test_what_dnf_says_when_it_fails_is_kept(tmp_path: Path) -> None:
+def test_the_output_of_a_failed_dnf_is_kept(tmp_path: Path) -> None:
     with pytest.raises(DnfFailed, match="exit code 3:\nnothing provides x"):
         run(("sh", "-c", "echo nothing provides x; exit 3"), tmp_path / "root")
 

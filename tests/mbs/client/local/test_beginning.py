@@ -88,7 +88,7 @@ def test_a_new_document_is_submitted() -> None:
     assert service.done == [("submit", SCMURL)]
 
 
-def test_what_is_ready_or_active_is_only_watched() -> None:
+def test_ready_and_active_builds_are_only_watched() -> None:
     service = Service(BuildState.READY, BuildState.BUILD)
     assert begin(service, BODY) == [1, 2]
     assert service.done == []

@@ -44,7 +44,7 @@ def test_source_rpms_are_named_by_component(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("rpm2archive") is None, reason="needs rpm2archive")
-def test_what_is_no_source_rpm_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_source_rpm_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "one-1-1.src.rpm"
     path.write_bytes(b"not an rpm")
     with pytest.raises(InvalidInput, match="rpm2archive cannot read it"):

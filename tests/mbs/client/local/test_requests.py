@@ -65,7 +65,7 @@ def test_the_name_in_the_file_wins_and_the_wanted_stream_too(file: Callable[[str
         assert (module.name, module.stream) == ("own", built)
 
 
-def test_the_stream_is_asked_for_where_nothing_tells_it(file: Callable[[str], Path]) -> None:
+def test_an_unknown_stream_is_asked_for(file: Callable[[str], Path]) -> None:
     with pytest.raises(InvalidInput, match="stream of the module is unknown"):
         read_module(request(file("[f40]")))
     assert read_module(request(file("[f40]")), lambda name, streams: "7").stream == "7"
@@ -74,7 +74,7 @@ def test_the_stream_is_asked_for_where_nothing_tells_it(file: Callable[[str], Pa
 
 
 @pytest.mark.parametrize("streams", ["[]", "[-f28]"])
-def test_where_the_platform_is_open_it_is_this_machine(file: Callable[[str], Path], streams: str) -> None:
+def test_an_unnamed_platform_is_this_machine(file: Callable[[str], Path], streams: str) -> None:
     module = read_module(request(file(streams), stream="1"))
     assert [each.stream for each in module.platforms] == ["el9"]
     assert module.any_platform
@@ -199,7 +199,7 @@ def test_programs_that_are_missing_are_named(
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"a: [", b"document: modulemd\n"])
-def test_what_is_no_module_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_invalid_documents_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.yaml"
     path.write_bytes(content)
     with pytest.raises(MBSError):

@@ -25,7 +25,7 @@ from mbs.modulemd import parse_stream
         ({"ID": "arch"}, "arch"),
     ],
 )
-def test_its_stream_is_what_the_system_says_of_itself(release: dict[str, str], stream: str) -> None:
+def test_its_stream_comes_from_the_release_of_the_system(release: dict[str, str], stream: str) -> None:
     found = host_platform({**release, "PRETTY_NAME": "The System"})
     document = parse_stream(found.document, strict=True)
     assert (document.name, document.stream, document.version, document.context) == (
@@ -39,7 +39,7 @@ def test_its_stream_is_what_the_system_says_of_itself(release: dict[str, str], s
 
 
 @pytest.mark.parametrize("release", [{}, {"PLATFORM_ID": "platform:"}, {"PLATFORM_ID": "platform:a b"}])
-def test_a_system_that_says_nothing_has_none(release: dict[str, str]) -> None:
+def test_a_system_without_a_release_has_no_stream(release: dict[str, str]) -> None:
     with pytest.raises(Unprocessable) as caught:
         host_platform(release)
     assert caught.value.code == "unknown_platform"

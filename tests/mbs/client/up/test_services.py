@@ -72,14 +72,16 @@ def test_redis_is_the_one_of_the_system(only: Path, name: str) -> None:
     assert needs.find_redis() == server
 
 
-def test_missing_redis_is_told_with_the_command_that_installs_it(only: Path) -> None:
+def test_missing_redis_is_reported_with_the_command_that_installs_it(only: Path) -> None:
     executable(only / "apt-get")
     with pytest.raises(needs.Missing) as caught:
         needs.find_redis()
     assert "apt-get install --yes redis-server" in caught.value.hint
 
 
-def test_all_that_the_machine_lacks_is_told_together_with_the_command(only: Path, tmp_path: Path) -> None:
+def test_all_missing_programs_are_named_with_one_command_that_installs_them(
+    only: Path, tmp_path: Path
+) -> None:
     for name in ("git", "tar", "gcc", "make", "rpmbuild", "rpm2archive", "apt-get"):
         executable(only / name)
     with pytest.raises(needs.Missing) as caught:
@@ -118,7 +120,7 @@ def test_port_of_last_time_is_taken_again_unless_it_is_none(tmp_path: Path, dama
         assert third.getsockname()[1] > 0
 
 
-def test_children_are_told_folder_and_addresses_and_nothing_of_the_client(
+def test_children_get_folder_and_addresses_and_no_setting_of_the_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MBS_TOKEN", "secret")

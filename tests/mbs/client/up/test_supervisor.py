@@ -103,7 +103,7 @@ def test_program_that_starts_after_another_may_stop_after_it_too(tmp_path: Path)
     assert log == ["web starts", "beat starts", "web ends", "beat ends"]
 
 
-def test_program_is_ready_when_it_says_so(tmp_path: Path) -> None:
+def test_a_program_is_ready_when_its_check_succeeds(tmp_path: Path) -> None:
     worker = shell(
         "worker", f"echo starting; sleep 0.3; touch worker; echo I am ready.; {FOREVER}", says=" ready."
     )
@@ -136,7 +136,7 @@ def test_after_many_quick_deaths_it_gives_up_and_stops_the_others(tmp_path: Path
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
-def test_set_up_that_fails_ends_it_and_nothing_else_starts(tmp_path: Path) -> None:
+def test_a_failed_set_up_ends_the_service_before_other_programs_start(tmp_path: Path) -> None:
     good, lines = run(
         tmp_path,
         shell("migrate", "echo no table; exit 1", once=True),
@@ -175,7 +175,7 @@ def test_second_request_does_not_wait(tmp_path: Path) -> None:
     assert run(tmp_path, stubborn, on_ready=twice)[0]
 
 
-def test_what_a_program_has_started_ends_with_it(tmp_path: Path) -> None:
+def test_children_of_a_program_end_with_it(tmp_path: Path) -> None:
     script = f"sleep 60 & echo $! >pid; touch up; {FOREVER}"
     assert run(tmp_path, shell("web", script, ready=lambda: (tmp_path / "up").exists()))[0]
     wait_for(lambda: not is_alive(int((tmp_path / "pid").read_text())))
@@ -194,7 +194,7 @@ def test_line_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:
     assert sum(line.count("x") for line in lines) == 300000
 
 
-def test_log_that_nobody_reads_stops_it(tmp_path: Path) -> None:
+def test_a_closed_output_stops_the_service(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     program = shell("web", f"echo $$ >pid; echo hello; {FOREVER}")
