@@ -8,6 +8,12 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+#: A desk and a phone. The policy of some pages forbids all scripts, axe-core included.
+SCREENS: tuple[dict[str, Any], ...] = (
+    {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}, "bypass_csp": True},
+    {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "bypass_csp": True},
+)
+
 #: Focused elements of a page that are looked at.
 MAX_STOPS = 8
 #: Widths of phones, in pixels; one of 390 pixels has dark colors.

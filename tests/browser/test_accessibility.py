@@ -15,14 +15,9 @@ from playwright.sync_api import Browser, Page
 from builds.services.build_system import build_system
 from tests.browser import addresses, scene
 from tests.browser.addresses import API, Site
-from tests.browser.checks import examine, inspect, look, look_at_screen
+from tests.browser.checks import SCREENS, examine, inspect, look, look_at_screen
 from tests.processes import ROOT
 
-#: A desk and a phone. The policy of some pages forbids all scripts, axe-core included.
-SCREENS: tuple[dict[str, Any], ...] = (
-    {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}, "bypass_csp": True},
-    {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}, "bypass_csp": True},
-)
 #: Swagger UI has its own landmark ``main``, and headings without a level between.
 _LANDMARKS = ("heading-order", "landmark-main-is-top-level", "landmark-no-duplicate-main", "landmark-unique")
 OF_SWAGGER_UI = {"rules": {rule: {"enabled": False} for rule in _LANDMARKS}}

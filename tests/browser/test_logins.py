@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from builds.models import ModuleBuild
 from mbs.states import BuildState
-from tests.browser.test_accessibility import SCREENS, inspect, look
+from tests.browser.checks import SCREENS, inspect, look
 from tests.builds.services.auth.oidc_provider import AUDIENCE, Issuer
 from tests.builds.services.auth.oidc_provider import issuer as running_issuer
 from tests.factories import module_build

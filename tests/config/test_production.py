@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from config.databases import database
-from tests.config.conftest import KEY
+from tests.config.production import production
 from tests.processes import ROOT, free_port, wait_for
 
 
@@ -27,20 +27,6 @@ def manage(tmp_path: Path, *arguments: str, **options: str) -> subprocess.Comple
     command = [sys.executable, "manage.py", *arguments]
     environ = production(tmp_path, **options)
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
-
-
-def production(tmp_path: Path, **options: str) -> dict[str, str]:
-    """The environment of an installation of production."""
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("MBS_", "DJANGO_"))},
-        "MBS_CONFIG_FILE": "",
-        "MBS_CONFIG_SECTION": "prod",
-        "MBS_DATA_DIR": str(tmp_path),
-        "MBS_SECRET_KEY": KEY,
-        "MBS_DATABASE_URL": "sqlite:///mbs.sqlite3",
-        "MBS_BASE_URL": "https://mbs.example.com",
-        **options,
-    }
 
 
 def test_the_check_for_deployment_finds_nothing(tmp_path: Path) -> None:

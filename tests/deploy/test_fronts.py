@@ -19,7 +19,7 @@ import pytest
 
 from tests.builds.services.auth.ldap_server import GROUPS_DN, directory
 from tests.buildsys.koji.realm import REALM, has_kdc, kdc
-from tests.config.test_production import production
+from tests.config.production import production
 from tests.deploy.fronts import HOST, example, front, missing
 from tests.processes import ROOT, free_port, wait_for
 

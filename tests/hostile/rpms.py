@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import random
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from buildsys.base import Module
+from buildsys.local.rpmfile import Dependency, Package
 from tests.buildsys.packages import module
 
 #: RPM_*_TYPE
@@ -74,3 +77,13 @@ def mutants(original: bytes, number: int, seed: int = 1) -> Iterator[bytes]:
         if dice.random() < 0.1:
             del mutant[dice.randrange(96, len(mutant)) :]
         yield bytes(mutant)
+
+
+def digests(folder: Path) -> set[str]:
+    """Return the digests of the RPMs in a folder."""
+    return {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.rpm")}
+
+
+def package(*requires: Dependency, provides: tuple[Dependency, ...] = ()) -> Package:
+    """Return a package with these dependencies."""
+    return Package("p", 0, "1", "1", "noarch", "MIT", "p-1-1.src.rpm", "", provides, requires, (), (), (), ())

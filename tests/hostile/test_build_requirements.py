@@ -14,9 +14,10 @@ from buildsys.base import BuildSystemError, TaskState
 from buildsys.local import host
 from buildsys.local.hostpackage import make_host_repository
 from buildsys.local.requirements import missing
-from buildsys.local.rpmfile import Dependency, Package
+from buildsys.local.rpmfile import Dependency
 from buildsys.local.sandbox import Sandbox
 from tests.buildsys.packages import Bench, spec
+from tests.hostile.rpms import package
 
 HERE = Path(__file__).resolve().parents[2]
 
@@ -33,10 +34,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
 
     monkeypatch.setattr(subprocess.Popen, "__init__", noted)
     return found
-
-
-def package(*requires: Dependency, provides: tuple[Dependency, ...] = ()) -> Package:
-    return Package("p", 0, "1", "1", "noarch", "MIT", "p-1-1.src.rpm", "", provides, requires, (), (), (), ())
 
 
 def kinds(number: int) -> list[Dependency]:
@@ -94,7 +91,7 @@ def test_nested_rich_dependencies_do_not_crash_the_service(program: str) -> None
     setup = (
         "from buildsys.local.requirements import missing\n"
         "from buildsys.local.rpmfile import Dependency as D\n"
-        "from tests.hostile.test_build_requirements import package as P\n"
+        "from tests.hostile.rpms import package as P\n"
     )
     # In a process of its own: what is tested for is that it does not crash.
     done = subprocess.run(

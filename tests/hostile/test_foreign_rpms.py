@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +10,12 @@ import pytest
 from buildsys.base import BuildSystemError, TaskState
 from tests.buildsys.packages import DISTTAG, DOCUMENT, Bench, module, spec
 from tests.hostile import rpms
-from tests.hostile.rpms import leaving, rpm
+from tests.hostile.rpms import digests, leaving, rpm
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "local")
-
-
-def digests(folder: Path) -> set[str]:
-    return {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.rpm")}
 
 
 def test_a_reused_build_is_that_of_its_submission_even_if_another_module_built_its_nvr(bench: Bench) -> None:

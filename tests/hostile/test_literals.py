@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox
 from mbs.macros import Place, literal, spec
 from mbs.nsvc import NSVC
-from tests.mbs.test_macros import needs_rpm
+from tests.mbs.rpm import needs_rpm
 
 pytestmark = needs_rpm
 

@@ -12,7 +12,7 @@ from buildsys.base import BuildSystemError
 from buildsys.koji.macros import make_srpm
 from mbs import macros
 from tests.buildsys.rigs import module
-from tests.mbs.test_macros import needs_rpm
+from tests.mbs.rpm import needs_rpm
 
 pytestmark = needs_rpm
 

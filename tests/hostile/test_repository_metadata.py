@@ -10,7 +10,7 @@ import pytest
 
 from builds.resolvers import repositories
 from builds.resolvers.repositories import RepositoryUniverse
-from tests.builds.resolvers.test_repositories import text
+from tests.builds.resolvers.documents import text
 
 _PERL = text("perl", "5.30", 1)
 #: Of LZMA2 (xz file format, 5.3.1): 36 stands for a dictionary of 1 GiB.

@@ -10,7 +10,7 @@ from builds.services import reuse, tagging
 from mbs.states import BuildState, ComponentState
 from tests.buildsys.packages import DISTTAG, DOCUMENT, Bench, module, spec
 from tests.factories import component_build, module_build
-from tests.hostile.test_foreign_rpms import digests
+from tests.hostile.rpms import digests
 
 pytestmark = pytest.mark.django_db
 

@@ -8,9 +8,8 @@ import stat
 
 import pytest
 
-from tests.buildsys.local.test_interruptions import wait_for
-from tests.buildsys.local.test_sandbox import processes
 from tests.hostile.services import Service
+from tests.processes import processes, wait_for
 
 SYSCALLS = {"x86_64": (56, 435, 250, 425), "aarch64": (220, 435, 219, 425)}
 

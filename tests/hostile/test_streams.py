@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,40 +17,24 @@ from builds.models import ComponentBuild
 from builds.web.log_tail import LogTails
 from mbs.states import BuildState
 from tests import factories
-from tests.builds.api.events.test_feed import Watcher, django
-from tests.builds.web.test_logs import log, row
+from tests.builds.api.events.watching import Watcher, django, watching
+from tests.builds.web.component_logs import open_log, row
 
-__all__ = ["log"]
 pytestmark = pytest.mark.django_db(transaction=True)
 Streams = EventStreams | AllEvents | LogTails
 
 
-class Open:
-    """A stream that a client opened."""
+@asynccontextmanager
+async def opened(application: Streams, path: str, query: str, client: str) -> AsyncIterator[Watcher]:
+    """Open a stream, and wait for its status."""
+    async with watching(application, path, query, client=client) as watcher:
+        await watcher.until(lambda: watcher.status)
+        yield watcher
 
-    def __init__(self, application: Streams, path: str, query: str, client: str) -> None:
-        self.watcher = Watcher()
-        self.scope = {
-            "type": "http",
-            "method": "GET",
-            "path": path,
-            "query_string": query.encode(),
-            "headers": [(b"host", b"testserver")],
-            "client": (client, 1234) if client else None,
-        }
-        self.application = application
 
-    async def __aenter__(self) -> Watcher:
-        self.task = asyncio.ensure_future(
-            self.application(self.scope, self.watcher.receive, self.watcher.send)
-        )
-        await self.watcher.until(lambda: self.watcher.status)
-        return self.watcher
-
-    async def __aexit__(self, *error: object) -> None:
-        self.watcher.gone.set()
-        async with asyncio.timeout(5):
-            await self.task
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return open_log(tmp_path, monkeypatch)
 
 
 @pytest.fixture(params=["build", "all", "log"])
@@ -79,7 +64,7 @@ def test_a_client_that_has_its_share_is_refused_and_others_are_served(
         async with AsyncExitStack() as stack:
 
             async def status(client: str) -> int:
-                return (await stack.enter_async_context(Open(application, path, query, client))).status
+                return (await stack.enter_async_context(opened(application, path, query, client))).status
 
             mine = [await status("192.0.2.1") for _ in range(4)]
             assert mine == [200, 200, 429, 429]
@@ -87,7 +72,7 @@ def test_a_client_that_has_its_share_is_refused_and_others_are_served(
             # Clients behind a front on a Unix socket that names no address are not one client.
             assert [await status("") for _ in range(3)] == [200] * 3
         assert application.places.taken == 0
-        async with Open(application, path, query, "192.0.2.1") as again:
+        async with opened(application, path, query, "192.0.2.1") as again:
             assert again.status == 200
 
     asyncio.run(test())
@@ -97,7 +82,7 @@ def test_a_refused_client_learns_when_to_try_again() -> None:
     async def test() -> None:
         application = AllEvents(django)
         application.places = Places(10, 0)
-        async with Open(application, "/events", "", "192.0.2.1") as refused:
+        async with opened(application, "/events", "", "192.0.2.1") as refused:
             assert refused.status == 429
             assert refused.headers[b"retry-after"] == b"30"
 

@@ -12,7 +12,7 @@ import pytest
 from builds.consumers import koji_events
 from buildsys.base import TaskState
 from tests.integration.conftest import Setting
-from tests.integration.test_module_build import _repo, _with_macros
+from tests.integration.steps import regenerate, with_macros
 
 PREFIX = "org.fedoraproject.prod."
 
@@ -38,8 +38,8 @@ def channel(request: pytest.FixtureRequest) -> Iterator[pika.adapters.blocking_c
 def test_the_bus_carries_builds_tags_and_repositories(
     setting: Setting, channel: pika.adapters.blocking_connection.BlockingChannel
 ) -> None:
-    module, macros_nvr = _with_macros(setting, "bus")
-    _repo(setting, module, [macros_nvr])
+    module, macros_nvr = with_macros(setting, "bus")
+    regenerate(setting, module, [macros_nvr])
     wanted = {
         koji_events.BuildTagged(f"{module.tag}-build", macros_nvr),
         koji_events.RepoDone(f"{module.tag}-build"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,38 +24,12 @@ from mbs import macros
 from mbs.modulemd import parse_stream
 from tests.integration.conftest import Setting
 from tests.integration.delaying import delaying
-
-
-def _repo(setting: Setting, module: Module, nvrs: list[str]) -> None:
-    request = setting.system.request_repo(module)
-    setting.wait(
-        lambda: setting.system.repo_status(module, request, nvrs).state is not RepoState.OPEN, "a repository"
-    )
-    status = setting.system.repo_status(module, request, nvrs)
-    assert (status.state, status.missing) == (RepoState.READY, ()), status
-
-
-def _with_macros(
-    setting: Setting, name: str, *, required: Module | None = None, conflicts: Iterable[str] = ()
-) -> tuple[Module, str]:
-    """A module with its macros package in the buildroot; the package's NVR."""
-    module = setting.module(name)
-    if required:
-        entry = {"stream": required.stream, "koji_tag": required.tag}
-        module = replace(module, buildrequires={**module.buildrequires, required.name: entry})
-    setting.system.prepare(module, [*setting.packages, *filter(None, [setting.dependant])])
-    # A build without a repository waits a minute for the one that the builder requests.
-    _repo(setting, module, [])
-    (status,) = setting.ended(setting.system.submit([setting.macros_job(module, conflicts)]))
-    assert status.state is TaskState.COMPLETE, status
-    setting.tag(module, [status.nvr], final=False)
-    _repo(setting, module, [status.nvr])
-    return module, status.nvr
+from tests.integration.steps import regenerate, with_macros
 
 
 def test_a_module_is_built_tagged_and_imported(setting: Setting) -> None:
     system, hub = setting.system, setting.system.hub
-    module, macros_nvr = _with_macros(setting, "whole")
+    module, macros_nvr = with_macros(setting, "whole")
     system.prepare(module, setting.packages)
 
     build_tag = hub.call("getTag", f"{module.tag}-build")
@@ -90,7 +63,7 @@ def test_a_module_is_built_tagged_and_imported(setting: Setting) -> None:
         assert system.tags_holding(rpm) == [module.tag]
     for unknown in (devel, f"{devel}.s390x", "mbstest-never-built-1-1.noarch"):
         assert system.tags_holding(unknown) == []
-    _repo(setting, module, list(nvrs.values()))
+    regenerate(setting, module, list(nvrs.values()))
     assert system.submit(jobs) == submissions
 
     first, second = (system.finalize(module, nvrs) for _ in range(2))
@@ -140,7 +113,7 @@ def _check_import(setting: Setting, module: Module, nvrs: dict[str, str]) -> Non
 
 
 def test_a_build_that_cannot_work_fails_with_the_reason(setting: Setting) -> None:
-    module, _ = _with_macros(setting, "failing")
+    module, _ = with_macros(setting, "failing")
     good = setting.jobs(module, setting.packages[:1])[0]
     missing = Job(
         good.component_id, 1, module, "mbstest-missing", f"{good.source.split('#')[0]}-missing#{'1' * 40}"
@@ -153,7 +126,7 @@ def test_a_build_that_cannot_work_fails_with_the_reason(setting: Setting) -> Non
 
 
 def test_a_build_can_be_cancelled_and_built_again(setting: Setting) -> None:
-    module, _ = _with_macros(setting, "cancelled")
+    module, _ = with_macros(setting, "cancelled")
     jobs = setting.jobs(module, setting.packages[:1])
     submissions = setting.system.submit(jobs)
     for _ in range(2):
@@ -174,7 +147,7 @@ def test_an_unknown_task_is_lost_and_a_package_without_builds_has_no_history(set
 
 
 def test_a_repository_made_before_the_batch_was_tagged_is_not_believed(setting: Setting) -> None:
-    module, macros_nvr = _with_macros(setting, "stale")
+    module, macros_nvr = with_macros(setting, "stale")
     old = setting.system.request_repo(module)
     setting.wait(
         lambda: setting.system.repo_status(module, old, []).state is not RepoState.OPEN, "a repository"
@@ -183,7 +156,7 @@ def test_a_repository_made_before_the_batch_was_tagged_is_not_believed(setting: 
     setting.tag(module, [status.nvr], final=True)
     stale = setting.system.repo_status(module, old, [macros_nvr, status.nvr])
     assert (stale.state, stale.missing) == (RepoState.FAILED, (status.nvr,))
-    _repo(setting, module, [macros_nvr, status.nvr])
+    regenerate(setting, module, [macros_nvr, status.nvr])
 
 
 def test_the_base_modules_arches_are_those_of_its_tag(setting: Setting) -> None:
@@ -192,7 +165,7 @@ def test_the_base_modules_arches_are_those_of_its_tag(setting: Setting) -> None:
 
 def _with_one_package(setting: Setting, name: str) -> tuple[Module, dict[str, str]]:
     """A module whose first package is built and tagged; package -> NVR."""
-    module, _ = _with_macros(setting, name)
+    module, _ = with_macros(setting, name)
     package = setting.packages[0]
     (status,) = setting.ended(setting.system.submit(setting.jobs(module, [package])))
     assert status.state is TaskState.COMPLETE, status
@@ -261,7 +234,7 @@ def _tasks_of(setting: Setting, job: Job) -> set[int]:
 
 def test_a_request_that_the_hub_gets_late_builds_nothing_twice(setting: Setting, tmp_path: Path) -> None:
     system = setting.system
-    module, _ = _with_macros(setting, "late")
+    module, _ = with_macros(setting, "late")
     jobs = setting.jobs(module, setting.packages[:1])
     with delaying(system.hub.profile["server"], tmp_path) as delays:
         access = system.options.access
@@ -332,7 +305,7 @@ def test_packages_filtered_by_a_required_module_are_not_in_the_buildroot(setting
     required, _ = _with_one_package(setting, "required")
     outcomes = {}
     for name, conflicts in (("open", ()), ("filtered", (f"{setting.packages[0]}-devel",))):
-        module, _ = _with_macros(setting, name, required=required, conflicts=conflicts)
+        module, _ = with_macros(setting, name, required=required, conflicts=conflicts)
         (status,) = setting.ended(setting.system.submit(setting.jobs(module, [setting.dependant])))
         outcomes[name] = status.state
     assert outcomes == {"open": TaskState.COMPLETE, "filtered": TaskState.FAILED}

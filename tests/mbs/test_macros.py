@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from mbs.macros import conflict, spec_for
 from mbs.nsvc import NSVC
+from tests.mbs.rpm import needs_rpm
 
 DOCUMENT = """\
 document: modulemd
@@ -65,9 +65,6 @@ def sections(build: Build, folder: Path) -> tuple[str, str]:
     subprocess.run(["sh", "-e", "-c", install], check=True)
     (file,) = folder.rglob("macros.zz-modules")
     return conflicts, file.read_text()
-
-
-needs_rpm = pytest.mark.skipif(not shutil.which("rpmspec"), reason="rpmspec, which reads it, is not here")
 
 
 @needs_rpm

@@ -12,7 +12,7 @@ from fedora_messaging.config import conf
 
 from builds.messaging.publishers import BusUnavailable, publisher
 from tests.builds.messaging.rabbitmq import RabbitMQ
-from tests.builds.messaging.test_publisher import changes
+from tests.builds.messaging.rows import changes
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from builds.models import OutboxMessage
 from builds.representations import component_message, module_message
 from mbs.states import BuildState
 from tests import factories
+from tests.builds.messaging.rows import changes
 from tests.processes import ROOT, wait_for
 
 PREFIX = "org.fedoraproject.prod"
@@ -34,27 +35,6 @@ def bus(bus_config, settings):
     publisher.cache_clear()
     yield publisher()
     publisher.cache_clear()
-
-
-def changes(count: int) -> list[OutboxMessage]:
-    """Messages about as many components."""
-    body = {
-        "package": "bash",
-        "nvr": None,
-        "task_id": 1,
-        "state": 0,
-        "state_name": "BUILDING",
-        "state_reason": None,
-        "module_build": 1,
-        "name": "m",
-        "stream": "s",
-        "version": "1",
-        "context": "c",
-    }
-    return [
-        OutboxMessage(topic="mbs.component.state.change", body={"id": number, **body})
-        for number in range(count)
-    ]
 
 
 def arrived(broker, queue: str, rows: list[OutboxMessage]) -> list[str]:

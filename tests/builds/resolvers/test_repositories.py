@@ -15,28 +15,10 @@ from builds.resolvers import LayeredUniverse, RepositoryUniverse
 from builds.resolvers import repositories as module
 from mbs.expansion import Available, MemoryUniverse, expand
 from mbs.modulemd import Dependencies, StreamV2
+from tests.builds.resolvers.documents import text
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "modulemd" / "f29.yaml"
 BASE = ("platform", "f40")
-
-
-def text(name: str, stream: str, version: int, context: str = "c0", requires: str = "{}") -> str:
-    return f"""---
-document: modulemd
-version: 2
-data:
-  name: {name}
-  stream: "{stream}"
-  version: {version}
-  context: {context}
-  summary: A module
-  description: A module.
-  license: {{module: [MIT]}}
-  dependencies:
-  - buildrequires: {{platform: [el8]}}
-    requires: {requires}
-...
-"""
 
 
 def names(builds: list[Available]) -> list[str]:

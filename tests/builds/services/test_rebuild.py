@@ -15,21 +15,10 @@ from builds.models import ModuleBuild
 from builds.services.module_import import import_module
 from mbs.states import BuildState
 from tests.builds.rest import Api
+from tests.builds.services.documents import PLATFORM
 from tests.factories import module_build
 from tests.gitrepos import commit, make_repo, package_files
 
-PLATFORM = """\
-document: modulemd
-version: 2
-data:
-  name: platform
-  stream: {stream}
-  version: 1
-  context: "00000000"
-  summary: A platform
-  description: Of a test.
-  license: {{module: [MIT]}}
-"""
 MODULEMD = """\
 document: modulemd
 version: 2

@@ -13,7 +13,7 @@ from django.test import Client
 from builds.models import ModuleBuild, ModuleBuildTrace
 from builds.services.module_import import import_module
 from mbs.states import BuildState
-from tests.builds.services.test_rebuild import PLATFORM
+from tests.builds.services.documents import PLATFORM
 from tests.builds.web.browser import BROWSER, Page, get
 from tests.factories import module_build
 
@@ -31,12 +31,6 @@ data:
   - buildrequires: {platform: [f39]}
     requires: {platform: [f39]}
 """
-
-
-@pytest.fixture
-def logins(option: Callable[..., None]) -> None:
-    """A service on which people log in, and only packagers build."""
-    option(NO_AUTH=False, ALLOWED_GROUPS=frozenset({"packager"}))
 
 
 def log_in(client: Client, name: str, *groups: str, operator: bool = False) -> None:

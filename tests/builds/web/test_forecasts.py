@@ -15,10 +15,9 @@ from django.utils import timezone
 from builds.models import ModuleBuild, Phase
 from builds.selectors.predictions import Habits
 from mbs.states import BuildState, ComponentState
-from tests.builds.web.test_pages import BROWSER, Get, get
+from tests.builds.web.browser import BROWSER, Get
 from tests.factories import component_build, module_build
 
-__all__ = ["get"]
 pytestmark = pytest.mark.django_db
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,10 @@ from builds.web import log_tail
 from builds.web.log_tail import LogTails
 from buildsys.base import BuildSystemError, BuildSystemUnavailable
 from mbs.states import ComponentState
-from tests.builds.api.events.test_feed import Watcher, in_database
-from tests.builds.api.events.test_feed import django as django_application
-from tests.builds.web.test_logs import address, end, log, row
+from tests.builds.api.events.watching import Watcher, in_database, watching
+from tests.builds.api.events.watching import django as django_application
+from tests.builds.web.component_logs import address, end, row
 
-__all__ = ["log"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -32,27 +30,8 @@ def component(log: Path) -> ComponentBuild:
     return row(state=ComponentState.BUILDING)
 
 
-@asynccontextmanager
-async def watching(
-    tails: LogTails, component: ComponentBuild, query: str, prefix: str = "", **headers: str
-) -> AsyncIterator[Watcher]:
-    watcher = Watcher()
-    pairs = {"host": "testserver", **headers}
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": address(component, "/events"),
-        "root_path": prefix,
-        "query_string": query.encode(),
-        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in pairs.items()],
-    }
-    task = asyncio.create_task(tails(scope, watcher.receive, watcher.send))
-    try:
-        yield watcher
-    finally:
-        watcher.gone.set()
-        async with asyncio.timeout(5):
-            await task
+def events_of(component: ComponentBuild) -> str:
+    return address(component, "/events")
 
 
 def run(component: ComponentBuild, test: Callable[[LogTails], Any]) -> None:
@@ -74,7 +53,7 @@ BEGINNING = "name=build.log&task=7&from=0&line=1"
 
 def test_a_watcher_gets_lines_as_they_are_written_and_the_end(component: ComponentBuild, log: Path) -> None:
     async def test(tails: LogTails) -> None:
-        async with watching(tails, component, BEGINNING) as watcher:
+        async with watching(tails, events_of(component), BEGINNING) as watcher:
             await watcher.until(lambda: "two" in told(watcher))
             with log.open("ab") as file:
                 file.write(b"<three>\nhalf")
@@ -100,7 +79,7 @@ def test_a_watcher_gets_lines_as_they_are_written_and_the_end(component: Compone
 
 def test_links_of_lines_are_below_the_prefix_that_a_front_names(component: ComponentBuild) -> None:
     async def test(tails: LogTails) -> None:
-        async with watching(tails, component, BEGINNING, prefix="/mbs") as watcher:
+        async with watching(tails, events_of(component), BEGINNING, prefix="/mbs") as watcher:
             await watcher.until(lambda: "two" in told(watcher))
         assert f'href="/mbs{address(component)}?name=build.log&amp;line=2#L2"' in told(watcher)
 
@@ -111,7 +90,7 @@ def test_a_watcher_that_comes_back_gets_what_follows_the_last_event(
     component: ComponentBuild, log: Path
 ) -> None:
     async def test(tails: LogTails) -> None:
-        async with watching(tails, component, BEGINNING, last_event_id="7-4-2") as watcher:
+        async with watching(tails, events_of(component), BEGINNING, last_event_id="7-4-2") as watcher:
             await watcher.until(lambda: "two" in told(watcher))
         assert "one" not in told(watcher)
         assert 'id="L2"' in told(watcher)
@@ -123,9 +102,9 @@ def test_a_watcher_that_comes_back_gets_what_follows_the_last_event(
 def test_watchers_at_the_same_place_share_what_is_read(component: ComponentBuild, log: Path) -> None:
     async def test(tails: LogTails) -> None:
         async with (
-            watching(tails, component, "name=build.log&task=7&from=8&line=3") as first,
-            watching(tails, component, "name=build.log&task=7&from=8&line=3") as second,
-            watching(tails, component, "name=build.log&task=7&from=8&line=3") as third,
+            watching(tails, events_of(component), "name=build.log&task=7&from=8&line=3") as first,
+            watching(tails, events_of(component), "name=build.log&task=7&from=8&line=3") as second,
+            watching(tails, events_of(component), "name=build.log&task=7&from=8&line=3") as third,
         ):
             await third.until(lambda: first.text.count("still here") >= 3)
             before = tails.reads
@@ -140,7 +119,7 @@ def test_a_watcher_that_is_far_behind_skips_lines(component: ComponentBuild, log
     log.write_bytes(b"filling filling\n" * WINDOW)
 
     async def test(tails: LogTails) -> None:
-        async with watching(tails, component, BEGINNING) as watcher:
+        async with watching(tails, events_of(component), BEGINNING) as watcher:
             await watcher.until(lambda: "lines" in watcher.names)
         assert watcher.names[0] == "skipped"
         assert len(watcher.text) < 20 * WINDOW
@@ -154,7 +133,7 @@ def test_a_watcher_learns_that_the_component_is_built_again(
     monkeypatch.setattr(log_tail, "_CHECK", 1)
 
     async def test(tails: LogTails) -> None:
-        async with watching(tails, component, BEGINNING) as watcher:
+        async with watching(tails, events_of(component), BEGINNING) as watcher:
             await watcher.until(lambda: "lines" in watcher.names)
             await in_database(lambda: ComponentBuild.objects.filter(pk=component.pk).update(task_id=8))
             await watcher.until(lambda: watcher.ended)
@@ -176,7 +155,7 @@ def test_an_outage_of_the_build_system_does_not_end_the_stream(
     monkeypatch.setattr(log_tail, "news", news)
 
     async def test(tails: LogTails) -> None:
-        async with watching(tails, component, BEGINNING) as watcher:
+        async with watching(tails, events_of(component), BEGINNING) as watcher:
             await watcher.until(lambda: "still here" in watcher.text)
             away.clear()
             await watcher.until(lambda: "lines" in watcher.names)
@@ -193,7 +172,7 @@ def test_a_build_system_that_refuses_ends_the_stream(
     monkeypatch.setattr(log_tail, "news", news)
 
     async def test(tails: LogTails) -> None:
-        async with watching(tails, component, BEGINNING) as watcher:
+        async with watching(tails, events_of(component), BEGINNING) as watcher:
             await watcher.until(lambda: watcher.ended)
         assert watcher.names == ["end"]
 
@@ -207,8 +186,8 @@ def test_watchers_that_come_at_the_same_moment_are_counted(
 
     async def test(tails: LogTails) -> None:
         async with (
-            watching(tails, component, BEGINNING) as first,
-            watching(tails, component, BEGINNING) as second,
+            watching(tails, events_of(component), BEGINNING) as first,
+            watching(tails, events_of(component), BEGINNING) as second,
         ):
             await second.until(lambda: first.status and second.status)
             assert (first.status, second.status) == (200, 418)
@@ -230,7 +209,7 @@ def test_requests_for_no_stream_are_passed_to_django(
     component: ComponentBuild, query: str, headers: dict[str, str]
 ) -> None:
     async def test(tails: LogTails) -> None:
-        async with watching(tails, component, query, **headers) as watcher:
+        async with watching(tails, events_of(component), query, **headers) as watcher:
             await watcher.until(lambda: watcher.status)
         assert watcher.status == 418
 

@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from builds.models import ComponentBuild
 from builds.services.build_system import build_system
 from builds.services.logs import components, reading
 from builds.services.logs.lines import MAX_LINES, Line
 from builds.services.logs.reading import PIECE
 from builds.web.log_html import MAX_CHARACTERS, Style, groups, text_html
 from buildsys.base import Job
-from buildsys.local.system import LocalBuildSystem
 from buildsys.logs import LogFile, LogPart
-from mbs.states import BuildState, ComponentState
-from tests.builds.web.test_pages import BROWSER, Get, get
+from mbs.states import ComponentState
+from tests.builds.web.browser import BROWSER, Get
+from tests.builds.web.component_logs import address, end, row
 from tests.buildsys.packages import module
-from tests.factories import component_build, module_build
 
-__all__ = ["get"]
 pytestmark = pytest.mark.django_db
 PHASES = b"".join(b"Executing(%%%b): /bin/sh -e\n%b line\n" % (name, name) for name in (b"prep", b"build"))
-
-
-@pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The log of the submission 7 of a local build system."""
-    system = LocalBuildSystem(tmp_path / "local", send=lambda number, delay: None)
-    monkeypatch.setattr(components, "build_system", lambda: system)
-    folder = tmp_path / "local" / "tasks" / "7"
-    folder.mkdir(parents=True)
-    return folder / "build.log"
-
-
-def end(log: Path, state: str = "complete") -> None:
-    text = json.dumps({"state": state, "nvr": "", "reason": "", "started": 1.0, "ended": 2.0})
-    (log.parent / "result.json").write_text(text)
-
-
-def row(**values: Any) -> ComponentBuild:
-    values = {"package": "libfoo", "task_id": 7, "state": ComponentState.COMPLETE, **values}
-    return component_build(module_build(state=BuildState.BUILD), **values)
-
-
-def address(component: ComponentBuild, query: str = "") -> str:
-    return f"/builds/{component.module_build_id}/{component.package}/log{query}"
 
 
 def test_a_log_is_shown_with_links_to_its_lines_and_phases(get: Get, log: Path) -> None:

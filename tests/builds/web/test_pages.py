@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,29 +16,10 @@ from builds.models import FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTra
 from builds.selectors.predictions import Forecast
 from builds.web import components, pages
 from mbs.states import ACTIVE, BuildState, ComponentState
-from tests.builds.web.browser import BROWSER, Page
+from tests.builds.web.browser import Get
 from tests.factories import component_build, module_build, wait
 
 pytestmark = pytest.mark.django_db
-
-
-Get = Callable[..., Page]
-
-
-@pytest.fixture
-def get(client: Client) -> Get:
-    client.raise_request_exception = False
-
-    def get(path: str, status: int = 200) -> Page:
-        response = client.get(path, headers=BROWSER)
-        assert response.status_code == status
-        assert response["Content-Type"].startswith("text/html")
-        assert response["Content-Security-Policy"].startswith(
-            "default-src 'none'; script-src 'self'; style-src 'self';"
-        )
-        return Page(response.content.decode())
-
-    return get
 
 
 def statements(get: Get, path: str) -> int:

@@ -16,11 +16,9 @@ from mbs.states import BuildState, ComponentState
 from tests.builds.services.auth.login_steps import switched_on
 from tests.builds.services.auth.oidc_provider import Issuer
 from tests.builds.web.browser import BROWSER, Page
-from tests.builds.web.test_acting import logins
-from tests.builds.web.test_logs import address, log, row
+from tests.builds.web.component_logs import address, row
 from tests.factories import component_build, module_build
 
-__all__ = ["log", "logins"]
 pytestmark = pytest.mark.django_db
 PREFIX = "/mbs"
 

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections import Counter
-
 import pytest
 from celery import current_app
 from django.db import connection
 
 from builds import dispatch
-from builds.models import ComponentBuildTrace, ModuleBuild, ModuleBuildTrace, OutboxMessage, Wait
-from builds.services.components import TOPIC as COMPONENT_TOPIC
-from builds.services.transitions import TOPIC as MODULE_TOPIC
+from builds.models import ModuleBuildTrace, Wait
 from mbs.states import BuildState
 from tests.builds.workflow.modules import make_build, make_graph, wait_for_state
+from tests.builds.workflow.soundness import GRAPH, SHAPE, assert_sound
 from tests.processes import wait_for
-
-SHAPE = ["alpha"], ["beta", "gamma"]
-GRAPH = {"base": [], "tool": ["base"], "app": ["base", "tool"]}
-
-
-def assert_sound(folder) -> None:
-    """Nothing was built twice, nothing waits, and the bus was told each fact once, in order."""
-    with sqlite3.connect(folder / "simulated.sqlite3") as books:
-        submitted = books.execute(
-            "SELECT component, COUNT(*) FROM task WHERE attempt NOTNULL GROUP BY 1"
-        ).fetchall()
-    assert submitted
-    assert {count for _, count in submitted} == {1}
-    wait_for(lambda: not Wait.objects.exists(), what="no wait")
-    for build in ModuleBuild.objects.all():
-        told = [m.body["state"] for m in build.outbox.filter(topic=MODULE_TOPIC)]
-        assert told == list(build.state_trace.values_list("state", flat=True))
-        assert told == sorted(set(told), key=told.index)
-        told = Counter((m.body["id"], m.body["state"]) for m in build.outbox.filter(topic=COMPONENT_TOPIC))
-        traces = ComponentBuildTrace.objects.filter(component_build__module_build=build)
-        assert told == Counter(traces.values_list("component_build_id", "state"))
-        assert set(told.values()) == {1}
-    wait_for(lambda: not OutboxMessage.objects.filter(published_at=None).exists(), what="an empty outbox")
 
 
 def count_points(workers, folder) -> int:

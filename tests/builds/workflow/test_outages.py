@@ -15,7 +15,7 @@ from builds.models import ModuleBuild, Wait
 from mbs.states import BuildState, ComponentState
 from tests.builds.workers import Workers
 from tests.builds.workflow.modules import make_build, make_graph, wait_for_state
-from tests.builds.workflow.test_faults import GRAPH, SHAPE, assert_sound
+from tests.builds.workflow.soundness import GRAPH, SHAPE, assert_sound
 from tests.postgresql import programs
 from tests.processes import Redis, wait_for
 

@@ -8,27 +8,18 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from buildsys.base import BuildSystemError, Submission, TaskState
-from tests.buildsys.local.test_sandbox import processes
 from tests.buildsys.packages import DISTTAG, Bench, spec
+from tests.processes import processes, wait_for
 
 HERE = Path(__file__).resolve().parents[3]
 #: In the command lines of builds, to find them; other test runs on this machine have others.
 KILLED, CANCELLED = f"86431.{os.getpid()}", f"86432.{os.getpid()}"
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def worker(bench: Bench, number: int) -> subprocess.Popen[bytes]:

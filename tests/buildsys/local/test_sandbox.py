@@ -18,6 +18,7 @@ import pytest
 
 from buildsys.local.check import check
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
+from tests.processes import processes
 
 NOBODY = 65534
 #: In the command lines of builds, to find them; other test runs on this machine have others.
@@ -269,16 +270,3 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
     problems = [problem for problem in check(tmp_path) if problem.code == "command_missing"]
     assert "The command rpmbuild is not installed." in [problem.message for problem in problems]
     assert all("install" in problem.hint and "createrepo" in problem.hint for problem in problems)
-
-
-def processes(mark: str) -> list[str]:
-    """Command lines on this machine that hold a mark."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if mark in line and "pytest" not in line:
-            found.append(line)
-    return found

@@ -16,11 +16,15 @@ from mbs.client import logs, options
 from mbs.client.cli import main
 from mbs.client.rest import Client
 from mbs.states import BuildState, ComponentState
-from tests.builds.web.test_logs import end, log
+from tests.builds.web.component_logs import end, open_log
 from tests.factories import component_build, module_build
 
-__all__ = ["log"]
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return open_log(tmp_path, monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +17,7 @@ from builds.api.events.everything import AllEvents
 from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, ModuleBuildTrace
 from mbs.states import BuildState, ComponentState
 from tests import factories
-from tests.builds.api.events.test_feed import Watcher, django, in_database
+from tests.builds.api.events.watching import Watcher, django, in_database, watching
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,26 +25,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def build() -> ModuleBuild:
     return factories.module_build(name="quiet", owner="ann", state=BuildState.BUILD)
-
-
-@asynccontextmanager
-async def watching(events: AllEvents, query: str = "", **headers: str) -> AsyncIterator[Watcher]:
-    watcher = Watcher()
-    pairs = {"host": "testserver", **headers}
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/events",
-        "query_string": query.encode(),
-        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in pairs.items()],
-    }
-    task = asyncio.create_task(events(scope, watcher.receive, watcher.send))
-    try:
-        yield watcher
-    finally:
-        watcher.gone.set()
-        async with asyncio.timeout(5):
-            await task
 
 
 def run(test: Callable[[AllEvents], Any]) -> None:
@@ -67,7 +46,7 @@ def reasons(watcher: Watcher) -> list[str]:
 
 def test_a_watcher_gets_what_happens_to_all_builds_from_then_on(build: ModuleBuild) -> None:
     async def test(events: AllEvents) -> None:
-        async with watching(events) as watcher:
+        async with watching(events, "/events") as watcher:
             await watcher.until(lambda: "begin" in watcher.names)
             await happens(build, "first")
             component = await in_database(
@@ -98,7 +77,7 @@ def test_a_watcher_chooses(build: ModuleBuild, query: str, told: list[str]) -> N
     other = factories.module_build(name="other", owner="bob", stream="2")
 
     async def test(events: AllEvents) -> None:
-        async with watching(events) as everything_, watching(events, query) as chosen:
+        async with watching(events, "/events") as everything_, watching(events, "/events", query) as chosen:
             await everything_.until(lambda: "begin" in everything_.names and "begin" in chosen.names)
             await happens(build, "a")
             await happens(other, "b")
@@ -112,13 +91,13 @@ def test_a_watcher_chooses(build: ModuleBuild, query: str, told: list[str]) -> N
 
 def test_a_watcher_that_comes_back_gets_what_it_missed_and_nothing_twice(build: ModuleBuild) -> None:
     async def test(events: AllEvents) -> None:
-        async with watching(events) as watcher:
+        async with watching(events, "/events") as watcher:
             await watcher.until(lambda: "begin" in watcher.names)
             await happens(build, "one")
             await watcher.until(lambda: reasons(watcher) == ["one"])
             last = watcher.events[-1]["id"]
         await happens(build, "two")
-        async with watching(events, last_event_id=last) as back:
+        async with watching(events, "/events", last_event_id=last) as back:
             await back.until(lambda: reasons(back))
             await happens(build, "three")
             await back.until(lambda: len(reasons(back)) == 2)
@@ -131,7 +110,7 @@ def test_a_row_that_becomes_visible_late_is_sent(build: ModuleBuild) -> None:
     number = ModuleBuildTrace.objects.latest("pk").pk
 
     async def test(events: AllEvents) -> None:
-        async with watching(events) as watcher:
+        async with watching(events, "/events") as watcher:
             await watcher.until(lambda: "begin" in watcher.names)
             await happens(build, "later number", pk=number + 5)
             await watcher.until(lambda: reasons(watcher))
@@ -152,7 +131,7 @@ def test_a_watcher_that_missed_too_much_gets_an_event_about_it(
         ModuleBuildTrace.objects.create(module_build=build, state=3, state_reason=str(number), time=time)
 
     async def test(events: AllEvents) -> None:
-        async with watching(events, last_event_id=cursor) as watcher:
+        async with watching(events, "/events", last_event_id=cursor) as watcher:
             await watcher.until(lambda: "skipped" in watcher.names)
             await happens(build, "new")
             await watcher.until(lambda: reasons(watcher))
@@ -163,7 +142,11 @@ def test_a_watcher_that_missed_too_much_gets_an_event_about_it(
 
 def test_one_reader_serves_all_watchers(build: ModuleBuild) -> None:
     async def test(events: AllEvents) -> None:
-        async with watching(events) as one, watching(events) as two, watching(events) as three:
+        async with (
+            watching(events, "/events") as one,
+            watching(events, "/events") as two,
+            watching(events, "/events") as three,
+        ):
             for watcher in (one, two, three):
                 await watcher.until(lambda watcher=watcher: "begin" in watcher.names)
             before = events.reader.rounds
@@ -191,7 +174,7 @@ def test_an_outage_of_the_database_does_not_end_streams(
     monkeypatch.setattr(everything, "unseen", unseen)
 
     async def test(events: AllEvents) -> None:
-        async with watching(events) as watcher:
+        async with watching(events, "/events") as watcher:
             await watcher.until(lambda: "begin" in watcher.names)
             away.append(True)
             await happens(build, "meanwhile")
@@ -216,7 +199,7 @@ def test_requests_for_no_stream_are_passed_to_django(
     build: ModuleBuild, query: str, headers: dict[str, str]
 ) -> None:
     async def test(events: AllEvents) -> None:
-        async with watching(events, query, **headers) as watcher:
+        async with watching(events, "/events", query, **headers) as watcher:
             await watcher.until(lambda: watcher.status)
         assert watcher.status == 418
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -28,84 +26,13 @@ from builds.models import (
 )
 from mbs.states import BuildState, ComponentState
 from tests import factories
+from tests.builds.api.events.watching import Watcher, django, in_database, scope, watching
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def django(scope: Any, receive: Any, send: Any) -> None:
-    """What the stream hands on."""
-    await send({"type": "http.response.start", "status": 418, "headers": []})
-    await send({"type": "http.response.body", "body": b""})
-
-
-class Watcher:
-    """One connection."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
-        self.text = ""
-        self.ended = False
-        self.gone = asyncio.Event()
-
-    async def receive(self) -> dict[str, Any]:
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            self.status, self.headers = message["status"], dict(message["headers"])
-        else:
-            self.text += message["body"].decode()
-            self.ended = not message.get("more_body")
-
-    @property
-    def events(self) -> list[dict[str, str]]:
-        blocks = [block for block in self.text.split("\n\n") if block.startswith("event:")]
-        return [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
-
-    @property
-    def names(self) -> list[str]:
-        return [event["event"] for event in self.events]
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not condition():
-                await asyncio.sleep(0.01)
-
-
-def scope(build_id: object, **headers: str) -> dict[str, Any]:
-    pairs = {"host": "testserver", **headers}
-    return {
-        "type": "http",
-        "method": "GET",
-        "path": f"/module-build-service/2/module-builds/{build_id}/events",
-        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in pairs.items()],
-    }
-
-
-@asynccontextmanager
-async def watching(application: EventStreams, build_id: object, **headers: str) -> AsyncIterator[Watcher]:
-    watcher = Watcher()
-    task = asyncio.create_task(application(scope(build_id, **headers), watcher.receive, watcher.send))
-    try:
-        yield watcher
-    finally:
-        watcher.gone.set()
-        async with asyncio.timeout(5):
-            await task
-
-
-async def in_database(work: Callable[[], Any]) -> Any:
-    """Do something as another process would: in a connection of its own."""
-
-    def do() -> Any:
-        try:
-            return work()
-        finally:
-            connections.close_all()
-
-    return await asyncio.to_thread(do)
+def events_of(build_id: object) -> str:
+    return f"/module-build-service/2/module-builds/{build_id}/events"
 
 
 def application(**options: float) -> EventStreams:
@@ -131,7 +58,7 @@ def finish(build: ModuleBuild, state: BuildState = BuildState.FAILED) -> None:
 
 def test_a_watcher_gets_what_was_what_comes_and_the_end(building: ModuleBuild) -> None:
     async def watch() -> Watcher:
-        async with watching(application(), building.pk) as watcher:
+        async with watching(application(), events_of(building.pk)) as watcher:
             await watcher.until(lambda: "batch" in watcher.names)
             assert sorted(watcher.names[:-1]) == ["component"] * 2 + ["state"] * 3
             message = "Look at this\nand that"
@@ -166,7 +93,7 @@ def test_from_each_id_a_stream_goes_on_without_gap_or_double(building: ModuleBui
     finish(building)
 
     async def whole(**headers: str) -> list[dict[str, str]]:
-        async with watching(application(), building.pk, **headers) as watcher:
+        async with watching(application(), events_of(building.pk), **headers) as watcher:
             await watcher.until(lambda: watcher.ended)
         return watcher.events
 
@@ -185,10 +112,10 @@ def test_a_client_that_has_seen_the_end_gets_204(building: ModuleBuild, client: 
 
     async def end() -> tuple[str, int]:
         hub = application()
-        async with watching(hub, building.pk) as watcher:
+        async with watching(hub, events_of(building.pk)) as watcher:
             await watcher.until(lambda: watcher.ended)
         last = watcher.events[-1]["id"]
-        async with watching(hub, building.pk, last_event_id=last) as watcher:
+        async with watching(hub, events_of(building.pk), last_event_id=last) as watcher:
             await watcher.until(lambda: watcher.ended)
         return last, watcher.status
 
@@ -205,14 +132,14 @@ def test_a_row_that_becomes_visible_after_a_later_one_is_sent(building: ModuleBu
     late = ComponentBuildTrace.objects.latest("pk").pk + 1
 
     async def watch() -> list[dict[str, str]]:
-        async with watching(application(), building.pk) as watcher:
+        async with watching(application(), events_of(building.pk)) as watcher:
             await watcher.until(lambda: "batch" in watcher.names)
             for number in (late + 1, late):
                 row = ComponentBuildTrace(pk=number, component_build=alpha, state=1, state_reason=str(number))
                 await in_database(lambda row=row: row.save(force_insert=True))
                 await watcher.until(lambda number=number: f'"reason":"{number}"' in watcher.text)
             resume = watcher.events[-2]["id"]
-        async with watching(application(), building.pk, last_event_id=resume) as watcher:
+        async with watching(application(), events_of(building.pk), last_event_id=resume) as watcher:
             await watcher.until(lambda: watcher.names)
             return watcher.events
 
@@ -224,7 +151,7 @@ def test_a_failed_build_is_over_when_its_components_are(building: ModuleBuild) -
     ModuleBuild.objects.filter(pk=building.pk).update(state=BuildState.FAILED)
 
     async def watch() -> None:
-        async with watching(application(), building.pk) as watcher:
+        async with watching(application(), events_of(building.pk)) as watcher:
             await watcher.until(lambda: "batch" in watcher.names)
             await asyncio.sleep(0.2)
             assert not watcher.ended
@@ -236,7 +163,7 @@ def test_a_failed_build_is_over_when_its_components_are(building: ModuleBuild) -
 
 def test_silence_is_broken_so_that_no_proxy_hangs_up(building: ModuleBuild) -> None:
     async def watch() -> None:
-        async with watching(application(heartbeat=0.05), building.pk) as watcher:
+        async with watching(application(heartbeat=0.05), events_of(building.pk)) as watcher:
             await watcher.until(lambda: watcher.text.count(": keep-alive") >= 3)
 
     asyncio.run(watch())
@@ -256,7 +183,7 @@ def test_requests_that_cannot_be_streamed_are_passed_to_django(
     build_id: object, headers: dict[str, str]
 ) -> None:
     async def ask() -> int:
-        async with watching(application(), build_id, **headers) as watcher:
+        async with watching(application(), events_of(build_id), **headers) as watcher:
             await watcher.until(lambda: watcher.ended)
         return watcher.status
 
@@ -271,7 +198,7 @@ def test_many_watchers_cost_one_statement_at_a_time_and_no_threads(building: Mod
         app = application(interval=0.3)
         watchers = [Watcher() for _ in numbers]
         tasks = [
-            asyncio.create_task(app(scope(number), watcher.receive, watcher.send))
+            asyncio.create_task(app(scope(events_of(number)), watcher.receive, watcher.send))
             for number, watcher in zip(numbers, watchers, strict=True)
         ]
         for watcher in watchers:
@@ -318,7 +245,7 @@ def test_an_outage_of_the_database_is_survived(
     monkeypatch.setattr(feed, "read", unsteady)
 
     async def watch() -> None:
-        async with watching(application(timeout=0.3), building.pk) as watcher:
+        async with watching(application(timeout=0.3), events_of(building.pk)) as watcher:
             await watcher.until(lambda: "batch" in watcher.names)
             away.set()
             # Reads follow each other: once one is refused, none that began before is under way.
@@ -327,7 +254,7 @@ def test_an_outage_of_the_database_is_survived(
             refused.clear()
             assert await asyncio.to_thread(refused.wait, 60)
             assert "missed" not in watcher.text
-            async with watching(application(timeout=0.3), building.pk) as newcomer:
+            async with watching(application(timeout=0.3), events_of(building.pk)) as newcomer:
                 await newcomer.until(lambda: newcomer.ended)
                 assert newcomer.status == 418
             away.clear()
