@@ -33,6 +33,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from benchmarks.lateness import Lateness
+from benchmarks.processes import environment
 from tests import postgresql
 from tests.buildsys.koji.double import HubDouble
 from tests.processes import Worker, redis_server
@@ -59,32 +60,25 @@ def main() -> None:
     with postgresql.server() as database, redis_server() as broker, tempfile.TemporaryDirectory() as folder:
         double = HubDouble(build_seconds=4, repo_seconds=1, tag_seconds=0.5).start()
         profile = double.write_profile(Path(folder) / "koji.conf")
-        os.environ |= {
-            "MBS_CONFIG_FILE": "",
-            "MBS_CONFIG_SECTION": "test",
-            "MBS_SYSTEM": "koji",
-            "MBS_KOJI_CONFIG": str(profile),
-            "MBS_KOJI_PROFILE": "koji",
-            "MBS_KOJI_USER": "mbs",
-            "MBS_KOJI_PASSWORD": "mbs",
-            "MBS_KOJI_TAG_PERMISSION": "module-tags",
-            "MBS_NET_TIMEOUT": "120",
-            "MBS_NET_RETRY_INTERVAL": "1",
-            "MBS_DATABASE_URL": database,
-            "MBS_BROKER_URL": broker,
-            "MBS_DATA_DIR": folder,
-            "MBS_MESSAGING": "log",
+        os.environ |= environment(
+            SYSTEM="koji",
+            KOJI_CONFIG=profile,
+            KOJI_PROFILE="koji",
+            **{"KOJI_USER": "mbs", "KOJI_PASSWORD": "mbs"},
+            KOJI_TAG_PERMISSION="module-tags",
+            NET_TIMEOUT=120,
+            NET_RETRY_INTERVAL=1,
+            DATABASE_URL=database,
+            BROKER_URL=broker,
+            DATA_DIR=folder,
             # As in production, not as in tests.
-            "MBS_SWEEP_INTERVAL": str(_SWEEP_INTERVAL),
-            "MBS_POLLING_INTERVAL": "60",
-            "MBS_OUTBOX_INTERVAL": "10",
-            "MBS_OUTBOX_LEASE": "60",
-            "MBS_LOST_AFTER": "60",
-            "MBS_WAKE_AGAIN_AFTER": "60",
-            "MBS_SUBMIT_LEASE": "300",
-            "MBS_LOG_LEVEL": "warning",
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-        }
+            SWEEP_INTERVAL=_SWEEP_INTERVAL,
+            POLLING_INTERVAL=60,
+            OUTBOX_INTERVAL=10,
+            OUTBOX_LEASE=60,
+            WAKE_AGAIN_AFTER=60,
+            SUBMIT_LEASE=300,
+        )
         _set_up()
         _listen(double)
         try:

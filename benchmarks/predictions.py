@@ -24,6 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median, quantiles
 
+from benchmarks.processes import environment
 from mbs.text import natural
 from tests import postgresql
 from tests.processes import Redis, Worker
@@ -49,20 +50,10 @@ def main() -> None:
     options = parser.parse_args()
     random.seed(options.seed)
     with postgresql.server() as database, Redis() as redis, tempfile.TemporaryDirectory() as folder:
-        os.environ |= {
-            "MBS_CONFIG_FILE": "",
-            "MBS_CONFIG_SECTION": "test",
-            "MBS_DATABASE_URL": database,
-            "MBS_BROKER_URL": redis.url,
-            "MBS_DATA_DIR": folder,
-            "MBS_MESSAGING": "log",
-            "MBS_NUM_CONCURRENT_BUILDS": str(options.slots),
-            "MBS_SIMULATED_REPO_SECONDS": "1",
-            "MBS_SWEEP_INTERVAL": "30",
-            "MBS_LOST_AFTER": "60",
-            "MBS_LOG_LEVEL": "warning",
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-        }
+        os.environ |= environment(
+            **{"DATABASE_URL": database, "BROKER_URL": redis.url, "DATA_DIR": folder},
+            **{"NUM_CONCURRENT_BUILDS": options.slots, "SIMULATED_REPO_SECONDS": 1},
+        )
         _set_up()
         worker = Worker({}, Path(folder) / "worker.log", concurrency=2, prefetch=4)
         try:

@@ -1,4 +1,4 @@
-"""CPU time of processes and their descendants, read from ``/proc``."""
+"""The environment of processes that are measured, and their CPU time, read from ``/proc``."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ def cpu_seconds(*roots: int) -> float:
         family |= found
     # utime, stime, cutime, cstime
     return sum(sum(map(int, fields[pid][11:15])) for pid in family) / _TICKS
+
+
+def environment(**options: object) -> dict[str, str]:
+    """Return the environment of a service with real workers, and with these options."""
+    usual = {"MESSAGING": "log", "SWEEP_INTERVAL": 30, "LOST_AFTER": 60, "LOG_LEVEL": "warning"}
+    return {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "MBS_CONFIG_FILE": "",
+        "MBS_CONFIG_SECTION": "test",
+        **{f"MBS_{name}": str(value) for name, value in {**usual, **options}.items()},
+    }
 
 
 def stopwatch(*roots: int) -> Callable[[], float]:

@@ -28,7 +28,7 @@ from statistics import median, quantiles
 
 from redis import StrictRedis
 
-from benchmarks.processes import stopwatch
+from benchmarks.processes import environment, stopwatch
 from tests import postgresql
 from tests.processes import Redis, Worker
 
@@ -83,19 +83,9 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="what the statements and messages are")
     options = parser.parse_args(namespace=Options())
     with postgresql.server() as database, Redis() as redis, tempfile.TemporaryDirectory() as folder:
-        os.environ |= {
-            "MBS_CONFIG_FILE": "",
-            "MBS_CONFIG_SECTION": "test",
-            "MBS_DATABASE_URL": database,
-            "MBS_BROKER_URL": redis.url,
-            "MBS_DATA_DIR": folder,
-            "MBS_MESSAGING": "log",
-            "MBS_NUM_CONCURRENT_BUILDS": "0",
-            "MBS_SWEEP_INTERVAL": "30",
-            "MBS_LOST_AFTER": "60",
-            "MBS_LOG_LEVEL": "warning",
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-        }
+        os.environ |= environment(
+            DATABASE_URL=database, BROKER_URL=redis.url, DATA_DIR=folder, NUM_CONCURRENT_BUILDS=0
+        )
         _set_up()
         servers = Servers(redis)
         print(f"{options.components} components in {options.batches} batches; values are per component")

@@ -1,4 +1,4 @@
-"""Make untrusted text safe to show on a terminal, in a log line or in a header."""
+"""Make untrusted text safe to show on a terminal, in a log line or in a header; read and sort numbers."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def printable_values(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {printable(key): printable_values(item) for key, item in value.items()}
     return [printable_values(item) for item in value] if isinstance(value, list) else value
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that a text of 1 to 18 decimal digits is, which fits into 64 bits; otherwise None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 
 from mbs.names import REF
 from scm.errors import TOO_SLOW, ScmError
@@ -114,12 +113,7 @@ class Repository(AbstractContextManager["Repository"]):
             raise self._fault(error, "git init of a temporary repository") from error
         self._has_history = False
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
 
     @property

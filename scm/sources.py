@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import inf
 from posixpath import basename, dirname
-from types import TracebackType
 from urllib.parse import quote, urljoin, urlsplit
 
 from scm.errors import ScmError
@@ -65,12 +64,7 @@ class Lookaside(AbstractContextManager["Lookaside"]):
         self._timeout, self._ends = options.http_timeout, ends
         self._client = httpx.Client(timeout=options.http_timeout, follow_redirects=False)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def template(self, repository: str) -> str:

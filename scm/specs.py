@@ -19,7 +19,6 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from posixpath import basename, dirname
-from types import TracebackType
 from typing import Any
 
 from mbs.errors import ConfigurationError
@@ -102,12 +101,7 @@ class SpecReader(AbstractContextManager["SpecReader"]):
         self._deadline: float | None = None
         self._child = self._start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop()
 
     def read(self, content: bytes, path: str, included: Mapping[str, bytes] | None = None) -> Spec:

@@ -6,9 +6,10 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from builds.admin.base import MAX_ID_DIGITS, KnownValues, ReadOnlyAdmin, link
+from builds.admin.base import KnownValues, ReadOnlyAdmin, link
 from builds.models import AuditEntry, ModuleBuild
 from builds.services import audit
+from mbs.text import whole_number
 
 
 class Action(KnownValues):
@@ -43,8 +44,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if term.isascii() and term.isdigit() and len(term) <= MAX_ID_DIGITS:
-            return queryset.filter(module_build=int(term)), False
+        if (number := whole_number(term)) is not None:
+            return queryset.filter(module_build=number), False
         # Each condition has an index. Combined by OR, the database reads all entries to count those found.
         of_user, of_module = Q(who=term), Q(module_build__name=term)
         if not ModuleBuild.objects.filter(name=term).exists():

@@ -21,8 +21,6 @@ from builds.services import audit
 from mbs.errors import MBSError
 from mbs.states import BuildState, ComponentState
 
-#: Digits of an id, which must fit into 64 bits.
-MAX_ID_DIGITS = 18
 #: Characters of a reason in a list.
 _REASON_LENGTH = 100
 #: Rows on a confirmation page.
@@ -64,27 +62,25 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's clas
         audit.record(action, request.user.get_username(), subject=subject, detail=detail)
 
 
-class ReadOnlyAdmin(AuditedAdmin):
-    """Read-only rows with actions, which need Django's permission to change the rows."""
-
-    list_per_page = 50
-    show_full_result_count = False
+class ReadOnly:
+    """Rows that the admin's forms do not add, change or delete."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False."""
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False."""
-        return False
+    has_change_permission = has_delete_permission = has_add_permission
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False."""
-        return False
+
+class ReadOnlyAdmin(ReadOnly, AuditedAdmin):
+    """Read-only rows with actions, which need Django's permission to change the rows."""
+
+    list_per_page = 50
+    show_full_result_count = False
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may run actions."""
-        return super().has_change_permission(request)
+        return AuditedAdmin.has_change_permission(self, request)
 
     def run_action(
         self,
@@ -202,20 +198,11 @@ class FlowerLink:
         return format_html('<a href="{}">task</a>', address)
 
 
-class ReadOnlyInline(admin.TabularInline):  # type: ignore[type-arg]  # Django's class takes none
+class ReadOnlyInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg]  # Django's class takes none
     """A read-only table of related rows."""
 
     extra = 0
-    can_delete = False
     show_change_link = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False."""
-        return False
 
 
 def link(row: Model | None, text: str = "") -> str:

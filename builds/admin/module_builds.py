@@ -12,7 +12,6 @@ from django.utils.html import format_html
 
 from builds import dispatch
 from builds.admin.base import (
-    MAX_ID_DIGITS,
     FlowerLink,
     KnownValues,
     ReadOnlyAdmin,
@@ -39,6 +38,7 @@ from builds.web.time_format import Moment, duration
 from mbs.nsvc import NSVC
 from mbs.reuse import STRATEGIES
 from mbs.states import ACTIVE
+from mbs.text import whole_number
 
 
 class ModuleTraceInline(StateNameColumn, ReadOnlyInline):
@@ -104,8 +104,8 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if term.isascii() and term.isdigit() and len(term) <= MAX_ID_DIGITS:
-            return queryset.filter(pk=int(term)), False
+        if (number := whole_number(term)) is not None:
+            return queryset.filter(pk=number), False
         if ":" in term:
             nsvc = NSVC.split(term.strip(":"))
             return queryset.filter(**nsvc) if nsvc else queryset.none(), False
@@ -244,8 +244,8 @@ class ComponentBuildAdmin(ReasonColumn, ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if term.isascii() and term.isdigit() and len(term) <= MAX_ID_DIGITS:
-            return queryset.filter(Q(pk=int(term)) | Q(task_id=int(term))), False
+        if (number := whole_number(term)) is not None:
+            return queryset.filter(Q(pk=number) | Q(task_id=number)), False
         return queryset.filter(Q(package=term) | Q(nvr=term)), False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:

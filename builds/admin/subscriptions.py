@@ -56,16 +56,10 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let those who may operate add one."""
+        """Return whether the user may run actions; the same users add, change and delete subscriptions."""
         return self.has_operate_permission(request)
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let those who may operate change one."""
-        return self.has_operate_permission(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Let those who may operate delete one."""
-        return self.has_operate_permission(request)
+    has_change_permission = has_delete_permission = has_add_permission
 
     def save_model(self, request: HttpRequest, obj: Subscription, form: Any, change: bool) -> None:
         """Save a subscription; a new webhook gets a secret, which is shown once."""

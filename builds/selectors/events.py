@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +24,8 @@ from mbs.states import BuildState, ComponentState
 _FINAL = Q(state__in=(BuildState.FAILED, BuildState.READY, BuildState.GARBAGE)) | Q(
     state=BuildState.DONE, scratch=True
 )
+#: Number, time and values of an event.
+_Content = tuple[int, datetime, Mapping[str, object]]
 
 
 class Kind(StrEnum):
@@ -146,40 +148,30 @@ def load(wanted: Iterable[Row]) -> dict[tuple[Kind, int], Event]:
     for row in wanted:
         numbers.setdefault(row.kind, []).append(row.number)
     readers = {Kind.STATE: _states, Kind.COMPONENT: _components, Kind.LOG: _logs}
-    events = (event for kind, some in numbers.items() for event in readers[kind](some))
-    return {(event.kind, event.number): event for event in events}
+    found = {}
+    for kind, some in numbers.items():
+        for number, time, data in readers[kind](some):
+            found[kind, number] = Event(kind, number, time, encode({**data, "time": time}))
+    return found
 
 
-def _states(numbers: list[int]) -> Iterable[Event]:
+def _states(numbers: list[int]) -> Iterator[_Content]:
     for step in ModuleBuildTrace.objects.filter(pk__in=numbers):
-        yield _event(
-            Kind.STATE,
-            step.pk,
-            step.time,
-            module_build=step.module_build_id,
-            **state_data(step),
-        )
+        yield step.pk, step.time, {"module_build": step.module_build_id, **state_data(step)}
 
 
-def _components(numbers: list[int]) -> Iterable[Event]:
+def _components(numbers: list[int]) -> Iterator[_Content]:
     for step in ComponentBuildTrace.objects.filter(pk__in=numbers).select_related("component_build"):
-        yield _event(
-            Kind.COMPONENT,
-            step.pk,
-            step.time,
-            module_build=step.component_build.module_build_id,
-            **component_data(step),
-        )
+        build_id = step.component_build.module_build_id
+        yield step.pk, step.time, {"module_build": build_id, **component_data(step)}
 
 
-def _logs(numbers: list[int]) -> Iterable[Event]:
+def _logs(numbers: list[int]) -> Iterator[_Content]:
     for line in LogMessage.objects.filter(pk__in=numbers):
-        yield _event(
-            Kind.LOG,
+        yield (
             line.pk,
             line.time_created,
-            message=line.message,
-            component_build=line.component_build_id,
+            {"message": line.message, "component_build": line.component_build_id},
         )
 
 
@@ -205,7 +197,3 @@ def component_data(step: ComponentBuildTrace) -> dict[str, object]:
         "task_id": step.task_id,
         "nvr": component.nvr,
     }
-
-
-def _event(kind: Kind, number: int, time: datetime, **data: object) -> Event:
-    return Event(kind, number, time, encode({**data, "time": time}))

@@ -20,6 +20,7 @@ from mbs.modulemd import parse_stream
 from mbs.nsvc import NSVC
 from mbs.reuse import CHANGED_AND_AFTER, STRICT, Part, Parts
 from mbs.states import BuildState
+from mbs.text import whole_number
 
 
 def reference_build(reference: str) -> ModuleBuild:
@@ -33,8 +34,8 @@ def reference_build(reference: str) -> ModuleBuild:
     """
     rows = ModuleBuild.objects.defer("modulemd")
     nsvc = NSVC.split(reference)
-    if reference.isascii() and reference.isdigit() and len(reference) < 19:
-        build = rows.filter(pk=int(reference)).first()
+    if (number := whole_number(reference)) is not None:
+        build = rows.filter(pk=number).first()
     elif len(nsvc) == 4:
         build = rows.filter(**nsvc).first()
     else:

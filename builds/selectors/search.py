@@ -14,6 +14,7 @@ from django.db.models import Model, Q, QuerySet
 
 from builds.models import ComponentBuild, ModuleBuild
 from mbs.nsvc import NSVC, PARTS
+from mbs.text import whole_number
 
 #: Max length of a text to search for.
 MAX_LENGTH = 200
@@ -93,8 +94,8 @@ def exact(text: str) -> ModuleBuild | None:
     """Return the build whose id or N:S:V:C is the text, if there is one."""
     nsvc = NSVC.split(text)
     rows = ModuleBuild.objects.only(*_SHOWN)
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return rows.filter(pk=int(text)).first()
+    if (number := whole_number(text)) is not None:
+        return rows.filter(pk=number).first()
     if len(nsvc) == len(PARTS):
         return rows.filter(**nsvc).first()
     return None

@@ -20,6 +20,7 @@ from builds.web.forms import form_page, logged_in
 from builds.web.pages import common
 from mbs.errors import InvalidInput, MBSError, NotFound
 from mbs.reuse import STRATEGIES
+from mbs.text import whole_number
 
 #: Max builds in one form.
 MAX_BUILDS = 50
@@ -113,9 +114,10 @@ def _numbers(texts: Sequence[str]) -> list[int]:
         raise InvalidInput("No build is chosen.", hint="Go back, and choose builds in the first column.")
     if len(texts) > MAX_BUILDS:
         raise InvalidInput(f"{len(texts)} builds are chosen.", hint=f"Choose at most {MAX_BUILDS}.")
-    if not all(text.isascii() and text.isdigit() and len(text) <= 18 for text in texts):
+    numbers = [number for text in texts if (number := whole_number(text)) is not None]
+    if len(numbers) < len(texts):
         raise InvalidInput("The id of a build is not valid.")
-    return list(dict.fromkeys(map(int, texts)))
+    return list(dict.fromkeys(numbers))
 
 
 def _builds(numbers: Sequence[int]) -> list[ModuleBuild]:

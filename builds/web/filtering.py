@@ -18,6 +18,7 @@ from builds.services import saved_searches
 from builds.web import people
 from mbs.errors import InvalidInput, NotAuthenticated
 from mbs.states import ACTIVE, BuildState
+from mbs.text import whole_number
 
 #: Filters of the API that pages do not have: they scan a whole table, or query the build system.
 NOT_HERE = frozenset({"modulemd", "state_reason", "srpms", "rpm"})
@@ -145,6 +146,6 @@ def read(request: HttpRequest, filters: Collection[str] = FILTERS) -> Query:
 def _number(text: str | None) -> int | None:
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    if (number := whole_number(text)) is None:
         raise InvalidInput("The value of the parameter 'before' is not valid.", hint="Write a whole number.")
-    return int(text)
+    return number

@@ -19,6 +19,7 @@ from builds.web.errors import failure, safe_methods_only
 from builds.web.time_format import Moment, duration, moment
 from mbs.errors import InvalidInput
 from mbs.states import ACTIVE
+from mbs.text import whole_number
 
 #: Seconds between two refreshes of the page.
 _REFRESH = 5
@@ -101,11 +102,12 @@ def _context(found: Forecast, now: datetime) -> dict[str, object]:
 
 
 def _chosen(request: HttpRequest) -> set[int]:
-    """Return the ids of the requested builds; None for all."""
+    """Return the ids of the requested builds; empty for all."""
     texts = request.GET.getlist("build")[:1000]
-    if not all(text.isascii() and text.isdigit() and len(text) <= 18 for text in texts):
+    numbers = [number for text in texts if (number := whole_number(text)) is not None]
+    if len(numbers) < len(texts):
         raise InvalidInput("The value of the parameter 'build' is not valid.", hint="Write a whole number.")
-    return set(map(int, texts))
+    return set(numbers)
 
 
 def _described(found: Forecast, chosen: set[int]) -> dict[str, object]:

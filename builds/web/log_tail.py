@@ -34,6 +34,7 @@ from builds.web.log_html import Group, Style, groups
 from buildsys.base import BuildSystemUnavailable
 from buildsys.logs import NoSuchLog
 from mbs.errors import MBSError, NotFound
+from mbs.text import whole_number
 
 PATH = re.compile(r"/builds/([0-9]{1,18})/([^/]{1,255})/log/events/?")
 ROUTE = "builds/<pk>/<package>/log/events"
@@ -84,8 +85,7 @@ class Place:
         """
 
         def number(name: str) -> int:
-            text = query.get(name, ["0"])[0]
-            return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+            return whole_number(query.get(name, [""])[0]) or 0
 
         path = f"{prefix}/builds/{row.module_build_id}/{quote(row.package, safe='')}/log"
         match = _ID.fullmatch(last_id)

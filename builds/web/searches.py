@@ -14,6 +14,7 @@ from builds.web import filtering, people
 from builds.web.forms import form_page
 from builds.web.pages import common
 from mbs.errors import InvalidInput
+from mbs.text import whole_number
 
 
 @form_page
@@ -55,6 +56,6 @@ def _filters(query: str) -> QueryDict:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+    if (number := whole_number(text)) is None:
         raise InvalidInput("The id of a saved search is not valid.")
-    return int(text)
+    return number

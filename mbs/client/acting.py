@@ -6,24 +6,14 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from mbs.client.arguments import BUILD_ID, build_ids
 from mbs.client.builds import AS_JSON, INTERVAL, show_submitted
-from mbs.client.completing import complete_builds
 from mbs.client.options import EXIT_CODES, SUCCESS, exit_code, finish, print_json, report, with_client
 from mbs.client.plan import show_plan
 from mbs.client.rest import Client, Json, Refused
 from mbs.client.snapshot import read_build
 
-BUILD_ID = click.argument(
-    "build_id", metavar="ID", type=click.IntRange(min=1), shell_complete=complete_builds
-)
-BUILD_IDS = click.argument(
-    "build_ids",
-    metavar="ID...",
-    type=click.IntRange(min=1),
-    nargs=-1,
-    required=True,
-    shell_complete=complete_builds,
-)
+BUILD_IDS = build_ids("ID...")
 WATCH = click.option("--watch", "watching", is_flag=True, help="Follow the builds to their end.")
 
 

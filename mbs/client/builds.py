@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mbs.client import notifying
-from mbs.client.completing import complete_builds
+from mbs.client.arguments import BUILD_ID
 from mbs.client.display import follow, state_word
 from mbs.client.endings import ending
 from mbs.client.options import BUILD_FAILED, EXIT_CODES, SUCCESS, finish, print_json, with_client
@@ -89,7 +89,7 @@ def follow_to_end(
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("build_id", metavar="ID", type=click.IntRange(min=1), shell_complete=complete_builds)
+@BUILD_ID
 @AS_JSON
 @with_client
 def show(client: Client, build_id: int, as_json: bool) -> None:

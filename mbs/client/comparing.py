@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mbs.client import arguments
 from mbs.client.builds import AS_JSON, print_table
-from mbs.client.completing import complete_builds
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.text import printable_values
@@ -22,14 +22,7 @@ _STYLES = {"added": "green", "removed": "red", "commit": "yellow", "rebuilt": "c
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument(
-    "build_ids",
-    metavar="[OLD] NEW",
-    type=click.IntRange(min=1),
-    nargs=-1,
-    required=True,
-    shell_complete=complete_builds,
-)
+@arguments.build_ids("[OLD] NEW")
 @click.option("--all", "everything", is_flag=True, help="Also show components without a difference.")
 @AS_JSON
 @with_client

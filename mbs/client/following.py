@@ -9,9 +9,9 @@ from importlib.util import find_spec
 
 import click
 
+from mbs.client import arguments
 from mbs.client.board import Board
 from mbs.client.builds import AS_JSON, INTERVAL, follow_to_end
-from mbs.client.completing import complete_builds
 from mbs.client.listing import myself
 from mbs.client.options import EXIT_CODES, SUCCESS, finish, with_client
 from mbs.client.rest import Client
@@ -21,9 +21,7 @@ _LIBRARY, _EXTRA = "textual", "terminal"
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument(
-    "build_ids", metavar="[ID...]", type=click.IntRange(min=1), nargs=-1, shell_complete=complete_builds
-)
+@arguments.build_ids("[ID...]", required=False)
 @click.option("--mine", is_flag=True, help="Without an ID: only your builds.")
 @click.option("--plain", is_flag=True, help="Print lines instead of using the full screen.")
 @click.option(

@@ -9,8 +9,9 @@ from time import sleep
 
 import click
 
+from mbs.client.arguments import BUILD_ID
 from mbs.client.builds import AS_JSON, INTERVAL
-from mbs.client.completing import complete_builds, complete_packages
+from mbs.client.completing import complete_packages
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.snapshot import Component
@@ -35,7 +36,7 @@ _PLAIN = "\x1b[0m"
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("build_id", metavar="ID", type=click.IntRange(min=1), shell_complete=complete_builds)
+@BUILD_ID
 @click.argument("package", required=False, shell_complete=complete_packages)
 @click.option("--failed", is_flag=True, help="Only logs of failed components.")
 @click.option("--follow", "-f", "following", is_flag=True, help="Continue until the builds have ended.")

@@ -21,6 +21,7 @@ from builds.services.rebuild import plan_rebuild
 from builds.services.submission import submit
 from mbs.errors import InvalidInput, NotFound
 from mbs.states import BuildState
+from mbs.text import whole_number
 
 #: The values of ``state`` that a PATCH accepts.
 FAILED = (BuildState.FAILED.word, str(int(BuildState.FAILED)))
@@ -107,7 +108,7 @@ class ModuleBuildViewSet(BuildViewSet):
                     code="nothing_to_compare",
                     hint="Name another build in the parameter 'with'.",
                 )
-        elif named.isascii() and named.isdigit() and len(named) <= 18:
+        elif whole_number(named) is not None:
             old = self.row(named)
         else:
             raise parameters.invalid("with", "Write the number of a module build.")
