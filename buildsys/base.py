@@ -242,8 +242,8 @@ class Capabilities:
 
     Attributes:
         shares_builds: A build can be tagged into several modules (reuse).
-        first_repo: Every build, also the first, needs a repository that was requested before. Without one, a
-            build system may wait longer than a regeneration takes.
+        first_repo: The first repository must be requested before the first build. Otherwise the build system
+            may wait for a repository longer than a regeneration takes.
         simulated: Nothing is actually built; pages and clients show this.
         needs_dist: RPMs whose release lacks the module's dist tag are refused.
         knows_arches: ``arches`` returns at once, without a request to another server.
@@ -358,7 +358,7 @@ class BuildSystem(Protocol):
         """Stop running builds of a failed or cancelled module. Finished builds are kept."""
 
     def examine(self, tags: Sequence[str], bare: Sequence[str] = ()) -> list[Problem]:
-        """Return what is missing before the system can build, for operators.
+        """Return the problems that operators must correct before the system can build.
 
         Args:
             tags: Tags of base modules, which must exist.
@@ -366,10 +366,10 @@ class BuildSystem(Protocol):
         """
 
     def prepared(self) -> list[str]:
-        """Return tags of modules that still have something only building needs (see ``retire``)."""
+        """Return the tags of modules for which ``retire`` still has something to remove."""
 
     def retire(self, tags: Sequence[str]) -> None:
-        """Remove what only building needs. It is made again if the module is built again."""
+        """Remove things that only building needs, such as targets; ``prepare`` makes them again."""
 
     def discard(self, module: Module) -> None:
         """Release the builds of a module that failed long ago and will not be resumed."""

@@ -7,10 +7,10 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class AnswersPings(Protocol):
-    """A build system on another machine."""
+    """A build system on another machine, which can be asked whether it answers."""
 
     def ping(self) -> None:
-        """Return if the build system answers, and accepts the login of this service.
+        """Make a call that succeeds if the build system answers and accepts the login of this service.
 
         Raises:
             BuildSystemUnavailable: It is not reachable.

@@ -89,6 +89,6 @@ class ReadsLogs(Protocol):
 
 
 def clipped(start: int, stop: int) -> tuple[int, int]:
-    """Return offset and number of the bytes that a call of ``read_log`` reads."""
+    """Return offset and length of a read from ``start`` to ``stop``, limited to ``MAX_BYTES``."""
     start = max(0, start)
     return start, max(0, min(stop - start, MAX_BYTES))

@@ -77,7 +77,7 @@ _OLD = """
 
 
 def page() -> str:
-    """Return the page as Markdown."""
+    """Return the page about all options as Markdown."""
     return "".join([_INTRODUCTION, *_options(), _SECTIONS, *_sections(), _OLD, *_old()])
 
 

@@ -56,7 +56,7 @@ def is_missing_table(error: BaseException) -> bool:
 
 
 def missing_tables() -> str:
-    """Return what to do when the database lacks tables of the service."""
+    """Return a message that names the command which creates the missing tables."""
     from django.conf import settings
 
     database = settings.DATABASES["default"]

@@ -173,7 +173,7 @@ def _audience(audience: str, info: ValidationInfo) -> str:
 
 
 def needs(*options: str) -> AfterValidator:
-    """Return a validator that refuses a value while one of the given options before it has none.
+    """Return a validator that refuses a value if one of the given options, defined before it, is not set.
 
     Args:
         options: Names of options.

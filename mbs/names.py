@@ -42,7 +42,7 @@ class Rule:
         )
 
     def fault(self, text: object) -> str:
-        """Return what is wrong with a name, or an empty text."""
+        """Return the fault of a name, or an empty text."""
         if self.fits(text):
             return ""
         if not isinstance(text, str):

@@ -15,7 +15,7 @@ class BuildState(IntEnum):
     """State of a module build.
 
     ======= ======================================================
-    init    recorded; architectures and reuse are being settled
+    init    recorded; architectures and reuse are being determined
     wait    the build system's tags or folders are being made
     build   components are built, batch by batch
     done    all components are built and the result is recorded

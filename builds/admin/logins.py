@@ -13,7 +13,7 @@ from mbs.errors import TooManyRequests
 
 
 def lockout_parameters(request: Any, credentials: dict[str, Any] | None = None) -> list[str | list[str]]:
-    """Return what failed logins are counted by: the user and the address, separately.
+    """Return the keys by which failed logins are counted: the user and the address, separately.
 
     If the user has logged in from this address before, only failures of this user at this address count, so
     that others cannot lock the user out by guessing passwords.

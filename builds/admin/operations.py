@@ -56,11 +56,11 @@ class Published(admin.SimpleListFilter):
     title = parameter_name = "published"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the choices."""
+        """Return the choices of the filter."""
         return [("no", "not yet"), ("yes", "confirmed"), ("never", "set aside: it cannot be published")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the messages of the choice."""
+        """Return the messages that the chosen value selects."""
         match self.value():
             case "yes":
                 return queryset.exclude(published_at=None)

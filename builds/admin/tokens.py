@@ -94,7 +94,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         self.message_user(request, f"Copy the token now, it cannot be shown again: {token}", messages.WARNING)
 
     def log_addition(self, request: HttpRequest, obj: ApiToken, message: Any) -> Any:
-        """Leave the audit list to the service, which has recorded the token."""
+        """Add no entry to the audit list: ``tokens.create`` has added one."""
         return admin.ModelAdmin.log_addition(self, request, obj, message)
 
     @admin.action(description="Revoke", permissions=["operate"])

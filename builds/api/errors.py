@@ -152,7 +152,7 @@ def _translate(
 
 
 def _database_error(exc: Exception) -> tuple[errors.MBSError | None, int, dict[str, str]]:
-    """Return what ``_translate`` returns, for an error of the database.
+    """Return the error of the API for an error of the database; None if it is unexpected.
 
     The schema lacks migrations, the database is unreachable, or the service has a bug.
     """

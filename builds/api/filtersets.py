@@ -249,7 +249,7 @@ class ModuleBuildFilterSet(BuildFilterSet):
     def filter_stream_version_lte(
         self, queryset: QuerySet[ModuleBuild], name: str, value: float
     ) -> QuerySet[ModuleBuild]:
-        """Filter for stream versions up to ``value``, within its major version (from XX0000)."""
+        """Filter for the same major version up to ``value``: 280102 selects 280000 to 280102."""
         least = math.floor(value / MAJOR_VERSION_STEP) * MAJOR_VERSION_STEP
         return queryset.filter(stream_version__gte=least, stream_version__lte=value)
 

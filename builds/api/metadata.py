@@ -12,5 +12,5 @@ class Metadata(SimpleMetadata):
     """Name and description of an address. The keys of bodies are described in the OpenAPI document only."""
 
     def determine_actions(self, request: Request, view: Any) -> dict[str, Any]:
-        """Return nothing."""
+        """Return nothing: the OpenAPI document describes bodies."""
         return {}

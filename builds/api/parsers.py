@@ -35,10 +35,10 @@ class JSONParser(parsers.BaseParser):
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Return the object.
+        """Return the JSON object in the body of a request.
 
         Raises:
-            InvalidInput: The body is not such an object.
+            InvalidInput: The body is not JSON, is not an object, or exceeds a limit.
         """
         return read_object(_read(stream))
 

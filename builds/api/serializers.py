@@ -30,7 +30,7 @@ MAX_PROBLEMS = 20
 
 
 class RowSerializer(serializers.BaseSerializer[Any]):
-    """Rows of a list in one of its shapes."""
+    """Represent the rows of a list, in the shape that the request selects."""
 
     @staticmethod
     def page(rows: Sequence[Any], shape: Shape, request: Request) -> Sequence[Mapping[str, object]]:
@@ -39,7 +39,7 @@ class RowSerializer(serializers.BaseSerializer[Any]):
 
 
 class ModuleBuildSerializer(RowSerializer):
-    """Module builds in short, default or verbose shape."""
+    """Represent module builds in the short, default or verbose shape."""
 
     @staticmethod
     def page(rows: Sequence[ModuleRow], shape: Shape, request: Request) -> Sequence[Mapping[str, object]]:
@@ -56,7 +56,7 @@ class ModuleBuildSerializer(RowSerializer):
 
 
 class ComponentBuildSerializer(RowSerializer):
-    """Component builds in default or verbose shape."""
+    """Represent component builds in the default or verbose shape."""
 
     @staticmethod
     def page(rows: Sequence[ComponentRow], shape: Shape, request: Request) -> Sequence[Mapping[str, object]]:
@@ -93,7 +93,7 @@ def _error_below_prefix(answer: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class LogMessageSerializer(RowSerializer):
-    """Log messages of a build."""
+    """Represent log messages of a build."""
 
     @staticmethod
     def page(
@@ -130,7 +130,7 @@ class FlagField(serializers.BooleanField):
         super().__init__(required=False, allow_null=True, **kwargs)
 
     def to_internal_value(self, data: Any) -> bool:
-        """Return the truth value."""
+        """Return the value as True or False."""
         word = str(data).lower() if isinstance(data, int | str) else ""
         if word not in FLAGS:
             self.fail("invalid")

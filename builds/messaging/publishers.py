@@ -46,7 +46,7 @@ class Publisher(Protocol):
         """
 
     def examine(self) -> list[Problem]:
-        """Return what operators must correct before messages can be published."""
+        """Return the problems that operators must correct before messages can be published."""
         return []
 
 

@@ -9,7 +9,7 @@ from builds.models.module import ModuleBuild
 
 
 class AuditEntry(models.Model):
-    """One action of a person, written in the transaction of the change where the action is one transaction.
+    """An action of a person, written in the transaction of the change if the change is one transaction.
 
     ``builds.services.audit`` writes entries. The sweep ``clean_up`` deletes those older than ``AUDIT_DAYS``.
     """

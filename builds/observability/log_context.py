@@ -28,7 +28,7 @@ Mark = Token[Mapping[str, object]]
 
 
 def current() -> Mapping[str, object]:
-    """Return the fields of the present work."""
+    """Return the fields that are added to log lines now."""
     return _facts.get()
 
 

@@ -1,4 +1,4 @@
-"""The interface through which the present request came, for the audit list."""
+"""Remember by which interface the current request came (API, page, admin or command), for the audit list."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _origin: ContextVar[str] = ContextVar("mbs_origin", default=COMMAND)
 
 
 def current() -> str:
-    """Return the interface; without a request, it is a command."""
+    """Return the interface of the current request; ``command`` without a request."""
     return _origin.get()
 
 
 @contextmanager
 def of_request(path: str) -> Iterator[None]:
-    """Set the interface of a request within a ``with`` block.
+    """Let ``current`` return the interface of a request within a ``with`` block.
 
     Args:
         path: Path of the request below the prefix of the service.

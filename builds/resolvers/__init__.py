@@ -22,7 +22,7 @@ __all__ = ["LayeredUniverse", "RemoteUniverse", "RepositoryUniverse", "universe"
 
 
 class Options(Protocol):
-    """The options that select the universe."""
+    """The options that select where required modules are looked up."""
 
     RESOLVER: Literal["db", "mbs", "local", "koji"]
     MBS_URL: str
@@ -30,7 +30,7 @@ class Options(Protocol):
 
 
 def universe(options: Options) -> Universe:
-    """Return the configured universe.
+    """Return the universe, in which required modules are looked up, that the option ``RESOLVER`` selects.
 
     Raises:
         NotSupported: No resolver has this name.

@@ -56,7 +56,7 @@ class Among(Lookup):
 
 
 class CompiledQuery:
-    """A query whose SQL is kept.
+    """A query that Django compiles to SQL once per process.
 
     Args:
         queryset: A ``values_list``; each ``Given`` in it is replaced by a list of values.

@@ -156,7 +156,7 @@ def _components(text: str) -> Iterator[Hit]:
 
 
 def names_from(model: type[Model], column: str, beginning: str, count: int = MAX_SHOWN) -> list[str]:
-    """Return the first different values of a column that begin with a text, in order.
+    """Return the first distinct values of a column that begin with a text, in order.
 
     PostgreSQL passes from each value to the next one in the index of beginnings (``varchar_pattern_ops``), so
     that it reads as many rows as it returns, however many have the same value.

@@ -29,7 +29,7 @@ _WHAT = int(Wait._meta.get_field("what").max_length or 0)
 
 
 def begin(error: Exception) -> None:
-    """Put an outage before the texts of all waits that do not mention one."""
+    """Begin the text of each wait with an outage, unless it begins with one already."""
     text = f"{_BEGIN}{str(error)[:_MAX_LENGTH]}{_END}"
     marked = Left(Concat(Value(text), F("what")), _WHAT)
     unmarked = Wait.objects.exclude(what__startswith=_BEGIN)
@@ -49,7 +49,7 @@ def text_of(error: Exception, remedy: str = "") -> str:
 
 
 def report(build_ids: Iterable[int], error: Exception) -> None:
-    """Add a log message to those of these builds that are not in an outage yet.
+    """Add a log message about an outage to these builds, except those whose waits mention an outage already.
 
     The caller's transaction marks their waits afterwards. It keeps the builds locked until it ends, so that
     only one of several tasks of a build writes a message.

@@ -113,13 +113,13 @@ class NamedModule(TypedDict):
 
 
 class ModuleBuildShort(NamedModule):
-    """A module build with ``short``."""
+    """A module build, requested with ``short``."""
 
     scratch: bool
 
 
 class ModuleState(ModuleBuildShort):
-    """A module build without the keys that messages lack."""
+    """The keys of a module build that are also in bus messages."""
 
     batch: int
     component_builds: list[Id]
@@ -168,7 +168,7 @@ class ModuleStateChange(TypedDict):
 
 
 class ModuleBuildVerbose(ModuleBuild):
-    """A module build with ``verbose``."""
+    """A module build, requested with ``verbose``."""
 
     base_module_buildrequires: list[RequiredBaseModule]
     build_context: str | None
@@ -192,7 +192,7 @@ class Reuse(TypedDict):
 
 
 class UnwaitedComponent(Task):
-    """A component build without its wait."""
+    """A component build without ``waiting_for``."""
 
     id: Id
     package: str
@@ -226,7 +226,7 @@ class ComponentStateChange(TypedDict):
 
 
 class ComponentBuildVerbose(ComponentBuild):
-    """A component build with ``verbose``."""
+    """A component build, requested with ``verbose``."""
 
     batch: int
     state_trace: list[ComponentStateChange]

@@ -26,7 +26,7 @@ class Excerpt(TypedDict):
 
 
 class ComponentExcerpt(Excerpt):
-    """The same in a module build: it names the component."""
+    """An excerpt in a module build, with the name of the component."""
 
     component: str
     component_build: Annotated[int, Field(ge=1)]

@@ -57,7 +57,7 @@ class Outlook:
 
     @property
     def clock(self) -> str:
-        """Return the time of day to the minute, with the date if it is not today."""
+        """Return the predicted time of the end, to the minute, with the date if it is not today."""
         return self.ready.minute
 
 

@@ -22,7 +22,7 @@ MAX_LABEL = 21
 
 @dataclass(frozen=True)
 class Node:
-    """A box.
+    """A component, drawn as a box.
 
     Attributes:
         x: Left edge.
@@ -40,7 +40,7 @@ class Node:
 
     @property
     def text_y(self) -> int:
-        """Return the position of the text."""
+        """Return the vertical position of the text."""
         return self.y + 16
 
 
@@ -54,7 +54,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Drawing:
-    """The whole drawing.
+    """The drawing of a build: its boxes, lines and size.
 
     Attributes:
         columns: The heading of each column, with its left edge.

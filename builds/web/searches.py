@@ -21,8 +21,8 @@ from mbs.text import whole_number
 def searches(request: HttpRequest) -> HttpResponse:
     """Show the saved searches of the user; save or delete one when a form is sent.
 
-    Only logins have saved searches: a front server that authenticates users who send forms does not name the
-    user who reads the list.
+    This needs a login of this service. A front server that authenticates only requests that send forms does
+    not name the user for the request that shows the list.
     """
     owner = people.shown(request)
     if not owner:

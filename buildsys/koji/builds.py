@@ -120,7 +120,7 @@ class Builds:
 
         Args:
             sources: Component -> path of an uploaded SRPM, for components without dist-git.
-            macros_target: Target for those; empty for the module's target.
+            macros_target: Target for components in ``sources``; empty for the module's target.
 
         Raises:
             AnswerLost: The hub may have started them, or may still do so.

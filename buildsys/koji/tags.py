@@ -179,7 +179,7 @@ def _links(parents: Mapping[str, dict[str, Any] | None]) -> list[dict[str, Any]]
 
 
 def link(parent_id: int, priority: int) -> dict[str, Any]:
-    """Return inheritance of everything in a parent. The parent with the lowest priority comes first."""
+    """Return the row with which a tag inherits all of a parent; a lower priority number comes first."""
     return {
         "parent_id": parent_id,
         "priority": priority,

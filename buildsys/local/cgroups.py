@@ -98,7 +98,7 @@ def _kill(folder: Path) -> None:
 
 @contextmanager
 def made(name: str, memory: int, processes: int) -> Iterator[Group]:
-    """Have a group while a build runs; if none can be made, one without limits.
+    """Provide a group for the processes of a build; without limits if this machine allows no groups.
 
     Args:
         name: A unique name. A leftover group of that name is replaced.

@@ -33,7 +33,7 @@ _NAMESPACES = (
 
 
 def check(folder: Path | None = None, limits: Limits | None = None) -> list[Problem]:
-    """Return what this machine lacks; an empty list if it can build.
+    """Return the programs and settings that this machine lacks; an empty list if it can build.
 
     Args:
         folder: The folder for builds, because some file systems cannot be part of an overlay.

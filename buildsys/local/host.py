@@ -89,7 +89,7 @@ def rpmbuild_options() -> tuple[str, ...]:
 
 
 def provides(names: Iterable[str]) -> Provides:
-    """Return what the host provides for each of these names.
+    """Return the dependencies that packages of the host provide, by these names.
 
     Args:
         names: Names in requirements, without versions. They are untrusted and are never run.

@@ -72,7 +72,7 @@ def make_host_repository(
 
 
 def _offers(packages: Callable[[], Iterable[Package]]) -> set[Dependency]:
-    """Return what the host provides of the packages' unmet requirements."""
+    """Return the provides of the host that meet requirements of the packages which no package meets."""
     needs: dict[Dependency, None] = {}
     for package in packages():
         needs |= dict.fromkeys(package.requires)

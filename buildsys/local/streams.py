@@ -82,7 +82,7 @@ class StreamFolder:
 
     @property
     def repo_file(self) -> Path:
-        """Return the dnf configuration at the address of earlier versions."""
+        """Return the path at which earlier versions of this service published the dnf configuration."""
         return self.path / f"{self.label}.repo"
 
     def platform(self, platform: str) -> PlatformFolder:
@@ -118,7 +118,7 @@ class StreamFolder:
                     folder.make([each for each in known if each != tag], sandbox)
 
     def describe(self, folder: PlatformFolder, configuration: str) -> None:
-        """Write the dnf configuration of a platform, also at the earlier address if that leads to it."""
+        """Write the dnf configuration of a platform; link ``repo_file`` to it if it is of this platform."""
         write_atomically(folder.repo_file, configuration)
         if os.readlink(self.path / _LINK) == f"{folder.part}/{_LINK}":
             _replace_link(self.repo_file, f"{folder.part}/{folder.repo_file.name}")

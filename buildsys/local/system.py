@@ -135,7 +135,7 @@ class LocalBuildSystem:
         return [self._task(number).status(self._url(number)) for number in task_ids]
 
     def explain(self, task_ids: Sequence[int]) -> dict[int, Excerpt]:
-        """See ``buildsys.base.ExplainsFailures``."""
+        """See ``buildsys.excerpts.ExplainsFailures``."""
         found = {number: excerpt_of_file(self._task(number).log) for number in task_ids}
         return {number: excerpt for number, excerpt in found.items() if excerpt}
 

@@ -67,7 +67,7 @@ class Board:
         return all(build.ended for build in self.builds.values())
 
     def start(self, changed: Callable[[], object]) -> None:
-        """Keep the list current in the background.
+        """Start threads that read the builds again whenever something changes.
 
         Args:
             changed: Called after each read, in another thread.
@@ -77,7 +77,7 @@ class Board:
             threading.Thread(target=work, daemon=True).start()
 
     def stop(self) -> None:
-        """Stop to read."""
+        """Stop reading."""
         self._stopped.set()
         self._wake.set()
 

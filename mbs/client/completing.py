@@ -62,7 +62,7 @@ def completion(shell: str) -> None:
 def complete_builds(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Return the ids of the newest builds for which a command is."""
+    """Return the ids of the newest builds to which the command applies."""
     wanted = _STATES.get(context.info_name)
     return [
         CompletionItem(str(build.id), help=f"{build.nsvc} {build.word}")

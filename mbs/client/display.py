@@ -103,7 +103,7 @@ def describe(snapshot: Snapshot, now: datetime) -> dict[str, str]:
 
 
 def blocking_wait(build: Build) -> str:
-    """Return what a build waits for, unless it waits for building components, which are displayed anyway."""
+    """Return the wait of a build; empty if it waits for components that build, which are displayed anyway."""
     building = any(component.state == ComponentState.BUILDING for component in build.components)
     return "" if building or build.ended else build.waiting_for
 

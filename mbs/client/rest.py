@@ -125,7 +125,7 @@ class Client:
         return _objects(self._request("POST", "module-builds/", json=self._signed(body)))
 
     def plan(self, body: Mapping[str, object]) -> Json:
-        """Return what a submission would do, without recording anything."""
+        """Return the plan of a submission, without recording anything."""
         return _object(self._request("POST", "module-builds/plan/", json=self._signed(body)))
 
     def build(self, build_id: int, *, verbose: bool = False) -> Json:

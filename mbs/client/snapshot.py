@@ -81,7 +81,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Outlook:
-    """The server's expectation of a build.
+    """The server's prediction for a build.
 
     Attributes:
         place: Place of its next component in the queue for slots; 0 if no component waits.

@@ -75,7 +75,7 @@ def watch(
 
 
 def _add_outlooks(client: Client, builds: dict[int, Build]) -> None:
-    """Add what the server expects of active builds."""
+    """Add the server's predictions for active builds."""
     active = [build_id for build_id, build in builds.items() if not build.ended]
     outlooks = read_outlooks(client.queue(active)) if active else {}
     for build_id in active:

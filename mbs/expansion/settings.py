@@ -81,7 +81,7 @@ class Settings:
         )
 
     def number(self, stream: str) -> float:
-        """Return the number of a base module's stream; 0 is not compared."""
+        """Return the number by which a base module's stream is compared; 0 if it has none."""
         return stream_version(stream, suffixes=self.stream_suffixes) or 0.0
 
     def is_xyz(self, stream: str) -> bool:

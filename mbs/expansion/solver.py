@@ -24,7 +24,7 @@ Want: TypeAlias = NameStream | Available
 
 
 class Solver:
-    """A pool of builds that answers many questions.
+    """Answers questions about which of some builds can be installed together.
 
     Args:
         modules: Distinct builds; within a stream the newest first.
@@ -117,7 +117,7 @@ class Solver:
         return self._pool.Job(solv.Job.SOLVER_INSTALL | how, what)
 
     def needs(self, module: Available) -> list[rules.Requirement]:
-        """Return all requirements in any alternative of a build."""
+        """Return the requirements of a build, of all its alternatives."""
         return [each for alternative in rules.requirements(module, self._settings) for each in alternative]
 
     def builds(self, what: NameStream | rules.Requirement) -> list[Available]:

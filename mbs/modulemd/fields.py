@@ -39,7 +39,7 @@ class Fields:
         self._asked: set[str] = set()
 
     def strictly(self) -> Fields:
-        """Return the same mapping with unknown keys as problems."""
+        """Return the same mapping, whose unknown keys are recorded as problems."""
         return Fields(self._node, self.path, self._problems, strict=True)
 
     def __contains__(self, key: str) -> bool:

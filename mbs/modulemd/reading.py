@@ -16,7 +16,7 @@ from mbs.modulemd.fields import Fields
 
 
 def read_shared(data: Fields, document: Content, *, packager_v2: bool = False) -> None:
-    """Fill in the fields of ``Content``.
+    """Read the fields of ``Content`` from a mapping into a document.
 
     Args:
         packager_v2: Treat name, stream and xmd as unknown keys; the build system adds them.
@@ -49,7 +49,7 @@ def read_shared(data: Fields, document: Content, *, packager_v2: bool = False) -
 
 
 def read_stream(data: Fields, document: Stream) -> None:
-    """Fill in the fields of ``Stream``."""
+    """Read the fields of ``Stream`` from a mapping into a document."""
     read_shared(data, document)
     document.version = data.integer("version") or None
     document.context = data.text("context") or ""

@@ -112,7 +112,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pass_on()
 
     def eof_received(self) -> None:
-        """Pass the end of input on."""
+        """Report the end of input to uvicorn's protocol."""
         self._protocol.eof_received()
 
     def pause_writing(self) -> None:

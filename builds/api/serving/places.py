@@ -21,7 +21,7 @@ _IPV6_PREFIX = 64
 
 
 class Places:
-    """The places of one kind of stream in a process.
+    """Limit the streams of one kind that a process serves, in total and for each client.
 
     Args:
         total: Max streams.
@@ -42,7 +42,7 @@ class Places:
         return self.taken >= self.total
 
     def greedy(self, scope: Scope) -> bool:
-        """Return whether the client of a request has its share. A client without an address has none."""
+        """Return whether a client has ``share`` streams; a client without an address has no limit."""
         client = client_of(scope)
         return bool(client) and self._clients[client] >= self.share
 
@@ -78,7 +78,7 @@ def client_of(scope: Scope) -> str:
 
 
 async def refuse(send: Send, number: str) -> None:
-    """Answer 429 to a client that has its share of the streams.
+    """Answer 429 to a client that has as many streams as one client may have.
 
     Args:
         send: Sends the answer.

@@ -58,7 +58,7 @@ class MeViewSet(ApiViewSet):
     def finalize_response(  # type: ignore[override]  # DRF accepts any response of Django
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
-        """Keep the answer from other sites."""
+        """Remove the CORS header, so that pages of other sites cannot read the answer."""
         final = super().finalize_response(request, response, *args, **kwargs)
         del final["Access-Control-Allow-Origin"]
         return final

@@ -82,8 +82,8 @@ def end(session: SessionBase) -> None:
 def username(session: SessionBase) -> str:
     """Return the name of the user for the header of a page; empty if there is no login.
 
-    A login that is due is confirmed first. If the provider is unavailable, the stored name is returned,
-    since a name permits nothing.
+    A login whose last confirmation is too old is confirmed first. If the provider is unavailable, the stored
+    name is returned, since a name permits nothing.
     """
     login = _read(session)
     if login is None:

@@ -16,7 +16,7 @@ _CODE = "login_configuration"
 
 
 def examine() -> Iterator[Problem]:
-    """Yield what is wrong with the web login and with ``mbs login``; nothing if both are switched off."""
+    """Yield problems of the web login and of ``mbs login``; none if both are switched off."""
     on_pages, on_devices = web_login_enabled(), device_login() is not None
     if not (on_pages or on_devices):
         return

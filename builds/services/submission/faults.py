@@ -113,7 +113,7 @@ def _related(one: str, other: str) -> bool:
 
 
 def in_included(key: str, text: str, error: MBSError) -> MBSError:
-    """Return an error of an included document, whose problems name the module.
+    """Return the error of an included document, with the name of the included module in each problem.
 
     Args:
         key: The component that includes it.
@@ -130,7 +130,7 @@ def in_included(key: str, text: str, error: MBSError) -> MBSError:
 
 
 def through_modules(placed: Iterable[Placed[RpmComponent]], error: MBSError) -> MBSError:
-    """Return an error of components, whose problems name the included modules that contain the components.
+    """Return the error of components; each problem names the included module that contains the component.
 
     Args:
         placed: All components.

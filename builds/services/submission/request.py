@@ -28,7 +28,7 @@ _UPLOAD = Rule(
 
 @dataclass(frozen=True)
 class SubmissionRequest:
-    """A request whose types are checked, but not its values.
+    """A submission whose values have the right types; ``check`` and later steps check the values themselves.
 
     Attributes:
         modulemd: Text of a document that is submitted instead of ``scmurl``.

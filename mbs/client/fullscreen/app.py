@@ -84,7 +84,7 @@ class Watch(App[int]):
         self.board.start(lambda: self.post_message(self.Changed()))
 
     def on_unmount(self) -> None:
-        """Stop to read."""
+        """Stop reading the builds."""
         self.board.stop()
 
     @on(Changed)

@@ -40,7 +40,7 @@ class Confirm(ModalScreen[bool]):
         yield Static(Text(f"{self._question}\n\ny: yes    n: no"), classes="dialog")
 
     def action_answer(self, answer: bool) -> None:
-        """Close the dialog."""
+        """Close the dialog with this answer."""
         self.dismiss(answer)
 
 

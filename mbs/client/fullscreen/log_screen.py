@@ -77,7 +77,7 @@ class LogScreen(Screen[None]):
         threading.Thread(target=self._read, daemon=True).start()
 
     def on_unmount(self) -> None:
-        """Stop to read."""
+        """Stop reading the log."""
         self._left.set()
 
     def _read(self) -> None:
