@@ -221,7 +221,7 @@ class OrderBackend(BaseFilterBackend):
         """Return the ordered rows.
 
         Raises:
-            InvalidInput: A column does not exist, or both parameters are given.
+            InvalidInput: A column does not exist, or both ``order_by`` and ``order_desc_by`` are given.
         """
         ascending, descending = (request.query_params.getlist(name) for name in self.parameters)
         if ascending and descending:

@@ -12,7 +12,7 @@ from mbs.states import ComponentState
 
 
 def expected_seconds(packages: Iterable[str]) -> dict[str, float]:
-    """Return how many seconds the latest modular build of each package took; omit those never built."""
+    """Return the seconds that this service's latest build of each package took; omit those never built."""
     finished = ComponentBuild.objects.filter(
         package__in=set(packages),
         state=ComponentState.COMPLETE,

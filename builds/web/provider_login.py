@@ -35,7 +35,7 @@ MAX_PATH, MAX_PARAMETER = 600, 4000
 
 
 def own_path(request: HttpRequest, path: str) -> str:
-    """Return the path to show after a login: the given one if it belongs to this service."""
+    """Return the given path if it belongs to this service, otherwise the path of the user's builds."""
     # Other characters than ASCII need up to 12 bytes each in the cookie; addresses quote them.
     own = path.startswith("/") and path.isascii() and path.isprintable() and len(path) <= MAX_PATH
     if own and url_has_allowed_host_and_scheme(path, None):

@@ -38,9 +38,10 @@ def wait(build: ModuleBuild) -> Park | None:
 
 
 def check(build_id: int) -> None:
-    """Check the unresolved components of a build in init, unless the owner's limit is reached.
+    """Check the unresolved components of a build in init.
 
-    Afterwards the check of the owner's next waiting build is sent.
+    If ``SCM_CHECKS_PER_OWNER`` checks of the owner run already, nothing is done: each check sends the next
+    one of the same owner at its end.
     """
     build = ModuleBuild.objects.filter(pk=build_id, state=BuildState.INIT).first()
     if build is None:

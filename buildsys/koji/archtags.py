@@ -29,7 +29,7 @@ def arch_tag(module: Module, arches: Sequence[str]) -> str:
 
 
 def arch_target(module: Module, arches: Sequence[str]) -> str:
-    """Return the name of the build target for that tag, short enough for older hubs."""
+    """Return the name of the build target for ``arch_tag``, which is short enough for older hubs."""
     prefix = module.tag.partition("-")[0]
     digest = hashlib.sha1(arch_tag(module, arches).encode(), usedforsecurity=False).hexdigest()
     return f"{prefix}-{digest[:16]}"

@@ -55,7 +55,7 @@ class Finished:
     Attributes:
         documents: Final documents by architecture.
         tag: The tag for the imports; empty for none.
-        shipping: Whether they are in the tag.
+        shipping: Whether the imports are in the tag.
     """
 
     documents: Mapping[str, str]

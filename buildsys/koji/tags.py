@@ -29,7 +29,7 @@ def build_tag(module: Module) -> str:
 
 
 def target(module: Module) -> str:
-    """Return the name of a module's build target: that of its tag, shortened for older hubs."""
+    """Return the name of a module's build target: the name of its tag, or a hash if that is too long."""
     if len(module.tag) <= MAX_TARGET:
         return module.tag
     return module.nsvc.koji_target(module.id if module.scratch else None)

@@ -6,7 +6,7 @@ import signal
 
 
 def ending(code: int) -> str:
-    """Return how a command ended, in words.
+    """Return a text about the end of a command.
 
     Args:
         code: Its exit code; a signal is a negative number (``subprocess``) or 128 plus its number (shells

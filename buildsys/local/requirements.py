@@ -103,7 +103,7 @@ def _relevant(packages: Iterable[Package], names: Collection[str]) -> Iterable[l
 
 
 def _judge(items: Sequence[object], wishes: Sequence[Dependency]) -> set[Dependency]:
-    """Return the wishes that the items satisfy."""
+    """Return the requirements that the items satisfy."""
     usable = [wish for wish in wishes if _usable(wish)]
     if sum(wish.name.startswith("(") for wish in usable) > _MAX_RICH:
         raise _refused(f"there are more than {_MAX_RICH} rich dependencies")

@@ -56,7 +56,7 @@ class World:
         return dep, item
 
     def answers(self) -> list[bool]:
-        """Return for each wish whether it is met."""
+        """Return for each requirement whether the packages meet it."""
         return [self._meets(dep, item) for dep, item in self._wishes]
 
     def _meets(self, dep: solv.Dep, item: solv.XSolvable | None) -> bool:
@@ -68,7 +68,7 @@ class World:
 
 
 def main() -> None:
-    """Answer the question on standard input."""
+    """Read items and requirements from standard input, and print whether each requirement is met."""
     question = json.load(sys.stdin)
     print(json.dumps(World(question["items"], question["wishes"]).answers()))
 

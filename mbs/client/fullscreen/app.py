@@ -31,7 +31,7 @@ class Watch(App[int]):
 
     Args:
         board: The builds, which were read once.
-        notifies: Whether to notify the user when a build has ended.
+        notifies: Whether to notify the user of ended builds, if all builds are shown.
     """
 
     ENABLE_COMMAND_PALETTE = False

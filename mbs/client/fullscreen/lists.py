@@ -105,7 +105,7 @@ class Listing(Screen[None]):
         raise NotImplementedError
 
     def chosen_component(self) -> tuple[int, Component] | None:
-        """Return the component whose log is shown, with the id of its build."""
+        """Return the component whose log the key for logs opens, with the id of its build."""
         raise NotImplementedError
 
     # -- showing -------------------------------------------------------------------------------------------

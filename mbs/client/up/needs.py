@@ -18,10 +18,10 @@ class Missing(MBSError):
 
 
 def check_installed(extra: str = "server") -> None:
-    """Check that the service is installed, not only the client.
+    """Check that the libraries of the service are installed, and not only those of the client.
 
     Args:
-        extra: The extra of the package that contains what the command needs.
+        extra: The extra of the package that the error names; it installs them.
 
     Raises:
         Missing: packages of the extra are missing.
