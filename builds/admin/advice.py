@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from builds.models import Wait
 from mbs.wait_keys import Kind
 
-_OUTAGE = "End the outage that the text names. The task is then tried again by itself."
+_OUTAGE = "Fix the outage that the text names. The task is then tried again automatically."
 _BY_KIND: Mapping[str, str] = {
     Kind.AFTER: "It starts when the components that it builds after are in the buildroot: look at those.",
     Kind.CHECK: "Check that the git server answers, and that a worker serves the queue checks.",

@@ -87,7 +87,7 @@ def choices(details: pages.BuildDetails, current: str) -> list[Choice]:
     return [
         Choice(ALL, len(details.components), current == ALL),
         *links,
-        Choice("by waiting for each other" if details.build.graph else "by batch", None, current == BATCHES),
+        Choice("by buildafter" if details.build.graph else "by batch", None, current == BATCHES),
     ]
 
 

@@ -28,7 +28,7 @@ def examine() -> Iterator[Problem]:
     except MBSError:
         yield Problem(
             _CODE,
-            f"{issuer} does not describe itself under /.well-known/openid-configuration.",
+            f"{issuer} has no description at /.well-known/openid-configuration.",
             hint="Check OIDC_ISSUER, letter by letter, and whether this machine can reach it. The log has "
             "the reason.",
         )

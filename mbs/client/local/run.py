@@ -316,7 +316,9 @@ def _held(data: Path) -> Iterator[None]:
         while is_locked(data):
             if time.monotonic() > end:
                 raise Conflict(
-                    f"A service still runs on {data}.", code="already_running", hint="Stop it: `mbs up`."
+                    f"A service still runs on {data}.",
+                    code="already_running",
+                    hint="Stop that `mbs up` with Ctrl-C.",
                 )
             time.sleep(0.1)
         yield

@@ -83,7 +83,7 @@ def host_platform(release: Mapping[str, str] | None = None) -> HostPlatform:
         stream = re.sub(r"[^A-Za-z0-9._]", "_", release["ID"] + release.get("VERSION_ID", ""))
     if not STREAM.fits(stream) or "-" in stream:
         raise Unprocessable(
-            "This machine does not say which platform it is: /etc/os-release has no PLATFORM_ID and no ID.",
+            "The platform of this machine is unknown: /etc/os-release has neither PLATFORM_ID nor ID.",
             code="unknown_platform",
             hint="Write a document for one and record it: `mbs import platform.yaml`.",
         )

@@ -64,7 +64,7 @@ def test_missing_parts_of_a_provider_are_named(
 def test_a_provider_that_is_away_is_named(provider: Issuer, option: Callable[..., None]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     option(OIDC_ISSUER=url)
-    assert messages() == [f"{url} does not describe itself under /.well-known/openid-configuration."]
+    assert messages() == [f"{url} has no description at /.well-known/openid-configuration."]
 
 
 def test_another_issuer_in_the_description_is_named(provider: Issuer) -> None:
