@@ -29,7 +29,7 @@ from mbs.text import natural
 from tests import postgresql
 from tests.processes import Redis, Worker
 
-#: Parts of the time of a build, by which errors are told apart.
+#: Parts of the time of a build, by which errors are predicted apart.
 _PARTS = 4
 _ALL = "all"
 _AGAIN = 1.0
@@ -59,22 +59,22 @@ def main() -> None:
         try:
             worker.wait_until_ready()
             _round(options, 3)
-            told, ended = _round(options, options.modules)
+            predicted, ended = _round(options, options.modules)
         finally:
             worker.stop()
     print(f"{options.modules} modules of {options.components} components, {options.slots} slots")
-    for line in report(told, ended):
+    for line in report(predicted, ended):
         print(line)
 
 
 #: number of a build -> (when it was predicted, when it was to be ready, seconds of spread)
-Told = dict[int, list[tuple[datetime, datetime, float]]]
+Predicted = dict[int, list[tuple[datetime, datetime, float]]]
 
 
-def report(told: Told, ended: dict[int, datetime]) -> list[str]:
+def report(predicted: Predicted, ended: dict[int, datetime]) -> list[str]:
     """Return a line for each part of the time of builds."""
     parts: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
-    for number, predictions in told.items():
+    for number, predictions in predicted.items():
         begun, end = predictions[0][0], ended[number]
         for moment, ready, spread in predictions:
             left = (end - moment).total_seconds()
@@ -131,7 +131,7 @@ def _make(options: argparse.Namespace, number: int) -> int:
     return build.pk
 
 
-def _round(options: argparse.Namespace, modules: int) -> tuple[Told, dict[int, datetime]]:
+def _round(options: argparse.Namespace, modules: int) -> tuple[Predicted, dict[int, datetime]]:
     from django.core.cache import cache
     from django.utils import timezone
 
@@ -144,15 +144,15 @@ def _round(options: argparse.Namespace, modules: int) -> tuple[Told, dict[int, d
     builds = [_make(options, number) for number in range(modules)]
     for build in builds:
         dispatch.advance(build)
-    told: Told = defaultdict(list)
+    predicted: Predicted = defaultdict(list)
     waiting = ModuleBuild.objects.filter(pk__in=builds).exclude(state=BuildState.READY)
     while waiting.exists():
         now = timezone.now()
         for number, each in forecast(now).builds.items():
-            told[number].append((now, each.ready, each.spread.total_seconds()))
+            predicted[number].append((now, each.ready, each.spread.total_seconds()))
         time.sleep(_AGAIN)
     rows = ModuleBuild.objects.filter(pk__in=builds).values_list("pk", "time_completed")
-    return told, {number: end for number, end in rows if end is not None}
+    return predicted, {number: end for number, end in rows if end is not None}
 
 
 if __name__ == "__main__":

@@ -45,6 +45,14 @@ data:
 """
 
 
+@pytest.fixture
+def sent_tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Names and arguments of tasks that were sent, instead of sending them."""
+    tasks: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("builds.dispatch.send_now", lambda *task, **_: tasks.append(task))
+    return tasks
+
+
 def document(components: Mapping[str, str], platforms: str = "[f40]", more: str = "") -> str:
     """Return a modulemd document.
 

@@ -232,26 +232,18 @@ def test_a_ready_build_is_retired_and_one_on_its_way_is_not(operator: Client) ->
     assert "only ready and failed builds can be retired" in page
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What was sent to the broker."""
-    found: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("builds.dispatch.send_now", lambda *message, **_: found.append(message))
-    return found
-
-
 def test_a_build_is_advanced_at_once(
-    operator: Client, sent: list[tuple[Any, ...]], django_capture_on_commit_callbacks: Any
+    operator: Client, sent_tasks: list[tuple[Any, ...]], django_capture_on_commit_callbacks: Any
 ) -> None:
     build = module_build()
     with django_capture_on_commit_callbacks(execute=True):
         act(operator, "modulebuild", "advance_now", build)
-    assert sent == [("workflow.advance", build.pk)]
+    assert sent_tasks == [("workflow.advance", build.pk)]
 
 
-def test_a_sweep_is_started_at_once(operator: Client, sent: list[tuple[Any, ...]]) -> None:
+def test_a_sweep_is_started_at_once(operator: Client, sent_tasks: list[tuple[Any, ...]]) -> None:
     act(operator, "sweep", "run_now", Sweep.objects.create(name="outbox"))
-    assert sent == [("sweep.outbox",)]
+    assert sent_tasks == [("sweep.outbox",)]
 
 
 def test_a_wait_is_woken(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:

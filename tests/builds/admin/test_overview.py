@@ -84,15 +84,15 @@ def test_the_oldest_waits_are_shown_with_what_to_do(operator: Client, kind: wait
     wait(build, what="of an earlier run", run=0)
     text = start_page(operator).text
     assert f"2 h 00 min slow:1 #{build.pk} something happens" in text
-    assert text.split("something happens ")[1].split(" ")[0] in ("It", "Check", "Open", "End")
+    assert text.split("something happens ")[1].split(" ")[0] in ("It", "Check", "Open", "Fix")
     assert "Open the build and read" not in text, "each kind has its own advice"
     assert "of an earlier run" not in text
 
 
-def test_an_outage_is_what_to_end_first(operator: Client) -> None:
+def test_an_outage_is_to_be_fixed_first(operator: Client) -> None:
     what = "an outage: the hub is away; until it is over: x is being built"
     wait(module_build(run=1), key="component:1", what=what)
-    assert "End the outage that the text names." in start_page(operator).text
+    assert "Fix the outage that the text names." in start_page(operator).text
 
 
 def test_late_and_failed_sweeps_are_marked(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:

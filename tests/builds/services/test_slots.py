@@ -6,20 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild, Phase
 from builds.services import slots
 from mbs import wait_keys
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build, wait
 
-
-@pytest.fixture
-def sent(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """Tasks that were sent."""
-    tasks: list[tuple] = []
-    monkeypatch.setattr(dispatch, "send_now", lambda *task, countdown=0: tasks.append(task))
-    return tasks
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def building(owner: str = "ann", phase: Phase = Phase.BUILDING, **fields) -> ModuleBuild:
@@ -34,7 +27,7 @@ def parked(build: ModuleBuild, **fields) -> ComponentBuild:
 
 
 def is_given(component: ComponentBuild) -> bool:
-    """Whether it has a slot, nobody that submits it yet, and waits for its end."""
+    """Whether it has a slot, is not being submitted yet, and waits for its end."""
     component.refresh_from_db()
     row = component.waits.get()
     return (component.state, component.submitting_until, row.key, row.what) == (
@@ -49,7 +42,7 @@ def taken() -> int:
     return ComponentBuild.objects.filter(state=ComponentState.BUILDING).count()
 
 
-def test_without_a_limit_everybody_gets_a_slot(sent: list[tuple], option: Callable[..., None]) -> None:
+def test_without_a_limit_everybody_gets_a_slot(sent_tasks: list[tuple], option: Callable[..., None]) -> None:
     option(NUM_CONCURRENT_BUILDS=0)
     build = building()
     asking = [component_build(build) for _ in range(7)]
@@ -57,7 +50,9 @@ def test_without_a_limit_everybody_gets_a_slot(sent: list[tuple], option: Callab
     assert all(c.state == ComponentState.BUILDING and c.submitting_until for c in asking)
 
 
-def test_no_more_than_the_limit_and_the_longest_first(sent: list[tuple], option: Callable[..., None]) -> None:
+def test_no_more_than_the_limit_and_the_longest_first(
+    sent_tasks: list[tuple], option: Callable[..., None]
+) -> None:
     option(NUM_CONCURRENT_BUILDS=2)
     build = building()
     short, longest, longer = (component_build(build, weight=weight) for weight in (1, 30, 20))
@@ -66,7 +61,7 @@ def test_no_more_than_the_limit_and_the_longest_first(sent: list[tuple], option:
     assert taken() == 2
 
 
-def test_a_slot_is_given_once(sent: list[tuple], option: Callable[..., None]) -> None:
+def test_a_slot_is_given_once(sent_tasks: list[tuple], option: Callable[..., None]) -> None:
     option(NUM_CONCURRENT_BUILDS=5)
     component = component_build(building())
     doubled = ComponentBuild.objects.get(pk=component.pk)
@@ -74,7 +69,9 @@ def test_a_slot_is_given_once(sent: list[tuple], option: Callable[..., None]) ->
     assert slots.claim(component.module_build, [doubled]) == []
 
 
-def test_the_owner_with_the_fewest_builds_comes_first(sent: list[tuple], option: Callable[..., None]) -> None:
+def test_the_owner_with_the_fewest_builds_comes_first(
+    sent_tasks: list[tuple], option: Callable[..., None]
+) -> None:
     option(NUM_CONCURRENT_BUILDS=4)
     anns, bobs = building("ann"), building("bob")
     for _ in range(3):
@@ -83,11 +80,11 @@ def test_the_owner_with_the_fewest_builds_comes_first(sent: list[tuple], option:
     theirs = parked(bobs, weight=1)
     assert slots.claim(anns, [mine]) == []
     assert is_given(theirs)
-    assert sent == [("workflow.submit_given", bobs.pk, 1)]
+    assert sent_tasks == [("workflow.submit_given", bobs.pk, 1)]
 
 
 def test_a_freed_slot_is_given_to_the_one_that_it_belongs_to(
-    sent: list[tuple], option: Callable[..., None]
+    sent_tasks: list[tuple], option: Callable[..., None]
 ) -> None:
     option(NUM_CONCURRENT_BUILDS=2)
     anns, bobs = building("ann"), building("bob")
@@ -98,11 +95,11 @@ def test_a_freed_slot_is_given_to_the_one_that_it_belongs_to(
     slots.hand_out()
     slots.hand_out()
     assert is_given(longest)
-    assert sent == [("workflow.submit_given", bobs.pk, 1)]
+    assert sent_tasks == [("workflow.submit_given", bobs.pk, 1)]
 
 
 def test_an_owner_who_cannot_build_does_not_block_others(
-    sent: list[tuple], option: Callable[..., None]
+    sent_tasks: list[tuple], option: Callable[..., None]
 ) -> None:
     option(NUM_CONCURRENT_BUILDS=1)
     component_build(building(), blocked=True, weight=99)
@@ -115,14 +112,14 @@ def test_an_owner_who_cannot_build_does_not_block_others(
 
 
 def test_slots_that_are_freed_together_are_given_together(
-    sent: list[tuple], option: Callable[..., None]
+    sent_tasks: list[tuple], option: Callable[..., None]
 ) -> None:
     option(NUM_CONCURRENT_BUILDS=20)
     builds = [building(f"owner{number}") for number in range(2)]
     waiting = [parked(build) for build in builds for _ in range(10)]
     slots.hand_out()
     assert all(is_given(component) for component in waiting)
-    assert sent == [("workflow.submit_given", build.pk, 1) for build in builds]
+    assert sent_tasks == [("workflow.submit_given", build.pk, 1) for build in builds]
 
 
 @pytest.mark.parametrize("limit", [0, 5])
@@ -130,7 +127,7 @@ def test_slots_that_are_freed_together_are_given_together(
     "fields", [{"run": 2}, {"state": BuildState.FAILED}, {"state": BuildState.WAIT, "batch": 0}]
 )
 def test_a_build_that_has_moved_on_gets_no_slot(
-    sent: list[tuple], option: Callable[..., None], limit: int, fields: dict
+    sent_tasks: list[tuple], option: Callable[..., None], limit: int, fields: dict
 ) -> None:
     """It was cancelled, or resumed as well, since the step that asks has looked at it."""
     option(NUM_CONCURRENT_BUILDS=limit)
@@ -144,7 +141,7 @@ def test_a_build_that_has_moved_on_gets_no_slot(
     assert component.state is None
 
 
-def test_one_submitter_at_a_time(sent: list[tuple], option: Callable[..., None]) -> None:
+def test_one_submitter_at_a_time(sent_tasks: list[tuple], option: Callable[..., None]) -> None:
     option(SUBMIT_LEASE=60)
     build = building()
     component = component_build(build, state=ComponentState.BUILDING)

@@ -16,14 +16,6 @@ from tests.factories import component_build, module_build, wait
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """Tasks that were sent."""
-    tasks: list[tuple] = []
-    monkeypatch.setattr("builds.dispatch.send_now", lambda *task, countdown=0: tasks.append(task))
-    return tasks
-
-
 def told(build: ModuleBuild) -> list[int]:
     return [message.body["state"] for message in build.outbox.all()]
 
@@ -75,7 +67,7 @@ def test_fact_trace_and_message_are_one_transaction(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("state", BuildState)
-def test_only_what_is_on_its_way_fails(state: BuildState, sent: list[tuple]) -> None:
+def test_only_what_is_on_its_way_fails(state: BuildState, sent_tasks: list[tuple]) -> None:
     build = module_build(state=state, run=3)
     wait(build, run=3)
     error = MBSError("It broke.", code="broken", hint="Mend it.")
@@ -87,13 +79,13 @@ def test_only_what_is_on_its_way_fails(state: BuildState, sent: list[tuple]) -> 
         assert (build.state, build.state_reason) == (BuildState.FAILED, "It broke.")
         assert (build.error_code, build.error_hint) == ("broken", "Mend it.")
         assert not Wait.objects.exists()
-        assert (build.run, sent) == (4, [("workflow.abandon", build.pk, 4)])
+        assert (build.run, sent_tasks) == (4, [("workflow.abandon", build.pk, 4)])
     else:
-        assert (sent, build.state, OutboxMessage.objects.count()) == ([], state, 0)
+        assert (sent_tasks, build.state, OutboxMessage.objects.count()) == ([], state, 0)
 
 
-def test_components_of_a_failed_build_are_stopped(sent: list[tuple]) -> None:
+def test_components_of_a_failed_build_are_stopped(sent_tasks: list[tuple]) -> None:
     build = module_build(state=BuildState.BUILD)
     component_build(build, state=ComponentState.BUILDING)
     transitions.fail(build.pk, MBSError("It broke."))
-    assert sent == [("workflow.stop_components", build.pk), ("workflow.abandon", build.pk, 1)]
+    assert sent_tasks == [("workflow.stop_components", build.pk), ("workflow.abandon", build.pk, 1)]

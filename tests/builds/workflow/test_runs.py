@@ -27,14 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    tasks: list[tuple] = []
-    monkeypatch.setattr("builds.dispatch.send_now", lambda *task, countdown=0: tasks.append(task))
-    return tasks
-
-
-@pytest.fixture
-def system(sent: list[tuple], option: Callable[..., None]) -> Iterator[BuildSystem]:
+def system(sent_tasks: list[tuple], option: Callable[..., None]) -> Iterator[BuildSystem]:
     """A simulated build system whose builds take an hour."""
     option(SIMULATED_BUILD_SECONDS=3600)
     build_system.cache_clear()
@@ -105,7 +98,7 @@ def test_a_late_step_does_not_fail_a_component_of_a_build_that_was_resumed(
 
 
 def test_a_wait_stored_behind_a_cancellation_does_not_hide_that_nothing_works_on_a_build(
-    system: BuildSystem, monkeypatch: pytest.MonkeyPatch, sent: list[tuple]
+    system: BuildSystem, monkeypatch: pytest.MonkeyPatch, sent_tasks: list[tuple]
 ) -> None:
     build = building(phase=Phase.TAGGING)
 
@@ -121,9 +114,9 @@ def test_a_wait_stored_behind_a_cancellation_does_not_hide_that_nothing_works_on
     # The message that starts the new run is lost, and a worker died before it removed the row.
     wait(build, run=1)
     ModuleBuild.objects.update(progress_at=timezone.now() - timedelta(hours=1))
-    sent.clear()
+    sent_tasks.clear()
     sweeps.recover_lost(timezone.now().timestamp())
-    assert sent == [("workflow.advance", build.pk)]
+    assert sent_tasks == [("workflow.advance", build.pk)]
     sweeps.stuck_waits()
     assert not Wait.objects.exists()
 
@@ -159,7 +152,7 @@ def test_a_component_of_a_build_that_is_cancelled_meanwhile_is_not_submitted(
 
 
 def test_a_component_submitted_during_a_cancellation_is_stopped(
-    system: BuildSystem, sent: list[tuple], monkeypatch: pytest.MonkeyPatch
+    system: BuildSystem, sent_tasks: list[tuple], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = building()
     component = component_build(build, scmurl="https://git.example.com/rpms/a")
@@ -169,12 +162,12 @@ def test_a_component_submitted_during_a_cancellation_is_stopped(
         submissions = submit(jobs)
         cancellation.cancel(ModuleBuild.objects.get(pk=build.pk), "ann")
         components.stop(build.pk)
-        sent.clear()
+        sent_tasks.clear()
         return submissions
 
     monkeypatch.setattr(system, "submit", slow)
     components.submit(build, slots.claim(build, [component]))
-    assert ("workflow.stop_components", build.pk) in sent
+    assert ("workflow.stop_components", build.pk) in sent_tasks
     components.stop(build.pk)
     component.refresh_from_db()
     assert component.state == ComponentState.CANCELED

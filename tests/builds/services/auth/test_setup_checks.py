@@ -15,9 +15,8 @@ from builds.services.auth import setup_checks
 from config.loader import load
 from mbs.errors import ConfigurationError
 from tests.builds.services.auth.oidc_provider import SCOPES, Issuer
+from tests.config.production import production
 from tests.processes import free_port
-
-KEY = "x" * 50
 
 
 @pytest.fixture
@@ -113,15 +112,7 @@ def test_the_doctor_prints_the_problems_and_the_address_to_register(provider: Is
 
 @pytest.mark.parametrize("option_name", ["OIDC_WEB_LOGIN", "OIDC_DEVICE_CLIENT"])
 def test_the_service_does_not_start_without_what_logins_need(tmp_path: Path, option_name: str) -> None:
-    environ = {
-        "MBS_CONFIG_FILE": "",
-        "MBS_CONFIG_SECTION": "prod",
-        "MBS_DATA_DIR": str(tmp_path),
-        "MBS_SECRET_KEY": KEY,
-        "MBS_DATABASE_URL": "sqlite:///mbs.sqlite3",
-        "MBS_BASE_URL": "https://mbs.example.com",
-        f"MBS_{option_name}": "1",
-    }
+    environ = production(tmp_path, **{f"MBS_{option_name}": "1"})
     with pytest.raises(ConfigurationError, match=f"{option_name}.*it needs OIDC_ISSUER"):
         load(environ, [])
 
