@@ -29,7 +29,7 @@ from mbs.text import natural
 from tests import postgresql
 from tests.processes import Redis, Worker
 
-#: Parts of the time of a build, by which errors are predicted apart.
+#: Parts of the time of a build, for which errors are printed.
 _PARTS = 4
 _ALL = "all"
 _AGAIN = 1.0
