@@ -10,24 +10,14 @@ import pytest
 
 from builds.models import ModuleBuild
 from mbs.states import BuildState
+from tests.builds.services import documents
 from tests.builds.services.auth.caller import Caller
 from tests.builds.services.auth.oidc_provider import Issuer
 from tests.factories import module_build
 from tests.gitrepos import make_repo
 
 pytestmark = pytest.mark.django_db
-PLATFORM = """\
-document: modulemd
-version: 2
-data:
-  name: platform
-  stream: f40
-  version: 1
-  context: "00000000"
-  summary: A platform
-  description: Of a test.
-  license: {module: [MIT]}
-"""
+PLATFORM = documents.PLATFORM.format(stream="f40")
 
 
 @pytest.fixture

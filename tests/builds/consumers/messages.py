@@ -15,12 +15,8 @@ def build_changed(
     task_id: int | None, new: int, nvr: str = "bash-5.2-1.fc40", **changes: Any
 ) -> dict[str, Any]:
     """Return a message about a build's new state."""
-    name, version, release = nvr.rsplit("-", 2)
     return {
-        "build_id": 1,
-        "name": name,
-        "version": version,
-        "release": release,
+        **_build(nvr),
         "epoch": None,
         "attribute": "state",
         "old": 0,
@@ -39,12 +35,8 @@ def build_changed(
 
 def tagged(tag: str, nvr: str, **changes: Any) -> dict[str, Any]:
     """Return a message about a tagged build."""
-    name, version, release = nvr.rsplit("-", 2)
     return {
-        "build_id": 1,
-        "name": name,
-        "version": version,
-        "release": release,
+        **_build(nvr),
         "tag": tag,
         "tag_id": 5,
         "user": "mbs",
@@ -52,6 +44,11 @@ def tagged(tag: str, nvr: str, **changes: Any) -> dict[str, Any]:
         "instance": "primary",
         **changes,
     }
+
+
+def _build(nvr: str) -> dict[str, Any]:
+    name, version, release = nvr.rsplit("-", 2)
+    return {"build_id": 1, "name": name, "version": version, "release": release}
 
 
 def repo_done(tag: str, **changes: Any) -> dict[str, Any]:
