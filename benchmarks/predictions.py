@@ -24,12 +24,11 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median, quantiles
 
-from benchmarks.processes import environment
 from mbs.text import natural
 from tests import postgresql
 from tests.processes import Redis, Worker
 
-#: Parts of the time of a build, for which errors are printed.
+#: Parts of the time of a build, by which errors are told apart.
 _PARTS = 4
 _ALL = "all"
 _AGAIN = 1.0
@@ -50,31 +49,41 @@ def main() -> None:
     options = parser.parse_args()
     random.seed(options.seed)
     with postgresql.server() as database, Redis() as redis, tempfile.TemporaryDirectory() as folder:
-        os.environ |= environment(
-            **{"DATABASE_URL": database, "BROKER_URL": redis.url, "DATA_DIR": folder},
-            **{"NUM_CONCURRENT_BUILDS": options.slots, "SIMULATED_REPO_SECONDS": 1},
-        )
+        os.environ |= {
+            "MBS_CONFIG_FILE": "",
+            "MBS_CONFIG_SECTION": "test",
+            "MBS_DATABASE_URL": database,
+            "MBS_BROKER_URL": redis.url,
+            "MBS_DATA_DIR": folder,
+            "MBS_MESSAGING": "log",
+            "MBS_NUM_CONCURRENT_BUILDS": str(options.slots),
+            "MBS_SIMULATED_REPO_SECONDS": "1",
+            "MBS_SWEEP_INTERVAL": "30",
+            "MBS_LOST_AFTER": "60",
+            "MBS_LOG_LEVEL": "warning",
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+        }
         _set_up()
         worker = Worker({}, Path(folder) / "worker.log", concurrency=2, prefetch=4)
         try:
             worker.wait_until_ready()
             _round(options, 3)
-            predicted, ended = _round(options, options.modules)
+            told, ended = _round(options, options.modules)
         finally:
             worker.stop()
     print(f"{options.modules} modules of {options.components} components, {options.slots} slots")
-    for line in report(predicted, ended):
+    for line in report(told, ended):
         print(line)
 
 
 #: number of a build -> (when it was predicted, when it was to be ready, seconds of spread)
-Predicted = dict[int, list[tuple[datetime, datetime, float]]]
+Told = dict[int, list[tuple[datetime, datetime, float]]]
 
 
-def report(predicted: Predicted, ended: dict[int, datetime]) -> list[str]:
+def report(told: Told, ended: dict[int, datetime]) -> list[str]:
     """Return a line for each part of the time of builds."""
     parts: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
-    for number, predictions in predicted.items():
+    for number, predictions in told.items():
         begun, end = predictions[0][0], ended[number]
         for moment, ready, spread in predictions:
             left = (end - moment).total_seconds()
@@ -131,7 +140,7 @@ def _make(options: argparse.Namespace, number: int) -> int:
     return build.pk
 
 
-def _round(options: argparse.Namespace, modules: int) -> tuple[Predicted, dict[int, datetime]]:
+def _round(options: argparse.Namespace, modules: int) -> tuple[Told, dict[int, datetime]]:
     from django.core.cache import cache
     from django.utils import timezone
 
@@ -144,15 +153,15 @@ def _round(options: argparse.Namespace, modules: int) -> tuple[Predicted, dict[i
     builds = [_make(options, number) for number in range(modules)]
     for build in builds:
         dispatch.advance(build)
-    predicted: Predicted = defaultdict(list)
+    told: Told = defaultdict(list)
     waiting = ModuleBuild.objects.filter(pk__in=builds).exclude(state=BuildState.READY)
     while waiting.exists():
         now = timezone.now()
         for number, each in forecast(now).builds.items():
-            predicted[number].append((now, each.ready, each.spread.total_seconds()))
+            told[number].append((now, each.ready, each.spread.total_seconds()))
         time.sleep(_AGAIN)
     rows = ModuleBuild.objects.filter(pk__in=builds).values_list("pk", "time_completed")
-    return predicted, {number: end for number, end in rows if end is not None}
+    return told, {number: end for number, end in rows if end is not None}
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def predict(builds: Sequence[Build], pace: Pace, most: int = MAX_RUNS) -> Predic
 
 
 def runs_for(tasks: int) -> int:
-    """Return the number of simulations; fewer for many components, so that the time is bounded."""
+    """Return how often this many components are simulated, which takes a bounded time."""
     return max(MIN_RUNS, min(MAX_RUNS, MAX_STEPS // max(tasks, 1)))
 
 

@@ -218,9 +218,7 @@ class Client:
                     raise _unexpected(answer)
                 yield from answer.iter_bytes()
         except httpx.TransportError as error:
-            raise Unreachable(
-                f"The connection to {self.server} was interrupted: {error}.", hint="Try again."
-            ) from error
+            raise Unreachable(f"{self.server} broke off: {error}.", hint="Try again.") from error
 
     def log_info(self, build_id: int, package: str, name: str = "") -> Json:
         """Return the names of a component's logs and the size of one of them (``docs/howto/logs.md``)."""
@@ -238,9 +236,7 @@ class Client:
                     raise refusal(answer)
                 yield from answer.iter_bytes()
         except httpx.TransportError as error:
-            raise Unreachable(
-                f"The connection to {self.server} was interrupted: {error}.", hint="Try again."
-            ) from error
+            raise Unreachable(f"{self.server} broke off: {error}.", hint="Try again.") from error
 
     def _log(self, build_id: int, package: str) -> str:
         return f"{self._address}/builds/{build_id}/{quote(package, safe='')}/log"
