@@ -29,7 +29,7 @@ DEFAULT_COLUMNS = (
 VERBOSE_COLUMNS = (
     *DEFAULT_COLUMNS,
     *("build_context", "build_context_no_bms", "modulemd", "reused_module_id", "runtime_context"),
-    *("stream_version", "arch_names"),
+    *("stream_version", "arch_names", "topdir"),
 )
 COMPONENT_COLUMNS = (
     *("id", "package", "format", "task_id", "state", "state_reason", "module_build_id", "nvr", "batch"),
@@ -123,6 +123,7 @@ def module_verbose(build: ModuleRow, around: ModuleRelations, url: str) -> shape
         "state_trace": [_module_step(step) for step in around.traces.get(build.pk, ())],
         "state_url": url,
         "stream_version": build.stream_version,
+        "topdir": build.topdir or None,
         "virtual_streams": around.virtual_streams.get(build.pk, []),
         "arches": build.arch_names,
     }

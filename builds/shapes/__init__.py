@@ -179,6 +179,7 @@ class ModuleBuildVerbose(ModuleBuild):
     state_trace: list[ModuleStateChange]
     state_url: Path
     stream_version: float | None
+    topdir: Annotated[str | None, Field(description="Of a finished build: the address of its files")]
     virtual_streams: list[str]
     arches: Texts
 

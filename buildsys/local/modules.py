@@ -130,6 +130,14 @@ class ModuleFolder:
         for kind in ("buildroot", "final") if final else ("buildroot",):
             _link_build(build, self.path / kind / nvr)
 
+    def add_build(self, nvr: str, build: Built) -> None:
+        """Add a build that was made elsewhere to the module.
+
+        Raises:
+            BuildSystemError: ``build_altered``: its files have changed since their metadata was read.
+        """
+        _link_build(build, self.path / "final" / _checked(nvr))
+
     def tagged(self, nvrs: Iterable[str]) -> Tagged:
         """Return which of these builds are tagged."""
         known = {kind: frozenset(self.nvrs(kind)) for kind in ("buildroot", "final")}

@@ -119,13 +119,15 @@ def _built(packages: Mapping[Path, Package]) -> dict[BuiltRpm, Path]:
             )
         names.add(package.filename)
         source = sources.get(package.sourcerpm, package)
+        # Modules of other services have no source RPMs here.
+        source_name = source.name if source.arch == SOURCE else package.sourcerpm.rsplit("-", 2)[0]
         rpm = BuiltRpm(
             name=package.name,
             epoch=package.epoch,
             version=package.version,
             release=package.release,
             arch=package.arch,
-            source=source.name,
+            source=source_name,
             license=package.license,
             excludearch=frozenset(source.excludearch),
             exclusivearch=frozenset(source.exclusivearch),

@@ -60,6 +60,12 @@ def chosen_server(server: str | None) -> servers.Server:
     return servers.find(server)
 
 
+def named_server() -> str | None:
+    """Return the server that is named before the name of the command; None if there is none."""
+    found: str | None = click.get_current_context().meta.get(_FROM_GROUP)
+    return found
+
+
 def with_client(command: Command) -> Command:
     """Add the options for server and credentials, and pass a ``Client`` as first argument."""
 

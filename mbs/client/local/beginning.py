@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from mbs.client.local.plan import PLATFORM
 from mbs.client.rest import Client, Json, Refused
 from mbs.macros import PACKAGE
 from mbs.modulemd import parse_stream
+from mbs.nsvc import NSVC
 from mbs.states import ACTIVE, BuildState
 
 #: Builds of one module that are compared; earlier ones are ignored.
@@ -16,6 +18,8 @@ CHANGED, ALL = "changed-and-after", "all"
 
 #: Asks for one of several streams of a module: ``ask(name, streams)``; an empty answer means all.
 Ask = Callable[[str, Sequence[str]], str]
+#: Provides modules before builds that require them start.
+Supply = Callable[[Sequence[NSVC]], None]
 
 
 def narrowed(client: Client, body: Json, ask: Ask | None) -> Json:
@@ -57,7 +61,7 @@ def _alternatives(builds: Sequence[Json]) -> dict[str, list[str]]:
     return {name: sorted(streams) for name, streams in found.items() if len(streams) > 1}
 
 
-def begin(client: Client, body: Json, *, again: bool = False) -> list[int]:
+def begin(client: Client, body: Json, *, again: bool = False, supply: Supply = lambda _: None) -> list[int]:
     """Start, resume or find the builds of a document, and return their numbers.
 
     A build that was interrupted or has failed is continued. If components have new commits since, or the user
@@ -67,9 +71,10 @@ def begin(client: Client, body: Json, *, again: bool = False) -> list[int]:
         client: The service.
         body: The submission, with ``scmurl``.
         again: Build everything again, even if it exists.
+        supply: Provides the modules that builds require, before they start.
 
     Raises:
-        MBSError: The submission is refused.
+        MBSError: The submission is refused, or ``supply`` fails.
     """
     try:
         planned: list[Json] | None = client.plan(body)["builds"]
@@ -77,6 +82,7 @@ def begin(client: Client, body: Json, *, again: bool = False) -> list[int]:
         if error.code not in _DIFFERENT:
             raise
         planned = None
+    supply(required(planned or ()))
     if planned is not None and any(build["action"] == "build" for build in planned):
         return _numbers(client.submit(body))
     latest = _latest(client, body["scmurl"], planned)
@@ -84,7 +90,9 @@ def begin(client: Client, body: Json, *, again: bool = False) -> list[int]:
         return _numbers(client.submit(body))
     first = next(iter(latest.values()))
     wish = {"rebuild_strategy": ALL if again else CHANGED}
-    if again or _changed(client, latest, client.plan_rebuild(first["id"], wish)["builds"]):
+    rebuilds = client.plan_rebuild(first["id"], wish)["builds"]
+    if again or _changed(client, latest, rebuilds):
+        supply(required(rebuilds))
         for build in latest.values():
             if build["state"] in ACTIVE:
                 client.cancel(build["id"])
@@ -93,6 +101,17 @@ def begin(client: Client, body: Json, *, again: bool = False) -> list[int]:
         if build["state"] == BuildState.FAILED:
             client.retry(build["id"])
     return _numbers(latest.values())
+
+
+def required(planned: Iterable[Json]) -> list[NSVC]:
+    """Return the modules that planned builds are built against, without base modules."""
+    found = {
+        NSVC.parse(f"{name}:{rest}"): None
+        for build in planned
+        for name, rest in (build.get("buildrequires") or {}).items()
+        if name != PLATFORM
+    }
+    return list(found)
 
 
 def _numbers(builds: Iterable[Json]) -> list[int]:

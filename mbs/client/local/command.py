@@ -11,9 +11,10 @@ from pathlib import Path
 
 import click
 
+from mbs.client import servers
 from mbs.client.builds import AS_JSON
 from mbs.client.endings import shown_excerpt
-from mbs.client.options import BUILD_FAILED, INTERRUPTED, SUCCESS, finish, print_json
+from mbs.client.options import BUILD_FAILED, INTERRUPTED, SUCCESS, finish, named_server, print_json
 from mbs.client.snapshot import Build
 from mbs.client.up.needs import check_installed
 from mbs.errors import InvalidInput
@@ -67,10 +68,9 @@ def root() -> Path:
     help="Build against this earlier local build. Repeatable.",
 )
 @click.option(
-    "--modules-from",
-    default="",
-    metavar="URL",
-    help="Look up required modules in this Module Build Service. [env: MBS_RESOLVER=mbs, MBS_MBS_URL]",
+    *("--server", "--modules-from", "modules_from"),
+    metavar="NAME|URL",
+    help="Take required modules, with their RPMs, from this Module Build Service.",
 )
 @click.option(
     "--offline",
@@ -109,7 +109,7 @@ def local(
     set_streams: Sequence[str],
     platform: str,
     add: Sequence[str],
-    modules_from: str,
+    modules_from: str | None,
     offline: bool,
     srpms: tuple[str, ...],
     skiptests: bool,
@@ -133,7 +133,8 @@ def local(
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # as for Ctrl-C, stop the service first
-    _check(source, file, uncommitted, offline, modules_from, arch)
+    other = modules_from or named_server()
+    _check(source, file, uncommitted, offline, other or "", arch)
     for name in repo_files:
         _note(f"{name} is ignored: builds use the packages that are installed on this machine.")
     request = LocalBuildRequest(
@@ -147,7 +148,7 @@ def local(
         skip_tests=skiptests,
         srpms=source_rpms.choices(srpms),
         offline=offline,
-        modules_from=modules_from,
+        modules_from=servers.find(other).url if other else "",
         again=rebuild,
     )
     stream_out = sys.stderr if as_json else sys.stdout
@@ -186,7 +187,7 @@ def _check(
     if file and uncommitted:
         raise click.UsageError("--file takes the file as it is: leave --uncommitted out.")
     if offline and modules_from:
-        raise click.UsageError("--offline and --modules-from exclude each other.")
+        raise click.UsageError("--offline and --server exclude each other.")
     if arch and arch != machine.machine():
         raise InvalidInput(
             f"This machine builds for {machine.machine()}, not for {arch[:40]!r}.",

@@ -13,8 +13,17 @@ from mbs.text import printable
 
 #: Seconds for one command.
 TIMEOUT = 60
+#: Seconds for a command that stores a large file.
+BIG_TIMEOUT = 600
 #: No programs of the checkout's configuration, which may come from strangers.
-_SETTINGS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "gc.auto=0", "commit.gpgSign=false")
+_SETTINGS = (
+    "core.fsmonitor=false",
+    f"core.hooksPath={os.devnull}",
+    "gc.auto=0",
+    "commit.gpgSign=false",
+    # Larger files are stored in parts.
+    "core.bigFileThreshold=16m",
+)
 #: No connections: a partial clone would run the ssh command of its configuration to fetch missing objects.
 _OFFLINE = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}
 _PERSON = {"NAME": "mbs local", "EMAIL": "mbs-local@localhost"}
@@ -27,12 +36,19 @@ class GitFailed(MBSError):
     code = "git_failed"
 
 
-def git(folder: Path, *arguments: str, text: bytes = b"", environment: Mapping[str, str] = {}) -> bytes:
+def git(
+    folder: Path,
+    *arguments: str,
+    text: bytes = b"",
+    environment: Mapping[str, str] = {},
+    timeout: float = TIMEOUT,
+) -> bytes:
     """Run git in a folder, and return its output.
 
     Args:
         text: Its standard input.
         environment: Further variables.
+        timeout: Seconds until it is stopped.
 
     Raises:
         Missing: git is not installed.
@@ -54,7 +70,7 @@ def git(folder: Path, *arguments: str, text: bytes = b"", environment: Mapping[s
             },
             input=text,
             capture_output=True,
-            timeout=TIMEOUT,
+            timeout=timeout,
         )
     except FileNotFoundError as error:
         if not folder.is_dir():
@@ -63,7 +79,7 @@ def git(folder: Path, *arguments: str, text: bytes = b"", environment: Mapping[s
             "git is not installed.", hint=f"Install it as root: `{install_command('git', 'git-core')}`."
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise GitFailed(f"git {arguments[0]} took longer than {TIMEOUT} seconds in {folder}.") from error
+        raise GitFailed(f"git {arguments[0]} took longer than {timeout} seconds in {folder}.") from error
     if done.returncode:
         said = printable(done.stderr.decode(errors="replace").strip(), "\n\t")
         raise GitFailed(f"git {arguments[0]} failed in {folder}: {said[:2000]}")
@@ -85,18 +101,18 @@ def init_bare(folder: Path) -> None:
         git(folder, "init", "--quiet", "--bare", "--template=", "--object-format=sha1", ".")
 
 
-def commit(folder: Path, files: Mapping[str, bytes], *, message: str, seconds: int) -> str:
+def commit(folder: Path, files: Mapping[str, bytes | Path], *, message: str, seconds: int) -> str:
     """Store files as a commit without parents, and return it. The same arguments make the same commit.
 
     Args:
         folder: A bare repository.
-        files: Name -> content.
+        files: Name -> content, or a file with the content, which git reads in parts.
         message: Message of the commit.
         seconds: Time of the commit, since the epoch.
     """
     rows = []
     for name, content in sorted(files.items()):
-        blob = git(folder, "hash-object", "-w", "--stdin", text=content).strip().decode()
+        blob = _blob(folder, content)
         rows.append(f"100644 blob {blob}\t".encode() + os.fsencode(name) + b"\0")
     tree = git(folder, "mktree", "-z", text=b"".join(rows)).strip().decode()
     date = f"@{seconds} +0000"
@@ -109,3 +125,11 @@ def commit(folder: Path, files: Mapping[str, bytes], *, message: str, seconds: i
         .strip()
         .decode()
     )
+
+
+def _blob(folder: Path, content: bytes | Path) -> str:
+    """Store the content of a file, and return its name in git."""
+    if isinstance(content, bytes):
+        return git(folder, "hash-object", "-w", "--stdin", text=content).strip().decode()
+    arguments = ("hash-object", "-w", "--no-filters", "--", str(content))
+    return git(folder, *arguments, timeout=BIG_TIMEOUT).strip().decode()

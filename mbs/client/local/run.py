@@ -17,10 +17,11 @@ from mbs.client.demo.command import while_service_runs
 from mbs.client.demo.service import LOG_FILE, service
 from mbs.client.display import follow
 from mbs.client.local import earlier_builds, repository, srpms
-from mbs.client.local.beginning import Ask, begin, narrowed
+from mbs.client.local.beginning import Ask, Supply, begin, narrowed
 from mbs.client.local.editing import Changes, edit
 from mbs.client.local.plan import PLATFORM, overrides, platforms
 from mbs.client.local.source import Source, digest, find_source, stream_of
+from mbs.client.local.supply import supplier
 from mbs.client.rest import Client, Json
 from mbs.client.up.needs import check_installed, check_machine, find_redis
 from mbs.client.up.platform import HostPlatform, host_platform
@@ -219,7 +220,13 @@ def build_locally(
         os.environ.update(settings)
         say("Starting the service ...")
         imported = list(_imported_documents(data, module, earlier))
-        return _build(body, data, imported, request, say, progress, ask)
+        supply = supplier(
+            data,
+            say,
+            modules_from=request.modules_from,
+            present={":".join(each.nsvc) for each in earlier},
+        )
+        return _build(body, data, imported, request, supply, progress, ask)
 
 
 def _build(
@@ -227,14 +234,15 @@ def _build(
     data: Path,
     imported: Sequence[Path],
     request: LocalBuildRequest,
-    say: Say,
+    supply: Supply,
     progress: TextIO,
     ask: Ask | None,
 ) -> Run:
     with service(data, keep=False, modules=imported, options=("--private",)) as mine:
         base_url = mine.ready().base_url
         with Client(base_url, owner=getpass.getuser()) as client:
-            ids = begin(client, narrowed(client, body, ask), again=request.again)
+            body = narrowed(client, body, ask)
+            ids = begin(client, body, again=request.again, supply=supply)
             last = follow(while_service_runs(data, watch(client, ids, interval=INTERVAL)), progress)
             builds = [client.build(each.id, verbose=True) for each in last.builds]
     for build, answer in zip(last.builds, builds, strict=True):

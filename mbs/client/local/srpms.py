@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -57,16 +58,20 @@ def store(srpm: Path, repository: Path) -> tuple[str, str]:
         Missing: A program is not installed.
     """
     init_bare(repository)
-    files = dict(_files(srpm))
-    if sum(name.endswith(".spec") for name in files) != 1:
-        raise _refusal(srpm, "it does not contain exactly one spec file")
-    made = commit(repository, files, message=f"Import {printable(srpm.name)}", seconds=_SECONDS)
+    with tempfile.TemporaryDirectory(prefix=".srpm-", dir=repository.parent) as scratch:
+        files = dict(_files(srpm, Path(scratch)))
+        if sum(name.endswith(".spec") for name in files) != 1:
+            raise _refusal(srpm, "it does not contain exactly one spec file")
+        made = commit(repository, files, message=f"Import {printable(srpm.name)}", seconds=_SECONDS)
     git(repository, "update-ref", "refs/heads/main", made)
     return repository.as_uri(), made
 
 
-def _files(srpm: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of a source RPM, which has no folders."""
+def _files(srpm: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Unpack a source RPM, which has no folders; yield the names of its files, and their paths in a folder.
+
+    The paths have names of their own, because names in a source RPM can be any text.
+    """
     program = shutil.which("rpm2archive")
     if program is None:
         raise Missing(
@@ -93,9 +98,11 @@ def _files(srpm: Path) -> Iterator[tuple[str, bytes]]:
                         )
                     if count > MAX_FILES or total > MAX_BYTES:
                         raise _refusal(srpm, f"it has more than {MAX_FILES} files or {MAX_BYTES >> 30} GiB")
-                    file = archive.extractfile(member)
+                    file, path = archive.extractfile(member), folder / str(count)
                     assert file is not None, "it is a file"
-                    yield name, file.read()
+                    with path.open("wb") as copy:
+                        shutil.copyfileobj(file, copy)
+                    yield name, path
         except tarfile.TarError as error:
             raise _refusal(srpm, f"rpm2archive cannot read it ({error})") from error
         finally:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.gitrepos import make_repo
 from tests.mbs.client.local.documents import MODULEMD, TEXT
+from tests.mbs.client.local.workshop import Workshop
 
 
 @pytest.fixture
@@ -30,3 +31,9 @@ def file(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """Repositories in a temporary folder, and the command."""
+    return Workshop(tmp_path, monkeypatch)
