@@ -82,17 +82,18 @@ def begin(client: Client, body: Json, *, again: bool = False, supply: Supply = l
         if error.code not in _DIFFERENT:
             raise
         planned = None
-    supply(required(planned or ()))
-    if planned is not None and any(build["action"] == "build" for build in planned):
-        return _numbers(client.submit(body))
+    if planned is not None:
+        supply(required(planned))
+        if any(build["action"] == "build" for build in planned):
+            return _numbers(client.submit(body))
     latest = _latest(client, body["scmurl"], planned)
     if not latest:
         return _numbers(client.submit(body))
     first = next(iter(latest.values()))
     wish = {"rebuild_strategy": ALL if again else CHANGED}
     rebuilds = client.plan_rebuild(first["id"], wish)["builds"]
+    supply(required(rebuilds))
     if again or _changed(client, latest, rebuilds):
-        supply(required(rebuilds))
         for build in latest.values():
             if build["state"] in ACTIVE:
                 client.cancel(build["id"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform as machine
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,10 +13,10 @@ import click
 from mbs.client import servers
 from mbs.client.builds import AS_JSON
 from mbs.client.endings import shown_excerpt
+from mbs.client.local.arches import check_arch
 from mbs.client.options import BUILD_FAILED, INTERRUPTED, SUCCESS, finish, named_server, print_json
 from mbs.client.snapshot import Build
 from mbs.client.up.needs import check_installed
-from mbs.errors import InvalidInput
 from mbs.states import BuildState
 
 EXIT_CODES = """\b
@@ -48,7 +47,12 @@ def root() -> Path:
 )
 @click.option("--branch", default="", help="Branch of a URL without a commit.")
 @click.option("--stream", default="", help="Stream of the module. [default: of the document, or the branch]")
-@click.option("--uncommitted", is_flag=True, help="Include changes of the checkout that are not committed.")
+@click.option(
+    "--uncommitted",
+    is_flag=True,
+    help="Include changes that are not committed: of the checkout, and of checkouts on this machine that it "
+    "names as repositories of components.",
+)
 @click.option(
     *("-s", "--set-stream", "set_streams"),
     multiple=True,
@@ -85,8 +89,16 @@ def root() -> Path:
     metavar="[PACKAGE=]FILE",
     help="Build a component from this source RPM. Repeatable. [default PACKAGE: of the file's name]",
 )
+@click.option(
+    "--checkout",
+    "checkouts",
+    multiple=True,
+    metavar="PACKAGE=FOLDER",
+    help="Build a component from this git checkout: its commit, or with --uncommitted its work tree. "
+    "Repeatable.",
+)
 @click.option("--skiptests", is_flag=True, help="Skip the %check sections.")
-@click.option("--arch", default="", help="Architecture, which must be that of this machine.")
+@click.option("--arch", default="", help="Architecture: that of this machine is the only possible one.")
 @click.option("--rebuild", is_flag=True, help="Build everything again, as a new version.")
 @click.option(
     *("-r", "--platform-repo-file", "repo_files"),
@@ -112,6 +124,7 @@ def local(
     modules_from: str | None,
     offline: bool,
     srpms: tuple[str, ...],
+    checkouts: tuple[str, ...],
     skiptests: bool,
     arch: str,
     rebuild: bool,
@@ -127,6 +140,7 @@ def local(
     """
     check_installed("local")
     # Its modules need packages of the extra.
+    from mbs.client.local import checkouts as component_checkouts
     from mbs.client.local import srpms as source_rpms
     from mbs.client.local.plan import choices
     from mbs.client.local.run import LocalBuildRequest, build_locally
@@ -147,6 +161,7 @@ def local(
         platform=platform,
         skip_tests=skiptests,
         srpms=source_rpms.choices(srpms),
+        checkouts=component_checkouts.choices(checkouts),
         offline=offline,
         modules_from=servers.find(other).url if other else "",
         again=rebuild,
@@ -188,12 +203,7 @@ def _check(
         raise click.UsageError("--file takes the file as it is: leave --uncommitted out.")
     if offline and modules_from:
         raise click.UsageError("--offline and --server exclude each other.")
-    if arch and arch != machine.machine():
-        raise InvalidInput(
-            f"This machine builds for {machine.machine()}, not for {arch[:40]!r}.",
-            code="other_arch",
-            hint="Leave --arch out, or run `mbs local` on a machine of that architecture.",
-        )
+    check_arch(arch)
 
 
 def _ask(name: str, streams: Sequence[str]) -> str:

@@ -54,9 +54,9 @@ def edit(text: str, changes: Changes) -> str:
             component = _value(_child(_child(data, "components"), "rpms"), name)
             if not isinstance(component, yaml.MappingNode):
                 raise InvalidInput(
-                    f"The module has no component {name[:100]!r}, so its source RPM cannot be used.",
+                    f"The module has no component {name[:100]!r}, so its source cannot be chosen.",
                     code="unknown_component",
-                    hint="Name a component of the modulemd file: --srpm PACKAGE=FILE.",
+                    hint="Name a component of the modulemd file, as in --srpm PACKAGE=FILE.",
                 )
             _set(component, "repository", _scalar(repository))
             _set(component, "ref", _scalar(commit))

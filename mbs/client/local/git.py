@@ -115,6 +115,11 @@ def commit(folder: Path, files: Mapping[str, bytes | Path], *, message: str, sec
         blob = _blob(folder, content)
         rows.append(f"100644 blob {blob}\t".encode() + os.fsencode(name) + b"\0")
     tree = git(folder, "mktree", "-z", text=b"".join(rows)).strip().decode()
+    return commit_tree(folder, tree, message=message, seconds=seconds)
+
+
+def commit_tree(folder: Path, tree: str, *, message: str, seconds: int) -> str:
+    """Store a commit of a tree without parents, and return it; see ``commit``."""
     date = f"@{seconds} +0000"
     return (
         git(

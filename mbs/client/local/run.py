@@ -16,7 +16,7 @@ from mbs.client.address import is_locked
 from mbs.client.demo.command import while_service_runs
 from mbs.client.demo.service import LOG_FILE, service
 from mbs.client.display import follow
-from mbs.client.local import earlier_builds, repository, srpms
+from mbs.client.local import checkouts, earlier_builds, repository, srpms
 from mbs.client.local.beginning import Ask, Supply, begin, narrowed
 from mbs.client.local.editing import Changes, edit
 from mbs.client.local.plan import PLATFORM, overrides, platforms
@@ -67,12 +67,13 @@ class LocalBuildRequest:
         source: Checkout, modulemd file or URL.
         branch: Branch of a URL.
         stream: Stream of the module; empty for that of the document or the branch.
-        uncommitted: Include changes of the checkout that are not committed.
+        uncommitted: Include changes that are not committed, of the checkout and of those of components.
         add: Earlier local builds to make available, as ``name:stream[:version[:context]]``.
         streams: Module name -> stream to build against, if there are several.
         platform: Stream of the base module, or ``platform:STREAM``.
         skip_tests: Skip the %check sections.
         srpms: Component -> source RPM to build it from.
+        checkouts: Component -> git checkout to build it from.
         offline: Use nothing from the network.
         modules_from: URL of a Module Build Service in which modules are looked up.
         again: Build everything again.
@@ -87,6 +88,7 @@ class LocalBuildRequest:
     platform: str = ""
     skip_tests: bool = False
     srpms: Mapping[str, Path] = field(default_factory=dict)
+    checkouts: Mapping[str, Path] = field(default_factory=dict)
     offline: bool = False
     modules_from: str = ""
     again: bool = False
@@ -212,8 +214,8 @@ def build_locally(
         settings = _settings(request, data)
         assert redis, "otherwise Missing was raised"
         check_machine(settings["MBS_SYSTEM"], data)
-        body = _submission(request, module, data)
         say(f"Building {module.name}:{module.stream} from {module.source.origin}.")
+        body = _submission(request, module, data, say)
         if module.source.left_out:
             say("The document has uncommitted changes, which are left out. --uncommitted includes them.")
         say(f"All files of this build are in {data}; the service's log is {LOG_FILE}.")
@@ -262,10 +264,13 @@ def _settings(request: LocalBuildRequest, data: Path) -> dict[str, str]:
     return found
 
 
-def _submission(request: LocalBuildRequest, module: Module, data: Path) -> Json:
+def _submission(request: LocalBuildRequest, module: Module, data: Path, say: Say) -> Json:
     """Commit the document to its repository, with the changes of the request, and return the submission."""
     sources = {
-        package: srpms.store(path, data / "srpms" / package) for package, path in request.srpms.items()
+        **checkouts.sources(
+            module.documents, request.checkouts, data / "checkouts", say, uncommitted=request.uncommitted
+        ),
+        **{package: srpms.store(path, data / "srpms" / package) for package, path in request.srpms.items()},
     }
     declared = module.documents[0].stream
     changes = Changes(

@@ -19,6 +19,7 @@ DEFAULT = SHORT | {
 VERBOSE = DEFAULT | {
     *["base_module_buildrequires", "build_context", "build_context_no_bms", "modulemd", "reused_module_id"],
     *["runtime_context", "state_trace", "state_url", "stream_version", "virtual_streams", "arches"],
+    "topdir",
 }
 COMPONENT = {
     *["id", "package", "format", "task_id", "state", "state_name", "state_reason", "module_build", "nvr"],
