@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from builds.resolvers import repositories
 from builds.resolvers.repositories import RepositoryUniverse
+from buildsys import module_metadata
 from tests.builds.resolvers.documents import text
 
 _PERL = text("perl", "5.30", 1)
@@ -35,7 +35,7 @@ def test_a_small_file_that_asks_for_a_gibibyte_is_passed_over(tmp_path: Path) ->
 
 
 def test_a_plain_file_over_the_bound_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repositories, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(module_metadata, "MAX_BYTES", 10_000)
     (tmp_path / "modules.yaml").write_text(_PERL + "#" * 10_000)
     assert RepositoryUniverse([str(tmp_path)]).streams(["perl"]) == {"perl": []}
 

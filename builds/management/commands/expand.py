@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from builds.resolvers.repositories import MAX_BYTES, documents, named_modules
+from buildsys.module_metadata import MAX_BYTES, documents, named_modules
 from mbs.errors import MBSError
 from mbs.expansion import Expansion, MemoryUniverse, Request, Settings, expand
 from mbs.modulemd import StreamV2, examine, parse_streams, upgrade

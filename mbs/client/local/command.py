@@ -77,10 +77,15 @@ def root() -> Path:
     help="Take required modules, with their RPMs, from this Module Build Service.",
 )
 @click.option(
+    "--dnf",
+    "host_modules",
+    is_flag=True,
+    help="Take required modules, with their RPMs, from the enabled dnf repositories of this machine.",
+)
+@click.option(
     "--offline",
     is_flag=True,
-    help="Use nothing from the network: modules of dnf's repositories on this machine, and git repositories "
-    "on this machine.",
+    help="Use nothing from the network: modules and RPMs of dnf's caches, local git repositories.",
 )
 @click.option(
     "--srpm",
@@ -122,6 +127,7 @@ def local(
     platform: str,
     add: Sequence[str],
     modules_from: str | None,
+    host_modules: bool,
     offline: bool,
     srpms: tuple[str, ...],
     checkouts: tuple[str, ...],
@@ -148,7 +154,9 @@ def local(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # as for Ctrl-C, stop the service first
     other = modules_from or named_server()
-    _check(source, file, uncommitted, offline, other or "", arch)
+    _check(source, file, uncommitted, arch)
+    if sum(map(bool, (other, host_modules, offline))) > 1:
+        raise click.UsageError("--server, --dnf and --offline exclude each other.")
     for name in repo_files:
         _note(f"{name} is ignored: builds use the packages that are installed on this machine.")
     request = LocalBuildRequest(
@@ -162,6 +170,7 @@ def local(
         skip_tests=skiptests,
         srpms=source_rpms.choices(srpms),
         checkouts=component_checkouts.choices(checkouts),
+        host_modules=host_modules,
         offline=offline,
         modules_from=servers.find(other).url if other else "",
         again=rebuild,
@@ -188,9 +197,7 @@ def local(
     finish(SUCCESS if done.last.succeeded else BUILD_FAILED)
 
 
-def _check(
-    source: str, file: str | None, uncommitted: bool, offline: bool, modules_from: str, arch: str
-) -> None:
+def _check(source: str, file: str | None, uncommitted: bool, arch: str) -> None:
     """Refuse options that contradict each other or this machine.
 
     Raises:
@@ -201,8 +208,6 @@ def _check(
         raise click.UsageError("Name a file with --file, or a checkout, not both.")
     if file and uncommitted:
         raise click.UsageError("--file takes the file as it is: leave --uncommitted out.")
-    if offline and modules_from:
-        raise click.UsageError("--offline and --server exclude each other.")
     check_arch(arch)
 
 

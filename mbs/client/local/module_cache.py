@@ -32,6 +32,9 @@ from mbs.client.local.source import digest
 from mbs.modulemd import StreamV2, parse_stream
 from mbs.nsvc import NSVC
 
+#: Characters of ``name-version-release`` of a source RPM, which becomes the name of a folder.
+MAX_NVR = 200
+
 
 @dataclass(frozen=True)
 class CompleteModule:

@@ -14,7 +14,7 @@ import httpx
 
 from mbs.client.local.downloads import BadDownload, Downloads, NotThere
 from mbs.client.local.earlier_builds import EarlierBuild
-from mbs.client.local.module_cache import CompleteModule, ModuleCache
+from mbs.client.local.module_cache import MAX_NVR, CompleteModule, ModuleCache
 from mbs.client.local.rpm_repository import Rpm, read_repository
 from mbs.client.rest import Client, Json
 from mbs.errors import TooLarge
@@ -26,8 +26,6 @@ from mbs.text import printable
 
 #: Components of one module whose RPMs are looked for.
 MAX_COMPONENTS = 10_000
-#: Characters of an NVR, which becomes the name of a folder.
-_MAX_NVR = 200
 #: Bytes of the disk that downloads leave free.
 RESERVE = 1 << 30
 #: Seconds between two lines of progress.
@@ -155,7 +153,7 @@ def _builds(answer: Json) -> list[str]:
         for package, each in (rpms.items() if isinstance(rpms, dict) else ())
         if isinstance(each, dict) and package != PACKAGE
     ]
-    builds = [str(nvr) for nvr in found if RPM_NAME.fits(nvr) and len(str(nvr)) <= _MAX_NVR]
+    builds = [str(nvr) for nvr in found if RPM_NAME.fits(nvr) and len(str(nvr)) <= MAX_NVR]
     if len(builds) > MAX_COMPONENTS:
         raise BadDownload(f"A module has more than {MAX_COMPONENTS} components.")
     return builds

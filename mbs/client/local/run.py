@@ -16,7 +16,7 @@ from mbs.client.address import is_locked
 from mbs.client.demo.command import while_service_runs
 from mbs.client.demo.service import LOG_FILE, service
 from mbs.client.display import follow
-from mbs.client.local import checkouts, earlier_builds, repository, srpms
+from mbs.client.local import checkouts, earlier_builds, host_modules, repository, srpms
 from mbs.client.local.beginning import Ask, Supply, begin, narrowed
 from mbs.client.local.editing import Changes, edit
 from mbs.client.local.plan import PLATFORM, overrides, platforms
@@ -75,7 +75,8 @@ class LocalBuildRequest:
         srpms: Component -> source RPM to build it from.
         checkouts: Component -> git checkout to build it from.
         offline: Use nothing from the network.
-        modules_from: URL of a Module Build Service in which modules are looked up.
+        modules_from: URL of a Module Build Service from which modules are taken.
+        host_modules: Take modules from the dnf repositories of this machine.
         again: Build everything again.
     """
 
@@ -91,6 +92,7 @@ class LocalBuildRequest:
     checkouts: Mapping[str, Path] = field(default_factory=dict)
     offline: bool = False
     modules_from: str = ""
+    host_modules: bool = False
     again: bool = False
 
 
@@ -178,7 +180,7 @@ def read_module(request: LocalBuildRequest, ask: Ask | None = None) -> Module:
 
 def folder_of(root: Path, module: Module, request: LocalBuildRequest, add: Sequence[str]) -> Path:
     """Return the data folder of a module, which differs if other modules are available to it."""
-    resolver = "offline" if request.offline else request.modules_from
+    resolver = "offline" if request.offline else "dnf" if request.host_modules else request.modules_from
     return root / f"{module.name}-{digest(module.source.key, resolver, *sorted(add))}"
 
 
@@ -219,6 +221,8 @@ def build_locally(
         if module.source.left_out:
             say("The document has uncommitted changes, which are left out. --uncommitted includes them.")
         say(f"All files of this build are in {data}; the service's log is {LOG_FILE}.")
+        if request.host_modules:
+            settings |= host_modules.refresh(say)
         os.environ.update(settings)
         say("Starting the service ...")
         imported = list(_imported_documents(data, module, earlier))
@@ -226,6 +230,8 @@ def build_locally(
             data,
             say,
             modules_from=request.modules_from,
+            host=request.host_modules,
+            offline=request.offline,
             present={":".join(each.nsvc) for each in earlier},
         )
         return _build(body, data, imported, request, supply, progress, ask)
@@ -259,6 +265,8 @@ def _settings(request: LocalBuildRequest, data: Path) -> dict[str, str]:
     found |= {**OWN, "MBS_DATA_DIR": str(data)}
     if request.offline:
         found |= {"MBS_RESOLVER": "local", "MBS_SCM_NETWORK": "false"}
+    elif request.host_modules:
+        found |= {"MBS_RESOLVER": "local"}
     elif request.modules_from:
         found |= {"MBS_RESOLVER": "mbs", "MBS_MBS_URL": request.modules_from}
     return found

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from builds.resolvers import LayeredUniverse, RepositoryUniverse
-from builds.resolvers import repositories as module
+from buildsys import module_metadata as module
 from mbs.expansion import Available, MemoryUniverse, expand
 from mbs.modulemd import Dependencies, StreamV2
 from tests.builds.resolvers.documents import text
