@@ -79,7 +79,7 @@ def sources(
                 hint=f"Name a checkout of the component: --checkout {package}=FOLDER.",
             )
         changed = _state(top, head, store / package) if uncommitted else None
-        found[package] = changed or (top.as_uri(), head)
+        found[package] = changed or _committed(top, head, store / package)
         say(f"{package} is built from {_described(changed, head)} of {printable(str(top))}.")
     if uncommitted:
         for package, top, ref in _named(documents):
@@ -130,6 +130,22 @@ def _wanted_state(package: str, top: Path, ref: str, store: Path, say: Say) -> t
         )
         return None
     return _state(top, head, store / package)
+
+
+def _committed(top: Path, head: str, repository: Path) -> tuple[str, str]:
+    """Copy a commit to a repository of the local build, because a URL cannot express every path."""
+    init_bare(repository)
+    arguments = (
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--force",
+        "--update-shallow",
+        str(top),
+        f"{head}:refs/heads/main",
+    )
+    git(repository, *arguments, environment={"GIT_ALLOW_PROTOCOL": "file"}, timeout=BIG_TIMEOUT)
+    return repository.as_uri(), head
 
 
 def _state(top: Path, head: str, repository: Path) -> tuple[str, str] | None:

@@ -163,7 +163,7 @@ class Downloads:
                         )
                     yield answer
                     return
-                place = self._checked(urljoin(str(place), answer.headers["Location"]))
+                place = self._checked(_joined(place, answer.headers.get("Location", "")))
             finally:
                 answer.close()
             if place.host != first.host:
@@ -187,6 +187,13 @@ class Downloads:
                 f"{_shown(text)} is an address of this machine, but {self._server} is not on it."
             )
         return url
+
+
+def _joined(place: httpx.URL, location: str) -> str:
+    try:
+        return urljoin(str(place), location) if location else ""
+    except ValueError:
+        return location
 
 
 def _is_this_machine(host: str) -> bool:

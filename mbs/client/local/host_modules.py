@@ -86,7 +86,10 @@ class HostModules:
             MBSError: dnf provides other RPMs than the document lists, or a program fails.
         """
         with self._cache.held():
-            return self._cache.find(nsvc) or self._take(nsvc)
+            if known := self._cache.find(nsvc):
+                self._say(f"The RPMs of {nsvc} from dnf's repositories are in {self._cache.path}.")
+                return known
+            return self._take(nsvc)
 
     def _take(self, nsvc: NSVC) -> EarlierBuild | None:
         document = self._document(nsvc)
@@ -97,7 +100,8 @@ class HostModules:
         arrivals = self._cache.arrivals(tag)
         remove_tree(arrivals / "all")
         (arrivals / "all").mkdir()
-        self._say(f"Taking {nsvc} from dnf's repositories: {len(nevras)} RPMs.")
+        counted = f"{len(nevras)} RPM{'s' if len(nevras) != 1 else ''}"
+        self._say(f"Taking {nsvc} from dnf's repositories: {counted}.")
         try:
             self._download(arrivals / "all", nevras)
         except (DnfFailed, Missing) as error:

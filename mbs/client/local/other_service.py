@@ -28,6 +28,8 @@ from mbs.text import printable
 MAX_COMPONENTS = 10_000
 #: Bytes of the disk that downloads leave free.
 RESERVE = 1 << 30
+#: Builds that a message lists.
+_LISTED = 10
 #: Seconds between two lines of progress.
 INTERVAL = 2.0
 
@@ -65,7 +67,10 @@ class OtherService:
             MBSError: The service does not answer, or a program fails.
         """
         with self._cache.held():
-            return self._cache.find(nsvc) or self._fetch(nsvc)
+            if known := self._cache.find(nsvc):
+                self._say(f"The RPMs of {nsvc} from {self._server} are in {self._cache.path}.")
+                return known
+            return self._fetch(nsvc)
 
     def _fetch(self, nsvc: NSVC) -> EarlierBuild | None:
         answer = self._find(nsvc)
@@ -109,6 +114,7 @@ class OtherService:
                 except NotThere:
                     continue
             if rpms:
+                self._note_missing(nsvc, address, sorted({*builds} - {rpm.build for rpm in rpms}))
                 return rpms
         where = f"there are none in {' and '.join(map(printable, tried))}" if tried else "it publishes none"
         self._say(
@@ -117,18 +123,27 @@ class OtherService:
         )
         return []
 
+    def _note_missing(self, nsvc: NSVC, address: str, builds: Sequence[str]) -> None:
+        """Say which builds have no RPMs: of the last batch on Koji, filtered, or only used in the module."""
+        if builds:
+            more = f" and {len(builds) - _LISTED} more" if len(builds) > _LISTED else ""
+            self._say(
+                f"{printable(address)} has no RPMs of {', '.join(builds[:_LISTED])}{more} of {nsvc}. If "
+                "components need their packages, install them on this machine."
+            )
+
     def _receive(self, nsvc: NSVC, rpms: Sequence[Rpm], arrivals: Path) -> None:
         """Download the RPMs that have not arrived yet."""
         missing = [rpm for rpm in rpms if not _is_here(rpm, arrivals)]
         total = sum(rpm.size for rpm in missing)
         if total > shutil.disk_usage(arrivals).free - RESERVE:
             raise TooLarge(
-                f"The RPMs of {nsvc} have {_megabytes(total)}, and the disk of {arrivals} has less space.",
+                f"The RPMs of {nsvc} have {_size(total)}, and the disk of {arrivals} has less space.",
                 code="disk_full",
                 hint="Free some space, or set XDG_CACHE_HOME to a folder on another disk.",
             )
         counted = f"{len(missing)} RPM{'s' if len(missing) != 1 else ''}"
-        self._say(f"Downloading {nsvc} from {self._server}: {counted}, {_megabytes(total)}.")
+        self._say(f"Downloading {nsvc} from {self._server}: {counted}, {_size(total)}.")
         done, said = 0, time.monotonic()
 
         def arrived(count: int) -> None:
@@ -136,7 +151,7 @@ class OtherService:
             done += count
             if time.monotonic() - said > INTERVAL:
                 said = time.monotonic()
-                self._say(f"  {_megabytes(done)} of {_megabytes(total)}")
+                self._say(f"  {_size(done)} of {_size(total)}")
 
         for rpm in missing:
             path = arrivals / rpm.build / rpm.filename
@@ -184,5 +199,5 @@ def _is_here(rpm: Rpm, arrivals: Path) -> bool:
     return path.is_file() and path.stat().st_size == rpm.size and rpm.digest.fits(path)
 
 
-def _megabytes(count: int) -> str:
-    return f"{count / (1 << 20):.1f} MiB"
+def _size(count: int) -> str:
+    return f"{count / (1 << 20):.1f} MiB" if count >= 1 << 20 else f"{count / 1024:.1f} KiB"

@@ -32,7 +32,7 @@ class Bench:
     """A checkout of a component, and the sources of a module that names it."""
 
     def __init__(self, folder: Path) -> None:
-        self.checkout, self.store = folder / "a one", folder / "store"
+        self.checkout, self.store = folder / "an odd name #%41", folder / "store"
         make_repo(self.checkout, {"one.spec": "1", "old": "old", ".gitignore": "*.rpm\n"}, branch="main")
         self.said: list[str] = []
 
@@ -105,9 +105,12 @@ def test_a_work_tree_of_another_commit_is_left_out_unless_it_is_chosen(bench: Be
 def test_a_chosen_checkout_replaces_the_repository(bench: Bench) -> None:
     (bench.checkout / "one.spec").write_text("2")
     head = git(bench.checkout, "rev-parse", "HEAD")
-    assert bench.sources({"two": bench.checkout}, uncommitted=False) == {
-        "two": (bench.checkout.as_uri(), head)
-    }
+    wanted = {"one": ((bench.store / "one").as_uri(), head)}
+    assert bench.sources({"one": bench.checkout}, uncommitted=False) == wanted
+    assert bench.files(head).keys() == {".gitignore", "old", "one.spec"}
+    git(bench.checkout, "commit", "--quiet", "--amend", "--message=Another first commit")
+    assert bench.sources({"one": bench.checkout}, uncommitted=False) != wanted
+    assert f"one is built from commit {head[:12]} of {bench.checkout}." in bench.said
 
 
 def test_a_checkout_without_a_commit_can_be_built_with_its_changes(bench: Bench, tmp_path: Path) -> None:

@@ -116,6 +116,16 @@ def test_a_repository_that_is_gone_or_has_other_builds_is_named(other: Other) ->
     assert f"there are none in {other.server}{other.repo} and {other.server}/gone" in other.said[0]
 
 
+def test_components_without_rpms_in_the_repository_are_named(other: Other) -> None:
+    last = {f"last{number:02}": {"nvr": f"last{number:02}-1-1", "state": 1} for number in range(12)}
+    other.build["tasks"]["rpms"] |= last
+    assert take(other)
+    assert (
+        f"has no RPMs of last00-1-1, {', '.join(f'last{n:02}-1-1' for n in range(1, 10))} and 2 more"
+        in (other.said[0])
+    )
+
+
 def _index(other: Other, **changes: object) -> None:
     packed = gzip.compress(PRIMARY.format(packages=other.package()).encode())
     other.publish_list(other.repo, packed, **changes)
@@ -139,7 +149,12 @@ ATTACKS: dict[str, tuple[Callable[[Other], object], str]] = {
     ),
     "redirect to http": (lambda other: _redirect(other, "http://mbs.example.com/x"), "reached by https"),
     "redirect to this machine": (lambda other: _redirect(other, "https://127.0.0.1/x"), "of this machine"),
-    "endless redirects": (lambda other: _redirect(other, ""), "more than 5 times"),
+    "endless redirects": (lambda other: _redirect(other, "one.rpm"), "more than 5 times"),
+    "redirect to nowhere": (lambda other: _redirect(other, ""), "not an http or https"),
+    "redirect without a place": (
+        lambda other: other.files.update({other.repo + "/one.rpm": httpx.Response(302)}),
+        "not an http or https",
+    ),
     "other RPM": (
         lambda other: other.files.update({other.repo + "/one.rpm": b"x" * len(other.rpm)}),
         "digest differs",
