@@ -22,7 +22,7 @@ from mbs.client.local.editing import Changes, edit
 from mbs.client.local.plan import PLATFORM, overrides, platforms
 from mbs.client.local.source import Source, digest, find_source, stream_of
 from mbs.client.local.supply import supplier
-from mbs.client.rest import Client, Json
+from mbs.client.rest import Client, Json, Refused
 from mbs.client.up.needs import check_installed, check_machine, find_redis
 from mbs.client.up.platform import HostPlatform, host_platform
 from mbs.client.watching import Snapshot, watch
@@ -249,14 +249,25 @@ def _build(
     with service(data, keep=False, modules=imported, options=("--private",)) as mine:
         base_url = mine.ready().base_url
         with Client(base_url, owner=getpass.getuser()) as client:
-            body = narrowed(client, body, ask)
-            ids = begin(client, body, again=request.again, supply=supply)
+            try:
+                body = narrowed(client, body, ask)
+                ids = begin(client, body, again=request.again, supply=supply)
+            except Refused as error:
+                raise with_places(error, request) from error
             last = follow(while_service_runs(data, watch(client, ids, interval=INTERVAL)), progress)
             builds = [client.build(each.id, verbose=True) for each in last.builds]
     for build, answer in zip(last.builds, builds, strict=True):
         if build.succeeded:
             earlier_builds.save(data, build.nsvc, str(answer["modulemd"]), build.tag)
     return Run(data, last, builds)
+
+
+def with_places(error: Refused, request: LocalBuildRequest) -> Refused:
+    """Return a refusal with a hint where to find required modules, if they were only looked for locally."""
+    elsewhere = request.modules_from or request.host_modules or request.offline
+    if not elsewhere and any(each.key.startswith("data.dependencies[") for each in error.problems):
+        error.hint += " To use modules that were built elsewhere: --server, --dnf or -l."
+    return error
 
 
 def _settings(request: LocalBuildRequest, data: Path) -> dict[str, str]:
