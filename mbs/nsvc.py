@@ -16,6 +16,8 @@ PARTS = ("name", "stream", "version", "context")
 #: Koji's limit for names of tags, and the limit of older hubs for names of targets.
 MAX_TAG = 256
 MAX_TARGET = 50
+#: Beginnings of the tags of module builds and of scratch builds.
+TAGS = ("module-", "scrmod-")
 #: The buildroot's tag is the module's tag with this suffix, so the module's tag must leave room for it.
 BUILD_SUFFIX = "-build"
 
@@ -125,7 +127,7 @@ class NSVC:
         return self._koji_name(MAX_TARGET, scratch_id)
 
     def _koji_name(self, longest: int, scratch_id: int | None) -> str:
-        prefix, suffix = ("module-", "") if scratch_id is None else ("scrmod-", f"+{scratch_id}")
+        prefix, suffix = (TAGS[0], "") if scratch_id is None else (TAGS[1], f"+{scratch_id}")
         name = f"{prefix}{self.name}-{self.stream}-{self.version}-{self.context}{suffix}"
         if len(name) <= longest:
             return name

@@ -104,15 +104,16 @@ def begin(client: Client, body: Json, *, again: bool = False, supply: Supply = l
     return _numbers(latest.values())
 
 
-def required(planned: Iterable[Json]) -> list[NSVC]:
-    """Return the modules that planned builds are built against, without base modules."""
+def required(planned: Sequence[Json]) -> list[NSVC]:
+    """Return the modules that planned builds are built against, without base modules and these builds."""
+    own = {build.get("nsvc") for build in planned}
     found = {
         NSVC.parse(f"{name}:{rest}"): None
         for build in planned
         for name, rest in (build.get("buildrequires") or {}).items()
         if name != PLATFORM
     }
-    return list(found)
+    return [nsvc for nsvc in found if str(nsvc) not in own]
 
 
 def _numbers(builds: Iterable[Json]) -> list[int]:

@@ -21,7 +21,7 @@ from mbs.errors import TooLarge
 from mbs.macros import PACKAGE
 from mbs.names import KOJI_TAG
 from mbs.names import RPM as RPM_NAME
-from mbs.nsvc import BUILD_SUFFIX, NSVC
+from mbs.nsvc import BUILD_SUFFIX, NSVC, TAGS
 from mbs.text import printable
 
 #: Components of one module whose RPMs are looked for.
@@ -78,7 +78,8 @@ class OtherService:
         if answer is None or not builds:
             return None
         tag = answer.get("koji_tag")
-        if not KOJI_TAG.fits(tag):
+        # Tags name folders, so with the tag of the module that is built, the RPMs would become its results.
+        if not KOJI_TAG.fits(tag) or (str(tag).startswith(TAGS) and tag != nsvc.koji_tag()):
             raise BadDownload(f"{self._server} gives no valid tag of {nsvc}.")
         arrivals = self._cache.arrivals(str(tag))
         rpms = self._listed(nsvc, answer, builds)

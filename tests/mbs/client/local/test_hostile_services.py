@@ -197,6 +197,10 @@ ATTACKS: dict[str, tuple[Callable[[Other], object], str]] = {
         "no list",
     ),
     "tag with folders": (lambda other: other.build.update(koji_tag="../../x"), "no valid tag"),
+    "tag of another module": (
+        lambda other: other.build.update(koji_tag="module-consumer-1-92026-c0ffee12"),
+        "no valid tag",
+    ),
     "no tag": (lambda other: other.build.update(koji_tag=None), "no valid tag"),
     "another module's document": (
         lambda other: other.build.update(modulemd=DOCUMENT.replace("name: base", "name: perl")),

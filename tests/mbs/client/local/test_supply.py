@@ -18,10 +18,10 @@ from mbs.nsvc import NSVC
 
 def test_required_modules_are_those_of_all_planned_builds_without_base_modules() -> None:
     planned = [
-        {"buildrequires": {"platform": "el9:1:0", "perl": "5.30:7:c0"}},
-        {"buildrequires": {"platform": "el10:1:0", "perl": "5.32:8:c0"}},
-        {"buildrequires": {"perl": "5.30:7:c0"}},
-        {"buildrequires": None},
+        {"nsvc": "quiet:1:9:c1", "buildrequires": {"platform": "el9:1:0", "perl": "5.30:7:c0"}},
+        {"nsvc": "quiet:1:9:c2", "buildrequires": {"platform": "el10:1:0", "perl": "5.32:8:c0"}},
+        {"nsvc": "quiet:1:9:c3", "buildrequires": {"perl": "5.30:7:c0", "quiet": "1:9:c1"}},
+        {"nsvc": "quiet:1:9:c4", "buildrequires": None},
     ]
     assert required(planned) == [NSVC("perl", "5.30", "7", "c0"), NSVC("perl", "5.32", "8", "c0")]
 
