@@ -80,8 +80,8 @@ class ModuleCache:
 
     def find(self, nsvc: NSVC) -> earlier_builds.EarlierBuild | None:
         """Return a complete module; None if it is not here."""
-        document = earlier_builds.document_path(self.path, str(nsvc))
-        return earlier_builds.EarlierBuild(self.path, document) if document.is_file() else None
+        document = earlier_builds.document_path(self.path, nsvc)
+        return earlier_builds.EarlierBuild(self.path, document, nsvc) if document.is_file() else None
 
     def arrivals(self, tag: str) -> Path:
         """Return the folder for the RPMs of a module that is not complete."""
@@ -107,9 +107,9 @@ class ModuleCache:
             folder.add_build(nvr, Built(arrivals / nvr, facts))
         sandbox = Sandbox(folder.path / "work", folder.path / "root", limits=Limits())
         finish(build, folder, list(module.rpms), machine.machine(), sandbox)
-        document = earlier_builds.save(self.path, str(module.nsvc), module.modulemd, module.tag)
+        document = earlier_builds.save(self.path, module.nsvc, module.modulemd, module.tag)
         remove_tree(arrivals)
-        return earlier_builds.EarlierBuild(self.path, document)
+        return earlier_builds.EarlierBuild(self.path, document, module.nsvc)
 
 
 def _examined(nvr: str, paths: Sequence[Path]) -> list[Package]:

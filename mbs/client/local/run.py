@@ -232,7 +232,7 @@ def build_locally(
             modules_from=request.modules_from,
             host=request.host_modules,
             offline=request.offline,
-            present={":".join(each.nsvc) for each in earlier},
+            present={each.nsvc for each in earlier},
         )
         return _build(body, data, imported, request, supply, progress, ask)
 

@@ -21,7 +21,7 @@ def supplier(
     modules_from: str = "",
     host: bool = False,
     offline: bool = False,
-    present: Collection[str] = (),
+    present: Collection[NSVC] = (),
 ) -> Supply:
     """Return the function that takes the RPMs of required modules into a data folder.
 
@@ -35,7 +35,7 @@ def supplier(
     """
 
     def supply(wanted: Sequence[NSVC]) -> None:
-        missing = [nsvc for nsvc in wanted if str(nsvc) not in present]
+        missing = [nsvc for nsvc in wanted if nsvc not in present]
         if missing and modules_from:
             with OtherService(modules_from, say) as other:
                 _take(other, missing, data)

@@ -57,7 +57,7 @@ def stored() -> set[str]:
 def test_a_module_is_downloaded_once_and_can_be_built_against(other: Other, tmp_path: Path) -> None:
     found = take(other)
     assert found is not None
-    assert found.nsvc == ("base", "1", "92026", "c0ffee12")
+    assert found.nsvc == MODULE
     assert "1 RPM" in other.said[0]
     other.asked.clear()
     assert take(other) == found

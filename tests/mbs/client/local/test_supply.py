@@ -31,7 +31,7 @@ def test_modules_that_are_there_are_not_looked_for(tmp_path: Path) -> None:
     said: list[str] = []
     supplier(tmp_path, said.append)([nsvc])
     # A request to this address would fail.
-    supplier(tmp_path, said.append, modules_from="http://127.0.0.1:1", present={str(nsvc)})([nsvc])
+    supplier(tmp_path, said.append, modules_from="http://127.0.0.1:1", present={nsvc})([nsvc])
     assert said == []
 
 
