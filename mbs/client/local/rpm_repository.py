@@ -12,7 +12,7 @@ from xml.parsers import expat
 from buildsys.unpacking import unpacked
 from mbs.client.local.downloads import BadDownload, Digest, Downloads
 from mbs.names import RPM as RPM_NAME
-from mbs.text import printable
+from mbs.text import printable, whole_number
 
 #: Bytes of the index of a repository, and of its list of packages, which Fedora's releases need a quarter of.
 MAX_INDEX, MAX_PACKED, MAX_LIST = 1 << 20, 128 << 20, 512 << 20
@@ -22,7 +22,6 @@ _MEMORY = 512 << 20
 MAX_RPMS, MAX_BYTES = 5000, 8 << 30
 #: Max characters of a text, and max depth of elements.
 _MAX_TEXT, _MAX_DEPTH = 4096, 16
-_DIGITS = 15
 
 Record = Mapping[str, tuple[Mapping[str, str], str]]
 
@@ -103,19 +102,15 @@ def _rpm(base: str, record: Record, builds: Collection[str], arches: Collection[
         return None
     version, release = (_attribute(record, "version", key) for key in ("ver", "rel"))
     filename = f"{name}-{version}-{release}.{arch}.rpm"
-    size = _attribute(record, "size", "package")
+    size = whole_number(_attribute(record, "size", "package"))
     href = _attribute(record, "location", "href")
     # The base of a merged repository would lead elsewhere.
     elsewhere = any(key.endswith("base") for key in record.get("location", ({}, ""))[0])
     fits = RPM_NAME.fits(filename) and len(filename) <= 200
-    if not fits or not _is_size(size) or elsewhere:
+    if not fits or not size or elsewhere:
         raise BadDownload(f"{printable(base)} lists an RPM that is not valid: {printable(filename)[:200]}.")
     url = _inside(base, href)
-    return Rpm(filename, build, int(size), _digest(record, url), url)
-
-
-def _is_size(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) > 0
+    return Rpm(filename, build, size, _digest(record, url), url)
 
 
 def _inside(base: str, href: str) -> str:
