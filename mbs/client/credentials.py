@@ -59,6 +59,6 @@ class StoredLogin(httpx.Auth):
             newer = self._login()
             if newer != login:
                 return newer  # another process has renewed it
-            renewed = provider.renew(login)
+            renewed = provider.renew(login, self._url)
             logins.save(self._url, renewed)
             return renewed

@@ -13,10 +13,11 @@ from rich.table import Table
 from mbs.client import logins, provider, servers
 from mbs.client.address import NoServer
 from mbs.client.builds import AS_JSON, print_table
+from mbs.client.logins import Provider
 from mbs.client.options import EXIT_CODES, SERVER, chosen_server, print_json
 from mbs.client.rest import Client, Json, Refused, UnexpectedAnswer
 from mbs.client.servers import Auth, Server
-from mbs.errors import InvalidInput
+from mbs.errors import Conflict, InvalidInput
 from mbs.text import printable
 
 #: A bearer token (RFC 6750, section 2.1).
@@ -30,13 +31,14 @@ _PLACES = {logins.KEYRING: "in the keyring", logins.IN_FILE: "in a file that onl
     "--token", "from_input", is_flag=True, help="Store a token from standard input, such as an API token."
 )
 @click.option("--browser", is_flag=True, help="Open the provider's page in a browser.")
+@click.option("--yes", is_flag=True, help="Agree to log in at the provider that the server names.")
 @AS_JSON
-def login(server: str | None, from_input: bool, browser: bool, as_json: bool) -> None:
+def login(server: str | None, from_input: bool, browser: bool, yes: bool, as_json: bool) -> None:
     """Log in at a server, and keep the token for the other commands.
 
-    The command shows an address and a code. Open the address with any browser, log in there, and enter the
-    code. The token is kept in the keyring of the desktop if there is one, otherwise in a file that only you
-    can read.
+    The server names a provider. The command shows which, and asks whether you agree. Then it shows an address
+    and a code. Open the address with any browser, log in there, and enter the code. The token is kept in the
+    keyring of the desktop if there is one, otherwise in a file that only you can read.
     """
     at = chosen_server(server)
     if at.auth is Auth.NONE:
@@ -46,13 +48,14 @@ def login(server: str | None, from_input: bool, browser: bool, as_json: bool) ->
             hint=f"Change its 'auth' in {servers.config_dir() / servers.FILE}.",
         )
     provider.require_encryption(at.url, "server")
-    kept = logins.Login(_read_token()) if from_input else _by_device(at, browser)
+    offer = None if from_input else _agreed(at, yes)
+    kept = _by_device(at, offer, browser) if offer else logins.Login(_read_token())
     with Client(at.url, token=kept.token) as client:
         me = client.me()
     username = str(me.get("username") or "")
     stored = logins.Login(**{**vars(kept), "username": username})
     with logins.lock():
-        place = logins.save(at.url, stored)
+        place = logins.save(at.url, stored, offer)
     if as_json:
         print_json({"server": at.url, "username": username, "kept": place})
         return
@@ -62,15 +65,20 @@ def login(server: str | None, from_input: bool, browser: bool, as_json: bool) ->
 
 @click.command(epilog=EXIT_CODES)
 @SERVER
+@click.option(
+    "--forget-provider",
+    is_flag=True,
+    help="Forget also at which provider you logged in, so that the server can name another.",
+)
 @AS_JSON
-def logout(server: str | None, as_json: bool) -> None:
+def logout(server: str | None, forget_provider: bool, as_json: bool) -> None:
     """Delete the stored token of a server.
 
     It stays valid until it expires. `mbs token revoke` revokes API tokens.
     """
     at = chosen_server(server)
     with logins.lock():
-        deleted = logins.delete(at.url)
+        deleted = logins.delete(at.url, provider=forget_provider)
     if as_json:
         print_json({"server": at.url, "deleted": deleted})
     elif deleted:
@@ -127,7 +135,54 @@ def _read_token() -> str:
     return token
 
 
-def _by_device(at: Server, browser: bool) -> logins.Login:
+def _agreed(at: Server, yes: bool) -> Provider:
+    """Return the provider that a server names, if the user agrees to log in there.
+
+    Raises:
+        Conflict: The server names another provider than before, or than servers.toml.
+        InvalidInput: The user does not agree.
+    """
+    offer, before = _offered(at), logins.agreed(at.url)
+    wanted = at.issuer or (before.issuer if before else "")
+    if wanted and offer.issuer != wanted:
+        raise _other_provider(at, offer, wanted)
+    if offer == before or yes:
+        return offer
+    click.echo(
+        printable(f"{at.url} asks you to log in at {offer.host} and gets the token of this login.")
+        + f"\n  provider:  {printable(offer.issuer)}\n  client:    {printable(offer.client_id)}"
+        + f"\n  scopes:    {printable(' '.join(offer.scopes))}",
+        err=True,
+    )
+    try:
+        agreed = click.confirm("Do you trust this server with such a token?", err=True)
+    except click.Abort:  # also at the end of standard input
+        agreed = False
+    if not agreed:
+        raise InvalidInput(
+            f"You have not agreed to log in at {offer.host}.",
+            code="not_agreed",
+            hint="`mbs login --yes` agrees without a question.",
+        )
+    return offer
+
+
+def _other_provider(at: Server, offer: Provider, wanted: str) -> Conflict:
+    file = servers.config_dir() / servers.FILE
+    where, remedy = (
+        (f"but {file} names {wanted}", f"change 'issuer' in {file}.")
+        if at.issuer
+        else (f"but named {wanted} before", "run `mbs logout --forget-provider`, and log in again.")
+    )
+    return Conflict(
+        f"{at.url} names the provider {offer.issuer}, {where}. It may want a token that is valid elsewhere.",
+        code="other_provider",
+        hint=f"Ask the operators of the server. If they confirm the change, {remedy}",
+    )
+
+
+def _offered(at: Server) -> Provider:
+    """Return the login that a server offers."""
     if at.auth is Auth.TOKEN:
         raise InvalidInput(
             f"The server {at.name} takes API tokens only.",
@@ -147,7 +202,13 @@ def _by_device(at: Server, browser: bool) -> logins.Login:
     issuer, client_id, scopes = (offer.get(name) for name in ("issuer", "client_id", "scopes"))
     if not (isinstance(issuer, str) and isinstance(client_id, str) and isinstance(scopes, list)):
         raise UnexpectedAnswer(f"{at.url} describes its login wrongly.")
-    device = provider.begin(issuer, client_id, [str(scope) for scope in scopes])
+    if not issuer.isascii():  # it could look like another one
+        raise UnexpectedAnswer(f"{at.url} names a provider with other characters than ASCII: {issuer}.")
+    return Provider(issuer, client_id, tuple(map(str, scopes)))
+
+
+def _by_device(at: Server, offer: Provider, browser: bool) -> logins.Login:
+    device = provider.begin(offer, at.url)
     name, address, code = map(printable, (device.provider, device.address, device.code))
     click.echo(
         f"To log in at {at.url}, open this page of {name}:\n\n    {address}\n\nand enter the code:  {code}\n",

@@ -1,7 +1,7 @@
 """Keep the tokens of the user: in the keyring of the desktop, otherwise in a file for the user only.
 
-``logins.json`` in the configuration folder says for each server where its token is. It also contains the
-tokens that no keyring keeps.
+``logins.json`` in the configuration folder says for each server where its token is, and at which provider the
+user has agreed to log in. It also contains the tokens that no keyring keeps.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mbs.client.servers import config_dir
 from mbs.errors import MBSError
@@ -52,6 +53,26 @@ class Login:
     client_id: str = ""
 
 
+@dataclass(frozen=True)
+class Provider:
+    """A login that a server asks for.
+
+    Attributes:
+        issuer: The OpenID provider.
+        client_id: The client at the provider that gets the token.
+        scopes: The scopes of the token.
+    """
+
+    issuer: str
+    client_id: str
+    scopes: tuple[str, ...] = ()
+
+    @property
+    def host(self) -> str:
+        """Return the host of the provider, which says to whom it belongs."""
+        return urlsplit(self.issuer).hostname or self.issuer
+
+
 def kept(url: str) -> str:
     """Return where the token for a server is: ``keyring``, ``file``, or an empty text if there is none."""
     return str(_entry(url).get("kept", ""))
@@ -77,30 +98,53 @@ def load(url: str) -> Login | None:
         return None  # another version wrote it
 
 
-def save(url: str, login: Login) -> str:
+def agreed(url: str) -> Provider | None:
+    """Return the provider at which the user has agreed to log in for a server; None if there is none."""
+    content: Any = _entry(url).get("provider")
+    try:
+        return Provider(content["issuer"], content["client_id"], tuple(content["scopes"]))
+    except (KeyError, TypeError):
+        return None
+
+
+def save(url: str, login: Login, provider: Provider | None = None) -> str:
     """Store the login at a server.
 
+    Args:
+        url: The server.
+        login: The login.
+        provider: The provider at which the user has agreed to log in; None: as before.
+
     Returns:
-        Where it is: ``keyring`` or ``file``.
+        Where the login is: ``keyring`` or ``file``.
     """
-    content = asdict(login)
+    content, provider = asdict(login), provider or agreed(url)
+    entry: dict[str, Any] = {"provider": asdict(provider)} if provider else {}
     if _into_keyring(url, json.dumps(content)):
-        _write({**_read(), url: {"kept": KEYRING}})
+        _write({**_read(), url: {**entry, "kept": KEYRING}})
         return KEYRING
-    _write({**_read(), url: {"kept": IN_FILE, "login": content}})
+    _write({**_read(), url: {**entry, "kept": IN_FILE, "login": content}})
     return IN_FILE
 
 
-def delete(url: str) -> bool:
-    """Delete the login at a server, and return whether there was one."""
-    known = _read()
-    entry = known.pop(url, None)
-    if entry is None:
-        return False
-    if entry.get("kept") == KEYRING:
+def delete(url: str, *, provider: bool = False) -> bool:
+    """Delete the login at a server.
+
+    Args:
+        url: The server.
+        provider: Whether to forget also at which provider the user has agreed to log in.
+
+    Returns:
+        Whether there was a login.
+    """
+    entry, found, rest = _entry(url), kept(url), _read()
+    if found == KEYRING:
         _out_of_keyring(url)
-    _write(known)
-    return True
+    rest.pop(url, None)
+    if "provider" in entry and not provider:
+        rest[url] = {"provider": entry["provider"]}
+    _write(rest)
+    return bool(found)
 
 
 @contextmanager

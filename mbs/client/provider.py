@@ -1,10 +1,14 @@
-"""Get tokens from the OpenID provider of a server: the OAuth device flow (RFC 8628), and new tokens."""
+"""Get tokens from the OpenID provider of a server: the OAuth device flow (RFC 8628), and new tokens.
+
+Each request names the server that gets the token as its resource (RFC 8707), so a provider that supports
+this issues tokens that no other service accepts.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from mbs.client.logins import Login
+from mbs.client.logins import Login, Provider
 from mbs.client.rest import Refused, UnexpectedAnswer, Unreachable, is_loopback
 from mbs.errors import InvalidInput
 
@@ -43,6 +47,7 @@ class Device:
         secret: Identifies the login in requests to the provider.
         token_endpoint: Where the token is.
         client_id: The client of the login.
+        resource: The server that gets the token.
         interval: Seconds between two requests.
         seconds: Seconds for which the login can be confirmed.
     """
@@ -54,17 +59,17 @@ class Device:
     secret: str
     token_endpoint: str
     client_id: str
+    resource: str
     interval: float
     seconds: float
 
 
-def begin(issuer: str, client_id: str, scopes: Sequence[str]) -> Device:
+def begin(at: Provider, resource: str) -> Device:
     """Start a login.
 
     Args:
-        issuer: The provider.
-        client_id: The client of the server at the provider.
-        scopes: The scopes that the server needs.
+        at: The provider, with the client and the scopes that the server has named.
+        resource: URL of the server that gets the token.
 
     Raises:
         InvalidInput: The provider does not use https.
@@ -72,7 +77,9 @@ def begin(issuer: str, client_id: str, scopes: Sequence[str]) -> Device:
         Unreachable: The provider does not answer.
         UnexpectedAnswer: The provider does not support the flow.
     """
+    issuer = at.issuer
     require_encryption(issuer, "provider")
+    form = {"client_id": at.client_id, "scope": " ".join(at.scopes), "resource": resource}
     with _http(issuer) as http:
         status, about = _request(http, "GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")
         if status != 200 or about.get("issuer") != issuer:
@@ -81,7 +88,7 @@ def begin(issuer: str, client_id: str, scopes: Sequence[str]) -> Device:
             _address(about.get(name), issuer, name)
             for name in ("device_authorization_endpoint", "token_endpoint")
         )
-        status, answer = _request(http, "POST", endpoint, {"client_id": client_id, "scope": " ".join(scopes)})
+        status, answer = _request(http, "POST", endpoint, form)
     if status != 200:
         raise _refusal(answer, status, issuer)
     texts = [answer.get(name) for name in ("verification_uri", "user_code", "device_code")]
@@ -91,14 +98,21 @@ def begin(issuer: str, client_id: str, scopes: Sequence[str]) -> Device:
     whole = whole if isinstance(whole, str) and len(whole) <= MAX_TEXT else ""
     for address in filter(None, (str(texts[0]), whole)):
         require_encryption(address, "page")
+        if urlsplit(address).hostname != at.host:
+            # A hostile provider may pass on a code of another provider, whose login it then gets.
+            raise UnexpectedAnswer(
+                f"{at.host} wants to confirm the login at another host: {address}.",
+                hint="Do not enter a code there. Create an API token, and store it with `mbs login --token`.",
+            )
     return Device(
         address=str(texts[0]),
         code=str(texts[1]),
         whole_address=whole,
-        provider=urlsplit(issuer).hostname or issuer,
+        provider=at.host,
         secret=str(texts[2]),
         token_endpoint=tokens,
-        client_id=client_id,
+        client_id=at.client_id,
+        resource=resource,
         interval=min(_number(answer.get("interval"), INTERVAL), MAX_INTERVAL),
         seconds=min(_number(answer.get("expires_in"), MAX_TIME), MAX_TIME),
     )
@@ -111,7 +125,12 @@ def wait(device: Device) -> Login:
         Refused: The user has refused the login, or has not confirmed it in time.
     """
     interval, waited = max(device.interval, 1.0), 0.0
-    form = {"grant_type": DEVICE_GRANT, "device_code": device.secret, "client_id": device.client_id}
+    form = {
+        "grant_type": DEVICE_GRANT,
+        "device_code": device.secret,
+        "client_id": device.client_id,
+        "resource": device.resource,
+    }
     with _http(device.token_endpoint) as http:
         while waited < device.seconds:
             sleep(interval)
@@ -136,8 +155,12 @@ def wait(device: Device) -> Login:
     raise Refused(401, "The login was not confirmed in time.", code="login_expired", hint=AGAIN)
 
 
-def renew(login: Login) -> Login:
+def renew(login: Login, resource: str) -> Login:
     """Return a login with a new token.
+
+    Args:
+        login: The login.
+        resource: URL of the server that gets the token.
 
     Raises:
         Refused: The provider has ended the login.
@@ -147,6 +170,7 @@ def renew(login: Login) -> Login:
         "grant_type": "refresh_token",
         "refresh_token": login.refresh_token,
         "client_id": login.client_id,
+        "resource": resource,
     }
     with _http(login.token_endpoint) as http:
         status, answer = _request(http, "POST", login.token_endpoint, form)

@@ -5,6 +5,7 @@ default = "fedora"
 [servers.fedora]
 url = "https://mbs.example.com"
 auth = "oidc"
+issuer = "https://id.example.com/realms/builds"
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ FILE = "servers.toml"
 LOCAL = "local"
 MAX_SIZE = 100_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_KEYS = ("url", "auth")
+_KEYS = ("url", "auth", "issuer")
 
 
 class Auth(StrEnum):
@@ -47,12 +48,14 @@ class Server:
         url: Its URL, without the path of the API.
         auth: Which credentials are sent to it.
         own: Whether it is the standalone service of the user on this machine.
+        issuer: The only OpenID provider at which the user logs in for it; empty: the server names one.
     """
 
     name: str
     url: str
     auth: Auth = Auth.OIDC
     own: bool = False
+    issuer: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,13 +157,18 @@ def _server(path: Path, name: str, table: Any) -> Server:
     if not isinstance(table, dict) or not isinstance(table.get("url"), str):
         raise _invalid(path, f"{where} has no 'url'")
     if unknown := sorted(table.keys() - set(_KEYS)):
-        raise _invalid(path, f"the key {unknown[0]!r} of {where} is unknown; known are 'url' and 'auth'")
+        raise _invalid(
+            path, f"the key {unknown[0]!r} of {where} is unknown; known are {', '.join(map(repr, _KEYS))}"
+        )
     try:
         auth = Auth(table.get("auth", Auth.OIDC))
     except ValueError as error:
         raise _invalid(path, f"'auth' of {where} is not one of {', '.join(Auth)}") from error
+    issuer = table.get("issuer", "")
+    if not isinstance(issuer, str):
+        raise _invalid(path, f"'issuer' of {where} is not a text")
     try:
-        return Server(name, base_url(table["url"]), auth)
+        return Server(name, base_url(table["url"]), auth, issuer=issuer)
     except InvalidInput as error:
         raise _invalid(path, f"{where}: {error.message}") from error
 

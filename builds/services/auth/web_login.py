@@ -94,7 +94,11 @@ def begin(back: str) -> tuple[str, Begun]:
     begun = Begun(generate_token(32), generate_token(32), generate_token(64), back)
     address = _endpoint("authorization_endpoint")
     url, _ = _client().create_authorization_url(
-        address, state=begun.state, code_verifier=begun.verifier, nonce=begun.nonce
+        address,
+        state=begun.state,
+        code_verifier=begun.verifier,
+        nonce=begun.nonce,
+        resource=_resource(),
     )
     return url, begun
 
@@ -217,10 +221,10 @@ def _request_tokens(**grant: str) -> tuple[Tokens, dict[str, Any]]:
     """
     address, client = _endpoint("token_endpoint"), _client()
     try:
-        if "refresh_token" in grant:
-            content = dict(client.refresh_token(address, refresh_token=grant["refresh_token"]))
+        if token := grant.get("refresh_token"):
+            content = dict(client.refresh_token(address, refresh_token=token, resource=_resource()))
         else:
-            content = dict(client.fetch_token(address, **grant))
+            content = dict(client.fetch_token(address, **grant, resource=_resource()))
     except OAuth2Error as error:
         if error.error == "invalid_grant":
             raise NotAuthenticated(
@@ -238,6 +242,11 @@ def _request_tokens(**grant: str) -> tuple[Tokens, dict[str, Any]]:
     return Tokens(
         access, refresh if isinstance(refresh, str) else "", float(seconds) if valid and seconds else None
     ), content
+
+
+def _resource() -> str:
+    """Return the resource of tokens (RFC 8707): the URL of this service, if it is their audience."""
+    return settings.MBS.BASE_URL if settings.MBS.OIDC_AUDIENCE == settings.MBS.BASE_URL else ""
 
 
 def _client_id() -> str:

@@ -45,6 +45,7 @@ class Issuer:
         described: Changes of the description; None removes an entry.
         id_claims: Changes of the claims of ID tokens; None removes a claim.
         devices: Device code -> the answers that come before its token.
+        indicators: Whether ``resource`` determines the audience of signed tokens (RFC 8707).
     """
 
     def __init__(self, port: int) -> None:
@@ -64,6 +65,7 @@ class Issuer:
         self.id_claims: dict[str, Any] = {}
         self.codes: dict[str, dict[str, str]] = {}
         self.devices: dict[str, list[str]] = {}
+        self.indicators = False
         #: Path -> body that is sent instead of the right one.
         self.bodies: dict[str, bytes] = {}
 
@@ -183,6 +185,7 @@ class Issuer:
 
     def grant(self, form: dict[str, str], authorization: str) -> tuple[int, Any]:
         """Return tokens for a code, a refresh token or a device code."""
+        bound = {"resource": form.get("resource", "")}
         match form.get("grant_type"):
             case "authorization_code":
                 basic = base64.b64encode(":".join(CLIENT.values()).encode()).decode()
@@ -194,21 +197,21 @@ class Issuer:
                 digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
                 if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != begun["code_challenge"]:
                     return 400, {"error": "invalid_grant"}
-                return 200, self.tokens_of(begun["user"], begun)
+                return 200, self.tokens_of(begun["user"], {**begun, **bound})
             case "urn:ietf:params:oauth:grant-type:device_code":
                 answers = self.devices.get(form.get("device_code", ""))
                 if answers is None:
                     return 400, {"error": "invalid_grant"}
                 if answers:
                     return 400, {"error": answers.pop(0)}
-                return 200, self.tokens_of(self.person, {})
+                return 200, self.tokens_of(self.person, bound)
         user = self.refresh_tokens.get(form.get("refresh_token", ""))
         if user is None:
             return 400, {"error": "invalid_grant"}
         if self.rotating:
             del self.refresh_tokens[form["refresh_token"]]
-            return 200, self.tokens_of(user, {})
-        return 200, {**self.tokens_of(user, {}), "refresh_token": form["refresh_token"]}
+            return 200, self.tokens_of(user, bound)
+        return 200, {**self.tokens_of(user, bound), "refresh_token": form["refresh_token"]}
 
     def tokens_of(self, user: str, begun: dict[str, str]) -> dict[str, Any]:
         """Return the tokens of a login."""
@@ -216,12 +219,13 @@ class Issuer:
         if self.opaque_logins:
             access = self.opaque(user, seconds=self.seconds)
         else:
-            access = self.signed(user, exp=now + self.seconds)
+            bound = {"aud": begun.get("resource")} if self.indicators else {}
+            access = self.signed(user, exp=now + self.seconds, **bound)
         answer = {"access_token": access, "token_type": "Bearer", "expires_in": self.seconds}
         if self.refreshing:
             answer["refresh_token"] = secrets.token_urlsafe(16)
             self.refresh_tokens[str(answer["refresh_token"])] = user
-        if begun:
+        if "nonce" in begun:
             claims = {
                 "iss": self.url,
                 "aud": begun["client_id"],

@@ -340,3 +340,14 @@ def test_the_description_is_asked_for_once(client: Client, signing: Issuer) -> N
     assert signing.asked["/.well-known/openid-configuration"] == 1
     assert signed.KEYS_LIFETIME >= 600
     assert django_settings.SESSION_ENGINE.endswith("db")
+
+
+def test_tokens_of_logins_are_bound_to_the_service_where_the_provider_can(
+    client: Client, login_provider: Issuer, option: Callable[..., None]
+) -> None:
+    assert "resource" not in parse_qs(urlsplit(begin(client)).query)
+    login_provider.opaque_logins, login_provider.indicators = False, True
+    option(OIDC_AUDIENCE=django_settings.MBS.BASE_URL)
+    assert parse_qs(urlsplit(begin(client)).query)["resource"] == [django_settings.MBS.BASE_URL]
+    log_in(client)
+    assert name(client) == "ann"

@@ -11,14 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from builds.models import ApiToken
 from mbs.client import credentials, login, logins, provider
-from mbs.client.cli import main
 from mbs.states import BuildState
 from tests.builds.services.auth.oidc_provider import Issuer
 from tests.factories import module_build
+from tests.mbs.client.login.commands import cancel, mbs
 from tests.processes import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,46 +43,12 @@ class Keyring(SimpleNamespace):
         del self.kept[service, name]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The configuration folder of a user without a keyring."""
-    monkeypatch.delenv("MBS_TOKEN", raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setitem(sys.modules, "keyring", None)
-    return tmp_path / "config" / "mbs"
-
-
 @pytest.fixture
 def keyring(monkeypatch: pytest.MonkeyPatch) -> Keyring:
     """A keyring."""
     keyring = Keyring()
     monkeypatch.setitem(sys.modules, "keyring", keyring)
     return keyring
-
-
-@pytest.fixture(autouse=True)
-def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that the command has waited, without waiting."""
-    slept: list[float] = []
-    monkeypatch.setattr(provider, "sleep", slept.append)
-    return slept
-
-
-@pytest.fixture(autouse=True)
-def server(
-    live_server: Any,
-    redis_url: str,
-    verifying: Issuer,
-    option: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> str:
-    option(OIDC_DEVICE_CLIENT="mbs-cli")
-    monkeypatch.setenv("MBS_SERVER", live_server.url)
-    return str(live_server.url)
-
-
-def mbs(*arguments: str, input: str | None = None) -> Result:
-    return CliRunner().invoke(main, arguments, input=input)
 
 
 def begun(issuer: Issuer, monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
@@ -96,10 +61,6 @@ def begun(issuer: Issuer, monkeypatch: pytest.MonkeyPatch, *answers: str) -> Non
         return content
 
     monkeypatch.setattr(issuer, "begin_device", with_answers)
-
-
-def cancel() -> Result:
-    return mbs("cancel", str(module_build(owner="ann", state=BuildState.BUILD).pk))
 
 
 def test_a_login_shows_address_and_code_and_is_used_by_the_other_commands(
@@ -241,7 +202,7 @@ def test_another_process_may_renew_the_token_first(
     mbs("login")
     old = logins.load(server)
     assert old
-    logins.save(server, provider.renew(old))
+    logins.save(server, provider.renew(old, server))
     new = logins.load(server)
     assert credentials.StoredLogin(server)._renewed(old) == new
 
