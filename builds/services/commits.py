@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db.models import Q
 
 from builds import dispatch
 from builds.models import CommitRange, ComponentBuild, ModuleBuild, clock
@@ -24,10 +25,14 @@ log = logging.getLogger(__name__)
 
 TASK = "check.commits"
 #: Repositories that are read for a comparison, and seconds after which the rest is left out.
-MAX_RANGES, _MAX_SECONDS = 40, 60.0
-#: Tasks that a process sends in a period of seconds: comparisons need no login, and the checks of
-#: submissions use the same workers.
-_TASKS, _PERIOD = 10, 600
+MAX_RANGES, _MAX_SECONDS = 40, 30.0
+#: Min time between two tasks of all processes together: comparisons need no login, and the checks of
+#: submissions use the same workers. One repository may take 30 seconds more, so at most two tasks run.
+_PAUSE = timedelta(seconds=30)
+#: Key of the row with the time of the last task; other rows have hashes as keys.
+_LAST_TASK = "last task"
+#: Tasks that a process sends for one client in a period of seconds, so that others get some, too.
+_SHARE, _PERIOD = 5, 600
 #: Max ranges that are stored. A module with n builds has n * (n - 1) comparisons.
 _MAX_STORED = 20_000
 #: Time after which a range that could not be read is read again, and after which ranges are deleted.
@@ -52,23 +57,42 @@ def stored(pairs: Mapping[str, tuple[str, str, str]]) -> dict[str, CommitRange]:
     return {keys[row.key]: row for row in CommitRange.objects.filter(key__in=list(keys))}
 
 
-def request(old: ModuleBuild, new: ModuleBuild) -> bool:
+def request(old: ModuleBuild, new: ModuleBuild, client: str) -> bool:
     """Have a task read the missing ranges of a comparison, unless too many were requested recently.
+
+    Args:
+        old: The older build.
+        new: The newer build.
+        client: Address of the client; empty: unknown.
 
     Returns:
         Whether a task was sent now or recently.
     """
     if old.name != new.name:
         return False
-    key, period = f"commits-{old.pk}-{new.pk}", f"commits-of-{int(time.time()) // _PERIOD}"
+    key, period = f"commits-{old.pk}-{new.pk}", f"commits-of-{client}-{int(time.time()) // _PERIOD}"
     if cache.get(key):
         return True
-    # A request beyond the limit adds nothing to the cache, which logins use too.
-    if cache.get(period, 0) >= _TASKS or not cache.add(key, 1, _PERIOD):
+    # A request beyond the limits adds nothing to the cache, which logins use too.
+    if (client and cache.get(period, 0) >= _SHARE) or not _take_turn():
         return False
+    cache.set(key, 1, _PERIOD)
     cache.set(period, cache.get(period, 0) + 1, _PERIOD)
     dispatch.send_now(TASK, old.pk, new.pk)
     return True
+
+
+def _take_turn() -> bool:
+    """Return whether a task may be sent now; the database decides it for all processes."""
+    now = clock.now()
+    rows = CommitRange.objects.filter(key=_LAST_TASK)
+    # A time in the future was written while a clock was wrong.
+    due = Q(read_at__lt=now - _PAUSE) | Q(read_at__gt=now + _PAUSE)
+    if rows.filter(due).update(read_at=now):
+        return True
+    if rows.exists():
+        return False
+    return CommitRange.objects.get_or_create(key=_LAST_TASK, defaults={"read_at": now})[1]
 
 
 def read(old_id: int, new_id: int) -> None:

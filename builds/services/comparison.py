@@ -81,13 +81,14 @@ def former(build: ModuleBuild) -> ModuleBuild | None:
     return rows.filter(context=build.context).order_by("-id").first() or rows.order_by("-id").first()
 
 
-def compare(old: ModuleBuild, new: ModuleBuild, *, everything: bool = False) -> Comparison:
+def compare(old: ModuleBuild, new: ModuleBuild, *, everything: bool = False, client: str = "") -> Comparison:
     """Return the differences of two builds.
 
     Args:
         old: A build.
         new: Another build.
         everything: Whether to include the components that did not change.
+        client: Address of the client, for which git is asked a few times only; empty: unknown.
     """
     pairs = commits.ranges(old, new)
     read = commits.stored(pairs)
@@ -101,7 +102,7 @@ def compare(old: ModuleBuild, new: ModuleBuild, *, everything: bool = False) -> 
         "components": shown[:MAX_COMPONENTS],
         "unchanged": unchanged,
         "more_components": max(0, len(shown) - MAX_COMPONENTS),
-        "reading_commits": missing and commits.request(old, new),
+        "reading_commits": missing and commits.request(old, new, client),
         "buildrequires": list(_buildrequires(old, new)),
         "rpms": _rpms(old, new),
     }

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from builds.api import links
+from builds.api.serving.places import client_at
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.models import ModuleBuild
 from builds.services import comparison
@@ -48,7 +49,9 @@ def compare(request: HttpRequest, old: str, new: str) -> HttpResponse:
         values |= _document(before, now, asked)
     else:
         everything = request.GET.get("all") == "1"
-        found = comparison.compare(before, now, everything=everything)
+        found = comparison.compare(
+            before, now, everything=everything, client=client_at(request.META.get("REMOTE_ADDR", ""))
+        )
         values |= {
             "components": found["components"],
             "unchanged": found["unchanged"],

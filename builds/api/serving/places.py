@@ -64,12 +64,15 @@ class Places:
 def client_of(scope: Scope) -> str:
     """Return the address of a client, or the network of an IPv6 address; empty behind a Unix socket."""
     client = scope.get("client")
-    if not client:
-        return ""
+    return client_at(str(client[0])) if client else ""
+
+
+def client_at(text: str) -> str:
+    """Return the client with an address: the address, or the network of an IPv6 address."""
     try:
-        address = ipaddress.ip_address(client[0])
+        address = ipaddress.ip_address(text)
     except ValueError:
-        return str(client[0])
+        return text
     if address.version == 6 and address.ipv4_mapped:
         return str(address.ipv4_mapped)
     if address.version == 6 and not address.is_loopback:

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from builds.api import actions, filtersets, parameters, serializers
 from builds.api.parameters import Shape
 from builds.api.permissions import acting_for, require_owner, require_submitter
+from builds.api.serving.places import client_at
 from builds.api.submissions import submission_request
 from builds.api.views.base import BuildViewSet, by_id
 from builds.models import ModuleBuild
@@ -113,7 +114,11 @@ class ModuleBuildViewSet(BuildViewSet):
         else:
             raise parameters.invalid("with", "Write the number of a module build.")
         everything = parameters.flag(request, "all")
-        return Response(comparison.compare(old, build, everything=everything))
+        return Response(
+            comparison.compare(
+                old, build, everything=everything, client=client_at(request.META.get("REMOTE_ADDR", ""))
+            )
+        )
 
     def known_parameters(self) -> set[str]:
         """Return the parameters of this request."""

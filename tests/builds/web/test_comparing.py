@@ -176,17 +176,41 @@ def test_a_repository_that_cannot_be_read_has_no_subjects_and_is_not_asked_again
     assert (asked, sent) == (["https://github.com/rpms/x"], [])
 
 
-def test_comparisons_of_a_hostile_client_send_few_tasks(
-    client: Client, sent: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(commits, "_TASKS", 2)
+@pytest.fixture
+def many(sent: list[tuple[Any, ...]]) -> list[str]:
+    """Addresses of comparisons that would each read git."""
     builds = [module_build(context=f"c{number}") for number in range(5)]
     for number, build in enumerate(builds):
         component_build(build, package="lib", ref=f"{number:040}", scmurl="https://github.com/rpms/x")
-    for expected in ([True, True, False, False], [True, True, False, False]):
-        answers = [as_json(client, f"{build.pk}/compare?with={builds[0].pk}") for build in builds[1:]]
-        assert [each["reading_commits"] for each in answers] == expected
+    return [f"{build.pk}/compare?with={builds[0].pk}" for build in builds[1:]]
+
+
+def test_comparisons_of_strangers_send_one_task_at_a_time_from_all_processes(
+    client: Client, many: list[str], sent: list[tuple[Any, ...]]
+) -> None:
+    for address in many:
+        as_json(client, address)
+        cache.clear()  # another process
+    assert len(sent) == 1
+    CommitRange.objects.update(read_at=clock.now() - timedelta(minutes=1))
+    for address in many:
+        as_json(client, address)
     assert len(sent) == 2
+
+
+def test_one_client_does_not_take_all_turns(
+    client: Client, many: list[str], sent: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "_PAUSE", timedelta(0))
+    monkeypatch.setattr(commits, "_SHARE", 2)
+    client.defaults["REMOTE_ADDR"] = "2001:db8::1"
+    found = [as_json(client, address)["reading_commits"] for address in many]
+    assert found == [True, True, False, False]
+    client.defaults["REMOTE_ADDR"] = "2001:db8::2"  # the same customer
+    assert not as_json(client, many[3])["reading_commits"]
+    client.defaults["REMOTE_ADDR"] = "2001:db8:1::1"
+    assert as_json(client, many[3])["reading_commits"]
+    assert len(sent) == 3
 
 
 def test_the_number_of_stored_ranges_is_bounded(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,6 +318,7 @@ def test_a_comparison_takes_as_many_statements_with_more_components(client: Clie
             get(client, f"/compare/{pair[0].pk}...{pair[1].pk}")
         return len(queries)
 
+    statements()  # has the commits read
     few = statements()
     for _ in range(10):
         component_build(pair[1])
