@@ -9,9 +9,10 @@ from typing import Any
 
 from django.conf import settings
 
-from builds.services.auth import introspection, provider, signed
+from builds.services.auth import accounts, introspection, provider, signed
 from builds.services.auth.identity import Identity
 from builds.services.auth.lookup_cache import cached_lookup
+from builds.services.auth.methods import web_login_enabled
 from mbs.errors import NotAuthenticated
 
 #: A bearer token (RFC 6750, section 2.1).
@@ -65,6 +66,13 @@ def _verify(token: str, fresh: bool) -> tuple[Identity, float | None]:
             "The token names a user with a name that this service cannot store.",
             code="token_without_user",
             hint=f"User names have at most {MAX_USERNAME} printable characters, without spaces around them.",
+        )
+    if web_login_enabled() and accounts.exists(username):
+        # Builds, API tokens and saved searches belong to names, so two people must not share one.
+        raise NotAuthenticated(
+            f"The name {username} belongs to an account of this service.",
+            code="name_of_account",
+            hint="Ask the operators of the service to give that account another name.",
         )
     return Identity(username, _groups(token, claims, username)), seconds
 

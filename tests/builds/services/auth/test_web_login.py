@@ -18,6 +18,7 @@ from django.test import Client
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from builds.models import SavedSearch
 from builds.services.auth import signed
 from mbs.states import BuildState
 from tests.builds.services.auth.login_steps import (
@@ -84,17 +85,27 @@ def test_groups_and_permissions_are_those_of_the_api(client: Client, login_provi
     refused(answer, 403, "none of the groups packager")
 
 
-def test_a_name_at_the_provider_is_never_an_account_of_the_service(
+def test_a_user_of_the_provider_does_not_get_the_name_of_an_account(
     client: Client, login_provider: Issuer
 ) -> None:
     User.objects.create_superuser("root", password="correct horse")
+    SavedSearch.objects.create(owner="root", name="secret", query="state=failed")
     login_provider.person, login_provider.groups["root"] = "root", ["packager"]
-    build = module_build(owner="ann", state=BuildState.READY)
-    log_in(client)
-    assert name(client) == "root"
+    refused(log_in(client), 403, "The name root belongs to an account of this service.")
+    assert name(client) == ""
     assert client.get("/admin/", headers=BROWSER).status_code == 302
-    answer = client.post("/act", {"action": "retire", "build": build.pk}, headers=BROWSER)
-    refused(answer, 403, "root is in none of the groups")
+    token = login_provider.opaque("root") if login_provider.opaque_logins else login_provider.signed("root")
+    answer = client.get("/module-build-service/2/tokens/", headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "name_of_account")
+
+
+def test_a_login_ends_when_an_account_gets_the_name(
+    client: Client, login_provider: Issuer, clock: Clock
+) -> None:
+    log_in(client)
+    User.objects.create_superuser("ann", password="correct horse")
+    clock.forward(901)
+    assert name(client) == ""
 
 
 def test_another_browser_cannot_finish_a_login(client: Client, login_provider: Issuer) -> None:
