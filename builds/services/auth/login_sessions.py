@@ -51,12 +51,14 @@ class _Login:
     """A login in a session.
 
     Attributes:
+        issuer: The provider that issued the tokens.
         username: Name of the user.
         tokens: The encrypted tokens.
         expires: Time at which the access token expires; None: unknown.
         checked: Time at which the provider confirmed the login.
     """
 
+    issuer: str
     username: str
     tokens: str
     expires: float | None
@@ -185,9 +187,13 @@ def _read(session: SessionBase) -> _Login | None:
         return None
     stored = session.get(KEY)
     try:
-        return _Login(**stored) if stored else None
+        login = _Login(**stored) if stored else None
     except TypeError:
         return None  # an older version wrote it
+    if login and login.issuer != settings.MBS.OIDC_ISSUER:
+        del session[KEY]  # its tokens are no business of the present provider
+        return None
+    return login
 
 
 def _stored(session: SessionBase) -> _Login | None:
@@ -199,6 +205,7 @@ def _store(session: SessionBase, tokens: Tokens, name: str, *, checked: float | 
     """Store a login in a session, at once: the middleware does not store the session of a failed request."""
     now = time.time()
     login = _Login(
+        str(settings.MBS.OIDC_ISSUER),
         name,
         _encrypted(tokens),
         None if tokens.seconds is None else now + tokens.seconds,

@@ -21,7 +21,7 @@ from tests.builds.services.auth.login_steps import (
     name,
     refused,
 )
-from tests.builds.services.auth.oidc_provider import CLIENT, Issuer
+from tests.builds.services.auth.oidc_provider import CLIENT, Issuer, issuer
 from tests.builds.web.browser import BROWSER, Page, get
 from tests.factories import module_build
 
@@ -78,6 +78,20 @@ def test_a_login_that_the_provider_revokes_ends_within_the_cache_time(
     assert build.state == BuildState.BUILD
     assert name(client) == ""
     assert not Session.objects.exists()
+
+
+def test_tokens_of_a_former_provider_are_not_sent_to_its_successor(
+    client: Client, login_provider: Issuer, clock: Clock, option: Callable[..., None]
+) -> None:
+    log_in(client)
+    clock.forward(901)
+    with issuer() as successor:
+        option(OIDC_ISSUER=successor.url)
+        assert name(client) == ""
+        answer = client.get("/submit", headers=BROWSER)
+        assert answer["Location"].startswith("/login")
+        assert not successor.asked
+    assert login_sessions.KEY not in client.session
 
 
 def test_a_reader_whose_login_was_revoked_is_logged_out(
