@@ -64,6 +64,10 @@ CSRF_FAILURE_VIEW = "builds.web.errors.csrf_failure"
 # A proxy terminates TLS, so BASE_URL tells whether clients use it (see ``config.wsgi``).
 _TLS = MBS.BASE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _TLS
+# Below a path, other services of the same host do not get the cookies.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = urlsplit(MBS.BASE_URL).path.rstrip("/") or "/"
+# Cookies of messages, which may contain secrets, would have the path / (Django's default storage).
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if _TLS else 0
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(MBS.BASE_URL))]
 SILENCED_SYSTEM_CHECKS = [
