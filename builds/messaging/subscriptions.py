@@ -79,7 +79,7 @@ def send_due() -> dict[str, int]:
         while time.monotonic() < ends and (due := _due()):
             for delivery, error in zip(due, threads.map(_try, due), strict=True):
                 _record(delivery, error)
-                sent, failed = sent + (not error), failed + bool(error)
+                sent, failed = sent + (error is None), failed + (error is not None)
     return {"sent": sent, "failed": failed}
 
 
@@ -93,17 +93,19 @@ def _due() -> Sequence[Delivery]:
     return list(rows.select_related("subscription").order_by("next_at")[: 4 * _THREADS])
 
 
-def _try(delivery: Delivery) -> str:
-    """Send a delivery; return the error, or an empty text if it was accepted."""
+def _try(delivery: Delivery) -> NotDelivered | None:
+    """Send a delivery; return the error, or None if it was accepted."""
     send = {Subscription.Kind.MAIL: _mail}.get(Subscription.Kind(delivery.subscription.kind), _post)
     try:
         send(delivery)
+    except NotDelivered as error:
+        return error
     except MBSError as error:
-        return error.message
+        return NotDelivered(error.message, "invalid address")
     except Exception as error:
         log.exception("The delivery %s to %s met an unexpected error", delivery, delivery.subscription)
-        return f"Unexpected error: {error!r}"
-    return ""
+        return NotDelivered(f"Unexpected error: {error!r}", "unexpected error")
+    return None
 
 
 def _post(delivery: Delivery) -> None:
@@ -121,7 +123,7 @@ def _post(delivery: Delivery) -> None:
 
 def _mail(delivery: Delivery) -> None:
     if not settings.MBS.MAIL_SERVER:
-        raise NotDelivered("No mail is sent: MAIL_SERVER is not set.")
+        raise NotDelivered("No mail is sent: MAIL_SERVER is not set.", "no mail server")
     body = delivery.body
     lines = [
         f"Module build {body.get('id')} of {body.get('owner')} is {body.get('state_name')}.",
@@ -138,14 +140,15 @@ def _mail(delivery: Delivery) -> None:
     try:
         mail.send()
     except (SMTPException, OSError) as error:
-        raise NotDelivered(f"The mail server did not accept the message: {error}") from error
+        text = f"The mail server did not accept the message: {error}"
+        raise NotDelivered(text, "mail not accepted") from error
 
 
-def _record(delivery: Delivery, error: str) -> None:
+def _record(delivery: Delivery, error: NotDelivered | None) -> None:
     now = clock.now()
     delivery.attempts += 1
-    delivery.error = printable(error)[:_SHOWN]
-    if not error:
+    delivery.error = printable(error.message)[:_SHOWN] if error else ""
+    if error is None:
         delivery.sent_at = now
     else:
         delivery.next_at = now + timedelta(seconds=min(_FIRST * 2 ** min(delivery.attempts - 1, 20), _LAST))
@@ -153,6 +156,8 @@ def _record(delivery: Delivery, error: str) -> None:
     # Saving would fail when the subscription has been deleted meanwhile.
     Delivery.objects.filter(pk=delivery.pk).update(**{name: getattr(delivery, name) for name in columns})
     if error and delivery.created_at < now - GIVE_UP:
-        reason = f"No delivery was accepted for {GIVE_UP.days} days; the last error: {delivery.error}"
+        reason = f"No delivery was accepted for {GIVE_UP.days} days; the last error: {error.kind}"
         Subscription.objects.filter(pk=delivery.subscription_id).update(active=False, error=reason)
-        log.warning("The subscription %s is made inactive: %s", delivery.subscription_id, reason)
+        log.warning(
+            "The subscription %s is made inactive: %s: %s", delivery.subscription_id, reason, delivery.error
+        )

@@ -11,6 +11,7 @@ import base64
 import hmac
 import secrets
 import socket
+import ssl
 from collections.abc import Mapping
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -24,12 +25,26 @@ from scm.hosts import is_public
 #: that sends single bytes must not delay the others.
 _TIMEOUT, _MAX_SECONDS = 10.0, 20.0
 _PREFIX = "whsec_"
+#: Also the kind of error for names that are unknown: users do not learn which names a private network has.
+_NOT_PUBLIC = "no public host"
 
 
 class NotDelivered(MBSError):
-    """A subscriber did not accept a message; it is sent again."""
+    """A subscriber did not accept a message; it is sent again.
+
+    The message is for operators, since it may name hosts and addresses of the service's network.
+
+    Args:
+        message: The error.
+        kind: The kind of error, for the user who subscribed.
+        code: Stable code.
+    """
 
     code = "not_delivered"
+
+    def __init__(self, message: str, kind: str, *, code: str = "") -> None:
+        super().__init__(message, code=code)
+        self.kind = kind
 
 
 def new_secret() -> str:
@@ -93,11 +108,12 @@ def post(address: str, secret: str, message_id: str, timestamp: int, body: bytes
     try:
         status = asyncio.run(_status(url, ip, headers, body))
     except TimeoutError:
-        raise NotDelivered(f"{url.host} did not answer within {_MAX_SECONDS:g} seconds.") from None
+        raise NotDelivered(f"{url.host} did not answer within {_MAX_SECONDS:g} seconds.", "timeout") from None
     except httpx.HTTPError as error:
-        raise NotDelivered(f"{url.host} cannot be reached: {type(error).__name__}: {error}") from error
+        text = f"{url.host} cannot be reached: {type(error).__name__}: {error}"
+        raise NotDelivered(text, _kind(error)) from error
     if not 200 <= status < 300:
-        raise NotDelivered(f"{url.host} answered {status}.")
+        raise NotDelivered(f"{url.host} answered {status}.", f"HTTP {status}")
 
 
 async def _status(url: httpx.URL, ip: str, headers: Mapping[str, str], body: bytes) -> int:
@@ -131,11 +147,26 @@ def _resolved(url: httpx.URL, *, private: bool) -> str:
     try:
         infos = socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise NotDelivered(f"{url.host} cannot be resolved: {error}") from error
+        raise NotDelivered(f"{url.host} cannot be resolved: {error}", _NOT_PUBLIC) from error
     found = list(dict.fromkeys(str(info[4][0]) for info in infos))
     if not found or not (private or all(map(is_public, found))):
-        raise NotDelivered(f"{url.host} does not lie on a public host.", code="address_not_public")
+        text = f"{url.host} does not lie on a public host."
+        raise NotDelivered(text, _NOT_PUBLIC, code="address_not_public")
     return found[0]
+
+
+def _kind(error: httpx.HTTPError) -> str:
+    """Return the kind of an error for the user who subscribed."""
+    if isinstance(error, httpx.TimeoutException):
+        return "timeout"
+    cause: BaseException | None = error
+    while cause:
+        cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, ssl.SSLError):
+            return "TLS error"
+        if isinstance(cause, ConnectionRefusedError):
+            return "connection refused"
+    return "no connection" if isinstance(error, httpx.ConnectError) else "no valid answer"
 
 
 def _invalid(address: str) -> InvalidInput:

@@ -32,7 +32,7 @@ class Subscription(models.Model):
     stream = models.CharField(max_length=255, blank=True, help_text="Only builds of this stream")
     ended_only = models.BooleanField(default=True, help_text="Only when a build is ready or has failed")
     active = models.BooleanField(default=True, help_text="While inactive, deliveries are kept and not sent")
-    #: why it was made inactive
+    #: why it was made inactive, for its user; deliveries have the details
     error = models.TextField(blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

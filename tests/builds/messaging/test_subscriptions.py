@@ -14,10 +14,12 @@ from datetime import timedelta
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.core import mail
 from django.db import transaction
+from django.test import override_settings
 
 from builds.messaging import outbox, subscriptions, webhooks
 from builds.messaging.subscriptions import TOPIC, send_due
@@ -26,6 +28,7 @@ from builds.services import cancellation
 from mbs.errors import InvalidInput
 from mbs.states import BuildState
 from tests import factories
+from tests.processes import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -211,11 +214,56 @@ def test_a_subscription_that_takes_nothing_for_days_is_made_inactive_and_loses_n
     send_due()
     row.refresh_from_db()
     assert not row.active
-    assert "localhost answered 503." in row.error
+    assert row.error.endswith("the last error: HTTP 503")
     Delivery.objects.update(next_at=clock.now())
     assert send_due() == {"sent": 0, "failed": 0}
     Subscription.objects.update(active=True)
     assert send_due() == {"sent": 1, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    ("address", "private", "kind"),
+    [
+        ("http://127.0.0.1:{closed}/", True, "connection refused"),
+        ("https://127.0.0.1:{port}/", True, "TLS error"),
+        ("https://127.0.0.1/", False, "no public host"),
+        ("https://localhost/", False, "no public host"),
+        ("https://database.internal.invalid/", False, "no public host"),
+    ],
+)
+def test_a_user_learns_the_kind_of_an_error_and_operators_the_details(
+    build: ModuleBuild,
+    subscriber: Subscriber,
+    option: Callable[..., None],
+    address: str,
+    private: bool,
+    kind: str,
+) -> None:
+    option(WEBHOOK_PRIVATE_HOSTS=private)
+    port = subscriber.server.server_address[1]
+    row = subscription(subscriber, address=address.format(closed=free_port(), port=port))
+    tell(build, BuildState.READY)
+    Delivery.objects.update(created_at=clock.now() - subscriptions.GIVE_UP - timedelta(minutes=1))
+    send_due()
+    row.refresh_from_db()
+    assert row.error == f"No delivery was accepted for 3 days; the last error: {kind}"
+    assert str(urlsplit(address).hostname) in Delivery.objects.get().error
+
+
+def test_the_mail_server_is_not_shown_to_users(build: ModuleBuild, option: Callable[..., None]) -> None:
+    option(MAIL_SERVER="mail.internal.invalid")
+    row = Subscription.objects.create(kind=Subscription.Kind.MAIL, address="ann@example.com")
+    tell(build, BuildState.READY)
+    Delivery.objects.update(created_at=clock.now() - subscriptions.GIVE_UP - timedelta(minutes=1))
+    with override_settings(
+        EMAIL_BACKEND="django.core.mail.backends.smtp.EmailBackend",
+        EMAIL_HOST="127.0.0.1",
+        EMAIL_PORT=free_port(),
+    ):
+        send_due()
+    row.refresh_from_db()
+    assert row.error.endswith("the last error: mail not accepted")
+    assert "refused" in Delivery.objects.get().error
 
 
 @pytest.mark.parametrize(
