@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import click
 import httpx
 
+from mbs.client import answers
+from mbs.client.answers import UnexpectedAnswer
 from mbs.client.builds import AS_JSON
 from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
@@ -59,17 +61,15 @@ def document(source: str) -> Json:
 
 def fetch(url: str) -> str:
     """Return the text at a URL; see ``document`` for the errors."""
-    content = b""
     try:
-        with httpx.stream("GET", url, timeout=TIMEOUT, follow_redirects=True) as answer:
-            answer.raise_for_status()
-            for part in answer.iter_bytes():
-                content += part
-                if len(content) > MAX_BYTES:
-                    raise TooLarge(
-                        f"{url} is larger than {MAX_BYTES} bytes.",
-                        hint="Check that the URL is that of one modulemd file.",
-                    )
+        with httpx.Client(timeout=TIMEOUT, follow_redirects=True) as http:
+            answer = answers.fetch(http, http.build_request("GET", url), TIMEOUT, limit=MAX_BYTES)
+            content = answer.raise_for_status().content
+    except UnexpectedAnswer as error:
+        raise TooLarge(
+            f"{url} is larger than {MAX_BYTES} bytes, or compressed.",
+            hint="Check that the URL is that of one modulemd file.",
+        ) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(
             f"{url} cannot be fetched: {error}",

@@ -13,7 +13,7 @@ from mbs.client.arguments import BUILD_ID
 from mbs.client.builds import AS_JSON, INTERVAL
 from mbs.client.completing import complete_packages
 from mbs.client.options import EXIT_CODES, print_json, with_client
-from mbs.client.rest import Client, Json
+from mbs.client.rest import Client, Json, UnexpectedAnswer
 from mbs.client.snapshot import Component
 from mbs.client.watching import fetch_build
 from mbs.errors import NotFound
@@ -23,6 +23,8 @@ from mbs.text import printable
 _MAX_LINE = 16 * 1024
 #: Bytes to read from the end of a log for each of its last lines.
 _PER_LINE = 512
+#: Logs are smaller than this number of bytes.
+_MAX_SIZE = 1 << 50
 #: Escape sequences of terminals (ECMA-48, 5.4 and 5.6).
 _ESCAPES = re.compile(
     r"\x1b(?:"
@@ -83,6 +85,13 @@ def _chosen(component: Component, package: str | None, failed: bool) -> bool:
     return package in (None, component.package) and (component.failed or not failed)
 
 
+def _size(info: Json) -> int:
+    size = info.get("size") or 0
+    if not isinstance(size, int) or not 0 <= size < _MAX_SIZE:
+        raise UnexpectedAnswer(f"The server sent {str(size)[:60]!r} as the size of a log.")
+    return size
+
+
 @dataclass
 class Reader:
     """Reads the log of one component repeatedly, each time up to its current end.
@@ -115,7 +124,7 @@ class Reader:
             yield f"{self.prefix}--- built again, as submission {info.get('task_id')} ---"
             self._place, self._rest = 0, b""
         self._submission = info.get("task_id")
-        size, self.over = int(info.get("size") or 0), bool(info.get("complete"))
+        size, self.over = _size(info), bool(info.get("complete"))
         if not info.get("name"):
             return
         if self.lines is not None and not self._place and size:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from mbs.client import answers
 from mbs.client.logins import Login, Provider
 from mbs.client.rest import Refused, UnexpectedAnswer, Unreachable, is_loopback
 from mbs.errors import InvalidInput
@@ -229,12 +230,8 @@ def _request(
     """Return the status and the JSON object of an answer."""
     host = urlsplit(url).hostname
     try:
-        with http.stream(method, url, data=form) as response:
-            content = b""
-            for part in response.iter_bytes():
-                content += part
-                if len(content) > MAX_ANSWER:
-                    raise UnexpectedAnswer(f"{host} sent more than {MAX_ANSWER} bytes.")
+        request = http.build_request(method, url, data=form)
+        response = answers.fetch(http, request, TIMEOUT, limit=MAX_ANSWER)
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise Unreachable(
             f"The provider {host} cannot be reached: {error}.", hint="Try again later."
@@ -242,8 +239,8 @@ def _request(
     if response.status_code >= 500 or response.status_code == 429:
         raise Unreachable(f"The provider {host} answered {response.status_code}.", hint="Try again later.")
     try:
-        answer = json.loads(content)
-    except ValueError:
+        answer = json.loads(response.content)
+    except (RecursionError, ValueError):
         answer = None
     if not isinstance(answer, dict):
         raise UnexpectedAnswer(f"{host} answered {response.status_code} without JSON.")

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import httpx
 
-from mbs.errors import InvalidInput, MBSError, Problem, Unavailable
+from mbs.client import answers
+from mbs.client.answers import UnexpectedAnswer as UnexpectedAnswer  # for users of this module
+from mbs.client.answers import Unreachable as Unreachable
+from mbs.errors import InvalidInput, MBSError, Problem
 
 Json = dict[str, Any]
 Params = Mapping[str, str | int | Sequence[str]]
@@ -21,24 +25,12 @@ ROOT = "/module-build-service/"
 API_VERSION = 2
 #: HTTP statuses after which the same request may succeed later.
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
-#: Max components of one build; a server could send pages without end.
-MAX_COMPONENTS = 10_000
+#: Max components of one build, and max rows of other lists; a server could send pages without end.
+MAX_COMPONENTS = MAX_ROWS = 10_000
 #: Scheme of a server on a Unix socket, whose quoted path is the host: ``http+unix://%2Frun%2Fweb.sock``.
 UNIX = "http+unix"
 #: The address that the server of a Unix socket knows itself by.
 LOCAL_URL = "http://127.0.0.1"
-
-
-class Unreachable(Unavailable):
-    """The server does not answer."""
-
-    code = "server_unreachable"
-
-
-class UnexpectedAnswer(MBSError):
-    """The answer does not come from a Module Build Service."""
-
-    code = "unexpected_answer"
 
 
 class Refused(MBSError):
@@ -72,7 +64,8 @@ class Client:
         token: Bearer token; empty for requests without credentials.
         owner: Owner of submitted builds; only for a server without logins.
         auth: Authenticates requests instead of a token.
-        timeout: Seconds for one request. Submissions take longest, since the server reads git repositories.
+        timeout: Seconds until an answer begins, and then for its body. Submissions take longest, since the
+            server reads git repositories.
         transport: Replaces the network in tests.
     """
 
@@ -92,7 +85,7 @@ class Client:
         headers = {"Accept": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._address = address
+        self._address, self._timeout = address, timeout
         self._http = httpx.Client(
             base_url=f"{address}{ROOT}{API_VERSION}/",
             headers=headers,
@@ -208,42 +201,46 @@ class Client:
         """
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
         timeout = httpx.Timeout(10.0, read=silence)
-        url = f"{self._address}/events"
-        try:
-            with self._http.stream("GET", url, params=params, headers=headers, timeout=timeout) as answer:
-                if answer.status_code >= 400:
-                    answer.read()
-                    raise refusal(answer)
-                if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
-                    raise _unexpected(answer)
-                yield from answer.iter_bytes()
-        except httpx.TransportError as error:
-            raise Unreachable(f"{self.server} broke off: {error}.", hint="Try again.") from error
+        with self._streamed("/events", params, headers, timeout=timeout) as answer:
+            if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+                raise _unexpected(answer)
+            yield from answer.iter_raw()  # one event is bounded by its reader, and the stream has no end
 
     def log_info(self, build_id: int, package: str, name: str = "") -> Json:
         """Return the names of a component's logs and the size of one of them (``docs/howto/logs.md``)."""
         params = {"name": name} if name else {}
-        return _object(self._request("GET", self._log(build_id, package), params=params))
+        return _object(self._request("GET", f"{self._address}{self._log(build_id, package)}", params=params))
 
     def log(self, build_id: int, package: str, name: str, start: int, stop: int) -> Iterator[bytes]:
         """Yield the bytes of a log from ``start`` to ``stop``, in parts as they arrive."""
         headers = {"Accept": "text/plain", "Range": f"bytes={start}-{stop - 1}"}
-        url, params = self._log(build_id, package), {"name": name}
+        with self._streamed(self._log(build_id, package), {"name": name}, headers) as answer:
+            yield from answers.parts(answer, stop - start, self._timeout)
+
+    @contextmanager
+    def _streamed(
+        self, path: str, params: Params, headers: Mapping[str, str], **options: Any
+    ) -> Iterator[httpx.Response]:
+        """Send a request to a page, and yield the answer, whose body is to be read in the block."""
+        url = f"{self._address}{path}"
+        request = self._http.build_request("GET", url, params=params, headers=headers, **options)
         try:
-            with self._http.stream("GET", url, params=params, headers=headers) as answer:
-                if answer.status_code >= 400:
-                    answer.read()
-                    raise refusal(answer)
-                yield from answer.iter_bytes()
+            answer = answers.send(self._http, request, self._timeout)
+            try:
+                if answer.is_error:
+                    raise refusal(answers.whole(answer, self._timeout))
+                yield answer
+            finally:
+                answer.close()
         except httpx.TransportError as error:
             raise Unreachable(f"{self.server} broke off: {error}.", hint="Try again.") from error
 
     def _log(self, build_id: int, package: str) -> str:
-        return f"{self._address}/builds/{build_id}/{quote(package, safe='')}/log"
+        return f"/builds/{build_id}/{quote(package, safe='')}/log"
 
     def tokens(self) -> Iterator[Json]:
         """Yield the user's API tokens, newest first."""
-        return self._pages("tokens/", {"per_page": 100}, limit=None)
+        return self._pages("tokens/", {"per_page": 100}, limit=MAX_ROWS)
 
     def create_token(self, body: Mapping[str, object]) -> Json:
         """Create an API token. Only this answer contains its text, under ``token``."""
@@ -255,7 +252,7 @@ class Client:
 
     def subscriptions(self) -> Iterator[Json]:
         """Yield the user's subscriptions, newest first; for admins all."""
-        return self._pages("subscriptions/", {"per_page": 100}, limit=None)
+        return self._pages("subscriptions/", {"per_page": 100}, limit=MAX_ROWS)
 
     def subscribe(self, body: Mapping[str, object]) -> Json:
         """Create a subscription. Only this answer contains the secret of its webhooks, under ``secret``."""
@@ -268,13 +265,14 @@ class Client:
     def _signed(self, body: Mapping[str, object]) -> Json:
         return {**body, "owner": self.owner} if self.owner else dict(body)
 
-    def _pages(self, path: str, params: Params, limit: int | None) -> Iterator[Json]:
+    def _pages(self, path: str, params: Params, limit: int) -> Iterator[Json]:
         # strict: if the server ignored an unknown filter, the list would contain wrong builds.
         page = _object(self._request("GET", path, params={**params, "strict": "1"}))
         while True:
-            for item in _objects(page.get("items")):
+            items = _objects(page.get("items"))
+            for item in items:
                 yield item
-                limit = None if limit is None else limit - 1
+                limit -= 1
                 if limit == 0:
                     return
             following = _object(page.get("meta")).get("next")
@@ -287,6 +285,8 @@ class Client:
                 raise UnexpectedAnswer(
                     f"The server sent a next page that cannot be read: {error}."
                 ) from error
+            if not items:
+                raise UnexpectedAnswer("The server sent a page without rows that has a next page.")
             page = _object(self._request("GET", path, params=query))
 
     def _request(
@@ -298,7 +298,8 @@ class Client:
         json: Json | None = None,
     ) -> object:
         try:
-            answer = self._http.request(method, path, params=params, json=json)
+            request = self._http.build_request(method, path, params=params, json=json)
+            answer = answers.fetch(self._http, request, self._timeout)
         except httpx.TimeoutException as error:
             raise Unreachable(
                 f"{self.server} did not answer in time.",

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from builds.models import ComponentBuild, ModuleBuild
-from mbs.client import logs, options
+from mbs.client import answers, logs, options
 from mbs.client.cli import main
 from mbs.client.rest import Client
 from mbs.states import BuildState, ComponentState
@@ -38,6 +38,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> None:
     transport = httpx.MockTransport(answer)
     monkeypatch.setattr(options, "Client", functools.partial(Client, transport=transport))
     monkeypatch.setenv("MBS_SERVER", "http://testserver")
+    # Other threads do not see the rows of the test's transaction.
+    monkeypatch.setattr(answers, "send", lambda http, request, _: http.send(request, stream=True))
 
 
 @pytest.fixture
