@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.chaos import enclosure
 from tests.chaos.kinds import KINDS
 from tests.chaos.run import Options, Run, remove_data
 
-#: Set in the process that has its own mount namespace.
+#: Set in the process that ``enclosure.run`` has started.
 INSIDE = "CHAOS_INSIDE"
 
 
@@ -63,9 +65,9 @@ def main() -> int:
     """Make one run; return 0 if every invariant holds, otherwise 1."""
     arguments = _arguments()
     if os.geteuid() == 0 and INSIDE not in os.environ:
-        # Mounts then end with this process, however it ends.
-        command = ["unshare", "--mount", sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
-        os.execvpe(command[0], command, os.environ | {INSIDE: "1"})
+        command = [sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
+        return enclosure.run(command, os.environ | {INSIDE: "1"})
+    enclosure.leave_on_signals()
     kinds = [name for name in arguments.faults.split(",") if name]
     unknown = [name for name in kinds if name not in KINDS]
     if unknown:
@@ -86,11 +88,20 @@ def main() -> int:
         quiet=arguments.quiet,
         slots=arguments.slots,
     )
-    with Run(options, folder.absolute()) as run:
-        run.say(f"{options.size} modules, {options.seconds:.0f} s of faults, seed {options.seed}: {folder}")
-        run.inject_faults()
-        run.settle()
-        run.report()
+    try:
+        with Run(options, folder.absolute()) as run:
+            run.say(
+                f"{options.size} modules, {options.seconds:.0f} s of faults, seed {options.seed}: {folder}"
+            )
+            run.inject_faults()
+            run.settle()
+            run.report()
+    except SystemExit:  # a signal
+        if arguments.keep is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            remove_data(folder)
+        raise
     remove_data(folder)
     return 1 if run.violations else 0
 
