@@ -71,11 +71,12 @@ def check_address(address: str, *, private: bool) -> httpx.URL:
     """
     try:
         parts, url = urlsplit(address), httpx.URL(address)
-        port = parts.port
+        # Both raise errors of their own.
+        port, host = parts.port, url.host
     except (ValueError, httpx.InvalidURL):
         raise _invalid(address) from None
     fine = parts.scheme == "https" or (private and parts.scheme == "http")
-    if not fine or not parts.hostname or parts.username or parts.password or port == 0:
+    if not fine or not host or not parts.hostname or parts.username or parts.password or port == 0:
         raise _invalid(address)
     return url
 

@@ -275,6 +275,9 @@ def test_the_mail_server_is_not_shown_to_users(build: ModuleBuild, option: Calla
         ["::1"],
         ["93.184.216.34", "192.168.0.1"],
         ["fe80::1"],
+        ["::ffff:127.0.0.1"],
+        ["64:ff9b::7f00:1"],
+        ["2002:7f00:1::"],
     ],
 )
 def test_hosts_that_are_not_public_are_refused(monkeypatch: pytest.MonkeyPatch, found: list[str]) -> None:
@@ -294,6 +297,7 @@ def test_hosts_that_are_not_public_are_refused(monkeypatch: pytest.MonkeyPatch, 
         "https://",
         "https://host:99999/",
         "https://[::1/",
+        "https://xn--/",
         "no address",
         "",
     ],
