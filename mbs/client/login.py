@@ -202,6 +202,8 @@ def _offered(at: Server) -> Provider:
     issuer, client_id, scopes = (offer.get(name) for name in ("issuer", "client_id", "scopes"))
     if not (isinstance(issuer, str) and isinstance(client_id, str) and isinstance(scopes, list)):
         raise UnexpectedAnswer(f"{at.url} describes its login wrongly.")
+    if len(issuer) + len(client_id) + len(" ".join(map(str, scopes))) > provider.MAX_TEXT:
+        raise UnexpectedAnswer(f"{at.url} describes its login in more than {provider.MAX_TEXT} characters.")
     if not issuer.isascii():  # it could look like another one
         raise UnexpectedAnswer(f"{at.url} names a provider with other characters than ASCII: {issuer}.")
     return Provider(issuer, client_id, tuple(map(str, scopes)))

@@ -82,6 +82,12 @@ def test_issuers_that_look_like_others_are_refused(
     assert (refused.exit_code, "other characters than ASCII" in refused.stderr) == (3, True)
 
 
+def test_a_question_without_end_is_not_shown(verifying: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered(verifying, monkeypatch, scopes=["x"] * 100_000)
+    refused = mbs("login", "--yes")
+    assert (refused.exit_code, "in more than 2000 characters" in refused.stderr) == (3, True)
+
+
 def test_a_code_of_another_provider_is_not_shown(verifying: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     begin = verifying.begin_device
     page = "https://id.example.com/device"
