@@ -143,7 +143,7 @@ REST_FRAMEWORK = {
     "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.URLPathVersioning",
     "ALLOWED_VERSIONS": ["1", "2"],
     "EXCEPTION_HANDLER": "builds.api.errors.handle",
-    "DEFAULT_SCHEMA_CLASS": "builds.api.openapi.generator.Schema",
+    "DEFAULT_SCHEMA_CLASS": "builds.api.openapi.generator.ViewSchema",
     "DEFAULT_METADATA_CLASS": "builds.api.metadata.Metadata",
     # "format" is a filter of component builds.
     "URL_FORMAT_OVERRIDE": None,
@@ -154,6 +154,11 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Coordinates builds of modules of RPM packages.",
     "VERSION": __version__,
     "OAS_VERSION": "3.1.0",
+    "SERVERS": [{"url": "/"}],
+    "TAGS": [
+        {"name": name}
+        for name in ("module builds", "component builds", "API tokens", "subscriptions", "service")
+    ],
     "PREPROCESSING_HOOKS": ["builds.api.openapi.generator.endpoints"],
     "POSTPROCESSING_HOOKS": ["builds.api.openapi.generator.complete"],
 }

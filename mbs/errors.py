@@ -73,7 +73,7 @@ class MBSError(Exception):
 
 
 class InvalidInput(MBSError):
-    """400: The request is malformed."""
+    """400: A parameter or a key of the body is not valid; the message names it."""
 
     code = "invalid_input"
 
@@ -91,13 +91,13 @@ class Forbidden(MBSError):
 
 
 class NotFound(MBSError):
-    """404: The requested object does not exist."""
+    """404: The requested resource does not exist."""
 
     code = "not_found"
 
 
 class Conflict(MBSError):
-    """409: The object exists already, or its state does not allow the request."""
+    """409: The resource exists already, or its state does not allow the request."""
 
     code = "conflict"
 
@@ -109,13 +109,13 @@ class TooLarge(MBSError):
 
 
 class Unprocessable(MBSError):
-    """422: The modulemd is invalid, or something that it names is not available."""
+    """422: The modulemd is invalid, or names something that does not exist."""
 
     code = "unprocessable"
 
 
 class TooManyRequests(MBSError):
-    """429: Too many logins failed; the client must wait."""
+    """429: This address has too many failed logins or open streams; Retry-After says when to try again."""
 
     code = "too_many_requests"
 
@@ -127,7 +127,7 @@ class NotSupported(MBSError):
 
 
 class Unavailable(MBSError):
-    """503: The service depends on something that is not reachable at present."""
+    """503: The database, the broker or another service is unavailable; nothing was recorded."""
 
     code = "unavailable"
 

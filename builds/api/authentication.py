@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -11,6 +12,17 @@ from mbs.errors import MBSError
 
 #: Methods that change nothing. They need no login, except in views whose ``private`` is true.
 SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+_BEARER = {"type": "http", "scheme": "bearer"}
+
+
+def security_schemes() -> dict[str, dict[str, str]]:
+    """Return the ways to log in for the OpenAPI document: an API token, and the one in ``AUTH_METHOD``."""
+    token = {"token": {**_BEARER, "description": "An API token"}}
+    if settings.MBS.AUTH_METHOD == "kerberos":
+        return token | {"kerberos": {"type": "http", "scheme": "negotiate"}}
+    return token | {"oidc": {**_BEARER, "description": "A token of the OpenID provider"}}
 
 
 class CredentialAuthentication(BaseAuthentication):

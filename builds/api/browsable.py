@@ -187,7 +187,7 @@ def _input(name: str, field: Any, typed: Mapping[str, Any], fault: str) -> Input
         case serializers.BooleanField():
             return Input(name, "checkbox", "on" if FLAGS.get(str(value).lower()) else "", help_text, fault)
         case StructuredField():
-            kind, help_text = "textarea", help_text or f"JSON: {field.form}"
+            kind = "textarea"
         case serializers.IntegerField():
             kind = "number"
         case _:

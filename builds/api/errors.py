@@ -37,13 +37,13 @@ log = logging.getLogger(__name__)
 
 
 class LengthRequired(errors.MBSError):
-    """The request does not announce the length of its body (411)."""
+    """411: The request does not announce the length of its body."""
 
     code = "length_required"
 
 
 class MethodNotAllowed(errors.MBSError):
-    """The resource does not have this method (405)."""
+    """405: The resource does not have this method."""
 
     code = "method_not_allowed"
 
@@ -63,6 +63,9 @@ STATUSES: Mapping[type[errors.MBSError], int] = {
     errors.NotSupported: 501,
     errors.Unavailable: 503,
 }
+#: Status -> its meaning, for the OpenAPI document: the docstring of the first class that has it.
+MEANINGS = {status: str(kind.__doc__).partition(": ")[2] for kind, status in [*STATUSES.items()][::-1]}
+MEANINGS[500] = "The service failed unexpectedly; the message has the incident number."
 #: AUTH_METHOD -> authentication scheme in the header WWW-Authenticate
 CHALLENGES = {"oidc": "Bearer", "kerberos": "Negotiate"}
 #: SQLite's messages for a missing table or column. PostgreSQL raises ProgrammingError for both.

@@ -10,7 +10,8 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 from django_filters import Filter, FilterSet
-from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.drainage import get_override
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
@@ -20,6 +21,10 @@ from mbs.errors import InvalidInput, Problem
 
 MAX_ID = 2**63 - 1
 _LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC)
+#: A text parameter, in JSON Schema. An empty value counts as absent; blanks alone and NUL are refused.
+TEXT = {"type": "string", "pattern": "^[^\\u0000]*$"}
+EMPTY = {"type": "string", "maxLength": 0}
+_TIME_PATTERN = r"^$|^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]00(:?00)?)?$"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]00(?::?00)?)?", re.ASCII)
 
 
@@ -92,6 +97,7 @@ class AnyOfField(forms.Field):
         return text
 
 
+@extend_schema_field({"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_ID}, EMPTY]})
 class IntegerFilter(Filter):
     """Filter by a whole number that fits into a column."""
 
@@ -101,18 +107,21 @@ class IntegerFilter(Filter):
         super().__init__(*args, **{"min_value": 0, "max_value": MAX_ID, **kwargs})
 
 
+@extend_schema_field({"anyOf": [{"type": "number"}, EMPTY]})
 class FloatFilter(Filter):
     """Filter by a number."""
 
     field_class = forms.FloatField
 
 
+@extend_schema_field({"type": "string", "enum": [*FLAGS, ""]})
 class FlagFilter(Filter):
     """Filter by a truth value."""
 
     field_class = FlagField
 
 
+@extend_schema_field({"type": "string", "description": "A JSON list"})
 class JSONFilter(Filter):
     """Filter by a JSON list."""
 
@@ -123,6 +132,7 @@ class JSONFilter(Filter):
         return qs if value is None else qs.filter(**{self.field_name: value})
 
 
+@extend_schema_field({"type": "string", "pattern": _TIME_PATTERN})
 class AfterFilter(Filter):
     """Filter for times at or after a second."""
 
@@ -132,6 +142,7 @@ class AfterFilter(Filter):
         super().__init__(field_name, "gte", **kwargs)
 
 
+@extend_schema_field({"type": "string", "pattern": _TIME_PATTERN})
 class BeforeFilter(Filter):
     """Filter for times before a second or within it."""
 
@@ -149,6 +160,7 @@ class BeforeFilter(Filter):
         return rows
 
 
+@extend_schema_field({"type": "array", "items": TEXT})
 class AnyOfFilter(Filter):
     """Filter for any of several values."""
 
@@ -187,7 +199,7 @@ class BuildFilterSet(FilterSet):
         return {name for name, each in cls.base_filters.items() if isinstance(each, AnyOfFilter)}
 
 
-class FilterBackend(DjangoFilterBackend):
+class FilterBackend(BaseFilterBackend):
     """Filter by the view's FilterSet, and report invalid values as errors of the API."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
@@ -198,11 +210,23 @@ class FilterBackend(DjangoFilterBackend):
         """
         if request.query_params.keys().isdisjoint(view.filterset_class.names()):
             return queryset
-        filterset = self.get_filterset(request, queryset, view)
+        filterset = view.filterset_class(request.query_params, queryset, request=request)
         if not filterset.is_valid():
             raise _invalid_filters(filterset.errors)
         rows: QuerySet[Any] = filterset.qs
         return rows
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """Return the parameters for the OpenAPI document."""
+        return [
+            {
+                "name": name,
+                "in": "query",
+                "description": each.extra["help_text"],
+                "schema": get_override(each, "field", TEXT),
+            }
+            for name, each in view.filterset_class.base_filters.items()
+        ]
 
 
 class OrderBackend(BaseFilterBackend):

@@ -11,8 +11,10 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 from django_filters import CharFilter, Filter
+from drf_spectacular.utils import extend_schema_field
 
 from builds.api.filters import (
+    EMPTY,
     AfterFilter,
     AnyOfField,
     AnyOfFilter,
@@ -65,12 +67,18 @@ class ComponentStatesField(AnyOfField):
         return found
 
 
+@extend_schema_field(
+    {"type": "array", "items": {"enum": [*BUILD_STATES, *map(str, BUILD_STATES.values()), ""]}}
+)
 class ModuleStatesFilter(AnyOfFilter):
     """Filter by states of module builds."""
 
     field_class = ModuleStatesField
 
 
+@extend_schema_field(
+    {"type": "array", "items": {"enum": [*COMPONENT_STATES, *map(str, COMPONENT_STATES.values()), ""]}}
+)
 class ComponentStatesFilter(AnyOfFilter):
     """Filter by states of component builds."""
 
@@ -103,6 +111,7 @@ class BaseModuleTextFilter(BaseModuleFilter):
     field_class = forms.CharField
 
 
+@extend_schema_field({"anyOf": [{"type": "number"}, EMPTY]})
 class BaseModuleFloatFilter(BaseModuleFilter):
     """A condition on a number column of a base module."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,9 +15,22 @@ from rest_framework.response import Response
 from builds.api.links import list_url
 from builds.api.parameters import number
 from builds.selectors.listing import Listing, Record
+from builds.shapes import Meta
 
 PER_PAGE = 10
-PARAMETERS = ("page", "per_page")
+_NUMBER = {"type": ["integer", "string"]}
+#: Parameter -> its description and JSON Schema. Text that is not a number means the default.
+PARAMETERS: Mapping[str, dict[str, Any]] = {
+    "page": {
+        "description": "Page number, from 1. A page past the end is empty. Any other text means page 1.",
+        "schema": {**_NUMBER, "default": 1},
+    },
+    "per_page": {
+        "description": "Items on a page. Large values are reduced, see meta.per_page. With 0, there are no "
+        "items.",
+        "schema": {**_NUMBER, "default": PER_PAGE},
+    },
+}
 
 
 class PagePagination(BasePagination):
@@ -41,7 +55,6 @@ class PagePagination(BasePagination):
         whole = first is not None and len(first) < self.per_page
         self.total = len(first or ()) if whole else max(listing.count(), len(first or ()))
         self.counting_ms = (time.perf_counter() - started) * 1000
-        self.pages = -(-self.total // self.per_page) if self.per_page else 0
         if first is not None:
             return first
         offset = (self.page - 1) * self.per_page
@@ -55,32 +68,46 @@ class PagePagination(BasePagination):
             headers={"Server-Timing": f"total;dur={self.counting_ms:.2f}"},
         )
 
-    def meta(self) -> dict[str, Any]:
+    def meta(self) -> Meta:
         """Return page numbers, the total, and absolute links that keep the other query parameters."""
-        return {
-            "page": self.page,
-            "pages": self.pages,
-            "per_page": self.per_page,
-            "total": self.total,
-            "first": self._url(1),
-            "last": self._url(max(self.pages, 1)),
-            "prev": self._url(min(self.page - 1, max(self.pages, 1))) if self.page > 1 else None,
-            "next": self._url(self.page + 1) if self.page < self.pages else None,
-        }
-
-    def _url(self, page: int) -> str:
-        if not hasattr(self, "_kept"):
-            kept = [
-                (key, value)
-                for key, values in self.request.query_params.lists()
-                if key not in PARAMETERS
-                for value in values
-            ]
-            self._kept = f"{list_url(self.request)}?" + (f"{urlencode(kept)}&" if kept else "")
-        return f"{self._kept}page={page}&per_page={self.per_page}"
+        kept = [
+            (key, value)
+            for key, values in self.request.query_params.lists()
+            if key not in PARAMETERS
+            for value in values
+        ]
+        address = f"{list_url(self.request)}?" + (f"{urlencode(kept)}&" if kept else "")
+        return meta_of(address, page=self.page, per_page=self.per_page, total=self.total)
 
 
 class MessagePagination(PagePagination):
     """The same, with the rows under ``messages``."""
 
     items_key = "messages"
+
+
+def meta_of(address: str, *, page: int, per_page: int, total: int) -> Meta:
+    """Return the position of a page in its list.
+
+    Args:
+        address: URL of the list, to which the parameters of pages are appended.
+        page: Number of the page.
+        per_page: Number of items on a page.
+        total: Number of items in the list.
+    """
+    pages = -(-total // per_page) if per_page else 0
+    last = max(pages, 1)
+
+    def url(number: int) -> str:
+        return f"{address}page={number}&per_page={per_page}"
+
+    return {
+        "page": page,
+        "pages": pages,
+        "per_page": per_page,
+        "total": total,
+        "first": url(1),
+        "last": url(last),
+        "prev": url(min(page - 1, last)) if page > 1 else None,
+        "next": url(page + 1) if page < pages else None,
+    }

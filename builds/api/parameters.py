@@ -6,8 +6,9 @@ The rules are in docs/contract/rest.md, "Query parameters".
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
+from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from django.http import QueryDict
@@ -33,6 +34,25 @@ class Shape(Enum):
 
 
 SHAPES = (Shape.VERBOSE.value, Shape.SHORT.value)
+_FLAG = {"type": "string", "examples": ["true"]}
+#: Parameter -> its description and JSON Schema. Filters, order and pages describe theirs themselves.
+DESCRIBED: Mapping[str, dict[str, Any]] = {
+    "verbose": {
+        "description": "Show all keys of each build: true or 1. It overrides short.",
+        "schema": _FLAG,
+    },
+    "short": {"description": "Show few keys of each build: true or 1.", "schema": _FLAG},
+    "all": {"description": "Include the components that did not change: true or 1.", "schema": _FLAG},
+    "with": {
+        "description": "Number of the module build to compare with.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    STRICT: {
+        "description": "Refuse unknown parameters (400) instead of listing them in the header Warning: "
+        "true or 1.",
+        "schema": _FLAG,
+    },
+}
 
 
 def invalid(name: str, wanted: str) -> InvalidInput:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -25,8 +26,28 @@ from mbs.states import BuildState
 
 #: Key that Django's forms add to the body.
 CSRF_FIELD = "csrfmiddlewaretoken"
+_TEXT: dict[str, Any] = {"type": ["string", "null"], "pattern": "^[^\\u0000]*$"}
+_TEXTS = {"type": ["array", "null"], "items": {"type": "string", "pattern": "^[^\\u0000]*$"}}
 #: Maximum number of unknown keys that an answer names.
 MAX_PROBLEMS = 20
+
+
+#: A document and an address for the examples of the OpenAPI document.
+MODULEMD = """\
+document: modulemd
+version: 2
+data:
+  name: greetings
+  stream: "1"
+  summary: A module that greets people
+  description: It greets people.
+  license:
+    module: [MIT]
+  dependencies:
+  - buildrequires: {platform: [f43]}
+    requires: {platform: [f43]}
+"""
+SCMURL = "https://git.example.com/modules/greetings.git?#f2d0c1b"
 
 
 class RowSerializer(serializers.BaseSerializer[Any]):
@@ -103,6 +124,7 @@ class LogMessageSerializer(RowSerializer):
         return [representations.log_message(row) for row in rows]
 
 
+@extend_schema_field(_TEXT)
 class TextField(serializers.CharField):
     """A text that is kept as it is. Numbers and truth values are refused."""
 
@@ -121,6 +143,14 @@ class TextField(serializers.CharField):
         return data
 
 
+@extend_schema_field(
+    {
+        "type": ["boolean", "null", "string", "integer"],
+        "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0)$",
+        "minimum": 0,
+        "maximum": 1,
+    }
+)
 class FlagField(serializers.BooleanField):
     """A truth value. Clients of MBS 3.9.2 may send 1 and 0, and forms send any of these as text."""
 
@@ -137,6 +167,7 @@ class FlagField(serializers.BooleanField):
         return FLAGS[word]
 
 
+@extend_schema_field({"type": ["integer", "null"]})
 class WholeNumberField(serializers.IntegerField):
     """A whole number; as text in a form."""
 
@@ -160,7 +191,7 @@ class StructuredField(serializers.JSONField):
     """
 
     def __init__(self, form: str, **kwargs: Any) -> None:
-        super().__init__(required=False, allow_null=True, **kwargs)
+        super().__init__(required=False, allow_null=True, **{"help_text": f"JSON: {form}", **kwargs})
         self.form = form
 
     def to_internal_value(self, data: Any) -> Any:
@@ -181,6 +212,12 @@ class StructuredField(serializers.JSONField):
         raise NotImplementedError
 
 
+@extend_schema_field(
+    {
+        "type": ["object", "null"],
+        "additionalProperties": {"type": "array", "items": {"type": "string"}},
+    }
+)
 class StreamsField(StructuredField):
     """Streams by module: ``{module: [stream, ...]}``."""
 
@@ -192,6 +229,7 @@ class StreamsField(StructuredField):
         return isinstance(value, dict) and all(_texts(streams) for streams in value.values())
 
 
+@extend_schema_field({"type": ["object", "null"], "additionalProperties": {"type": "string"}})
 class RefsField(StructuredField):
     """Refs by component: ``{component: ref}``."""
 
@@ -203,6 +241,7 @@ class RefsField(StructuredField):
         return isinstance(value, dict) and all(isinstance(ref, str) for ref in value.values())
 
 
+@extend_schema_field(_TEXTS)
 class TextListField(StructuredField):
     """A list of texts."""
 
@@ -214,6 +253,7 @@ class TextListField(StructuredField):
         return _texts(value)
 
 
+@extend_schema_field(_TEXTS)
 class UploadsField(StructuredField):
     """A list of upload paths."""
 
@@ -225,6 +265,7 @@ class UploadsField(StructuredField):
         return _texts(value)
 
 
+@extend_schema_field({"anyOf": [_TEXT, {"type": "integer"}]})
 class IdentifierField(TextField):
     """The id or the N:S:V:C of a module build."""
 
@@ -284,6 +325,12 @@ class StrictSerializer(serializers.Serializer[Any]):
         return {key: value for key, value in self.validated_data.items() if value is not None}
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("commit", {"scmurl": SCMURL, "branch": "1"}),
+        OpenApiExample("file", {"modulemd": MODULEMD, "scratch": True}),
+    ]
+)
 class SubmissionSerializer(StrictSerializer):
     """The request body of a submission (docs/contract/rest.md, "Submitting")."""
 
@@ -338,6 +385,7 @@ class SubmissionSerializer(StrictSerializer):
         return values
 
 
+@extend_schema_serializer(examples=[OpenApiExample("cancel", {"state": BuildState.FAILED.word})])
 class ChangeSerializer(StrictSerializer):
     """The request body that cancels a module build by failing it."""
 
@@ -346,6 +394,12 @@ class ChangeSerializer(StrictSerializer):
     owner = OwnerField()
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample("commit", {"scmurl": SCMURL}),
+        OpenApiExample("document", {"modulemd": MODULEMD}),
+    ]
+)
 class ImportSerializer(StrictSerializer):
     """The request body that imports a module."""
 
@@ -355,12 +409,14 @@ class ImportSerializer(StrictSerializer):
     )
 
 
+@extend_schema_serializer(examples=[OpenApiExample("empty", {})])
 class OwnerSerializer(StrictSerializer):
     """A request body with the owner only."""
 
     owner = OwnerField()
 
 
+@extend_schema_serializer(examples=[OpenApiExample("everything", {"rebuild_strategy": "all"})])
 class RebuildSerializer(OwnerSerializer):
     """The request body that rebuilds a commit."""
 

@@ -234,8 +234,16 @@ class ComponentBuildVerbose(ComponentBuild):
     state_url: Path
 
 
+class ServerSentEvent(TypedDict):
+    """An event of a stream (HTML standard, 9.2)."""
+
+    event: str
+    id: Annotated[str, Field(description="Send it in Last-Event-ID to get the events after it")]
+    data: str
+
+
 class Event(TypedDict):
-    """A server-sent event."""
+    """A server-sent event of a module build."""
 
     event: Literal["state", "batch", "component", "log", "end"]
     id: Annotated[str, Field(description="Send it in Last-Event-ID to get the events after it")]

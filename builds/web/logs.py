@@ -19,6 +19,7 @@ from builds.services.logs import searching
 from builds.services.logs.components import component, log_of, logs_of
 from builds.services.logs.lines import Window, index_of, window_from, window_until
 from builds.services.logs.reading import PIECE, Log
+from builds.shapes.lists import LogList
 from builds.web.errors import failure, safe_methods_only
 from builds.web.log_html import Group, Style, groups, text_html
 from builds.web.timeline import state_word
@@ -60,20 +61,19 @@ def _described(request: HttpRequest, row: ComponentBuild) -> JsonResponse:
     found = logs_of(row)
     name = _name(request) or found.first
     read = log_of(row, name).look() if name else None
-    return JsonResponse(
-        {
-            "module_build": row.module_build_id,
-            "component_build": row.pk,
-            "package": row.package,
-            "task_id": row.task_id,
-            "state": row.state,
-            "state_name": row.state_name,
-            "name": name,
-            "logs": [{"name": each.name, "label": each.label} for each in found.files],
-            "size": read.size if read else 0,
-            "complete": read.complete if read else row.settled,
-        }
-    )
+    answer: LogList = {
+        "module_build": row.module_build_id,
+        "component_build": row.pk,
+        "package": row.package,
+        "task_id": row.task_id,
+        "state": row.state,
+        "state_name": row.state_name,
+        "name": name,
+        "logs": [{"name": each.name, "label": each.label} for each in found.files],
+        "size": read.size if read else 0,
+        "complete": read.complete if read else row.settled,
+    }
+    return JsonResponse(answer)
 
 
 #: Max downloads of a process that keep a piece of their log: 64 MiB. Further ones depend on the shared cache.

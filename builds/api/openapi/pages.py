@@ -2,128 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any
+from builds.api.openapi.operations import ID, PLAIN, SSE, Operation, Schema
+from builds.shapes import ServerSentEvent
+from builds.shapes.lists import LogList
 
-from builds.api.openapi.operations import JSON, PLAIN, SSE
-from builds.api.openapi.schemas import Schema, ref
-
+_STRING: Schema = {"type": "string"}
 _TEXT: Schema = {"type": "string", "maxLength": 255}
 _NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
-_EVENTS: Schema = {
-    "schema": {
-        "type": "object",
-        "description": "A server-sent event (HTML standard, 9.2)",
-        "properties": {name: {"type": "string"} for name in ("event", "id", "data")},
-    }
-}
-_TOO_MANY = {
-    "description": "This address has too many open streams; Retry-After says when to try again.",
-    "content": {JSON: {"schema": ref("Error")}},
-}
 
 
-def _query(name: str, shape: Schema, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": shape}
+def _query(name: str, shape: Schema, text: str, place: str = "query") -> Schema:
+    return {"name": name, "in": place, "description": text, "schema": shape, "required": place == "path"}
 
 
-_LAST = {
-    "name": "Last-Event-ID",
-    "in": "header",
-    "description": "Id of the last event that the client received",
-    "schema": {"type": "string"},
-}
-_OF_COMPONENT = [
-    {
-        "name": "id",
-        "in": "path",
-        "required": True,
-        "description": "Id of the module build",
-        "schema": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
-    },
-    {
-        "name": "package",
-        "in": "path",
-        "required": True,
-        "description": "Name of the component",
-        "schema": {"type": "string", "pattern": "^[^/\\u0000]{1,255}$"},
-    },
-    _query("name", _TEXT, "Name of the log; by default the first one"),
+_LAST = _query("Last-Event-ID", _STRING, "Id of the last event that the client received", "header")
+_FILTERS = [
+    _query("owner", _TEXT, "Only builds of this owner"),
+    _query("name", _TEXT, "Only builds of this module"),
+    _query("stream", _TEXT, "Only builds of this stream"),
+    _query("kind", {**_STRING, "enum": ["", "state", "component"]}, "Only this kind of event"),
 ]
-_LOG_LIST: Schema = {
-    "type": "object",
-    "properties": {
-        **{key: {"type": "integer"} for key in ("module_build", "component_build", "size")},
-        "task_id": {"type": ["integer", "null"]},
-        "state": {"type": ["integer", "null"]},
-        "state_name": {"type": ["string", "null"]},
-        "package": {"type": "string"},
-        "name": {"type": "string", "description": "The log whose size is given"},
-        "complete": {"type": "boolean", "description": "Whether nothing will be appended"},
-        "logs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"name": {"type": "string"}, "label": {"type": "string"}},
-            },
-        },
-    },
-}
-
-
-def _get(name: str, summary: str, tag: str, parameters: list[Any], answers: dict[str, Any]) -> Schema:
-    errors = {status: {"$ref": f"#/components/responses/{status}"} for status in ("400", "500", "503")}
-    operation = {"operationId": name, "summary": summary, "tags": [tag], "parameters": parameters}
-    return {"get": {**operation, "responses": {**answers, **errors}}}
-
-
-#: Path -> its operations.
-PATHS: dict[str, Schema] = {
-    "/events": _get(
-        "follow_all",
-        "Server-sent events of all module builds",
+_COMPONENT = [
+    {**ID, "description": "Id of the module build"},
+    _query("package", {**_STRING, "pattern": "^[^/\\u0000]{1,255}$"}, "Name of the component", "path"),
+    _query("name", _TEXT, "Name of the log; by default the first one"),
+    _query("from", _NUMBER, "First byte"),
+]
+_PLACE = [
+    _query("task", _NUMBER, "Number of the submission (task_id)"),
+    _query("line", _NUMBER, "Number of the line that begins there"),
+]
+_LOG = "/builds/{id}/{package}/log"
+#: Path -> tag, operation, description and parameters.
+_PAGES = {
+    "/events": (
         "module builds",
-        [
-            _query("owner", _TEXT, "Only builds of this owner"),
-            _query("name", _TEXT, "Only builds of this module"),
-            _query("stream", _TEXT, "Only builds of this stream"),
-            _query("kind", {"type": "string", "enum": ["", "state", "component"]}, "Only this kind of event"),
-            _LAST,
-        ],
-        {"200": {"description": "Events as they happen", "content": {SSE: _EVENTS}}, "429": _TOO_MANY},
+        Operation("follow_all", ServerSentEvent, (429,), media_type=SSE),
+        "Stream the events of all module builds.",
+        [*_FILTERS, _LAST],
     ),
-    "/builds/{id}/{package}/log": _get(
-        "get_log",
-        "A log of a component, or as JSON the list of its logs",
+    _LOG: (
         "component builds",
-        [*_OF_COMPONENT, _query("from", _NUMBER, "First byte")],
-        {
-            "200": {
-                "description": "The log, or the list of logs",
-                "content": {PLAIN: {"schema": {"type": "string"}}, JSON: {"schema": _LOG_LIST}},
-            },
-            "206": {
-                "description": "The bytes that the header Range names",
-                "content": {PLAIN: {"schema": {"type": "string"}}},
-            },
-            "404": {"$ref": "#/components/responses/404"},
-            "416": {"description": "The log has no such bytes."},
-        },
+        Operation("get_log", LogList, (404,), empty={416: "The log has no such bytes."}),
+        "Return a log of a component, or as JSON the list of its logs.",
+        _COMPONENT,
     ),
-    "/builds/{id}/{package}/log/events": _get(
-        "follow_log",
-        "Server-sent events with the new lines of a log, as HTML",
+    f"{_LOG}/events": (
         "component builds",
-        [
-            *_OF_COMPONENT,
-            _query("task", _NUMBER, "Number of the submission (task_id)"),
-            _query("from", _NUMBER, "First byte"),
-            _query("line", _NUMBER, "Number of the line that begins there"),
-            _LAST,
-        ],
-        {
-            "200": {"description": "Lines as they are written", "content": {SSE: _EVENTS}},
-            "404": {"$ref": "#/components/responses/404"},
-            "429": _TOO_MANY,
-        },
+        Operation("follow_log", ServerSentEvent, (404, 429), media_type=SSE),
+        "Stream the new lines of a log, as HTML.",
+        [*_COMPONENT, *_PLACE, _LAST],
     ),
 }
+
+
+def paths() -> dict[str, Schema]:
+    """Return the operations by path."""
+    found: dict[str, Schema] = {
+        path: {"get": {**operation.describe(path, "GET", text), "tags": [tag], "parameters": known}}
+        for path, (tag, operation, text, known) in _PAGES.items()
+    }
+    answers, text = found[_LOG]["get"]["responses"], {PLAIN: {"schema": _STRING}}
+    answers["200"]["content"] |= text
+    answers["206"] = {"description": "The bytes that the header Range names", "content": text}
+    return found

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from builds import representations
 from builds.api import serializers
+from builds.api.openapi.operations import Operation
 from builds.api.permissions import require_importer
 from builds.api.views.base import NUMBER, ApiViewSet
 from builds.models import FinalModulemd, ModuleBuild
@@ -17,6 +18,7 @@ from builds.selectors import rest
 from builds.services.documents import compute
 from builds.services.module_import import import_module
 from builds.services.submission.patience import Patience
+from builds.shapes import Imported
 from mbs.errors import Forbidden, InvalidInput, NotFound
 from mbs.states import BuildState
 from scm.options import ScmOptions
@@ -25,6 +27,8 @@ from scm.options import ScmOptions
 class ImportViewSet(ApiViewSet):
     """Import a module that was built elsewhere, and record it as ready."""
 
+    tag = "module builds"
+    operations = {"create": Operation("import_module", Imported, (404, 409, 422), 201)}
     serializer_class = serializers.ImportSerializer
 
     def create(self, request: Request, **kwargs: Any) -> Response:
@@ -61,10 +65,12 @@ class ImportViewSet(ApiViewSet):
 class FinalModulemdViewSet(ApiViewSet):
     """The final modulemd documents of a finished module, by architecture."""
 
+    tag = "module builds"
+    operations = {"retrieve": Operation("get_final_modulemd", dict[str, str], (501,))}
     lookup_value_regex = NUMBER
 
     def retrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """Return the recorded documents, or compute them."""
+        """Return the final modulemd documents of a finished module."""
         documents = dict(
             FinalModulemd.objects.filter(module_build=int(pk))
             .order_by("arch")

@@ -9,7 +9,9 @@ from rest_framework.request import Request
 
 from builds.api.events.cursor import Cursor
 from builds.api.events.feed import Feed, read
+from builds.api.openapi.operations import SSE, Operation
 from builds.api.views.base import ApiViewSet
+from builds.shapes import Event
 from mbs.errors import NotFound
 
 #: Clients ask again after this many milliseconds.
@@ -23,8 +25,19 @@ class EventViewSet(ApiViewSet):
     each client, the answer ends after the events so far, and tells the client when to ask again.
     """
 
+    tag = "module builds"
+    operations = {
+        "list": Operation(
+            "follow",
+            Event,
+            (429,),
+            media_type=SSE,
+            empty={204: "The build has ended and all events were sent: do not reconnect."},
+        )
+    }
+
     def list(self, request: Request, pk: str, **kwargs: Any) -> HttpResponse:
-        """Return the events so far that the client has not seen."""
+        """Return the server-sent events of a module build that the client has not seen."""
         cursor = Cursor.parse(request.headers.get("Last-Event-ID", ""))
         feed = Feed(int(pk))
         found, progress = read([feed], {})

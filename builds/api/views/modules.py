@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds.api import actions, filtersets, parameters, serializers
+from builds.api.openapi.operations import BUILDING, Operation
 from builds.api.parameters import Shape
 from builds.api.permissions import acting_for, require_owner, require_submitter
 from builds.api.serving.places import client_at
@@ -20,18 +21,38 @@ from builds.representations import DEFAULT_COLUMNS, SHORT_COLUMNS, VERBOSE_COLUM
 from builds.services import comparison, health
 from builds.services.rebuild import plan_rebuild
 from builds.services.submission import submit
+from builds.shapes import ModuleBuildVerbose, lists
+from builds.shapes.comparison import Comparison
+from builds.shapes.plans import Plan
 from mbs.errors import InvalidInput, NotFound
 from mbs.states import BuildState
 from mbs.text import whole_number
 
 #: The values of ``state`` that a PATCH accepts.
 FAILED = (BuildState.FAILED.word, str(int(BuildState.FAILED)))
+#: Version 1 returns the first build of a submission, version 2 all.
+SUBMITTED = {"1": ModuleBuildVerbose, "2": list[ModuleBuildVerbose]}
 
 
 class ModuleBuildViewSet(BuildViewSet):
     """List, show, compare, submit, cancel, retry, rebuild and retire module builds."""
 
     noun = "module build"
+    tag = "module builds"
+    operations = {
+        "list": Operation("list_module_builds", lists.ModuleBuildPage, (501,), summary="List module builds"),
+        "retrieve": Operation("get_module_build", lists.AnyModuleBuild, summary="Show one module build"),
+        "create": Operation("submit", SUBMITTED, BUILDING, 201),
+        "partial_update": Operation("cancel", ModuleBuildVerbose, (409,)),
+        "retry": Operation("retry", ModuleBuildVerbose, (409,)),
+        "rebuild": Operation("rebuild", SUBMITTED, BUILDING, 201),
+        "plan_rebuild": Operation("plan_rebuild", Plan, BUILDING),
+        "retire": Operation("retire", ModuleBuildVerbose, (409,)),
+        "compare": Operation("compare", Comparison),
+        "messages": Operation(
+            "list_module_messages", lists.LogMessagePage, summary="List the log messages of a module build"
+        ),
+    }
     queryset = ModuleBuild.objects.all()
     serializer_class = serializers.ModuleBuildSerializer
     columns = {
@@ -94,12 +115,12 @@ class ModuleBuildViewSet(BuildViewSet):
 
     @action(detail=True, methods=["post"])
     def retire(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """Make garbage of a build that is ready or failed; for admins."""
+        """Take a module build out of service. It must be ready or failed; for admins."""
         return self._changed(self._act(actions.RETIRE, pk))
 
     @action(detail=True, methods=["get"])
     def compare(self, request: Request, pk: str, other: str = "", **kwargs: Any) -> Response:
-        """Compare with the build that ``with`` names, or with the last ready one of the stream before it."""
+        """Compare with another module build, by default the last ready one of the stream before it."""
         build, named = self.row(pk), other or request.query_params.get("with", "")
         if not named:
             old = comparison.former(build)

@@ -12,8 +12,10 @@ from rest_framework.response import Response
 
 from builds.api import links
 from builds.api.openapi.generator import document
+from builds.api.openapi.operations import Operation
 from builds.api.renderers import JSONRenderer
 from builds.api.views.base import ApiViewSet
+from builds.shapes import DocsAddress
 from builds.web.errors import ErrorPageRenderer
 
 #: Swagger UI needs inline styles and images in data URLs.
@@ -26,8 +28,10 @@ POLICY = (
 class SchemaViewSet(ApiViewSet):
     """The OpenAPI document of this version of the API."""
 
+    operations = {"list": Operation("schema", dict[str, Any])}
+
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """Return the document."""
+        """Return this document."""
         servers = [{"url": f"{links.prefix()}/"}]
         return Response({**document(str(request.version)), "servers": servers})
 
@@ -54,10 +58,11 @@ class DocsRenderer(ErrorPageRenderer):
 class DocsViewSet(ApiViewSet):
     """The OpenAPI document as a page."""
 
+    operations = {"list": Operation("docs", DocsAddress)}
     renderer_classes = [JSONRenderer, DocsRenderer]
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """Return the address of the document."""
+        """Return the address of this document. Browsers get the document as a page."""
         return Response({"schema": f"{links.api(request)}schema/"})
 
 

@@ -8,15 +8,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds.api import serializers
+from builds.api.openapi.operations import BUILDING, Operation
 from builds.api.permissions import require_submitter
 from builds.api.submissions import submission_request
 from builds.api.views.base import ApiViewSet
 from builds.services.plan import plan
+from builds.shapes.plans import Plan
 
 
 class PlanViewSet(ApiViewSet):
     """Preview a submission: expand the module and check its dependencies, without recording anything."""
 
+    tag = "module builds"
+    operations = {"create": Operation("plan", Plan, BUILDING)}
     serializer_class = serializers.SubmissionSerializer
 
     def create(self, request: Request, **kwargs: Any) -> Response:

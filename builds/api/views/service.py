@@ -10,9 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds.api import links
+from builds.api.openapi.operations import Operation
 from builds.api.permissions import require_login
 from builds.api.views.base import ApiViewSet
 from builds.services.auth.methods import device_login
+from builds.shapes import About, RebuildStrategies, Url
+from builds.shapes.comparison import Me
 from mbs import __version__
 from mbs.reuse import STRATEGIES
 
@@ -35,8 +38,10 @@ RESOURCES = {
 class AboutViewSet(ApiViewSet):
     """The version of the service, and its login method."""
 
+    operations = {"list": Operation("about", About)}
+
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """Return version and login method, and how command lines log in."""
+        """Return the version of the service, and how to log in."""
         about = {"version": __version__, "api_version": API_VERSION, "auth_method": settings.MBS.AUTH_METHOD}
         login = device_login()
         return Response({**about, "login": login} if login else about)
@@ -46,9 +51,10 @@ class MeViewSet(ApiViewSet):
     """The user of the request, with groups and the scopes of the token."""
 
     private = True
+    operations = {"list": Operation("me", Me, (401, 429))}
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """Return the name and groups of the user, and the scopes of the token."""
+        """Return who is logged in. The scopes are those of the token, or null for all."""
         user = require_login(self.identity)
         scopes = None if user.scopes is None else sorted(user.scopes)
         response = Response({"username": user.username, "groups": sorted(user.groups), "scopes": scopes})
@@ -67,8 +73,10 @@ class MeViewSet(ApiViewSet):
 class RebuildStrategyViewSet(ApiViewSet):
     """The rebuild strategies, and which of them a submission may choose."""
 
+    operations = {"list": Operation("list_rebuild_strategies", RebuildStrategies)}
+
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """Return all strategies."""
+        """List the rebuild strategies."""
         options = settings.MBS
         chosen = options.REBUILD_STRATEGIES_ALLOWED if options.REBUILD_STRATEGY_ALLOW_OVERRIDE else ()
         items = [
@@ -86,6 +94,8 @@ class RebuildStrategyViewSet(ApiViewSet):
 class RootViewSet(ApiViewSet):
     """The resources of the API."""
 
+    operations = {"list": Operation("resources", dict[str, Url])}
+
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """Return the URL of each resource."""
+        """List the resources of the service with their URLs."""
         return Response({name: f"{links.api(request)}{path}" for name, path in RESOURCES.items()})

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from builds import representations
+from builds import representations, shapes
+from builds.api.openapi.operations import Operation
 from builds.api.permissions import is_admin, require_login, require_submitter
 from builds.api.serializers import FlagField, StrictSerializer, TextField
 from builds.api.views.base import PersonalViewSet
@@ -16,9 +18,13 @@ from builds.models import Subscription
 from builds.selectors.listing import Listing
 from builds.services import subscribing
 from builds.services.auth import Identity
+from builds.shapes.lists import SubscriptionPage
 from mbs.errors import Forbidden, InvalidInput, NotFound
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("own builds", {"address": "https://example.com/hook", "owner": "ann"})]
+)
 class NewSubscriptionSerializer(StrictSerializer):
     """The request body for a new subscription."""
 
@@ -33,6 +39,12 @@ class NewSubscriptionSerializer(StrictSerializer):
 class SubscriptionViewSet(PersonalViewSet):
     """List, create and delete subscriptions: one's own, and for admins all."""
 
+    tag = "subscriptions"
+    operations = {
+        "list": Operation("list_subscriptions", SubscriptionPage, (401, 403)),
+        "create": Operation("subscribe", shapes.NewSubscription, (409,), 201),
+        "destroy": Operation("unsubscribe", shapes.Subscription),
+    }
     queryset = Subscription.objects.all()
     serializer_class = NewSubscriptionSerializer
 
@@ -43,7 +55,7 @@ class SubscriptionViewSet(PersonalViewSet):
         return self.get_paginated_response([representations.subscription(row) for row in page])
 
     def create(self, request: Request, **kwargs: Any) -> Response:
-        """Subscribe. The answer shows the secret of a webhook, which cannot be shown again."""
+        """Subscribe a webhook to module builds. The answer shows its secret, which cannot be shown again."""
         user = require_submitter(self.identity)
         values = {key: value for key, value in self.read().items() if value is not None}
         kind = values.pop("kind", "") or Subscription.Kind.WEBHOOK.value

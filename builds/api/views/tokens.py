@@ -5,19 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from builds import representations
+from builds.api.openapi.operations import Operation
 from builds.api.permissions import require_login, require_person
 from builds.api.serializers import StrictSerializer, TextField, TextListField, WholeNumberField
 from builds.api.views.base import PersonalViewSet
 from builds.models import ApiToken
 from builds.selectors.listing import Listing
 from builds.services.auth import Identity, Scope, tokens
+from builds.shapes import NewToken, Token
+from builds.shapes.lists import TokenPage
 from mbs.errors import InvalidInput, NotFound
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("token", {"name": "nightly builds", "scopes": ["submit"], "days": 30})]
+)
 class NewTokenSerializer(StrictSerializer):
     """The request body for a new token."""
 
@@ -29,17 +36,23 @@ class NewTokenSerializer(StrictSerializer):
 class TokenViewSet(PersonalViewSet):
     """List, create and revoke one's own API tokens."""
 
+    tag = "API tokens"
+    operations = {
+        "list": Operation("list_tokens", TokenPage, (401, 403)),
+        "create": Operation("create_token", NewToken, status=201),
+        "destroy": Operation("revoke_token", Token),
+    }
     queryset = ApiToken.objects.all()
     serializer_class = NewTokenSerializer
 
     def list(self, request: Request, **kwargs: Any) -> Response:
-        """List the user's tokens."""
+        """List the user's API tokens."""
         own = self._own(require_login(self.identity))
         page = self.rows(Listing(own, representations.TOKEN_COLUMNS))
         return self.get_paginated_response([representations.api_token(row) for row in page])
 
     def create(self, request: Request, **kwargs: Any) -> Response:
-        """Create a token. The answer shows its text, which cannot be shown again."""
+        """Create an API token. The answer shows its text, which cannot be shown again."""
         user = require_person(self.identity)
         values = self.read()
         if not values.get("name", "").strip():
@@ -52,7 +65,7 @@ class TokenViewSet(PersonalViewSet):
         return Response({**representations.api_token(row), "token": token}, status=201)
 
     def destroy(self, request: Request, pk: str, **kwargs: Any) -> Response:
-        """Revoke a token."""
+        """Revoke an API token."""
         row = self._own(require_login(self.identity)).filter(pk=int(pk)).first()
         if row is None:
             raise NotFound(f"You have no API token {pk}.", code="no_such_token")

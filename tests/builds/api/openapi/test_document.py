@@ -17,9 +17,11 @@ from django.db import close_old_connections
 from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, settings
 
-from builds.api.openapi.examples import MODULE
+from builds.api.openapi.examples import EXAMPLES
 from builds.api.openapi.generator import _document, document
+from builds.encoding import plain
 from builds.models import ComponentBuild, FinalModulemd, LogMessage, ModuleBuild
+from builds.shapes.lists import AnyModuleBuild
 from config.wsgi import application
 from mbs.states import BuildState
 from tests.builds.api.openapi.closed_document import closed
@@ -150,9 +152,42 @@ def test_answers_may_gain_keys_and_lose_none() -> None:
     schemas = {"components": document("2")["components"]}
     shape = {"$ref": "#/components/schemas/ModuleBuild", **schemas}
     published = jsonschema.Draft202012Validator(shape)
-    assert published.is_valid(MODULE)
-    assert published.is_valid({**MODULE, "more": 1})
-    assert not published.is_valid({key: value for key, value in MODULE.items() if key != "owner"})
+    module = plain(EXAMPLES[AnyModuleBuild]["default"])
+    assert published.is_valid(module)
+    assert published.is_valid({**module, "more": 1})
+    assert not published.is_valid({key: value for key, value in module.items() if key != "owner"})
+
+
+def test_lists_have_named_shapes() -> None:
+    shapes = {
+        operation["operationId"]: content["schema"].get("$ref", "")
+        for _, _, operation in OPERATIONS
+        if operation["operationId"].startswith("list_")
+        for content in operation["responses"]["200"]["content"].values()
+    }
+    assert len(shapes) == 7
+    assert [name for name, shape in shapes.items() if not shape] == []
+
+
+def test_all_answers_with_builds_have_examples() -> None:
+    without = [
+        (path, method)
+        for path, method, operation in OPERATIONS
+        for answer in operation["responses"].values()
+        for content in answer.get("content", {}).values()
+        if "/ModuleBuild" in json.dumps(content["schema"]) and not examples(content)
+    ]
+    assert without == []
+
+
+def test_all_streams_describe_the_refusal_of_too_many_clients() -> None:
+    streams = [
+        operation["responses"]
+        for _, _, operation in OPERATIONS
+        if "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
+    ]
+    assert len(streams) == 3
+    assert all("429" in answers for answers in streams)
 
 
 def test_errors_are_described_once() -> None:
