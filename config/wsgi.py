@@ -11,7 +11,8 @@ from django.core.wsgi import get_wsgi_application
 import config.celery  # noqa: F401  (tasks are sent through it)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-#: New objects that the garbage collector waits for. With Python's default, it runs in the middle of answers.
+#: New objects after which the garbage collector runs. An answer with a hundred builds has thousands of objects
+#: for a moment; with Python's default of 700, the collector would run several times while it is made.
 MAX_YOUNG = 5000
 django = get_wsgi_application()
 _over_tls = settings.MBS.BASE_URL.startswith("https://")
@@ -24,8 +25,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     return django(environ, start_response)
 
 
-# Objects that exist now live as long as the process: exclude them from garbage collection. An answer with a
-# hundred builds has thousands of objects, all of which are released without it.
+# Objects that exist now live as long as the process: exclude them from garbage collection.
 gc.collect()
 gc.freeze()
 gc.set_threshold(MAX_YOUNG)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet, Value
 
 from builds.encoding import RawJSON
 from builds.models import ComponentBuild, ModuleBuild
@@ -77,7 +77,16 @@ class Listing:
 
     def count(self) -> int:
         """Return how many rows there are."""
-        return self.queryset.order_by().count()
+        if not self.unfiltered:
+            return self.queryset.order_by().count()
+        ((total,),) = self._total()
+        return int(total)
+
+    @cached_property
+    def _total(self) -> CompiledQuery:
+        """The query for the number of all rows. It has one row, since SQL does not group by a constant."""
+        rows = self.queryset.order_by().annotate(one=Value(1)).values("one")
+        return CompiledQuery(rows.annotate(total=Count("*")).values_list("total"))
 
     def _records(self, rows: Iterable[Row]) -> list[Record]:
         return list(map(self._record, rows))

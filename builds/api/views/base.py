@@ -301,8 +301,8 @@ def by_id(queryset: QuerySet[Any, Any], columns: Mapping[Shape, Sequence[str]]) 
 def _release(response: Response) -> None:
     """Release the data of an answer that was rendered.
 
-    DRF's view, request and response refer to each other. Without this, the data would stay in memory until the
-    garbage collector finds it, which took more CPU than to make the answer (docs/decisions.md).
+    DRF's view, request and response refer to each other, so the data would stay in memory until the garbage
+    collector finds it (docs/decisions.md, "Answers are released once they are rendered").
     """
     response.data = None
 

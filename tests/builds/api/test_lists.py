@@ -381,6 +381,15 @@ def test_the_number_of_statements_does_not_grow_with_the_page(api: Api, query: s
     assert counts[1] <= counts[0] <= most
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+def test_the_data_of_an_answer_is_released_once_it_is_rendered(api: Api, accept: str) -> None:
+    module_build(name="shown", components=3)
+    answer = api.client.get("/module-build-service/2/module-builds/", headers={"Accept": accept})
+    assert b"shown" in answer.content
+    # Otherwise it would stay in memory until the garbage collector runs.
+    assert answer.data is None
+
+
 def test_lists_do_not_read_documents_that_they_do_not_show(api: Api) -> None:
     module_build()
     with CaptureQueriesContext(connection) as statements:
