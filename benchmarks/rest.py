@@ -10,7 +10,8 @@ median; ``CPU ms`` the cost of a request in the server's workers and in PostgreS
 counted in PostgreSQL; ``other`` the cores that unrelated processes used at the same time (above 0.3, only
 CPU and SQL are meaningful). With --grow, ``first`` is a page that was not requested before, and the other
 columns are medians of further requests. With --beside, the service at that port of this machine must have
-the same data; alternating turns compensate for a machine whose speed changes.
+the same data; alternating turns compensate for a machine whose speed changes, and with --pids CPU times are
+compared, which other processes distort less.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ BASES = 5
 #: Path, requests per second of MBS 3.9.2 with the same data on a machine of 2 cores, and the required
 #: multiple.
 ENDPOINTS: list[tuple[str, float, float]] = [
-    ("/module-builds/", 12.8, 15),
+    ("/module-builds/", 12.8, 8),
     ("/module-builds/?per_page=100", 1.6, 25),
     ("/module-builds/?verbose=1&per_page=10", 4.8, 0),
     ("/module-builds/?verbose=1&per_page=100", 0.7, 25),
-    ("/module-builds/?short=1&per_page=100", 83.2, 3),
+    ("/module-builds/?short=1&per_page=100", 83.2, 2.5),
     ("/module-builds/?page=400", 11.4, 0),
     ("/module-builds/{id}", 106.6, 2),
     ("/module-builds/{id}?verbose=1", 50.8, 0),
@@ -139,28 +140,37 @@ def _times(ask: Callable[[], object], seconds: float) -> list[float]:
     return times
 
 
+def _cost(service: Service, ask: Callable[[], object], arguments: argparse.Namespace) -> float:
+    """Return the milliseconds that an answer takes; with --pids, of CPU in server and PostgreSQL."""
+    pids = (service.pid, service.postgres_pid) if arguments.pids and isinstance(service, Server) else ()
+    before = sum(map(cpu_seconds, pids))
+    times = _times(ask, arguments.seconds)
+    spent = sum(map(cpu_seconds, pids)) - before if pids else sum(times)
+    return spent / len(times) * 1e3
+
+
 def measure_beside(arguments: argparse.Namespace) -> None:
-    """Print the table that compares the rates of this and another service."""
+    """Print the table that compares the costs of answers of this and another service."""
     web = WSGI if arguments.wsgi else ASGI
     with service(arguments.keep, arguments.builds, arguments.components, web) as server:
-        services = Service(arguments.beside), server
-        print(
-            f"{'medians of ' + str(arguments.turns) + ' turns':44} {'theirs/s':>9} {'ours/s':>9} {'times':>7}"
-        )
+        pids = arguments.pids
+        other = Server(arguments.beside, pids[0], "", pids[1]) if pids else Service(arguments.beside)
+        services, kind = (other, server), "CPU ms of an answer" if pids else "ms of an answer"
+        print(f"{f'{kind}, medians of {arguments.turns} turns':44} {'theirs':>9} {'ours':>9} {'times':>7}")
         for path, _, wanted in ENDPOINTS:
             if not wanted or not re.search(arguments.only, path):
                 continue
             both = [_asking(each, path, arguments.builds) for each in services]
             for ask in both:
                 _times(ask, 1)
-            rates = []
-            for _ in range(arguments.turns):
-                turn = [_times(ask, arguments.seconds) for ask in both]
-                rates.append([len(times) / sum(times) for times in turn])
-            theirs, ours = (statistics.median(each) for each in zip(*rates, strict=True))
-            ratios = sorted(own / other for other, own in rates)
+            costs = [
+                [_cost(each, ask, arguments) for each, ask in zip(services, both, strict=True)]
+                for _ in range(arguments.turns)
+            ]
+            theirs, ours = (statistics.median(each) for each in zip(*costs, strict=True))
+            ratios = sorted(their_cost / our_cost for their_cost, our_cost in costs)
             print(
-                f"{path:44} {theirs:9.1f} {ours:9.1f} {statistics.median(ratios):7.1f}  "
+                f"{path:44} {theirs:9.2f} {ours:9.2f} {statistics.median(ratios):7.1f}  "
                 f"({ratios[0]:.1f} to {ratios[-1]:.1f}, wanted {wanted})",
                 flush=True,
             )
@@ -302,6 +312,13 @@ def main() -> None:
     )
     parser.add_argument("--wsgi", action="store_true", help="serve with gunicorn's synchronous workers")
     parser.add_argument("--beside", type=int, metavar="PORT", help="port of another service to compare with")
+    parser.add_argument(
+        "--pids",
+        type=int,
+        nargs=2,
+        metavar=("SERVER", "POSTGRES"),
+        help="with --beside: main processes of the other service; compare CPU times, for a busy machine",
+    )
     parser.add_argument("--turns", type=int, default=12, help="with --beside")
     parser.add_argument("--grow", action="store_true", help="compare a small with a large database")
     arguments = parser.parse_args()
