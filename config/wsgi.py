@@ -11,8 +11,8 @@ from django.core.wsgi import get_wsgi_application
 import config.celery  # noqa: F401  (tasks are sent through it)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-#: New objects after which the garbage collector runs. An answer with a hundred builds has thousands of objects
-#: for a moment; with Python's default of 700, the collector would run several times while it is made.
+#: New objects after which the garbage collector runs. An answer with a hundred builds has thousands of
+#: objects for a moment. With Python's default of 700, the collector would run in the middle of each.
 MAX_YOUNG = 5000
 django = get_wsgi_application()
 _over_tls = settings.MBS.BASE_URL.startswith("https://")
