@@ -227,6 +227,7 @@ class Result:
         content_tag: The tag that consumers read; empty if there is none.
         shipping: Whether the module is in that tag.
         delivery: How users get the module; empty if the build system makes no repositories for users.
+        sizes: Key of ``modulemds`` -> NEVRA of an RPM in it -> size in bytes; empty if they are not known.
     """
 
     topdir: str
@@ -234,6 +235,7 @@ class Result:
     content_tag: str = ""
     shipping: Shipping = field(default_factory=Shipping, compare=False)
     delivery: Delivery = field(default_factory=Delivery, compare=False)
+    sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -399,18 +401,6 @@ class FindsRpms(Protocol):
 
         Returns:
             An empty list if the RPM is unknown or in no module.
-        """
-
-
-@runtime_checkable
-class DescribesModules(Protocol):
-    """A build system that can describe modules which another service finished."""
-
-    def documents(self, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
-        """Return the final documents of a finished module by architecture, without changing anything.
-
-        Args:
-            nvrs: NVRs of all components.
         """
 
 

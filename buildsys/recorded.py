@@ -1,12 +1,25 @@
-"""Define the recorded sizes and dependencies of RPMs."""
+"""Define the records of finished modules: final documents, sizes and dependencies of RPMs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from buildsys.base import Module
+
+
+@dataclass(frozen=True)
+class FinalDocuments:
+    """The final documents of a finished module.
+
+    Attributes:
+        texts: Architecture or ``src`` -> document with artifacts and licenses.
+        sizes: Architecture or ``src`` -> NEVRA of an RPM in the document -> size in bytes.
+    """
+
+    texts: Mapping[str, str]
+    sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,4 +51,16 @@ class RecordsRpms(Protocol):
         Raises:
             BuildSystemError: The recorded data cannot be read.
             OSError: The recorded data cannot be read.
+        """
+
+
+@runtime_checkable
+class DescribesModules(Protocol):
+    """A build system that can describe modules which another service finished."""
+
+    def documents(self, module: Module, nvrs: Sequence[str]) -> FinalDocuments:
+        """Return the final documents of a finished module, without changing anything.
+
+        Args:
+            nvrs: NVRs of all components.
         """

@@ -16,6 +16,8 @@ class FinalModulemd(models.Model):
     module_build = models.ForeignKey(ModuleBuild, on_delete=models.CASCADE, related_name="final_modulemds")
     arch = models.CharField(max_length=64)
     document = models.TextField()
+    #: NEVRA of an RPM in the document -> bytes; None if the build system does not tell sizes, or did not.
+    sizes = models.JSONField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["module_build", "arch"], name="one_document_per_arch")]

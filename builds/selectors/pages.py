@@ -126,7 +126,8 @@ def _siblings(build: ModuleBuild) -> QuerySet[ModuleBuild]:
     return same.exclude(pk=build.pk).only(*LIST_COLUMNS).order_by("id")[:MAX_SIBLINGS]
 
 
-def document(build: ModuleBuild) -> str:
-    """Return the final document of a finished build; empty if there is none."""
+def document(build: ModuleBuild) -> tuple[str, dict[str, int]]:
+    """Return the final document of a finished build and the sizes of its RPMs; empty if there are none."""
     documents = FinalModulemd.objects.filter(module_build=build).exclude(arch="src").order_by("arch")
-    return documents.values_list("document", flat=True).first() or ""
+    text, sizes = documents.values_list("document", "sizes").first() or ("", None)
+    return text, sizes or {}

@@ -262,9 +262,12 @@ def _content(build: ModuleBuild) -> dict[_Key, Rpm] | None:
         return None
     texts = FinalModulemd.objects.filter(module_build=build).exclude(arch=SOURCE)
     names: set[str] = set()
-    for text in texts.order_by("arch").values_list("document", flat=True):
+    sizes: dict[str, int] = {}
+    for text, known in texts.order_by("arch").values_list("document", "sizes"):
         names.update(islice(parse_stream(text, strict=False).artifact_rpms, MAX_RPMS))
-    listed = {(rpm.name, rpm.arch): rpm for rpm in map(_parsed, sorted(names)[:MAX_RPMS]) if rpm}
+        sizes.update(known or {})
+    parsed = (_parsed(name, sizes.get(name)) for name in sorted(names)[:MAX_RPMS])
+    listed = {(rpm.name, rpm.arch): rpm for rpm in parsed if rpm}
     recorded = _recorded(build)
     return {key: recorded.get(rpm.nevra, rpm) for key, rpm in listed.items()} or None
 
@@ -298,8 +301,8 @@ def _plain(dependencies: Iterable[str] | None, dist: str) -> frozenset[str] | No
     return None if dependencies is None else frozenset(each.replace(dist, "") for each in dependencies)
 
 
-def _parsed(nevra: str) -> Rpm | None:
+def _parsed(nevra: str, size: int | None) -> Rpm | None:
     rest, _, arch = nevra.rpartition(".")
     name_version, _, release = rest.rpartition("-")
     name, _, version = name_version.rpartition("-")
-    return Rpm(name, f"{version}-{release}", arch) if name and version and release and arch else None
+    return Rpm(name, f"{version}-{release}", arch, size) if name and version and release and arch else None

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from builds.models import FinalModulemd, ModuleBuild
 from builds.services.build_system import as_module, build_system
-from buildsys.base import BuildSystemError, DescribesModules
+from buildsys.base import BuildSystemError
+from buildsys.recorded import DescribesModules, FinalDocuments
 from mbs.errors import NotFound, NotSupported
 
 CODE = "no_final_modulemd"
 
 
-def store(build: ModuleBuild, documents: Mapping[str, str]) -> None:
-    """Save the final documents of a build, replacing earlier ones.
-
-    Args:
-        build: The build.
-        documents: Architecture (or ``src``) -> text of the document.
-    """
+def store(build: ModuleBuild, documents: FinalDocuments) -> None:
+    """Save the final documents of a build, replacing earlier ones."""
     FinalModulemd.objects.bulk_create(
-        [FinalModulemd(module_build=build, arch=arch, document=text) for arch, text in documents.items()],
+        [
+            FinalModulemd(module_build=build, arch=arch, document=text, sizes=documents.sizes.get(arch))
+            for arch, text in documents.texts.items()
+        ],
         update_conflicts=True,
         unique_fields=["module_build", "arch"],
-        update_fields=["document"],
+        update_fields=["document", "sizes"],
     )
 
 
@@ -53,4 +50,4 @@ def compute(build: ModuleBuild) -> dict[str, str]:
             f"The final documents of module build {build.pk} cannot be created: {error.message}", code=CODE
         ) from error
     store(build, documents)
-    return documents
+    return dict(documents.texts)

@@ -14,6 +14,7 @@ from builds.api.serving.places import client_at
 from builds.api.views.modules import ModuleBuildViewSet
 from builds.models import ModuleBuild
 from builds.services import comparison
+from builds.shapes.comparison import RpmDifferences
 from builds.web.forms import form_page
 from builds.web.pages import common, page
 from mbs import side_by_side
@@ -61,7 +62,7 @@ def compare(request: HttpRequest, old: str, new: str) -> HttpResponse:
             "counts": list(Counter(each["change"] for each in found["components"]).items()),
             "buildrequires": found["buildrequires"],
             "rpms": found["rpms"],
-            "sized": _sized(found["rpms"]),
+            **_known(found["rpms"]),
             "most": f":{MAX_ROWS}",
         }
     return render(request, "web/compare.html", common() | values)
@@ -98,6 +99,14 @@ def _document(old: ModuleBuild, new: ModuleBuild, name: str) -> Mapping[str, Any
     return {"rows": side_by_side.rows(*texts)}
 
 
-def _sized(rpms: Mapping[str, Any] | None) -> bool:
-    """Return whether the sizes of RPMs are recorded."""
-    return rpms is not None and any(each["new_size"] is not None for each in rpms["changed"])
+def _known(rpms: RpmDifferences | None) -> dict[str, bool]:
+    """Return whether sizes are recorded, whether all are unknown, and whether dependencies changed."""
+    if rpms is None:
+        return {}
+    sizes = [each["size"] for each in (*rpms["added"], *rpms["removed"])]
+    sizes += [each["new_size"] for each in rpms["changed"]]
+    return {
+        "sized": any(size is not None for size in sizes),
+        "unsized": bool(sizes) and all(size is None for size in sizes),
+        "related": any(each["requires"] or each["provides"] for each in rpms["changed"]),
+    }

@@ -59,7 +59,7 @@ class Content:
 
 @dataclass(frozen=True)
 class File:
-    """An RPM of a finished module, with its URL and a readable size."""
+    """An RPM of a finished module with a readable size, and its URL if it can be downloaded here."""
 
     name: str
     address: str
@@ -72,13 +72,15 @@ class Outcome:
 
     Attributes:
         content: Contents of its document; None if the document is missing or unreadable.
-        files: RPMs that can be downloaded from this service.
-        size: Readable total size of the files.
+        files: RPMs whose sizes are known; empty if none are.
+        size: Readable total size of the RPMs.
+        more: Number of RPMs that are not among the files.
     """
 
     content: Content | None
     files: Sequence[File]
     size: str
+    more: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,15 +126,17 @@ def outcome_of(build: ModuleBuild) -> Outcome | None:
     """Return the result of a finished build; None if it is not finished."""
     if build.state not in (BuildState.DONE, BuildState.READY):
         return None
-    files = _files(build)
-    return Outcome(
-        content=_content(build.pk, build.run, pages.document(build)),
-        files=[
+    document, sizes = pages.document(build)
+    content = _content(build.pk, build.run, document)
+    if files := _files(build):
+        listed = [
             File(each.name, f"{links.prefix()}/results/{quote(each.path)}", filesizeformat(each.size))
             for each in files
-        ],
-        size=filesizeformat(sum(each.size for each in files)),
-    )
+        ]
+        return Outcome(content, listed, filesizeformat(sum(each.size for each in files)))
+    names = sorted(sizes, key=lambda nevra: (nevra.endswith(".src"), nevra))
+    listed = [File(nevra, "", filesizeformat(sizes[nevra])) for nevra in names[:MAX_RPMS]]
+    return Outcome(content, listed, filesizeformat(sum(sizes.values())), len(names) - len(listed))
 
 
 def _files(build: ModuleBuild) -> list[ResultFile]:

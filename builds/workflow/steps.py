@@ -33,6 +33,7 @@ from builds.services.build_system import as_module, build_system
 from builds.workflow import buildafter, canvas, checks, waits
 from builds.workflow.outcomes import Obsolete, Outcome, Park
 from buildsys.base import BuildSystemError, Shipping
+from buildsys.recorded import FinalDocuments
 from mbs import wait_keys
 from mbs.states import ACTIVE, BuildState, ComponentState, IllegalTransition
 
@@ -369,7 +370,7 @@ def _shipping(build: ModuleBuild) -> Shipping:
         c.package: str(c.nvr) for c in build.component_builds.filter(build_time_only=False) if c.nvr
     }
     result = system.finalize(module, nvrs)
-    documents.store(build, result.modulemds)
+    documents.store(build, FinalDocuments(result.modulemds, result.sizes))
     build.topdir, build.cg_build_koji_tag = result.topdir, result.content_tag or None
     found = {
         "topdir": build.topdir,

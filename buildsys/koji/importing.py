@@ -18,8 +18,9 @@ from buildsys.koji import shipping
 from buildsys.koji.errors import TAKEN
 from buildsys.koji.metadata import Import, KojiRpm, Material, devel_import, import_nvr, main_import
 from buildsys.koji.session import Hub, outcome
+from buildsys.recorded import FinalDocuments
 from mbs.final import SOURCE, BuiltRpm, final_documents
-from mbs.modulemd import dump, parse_stream
+from mbs.modulemd import StreamV2, dump, parse_stream
 
 #: Headers of RPMs that are not in Koji's database.
 _HEADERS = ["license", "excludearch", "exclusivearch"]
@@ -53,12 +54,12 @@ class Finished:
     """A finished module.
 
     Attributes:
-        documents: Final documents by architecture.
+        documents: Final documents.
         tag: The tag for the imports; empty for none.
         shipping: Whether the imports are in the tag.
     """
 
-    documents: Mapping[str, str]
+    documents: FinalDocuments
     tag: str = ""
     shipping: Shipping = field(default_factory=Shipping)
 
@@ -81,7 +82,10 @@ def finish(
     imports = [main_import(module, material)]
     if options.devel:
         imports.append(devel_import(module, material))
-    documents = {arch: imports[0].document(arch) for arch in (*module.arches, SOURCE)}
+    documents = FinalDocuments(
+        {arch: imports[0].document(arch) for arch in (*module.arches, SOURCE)},
+        _sizes(imports[0].documents, material.rpms),
+    )
     if module.scratch or not options.enabled:
         return Finished(documents)
     name = options.template.format(base_stream)
@@ -180,7 +184,7 @@ def read(hub: Hub, module: Module, nvrs: Sequence[str]) -> Material:
     )
 
 
-def documents(hub: Hub, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
+def documents(hub: Hub, module: Module, nvrs: Sequence[str]) -> FinalDocuments:
     """Return the final documents of a module that was finished earlier, without changing anything.
 
     Its builds may have been untagged.
@@ -195,7 +199,16 @@ def documents(hub: Hub, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
     rpms = _with_headers(hub, {nvr: outcome(found) for nvr, found in listed.items()})
     document = parse_stream(module.modulemd, strict=False)
     finals = final_documents(document, [rpm.built for rpm in rpms], module.arches)
-    return {arch: dump(final) for arch, final in finals.items()}
+    return FinalDocuments({arch: dump(final) for arch, final in finals.items()}, _sizes(finals, rpms))
+
+
+def _sizes(finals: Mapping[str, StreamV2], rpms: Iterable[KojiRpm]) -> dict[str, dict[str, int]]:
+    """Return the sizes of the RPMs of each document."""
+    sizes = {rpm.built.nevra: rpm.size for rpm in rpms if rpm.size is not None}
+    return {
+        arch: {nevra: sizes[nevra] for nevra in final.artifact_rpms if nevra in sizes}
+        for arch, final in finals.items()
+    }
 
 
 def _with_headers(hub: Hub, listed: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[KojiRpm]:
@@ -241,7 +254,7 @@ def _rpm(
         excludearch=_arches(rpm, source_header, "excludearch"),
         exclusivearch=_arches(rpm, source_header, "exclusivearch"),
     )
-    return KojiRpm(built, rpm["payloadhash"])
+    return KojiRpm(built, rpm["payloadhash"], rpm.get("size"))
 
 
 def _license(rpm: Mapping[str, Any], header: Mapping[str, Any]) -> str:

@@ -28,10 +28,11 @@ _AS_BUILT = "modulemd.txt"
 
 @dataclass(frozen=True)
 class KojiRpm:
-    """An RPM of a component with Koji's checksum of its content."""
+    """An RPM of a component with Koji's checksum of its content, and its size in bytes if Koji knows it."""
 
     built: BuiltRpm
     sigmd5: str
+    size: int | None = None
 
     @property
     def component(self) -> dict[str, Any]:
@@ -74,11 +75,13 @@ class Import:
     Attributes:
         nvr: ``name-version-release``.
         files: Name -> content of the files to upload.
+        documents: The final document for each architecture and ``src``.
     """
 
     nvr: str
     metadata: Mapping[str, Any]
     files: Mapping[str, bytes]
+    documents: Mapping[str, StreamV2]
 
     def document(self, arch: str) -> str:
         """Return the final document for an architecture or ``src``."""
@@ -155,7 +158,7 @@ def _import(
         "output": output,
     }
     check(metadata)
-    return Import(import_nvr(module), metadata, files)
+    return Import(import_nvr(module), metadata, files, documents)
 
 
 def import_nvr(module: Module) -> str:

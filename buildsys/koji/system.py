@@ -26,6 +26,7 @@ from buildsys.koji.metadata import import_nvr
 from buildsys.koji.options import KojiOptions
 from buildsys.koji.session import Hub
 from buildsys.logs import LogFile, LogPart
+from buildsys.recorded import FinalDocuments
 from mbs.errors import Problem
 
 
@@ -144,7 +145,7 @@ class KojiBuildSystem:
         """Return the tags of modules that contain an RPM or build."""
         return tagging.holding(self._public_hub, rpm, self.options.tag_prefixes)
 
-    def documents(self, module: Module, nvrs: Sequence[str]) -> dict[str, str]:
+    def documents(self, module: Module, nvrs: Sequence[str]) -> FinalDocuments:
         """Return the final documents of a finished module."""
         return importing.documents(self._public_hub, module, nvrs)
 
@@ -179,7 +180,8 @@ class KojiBuildSystem:
         """Import the module and request its tag."""
         base_stream = self._of_base(module, "stream")
         done = importing.finish(self.hub, module, nvrs, self.options.imports, base_stream)
-        return Result(self._topdir(module), done.documents, done.tag, done.shipping)
+        found = done.documents
+        return Result(self._topdir(module), found.texts, done.tag, done.shipping, sizes=found.sizes)
 
     def _topdir(self, module: Module) -> str:
         """Return the address of the imported module, or of its repository if it is not imported."""

@@ -253,6 +253,32 @@ def test_sizes_and_dependencies_are_shown_if_the_build_system_records_them(
     assert "+1" in get(client, f"/compare/{pair[0].pk}...{pair[1].pk}").text
 
 
+def test_recorded_sizes_are_compared_without_the_build_system(client: Client, pair: Pair) -> None:
+    for build, sizes in zip(
+        pair,
+        (
+            {"lib-0:1-1.x86_64": 1000, "gone-0:1-1.x86_64": 7},
+            {"lib-0:1-2.x86_64": 1500, "fresh-0:1-1.x86_64": 2048},
+        ),
+        strict=True,
+    ):
+        FinalModulemd.objects.filter(module_build=build).update(sizes=sizes)
+    rpms = as_json(client, f"{pair[1].pk}/compare")["rpms"]
+    (changed,) = rpms["changed"]
+    assert (changed["old_size"], changed["new_size"]) == (1000, 1500)
+    assert [each["size"] for each in (*rpms["added"], *rpms["removed"])] == [2048, 7]
+    text = get(client, f"/compare/{pair[0].pk}...{pair[1].pk}").text
+    assert "fresh-0:1-1.x86_64 2.0 KB" in text
+    assert "1.5 KB +500 bytes (+50%)" in text
+    assert "Requires and provides" not in text
+    assert "not recorded" not in text
+
+
+def test_unknown_sizes_are_said(client: Client, pair: Pair) -> None:
+    text = get(client, f"/compare/{pair[0].pk}...{pair[1].pk}").text
+    assert "Their sizes are not recorded." in text
+
+
 def test_the_page_shows_the_same_escaped(client: Client, pair: Pair) -> None:
     old, new = pair
     page = get(client, f"/compare/{old.pk}...{new.pk}")

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from builds.models import FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTrace
 from builds.selectors.predictions import Forecast
-from builds.web import components, pages
+from builds.web import components, outcome, pages
 from mbs.states import ACTIVE, BuildState, ComponentState
 from tests.builds.web.browser import Get
 from tests.factories import component_build, module_build, wait
@@ -305,6 +305,22 @@ def test_a_ready_build_shows_repository_install_commands_and_content(get: Get) -
     assert {build.repository_url, build.repo_file_url, f"/builds/{sibling.pk}"} <= set(page.all("a", "href"))
     for text in ("Profile default shown", "API offered", "Filtered out hidden", "RPMs shown-0:1-1.noarch"):
         assert text in page.text
+
+
+def test_rpms_that_are_not_served_here_are_listed_with_their_sizes(
+    get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = module_build(state=BuildState.READY)
+    sizes = {"shown-0:1-1.src": 1024, "shown-0:1-1.noarch": 2048, "<b>-0:1-1.noarch": 512}
+    FinalModulemd.objects.create(module_build=build, arch="x86_64", document=FINAL, sizes=sizes)
+    text = get(f"/builds/{build.pk}").text
+    assert (
+        "RPMs: 3 files, 3.5 KB <b>-0:1-1.noarch 512 bytes shown-0:1-1.noarch 2.0 KB shown-0:1-1.src" in text
+    )
+    monkeypatch.setattr(outcome, "MAX_RPMS", 2)
+    text = get(f"/builds/{build.pk}").text
+    assert "RPMs: 3 files, 3.5 KB" in text
+    assert "1 more are not shown" in text
 
 
 def test_a_ready_build_whose_document_cannot_be_read_is_shown_all_the_same(get: Get) -> None:

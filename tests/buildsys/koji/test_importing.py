@@ -360,6 +360,28 @@ def test_the_documents_hold_what_was_built_for_them(rig: KojiRig, built: Any) ->
     assert final.arch == "x86_64"
 
 
+def test_sizes_of_the_rpms_of_each_document_are_read_without_a_further_call(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    result = rig.system.finalize(module, nvrs)
+    requests = [method for request in rig.double.log for method in request]
+    assert requests.count("listBuildRPMs") == len(nvrs)
+    assert not {"getRPM", "listRPMs", "listTaggedRPMS"} & set(requests)
+    held = {arch: parse_stream(text, strict=False).artifact_rpms for arch, text in result.modulemds.items()}
+    assert {arch: sorted(sizes) for arch, sizes in result.sizes.items()} == held
+    rpms = rig.double.books.rpms.values()
+    known = {f"{r['name']}-0:{r['version']}-{r['release']}.{r['arch']}": r["size"] for r in rpms}
+    for sizes in result.sizes.values():
+        assert sizes == {nevra: known[nevra] for nevra in sizes}
+    assert rig.system.documents(module, sorted(nvrs.values())).sizes == result.sizes
+
+
+def test_an_rpm_whose_size_the_hub_does_not_know_has_none(rig: KojiRig, built: Any) -> None:
+    module, nvrs = built
+    for rpm in rig.double.books.rpms.values():
+        rpm["size"] = None
+    assert rig.system.finalize(module, nvrs).sizes == {"x86_64": {}, "src": {}}
+
+
 def test_filtered_packages_go_into_the_devel_module(rig: KojiRig, built: Any) -> None:
     module, nvrs = built
     text = module.modulemd.replace("    - hidden", "").replace("rpms: [hidden]", "rpms: [one-devel]")

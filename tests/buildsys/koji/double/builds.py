@@ -135,12 +135,19 @@ class BuildCalls:
                 "name": name,
                 "version": build["version"],
                 "release": build["release"],
-                "epoch": None,
+                "nvr": f"{name}-{build['version']}-{build['release']}",
                 "arch": arch,
+                "epoch": None,
+                "draft": False,
                 "payloadhash": f"{number:032x}",
-                "size": 1,
+                "size": 6_000 + number,
                 "buildtime": int(time.time()),
                 "build_id": build["id"],
+                "buildroot_id": None,
+                "external_repo_id": 0,
+                "external_repo_name": "INTERNAL",
+                "metadata_only": False,
+                "extra": None,
             }
             self.books.rpms[number] = rpm
             self.books.rpms_of[build["id"]].append(rpm)
