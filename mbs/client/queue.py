@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 from rich.table import Table
 
 from mbs.client.builds import AS_JSON, print_table
 from mbs.client.options import EXIT_CODES, print_json, with_client
-from mbs.client.rest import Client
-from mbs.client.snapshot import clean, read_outlooks
+from mbs.client.rest import Client, Json
+from mbs.client.snapshot import clean, minute, read_outlooks, read_time
 from mbs.errors import NotSupported
 
 
@@ -16,7 +18,7 @@ from mbs.errors import NotSupported
 @AS_JSON
 @with_client
 def queue(client: Client, as_json: bool) -> None:
-    """Show which owners have slots or wait for them, and when builds are expected to be ready."""
+    """Show which owners have slots or wait for them, the next components, and when builds are ready."""
     answer = client.queue()
     if not answer:
         raise NotSupported(
@@ -32,6 +34,18 @@ def queue(client: Client, as_json: bool) -> None:
     for load in answer.get("owners") or ():
         table.add_row(*(clean(load.get(key)) for key in ("owner", "building", "waiting")))
     print_table(table)
+    if following := answer.get("next"):
+        print_table(_next(following))
     outlooks = read_outlooks(answer)
     for number in sorted(outlooks, key=lambda each: outlooks[each].ready):
         click.echo(f"build {number}: {outlooks[number]}")
+
+
+def _next(components: Iterable[Json]) -> Table:
+    """Return the components that get the next slots."""
+    table = Table("place", "next component", "build", "owner", "starts about", box=None, pad_edge=False)
+    for each in components:
+        start = read_time(each.get("start"))
+        names = (clean(each.get(key)) for key in ("place", "package", "build", "owner"))
+        table.add_row(*names, minute(start) if start else "not known")
+    return table

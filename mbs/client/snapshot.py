@@ -96,10 +96,8 @@ class Outlook:
     spread: float
 
     def __str__(self) -> str:
-        local = self.ready.astimezone()
-        day = "" if local.date() == datetime.now(local.tzinfo).date() else f"{local:%Y-%m-%d} "
         queued = f"place {self.place} of {self.of} for a slot, " if self.place else ""
-        return f"{queued}ready about {day}{local:%H:%M %Z} (±{duration(self.spread)})"
+        return f"{queued}ready about {minute(self.ready)} (±{duration(self.spread)})"
 
 
 @dataclass(frozen=True)
@@ -305,6 +303,13 @@ def read_outlooks(queue: Json) -> dict[int, Outlook]:
 def local_time(time: datetime) -> str:
     """Return a time in the local time zone, with the name of the zone."""
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def minute(time: datetime) -> str:
+    """Return the local time to the minute with the name of the zone, and with the date if it is not today."""
+    local = time.astimezone()
+    day = "" if local.date() == datetime.now(local.tzinfo).date() else f"{local:%Y-%m-%d} "
+    return f"{day}{local:%H:%M %Z}"
 
 
 def short_time(time: datetime, now: datetime) -> str:

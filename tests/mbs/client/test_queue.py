@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -22,6 +23,10 @@ QUEUE = {
     "waiting": 31,
     "rule": "A free slot goes to the owner with the fewest.",
     "owners": [{"owner": "ann\x1b[31m", "building": 5, "waiting": 31}],
+    "next": [
+        {"place": 1, "package": "gcc\x1b[2J", "build": 7, "owner": "bob", "start": "2030-01-01T11:30:00Z"},
+        {"place": 2, "package": "make", "build": 8, "owner": "ann", "start": None},
+    ],
     "builds": [
         {"id": 1, "place": 14, "of": 31, "ready": "2030-01-01T12:00:00Z", "spread_seconds": 40.0},
         {"id": 2, "ready": "no time", "spread_seconds": 1},
@@ -52,6 +57,22 @@ def test_the_queue_is_printed_without_control_characters() -> None:
     assert "slots: 5, building: 5, waiting: 31" in result.stdout
     assert "ann\\x1b[31m" in result.stdout
     assert "build 1: place 14 of 31 for a slot, ready about 2030-01-01 " in result.stdout
+
+
+def test_the_components_that_get_the_next_slots_are_printed() -> None:
+    lines = [line.split() for line in mbs("queue").stdout.splitlines()]
+    start = READY.replace(hour=11, minute=30).astimezone()
+    assert ["1", "gcc\\x1b[2J", "7", "bob", *f"{start:%Y-%m-%d %H:%M %Z}".split()] in lines
+    assert ["2", "make", "8", "ann", "not", "known"] in lines
+    assert json.loads(mbs("queue", "--json").stdout)["next"] == QUEUE["next"]
+
+
+@pytest.mark.parametrize("answer", [{"slots": 1}, {"slots": 1, "next": []}])
+def test_a_server_that_names_no_next_components_gets_no_table(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]
+) -> None:
+    monkeypatch.setattr(server, "answer", lambda *_: (200, answer))
+    assert "next component" not in mbs("queue").stdout
 
 
 def test_a_server_without_a_queue_is_reported(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
