@@ -3,8 +3,9 @@
 ======================= ==========================================================================
 streams/NAME/STREAM/    folder of one stream of one module
   platform-el9/         repository of the builds for one platform
-    builds.json         tags of the builds in the repository, the newest first
-    tree-NUMBER/        hard links to their RPMs, and metadata with all their documents
+    builds.json         tags of the builds for the repository, the newest first
+    tree-NUMBER/        hard links to their RPMs, and metadata with all their documents, without
+                        contexts that dnf would mix with others (``contexts``)
     repo                link to the current tree
     mbs-NAME-STREAM.repo  dnf configuration of this repository, and those of the required streams
                         (``StreamFolder.label``)
@@ -34,11 +35,13 @@ from urllib.parse import quote
 
 from buildsys.base import Module
 from buildsys.delivery import HIDDEN, Delivery
+from buildsys.local import contexts
 from buildsys.local.folders import lock, write_atomically
 from buildsys.local.modules import ModuleFolder
 from buildsys.local.repodata import create_repository
 from buildsys.local.repos import PLATFORM, Needs, finished, needs, platform_of, section_name
 from buildsys.local.sandbox import Sandbox, remove_tree
+from mbs.modulemd import parse_stream
 
 #: Builds that a repository holds at most, and RPMs, unless the newest build alone has more.
 MAX_BUILDS, MAX_RPMS = 20, 5000
@@ -94,7 +97,7 @@ class StreamFolder:
         return [PlatformFolder(self, path.parent.name) for path in sorted(self.path.glob(f"*/{_BUILDS}"))]
 
     def add(self, tag: str, platform: str, sandbox: Sandbox) -> PlatformFolder:
-        """Add a finished build to the repository of its platform, as the newest one; return the folder."""
+        """Add a finished build to those of its platform, as the newest one; return the folder."""
         self.path.mkdir(parents=True, exist_ok=True)
         folder = self.platform(platform)
         with lock(self.path / ".lock", wait=True):
@@ -173,8 +176,13 @@ class PlatformFolder:
         return self.path / self.stream.repo_file.name
 
     def builds(self) -> list[str]:
-        """Return the tags of the builds in the repository, the newest first."""
+        """Return the tags of the builds for the repository, the newest first."""
         return _tags(self.path / _BUILDS)
+
+    def contains(self, tag: str) -> bool:
+        """Return whether a build is in the repository."""
+        folders = [ModuleFolder(self.stream.root, each) for each in self.builds()]
+        return any(folder.tag == tag and taken for folder, _, taken in _separated(folders))
 
     def make(self, tags: Sequence[str], sandbox: Sandbox) -> None:
         """Replace the repository by one with these builds, the newest first, up to its limits."""
@@ -184,13 +192,13 @@ class PlatformFolder:
         try:
             tree = staging / "tree"
             tree.mkdir()
-            taken = dict(_collected([ModuleFolder(self.stream.root, tag) for tag in tags], tree))
-            create_repository(tree, staging / "repodata", sandbox, "".join(taken.values()))
+            listed, documents = _collected([ModuleFolder(self.stream.root, tag) for tag in tags], tree)
+            create_repository(tree, staging / "repodata", sandbox, "".join(documents))
             numbers = sorted(_numbers(self.path))
             number = numbers[-1] + 1 if numbers else 1
             tree.rename(self.path / f"{_TREE}{number}")
             _replace_link(self.repo, f"{_TREE}{number}")
-            write_atomically(self.path / _BUILDS, json.dumps(list(taken)))
+            write_atomically(self.path / _BUILDS, json.dumps(listed))
             for old in numbers[:-1]:
                 remove_tree(self.path / f"{_TREE}{old}")
         finally:
@@ -227,26 +235,41 @@ def _numbers(folder: Path) -> Iterator[int]:
             yield int(number)
 
 
-def _collected(folders: Sequence[ModuleFolder], tree: Path) -> Iterator[tuple[str, str]]:
-    """Link the RPMs of builds into a tree up to its limits; yield tags and documents of these builds.
+def _separated(folders: Sequence[ModuleFolder]) -> list[tuple[ModuleFolder, str, bool]]:
+    """Return the finished builds with their documents, and whether they belong to the repository."""
+    texts = [(folder, text) for folder in folders if (text := finished(folder)) is not None]
+    taken = contexts.separate([parse_stream(text, strict=False) for _, text in texts])
+    return [(folder, text, each) for (folder, text), each in zip(texts, taken, strict=True)]
+
+
+def _collected(folders: Sequence[ModuleFolder], tree: Path) -> tuple[list[str], list[str]]:
+    """Link the RPMs of builds into a tree up to its limits.
 
     If builds contain RPMs of the same name, the newest build's are linked: builds share reused components.
+
+    Returns:
+        The tags of the builds for the repository, and the documents of those in it.
     """
     count = 0
-    for place, folder in enumerate(folders):
-        document = finished(folder)
-        rpms = sorted(folder.repo.glob("*.rpm")) if document is not None else []
-        if document is None or place >= MAX_BUILDS or (place and count + len(rpms) > MAX_RPMS):
+    tags: list[str] = []
+    documents: list[str] = []
+    for folder, document, taken in _separated(folders[:MAX_BUILDS]):
+        rpms = sorted(folder.repo.glob("*.rpm")) if taken else []
+        if documents and count + len(rpms) > MAX_RPMS:
             continue
         for rpm in rpms:
             if not (tree / rpm.name).exists():
                 os.link(rpm, tree / rpm.name)
                 count += 1
-        yield folder.tag, document
+        tags.append(folder.tag)
+        documents += [document] * taken
+    return tags, documents
 
 
 def deliver(module: Module, folder: ModuleFolder, base_url: str, sandbox: Sandbox) -> Delivery:
-    """Add a finished module to the repository of its stream, unless it is a scratch build.
+    """Add a finished module to the repository of its stream.
+
+    A scratch build, or a context that dnf would mix with another one, only has a repository of its own.
 
     Args:
         module: The module.
@@ -260,6 +283,8 @@ def deliver(module: Module, folder: ModuleFolder, base_url: str, sandbox: Sandbo
     found = needs(module, folder)
     place = stream.add(module.tag, found.platform, sandbox)
     stream.describe(place, _repo_file(place, found, base_url))
+    if not place.contains(module.tag):
+        return Delivery(_url(folder.repo, folder.root, base_url))
     return Delivery(
         repository_url=_url(place.repo, folder.root, base_url),
         repo_file_url=_url(place.repo_file, folder.root, base_url).rstrip("/"),

@@ -1,0 +1,147 @@
+"""Several contexts of a stream in one repository: dnf never mixes their packages."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buildsys.base import Module, Result
+from buildsys.local.contexts import separate
+from mbs.modulemd import StreamV2, parse_stream
+from tests.buildsys.local.test_streams import WITH_DNF, dnf, names, repository
+from tests.buildsys.packages import DOCUMENT, Bench, module, spec
+
+EL9 = {"stream": "el9", "koji_tag": "module-el9"}
+Requires = Mapping[str, Sequence[str]]
+
+
+def lower(stream: str, number: int) -> Module:
+    """A build of the module ``lower``, which contains the package ``low``."""
+    own = f"{number:08x}"
+    text = DOCUMENT.replace("name: tiny", "name: lower").replace('stream: "1"', f'stream: "{stream}"')
+    text = text.replace("rpms: [one]", "rpms: [low]").replace("c0ffee12", own)
+    return module(
+        id=number,
+        name="lower",
+        stream=stream,
+        context=own,
+        tag=f"module-lower-{stream}-92026-{own}",
+        disttag=f"module+el9+{number}+{own}",
+        modulemd=text[: text.index("      one: {")] + "      low: {rationale: r}\n",
+    )
+
+
+def built_against(stream: str, number: int, requires: Requires, version: int = 92026) -> Module:
+    """A build of ``tiny`` against a stream of ``lower``. The context depends on that stream only."""
+    own = f"{int(stream):08x}"
+    text = (
+        DOCUMENT.replace("c0ffee12", own)
+        .replace("92026", str(version))
+        .replace("    requires: {platform: [el9]}", f"    requires: {dict(platform=['el9'], **requires)}")
+    )
+    return module(
+        id=number,
+        context=own,
+        version=str(version),
+        tag=f"module-tiny-1-{version}-{own}",
+        disttag=f"module+el9+{number}+{own}",
+        modulemd=text,
+        buildrequires={
+            "platform": EL9,
+            "lower": {"stream": stream, "koji_tag": f"module-lower-{stream}-92026-0000000{stream}"},
+        },
+    )
+
+
+def finish(root: Path, built: Module, package: str = "one", head: str = "") -> Result:
+    bench = Bench(root, module=built, base_url="")
+    nvr = bench.complete(bench.job(built.id, package, spec(package, head=head, of=built)))
+    return bench.system.finalize(built, {package: nvr})
+
+
+@WITH_DNF
+def test_dnf_installs_and_updates_the_context_for_the_enabled_stream_of_a_requirement(tmp_path: Path) -> None:
+    root, scratch, repos = tmp_path / "local", tmp_path / "root", tmp_path / "repos"
+    repos.mkdir()
+    lowers = [lower("1", 1), lower("2", 2)]
+    for each in lowers:
+        finish(root, each, "low")
+        shutil.copy(repository(root, "lower", each.stream).repo_file, repos)
+    # The other context has the higher release, which dnf would prefer.
+    builds = [built_against(each, 10 + int(each), {"lower": [each]}) for each in ("1", "2")]
+    later = [built_against(each, 20 + int(each), {"lower": [each]}, 92027) for each in ("1", "2")]
+    for each in builds:
+        finish(root, each, head="Requires: low")
+    shutil.copy(repository(root).repo_file, repos)
+    hosts = [root / "modules" / each.tag / "host" for each in (*lowers, *builds)]
+    dnf(scratch, repos, hosts, "module", "enable", "lower:1")
+    dnf(scratch, repos, hosts, "module", "install", "tiny:1/default")
+    installed = dnf(scratch, repos, hosts, "list", "--installed", "one", "low")
+    assert f".{builds[0].disttag} " in installed
+    assert f".{lowers[0].disttag} " in installed
+    for each in later:
+        finish(root, each, head="Requires: low")
+        hosts.append(root / "modules" / each.tag / "host")
+    dnf(scratch, repos, hosts, "update")
+    assert f".{later[0].disttag} " in dnf(scratch, repos, hosts, "list", "--installed", "one")
+
+
+def test_of_contexts_that_dnf_would_mix_one_is_in_the_repository(tmp_path: Path) -> None:
+    root = tmp_path / "local"
+    first, second = (built_against(each, 10 + int(each), {}) for each in ("1", "2"))
+    results = [finish(root, each) for each in (first, second)]
+    folder = repository(root)
+    assert names(folder.repo) == [f"one-1-1.{first.disttag}.noarch.rpm"]
+    assert folder.builds() == [second.tag, first.tag]
+    assert results[0].delivery.install
+    own = root / "modules" / second.tag / "repo"
+    assert (results[1].delivery.repository_url, results[1].delivery.install) == (own.as_uri(), ())
+    assert names(own) == [f"one-1-1.{second.disttag}.noarch.rpm"]
+    Bench(root, module=first, base_url="").system.withdraw(first)
+    assert names(folder.repo) == [f"one-1-1.{second.disttag}.noarch.rpm"]
+
+
+def test_a_later_version_replaces_the_context_that_dnf_would_mix_with_it(tmp_path: Path) -> None:
+    root = tmp_path / "local"
+    later = built_against("2", 12, {}, 92027)
+    for each in (built_against("1", 11, {}), later):
+        assert finish(root, each).delivery.install
+    assert names(repository(root).repo) == [f"one-1-1.{later.disttag}.noarch.rpm"]
+
+
+def document(context: str, version: int, *requires: Requires) -> StreamV2:
+    found = parse_stream(DOCUMENT.replace("c0ffee12", context).replace("92026", str(version)), strict=False)
+    (one,) = found.dependencies
+    found.dependencies = [replace(one, requires={k: list(v) for k, v in each.items()}) for each in requires]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (({"a": ["1"]},), ({"a": ["2"]},), [True, True]),
+        (({"a": ["1"]},), ({"a": ["1"]},), [False, True]),
+        (({"a": ["1", "2"]},), ({"a": ["2", "3"]},), [False, True]),
+        (({"a": ["1"]},), ({"b": ["2"]},), [False, True]),
+        (({"a": []},), ({"a": ["2"]},), [False, True]),
+        (({"a": ["-1"]},), ({"a": ["1"]},), [True, True]),
+        (({"a": ["2"]},), ({"a": ["-1"]},), [False, True]),
+        (({"a": ["-1"]},), ({"a": ["-2"]},), [False, True]),
+        (({"a": ["1"], "b": ["1"]},), ({"a": ["1"], "b": ["2"]},), [True, True]),
+        (({"a": ["1"]}, {"a": ["2"]}), ({"a": ["2"]},), [False, True]),
+        ((), ({"a": ["2"]},), [False, True]),
+    ],
+)
+def test_contexts_are_separated_by_their_run_time_requirements(
+    one: Sequence[Requires], other: Sequence[Requires], expected: list[bool]
+) -> None:
+    assert separate([document("c1", 1, *one), document("c2", 1, *other)]) == expected
+
+
+def test_all_versions_of_a_context_belong_together() -> None:
+    builds = [document(context, version, {}) for context, version in (("c2", 2), ("c1", 3), ("c1", 1))]
+    assert separate(builds) == [False, True, True]
