@@ -18,14 +18,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from math import ceil, inf, log1p
+from math import ceil, hypot, inf, log1p, sqrt
 from random import Random
 from statistics import median
 
 #: Part of the builds that are to be ready within the spread.
 COVERAGE = 0.8
-#: Simulations of a prediction, and components in all of them together (see ``runs_for``).
-MIN_RUNS, MAX_RUNS, MAX_STEPS = 5, 60, 12_000
+#: Max simulations of a prediction, and max components in all of them together: 50 ms (see ``runs_for``).
+MAX_RUNS, MAX_STEPS = 60, 6000
+#: Min number of measured errors to correct predictions, and limits of a correction.
+_ENOUGH_ERRORS, _MIN_FACTOR, _MAX_FACTOR, _MAX_WIDTH = 10, 0.25, 4.0, 20.0
 #: Measured ratios that each simulation uses: components of a build, and builds of an hour, deviate together.
 _DRAWN = 20
 #: Expected rest of a component that exceeds all possible durations, as a fraction of the time passed.
@@ -132,6 +134,63 @@ class Ready:
     spread: float = 0.0
 
 
+@dataclass(frozen=True)
+class Past:
+    """An earlier prediction, and the seconds that the build actually took from then on."""
+
+    predicted: Ready
+    actual: float
+
+
+@dataclass(frozen=True)
+class Correction:
+    """The systematic error of predictions, and their spread, as measured with earlier builds.
+
+    Attributes:
+        factor: Actual seconds for each predicted second.
+        width: Factor of the spread (``_scale``) within which ``COVERAGE`` of the earlier builds were ready.
+    """
+
+    factor: float = 1.0
+    width: float = 1.0
+
+    def applied(self, found: Prediction) -> Prediction:
+        """Return the corrected prediction."""
+        return Prediction(
+            {
+                number: Ready(self.factor * each.seconds, self.width * _scale(each))
+                for number, each in found.ready.items()
+            },
+            {number: self.factor * seconds for number, seconds in found.starts.items()},
+            {number: self.factor * seconds for number, seconds in found.ends.items()},
+        )
+
+
+def _scale(ready: Ready) -> float:
+    """Return the expected error of a prediction, before it is multiplied by the measured width.
+
+    It is that of its simulations, and that of pauses that they do not contain, whose variance grows with
+    time: both variances are added.
+    """
+    return hypot(ready.spread, sqrt(max(ready.seconds, 1.0)))
+
+
+def correction(errors: Sequence[Past]) -> Correction:
+    """Return the correction with which earlier predictions would have been right.
+
+    ``COVERAGE`` of the earlier builds were ready within the corrected spread (split conformal prediction).
+    """
+    if len(errors) < _ENOUGH_ERRORS:
+        return Correction()
+    ratios = [each.actual / each.predicted.seconds for each in errors if each.predicted.seconds > 0]
+    factor = min(max(median(ratios or [1.0]), _MIN_FACTOR), _MAX_FACTOR)
+    scores = sorted(
+        abs(each.actual - factor * each.predicted.seconds) / _scale(each.predicted) for each in errors
+    )
+    place = min(ceil(COVERAGE * (len(scores) + 1)), len(scores)) - 1
+    return Correction(factor, min(scores[place], _MAX_WIDTH))
+
+
 @dataclass
 class Prediction:
     """The predicted times, in seconds from now.
@@ -176,7 +235,7 @@ def predict(builds: Sequence[Build], pace: Pace, most: int = MAX_RUNS) -> Predic
 
 def runs_for(tasks: int) -> int:
     """Return how often this many components are simulated, which takes a bounded time."""
-    return max(MIN_RUNS, min(MAX_RUNS, MAX_STEPS // max(tasks, 1)))
+    return max(1, min(MAX_RUNS, MAX_STEPS // max(tasks, 1)))
 
 
 def _chances(number: int, runs: int) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from math import exp
@@ -15,15 +15,17 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db.models import FilteredRelation, Q
 
-from builds.models import ComponentBuild, ModuleBuild, Phase
+from builds.models import ComponentBuild, ModuleBuild, Phase, Sweep
 from builds.selectors.slots import SUBMITTING, Load, by_owner
-from mbs.prediction import Build, Duration, Pace, Prediction, Task, places, predict
+from mbs.prediction import Build, Correction, Duration, Pace, Prediction, Task, places, predict
 from mbs.states import ACTIVE, BuildState, ComponentState
 
 #: Max components to simulate; with more of them, nothing is predicted.
 MAX_SIMULATED = 6000
 #: Components of the queue that are listed.
 MAX_NEXT = 10
+#: The sweep whose result contains the correction of predictions.
+SWEEP = "predictions"
 #: Number of recent ready builds that durations are learned from, and seconds until they are read again.
 _RECENT, _KEPT = 20, 60
 #: Min number of measured ratios, and of measured pauses, to do without assumed ones.
@@ -36,8 +38,8 @@ _ASSUMED_PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
 _ASSUMED_RATIOS = tuple(exp(0.3 * NormalDist().inv_cdf((place + 0.5) / 20)) for place in range(20))
 #: The same for a package that was never built, with a deviation of 100 %.
 _ASSUMED_UNKNOWN = tuple(exp(NormalDist().inv_cdf((place + 0.5) / 20)) for place in range(20))
-#: Max ready builds to look at for these: imported builds have no batches, and a service may have only such.
-_SEARCHED = 500
+#: Max builds to look at for these: imported builds have no batches, and a service may have only such.
+SEARCHED = 500
 _FAILED = (ComponentState.FAILED, ComponentState.CANCELED)
 
 
@@ -51,6 +53,7 @@ class Habits:
         ratios: Ratios of actual durations of components to the expected ones.
         typical: Expected seconds of a component that was never built.
         unknown: Ratios of actual durations of all components to ``typical``.
+        correction: The measured errors of predictions (``builds.selectors.prediction_errors``).
     """
 
     between: Sequence[float] = _ASSUMED_PAUSES
@@ -58,6 +61,7 @@ class Habits:
     ratios: Sequence[float] = _ASSUMED_RATIOS
     typical: float = 60.0
     unknown: Sequence[float] = _ASSUMED_UNKNOWN
+    correction: Correction = field(default_factory=Correction)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Expected:
 
     Attributes:
         ready: When the build will be ready.
-        spread: Estimated error of ``ready``: 80 % of the simulations end within it (``COVERAGE``).
+        spread: Estimated error of ``ready``: of recent builds, 80 % were ready within it (``COVERAGE``).
         place: Position of its next component in the queue for slots, from 1; None if none of them waits.
         of: Length of the queue for slots.
     """
@@ -137,7 +141,7 @@ _COLUMNS = (
 
 
 def forecast(now: datetime) -> Forecast:
-    """Predict the ends of all active builds, in three statements (and two more each minute)."""
+    """Predict the ends of all active builds, in three statements (and three more each minute)."""
     # Each active build has at least one row, and its index answers this much faster.
     crowded = ModuleBuild.objects.filter(state__in=ACTIVE)[: MAX_SIMULATED + 1].count() > MAX_SIMULATED
     rows = [] if crowded else list(_under_way()[: MAX_SIMULATED + 1])
@@ -146,7 +150,7 @@ def forecast(now: datetime) -> Forecast:
     habits = _habits()
     builds = [*_builds(rows, habits, now), *_stopping(habits, now)]
     pace = Pace(settings.MBS.NUM_CONCURRENT_BUILDS, habits.between, habits.finish)
-    found = predict(builds, pace)
+    found = habits.correction.applied(predict(builds, pace))
     waiting = [row[5] for row in rows if _waits(row)]
     order = places(found, waiting)
     firsts = _firsts(rows, order)
@@ -185,7 +189,7 @@ def _builds(rows: Iterable[Sequence[Any]], habits: Habits, now: datetime) -> Ite
         if not parts and (state != BuildState.BUILD or phase != Phase.FINALIZING):
             continue  # its components are not known yet
         fails = any(part[4] in _FAILED for part in parts)
-        tasks = [_task(part, habits, now) for part in parts if part[4] not in _FAILED]
+        tasks = [component_task(part[:-1], habits, now) for part in parts if part[4] not in _FAILED]
         yield Build(number, owner, batch, tasks, fails)
 
 
@@ -194,15 +198,22 @@ def _stopping(habits: Habits, now: datetime) -> Iterator[Build]:
     rows = ComponentBuild.objects.filter(state=ComponentState.BUILDING).exclude(
         module_build__state__in=ACTIVE
     )
-    columns = ("pk", "package", "batch", "weight", "state", "time_started", "build_after", "blocked")
+    columns = ("pk", "package", "batch", "weight", "state", "time_started", "build_after")
     for number, owner, *part in rows.values_list("module_build_id", "module_build__owner", *columns)[
         :MAX_SIMULATED
     ]:
-        yield Build(-number, owner, 0, [_task(part, habits, now)], fails=True)
+        yield Build(-number, owner, 0, [component_task(part, habits, now)], fails=True)
 
 
-def _task(part: Sequence[Any], habits: Habits, now: datetime) -> Task:
-    number, package, batch, weight, state, started, after, _ = part
+def component_task(part: Sequence[Any], habits: Habits, now: datetime) -> Task:
+    """Return a component as a task of the simulation.
+
+    Args:
+        part: Id, package, batch, expected seconds, state, start, and packages to build before it.
+        habits: The durations learned.
+        now: The time of the prediction.
+    """
+    number, package, batch, weight, state, started, after = part
     duration = Duration(weight, habits.ratios) if weight else Duration(habits.typical, habits.unknown)
     building = None
     if state == ComponentState.BUILDING:
@@ -257,16 +268,20 @@ def _times(found: Prediction, now: datetime) -> dict[int, tuple[datetime, dateti
 def _habits() -> Habits:
     habits: Habits | None = cache.get("predictions:measured")
     if habits is None:
-        habits = learn()
+        row = Sweep.objects.filter(pk=SWEEP).values_list("result", flat=True).first()
+        habits = replace(learn(), correction=_stored(row or {}))
         cache.set("predictions:measured", habits, _KEPT)
     return habits
 
 
+def _stored(result: Mapping[str, Any]) -> Correction:
+    known = Correction()
+    return Correction(result.get("factor", known.factor), result.get("width", known.width))
+
+
 def learn() -> Habits:
     """Return the durations of the builds that became ready most recently; defaults if there are none."""
-    ready = ModuleBuild.objects.filter(state=BuildState.READY).order_by("-pk")
-    newest = ready.values_list("pk", "time_completed", "batches")[:_SEARCHED]
-    ended = dict([(number, time) for number, time, batches in newest if batches][:_RECENT])
+    ended = recently_ready()
     rows = ComponentBuild.objects.filter(
         module_build__in=ended,
         state=ComponentState.COMPLETE,
@@ -286,6 +301,13 @@ def learn() -> Habits:
         typical=typical or assumed.typical,
         unknown=_measured((seconds / typical for seconds, _ in took if typical), assumed.unknown),
     )
+
+
+def recently_ready() -> dict[int, datetime | None]:
+    """Return the builds that became ready most recently, with the times."""
+    ready = ModuleBuild.objects.filter(state=BuildState.READY).order_by("-pk")
+    newest = ready.values_list("pk", "time_completed", "batches")[:SEARCHED]
+    return dict([(number, time) for number, time, batches in newest if batches][:_RECENT])
 
 
 def _gaps(parts: Iterable[Sequence[Any]]) -> Iterator[float]:

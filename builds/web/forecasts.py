@@ -39,7 +39,7 @@ class Outlook:
         place: Position of its next component in the queue for slots; None if none of them waits.
         of: Length of the queue for slots.
         ready: When the build is expected to be ready.
-        spread: Estimated error of ``ready``: four of five simulations end within it.
+        spread: Estimated error of ``ready``: four of five recent builds were ready within it.
     """
 
     place: int | None

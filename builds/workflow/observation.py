@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.db.models import F, Min
 
 from builds.messaging import outbox
 from builds.models import LoadSample, Sweep, Wait, clock
-from builds.selectors import slots
+from builds.selectors import prediction_errors, slots
 from builds.services import outages
 from builds.services.build_system import build_system
 from buildsys.base import BuildSystemError
@@ -51,6 +52,11 @@ def _workers(now: datetime) -> dict[str, Any]:
         seen[name] = {"queues": sorted(queue["name"] for queue in queues), "seen": now.isoformat()}
     latest = sorted(seen, key=lambda name: str(seen[name]["seen"]), reverse=True)[:MAX_WORKERS]
     return {name: seen[name] for name in sorted(latest)}
+
+
+def measure_predictions() -> dict[str, float]:
+    """Return the correction of predictions, which ``builds.selectors.predictions`` reads."""
+    return asdict(prediction_errors.measure())
 
 
 def check_build_system() -> dict[str, Any]:

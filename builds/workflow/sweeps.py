@@ -35,6 +35,7 @@ from builds.models import (
     clock,
 )
 from builds.observability import log_context
+from builds.selectors import predictions
 from builds.services import cancellation, components, duplicate_tasks, outages, slots
 from builds.services.build_system import build_system
 from builds.services.lease import Lease
@@ -282,6 +283,7 @@ SWEEPS: dict[str, Callable[[], Mapping[str, Any]]] = {
     "old_failures": old_failures,
     "stuck_builds": stuck_builds,
     observation.SAMPLES: observation.take_sample,
+    predictions.SWEEP: observation.measure_predictions,
     "build_system": observation.check_build_system,
     "clean_up": clean_up,
 }

@@ -87,7 +87,7 @@ class Outlook:
         place: Place of its next component in the queue for slots; 0 if no component waits.
         of: Number of components that wait for a slot.
         ready: Expected end.
-        spread: Estimated error of the end, in seconds: four of five simulations end within it.
+        spread: Estimated error of the end, in seconds: four of five recent builds were ready within it.
     """
 
     place: int
