@@ -11,6 +11,8 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import Resolver404, get_resolver, resolve, reverse
 
+from builds.services import comparison
+from builds.web import components
 from tests.browser.scene import Scene
 from tests.builds.web.browser import BROWSER
 
@@ -94,18 +96,28 @@ def pages(scene: Scene) -> Iterator[str]:
     """Yield the addresses of the pages for everybody, of every kind and with errors."""
     failed, ready, active = scene.failed.pk, scene.ready.pk, scene.active.pk
     package = scene.active.component_builds.get(batch=1).package
+    waiting = scene.active.component_builds.filter(state=None)[0].package
     yield from ("/", "/?state=active&owner=tom", "/?state=garbage", "/?before=9", "/?mine=1", "/nothing")
+    yield from ("/?owner=nothing-like-it", "/?state=failed&name=nginx", "/?ownr=tom", "/?before=x")
     yield from (f"/builds/{each}" for each in (ready, failed, active, scene.canceled.pk, 77777))
-    yield from (f"/builds/{active}?components={each}" for each in ("batches", "waiting"))
-    yield from (f"/builds/{failed}/nginx-mod-geoip2/log{each}" for each in ("", "?line=18", "?q=make"))
-    yield f"/builds/{active}/{package}/log"
+    yield from (f"/builds/{active}?components={each}" for each in components.CHOICES)
+    yield from (f"/builds/{failed}?components={each}" for each in ("failed", "batches"))
+    yield from (
+        f"/builds/{failed}/nginx-mod-geoip2/log{each}"
+        for each in ("", "?line=18", "?q=make", "?q=nothing-like-it", "?line=99999", "?from=0", "?until=300")
+    )
+    yield from (f"/builds/{failed}/nginx-mod-geoip2/log?{each}" for each in ("line=x", "name=nothing.log"))
+    yield from (f"/builds/{active}/{each}/log" for each in (package, waiting, "nothing"))
     yield f"/builds/{ready}/compare"
-    for document in ("", "?document=submitted", "?document=final", "?document=unknown"):
-        yield f"/compare/{scene.former.pk}...{ready}{document}"
+    for shown in ("", "?all=1", *(f"?document={each}" for each in (*comparison.DOCUMENTS, "unknown"))):
+        yield f"/compare/{scene.former.pk}...{ready}{shown}"
+    yield f"/compare/{ready}...{failed}?document=submitted"
     yield from ("/search?q=nginx", "/search?q=nothing-like-it", "/modules/nginx", "/modules/nginx/1.26")
+    yield from ("/search", "/search?q=tom", "/search?q=geoip2", "/modules/nginx/nothing")
     yield from ("/modules/nothing", f"/act?action=cancel&build={active}&build={failed}")
     yield from (f"/act?action=rebuild&build={ready}", "/act?action=compare", "/act?action=retire")
     yield from ("/submit", "/login", "/logout", "/queue", "/searches", "/login/provider", "/login/callback")
+    yield from ("/submit?scmurl=https://git.example.com/modules/nginx.git", "/login?next=/submit")
     yield from ("/results/", "/results/tasks/", "/results/nothing")
     component = scene.failed.component_builds.order_by("pk")[0].pk
     for path in (
@@ -118,7 +130,8 @@ def pages(scene: Scene) -> Iterator[str]:
             "module-builds/?ownr=ann",
         ),
         *(f"module-builds/{ready}{each}" for each in ("", "/messages", "/rebuild", "/rebuild/plan")),
-        *(f"module-builds/{ready}/{each}" for each in ("retire", "compare")),
+        *(f"module-builds/{ready}/{each}" for each in ("retire", "compare", "compare?all=1")),
+        *(f"module-builds/{ready}?verbose=1", "module-builds/?verbose=1&order_desc_by=id"),
         *(f"module-builds/{failed}/retry", f"final-modulemd/{ready}", "component-builds/"),
         *(f"component-builds/{component}?verbose=1", f"component-builds/{component}/messages"),
     ):
