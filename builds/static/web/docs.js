@@ -6,17 +6,42 @@
   const docs = document.getElementById("docs");
   const more = document.getElementById("more");
 
-  // Two components that keyboards and screen readers cannot use well: a link inside a button, and a choice
-  // without a label among one server.
-  const accessible = () => ({
+  // The layout of Swagger UI has a landmark "main" within that of the page. The wrapped components cannot be
+  // used well by keyboards and screen readers: a link inside a button, and a choice without a label among one
+  // server.
+  const accessible = (system) => ({
+    components: {
+      PageLayout: ({ getComponent, specSelectors }) => {
+        const element = system.React.createElement;
+        const part = (name, style) =>
+          element("div", { key: name, className: style }, element(getComponent(name, true)));
+        const status = specSelectors.loadingStatus();
+        const ready = status === "success";
+        return element(
+          "div",
+          { className: "swagger-ui" },
+          part("SvgAssets"),
+          part("errors", "wrapper"),
+          !ready && element("p", { role: "status" }, status === "loading" ? "Loading." : "Loading failed."),
+          ready && part("InfoContainer", "wrapper"),
+          ready && part("AuthorizeBtnContainer", "schemes wrapper"),
+          ready && part("operations", "wrapper"),
+          ready && part("Models", "wrapper"),
+        );
+      },
+    },
     wrapComponents: {
       DeepLink: (Original, system) => ({ text }) => system.React.createElement("span", null, text),
       ServersContainer: () => () => null,
     },
   });
 
-  // Name choices that have no label, and let keyboards scroll examples, whenever an operation is opened.
+  // Name choices that have no label, and let keyboards scroll examples, whenever an operation is opened. The
+  // title is below that of the page.
   function improve() {
+    for (const title of docs.querySelectorAll("h1:not([aria-level])")) {
+      title.setAttribute("aria-level", "2");
+    }
     for (const choice of docs.querySelectorAll("select:not([aria-label])")) {
       choice.setAttribute("aria-label", choice.matches(".examples-select-element") ? "Example" : "Value");
     }
@@ -37,6 +62,7 @@
       defaultModelsExpandDepth: 0,
       docExpansion: "list",
       plugins: [accessible],
+      layout: "PageLayout",
       syntaxHighlight: false,
       validatorUrl: null,
     });
