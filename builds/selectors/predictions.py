@@ -20,8 +20,8 @@ from builds.selectors.slots import SUBMITTING, Load, by_owner
 from mbs.prediction import Build, Correction, Duration, Pace, Prediction, Task, places, predict
 from mbs.states import ACTIVE, BuildState, ComponentState
 
-#: Max components to simulate; with more of them, nothing is predicted.
-MAX_SIMULATED = 6000
+#: Max components to simulate; with more of them, nothing is predicted. Pages predict in each request.
+MAX_SIMULATED = 2000
 #: Components of the queue that are listed.
 MAX_NEXT = 10
 #: The sweep whose result contains the correction of predictions.

@@ -24,7 +24,7 @@ from mbs.text import whole_number
 #: Seconds between two refreshes of the page.
 _REFRESH = 5
 #: Max builds on the page.
-_LISTED = 200
+_LISTED = 100
 RULE = (
     "A free slot goes to the owner with the fewest components building, and among this owner's components to "
     "the one with the longest expected build."
