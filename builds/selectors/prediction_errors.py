@@ -16,7 +16,8 @@ from django.db.models import Min, Q
 
 from builds.models import ComponentBuild, ModuleBuild
 from builds.selectors.predictions import SEARCHED, Habits, component_task, learn, recently_ready
-from mbs.prediction import Build, Correction, Pace, Past, correction, predict, runs_for
+from mbs.correction import Correction, Past, correction
+from mbs.prediction import Build, Pace, predict, runs_for
 from mbs.states import ComponentState
 
 #: Moments at which each build is predicted, as parts of its time.

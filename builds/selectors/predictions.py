@@ -17,7 +17,8 @@ from django.db.models import FilteredRelation, Q
 
 from builds.models import ComponentBuild, ModuleBuild, Phase, Sweep
 from builds.selectors.slots import SUBMITTING, Load, by_owner
-from mbs.prediction import Build, Correction, Duration, Pace, Prediction, Task, places, predict
+from mbs.correction import Correction
+from mbs.prediction import Build, Duration, Pace, Prediction, Task, places, predict
 from mbs.states import ACTIVE, BuildState, ComponentState
 
 #: Max components to simulate; with more of them, nothing is predicted. Pages predict in each request.

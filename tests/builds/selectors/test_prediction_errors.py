@@ -15,7 +15,7 @@ from builds.selectors import prediction_errors, predictions
 from builds.selectors.prediction_errors import measure
 from builds.selectors.predictions import forecast
 from builds.workflow import sweeps
-from mbs.prediction import Correction
+from mbs.correction import Correction
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build
 

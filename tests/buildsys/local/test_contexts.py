@@ -12,7 +12,7 @@ import pytest
 from buildsys.base import Module, Result
 from buildsys.local.contexts import separate
 from mbs.modulemd import StreamV2, parse_stream
-from tests.buildsys.local.test_streams import WITH_DNF, dnf, names, repository
+from tests.buildsys.local.repositories import WITH_DNF, dnf, names, repository
 from tests.buildsys.packages import DOCUMENT, Bench, module, spec
 
 EL9 = {"stream": "el9", "koji_tag": "module-el9"}

@@ -6,9 +6,7 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import threading
-from collections.abc import Sequence
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -17,15 +15,9 @@ import pytest
 from buildsys.base import Module, Result
 from buildsys.delivery import WithdrawsModules
 from buildsys.local import streams
-from buildsys.local.streams import PlatformFolder, StreamFolder
+from buildsys.local.streams import StreamFolder
+from tests.buildsys.local.repositories import WITH_DNF, dnf, names, repository
 from tests.buildsys.packages import DOCUMENT, Bench, module, spec
-
-WITH_DNF = pytest.mark.skipif(not shutil.which("dnf"), reason="dnf is not here")
-
-
-def repository(root: Path, name: str = "tiny", stream: str = "1", platform: str = "el9") -> PlatformFolder:
-    """The folder of a stream's builds for a platform."""
-    return StreamFolder(root, name, stream).platform(platform)
 
 
 def context(number: int, platform: str, version: int = 92026) -> Module:
@@ -73,10 +65,6 @@ def finish(root: Path, built: Module, base_url: str = "http://mbs.example.org") 
     bench = Bench(root, module=built, base_url=base_url)
     nvr = bench.complete(bench.job(built.id, "one", spec("one", of=built)))
     return bench.system.finalize(built, {"one": nvr})
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("*.rpm"))
 
 
 def test_a_finished_build_has_a_repository_a_repo_file_and_install_commands(tmp_path: Path) -> None:
@@ -211,25 +199,6 @@ def test_a_machine_takes_both_of_two_streams_whose_names_look_alike(tmp_path: Pa
         "http://mbs.example.org/results/streams/a-b/c/platform-el9/repo/",
         "http://mbs.example.org/results/streams/a/b-c/platform-el9/repo/",
     ]
-
-
-def dnf(root: Path, repos: Path, hosts: Sequence[Path], *command: str) -> str:
-    """Run dnf on a root of its own with the repositories of some ``.repo`` files."""
-    become_root = () if os.geteuid() == 0 else ("unshare", "--map-root-user")
-    done = subprocess.run(
-        [
-            *(*become_root, "dnf", "--assumeyes", "--nogpgcheck", f"--installroot={root}", "--releasever=0"),
-            f"--setopt=reposdir={repos}",
-            "--setopt=module_platform_id=platform:el9",
-            *(f"--repofrompath=host-{number},{host.as_uri()}" for number, host in enumerate(hosts)),
-            *("--refresh", *command),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_each_platform_has_a_repository_with_its_builds_only(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('builds', '0011_commits_and_subscribers'),
+        ('builds', '0012_labels'),
     ]
 
     operations = [
