@@ -46,7 +46,10 @@ class StoredLogin(httpx.Auth):
         login = logins.load(self._url)
         if login is None:
             raise Refused(
-                401, f"The stored token for {self._url} is gone.", code="login_ended", hint=provider.AGAIN
+                401,
+                f"The stored token for {self._url} was deleted meanwhile.",
+                code="login_ended",
+                hint=provider.AGAIN,
             )
         return login
 

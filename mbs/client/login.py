@@ -201,7 +201,7 @@ def _offered(at: Server) -> Provider:
         )
     issuer, client_id, scopes = (offer.get(name) for name in ("issuer", "client_id", "scopes"))
     if not (isinstance(issuer, str) and isinstance(client_id, str) and isinstance(scopes, list)):
-        raise UnexpectedAnswer(f"{at.url} describes its login wrongly.")
+        raise UnexpectedAnswer(f"{at.url} describes its login in a form that mbs does not know.")
     if len(issuer) + len(client_id) + len(" ".join(map(str, scopes))) > provider.MAX_TEXT:
         raise UnexpectedAnswer(f"{at.url} describes its login in more than {provider.MAX_TEXT} characters.")
     if not issuer.isascii():  # it could look like another one

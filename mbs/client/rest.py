@@ -233,7 +233,9 @@ class Client:
             finally:
                 answer.close()
         except httpx.TransportError as error:
-            raise Unreachable(f"{self.server} broke off: {error}.", hint="Try again.") from error
+            raise Unreachable(
+                f"The answer of {self.server} is incomplete: {error}.", hint="Try again."
+            ) from error
 
     def _log(self, build_id: int, package: str) -> str:
         return f"/builds/{build_id}/{quote(package, safe='')}/log"

@@ -191,7 +191,7 @@ def _read(session: SessionBase) -> _Login | None:
     except TypeError:
         return None  # an older version wrote it
     if login and login.issuer != settings.MBS.OIDC_ISSUER:
-        del session[KEY]  # its tokens are no business of the present provider
+        del session[KEY]  # its tokens must not be sent to the current provider
         return None
     return login
 

@@ -69,7 +69,7 @@ class Listing(Screen[None]):
     def on_mount(self) -> None:
         """Fill the list, and count seconds."""
         self._field.display = False
-        self.table.focus()
+        self.set_focus(self.table)
         self.show()
         self.set_interval(1.0, self.show)
 
@@ -183,7 +183,8 @@ class Listing(Screen[None]):
     def action_filter(self) -> None:
         """Enter words to filter by."""
         self._field.display = True
-        self._field.focus()
+        # At once, unlike ``Widget.focus``: the next key may have been pressed already.
+        self.set_focus(self._field)
 
     @on(Input.Changed)
     def _filter_changed(self, event: Input.Changed) -> None:
@@ -196,7 +197,7 @@ class Listing(Screen[None]):
 
     def _leave_filter(self) -> None:
         self._field.display = False
-        self.table.focus()
+        self.set_focus(self.table)
 
     def action_back(self) -> None:
         """Remove the filter; without one, return to the previous screen."""

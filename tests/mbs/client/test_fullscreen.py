@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from click.testing import CliRunner
+from textual.widgets import Input
 
 from mbs.client import board, following, notifying
 from mbs.client.board import Board
@@ -296,6 +297,18 @@ def test_a_list_of_too_many_lines_shows_the_first_ones_that_match(
         await user.sees("lib0", "lib2", "first 3: use a filter", absent="lib3")
         await user.press("slash", *"lib5")
         await user.sees("lib5", "1 of 6", absent="use a filter")
+
+    use(server, story, ids=(3,), interval=NEVER)
+
+
+def test_keys_pressed_right_after_the_filter_was_opened_belong_to_it(server: FakeServer) -> None:
+    server.add(module_build(3), component_build(9, 3, 1, package="lib0"))
+
+    async def story(user: User) -> None:
+        await user.sees("lib0")
+        screen = user.app.screen
+        screen.action_filter()  # type: ignore[attr-defined]
+        assert user.app.focused is screen.query_one(Input)
 
     use(server, story, ids=(3,), interval=NEVER)
 

@@ -10,6 +10,7 @@ import pytest
 
 from builds.models import ModuleBuild
 from builds.services import documents
+from buildsys.recorded import FinalDocuments
 from mbs.states import BuildState
 from scm.modules import ModuleSource
 from tests.builds.rest import Api
@@ -31,8 +32,8 @@ data:
 
 def test_final_documents_are_answered_by_architecture(api: Api) -> None:
     build = module_build(state=BuildState.READY)
-    documents.store(build, {"x86_64": "one", "src": "two"})
-    documents.store(build, {"x86_64": "three"})
+    documents.store(build, FinalDocuments({"x86_64": "one", "src": "two"}))
+    documents.store(build, FinalDocuments({"x86_64": "three"}))
     assert api.get(f"final-modulemd/{build.pk}") == {"src": "two", "x86_64": "three"}
 
 
