@@ -55,6 +55,7 @@ class Habits:
         typical: Expected seconds of a component that was never built.
         unknown: Ratios of actual durations of all components to ``typical``.
         correction: The measured errors of predictions (``builds.selectors.prediction_errors``).
+        learned: Whether any of these were measured. Otherwise all are assumed.
     """
 
     between: Sequence[float] = _ASSUMED_PAUSES
@@ -63,6 +64,7 @@ class Habits:
     typical: float = 60.0
     unknown: Sequence[float] = _ASSUMED_UNKNOWN
     correction: Correction = field(default_factory=Correction)
+    learned: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,14 @@ _COLUMNS = (
     *("open__pk", "open__package", "open__batch", "open__weight", "open__state", "open__time_started"),
     *("open__build_after", "open__blocked"),
 )
+_WEIGHT = _COLUMNS.index("open__weight")
 
 
 def forecast(now: datetime) -> Forecast:
-    """Predict the ends of all active builds, in three statements (and three more each minute)."""
+    """Predict the ends of all active builds, in three statements (and three more each minute).
+
+    A new service, of whose components no duration is known, predicts nothing: only the queue is in order.
+    """
     # Each active build has at least one row, and its index answers this much faster.
     crowded = ModuleBuild.objects.filter(state__in=ACTIVE)[: MAX_SIMULATED + 1].count() > MAX_SIMULATED
     rows = [] if crowded else list(_under_way()[: MAX_SIMULATED + 1])
@@ -155,6 +161,8 @@ def forecast(now: datetime) -> Forecast:
     waiting = [row[5] for row in rows if _waits(row)]
     order = places(found, waiting)
     firsts = _firsts(rows, order)
+    if not (habits.learned or any(row[_WEIGHT] for row in rows)):
+        found = Prediction()
     return Forecast(
         now,
         pace.slots,
@@ -301,6 +309,7 @@ def learn() -> Habits:
         ratios=_measured((seconds / weight for seconds, weight in took if weight), assumed.ratios),
         typical=typical or assumed.typical,
         unknown=_measured((seconds / typical for seconds, _ in took if typical), assumed.unknown),
+        learned=bool(took),
     )
 
 

@@ -119,5 +119,6 @@ def test_predictions_use_what_the_sweep_has_measured() -> None:
 def test_a_result_of_another_version_is_not_used() -> None:
     Sweep.objects.create(name=predictions.SWEEP, result={"more": 1, "factor": 2.0})
     cache.clear()
-    build = module_build(state=BuildState.BUILD, batch=1, batches=1, phase=Phase.FINALIZING)
+    build = module_build(state=BuildState.BUILD, batch=1, batches=1, phase=Phase.BUILDING)
+    component_build(build, batch=1, weight=100.0)
     assert build.pk in forecast(NOW).builds

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.django_db
 def habits(option: Callable[..., None]) -> None:
     """A service with one slot that takes no time between builds, and errs by a tenth."""
     option(NUM_CONCURRENT_BUILDS=1)
-    cache.set("predictions:measured", Habits((0.0,), (0.0,), ratios=(0.9, 1.0, 1.1), typical=30.0), 60)
+    known = Habits((0.0,), (0.0,), ratios=(0.9, 1.0, 1.1), typical=30.0, learned=True)
+    cache.set("predictions:measured", known, 60)
 
 
 def building(owner: str = "ann", **values: Any) -> ModuleBuild:
@@ -89,6 +90,17 @@ def test_failing_and_unknown_builds_have_no_prediction() -> None:
     found = forecast(timezone.now())
     assert found.builds.keys() == {finishing.pk}
     assert new.pk not in found.builds
+
+
+def test_a_new_service_predicts_nothing_unless_the_build_system_knows_durations() -> None:
+    cache.set("predictions:measured", learn(), 60)
+    build = building()
+    component_build(build)
+    found = forecast(timezone.now())
+    assert (found.builds, found.components) == ({}, {})
+    assert [(each.place, each.start) for each in found.queue] == [(1, None)]
+    component_build(build, weight=20)
+    assert build.pk in forecast(timezone.now()).builds
 
 
 def test_too_much_is_not_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
