@@ -17,8 +17,8 @@ up: .venv/base
 flower: .venv/base
 	$(BIN)/mbs-manager celery flower --conf=config/flower.py
 
-# Two at a time: tests wait more than they compute. Not by file (--dist loadfile): that runs one of several tests of the same id.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --durations=10
+# Three at a time, also with two cores: tests wait a lot. Not by file (--dist loadfile): that runs one of several tests of the same id.
+PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=worksteal --durations=10
 
 test: test-sqlite test-postgresql
 
