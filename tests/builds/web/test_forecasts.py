@@ -60,10 +60,12 @@ def test_bars_show_the_expected_time(get: Get, queued: ModuleBuild) -> None:
         attributes for tag, attributes in page.tags if tag == "rect" and attributes["class"] == "expected"
     ]
     # A minute since the submission, a minute until the slot is free, and a minute of building.
-    assert float(bar["x"][:-1]) == pytest.approx(200 / 3, abs=2)
-    assert float(bar["width"][:-1]) == pytest.approx(100 / 3, abs=2)
-    assert "about 1 min 00 s" in page.text
-    assert "3 min 00 s" in page.text, "the axis goes on to the end that is expected"
+    assert float(bar["x"][:-1]) == pytest.approx(200 / 3, abs=3)
+    assert float(bar["width"][:-1]) == pytest.approx(100 / 3, abs=3)
+    assert re.search(r"about (5[5-9] s|1 min 0[0-5] s)", page.text)
+    assert re.search(r"2 min 5[5-9] s|3 min 0[0-5] s", page.text), (
+        "the axis goes on to the end that is expected"
+    )
 
 
 def test_the_queue_shows_slots_by_owner_and_explains_the_rule(get: Get, queued: ModuleBuild) -> None:
