@@ -13,6 +13,7 @@ import pytest
 from buildsys.local import cgroups, trees
 from buildsys.local.sandbox import Limits, remove_tree
 from tests.hostile.services import Service
+from tests.processes import is_alive
 
 DEEP = """
 import os
@@ -172,11 +173,11 @@ def test_a_control_group_that_a_dead_worker_left_is_made_anew(tmp_path: Path) ->
     argv = [sys.executable, "-c", program, name]
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=30, check=False)
     orphan = int(done.stdout)
-    assert Path(f"/proc/{orphan}").exists()
+    assert is_alive(orphan)
     with cgroups.made(name, 1 << 28, 64) as group:
         assert group.folders
         assert not any((folder / "cgroup.procs").read_text() for folder in group.folders)
     assert not any(folder.exists() for folder in group.folders)
     ends = time.monotonic() + 10
-    while Path(f"/proc/{orphan}").exists() and "Z" not in Path(f"/proc/{orphan}/stat").read_text():
+    while is_alive(orphan):
         assert time.monotonic() < ends

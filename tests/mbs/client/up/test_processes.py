@@ -6,8 +6,10 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -19,10 +21,11 @@ from mbs.client.demo.service import service
 
 def children(pid: int) -> dict[int, str]:
     """The processes that a process has started: number -> command line."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {
-        int(each): Path(f"/proc/{each}/cmdline").read_bytes().replace(b"\0", b" ").decode() for each in found
-    }
+    found = {}
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):
+            found[child.pid] = " ".join(child.cmdline())
+    return found
 
 
 def the_one(pid: int, word: str) -> int | None:

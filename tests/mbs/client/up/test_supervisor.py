@@ -17,6 +17,7 @@ import pytest
 from mbs.client.up.child import Program
 from mbs.client.up.log import Log
 from mbs.client.up.supervisor import RestartPolicy, Supervisor
+from tests.processes import is_alive
 
 FOREVER = "exec sleep 60"
 IMPATIENT = RestartPolicy(first=0.01, longest=0.05, quick=5, deaths=3)
@@ -43,14 +44,6 @@ def run(folder: Path, *programs: Program, on_ready: Callable[[], None] = stop_me
         programs, log, environment=dict(os.environ), folder=folder, on_ready=on_ready, restarts=IMPATIENT
     )
     return supervisor.run(), stream.getvalue().splitlines()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
