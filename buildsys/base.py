@@ -371,7 +371,7 @@ class BuildSystem(Protocol):
         """Return the tags of modules for which ``retire`` still has something to remove."""
 
     def retire(self, tags: Sequence[str]) -> None:
-        """Remove things that only building needs, such as targets; ``prepare`` makes them again."""
+        """Remove objects that only builds need, such as targets; ``prepare`` creates them again."""
 
     def discard(self, module: Module) -> None:
         """Release the builds of a module that failed long ago and will not be resumed."""

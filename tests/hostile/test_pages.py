@@ -64,7 +64,7 @@ def test_no_id_of_an_event_is_a_fault_of_the_service(browser: Client, value: str
 def test_no_saved_search_is_a_fault_of_the_service(
     browser: Client, value: str, django_user_model: type
 ) -> None:
-    browser.force_login(django_user_model.objects.create_user("ann"))  # type: ignore[attr-defined]
+    browser.force_login(django_user_model.objects.create_user("ann"))  # type: ignore[attr-defined]  # the stubs know no manager
     for form in ({"name": "x", "query": f"name={value}"}, {"name": value, "query": "name=x"}):
         answer = browser.post("/searches", form, headers=BROWSER)
         assert answer.status_code < 500, (form, answer.content[:500])

@@ -7,11 +7,13 @@ import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from mbs.client import answers, importing, provider
 from mbs.client.event_stream import parse
+from mbs.client.local import downloads
 from mbs.client.logins import Provider
 from mbs.client.logs import Reader
 from mbs.client.rest import Client, UnexpectedAnswer, Unreachable
@@ -147,3 +149,13 @@ def test_a_stream_of_events_that_does_not_begin_is_left(hostile: Hostile) -> Non
     hostile.start, hostile.more, hostile.pause = b"HTTP/1.1 200 OK\r\nX: ", b" ", 0.02
     with pytest.raises(Unreachable):
         list(parse(client(hostile).events({}, "", silence=60)))
+
+
+def test_a_download_whose_header_does_not_end_is_left(
+    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_SECONDS", SECONDS)
+    hostile.start, hostile.more, hostile.pause = b"HTTP/1.1 200 OK\r\nX: ", b" ", 0.02
+    with pytest.raises(Unavailable):
+        downloads.Downloads(hostile.url).save(hostile.url, tmp_path / "file", limit=100)
+    assert not list(tmp_path.iterdir())

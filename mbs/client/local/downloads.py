@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 
 import httpx
 
+from mbs.client import answers
 from mbs.client.rest import is_loopback
 from mbs.errors import MBSError, Unavailable
 from mbs.text import printable
@@ -151,7 +152,7 @@ class Downloads:
     def _answer(self, url: str) -> Iterator[httpx.Response]:
         first = place = self._checked(url)
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._http.send(self._http.build_request("GET", place), stream=True)
+            answer = answers.send(self._http, self._http.build_request("GET", place), _SECONDS)
             try:
                 if not answer.is_redirect:
                     if answer.status_code in (404, 410):

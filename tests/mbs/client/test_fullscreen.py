@@ -307,7 +307,7 @@ def test_keys_pressed_right_after_the_filter_was_opened_belong_to_it(server: Fak
     async def story(user: User) -> None:
         await user.sees("lib0")
         screen = user.app.screen
-        screen.action_filter()  # type: ignore[attr-defined]
+        screen.action_filter()  # type: ignore[attr-defined]  # the type is any screen
         assert user.app.focused is screen.query_one(Input)
 
     use(server, story, ids=(3,), interval=NEVER)
