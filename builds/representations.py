@@ -188,7 +188,7 @@ def module_error(build: ModuleRow) -> shapes.Failure | None:
 
 
 def error_cause(code: str) -> shapes.Cause:
-    """Return whether a build was canceled, or whose fault it was that it failed."""
+    """Return the cause of a failure: a cancellation, the infrastructure, or the module itself."""
     if code == "canceled":
         return "canceled"
     return "infrastructure" if failure_kind(code) == "infra" else "module"

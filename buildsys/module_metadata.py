@@ -26,7 +26,7 @@ _SEPARATOR = re.compile(rb"^---(?=\s)", re.MULTILINE)
 
 
 def streams_in(folder: Path, name: str) -> Iterator[tuple[Path, StreamV2]]:
-    """Yield the documents of modules of a name in a folder and all below it, with their files.
+    """Yield the documents of all streams of a module in a folder and its subfolders, with their files.
 
     Other and invalid documents are skipped. A folder that does not exist is empty.
     """

@@ -49,7 +49,7 @@ _COLUMNS = (
 
 
 def measure() -> Correction:
-    """Return the correction that makes predictions for the builds that became ready most recently right."""
+    """Compare predictions for recent ready builds with their actual ends; return the correction for new ones."""
     habits = learn()
     return correction(list(_errors(habits)))
 

@@ -30,7 +30,7 @@ _SHOWN = (
 
 @dataclass(frozen=True)
 class Requirer:
-    """A stream with a build that has this stream in its buildroot.
+    """A stream whose builds require another stream, the one of the page, in their buildroots.
 
     Attributes:
         build_id: Id of the newest such build.
