@@ -49,7 +49,7 @@ _COLUMNS = (
 
 
 def measure() -> Correction:
-    """Compare predictions for recent builds with their actual ends, and return the correction for new ones."""
+    """Compare predictions for recent builds with their actual ends; return the correction for new ones."""
     habits = learn()
     return correction(list(_errors(habits)))
 
