@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -27,25 +28,26 @@ class ChaosHandler(_Handler):
 
     server: _Server
 
+    def handle(self) -> None:
+        """Answer requests until the client ends the connection, in whatever way."""
+        with suppress(OSError):
+            super().handle()
+
     def do_POST(self) -> None:  # noqa: N802  (the name is http.server's)
         """Answer a request, unless a fault prevents it."""
         hub = self.server.hub
         assert isinstance(hub, ChaosHub)
-        try:
-            if hub.refusing:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self._hang_up()
-            elif late := hub.late_by():
-                self._answer_late(hub, late)
-            else:
-                dropped = hub.dropped()
-                if dropped:
-                    hub.disturbed += 1
-                    hub.faults.drop.insert(0, dropped)
-                super().do_POST()
-        except OSError:
-            # The client has given up.
-            pass
+        if hub.refusing:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._hang_up()
+        elif late := hub.late_by():
+            self._answer_late(hub, late)
+        else:
+            dropped = hub.dropped()
+            if dropped:
+                hub.disturbed += 1
+                hub.faults.drop.insert(0, dropped)
+            super().do_POST()
 
     def _answer_late(self, hub: ChaosHub, seconds: float) -> None:
         """Carry the request out after its caller has given up."""

@@ -365,7 +365,8 @@ class Run:
             "faults": [asdict(fault) for fault in self.faults.journal],
         }
         (self.folder / "report.json").write_text(json.dumps(kept, indent=1, default=str))
-        for line in report.lines(self.facts):
+        # Violations once more at the end, since a long log may be cut.
+        for line in [*report.lines(self.facts), *self.violations[:50]]:
             self.say(line)
 
 
