@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -73,11 +74,14 @@ def flush(build_id: int, written: Sequence[OutboxMessage] = ()) -> int:
     published = 0
     try:
         while until:
-            published += _publish(build_id, written)
+            messages, result = _publish(build_id, written)
             written = ()
-            if _release_when_empty(build_id):
-                break
-            until = _extend(build_id, until)
+            # One transaction: a process that dies in between would leave a lease that no sweep releases.
+            with transaction.atomic():
+                OutboxMessage.objects.filter(pk__in=[message.pk for message in messages]).update(**result)
+                released = _release_when_empty(build_id)
+            published += len(messages) if "published_at" in result else 0
+            until = None if released else _extend(build_id, until)
     except BusUnavailable as error:
         service_metrics().unsent.inc()
         with log_context.bound(**log_context.of_build_id(build_id)):
@@ -110,8 +114,9 @@ def set_aside() -> QuerySet[OutboxMessage]:
 
 
 def _lease(build_id: int) -> datetime | None:
-    """Take the lease of a build if it is free; return its end."""
-    return _take(build_id, Q(publishing_until=None) | Q(publishing_until__lt=clock.now()))
+    """Take the lease of a build if it is free and there are unconfirmed messages; return its end."""
+    free = Q(publishing_until=None) | Q(publishing_until__lt=clock.now())
+    return _take(build_id, free & Q(Exists(unconfirmed().filter(module_build_id=OuterRef("pk")))))
 
 
 def _lease_before(build_id: int, message: OutboxMessage) -> datetime | None:
@@ -145,28 +150,27 @@ def _release_when_empty(build_id: int) -> bool:
     return bool(ModuleBuild.objects.filter(~Exists(more), pk=build_id).update(publishing_until=None))
 
 
-def _publish(build_id: int, written: Sequence[OutboxMessage]) -> int:
-    messages = written or list(unconfirmed().filter(module_build_id=build_id).order_by("id")[:CHUNK])
-    if not messages:
-        return 0
+def _publish(build_id: int, written: Sequence[OutboxMessage]) -> tuple[list[OutboxMessage], dict[str, Any]]:
+    """Publish messages of a build.
+
+    Args:
+        build_id: Number of the module build.
+        written: The oldest unconfirmed messages, if the caller knows them.
+
+    Returns:
+        The messages whose publishing has ended, and the fields to record for them.
+    """
+    messages = list(written or unconfirmed().filter(module_build_id=build_id).order_by("id")[:CHUNK])
     with log_context.bound(**log_context.of_build_id(build_id)):
         try:
-            confirmed = publisher().publish(messages)
+            confirmed = publisher().publish(messages) if messages else 0
         except Unpublishable as error:
-            _set_aside(messages[0], error)
-            return 0
+            # It is excluded from publishing, so that the following messages are published.
+            log.error("Message %s cannot be published and is set aside: %s", messages[0], error.message)
+            service_metrics().unsent.inc()
+            return messages[:1], {"set_aside_at": clock.now(), "error": error.message[:1000]}
     service_metrics().sent.inc(confirmed)
-    OutboxMessage.objects.filter(pk__in=[message.pk for message in messages[:confirmed]]).update(
-        published_at=clock.now()
-    )
-    return confirmed
-
-
-def _set_aside(message: OutboxMessage, error: Unpublishable) -> None:
-    """Exclude a message from publishing, so that the following ones are published."""
-    log.error("Message %s cannot be published and is set aside: %s", message, error.message)
-    service_metrics().unsent.inc()
-    OutboxMessage.objects.filter(pk=message.pk).update(set_aside_at=clock.now(), error=error.message[:1000])
+    return messages[:confirmed], {"published_at": clock.now()}
 
 
 def resend(messages: QuerySet[OutboxMessage]) -> int:

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 #: Exceptions of temporary outages: the database, the broker or the build system is unavailable.
 OUTAGES = (Unavailable, OperationalError, InterfaceError, *BROKER_AWAY)
+#: Crashes of a task that are further apart are not in a row. A task may end without a reset of its count: the
+#: broker lost the redelivered message, and a sweep sent another one.
+IN_A_ROW = timedelta(hours=1)
 
 
 def perform(
@@ -184,7 +187,9 @@ def _count_crash(task: Task[..., None], what: str) -> int:
     with transaction.atomic():
         TaskCrash.objects.bulk_create([TaskCrash(celery_task_id=str(task.request.id))], ignore_conflicts=True)
         crash = locked(TaskCrash.objects.filter(pk=task.request.id)).get()
-        crash.count, crash.last_at = crash.count + 1, clock.now()
+        now = clock.now()
+        before = crash.count if crash.last_at > now - IN_A_ROW else 0
+        crash.count, crash.last_at = before + 1, now
         crash.save()
     if crash.count >= settings.MBS.MAX_TASK_TRIES:
         raise MBSError(

@@ -40,6 +40,7 @@ from builds.services import cancellation, components, duplicate_tasks, outages, 
 from builds.services.build_system import build_system
 from builds.services.lease import Lease
 from builds.workflow import cleanup, observation
+from builds.workflow.parking import IN_A_ROW
 from buildsys.base import BuildSystemUnavailable, TaskState, TaskStatus
 from mbs.errors import Unavailable
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
@@ -248,7 +249,7 @@ def clean_up() -> dict[str, int]:
     before = clock.now() - KEEP
     messages = _delete(OutboxMessage.objects.filter(published_at__lt=before))
     deliveries = _delete(Delivery.objects.filter(sent_at__lt=before))
-    crashes = _delete(TaskCrash.objects.filter(last_at__lt=before))
+    crashes = _delete(TaskCrash.objects.filter(last_at__lt=clock.now() - IN_A_ROW))
     samples = _delete(LoadSample.objects.filter(time__lt=before))
     audited_before = clock.now() - timedelta(days=settings.MBS.AUDIT_DAYS)
     return {

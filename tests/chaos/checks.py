@@ -17,7 +17,6 @@ from builds.models import (
     ModuleBuild,
     ModuleBuildTrace,
     OutboxMessage,
-    TaskCrash,
     Wait,
 )
 from mbs.states import ACTIVE, TRANSITIONS, BuildState, ComponentState
@@ -193,7 +192,6 @@ def nothing_is_left(run: Run) -> Iterator[str]:
         "waits": Wait.objects.all(),
         "slots": ComponentBuild.objects.filter(state=ComponentState.BUILDING),
         "submission leases": ComponentBuild.objects.exclude(submitting_until=None),
-        "crash counters": TaskCrash.objects.all(),
         "outbox rows": OutboxMessage.objects.filter(published_at=None),
         "outbox leases": ModuleBuild.objects.exclude(publishing_until=None),
         "failed builds that the hub was not told of": ModuleBuild.objects.exclude(abandon_since=None),

@@ -127,6 +127,24 @@ def test_one_build_has_one_publisher_at_a_time(build, bus):
     assert outbox.flush(build.pk) == 1
 
 
+@pytest.mark.parametrize("topic", ["a", "poison"])
+def test_the_lease_of_a_process_that_dies_before_it_releases_it_is_released(build, bus, monkeypatch, topic):
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "_release_when_empty", lambda build_id: exit())
+        with pytest.raises(SystemExit):
+            add(build, topic)
+    type(build).objects.update(publishing_until=timezone.now() - timedelta(seconds=1))
+    assert outbox.pending_builds() == [build.pk]
+    outbox.flush(build.pk)
+    build.refresh_from_db()
+    assert build.publishing_until is None
+
+
+def test_a_build_without_messages_gets_no_lease(build, bus, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        assert outbox.flush(build.pk) == 0
+
+
 def test_a_publisher_that_was_overtaken_leaves_the_rest_to_the_other(build, bus, monkeypatch):
     monkeypatch.setattr(outbox, "CHUNK", 1)
     take = bus.publish

@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from builds.models import ModuleBuild, TaskCrash, Wait
 from builds.tasks import workflow
+from builds.workflow import sweeps
 from builds.workflow.outcomes import Obsolete, Park
 from builds.workflow.parking import PARKED, perform
 from mbs.errors import MBSError, Unavailable
@@ -213,6 +214,17 @@ def test_a_step_that_always_kills_its_worker_is_given_up(task: Task, option: Opt
             redelivered(task, failing(SystemExit()))
     (error,) = redelivered(task, failing(SystemExit()))
     assert error.code == "worker_lost"
+
+
+def test_crashes_that_are_further_apart_than_an_hour_are_not_in_a_row(task: Task) -> None:
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            redelivered(task, failing(SystemExit()))
+        task.request.update(retries=0, headers={})
+        TaskCrash.objects.update(last_at=timezone.now() - timedelta(hours=1))
+    assert TaskCrash.objects.get().count == 1
+    sweeps.clean_up()
+    assert not TaskCrash.objects.exists()
 
 
 @pytest.mark.parametrize("outcome", [None, PARK])

@@ -15,7 +15,7 @@ from django.utils import timezone
 import celeryconfig
 from builds import dispatch
 from builds.messaging import outbox
-from builds.models import ComponentBuild, ModuleBuild, Phase, Sweep, Wait, clock
+from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase, Sweep, Wait, clock
 from builds.services import slots
 from builds.services.lease import Lease
 from builds.workflow import advance, sweeps
@@ -317,6 +317,10 @@ def _an_hour_ahead(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     clock._clock.cache_clear()
 
 
+def unpublished(build: ModuleBuild) -> None:
+    OutboxMessage.objects.create(module_build=build, topic="a", body={}, created_at=database_time())
+
+
 def database_time() -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
@@ -328,6 +332,7 @@ def test_a_process_with_a_wrong_clock_leaves_no_lease_that_outlives_it() -> None
     build = building()
     component = component_build(build)
     assert slots.claim(build, [component])
+    unpublished(build)
     assert outbox._lease(build.pk)
     Sweep.objects.create(name="outbox")
     assert Lease(Sweep.objects.filter(name="outbox"), "leased_until", "outbox").take()
@@ -347,6 +352,7 @@ def test_a_process_with_a_wrong_clock_takes_no_lease_of_others(advanced: list[in
     build = module_build(state=BuildState.INIT, progress_at=database_time())
     until = database_time() + timedelta(seconds=20)
     Sweep.objects.create(name="outbox", leased_until=until)
+    unpublished(build)
     ModuleBuild.objects.update(publishing_until=until)
     assert not Lease(Sweep.objects.filter(name="outbox"), "leased_until", "outbox").take()
     assert outbox._lease(build.pk) is None
