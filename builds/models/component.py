@@ -57,7 +57,8 @@ class ComponentBuild(models.Model):
     attempt = models.PositiveSmallIntegerField(default=1)
     #: Attempts that were repeated since the module build was started or resumed.
     losses = models.PositiveSmallIntegerField(default=0)
-    #: End of the lease that allows one process to submit this component.
+    #: End of the lease that allows one process to submit this component. Null: no submission was tried in
+    #: this attempt, or it is recorded.
     submitting_until = models.DateTimeField(null=True, blank=True)
 
     reused_component = models.ForeignKey(

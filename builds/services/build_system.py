@@ -113,7 +113,7 @@ def as_jobs(
     Args:
         build: Their module build.
         components: The components.
-        fresh: Those that just got their slot, so that they cannot have been submitted in this attempt.
+        fresh: Those that were not submitted before in this attempt.
         specs: Whether spec files are needed; False if jobs are only searched for.
     """
     module = as_module(build)

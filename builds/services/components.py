@@ -72,7 +72,8 @@ def submit(
     Args:
         build: Their module build.
         components: The components.
-        fresh: Those that just got their slot, so that the build system cannot have a task for them.
+        fresh: Those that were not submitted before in this attempt, so that the build system cannot have a
+            task for them.
 
     Returns:
         Numbers of the components that have ended already.
@@ -91,7 +92,7 @@ def submit(
         raise
     except Exception:
         # Others may submit them now; the next try finds tasks that the build system did create.
-        _release(components)
+        slots.release(components)
         raise
     try:
         return _record_submitted(build, submissions)
@@ -100,13 +101,8 @@ def submit(
         # expire.
         connection.close()
         with suppress(OperationalError, InterfaceError):
-            _release(components)
+            slots.release(components)
         raise
-
-
-def _release(components: Sequence[ComponentBuild]) -> None:
-    rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
-    rows.update(submitting_until=None)
 
 
 def _record_submitted(build: ModuleBuild, submissions: Mapping[int, Submission]) -> set[int]:

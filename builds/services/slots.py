@@ -51,15 +51,18 @@ def hand_out() -> None:
         _give_slots(None, ())
 
 
-def lease(build: ModuleBuild, components: Iterable[ComponentBuild]) -> list[ComponentBuild]:
+def lease(
+    build: ModuleBuild, components: Iterable[ComponentBuild]
+) -> tuple[list[ComponentBuild], list[ComponentBuild]]:
     """Take the free submission leases of components that have a slot but no submission.
 
     Returns:
-        The components whose leases were taken, which only the caller may submit.
+        The components whose leases were taken, which only the caller may submit; and those of them that had
+        no lease in this attempt, so that the build system cannot have a task for them.
     """
     open_ = [c for c in components if c.state == ComponentState.BUILDING and c.task_id is None]
     with transaction.atomic():
-        return _take_leases(open_) if open_ and _lock_runs([build.pk], build) else []
+        return _take_leases(open_) if open_ and _lock_runs([build.pk], build) else ([], [])
 
 
 def lease_to_stop(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
@@ -69,22 +72,31 @@ def lease_to_stop(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
         The components whose leases were taken.
     """
     with transaction.atomic():
-        return _take_leases(components) if components else []
+        return _take_leases(components)[0] if components else []
 
 
 def release(components: Sequence[ComponentBuild]) -> None:
-    """Release the submission leases of components, except of those that were submitted meanwhile."""
+    """Let the submission leases of components expire, except of those that were submitted meanwhile.
+
+    They are not deleted, since the build system may have tasks that were not recorded.
+    """
     with transaction.atomic():
         rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
-        _set_fields(components, locked(rows), submitting_until=None)
+        _set_fields(components, locked(rows.only("pk")), submitting_until=clock.now() - _lease())
 
 
-def _take_leases(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
+def _take_leases(
+    components: Sequence[ComponentBuild],
+) -> tuple[list[ComponentBuild], list[ComponentBuild]]:
     now = clock.now()
     free = Q(submitting_until=None) | Q(submitting_until__lt=now)
     rows = ComponentBuild.objects.filter(free, state=ComponentState.BUILDING, task_id=None)
-    chosen = locked(rows.filter(pk__in=[component.pk for component in components]))
-    return _set_fields(components, chosen, submitting_until=now + _lease())
+    rows = rows.filter(pk__in=[component.pk for component in components])
+    # With values_list Django would lock the module builds of the condition too.
+    chosen = list(locked(rows.only("pk", "submitting_until")))
+    first = {component.pk for component in chosen if component.submitting_until is None}
+    taken = _set_fields(components, chosen, submitting_until=now + _lease())
+    return taken, [component for component in taken if component.pk in first]
 
 
 def _give_slots(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> list[ComponentBuild]:
@@ -99,9 +111,8 @@ def _give_slots(build: ModuleBuild | None, asking: Sequence[ComponentBuild]) -> 
             # Both are locked here in the common order; the two statements below would not keep it.
             list(locked(ComponentBuild.objects.filter(pk__in=turns)).values_list("pk"))
         if build is not None and build.pk in runs:
-            granted = _set_fields(
-                mine, locked(_unbuilt(component.pk for component in mine)), **_building_fields(now, _lease())
-            )
+            rows = _unbuilt(component.pk for component in mine).only("pk")
+            granted = _set_fields(mine, locked(rows), **_building_fields(now, _lease()))
         _give_to_others(others, runs, now)
     return granted
 
@@ -141,11 +152,10 @@ def _building_fields(now: datetime, lease: timedelta | None = None) -> dict[str,
 
 
 def _set_fields(
-    components: Sequence[ComponentBuild], rows: QuerySet[ComponentBuild], **fields: Any
+    components: Sequence[ComponentBuild], rows: Iterable[ComponentBuild], **fields: Any
 ) -> list[ComponentBuild]:
-    """Lock these rows, and set fields of the components that are among them; return those."""
-    # With values_list Django would lock the module builds of the condition too.
-    numbers = {component.pk for component in rows.only("pk")}
+    """Set fields of the components that are among these locked rows; return those."""
+    numbers = {component.pk for component in rows}
     if numbers:
         ComponentBuild.objects.filter(pk__in=numbers).update(**fields)
     found = [component for component in components if component.pk in numbers]

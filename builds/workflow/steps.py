@@ -93,8 +93,8 @@ def start_batch(build_id: int, run: int, after: int) -> Outcome:
     ended: set[int] = set()
     try:
         # Lease components of an earlier delivery first: claiming a slot includes the lease.
-        left, claimed = slots.lease(build, members), slots.claim(build, waiting)
-        ended = components.submit(build, left + claimed, fresh=claimed)
+        (left, first), claimed = slots.lease(build, members), slots.claim(build, waiting)
+        ended = components.submit(build, left + claimed, fresh=first + claimed)
     except BuildSystemError as refusal:
         # Each component is then submitted by itself, so that only refused ones fail, for their own reasons.
         log.warning(
@@ -158,9 +158,9 @@ def submit_given(build_id: int, run: int) -> Outcome:
     """Submit, in one call, the components of a build that got slots while they waited."""
     build = _current_build(build_id, run, BuildState.BUILD)
     rows = build.component_builds.filter(state=ComponentState.BUILDING, task_id=None, batch=build.batch)
-    mine = slots.lease(build, list(rows.order_by("-weight", "pk")))
+    mine, first = slots.lease(build, list(rows.order_by("-weight", "pk")))
     try:
-        ended = components.submit(build, mine)
+        ended = components.submit(build, mine, fresh=first)
     except BuildSystemError as refusal:
         log.warning("Components of %s were refused; they are submitted one by one: %s", build, refusal)
         dispatch.wake(component.wait_key for component in mine)
@@ -190,7 +190,8 @@ def build_component(build_id: int, run: int, component_id: int) -> Outcome:
         claimed = slots.claim(build, [component])
         components.submit(build, claimed, fresh=claimed)
     else:
-        components.submit(build, slots.lease(build, [component]))
+        leased, first = slots.lease(build, [component])
+        components.submit(build, leased, fresh=first)
     return _park_for_component(component, ())
 
 

@@ -96,7 +96,7 @@ def claim(build: ModuleBuild, dice: random.Random) -> None:
 
 
 def lease(build: ModuleBuild, dice: random.Random) -> None:
-    slots.release(slots.lease(build, some(build, dice, state=ComponentState.BUILDING)))
+    slots.release(slots.lease(build, some(build, dice, state=ComponentState.BUILDING))[0])
 
 
 def hand_out(build: ModuleBuild, dice: random.Random) -> None:

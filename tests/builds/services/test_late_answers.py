@@ -67,7 +67,7 @@ def test_after_a_lost_answer_no_process_submits_until_the_build_was_searched_for
     with pytest.raises(AnswerLost):
         components.submit(component.module_build, [component])
     component.refresh_from_db()
-    assert slots.lease(component.module_build, [component]) == []
+    assert slots.lease(component.module_build, [component]) == ([], [])
 
 
 def test_a_component_that_failed_keeps_no_lease(hub: Hub, component: ComponentBuild) -> None:
@@ -83,7 +83,7 @@ def test_a_temporarily_refused_component_may_be_submitted_at_once(
     with pytest.raises(BuildSystemUnavailable):
         components.submit(component.module_build, [component])
     component.refresh_from_db()
-    assert slots.lease(component.module_build, [component]) == [component]
+    assert slots.lease(component.module_build, [component]) == ([component], [])
 
 
 def test_a_submission_that_could_not_be_recorded_is_looked_for_at_once(
@@ -96,7 +96,7 @@ def test_a_submission_that_could_not_be_recorded_is_looked_for_at_once(
     with pytest.raises(OperationalError):
         components.submit(component.module_build, [component])
     component.refresh_from_db()
-    assert slots.lease(component.module_build, [component]) == [component]
+    assert slots.lease(component.module_build, [component]) == ([component], [])
 
 
 @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.CANCELED])

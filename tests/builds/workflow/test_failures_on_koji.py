@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import koji
 import pytest
 from celery.exceptions import Retry
 
 from builds.consumers import handlers
 from builds.consumers.koji_events import BuildChanged
-from builds.models import ComponentBuild, LogMessage, Sweep, Wait
+from builds.models import ComponentBuild, LogMessage, ModuleBuild, Sweep, Wait
 from builds.services import components, slots
 from builds.services.build_system import build_system
 from builds.tasks import workflow
@@ -19,6 +21,9 @@ from mbs.states import ComponentState
 from tests.builds.workflow.on_koji import build_in_init, prepared, settle
 from tests.buildsys.koji.double import HubDouble
 from tests.factories import wait
+
+#: A time in the past.
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @pytest.fixture
@@ -88,8 +93,9 @@ def test_an_option_limits_the_repetitions(hub: HubDouble, component: ComponentBu
     assert component.state == ComponentState.FAILED
 
 
-@pytest.mark.django_db(transaction=True)
-def test_slots_that_become_free_together_are_filled_together(hub: HubDouble, settings) -> None:
+@pytest.fixture
+def given(hub: HubDouble, settings) -> ModuleBuild:
+    """A build of which three components have got slots from others, and no submission yet."""
     settings.MBS = settings.MBS.model_copy(update={"NUM_CONCURRENT_BUILDS": 3})
     build = prepared(hub, build_in_init([f"p{number}" for number in range(9)]))
     build.component_builds.filter(batch=1).update(state=ComponentState.COMPLETE, nvr="macros-1-1")
@@ -102,8 +108,30 @@ def test_slots_that_become_free_together_are_filled_together(hub: HubDouble, set
     )
     slots.hand_out()
     hub.log.clear()
-    steps.submit_given(build.pk, 0)
+    return build
+
+
+@pytest.mark.django_db(transaction=True)
+def test_slots_that_become_free_together_are_filled_together_without_a_search(
+    hub: HubDouble, given: ModuleBuild
+) -> None:
+    steps.submit_given(given.pk, 0)
     assert [request for request in hub.log if "build" in request] == [["build"] * 3]
+    assert not any("listTasks" in request for request in hub.log)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_builds_whose_submission_was_not_recorded_are_found_and_not_built_again(
+    hub: HubDouble, given: ModuleBuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(components, "_record_submitted", lambda *_: exit())
+        with pytest.raises(SystemExit):
+            steps.submit_given(given.pk, 0)
+    given.component_builds.exclude(submitting_until=None).update(submitting_until=EPOCH)
+    steps.submit_given(given.pk, 0)
+    assert [request for request in hub.log if "build" in request] == [["build"] * 3]
+    assert given.component_builds.exclude(task_id=None).filter(batch=2).count() == 6
 
 
 # -- outages -------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ class Hub(BuildSystem):
 
     def submit(self, jobs: Sequence[Job]) -> list[Submission]:
         self._here()
-        return [self._find(job) or self._submit(job) for job in jobs]
+        return [(self._find(job) if job.maybe_submitted else None) or self._submit(job) for job in jobs]
 
     def _submit(self, job: Job) -> Submission:
         component = ComponentBuild.objects.get(pk=job.component_id)
