@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import Any
 
 import billiard.pool
 from celery import Celery
-from celery.signals import celeryd_after_setup, task_postrun, task_prerun, worker_process_init
-from django.db import close_old_connections, connection
+from celery.signals import celeryd_after_setup, task_prerun, worker_process_init
+from django.db import close_old_connections
 
 from mbs.errors import ConfigurationError
 
@@ -28,31 +27,13 @@ app.autodiscover_tasks(["builds"])
 billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 30
 
 
-#: Seconds for which the connection that a task has used is not checked again.
-_TRUSTED = 1.0
-
-
-class _Connections:
-    """Time until which the database connections of this process are not checked."""
-
-    trusted_until = 0.0
-
-
 @task_prerun.connect
 def _drop_broken_connections(**_: object) -> None:
     """Close broken and expired connections, as Django does before a request.
 
-    Without it, Celery opens a new connection for each task. Django would check the connection before each
-    task; a busy process only checks it after an error.
+    Without it, Celery opens a new connection for each task.
     """
     close_old_connections()
-    if time.monotonic() < _Connections.trusted_until:
-        connection.health_check_done = True  # type: ignore[attr-defined]  # missing in django-stubs
-
-
-@task_postrun.connect
-def _trust_connections(**_: object) -> None:
-    _Connections.trusted_until = time.monotonic() + _TRUSTED
 
 
 # After the handler above, since its own handlers use the database.

@@ -23,6 +23,8 @@ _SESSION = """
         set_config('tcp_keepalives_interval', '5', false),
         set_config('tcp_keepalives_count', '3', false)
 """
+#: Seconds of disuse after which a connection is checked with a statement.
+_IDLE = 10.0
 
 
 class Connection(extensions.connection):
@@ -60,6 +62,15 @@ _EVENTS = {
 extensions.set_wait_callback(wait)
 
 
+def _has_input(connection: Any) -> bool:
+    """Return whether there is something to read that no statement asked for, or the connection has ended."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class _Errors(DatabaseErrorWrapper):
     """Treats a read-only server as unavailable, so that a new connection can find the primary."""
 
@@ -86,6 +97,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         self.answer_timeout: float | None = None
         self.unbounded = False
+        self.checked_at = 0.0
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
@@ -109,6 +121,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 cursor.execute(_SESSION, {"statement": str(milliseconds), "idle": str(milliseconds * 6)})
             if not self.get_autocommit():
                 self.connection.commit()
+
+    def is_usable(self) -> bool:
+        """Return whether the connection works, for Django's check before a request or task.
+
+        The server is asked only after an error, after some seconds of disuse, or if there is something to
+        read. A server that stops sends a message and closes the connection; one that is killed closes it.
+        """
+        now = time.monotonic()
+        idle, self.checked_at = now - self.checked_at, now
+        if self.errors_occurred or idle > _IDLE or _has_input(self.connection):
+            return super().is_usable()
+        return True
 
     def remove_time_limits(self) -> None:
         """Remove the limits, for migrations."""

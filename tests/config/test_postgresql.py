@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
+import psycopg2
 import pytest
 from django.apps import apps
 from django.db import OperationalError, connections
 from django.db.models.signals import pre_migrate
 
 from config.databases import database
-from config.postgresql.base import DatabaseWrapper
+from config.postgresql.base import _IDLE, DatabaseWrapper
 from tests import postgresql
 
 
@@ -39,16 +41,56 @@ def connection(url: str, django_db_blocker) -> Iterator[DatabaseWrapper]:
         connection.close()
 
 
-def test_a_connection_that_was_lost_is_replaced_by_the_next_request(connection):
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        [lost] = cursor.fetchone()
-    connection.connection.close()
-    connection.health_check_done = False
+def elsewhere(url: str, sql: str, *values: object) -> object:
+    """Run a statement over another connection, and return its first value."""
+    with closing(psycopg2.connect(url)) as other, other.cursor() as cursor:
+        other.autocommit = True
+        cursor.execute(sql, values)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+def begin_request(connection: DatabaseWrapper) -> None:
+    """Let the connection be checked before its next statement, as Django does when a request begins."""
     connection.close_if_unusable_or_obsolete()
+
+
+@pytest.fixture
+def used(connection: DatabaseWrapper) -> int:
+    """The server process of the connection, which was checked a moment ago."""
+    begin_request(connection)
+    return value(connection, "SELECT pg_backend_pid()")
+
+
+def test_a_connection_that_the_client_has_closed_is_replaced_by_the_next_request(connection, used):
+    connection.connection.close()
+    begin_request(connection)
+    assert value(connection, "SELECT pg_backend_pid()") != used
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced_by_the_next_request(url, connection, used):
+    assert elsewhere(url, "SELECT pg_terminate_backend(%s, 60000)", used)
+    begin_request(connection)
+    assert value(connection, "SELECT pg_backend_pid()") != used
+
+
+def test_a_connection_in_use_is_checked_without_a_statement(url, connection, used):
+    last = "SELECT query FROM pg_stat_activity WHERE pid = %s"
+    begin_request(connection)
+    connection.close_if_health_check_failed()
+    assert elsewhere(url, last, used) == "SELECT pg_backend_pid()"
+    connection.checked_at -= _IDLE + 1
+    begin_request(connection)
+    connection.close_if_health_check_failed()
+    assert elsewhere(url, last, used) == "SELECT 1"
+
+
+def test_a_message_that_the_server_sends_unasked_does_not_cost_the_connection(url, connection, used):
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        assert cursor.fetchone() != (lost,)
+        cursor.execute("LISTEN news")
+    elsewhere(url, "NOTIFY news")
+    assert select.select([connection.connection.fileno()], [], [], 60)[0]
+    begin_request(connection)
+    assert value(connection, "SELECT pg_backend_pid()") == used
 
 
 class Proxy:
@@ -115,6 +157,18 @@ def test_a_connection_that_hangs_costs_its_patience_and_is_replaced(url, django_
             value(connection, "SELECT 1")
         assert time.monotonic() - begun >= 1
         connection.close_if_unusable_or_obsolete()
+        assert value(connection, "SELECT 1") == 1
+    proxy.close()
+
+
+def test_a_connection_that_hangs_after_a_pause_does_not_cost_the_request(url, django_db_blocker):
+    proxy = Proxy(urlsplit(url).port)
+    through = url.replace(str(urlsplit(url).port), str(proxy.port))
+    with django_db_blocker.unblock(), opened(through, 1) as connection:
+        assert value(connection, "SELECT 1") == 1
+        proxy.cut()
+        begin_request(connection)
+        connection.checked_at -= _IDLE + 1
         assert value(connection, "SELECT 1") == 1
     proxy.close()
 
