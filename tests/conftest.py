@@ -17,6 +17,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 import config.celery  # noqa: F401  (tasks are sent through it)
+from builds.api.views.base import _LISTINGS
 from tests.builds.rest import Api
 from tests.builds.services.auth.oidc_provider import AUDIENCE, Issuer
 from tests.builds.services.auth.oidc_provider import issuer as running_issuer
@@ -58,9 +59,10 @@ def redis_url(redis: Redis) -> str:
 
 @pytest.fixture(autouse=True)
 def _empty_caches() -> None:
-    """Forget predictions and logins of another test, which may have had builds of the same ids."""
+    """Forget predictions, logins and counts of another test, which may have had builds of the same ids."""
     for name in settings.CACHES:
         caches[name].clear()
+    _LISTINGS.clear()
 
 
 @pytest.fixture(autouse=True)

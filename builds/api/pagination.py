@@ -51,9 +51,13 @@ class PagePagination(BasePagination):
         at_start = self.page == 1 and self.per_page > 0 and listing.unfiltered
         first = listing.first(self.per_page) if at_start else None
         started = time.perf_counter()
-        # Rows may be added between the two statements.
-        whole = first is not None and len(first) < self.per_page
-        self.total = len(first or ()) if whole else max(listing.count(), len(first or ()))
+        if first is None:
+            self.total = listing.count()
+        elif len(first) < self.per_page:
+            self.total = len(first)
+        else:
+            # Rows may be deleted between the two statements.
+            self.total = max(listing.count_after(first[0]), len(first))
         self.counting_ms = (time.perf_counter() - started) * 1000
         if first is not None:
             return first

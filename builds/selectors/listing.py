@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, cached_property, lru_cache
@@ -16,6 +17,8 @@ from builds.selectors.compiled import CompiledQuery, Row
 
 #: Page sizes of a list whose first page is kept compiled.
 MAX_SIZES = 8
+#: Seconds for which the number of rows is kept.
+RECENT = 1.0
 
 
 class Record:
@@ -61,6 +64,9 @@ class Listing:
         self.queryset = queryset.values_list(*columns)
         self.unfiltered = not (queryset.query.where or queryset.query.distinct)
         self._record = records(tuple(columns))
+        self._newest_first = queryset.query.order_by == ("-id",)
+        #: When the rows were counted, the id of the newest row then, and their number.
+        self._counted = (0.0, 0, 0)
         self._first = lru_cache(maxsize=MAX_SIZES)(
             lambda count: CompiledQuery(self.queryset[:count], read_json=RawJSON)
         )
@@ -81,6 +87,19 @@ class Listing:
             return self.queryset.order_by().count()
         ((total,),) = self._total()
         return int(total)
+
+    def count_after(self, first: Record) -> int:
+        """Return how many rows an unfiltered list has that begins with this row.
+
+        Counting all rows takes longer than reading a page, so the number is kept for a second as long as the
+        newest row is the same. It may be wrong for that second if rows are deleted, or if a transaction that
+        began before that of the newest row ends after it.
+        """
+        counted_at, newest, total = self._counted
+        if not self._newest_first or newest != first.id or time.monotonic() - counted_at > RECENT:
+            counted_at, total = time.monotonic(), self.count()
+            self._counted = counted_at, first.id, total
+        return total
 
     @cached_property
     def _total(self) -> CompiledQuery:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from builds.api.filtersets import ComponentBuildFilterSet, ModuleBuildFilterSet
 from builds.models import BuildRequirement, ModuleBuild
+from builds.selectors import listing
 from mbs.states import BuildState, ComponentState
 from tests.builds.rest import Api
 from tests.factories import base_module, component_build, module_build, wait
@@ -348,10 +349,24 @@ def test_a_large_page_is_cut_to_the_bound(api: Api, option: Callable[..., None])
     assert (len(answer["items"]), answer["meta"]["per_page"]) == (3, 3)
 
 
-def test_the_total_is_right_as_soon_as_there_is_a_new_build(api: Api) -> None:
+@pytest.mark.parametrize("order", ["", "order_by=id&", "order_desc_by=name&"])
+def test_the_total_is_right_as_soon_as_there_is_a_new_build(api: Api, order: str) -> None:
     for number in range(1, 4):
         module_build()
-        assert api.get("module-builds/?per_page=1")["meta"]["total"] == number
+        assert api.get(f"module-builds/?{order}per_page=1")["meta"]["total"] == number
+
+
+def test_a_deleted_build_is_counted_on_the_first_page_until_its_total_expires(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest, *_ = module_build(), module_build(), module_build()
+    monkeypatch.setattr(listing, "RECENT", float("inf"))
+    totals = [api.get("module-builds/?per_page=1")["meta"]["total"]]
+    oldest.delete()
+    totals += [api.get(f"module-builds/?per_page=1&page={page}")["meta"]["total"] for page in (1, 2)]
+    monkeypatch.setattr(listing, "RECENT", -1.0)
+    totals.append(api.get("module-builds/?per_page=1")["meta"]["total"])
+    assert totals == [3, 3, 2, 2]
 
 
 @pytest.mark.parametrize(
