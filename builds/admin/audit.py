@@ -6,10 +6,9 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from builds.admin.base import KnownValues, ReadOnlyAdmin, link
+from builds.admin.base import KnownValues, NumberSearch, ReadOnlyAdmin, link
 from builds.models import AuditEntry, ModuleBuild
 from builds.services import audit
-from mbs.text import whole_number
 
 
 class Action(KnownValues):
@@ -20,7 +19,7 @@ class Action(KnownValues):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(NumberSearch, ReadOnlyAdmin):
     """Actions of people through the API, the pages, the admin and commands."""
 
     list_display = ("time", "who", "action", "what", "via", "detail")
@@ -37,22 +36,19 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         rows: QuerySet[AuditEntry] = super().get_queryset(request)
         return rows.defer("module_build__modulemd")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
-    ) -> tuple[QuerySet[AuditEntry], bool]:
-        """Return the entries of a user, of a build, or of the builds of a module."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (number := whole_number(term)) is not None:
-            return queryset.filter(module_build=number), False
+    def with_number(self, rows: QuerySet[AuditEntry], number: int) -> QuerySet[AuditEntry]:
+        """Return the entries of a build."""
+        return rows.filter(module_build=number)
+
+    def with_text(self, rows: QuerySet[AuditEntry], text: str) -> QuerySet[AuditEntry]:
+        """Return the entries of a user, or of the builds of a module."""
         # Each condition has an index. Combined by OR, the database reads all entries to count those found.
-        of_user, of_module = Q(who=term), Q(module_build__name=term)
-        if not ModuleBuild.objects.filter(name=term).exists():
-            return queryset.filter(of_user), False
+        of_user, of_module = Q(who=text), Q(module_build__name=text)
+        if not ModuleBuild.objects.filter(name=text).exists():
+            return rows.filter(of_user)
         if not AuditEntry.objects.filter(of_user).exists():
-            return queryset.filter(of_module), False
-        return queryset.filter(of_user | of_module), False
+            return rows.filter(of_module)
+        return rows.filter(of_user | of_module)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Allow the links from a build and from a user to their entries."""

@@ -20,6 +20,7 @@ from builds.models import ComponentBuild, ComponentBuildTrace, ModuleBuild, Modu
 from builds.services import audit
 from mbs.errors import MBSError
 from mbs.states import BuildState, ComponentState
+from mbs.text import whole_number
 
 #: Characters of a reason in a list.
 _REASON_LENGTH = 100
@@ -60,6 +61,29 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's clas
     def _audit(self, request: HttpRequest, action: str, obj: Any, detail: str = "") -> None:
         subject = f"{self.opts.verbose_name} {obj}"
         audit.record(action, request.user.get_username(), subject=subject, detail=detail)
+
+
+class NumberSearch:
+    """A search for a number or a text, whose methods ``with_number`` and ``with_text`` find the rows."""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Return the rows that match a search term, all if it is blank; False, since none occurs twice."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        number = whole_number(term)
+        found = self.with_text(queryset, term) if number is None else self.with_number(queryset, number)
+        return found, False
+
+    def with_number(self, rows: QuerySet[Any], number: int) -> QuerySet[Any]:
+        """Return the rows that match a number."""
+        return rows.filter(pk=number)
+
+    def with_text(self, rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+        """Return the rows that match a text."""
+        raise NotImplementedError
 
 
 class ReadOnly:

@@ -14,6 +14,7 @@ from builds import dispatch
 from builds.admin.base import (
     FlowerLink,
     KnownValues,
+    NumberSearch,
     ReadOnlyAdmin,
     ReadOnlyInline,
     ReasonColumn,
@@ -38,7 +39,6 @@ from builds.web.time_format import Moment, duration
 from mbs.nsvc import NSVC
 from mbs.reuse import STRATEGIES
 from mbs.states import ACTIVE
-from mbs.text import whole_number
 
 
 class ModuleTraceInline(StateNameColumn, ReadOnlyInline):
@@ -78,7 +78,7 @@ class Strategy(KnownValues):
 
 
 @admin.register(ModuleBuild)
-class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
+class ModuleBuildAdmin(NumberSearch, ReasonColumn, ReadOnlyAdmin):
     """Module builds, with actions to cancel, retry, retire and advance them."""
 
     list_display = ("id", "module", "shown", "reason", "owner", "in_batch", "doing", "age", "took")
@@ -97,19 +97,12 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
         *("owner", "scratch", "batch", "doing", "time_submitted", "time_modified", "time_completed"),
     )
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[ModuleBuild], search_term: str
-    ) -> tuple[QuerySet[ModuleBuild], bool]:
-        """Return the builds that match an id, the beginning of an N:S:V:C, an owner or a Koji tag."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (number := whole_number(term)) is not None:
-            return queryset.filter(pk=number), False
-        if ":" in term:
-            nsvc = NSVC.split(term.strip(":"))
-            return queryset.filter(**nsvc) if nsvc else queryset.none(), False
-        return queryset.filter(Q(name=term) | Q(owner=term) | Q(koji_tag=term)), False
+    def with_text(self, rows: QuerySet[ModuleBuild], text: str) -> QuerySet[ModuleBuild]:
+        """Return the builds that match the beginning of an N:S:V:C, an owner or a Koji tag."""
+        if ":" in text:
+            nsvc = NSVC.split(text.strip(":"))
+            return rows.filter(**nsvc) if nsvc else rows.none()
+        return rows.filter(Q(name=text) | Q(owner=text) | Q(koji_tag=text))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModuleBuild]:
         """Return all builds; without their modulemd in the list."""
@@ -219,7 +212,7 @@ class ModuleBuildAdmin(ReasonColumn, ReadOnlyAdmin):
 
 
 @admin.register(ComponentBuild)
-class ComponentBuildAdmin(ReasonColumn, ReadOnlyAdmin):
+class ComponentBuildAdmin(NumberSearch, ReasonColumn, ReadOnlyAdmin):
     """Component builds."""
 
     list_display = ("id", "package", "module", "state", "reason", "batch", "nvr", "task", "attempt")
@@ -237,16 +230,13 @@ class ComponentBuildAdmin(ReasonColumn, ReadOnlyAdmin):
     )
     readonly_fields = ("module", "task")
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[ComponentBuild], search_term: str
-    ) -> tuple[QuerySet[ComponentBuild], bool]:
-        """Return the component builds that match an id, a task id, a package or an NVR."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (number := whole_number(term)) is not None:
-            return queryset.filter(Q(pk=number) | Q(task_id=number)), False
-        return queryset.filter(Q(package=term) | Q(nvr=term)), False
+    def with_number(self, rows: QuerySet[ComponentBuild], number: int) -> QuerySet[ComponentBuild]:
+        """Return the component builds that match an id or a task id."""
+        return rows.filter(Q(pk=number) | Q(task_id=number))
+
+    def with_text(self, rows: QuerySet[ComponentBuild], text: str) -> QuerySet[ComponentBuild]:
+        """Return the component builds that match a package or an NVR."""
+        return rows.filter(Q(package=text) | Q(nvr=text))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Allow the link from a module build to the list of its components."""

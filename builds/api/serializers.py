@@ -245,20 +245,8 @@ class RefsField(StructuredField):
 class TextListField(StructuredField):
     """A list of texts."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__("a list of texts", **kwargs)
-
-    def fits(self, value: Any) -> bool:
-        """Return whether the value has the form."""
-        return _texts(value)
-
-
-@extend_schema_field(_TEXTS)
-class UploadsField(StructuredField):
-    """A list of upload paths."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__('a list of upload paths, such as ["cli-build/1/bash.src.rpm"]', **kwargs)
+    def __init__(self, form: str = "a list of texts", **kwargs: Any) -> None:
+        super().__init__(form, **kwargs)
 
     def fits(self, value: Any) -> bool:
         """Return whether the value has the form."""
@@ -359,7 +347,7 @@ class SubmissionSerializer(StrictSerializer):
     reuse_components_from = IdentifierField(help_text="Id or N:S:V:C of a module build")
     scratch = FlagField(help_text="Scratch build: a trial that is not shipped and can be repeated")
     side_tag = TextField()
-    srpms = UploadsField()
+    srpms = TextListField('a list of upload paths, such as ["cli-build/1/bash.src.rpm"]')
     owner = OwnerField()
 
     def read(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import platform as machine
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from buildsys.local.rpmfile import read_packages
 from buildsys.local.sandbox import remove_tree
 from buildsys.module_metadata import streams_in
 from mbs.client.local.earlier_builds import EarlierBuild
-from mbs.client.local.module_cache import MAX_NVR, CompleteModule, ModuleCache, cache_root
+from mbs.client.local.module_cache import MAX_NVR, CompleteModule, ModuleCache, Say, cache_root
 from mbs.client.up.needs import Missing, install_command
 from mbs.errors import MBSError
 from mbs.expansion.memory import DEFAULT_CONTEXT
@@ -24,8 +24,6 @@ from mbs.modulemd import StreamV2, dump
 from mbs.names import RPM as RPM_NAME
 from mbs.nsvc import NSVC
 from mbs.text import printable
-
-Say = Callable[[str], None]
 
 #: dnf's caches for root, where metadata of the repositories is without network.
 CACHES = (Path("/var/cache/dnf"), Path("/var/cache/libdnf5"))
@@ -85,11 +83,7 @@ class HostModules:
         Raises:
             MBSError: dnf provides other RPMs than the document lists, or a program fails.
         """
-        with self._cache.held():
-            if known := self._cache.find(nsvc):
-                self._say(f"The RPMs of {nsvc} from dnf's repositories are in {self._cache.path}.")
-                return known
-            return self._take(nsvc)
+        return self._cache.provide(nsvc, "dnf's repositories", self._say, self._take)
 
     def _take(self, nsvc: NSVC) -> EarlierBuild | None:
         document = self._document(nsvc)

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import os
 import platform as machine
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -32,6 +31,8 @@ from mbs.client.local.source import digest
 from mbs.modulemd import StreamV2, parse_stream
 from mbs.nsvc import NSVC
 
+#: Shows a line to the user.
+Say = Callable[[str], None]
 #: Characters of ``name-version-release`` of a source RPM, which becomes the name of a folder.
 MAX_NVR = 200
 
@@ -71,12 +72,29 @@ class ModuleCache:
         """Return the cache for a server or another origin of modules, on this architecture."""
         return cls(cache_root() / digest(place, machine.machine()))
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the cache, so that several runs do not download the same files."""
+    def provide(
+        self,
+        nsvc: NSVC,
+        place: str,
+        say: Say,
+        take: Callable[[NSVC], earlier_builds.EarlierBuild | None],
+    ) -> earlier_builds.EarlierBuild | None:
+        """Return a module, and take it from its place if it is not here.
+
+        The cache is locked, so that several runs do not download the same files.
+
+        Args:
+            nsvc: The module.
+            place: Names its place to the user.
+            say: Called with lines for the user.
+            take: Adds the module to the cache; returns None if its place does not have it.
+        """
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with lock(self.path / "lock", wait=True):
-            yield
+            if known := self.find(nsvc):
+                say(f"The RPMs of {nsvc} from {place} are in {self.path}.")
+                return known
+            return take(nsvc)
 
     def find(self, nsvc: NSVC) -> earlier_builds.EarlierBuild | None:
         """Return a complete module; None if it is not here."""

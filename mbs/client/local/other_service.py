@@ -6,7 +6,7 @@ import platform as machine
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ import httpx
 
 from mbs.client.local.downloads import BadDownload, Downloads, NotThere
 from mbs.client.local.earlier_builds import EarlierBuild
-from mbs.client.local.module_cache import MAX_NVR, CompleteModule, ModuleCache
+from mbs.client.local.module_cache import MAX_NVR, CompleteModule, ModuleCache, Say
 from mbs.client.local.rpm_repository import Rpm, read_repository
 from mbs.client.rest import Client, Json
 from mbs.errors import TooLarge
@@ -32,8 +32,6 @@ RESERVE = 1 << 30
 _LISTED = 10
 #: Seconds between two lines of progress.
 INTERVAL = 2.0
-
-Say = Callable[[str], None]
 
 
 class OtherService:
@@ -66,11 +64,7 @@ class OtherService:
             BadDownload: The service offers something that is not used.
             MBSError: The service does not answer, or a program fails.
         """
-        with self._cache.held():
-            if known := self._cache.find(nsvc):
-                self._say(f"The RPMs of {nsvc} from {self._server} are in {self._cache.path}.")
-                return known
-            return self._fetch(nsvc)
+        return self._cache.provide(nsvc, self._server, self._say, self._fetch)
 
     def _fetch(self, nsvc: NSVC) -> EarlierBuild | None:
         answer = self._find(nsvc)

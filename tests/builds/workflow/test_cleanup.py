@@ -106,18 +106,23 @@ def test_a_build_without_progress_for_a_week_fails_and_names_its_batch_and_phase
     assert not Wait.objects.filter(module_build=stuck).exists()
 
 
+def _tagged_component(rig: KojiRig, build: ModuleBuild, package: str) -> None:
+    """Add a component that is built and in both tags of its module."""
+    nvr = f"{package}-1-1.{build.disttag}"
+    tags = rig.double.books.tags
+    with rig.double.lock:
+        row = rig.double.books.new_build(nvr, "COMPLETE")
+        rig.double.put(tags[f"{build.koji_tag}-build"], row)
+        rig.double.put(tags[build.koji_tag], row)
+    factories.component_build(
+        build, package=package, nvr=nvr, state=ComponentState.COMPLETE, tagged=True, tagged_in_final=True
+    )
+
+
 def test_an_untagged_build_is_tagged_again(rig: KojiRig) -> None:
     build = _build(rig, BuildState.BUILD)
-    tags = rig.double.books.tags
     for name in ("one", "two"):
-        nvr = f"{name}-1-1.{build.disttag}"
-        with rig.double.lock:
-            row = rig.double.books.new_build(nvr, "COMPLETE")
-            rig.double.put(tags[f"{build.koji_tag}-build"], row)
-            rig.double.put(tags[build.koji_tag], row)
-        factories.component_build(
-            build, package=name, nvr=nvr, state=ComponentState.COMPLETE, tagged=True, tagged_in_final=True
-        )
+        _tagged_component(rig, build, name)
     mbs = rig.double.callers["mbs"]
     rig.double.untagBuild(mbs, f"{build.koji_tag}-build", f"one-1-1.{build.disttag}")
     assert sweeps.lost_tags() == {"builds": 1, "restored": 1, "after": 0}
@@ -133,16 +138,8 @@ def test_tags_of_many_builds_are_compared_in_slices(
 ) -> None:
     monkeypatch.setattr(sweeps, "SLICE", 3)
     builds = [_build(rig, BuildState.BUILD) for _ in range(7)]
-    tags = rig.double.books.tags
     for build in builds:
-        nvr = f"one-1-1.{build.disttag}"
-        with rig.double.lock:
-            row = rig.double.books.new_build(nvr, "COMPLETE")
-            rig.double.put(tags[f"{build.koji_tag}-build"], row)
-            rig.double.put(tags[build.koji_tag], row)
-        factories.component_build(
-            build, package="one", nvr=nvr, state=ComponentState.COMPLETE, tagged=True, tagged_in_final=True
-        )
+        _tagged_component(rig, build, "one")
     rig.double.log.clear()
     assert sweeps.lost_tags() == {"builds": 7, "after": 0}
     assert len(rig.double.log) == 3
