@@ -121,14 +121,16 @@ def check_components(
 def examine_components(
     requests: Sequence[ComponentRequest], options: ScmOptions, patience: float | None = None
 ) -> tuple[list[VerifiedComponent | OpenComponent | None], list[Problem]]:
-    """Check all components concurrently and return the faults.
+    """Check all components concurrently, and return them and their faults.
 
     Args:
-        patience: Seconds after which unchecked components are returned as ``OpenComponent``. If None, they
-            are faults after ``options.deadline``.
+        requests: The components.
+        options: Options of the checks. Without ``patience``, a component that is not checked within
+            ``options.deadline`` seconds has a fault.
+        patience: Seconds for the checks. A component that is not checked by then is an ``OpenComponent``.
 
     Returns:
-        The components in the order of the requests, with None for those with faults; and all faults.
+        The components in the order of the requests, with None for each that has a fault; and all faults.
     """
     limit = _Limit(
         time.monotonic() + (options.deadline if patience is None else patience), patience is not None

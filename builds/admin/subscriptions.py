@@ -24,7 +24,7 @@ class SubscriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # it takes n
         fields = ("kind", "address", "owner", "name", "stream", "ended_only", "active")
 
     def clean(self) -> dict[str, Any] | None:
-        """Check the address."""
+        """Check that the address fits the kind, and return the values of the form."""
         values = super().clean() or self.cleaned_data
         address = values.get("address", "")
         try:

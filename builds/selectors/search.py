@@ -81,9 +81,10 @@ def commits(column: str, beginning: str) -> Q:
 
 
 def with_component(package: str) -> Q:
-    """Return the condition that a build has a component of a package.
+    """Return the condition that a module build has a component with the name of a package.
 
-    Up to ``MAX_NUMBERS`` builds are listed by id, which gives the database an exact estimate of the rows.
+    If at most ``MAX_NUMBERS`` builds have one, the condition lists their ids, so that the database knows how
+    many rows to expect.
     """
     rows = ComponentBuild.objects.filter(package=package)
     numbers = list(rows.order_by("-id").values_list("module_build_id", flat=True)[: MAX_NUMBERS + 1])

@@ -11,10 +11,10 @@ register = template.Library()
 
 @register.simple_tag
 def below_prefix(path: str) -> str:
-    """Return the path of a page, below the path under which the service is served.
+    """Return the path of a page for links: with the prefix under which a front server serves the service.
 
     Args:
-        path: The path without that prefix.
+        path: The path without the prefix.
     """
     return f"{links.prefix()}{path}"
 

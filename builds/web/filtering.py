@@ -95,7 +95,7 @@ class Query:
         return FilterBackend().filter_queryset(self._request, rows, ModuleBuildViewSet)
 
     def address(self, **changes: str | None) -> str:
-        """Return the URL of the list with some filters changed, or removed if None."""
+        """Return the URL of this list with other values of some filters; None removes a filter."""
         changed = self.given.copy()
         for name, value in changes.items():
             changed.pop(name, None)

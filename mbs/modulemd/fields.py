@@ -154,10 +154,13 @@ class Fields:
         return None if node is None else plain(node)
 
     def mapping(self, key: str, *, empty: bool = False) -> Fields:
-        """Return the fields of a mapping, which is empty if the key is missing.
+        """Return the fields of the mapping under a key; without the key, those of an empty mapping.
+
+        Any other value is reported as a problem.
 
         Args:
-            empty: Whether an empty value is accepted as an empty mapping.
+            key: The key.
+            empty: Whether an empty value counts as an empty mapping.
         """
         node = self._take(key)
         if type(node) is Mapping:

@@ -114,7 +114,7 @@ def build_columns(width: int) -> list[Column]:
 
 
 def build_row(build: Build, columns: Sequence[Column], now: datetime) -> Row:
-    """Return the line of a build."""
+    """Return the row of a build in the table of builds."""
     outlook = build.outlook
     ready = "" if outlook is None or build.ended else short_time(outlook.ready, now)
     age = short_age((now - build.submitted).total_seconds()) if build.submitted else ""
