@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 import config.celery  # noqa: F401  (tasks are sent through it)
+from config.preloading import preload
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 #: New objects after which the garbage collector runs. An answer with a hundred builds has thousands of
@@ -25,6 +26,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     return django(environ, start_response)
 
 
+preload()
 # Objects that exist now live as long as the process: exclude them from garbage collection.
 gc.collect()
 gc.freeze()

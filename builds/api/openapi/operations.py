@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from inspect import isclass
 from typing import Any
 
@@ -88,6 +89,7 @@ def _generate(named: Mapping[str, Any]) -> Any:
     )
 
 
+@cache
 def shape_schemas() -> dict[str, Schema]:
     """Return the schemas of all shapes of ``builds.shapes`` by name."""
     found = {k: v for module in (failures, shapes, comparison, lists, plans) for k, v in vars(module).items()}
