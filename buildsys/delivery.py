@@ -36,6 +36,28 @@ class WithdrawsModules(Protocol):
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A finished module that is not in the repository of its stream.
+
+    Attributes:
+        repository_url: URL of its own repository.
+        instead: Tag of the build that is there, with whose packages dnf would mix those of the module; empty
+            if later builds have replaced the module.
+    """
+
+    repository_url: str
+    instead: str = ""
+
+
+@runtime_checkable
+class KeepsStreams(Protocol):
+    """A build system with a repository for each stream, which does not contain all of its builds."""
+
+    def left_out(self, module: Module) -> LeftOut | None:
+        """Return why a finished module is not in the repository of its stream; None if it is there."""
+
+
+@dataclass(frozen=True)
 class ResultFile:
     """A file of a finished module.
 

@@ -17,7 +17,7 @@ from builds.representations import error_cause
 from builds.selectors import pages
 from builds.services.build_system import as_module, build_system
 from buildsys.base import BuildSystemUnavailable
-from buildsys.delivery import ListsFiles, ResultFile
+from buildsys.delivery import KeepsStreams, ListsFiles, ResultFile
 from mbs.errors import MBSError
 from mbs.modulemd import StreamV2, parse_stream
 from mbs.states import BuildState
@@ -67,6 +67,22 @@ class File:
 
 
 @dataclass(frozen=True)
+class Absence:
+    """The reason why a finished build is not in the repository of its stream.
+
+    Attributes:
+        repository_url: URL of its own repository.
+        instead: The build that is there, with whose packages dnf would mix those of this build; None if later
+            builds have replaced this build, or if the other one is not known.
+        replaced: Whether later builds have replaced it.
+    """
+
+    repository_url: str
+    instead: ModuleBuild | None
+    replaced: bool
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The result of a finished build.
 
@@ -75,12 +91,14 @@ class Outcome:
         files: RPMs whose sizes are known; empty if none are.
         size: Readable total size of the RPMs.
         more: Number of RPMs that are not among the files.
+        absence: Why the build is not in the repository of its stream; None if it is, or if there is none.
     """
 
     content: Content | None
     files: Sequence[File]
     size: str
     more: int = 0
+    absence: Absence | None = None
 
 
 @dataclass(frozen=True)
@@ -133,10 +151,28 @@ def outcome_of(build: ModuleBuild) -> Outcome | None:
             File(each.name, f"{links.prefix()}/results/{quote(each.path)}", filesizeformat(each.size))
             for each in files
         ]
-        return Outcome(content, listed, filesizeformat(sum(each.size for each in files)))
+        size = filesizeformat(sum(each.size for each in files))
+        return Outcome(content, listed, size, absence=_absence(build))
     names = sorted(sizes, key=lambda nevra: (nevra.endswith(".src"), nevra))
     listed = [File(nevra, "", filesizeformat(sizes[nevra])) for nevra in names[:MAX_RPMS]]
-    return Outcome(content, listed, filesizeformat(sum(sizes.values())), len(names) - len(listed))
+    size = filesizeformat(sum(sizes.values()))
+    return Outcome(content, listed, size, len(names) - len(listed), _absence(build))
+
+
+def _absence(build: ModuleBuild) -> Absence | None:
+    system = build_system()
+    if not (isinstance(system, KeepsStreams) and build.repository_url) or build.scratch:
+        return None
+    try:
+        found = system.left_out(as_module(build, document=False))
+    except (BuildSystemUnavailable, OSError):
+        return None
+    if found is None:
+        return None
+    if not found.instead:
+        return Absence(found.repository_url, None, replaced=True)
+    others = ModuleBuild.objects.filter(name=build.name, stream=build.stream, koji_tag=found.instead)
+    return Absence(found.repository_url, others.only("pk", "context").first(), replaced=False)
 
 
 def _files(build: ModuleBuild) -> list[ResultFile]:

@@ -12,21 +12,24 @@ from collections.abc import Mapping, Sequence
 from mbs.modulemd import StreamV2
 
 
-def separate(documents: Sequence[StreamV2]) -> list[bool]:
-    """Return for each build whether it belongs to the repository.
+def separate(documents: Sequence[StreamV2]) -> list[int | None]:
+    """Return for each build that does not belong to the repository the one that is there instead.
 
     Of contexts that dnf would enable together, the one with the highest version belongs to it; of the same
     version, the one that was finished first.
 
     Args:
         documents: The builds' documents, in the reverse order in which the builds were finished.
+
+    Returns:
+        For each build, the position of the build with which dnf would mix it; None if it belongs there.
     """
     order = sorted(range(len(documents)), key=lambda place: (documents[place].version or 0, place))
-    taken: list[int] = []
+    instead: dict[int, int | None] = {}
     for place in reversed(order):
-        if not any(_mixed(documents[place], documents[other]) for other in taken):
-            taken.append(place)
-    return [place in taken for place in range(len(documents))]
+        taken = [other for other, another in instead.items() if another is None]
+        instead[place] = next((other for other in taken if _mixed(documents[place], documents[other])), None)
+    return [instead[place] for place in range(len(documents))]
 
 
 def _mixed(one: StreamV2, other: StreamV2) -> bool:

@@ -24,10 +24,12 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
 from buildsys.base import BuildSystemError, Module, Tagged, TaskState
+from buildsys.delivery import ResultFile
 from buildsys.local.folders import TaskFolder
 from buildsys.local.rpmfile import Package, read_facts, read_packages, read_slim
 from buildsys.local.sandbox import remove_tree
@@ -165,6 +167,14 @@ class ModuleFolder:
             packages = read_packages(sorted(folder.glob("*.rpm")))
         for package in packages:
             yield folder / package.filename, package
+
+    def files(self, most: int) -> list[ResultFile]:
+        """Return the RPMs of the finished module; see ``buildsys.delivery.ListsFiles``."""
+        return [
+            ResultFile(str(path.relative_to(self.root)), path.stat().st_size)
+            for name in ("repo", "source")
+            for path in sorted(islice((self.path / name).glob("*.rpm"), most))
+        ]
 
     def recorded(self) -> Iterator[BuiltPackage]:
         """Yield the RPMs of the builds in ``final``, source RPMs too.

@@ -4,6 +4,7 @@
 streams/NAME/STREAM/    folder of one stream of one module
   platform-el9/         repository of the builds for one platform
     builds.json         tags of the builds for the repository, the newest first
+    left-out.json       tags of those that are not in it -> tags of the builds that are there instead
     tree-NUMBER/        hard links to their RPMs, and metadata with all their documents, without
                         contexts that dnf would mix with others (``contexts``)
     repo                link to the current tree
@@ -28,13 +29,13 @@ import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
 from buildsys.base import Module
-from buildsys.delivery import HIDDEN, Delivery
+from buildsys.delivery import HIDDEN, Delivery, LeftOut
 from buildsys.local import contexts
 from buildsys.local.folders import lock, write_atomically
 from buildsys.local.modules import ModuleFolder
@@ -45,7 +46,7 @@ from mbs.modulemd import parse_stream
 
 #: Builds that a repository holds at most, and RPMs, unless the newest build alone has more.
 MAX_BUILDS, MAX_RPMS = 20, 5000
-_BUILDS, _LINK, _TREE = "builds.json", "repo", "tree-"
+_BUILDS, _LEFT_OUT, _LINK, _TREE = "builds.json", "left-out.json", "repo", "tree-"
 _PLATFORM, _NO_PLATFORM = "platform-", "no-platform"
 #: Characters of name and stream in a section name that has a hash.
 _MAX_PLAIN = 150
@@ -179,10 +180,16 @@ class PlatformFolder:
         """Return the tags of the builds for the repository, the newest first."""
         return _tags(self.path / _BUILDS)
 
-    def contains(self, tag: str) -> bool:
-        """Return whether a build is in the repository."""
-        folders = [ModuleFolder(self.stream.root, each) for each in self.builds()]
-        return any(folder.tag == tag and taken for folder, _, taken in _separated(folders))
+    def left_out(self) -> dict[str, str]:
+        """Return the tags of the builds that dnf would mix with others, and of those that are there instead.
+
+        It is empty for a repository that an earlier version of this service made.
+        """
+        try:
+            found: dict[str, str] = json.loads((self.path / _LEFT_OUT).read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        return found
 
     def make(self, tags: Sequence[str], sandbox: Sandbox) -> None:
         """Replace the repository by one with these builds, the newest first, up to its limits."""
@@ -192,13 +199,17 @@ class PlatformFolder:
         try:
             tree = staging / "tree"
             tree.mkdir()
-            listed, documents = _collected([ModuleFolder(self.stream.root, tag) for tag in tags], tree)
+            folders = [ModuleFolder(self.stream.root, tag) for tag in tags[:MAX_BUILDS]]
+            builds = _separated(folders)
+            listed, documents = _collected(builds, tree)
             create_repository(tree, staging / "repodata", sandbox, "".join(documents))
             numbers = sorted(_numbers(self.path))
             number = numbers[-1] + 1 if numbers else 1
             tree.rename(self.path / f"{_TREE}{number}")
             _replace_link(self.repo, f"{_TREE}{number}")
             write_atomically(self.path / _BUILDS, json.dumps(listed))
+            out = {each.folder.tag: each.instead for each in builds if each.instead}
+            write_atomically(self.path / _LEFT_OUT, json.dumps(out))
             for old in numbers[:-1]:
                 remove_tree(self.path / f"{_TREE}{old}")
         finally:
@@ -235,14 +246,26 @@ def _numbers(folder: Path) -> Iterator[int]:
             yield int(number)
 
 
-def _separated(folders: Sequence[ModuleFolder]) -> list[tuple[ModuleFolder, str, bool]]:
-    """Return the finished builds with their documents, and whether they belong to the repository."""
+@dataclass(frozen=True)
+class _Finished:
+    """A finished build, its document, and the tag of the build that is in the repository instead of it."""
+
+    folder: ModuleFolder
+    document: str
+    instead: str
+
+
+def _separated(folders: Sequence[ModuleFolder]) -> list[_Finished]:
+    """Return the finished builds."""
     texts = [(folder, text) for folder in folders if (text := finished(folder)) is not None]
-    taken = contexts.separate([parse_stream(text, strict=False) for _, text in texts])
-    return [(folder, text, each) for (folder, text), each in zip(texts, taken, strict=True)]
+    places = contexts.separate([parse_stream(text, strict=False) for _, text in texts])
+    return [
+        _Finished(folder, text, "" if place is None else texts[place][0].tag)
+        for (folder, text), place in zip(texts, places, strict=True)
+    ]
 
 
-def _collected(folders: Sequence[ModuleFolder], tree: Path) -> tuple[list[str], list[str]]:
+def _collected(builds: Sequence[_Finished], tree: Path) -> tuple[list[str], list[str]]:
     """Link the RPMs of builds into a tree up to its limits.
 
     If builds contain RPMs of the same name, the newest build's are linked: builds share reused components.
@@ -253,16 +276,17 @@ def _collected(folders: Sequence[ModuleFolder], tree: Path) -> tuple[list[str], 
     count = 0
     tags: list[str] = []
     documents: list[str] = []
-    for folder, document, taken in _separated(folders[:MAX_BUILDS]):
-        rpms = sorted(folder.repo.glob("*.rpm")) if taken else []
+    for build in builds:
+        rpms = [] if build.instead else sorted(build.folder.repo.glob("*.rpm"))
         if documents and count + len(rpms) > MAX_RPMS:
             continue
         for rpm in rpms:
             if not (tree / rpm.name).exists():
                 os.link(rpm, tree / rpm.name)
                 count += 1
-        tags.append(folder.tag)
-        documents += [document] * taken
+        tags.append(build.folder.tag)
+        if not build.instead:
+            documents.append(build.document)
     return tags, documents
 
 
@@ -283,13 +307,33 @@ def deliver(module: Module, folder: ModuleFolder, base_url: str, sandbox: Sandbo
     found = needs(module, folder)
     place = stream.add(module.tag, found.platform, sandbox)
     stream.describe(place, _repo_file(place, found, base_url))
-    if not place.contains(module.tag):
+    if left_out(module, folder, base_url):
         return Delivery(_url(folder.repo, folder.root, base_url))
     return Delivery(
         repository_url=_url(place.repo, folder.root, base_url),
         repo_file_url=_url(place.repo_file, folder.root, base_url).rstrip("/"),
         install=tuple(_install(place, found, base_url)),
     )
+
+
+def left_out(module: Module, folder: ModuleFolder, base_url: str) -> LeftOut | None:
+    """Return why a finished module is not in the repository of its stream; None if it is there.
+
+    Args:
+        module: The module.
+        folder: Its folder.
+        base_url: URL of the build system's folder on the web server; empty if it is not served.
+    """
+    stream = StreamFolder(folder.root, module.name, module.stream)
+    places = stream.platforms()
+    if not places or module.tag in _tags(stream.path / _BUILDS):
+        return None  # in the repository of all platforms that an earlier version made
+    own = LeftOut(_url(folder.repo, folder.root, base_url))
+    for place in places:
+        if module.tag in place.builds():
+            instead = place.left_out().get(module.tag)
+            return replace(own, instead=instead) if instead else None
+    return own
 
 
 def _install(place: PlatformFolder, found: Needs, base_url: str) -> Iterator[str]:

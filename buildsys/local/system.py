@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,7 +26,7 @@ from buildsys.base import (
     TaskState,
     TaskStatus,
 )
-from buildsys.delivery import ResultFile
+from buildsys.delivery import LeftOut, ResultFile
 from buildsys.excerpts import Excerpt, excerpt_of_file
 from buildsys.local.check import check
 from buildsys.local.folders import ATTEMPTS, Outcome, TaskFolder, lock, task_number
@@ -39,7 +38,7 @@ from buildsys.local.rpmfile import Package
 from buildsys.local.runner import Run, clean
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
 from buildsys.local.sources import inputs
-from buildsys.local.streams import StreamFolder, deliver
+from buildsys.local.streams import StreamFolder, deliver, left_out
 from buildsys.local.views import make_view
 from buildsys.logs import LogFile, LogPart, NoSuchLog, clipped
 from buildsys.recorded import BuiltPackage
@@ -237,17 +236,16 @@ class LocalBuildSystem:
 
     def files(self, module: Module, most: int) -> list[ResultFile]:
         """See ``buildsys.delivery.ListsFiles``."""
-        folder = ModuleFolder.of(self.root, module)
-        return [
-            ResultFile(str(path.relative_to(self.root)), path.stat().st_size)
-            for name in ("repo", "source")
-            for path in sorted(islice((folder.path / name).glob("*.rpm"), most))
-        ]
+        return ModuleFolder.of(self.root, module).files(most)
 
     def withdraw(self, module: Module) -> None:
         """See ``buildsys.delivery.WithdrawsModules``."""
         folder = StreamFolder(self.root, module.name, module.stream)
         folder.remove(module.tag, self._sandbox(folder.path))
+
+    def left_out(self, module: Module) -> LeftOut | None:
+        """See ``buildsys.delivery.KeepsStreams``."""
+        return left_out(module, ModuleFolder.of(self.root, module), self._base_url)
 
     def recorded_rpms(self, module: Module) -> Iterator[BuiltPackage]:
         """Yield the RPMs of a finished module with their sizes and dependencies."""

@@ -27,6 +27,8 @@ def ending(build: Build, server: str) -> Iterator[str]:
         if build.install:
             yield "As root, on a machine that it was built for:"
             yield from (f"  {command}" for command in build.install)
+        elif not build.scratch:
+            yield f"This is not the repository of its stream. The page says why: {server}/builds/{build.id}"
 
 
 def shown_excerpt(excerpt: Excerpt) -> Iterator[str]:

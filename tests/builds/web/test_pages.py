@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from django.utils import timezone
 from builds.models import FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTrace
 from builds.selectors.predictions import Forecast
 from builds.web import components, outcome, pages
+from buildsys.delivery import LeftOut
 from mbs.states import ACTIVE, BuildState, ComponentState
-from tests.builds.web.browser import Get
+from tests.builds.web.browser import Get, Page
 from tests.factories import component_build, module_build, wait
 
 pytestmark = pytest.mark.django_db
@@ -305,6 +307,32 @@ def test_a_ready_build_shows_repository_install_commands_and_content(get: Get) -
     assert {build.repository_url, build.repo_file_url, f"/builds/{sibling.pk}"} <= set(page.all("a", "href"))
     for text in ("Profile default shown", "API offered", "Filtered out hidden", "RPMs shown-0:1-1.noarch"):
         assert text in page.text
+
+
+def test_a_build_outside_the_repository_of_its_stream_says_which_build_is_there_instead(
+    get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = "http://testserver/results/streams/quiet/1/repo/"
+    values = {"name": "quiet", "stream": "1", "state": BuildState.READY, "repository_url": stream}
+    build = module_build(**values, context="c1", koji_tag="tag-1", install=["dnf module install quiet:1"])
+    other = module_build(**values, context="c2", koji_tag="tag-2")
+
+    def shown(found: LeftOut | None) -> Page:
+        system = SimpleNamespace(left_out=lambda module: found)
+        monkeypatch.setattr(outcome, "build_system", lambda: system)
+        return get(f"/builds/{build.pk}")
+
+    page = shown(LeftOut("http://testserver/results/own/", instead="tag-2"))
+    assert (
+        f"This build is not in the repository of quiet:1, because the repository contains build {other.pk} "
+        "(context c2), and dnf would mix the packages of both"
+    ) in page.text
+    assert {f"/builds/{other.pk}", "http://testserver/results/own/"} <= set(page.all("a", "href"))
+    assert stream not in page.all("a", "href")
+    assert "dnf module install" not in page.text
+    page = shown(LeftOut("http://testserver/results/own/"))
+    assert "no longer in the repository of quiet:1, which only contains the latest builds" in page.text
+    assert "dnf module install quiet:1" in shown(None).text
 
 
 def test_rpms_that_are_not_served_here_are_listed_with_their_sizes(

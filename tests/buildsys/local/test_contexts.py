@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from buildsys.base import Module, Result
+from buildsys.delivery import LeftOut
 from buildsys.local.contexts import separate
 from mbs.modulemd import StreamV2, parse_stream
 from tests.buildsys.local.repositories import WITH_DNF, dnf, names, repository
@@ -100,16 +101,25 @@ def test_of_contexts_that_dnf_would_mix_one_is_in_the_repository(tmp_path: Path)
     assert results[0].delivery.install
     own = root / "modules" / second.tag / "repo"
     assert (results[1].delivery.repository_url, results[1].delivery.install) == (own.as_uri(), ())
+    system = Bench(root, module=second, base_url="").system
+    assert system.left_out(second) == LeftOut(own.as_uri(), instead=first.tag)
+    assert system.left_out(first) is None
     assert names(own) == [f"one-1-1.{second.disttag}.noarch.rpm"]
-    Bench(root, module=first, base_url="").system.withdraw(first)
+    system.withdraw(first)
+    assert system.left_out(second) is None
     assert names(folder.repo) == [f"one-1-1.{second.disttag}.noarch.rpm"]
 
 
 def test_a_later_version_replaces_the_context_that_dnf_would_mix_with_it(tmp_path: Path) -> None:
     root = tmp_path / "local"
-    later = built_against("2", 12, {}, 92027)
-    for each in (built_against("1", 11, {}), later):
+    first, later = built_against("1", 11, {}), built_against("2", 12, {}, 92027)
+    for each in (first, later):
         assert finish(root, each).delivery.install
+    system = Bench(root, module=first, base_url="").system
+    assert system.left_out(later) is None
+    out = system.left_out(first)
+    assert out is not None
+    assert out.instead == later.tag
     assert names(repository(root).repo) == [f"one-1-1.{later.disttag}.noarch.rpm"]
 
 
@@ -123,25 +133,25 @@ def document(context: str, version: int, *requires: Requires) -> StreamV2:
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
-        (({"a": ["1"]},), ({"a": ["2"]},), [True, True]),
-        (({"a": ["1"]},), ({"a": ["1"]},), [False, True]),
-        (({"a": ["1", "2"]},), ({"a": ["2", "3"]},), [False, True]),
-        (({"a": ["1"]},), ({"b": ["2"]},), [False, True]),
-        (({"a": []},), ({"a": ["2"]},), [False, True]),
-        (({"a": ["-1"]},), ({"a": ["1"]},), [True, True]),
-        (({"a": ["2"]},), ({"a": ["-1"]},), [False, True]),
-        (({"a": ["-1"]},), ({"a": ["-2"]},), [False, True]),
-        (({"a": ["1"], "b": ["1"]},), ({"a": ["1"], "b": ["2"]},), [True, True]),
-        (({"a": ["1"]}, {"a": ["2"]}), ({"a": ["2"]},), [False, True]),
-        ((), ({"a": ["2"]},), [False, True]),
+        (({"a": ["1"]},), ({"a": ["2"]},), [None, None]),
+        (({"a": ["1"]},), ({"a": ["1"]},), [1, None]),
+        (({"a": ["1", "2"]},), ({"a": ["2", "3"]},), [1, None]),
+        (({"a": ["1"]},), ({"b": ["2"]},), [1, None]),
+        (({"a": []},), ({"a": ["2"]},), [1, None]),
+        (({"a": ["-1"]},), ({"a": ["1"]},), [None, None]),
+        (({"a": ["2"]},), ({"a": ["-1"]},), [1, None]),
+        (({"a": ["-1"]},), ({"a": ["-2"]},), [1, None]),
+        (({"a": ["1"], "b": ["1"]},), ({"a": ["1"], "b": ["2"]},), [None, None]),
+        (({"a": ["1"]}, {"a": ["2"]}), ({"a": ["2"]},), [1, None]),
+        ((), ({"a": ["2"]},), [1, None]),
     ],
 )
 def test_contexts_are_separated_by_their_run_time_requirements(
-    one: Sequence[Requires], other: Sequence[Requires], expected: list[bool]
+    one: Sequence[Requires], other: Sequence[Requires], expected: list[int | None]
 ) -> None:
     assert separate([document("c1", 1, *one), document("c2", 1, *other)]) == expected
 
 
 def test_all_versions_of_a_context_belong_together() -> None:
     builds = [document(context, version, {}) for context, version in (("c2", 2), ("c1", 3), ("c1", 1))]
-    assert separate(builds) == [False, True, True]
+    assert separate(builds) == [1, None, None]

@@ -280,6 +280,17 @@ def test_a_ready_build_is_shown_with_the_way_to_install_it(server: FakeServer, c
     assert lines[-2:] == [f"  {line}" for line in install]
 
 
+def test_a_ready_build_outside_the_repository_of_its_stream_is_shown_with_its_page(
+    server: FakeServer,
+) -> None:
+    server.add(module_build(1, "ready", repository_url="http://s/own/", install=[]))
+    server.add(module_build(2, "ready", repository_url="http://s/own/", install=[], scratch=True))
+    last = mbs("show", "1").stdout.splitlines()[-1]
+    assert last.startswith("This is not the repository of its stream.")
+    assert last.endswith("/builds/1")
+    assert mbs("show", "2").stdout.splitlines()[-1].endswith(" is in the repository http://s/own/")
+
+
 def test_show_as_json_is_the_servers_own(server: FakeServer) -> None:
     server.add(module_build(1), component_build(5, 1, 1))
     shown = json.loads(mbs("show", "1", "--json").stdout)
