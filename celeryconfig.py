@@ -96,5 +96,6 @@ beat_schedule = {
     "clean up": _every("clean_up", 3600.0),
     "samples": _every("samples", _mbs.POLLING_INTERVAL),
     "predictions": _every("predictions", _mbs.POLLING_INTERVAL),
+    "forecast": _every("forecast", _mbs.POLLING_INTERVAL),
     "build system": _every("build_system", _mbs.POLLING_INTERVAL),
 }

@@ -5,10 +5,10 @@
 
 The benchmark starts PostgreSQL, Redis and a web server (``benchmarks.server``). It adds two audit entries for
 each build, a week of samples of the load, and a wait for each active build. ``--open`` components are not
-complete: 1950 are almost the most that are predicted. Columns: ``first`` is the first view by a new server,
-and its cost in CPU time of the server's workers and of PostgreSQL; ``ms`` is the
-median of further views, with their cost; ``SQL`` are its statements. On a busy machine, only CPU times and
-statements are meaningful.
+complete: 1950 are almost the most that pages predict themselves. With more, a sweep predicts, and its CPU
+time is printed. Columns: ``first`` is the first view by a new server, and its cost in CPU time of the
+server's workers and of PostgreSQL; ``ms`` is the median of further views, with their cost; ``SQL`` are its
+statements. On a busy machine, only CPU times and statements are meaningful.
 """
 
 from __future__ import annotations
@@ -36,11 +36,14 @@ TIMES = 20
 #: Adds rows, and prints the session of an operator.
 PREPARE = """
 import django; django.setup()
+import time
 from datetime import timedelta
 from django.db.models import Count, Q
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from builds.selectors import predictions
+from builds.workflow import sweeps
 from builds.models import AuditEntry, ComponentBuild, LoadSample, ModuleBuild, Wait
 from mbs.states import ACTIVE, BuildState, ComponentState
 open_ = Count("component_builds", filter=Q(component_builds__state=None) | Q(component_builds__state=0))
@@ -74,7 +77,11 @@ if not AuditEntry.objects.exists():
 user, _ = User.objects.get_or_create(username="operator", is_staff=True, is_superuser=True)
 client = Client()
 client.force_login(user)
-print(client.cookies["sessionid"].value)
+begun = time.process_time()
+predictions.prepare(now)
+took = time.process_time() - begun
+sweeps.run(predictions.FORECAST)
+print(client.cookies["sessionid"].value, f"{took:.1f}")
 """
 
 
@@ -120,13 +127,15 @@ def main() -> None:
         with service(options.keep, options.builds, 10) as server:
             environment = settings(server.database, server.port)
             program = [sys.executable, "-c", PREPARE.replace("{open}", str(options.open))]
-            session = subprocess.run(program, env=environment, check=True, capture_output=True, text=True)
+            prepared = subprocess.run(program, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+            session, took = prepared.stdout.split()
+            print(f"The sweep 'forecast' took {took} s.", flush=True)
             statements = Statements(server.database)
             statements.ask("ANALYZE", ())
             print(f"{'page':40} {'first':>7} {'CPU ms':>14} {'ms':>7} {'CPU ms':>14} {'SQL':>4}")
             for path in PAGES:
                 path = path.format(build=options.builds // 2)
-                print(measure(server, session.stdout.strip(), statements, path), flush=True)
+                print(measure(server, session, statements, path), flush=True)
 
 
 if __name__ == "__main__":

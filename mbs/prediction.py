@@ -149,20 +149,21 @@ class Prediction:
     ends: dict[int, float] = field(default_factory=dict)
 
 
-def predict(builds: Sequence[Build], pace: Pace, most: int = MAX_RUNS) -> Prediction:
+def predict(builds: Sequence[Build], pace: Pace, most: int = MAX_RUNS, steps: int = MAX_STEPS) -> Prediction:
     """Simulate all builds to their ends, several times with other durations, and return medians.
 
     Args:
         builds: The builds that have not ended, in any order.
         pace: The speed of the service.
         most: Max number of simulations.
+        steps: Max components in all simulations together.
 
     Returns:
         The predicted times. Components in a circle of ``after`` never start.
     """
     builds = sorted(builds, key=lambda build: build.id)
     tasks = [task for build in builds for task in build.tasks]
-    runs = min(runs_for(len(tasks)), most)
+    runs = min(runs_for(len(tasks), steps), most)
     chances = {task.id: _chances(task.id, runs) for task in tasks}
     found = []
     for run in range(runs):
@@ -179,9 +180,9 @@ def predict(builds: Sequence[Build], pace: Pace, most: int = MAX_RUNS) -> Predic
     )
 
 
-def runs_for(tasks: int) -> int:
+def runs_for(tasks: int, steps: int = MAX_STEPS) -> int:
     """Return how often this many components are simulated, which takes a bounded time."""
-    return max(1, min(MAX_RUNS, MAX_STEPS // max(tasks, 1)))
+    return max(1, min(MAX_RUNS, steps // max(tasks, 1)))
 
 
 def _chances(number: int, runs: int) -> list[float]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import Truncator
 from django.utils.timesince import timesince
 
 from builds import dispatch
@@ -109,9 +111,14 @@ class OutboxAdmin(ReadOnlyAdmin):
 class SweepAdmin(ReadOnlyAdmin):
     """Sweeps, with an action to run them."""
 
-    list_display = ("name", "started_at", "finished_at", "result", "failed", "running")
+    list_display = ("name", "started_at", "finished_at", "found", "failed", "running")
     ordering = ("name",)
     actions = ("run_now",)
+
+    @admin.display(description="result")
+    def found(self, sweep: Sweep) -> str:
+        """Return the begin of the result: a prediction may have 100 KB."""
+        return Truncator(json.dumps(sweep.result)).chars(500)
 
     @admin.display(boolean=True)
     def failed(self, sweep: Sweep) -> bool:

@@ -16,17 +16,26 @@ from django.core.cache import cache
 from django.db.models import FilteredRelation, Q
 
 from builds.models import ComponentBuild, ModuleBuild, Phase, Sweep
+from builds.selectors.forecasts import (
+    MAX_PREPARED,
+    MAX_SIMULATED,
+    Expected,
+    Forecast,
+    Waiting,
+    loaded,
+    stored,
+)
 from builds.selectors.slots import SUBMITTING, Load, by_owner
 from mbs.correction import Correction
-from mbs.prediction import Build, Duration, Pace, Prediction, Task, places, predict
+from mbs.prediction import MAX_STEPS, Build, Duration, Pace, Prediction, Task, places, predict
 from mbs.states import ACTIVE, BuildState, ComponentState
 
-#: Max components to simulate; with more of them, nothing is predicted. Pages predict in each request.
-MAX_SIMULATED = 2000
 #: Components of the queue that are listed.
 MAX_NEXT = 10
-#: The sweep whose result contains the correction of predictions.
-SWEEP = "predictions"
+#: The sweep whose result contains the correction of predictions, and the one that predicts many components.
+SWEEP, FORECAST = "predictions", "forecast"
+#: Max components in all simulations of that sweep together: 2 s.
+_STEPS = 100_000
 #: Number of recent ready builds that durations are learned from, and seconds until they are read again.
 _RECENT, _KEPT = 20, 60
 #: Min number of measured ratios, and of measured pauses, to do without assumed ones.
@@ -67,75 +76,6 @@ class Habits:
     learned: bool = False
 
 
-@dataclass(frozen=True)
-class Expected:
-    """The prediction for a build.
-
-    Attributes:
-        ready: When the build will be ready.
-        spread: Estimated error of ``ready``: of recent builds, 80 % were ready within it (``COVERAGE``).
-        place: Position of its next component in the queue for slots, from 1; None if none of them waits.
-        of: Length of the queue for slots.
-    """
-
-    ready: datetime
-    spread: timedelta
-    place: int | None
-    of: int
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A component in the queue for slots.
-
-    Attributes:
-        place: Its position, from 1.
-        package: Name of its package.
-        build_id: Id of its module build.
-        owner: Owner of the build.
-        start: When it is expected to get a slot; None if that is not known.
-    """
-
-    place: int
-    package: str
-    build_id: int
-    owner: str
-    start: datetime | None
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """The predictions for all active builds.
-
-    Attributes:
-        now: When the prediction was made.
-        slots: Number of components that may build at once; 0 for no limit.
-        loads: Owners with active components, the busiest first.
-        builds: Id of a build -> its prediction.
-        components: Id of a component -> when it is expected to start and to end.
-        queue: The components that get the next slots, in this order, at most ``MAX_NEXT``.
-        crowded: Whether too many components are active to predict anything.
-    """
-
-    now: datetime
-    slots: int = 0
-    loads: Sequence[Load] = ()
-    builds: Mapping[int, Expected] = field(default_factory=dict)
-    components: Mapping[int, tuple[datetime, datetime]] = field(default_factory=dict)
-    queue: Sequence[Waiting] = ()
-    crowded: bool = False
-
-    @property
-    def building(self) -> int:
-        """Return how many components have a slot."""
-        return sum(load.building for load in self.loads)
-
-    @property
-    def waiting(self) -> int:
-        """Return how many components wait for a slot."""
-        return sum(load.waiting for load in self.loads)
-
-
 _COLUMNS = (
     *("pk", "owner", "state", "phase", "batch"),
     *("open__pk", "open__package", "open__batch", "open__weight", "open__state", "open__time_started"),
@@ -147,17 +87,38 @@ _WEIGHT = _COLUMNS.index("open__weight")
 def forecast(now: datetime) -> Forecast:
     """Predict the ends of all active builds, in three statements (and three more each minute).
 
-    A new service, of whose components no duration is known, predicts nothing: only the queue is in order.
+    If that would take too long, return the prediction that the sweep ``forecast`` has stored. A new service,
+    of whose components no duration is known, predicts nothing: only the queue is in order.
     """
+    rows = _few()
+    if rows is None:
+        result = Sweep.objects.filter(pk=FORECAST).values_list("result", flat=True).first()
+        return loaded(result or {}, now, settings.MBS.NUM_CONCURRENT_BUILDS)
+    return _simulated(rows, now)
+
+
+def prepare(now: datetime) -> dict[str, Any]:
+    """Predict the ends of all active builds if these are too many for a page; return the forecast as JSON."""
+    if _few() is not None:
+        return {}
+    rows = list(_under_way()[: MAX_PREPARED + 1])
+    return stored(_simulated(rows, now, _STEPS)) if len(rows) <= MAX_PREPARED else {}
+
+
+def _few() -> list[Sequence[Any]] | None:
+    """Return the rows of active builds; None if there are too many to simulate them for a page."""
     # Each active build has at least one row, and its index answers this much faster.
-    crowded = ModuleBuild.objects.filter(state__in=ACTIVE)[: MAX_SIMULATED + 1].count() > MAX_SIMULATED
-    rows = [] if crowded else list(_under_way()[: MAX_SIMULATED + 1])
-    if crowded or len(rows) > MAX_SIMULATED:
-        return Forecast(now, settings.MBS.NUM_CONCURRENT_BUILDS, crowded=True)
+    if ModuleBuild.objects.filter(state__in=ACTIVE)[: MAX_SIMULATED + 1].count() > MAX_SIMULATED:
+        return None
+    rows = list(_under_way()[: MAX_SIMULATED + 1])
+    return rows if len(rows) <= MAX_SIMULATED else None
+
+
+def _simulated(rows: Sequence[Sequence[Any]], now: datetime, steps: int = MAX_STEPS) -> Forecast:
     habits = _habits()
     builds = [*_builds(rows, habits, now), *_stopping(habits, now)]
     pace = Pace(settings.MBS.NUM_CONCURRENT_BUILDS, habits.between, habits.finish)
-    found = habits.correction.applied(predict(builds, pace))
+    found = habits.correction.applied(predict(builds, pace, steps=steps))
     waiting = [row[5] for row in rows if _waits(row)]
     order = places(found, waiting)
     firsts = _firsts(rows, order)
@@ -241,7 +202,7 @@ def _firsts(rows: Iterable[Sequence[Any]], order: Mapping[int, int]) -> dict[int
     found: dict[int, int] = {}
     for row in rows:
         if row[5] in order:
-            found[row[0]] = min(found.get(row[0], MAX_SIMULATED), order[row[5]])
+            found[row[0]] = min(found.get(row[0], len(order)), order[row[5]])
     return found
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from builds.models import ComponentBuild, LogMessage
 from builds.selectors import pages
-from builds.selectors.predictions import Forecast
+from builds.selectors.forecasts import Forecast
 from builds.web.time_format import Moment
 from builds.web.timeline import Axis, Bar, state_word
 from mbs.reuse import brief

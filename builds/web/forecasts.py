@@ -14,7 +14,8 @@ from builds.api import links
 from builds.api.renderers import wants_page
 from builds.models import ModuleBuild
 from builds.selectors import pages
-from builds.selectors.predictions import Expected, Forecast, forecast
+from builds.selectors.forecasts import TOO_MANY, Expected, Forecast
+from builds.selectors.predictions import forecast
 from builds.web.errors import failure, safe_methods_only
 from builds.web.time_format import Moment, duration, moment
 from mbs.errors import InvalidInput
@@ -91,6 +92,8 @@ def _context(found: Forecast, now: datetime) -> dict[str, object]:
         "seconds": _REFRESH,
         "rule": RULE,
         "forecast": found,
+        "too_many": TOO_MANY if found.crowded else "",
+        "made": moment(found.made, now),
         "builds": [
             (builds[number], Outlook.of_build(found.builds[number], now))
             for number in order
@@ -118,6 +121,8 @@ def _described(found: Forecast, chosen: set[int]) -> dict[str, object]:
         "waiting": found.waiting,
         "rule": RULE,
         "crowded": found.crowded,
+        "note": TOO_MANY if found.crowded else None,
+        "made": found.made or found.now,
         "owners": [
             {"owner": load.owner, "building": load.building, "waiting": load.waiting} for load in found.loads
         ],

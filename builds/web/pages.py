@@ -26,7 +26,7 @@ from builds.api.views.modules import ModuleBuildViewSet
 from builds.api.views.service import RootViewSet
 from builds.models import ModuleBuild
 from builds.selectors import pages
-from builds.selectors.predictions import Forecast
+from builds.selectors.forecasts import TOO_MANY, Forecast
 from builds.web import components, filtering, graph, people
 from builds.web.errors import failure
 from builds.web.forecasts import Outlook, of_builds
@@ -113,6 +113,7 @@ def listing(query: filtering.Query, rows: QuerySet[ModuleBuild]) -> dict[str, An
     return {
         "entries": [_entry(line, now, expected) for line in lines[:LINES]],
         "actions": actions.ACTIONS.values(),
+        "too_many": TOO_MANY if expected.crowded else "",
         "latest": query.address(before=None) if query.before else None,
         "older": query.address(before=str(last)) if last else None,
     }
@@ -152,6 +153,7 @@ def build(request: HttpRequest, pk: str) -> HttpResponse:
             ],
             "groups": list(components.groups(details, axis, shown, now, forecast)),
             "outlook": Outlook.of_build(expected, now),
+            "too_many": TOO_MANY if forecast.crowded else "",
             "shown": components.choices(details, shown),
             "drawing": graph.draw(row, details.components, now),
             "waits": [(wait, moment(wait.created_at, now)) for wait in details.waits],

@@ -12,7 +12,7 @@ from django.db.models import F, Min
 
 from builds.messaging import outbox
 from builds.models import LoadSample, Sweep, Wait, clock
-from builds.selectors import prediction_errors, slots
+from builds.selectors import prediction_errors, predictions, slots
 from builds.services import outages
 from builds.services.build_system import build_system
 from buildsys.base import BuildSystemError
@@ -57,6 +57,11 @@ def _workers(now: datetime) -> dict[str, Any]:
 def measure_predictions() -> dict[str, float]:
     """Return the correction of predictions, which ``builds.selectors.predictions`` reads."""
     return asdict(prediction_errors.measure())
+
+
+def predict_many() -> dict[str, Any]:
+    """Return the prediction for all active builds if they are too many for a page; otherwise nothing."""
+    return predictions.prepare(clock.now())
 
 
 def check_build_system() -> dict[str, Any]:

@@ -285,6 +285,7 @@ SWEEPS: dict[str, Callable[[], Mapping[str, Any]]] = {
     "stuck_builds": stuck_builds,
     observation.SAMPLES: observation.take_sample,
     predictions.SWEEP: observation.measure_predictions,
+    predictions.FORECAST: observation.predict_many,
     "build_system": observation.check_build_system,
     "clean_up": clean_up,
 }

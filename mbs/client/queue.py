@@ -30,6 +30,8 @@ def queue(client: Client, as_json: bool) -> None:
     slots = answer.get("slots") or "any number"
     click.echo(f"slots: {slots}, building: {answer.get('building')}, waiting: {answer.get('waiting')}")
     click.echo(clean(answer.get("rule")))
+    if note := answer.get("note"):
+        click.echo(clean(note))
     table = Table("owner", "has", "waits for", box=None, pad_edge=False)
     for load in answer.get("owners") or ():
         table.add_row(*(clean(load.get(key)) for key in ("owner", "building", "waiting")))

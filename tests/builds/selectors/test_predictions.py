@@ -10,9 +10,11 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from builds.models import ModuleBuild, Phase
+from builds.models import ModuleBuild, Phase, Sweep
 from builds.selectors import predictions
-from builds.selectors.predictions import Habits, Load, forecast, learn
+from builds.selectors.predictions import Habits, forecast, learn
+from builds.selectors.slots import Load
+from builds.workflow import sweeps
 from mbs.states import BuildState, ComponentState
 from tests.factories import component_build, module_build
 
@@ -107,7 +109,41 @@ def test_too_much_is_not_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictions, "MAX_SIMULATED", 2)
     build = building()
     for _ in range(3):
-        component_build(build)
+        component_build(build, weight=20)
+    found = forecast(timezone.now())
+    assert found.crowded
+    assert not found.builds
+
+
+def test_a_sweep_predicts_more_than_pages_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = timezone.now()
+    first, second = building("ann"), building("bob")
+    component_build(first, state=ComponentState.BUILDING, weight=100, time_started=now)
+    for build in (first, second):
+        component_build(build, weight=50)
+    sweeps.run(predictions.FORECAST)
+    live = forecast(now)
+    assert (live.made, Sweep.objects.get(pk=predictions.FORECAST).result) == (None, {})
+
+    monkeypatch.setattr(predictions, "MAX_SIMULATED", 2)
+    sweeps.run(predictions.FORECAST)
+    found = forecast(timezone.now())
+    assert found.made is not None
+    assert not found.crowded
+    assert found.loads == live.loads
+    assert [(each.place, each.package, each.owner) for each in found.queue] == [
+        (each.place, each.package, each.owner) for each in live.queue
+    ]
+    assert {number: (each.place, each.of) for number, each in found.builds.items()} == {
+        number: (each.place, each.of) for number, each in live.builds.items()
+    }
+    for number, each in found.builds.items():
+        assert abs(each.ready - live.builds[number].ready) < timedelta(seconds=60)
+    assert min(each.ready for each in forecast(now + timedelta(minutes=9)).builds.values()) >= now
+    assert forecast(now + timedelta(hours=1)).crowded  # the sweep has not run for long
+
+    monkeypatch.setattr(predictions, "MAX_PREPARED", 2)
+    sweeps.run(predictions.FORECAST)
     assert forecast(timezone.now()).crowded
 
 

@@ -13,7 +13,9 @@ from django.test import Client
 from django.utils import timezone
 
 from builds.models import ModuleBuild, Phase
+from builds.selectors import predictions
 from builds.selectors.predictions import Habits
+from builds.workflow import sweeps
 from mbs.states import BuildState, ComponentState
 from tests.builds.web.browser import BROWSER, Get
 from tests.factories import component_build, module_build
@@ -74,6 +76,27 @@ def test_the_queue_shows_slots_by_owner_and_explains_the_rule(get: Get, queued: 
     assert "A free slot goes to the owner with the fewest components building" in page.text
     assert "bob 1 0 ann 0 1" in page.text
     assert f"/builds/{queued.pk}" in page.all("a", "href")
+
+
+@pytest.mark.parametrize("path", ["/", "/builds/{}", "/queue", "/queue?as=json"])
+def test_too_many_components_are_said_where_the_prediction_would_be(
+    client: Client, queued: ModuleBuild, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def shown() -> str:
+        return client.get(path.format(queued.pk), headers=BROWSER).content.decode()
+
+    monkeypatch.setattr(predictions, "MAX_SIMULATED", 1)
+    assert "There is no prediction: more than 2000 components are active." in shown()
+    sweeps.run(predictions.FORECAST)
+    assert "There is no prediction" not in shown()
+
+
+def test_a_stored_prediction_has_its_time(get: Get, queued: ModuleBuild, monkeypatch: Any) -> None:
+    monkeypatch.setattr(predictions, "MAX_SIMULATED", 1)
+    sweeps.run(predictions.FORECAST)
+    text = get("/queue").text
+    assert "the prediction is made at regular intervals, and this one was made at" in text
+    assert "place 1 of 1 for a slot, ready about" in get("/").text
 
 
 def test_an_empty_queue_has_a_message(get: Get) -> None:

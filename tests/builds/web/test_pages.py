@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from builds.models import FinalModulemd, LogMessage, ModuleBuild, ModuleBuildTrace
-from builds.selectors.predictions import Forecast
+from builds.selectors.forecasts import Forecast
 from builds.web import components, outcome, pages
 from buildsys.delivery import LeftOut
 from mbs.states import ACTIVE, BuildState, ComponentState

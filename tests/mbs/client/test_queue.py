@@ -19,6 +19,7 @@ from tests.mbs.client.fake_server import FakeServer, module_build
 READY = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 QUEUE = {
     "slots": 5,
+    "note": "There is no prediction:\x1b too many",
     "building": 5,
     "waiting": 31,
     "rule": "A free slot goes to the owner with the fewest.",
@@ -56,6 +57,7 @@ def test_the_queue_is_printed_without_control_characters() -> None:
     assert result.exit_code == 0
     assert "slots: 5, building: 5, waiting: 31" in result.stdout
     assert "ann\\x1b[31m" in result.stdout
+    assert "There is no prediction:\\x1b too many" in result.stdout
     assert "build 1: place 14 of 31 for a slot, ready about 2030-01-01 " in result.stdout
 
 
