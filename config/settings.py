@@ -127,6 +127,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_PARAMETERS = "builds.admin.logins.lockout_parameters"
 AXES_LOCKOUT_CALLABLE = "builds.admin.logins.lockout_response"
 AXES_VERBOSE = False
+AXES_USERNAME_CALLABLE = "builds.admin.logins.client_username"
 # The web server sets REMOTE_ADDR to the client's address if a trusted proxy sends it (TRUSTED_FRONTS).
 AXES_CLIENT_IP_CALLABLE = "builds.admin.logins.client_address"
 

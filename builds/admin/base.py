@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -35,11 +35,17 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's clas
         """Show the list.
 
         Raises:
-            BadRequest: A parameter contains a character that PostgreSQL does not store.
+            BadRequest: A parameter contains a character that PostgreSQL does not store, or a chosen row has a
+                key that no row can have.
         """
-        for name, values in request.GET.lists():
+        for name, values in (*request.GET.lists(), *request.POST.lists()):
             if any("\0" in text for text in (name, *values)):
-                raise BadRequest(f"The parameter {name!r} contains the character NUL.")
+                raise BadRequest(f"The parameter {name[:100]!r} contains the character NUL.")
+        for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            try:
+                self.opts.pk.run_validators(self.opts.pk.to_python(text))
+            except ValidationError:
+                raise BadRequest(f"No row can have the key {text[:100]!r}.") from None
         return super().changelist_view(request, extra_context)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:

@@ -11,6 +11,9 @@ from django.http import HttpRequest, HttpResponseBase
 from builds.web.errors import failure
 from mbs.errors import TooManyRequests
 
+#: Max characters of a name in the table of failed logins; names of accounts have at most 150.
+MAX_NAME = 255
+
 
 def lockout_parameters(request: Any, credentials: dict[str, Any] | None = None) -> list[str | list[str]]:
     """Return the keys by which failed logins are counted: the user and the address, separately.
@@ -27,6 +30,17 @@ def lockout_parameters(request: Any, credentials: dict[str, Any] | None = None) 
     if AccessLog.objects.filter(username=username, ip_address=client_address(request)).exists():
         return [["username", "ip_address"]]
     return ["username", "ip_address"]
+
+
+def client_username(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str | None:
+    """Return the name that failed logins are counted for, shortened to the longest one that is stored.
+
+    Args:
+        request: The request.
+        credentials: The credentials of the login, if it has been tried.
+    """
+    found = (credentials or request.POST).get("username")
+    return None if found is None else str(found).replace("\0", "")[:MAX_NAME]
 
 
 def client_address(request: HttpRequest) -> str:
