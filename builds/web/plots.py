@@ -79,7 +79,7 @@ def plot(builds: Sequence[ModuleBuild]) -> Plot | None:
     return Plot(
         columns=columns,
         longest=duration(longest),
-        middle=duration(good[len(good) // 2]) if good else "",
+        middle=duration(good[(len(good) - 1) // 2]) if good else "",
         curve=_curve(failures, step),
         failed=sum(failures),
         total=len(failures),

@@ -47,7 +47,7 @@ def diff(client: Client, build_ids: Sequence[int], everything: bool, as_json: bo
     for text in _left_out(answer):
         click.echo(text)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000, markup=False)
-    for line in (*_buildrequires(answer["buildrequires"]), *_rpms(answer.get("rpms"))):
+    for line in (*_buildrequires(answer["buildrequires"]), *_rpms(answer)):
         console.print(line)
 
 
@@ -97,9 +97,12 @@ def _buildrequires(found: Sequence[Json]) -> Iterator[str]:
         yield f"  {each['name']}: {each['old'] or 'none'} → {each['new'] or 'none'}"
 
 
-def _rpms(found: Json | None) -> Iterator[Text | str]:
+def _rpms(answer: Json) -> Iterator[Text | str]:
+    found, new = answer.get("rpms"), answer["new"]
     if not isinstance(found, dict):
-        yield "\nThe RPMs of one of them are not recorded."
+        ended = new["state_name"] in ("done", "ready")
+        which = "one of them are not recorded" if ended else f"build {new['id']} are known when it is ready"
+        yield f"\nThe RPMs of {which}."
         return
     yield f"\nRPMs ({found['same']} are the same)"
     for sign, key, style in (("+", "added", "green"), ("-", "removed", "red")):

@@ -32,15 +32,23 @@ def queue(client: Client, as_json: bool) -> None:
     click.echo(clean(answer.get("rule")))
     if note := answer.get("note"):
         click.echo(clean(note))
-    table = Table("owner", "has", "waits for", box=None, pad_edge=False)
-    for load in answer.get("owners") or ():
-        table.add_row(*(clean(load.get(key)) for key in ("owner", "building", "waiting")))
-    print_table(table)
+    if owners := answer.get("owners"):
+        print_table(_owners(owners))
+    elif not note:
+        click.echo("No component builds or waits for a slot.")
     if following := answer.get("next"):
         print_table(_next(following))
     outlooks = read_outlooks(answer)
     for number in sorted(outlooks, key=lambda each: outlooks[each].ready):
         click.echo(f"build {number}: {outlooks[number]}")
+
+
+def _owners(loads: Iterable[Json]) -> Table:
+    """Return the owners who have slots or wait for them."""
+    table = Table("owner", "has", "waits for", box=None, pad_edge=False)
+    for load in loads:
+        table.add_row(*(clean(load.get(key)) for key in ("owner", "building", "waiting")))
+    return table
 
 
 def _next(components: Iterable[Json]) -> Table:

@@ -76,7 +76,7 @@
 
   // Any event only says that there is something new: what it is, the page itself says.
   function listen() {
-    if (!status.dataset.events || !window.EventSource) return;
+    if (document.hidden || !status.dataset.events || !window.EventSource) return;
     stream = new EventSource(status.dataset.events);
     let soon = 0;
     const heard = () => {
@@ -122,7 +122,16 @@
     return old && !old.id && old.nodeType === fresh.nodeType && old.nodeName === fresh.nodeName;
   }
 
-  document.addEventListener("visibilitychange", refresh);
+  // A browser opens at most six connections to a server without HTTP/2. So only visible pages listen.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      if (stream) stream.close();
+      stream = null;
+    } else {
+      if (!stream) listen();
+      refresh();
+    }
+  });
   listen();
   show("");
   plan();

@@ -32,15 +32,40 @@
     if (status.textContent !== text) status.textContent = text;
   };
 
-  const stream = new EventSource(status.dataset.tail);
-  stream.addEventListener("open", () => show("Live: lines appear as the build writes them."));
-  stream.addEventListener("error", () => {
-    const refused = stream.readyState === EventSource.CLOSED;
-    show(refused ? "Not live: reload the page to see new lines." : "The server does not answer; trying again.");
-  });
+  // The stream, unless the page is hidden or the log has ended; and the address of what follows.
+  let stream = null;
+  let ended = false;
+  const address = new URL(status.dataset.tail, location.href);
+  const stop = () => {
+    if (stream) stream.close();
+    stream = null;
+  };
+
+  function connect() {
+    stream = new EventSource(address);
+    const on = (kind, act) =>
+      stream.addEventListener(kind, (event) => {
+        const place = /^([0-9]+)-([0-9]+)-([0-9]+)$/.exec(event.lastEventId || "");
+        if (place) ["task", "from", "line"].forEach((name, index) => address.searchParams.set(name, place[index + 1]));
+        act(event);
+      });
+    on("open", () => show("Live: lines appear as the build writes them."));
+    on("error", () => {
+      const refused = stream && stream.readyState === EventSource.CLOSED;
+      show(refused ? "Not live: reload the page to see new lines." : "The server does not answer; trying again.");
+    });
+    on("lines", (event) => add(JSON.parse(event.data)));
+    on("skipped", () => lines.appendChild(document.createElement("pre")).append("… lines were left out: the build writes faster than they are shown …\n"));
+    on("replaced", () => finish("The component is built again: load the page again for the new log."));
+    on("end", () => {
+      box.remove();
+      label.remove();
+      finish("The build has ended; this is the end of its log.");
+    });
+  }
+
   // The server has escaped what the lines say; see builds/web/log_html.py.
-  stream.addEventListener("lines", (event) => {
-    const news = JSON.parse(event.data);
+  function add(news) {
     let last = lines.querySelector(":scope > :last-child pre, :scope > pre:last-child");
     if (news.more && !last) last = lines.appendChild(document.createElement("pre"));
     if (news.more) last.insertAdjacentHTML("beforeend", news.more);
@@ -48,17 +73,21 @@
     const all = lines.getElementsByClassName("line");
     while (all.length > MOST) all[0].remove();
     end();
+  }
+
+  function finish(text) {
+    ended = true;
+    stop();
+    show(text);
+  }
+
+  // A browser opens at most six connections to a server without HTTP/2: more hidden tabs with logs would
+  // keep all other pages of the service from loading. So a hidden page stops, and goes on when it is shown.
+  document.addEventListener("visibilitychange", () => {
+    if (ended) return;
+    if (document.hidden) stop();
+    else if (!stream) connect();
   });
-  stream.addEventListener("skipped", () => lines.appendChild(document.createElement("pre")).append("… lines were left out: the build writes faster than they are shown …\n"));
-  stream.addEventListener("replaced", () => {
-    stream.close();
-    show("The component is built again: load the page again for the new log.");
-  });
-  stream.addEventListener("end", () => {
-    stream.close();
-    box.remove();
-    label.remove();
-    show("The build has ended; this is the end of its log.");
-  });
+  if (!document.hidden) connect();
   end();
 })();

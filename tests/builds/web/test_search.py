@@ -172,6 +172,19 @@ def test_the_page_of_a_stream_shows_its_builds_and_durations(client: Client) -> 
     assert len(page.all("rect", "x")) == 2
 
 
+def test_the_median_of_two_builds_is_that_of_the_faster_one(client: Client) -> None:
+    for seconds in (90, 200):
+        module_build(
+            name="perl",
+            stream="5.30",
+            state=BuildState.READY,
+            time_submitted=START,
+            time_completed=START + timedelta(seconds=seconds),
+        )
+    text = get(client, "/modules/perl/5.30").text
+    assert "the longest took 3 min 20 s, half of the ready ones took at most 1 min 30 s" in text
+
+
 def test_a_stream_without_builds_is_not_found(client: Client) -> None:
     module_build(name="perl", stream="5.30")
     get(client, "/modules/perl/9", status=404)

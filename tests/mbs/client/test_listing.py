@@ -193,3 +193,7 @@ def test_diff_shows_components_buildrequires_and_rpms(server: FakeServer) -> Non
     assert "kept" in mbs("diff", "--all", "5").stdout
     assert server.requests[-1][1].endswith("module-builds/5/compare?all=1")
     assert mbs("diff", "1", "2", "3").exit_code == 2
+    server.comparison["rpms"] = None
+    assert "The RPMs of one of them are not recorded." in mbs("diff", "4", "5").stdout
+    server.comparison["new"]["state_name"] = "failed"
+    assert "The RPMs of build 5 are known when it is ready." in mbs("diff", "4", "5").stdout

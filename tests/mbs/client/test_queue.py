@@ -74,7 +74,9 @@ def test_a_server_that_names_no_next_components_gets_no_table(
     server: FakeServer, monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]
 ) -> None:
     monkeypatch.setattr(server, "answer", lambda *_: (200, answer))
-    assert "next component" not in mbs("queue").stdout
+    lines = mbs("queue").stdout.splitlines()
+    assert lines[-1] == "No component builds or waits for a slot."
+    assert not any("next component" in line or "owner" in line for line in lines)
 
 
 def test_a_server_without_a_queue_is_reported(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
