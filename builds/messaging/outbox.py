@@ -39,7 +39,7 @@ def add(build_id: int, messages: Iterable[tuple[str, Mapping[str, object]]], *, 
     if not messages:
         return
     if not locked:
-        list(ModuleBuild.objects.select_for_update(no_key=True).filter(pk=build_id).values_list("pk"))
+        _lock(build_id)
     now = clock.now()
     rows = OutboxMessage.objects.bulk_create(
         [
@@ -78,8 +78,10 @@ def flush(build_id: int, written: Sequence[OutboxMessage] = ()) -> int:
             written = ()
             # One transaction: a process that dies in between would leave a lease that no sweep releases.
             with transaction.atomic():
+                # This statement waits for a transaction that writes a message, so the next ones see it.
+                _lock(build_id)
                 OutboxMessage.objects.filter(pk__in=[message.pk for message in messages]).update(**result)
-                released = _release_when_empty(build_id)
+                released = _release_when_empty(build_id, until)
             published += len(messages) if "published_at" in result else 0
             until = None if released else _extend(build_id, until)
     except BusUnavailable as error:
@@ -140,14 +142,20 @@ def _release(build_id: int, until: datetime | None) -> None:
     ModuleBuild.objects.filter(pk=build_id, publishing_until=until).update(publishing_until=None)
 
 
-def _release_when_empty(build_id: int) -> bool:
-    """Release the lease unless there are more messages; return whether it was released.
+def _lock(build_id: int) -> None:
+    """Lock a build until the current transaction ends, as each transaction does that writes its messages."""
+    list(ModuleBuild.objects.select_for_update(no_key=True).filter(pk=build_id).values_list("pk"))
 
-    One statement does both: a transaction that writes a message at the same moment waits for this row, finds
-    the lease free when it is committed, and publishes.
+
+def _release_when_empty(build_id: int, until: datetime) -> bool:
+    """Release the lease if it is still held and there are no more messages; return whether it was released.
+
+    The current transaction has locked the build: a transaction that writes a message waits for it, finds the
+    lease free when it is committed, and publishes.
     """
     more = unconfirmed().filter(module_build_id=OuterRef("pk"))
-    return bool(ModuleBuild.objects.filter(~Exists(more), pk=build_id).update(publishing_until=None))
+    rows = ModuleBuild.objects.filter(~Exists(more), pk=build_id, publishing_until=until)
+    return bool(rows.update(publishing_until=None))
 
 
 def _publish(build_id: int, written: Sequence[OutboxMessage]) -> tuple[list[OutboxMessage], dict[str, Any]]:

@@ -61,6 +61,13 @@ def add(build, *topics: str) -> None:
         outbox.add(build.pk, [(topic, {}) for topic in topics])
 
 
+def blocked() -> bool:
+    """Return whether a transaction waits for another one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return cursor.fetchone()[0] > 0
+
+
 def test_messages_go_out_after_commit_and_not_before(build, bus):
     with transaction.atomic():
         outbox.add(build.pk, [("a", {})])
@@ -130,7 +137,7 @@ def test_one_build_has_one_publisher_at_a_time(build, bus):
 @pytest.mark.parametrize("topic", ["a", "poison"])
 def test_the_lease_of_a_process_that_dies_before_it_releases_it_is_released(build, bus, monkeypatch, topic):
     with monkeypatch.context() as patch:
-        patch.setattr(outbox, "_release_when_empty", lambda build_id: exit())
+        patch.setattr(outbox, "_release_when_empty", lambda *args: exit())
         with pytest.raises(SystemExit):
             add(build, topic)
     type(build).objects.update(publishing_until=timezone.now() - timedelta(seconds=1))
@@ -159,6 +166,60 @@ def test_a_publisher_that_was_overtaken_leaves_the_rest_to_the_other(build, bus,
     assert bus.taken == ["a"]
     build.refresh_from_db()
     assert build.publishing_until == other
+
+
+def test_a_publisher_that_was_overtaken_does_not_release_the_lease_of_the_other(build, bus):
+    take = bus.publish
+    other = timezone.now() + timedelta(seconds=60)
+
+    def slow(messages) -> int:
+        type(build).objects.filter(pk=build.pk).update(publishing_until=other)
+        return take(messages)
+
+    bus.publish = slow
+    add(build, "a")
+    build.refresh_from_db()
+    assert build.publishing_until == other
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has one transaction at a time")
+def test_a_message_that_is_written_while_the_publisher_waits_to_release_its_lease_goes_out(
+    build, bus, monkeypatch
+):
+    publishing, written, committed = threading.Event(), threading.Event(), threading.Event()
+    take, release = bus.publish, outbox._release_when_empty
+
+    def publish(messages) -> int:
+        publishing.set()
+        assert written.wait(10)
+        return take(messages)
+
+    def slow_release(*args) -> bool:
+        released = release(*args)
+        assert committed.wait(10)
+        return released
+
+    def first() -> None:
+        try:
+            add(build, "first")
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(bus, "publish", publish)
+    monkeypatch.setattr(outbox, "_release_when_empty", slow_release)
+    other = threading.Thread(target=first)
+    other.start()
+    assert publishing.wait(10)
+    with transaction.atomic():
+        outbox.add(build.pk, [("second", {})])
+        written.set()
+        wait_for(blocked, what="the publisher to wait for the second transaction")
+    committed.set()
+    other.join()
+    assert bus.taken == ["first", "second"]
+    assert outbox.pending_builds() == []
+    build.refresh_from_db()
+    assert build.publishing_until is None
 
 
 def test_a_long_outbox_is_published_under_one_lease(build, bus, monkeypatch, settings):
@@ -233,12 +294,6 @@ def test_the_order_of_the_rows_is_the_order_of_the_commits(build, bus):
         outbox.add(build.pk, [("first", {})])
         other.start()
         added.wait(10)
-
-        def blocked() -> bool:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-                return cursor.fetchone()[0] > 0
-
         wait_for(blocked, what="the second transaction to wait for the first")
         assert bus.taken == []
     other.join()
