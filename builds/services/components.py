@@ -7,6 +7,7 @@ from contextlib import suppress
 from copy import copy
 from datetime import UTC, datetime
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
 
@@ -81,6 +82,8 @@ def submit(
     Raises:
         AnswerLost: The build system may have accepted them. Their leases are kept until they expire, so that
             nothing is submitted twice before the build system has decided.
+        SoftTimeLimitExceeded: The task took too long. This may have interrupted a call that the build system
+            is still carrying out, so the leases are kept too.
         BuildSystemUnavailable: The build system is unavailable and has accepted nothing.
         BuildSystemError: The build system refuses them.
     """
@@ -88,7 +91,7 @@ def submit(
         return set()
     try:
         submissions = _submit(build, components, fresh)
-    except AnswerLost:
+    except (AnswerLost, SoftTimeLimitExceeded):
         raise
     except Exception:
         # Others may submit them now; the next try finds tasks that the build system did create.

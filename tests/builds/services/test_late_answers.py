@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connections
 
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Phase
@@ -60,11 +61,12 @@ def component() -> ComponentBuild:
     return component
 
 
-def test_after_a_lost_answer_no_process_submits_until_the_build_was_searched_for(
-    hub: Hub, component: ComponentBuild
+@pytest.mark.parametrize("error", [AnswerLost("timed out"), SoftTimeLimitExceeded()])
+def test_after_a_lost_answer_no_process_submits_until_the_lease_has_expired(
+    hub: Hub, component: ComponentBuild, error: Exception
 ) -> None:
-    hub.error = AnswerLost("timed out")
-    with pytest.raises(AnswerLost):
+    hub.error = error
+    with pytest.raises(type(error)):
         components.submit(component.module_build, [component])
     component.refresh_from_db()
     assert slots.lease(component.module_build, [component]) == ([], [])
