@@ -207,9 +207,10 @@ class PlatformFolder:
             number = numbers[-1] + 1 if numbers else 1
             tree.rename(self.path / f"{_TREE}{number}")
             _replace_link(self.repo, f"{_TREE}{number}")
-            write_atomically(self.path / _BUILDS, json.dumps(listed))
             out = {each.folder.tag: each.instead for each in builds if each.instead}
             write_atomically(self.path / _LEFT_OUT, json.dumps(out))
+            # Last: if this process dies before, the repository is made again when a build is added again.
+            write_atomically(self.path / _BUILDS, json.dumps(listed))
             for old in numbers[:-1]:
                 remove_tree(self.path / f"{_TREE}{old}")
         finally:

@@ -11,7 +11,9 @@ import pytest
 
 from buildsys.base import Module, Result
 from buildsys.delivery import LeftOut
+from buildsys.local import streams
 from buildsys.local.contexts import separate
+from buildsys.local.folders import write_atomically
 from mbs.modulemd import StreamV2, parse_stream
 from tests.buildsys.local.repositories import WITH_DNF, dnf, names, repository
 from tests.buildsys.packages import DOCUMENT, Bench, module, spec
@@ -108,6 +110,35 @@ def test_of_contexts_that_dnf_would_mix_one_is_in_the_repository(tmp_path: Path)
     system.withdraw(first)
     assert system.left_out(second) is None
     assert names(folder.repo) == [f"one-1-1.{second.disttag}.noarch.rpm"]
+
+
+@pytest.mark.parametrize("written", [0, 1])
+def test_a_context_is_left_out_also_if_the_process_dies_while_it_makes_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    root = tmp_path / "local"
+    first, second = (built_against(each, 10 + int(each), {}) for each in ("1", "2"))
+    finish(root, first)
+    bench = Bench(root, module=second, base_url="")
+    nvr = bench.complete(bench.job(second.id, "one", spec("one", of=second)))
+    count = 0
+
+    def dying(path: Path, text: str) -> None:
+        nonlocal count
+        if count == written:
+            exit()
+        count += 1
+        write_atomically(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(streams, "write_atomically", dying)
+        with pytest.raises(SystemExit):
+            bench.system.finalize(second, {"one": nvr})
+    assert bench.system.finalize(second, {"one": nvr}).delivery.install == ()
+    out = bench.system.left_out(second)
+    assert out is not None
+    assert out.instead == first.tag
+    assert repository(root).builds() == [second.tag, first.tag]
 
 
 def test_a_later_version_replaces_the_context_that_dnf_would_mix_with_it(tmp_path: Path) -> None:
