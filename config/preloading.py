@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from django import forms
 from django.forms.renderers import get_default_renderer
-from django.template import TemplateDoesNotExist, TemplateSyntaxError, engines
+from django.template import TemplateDoesNotExist, engines
 from django.template.utils import get_app_template_dirs
 from django.urls import reverse
 from rest_framework.settings import api_settings
+
+log = logging.getLogger(__name__)
 
 
 def preload() -> None:
@@ -35,12 +38,18 @@ def preload() -> None:
 
 
 def _compile(engine: Any, folder: Path) -> None:
-    """Compile the templates of a folder, and those that they replace, since they may extend these."""
+    """Compile the templates of a folder, and those that they replace, since they may extend these.
+
+    One that cannot be compiled, such as one for an app that is not installed, is only an error of the pages
+    that use it.
+    """
     for path in folder.rglob("*.html"):
         replaced: list[Any] = []
         try:
             while True:
                 _, origin = engine.find_template(str(path.relative_to(folder)), skip=replaced)
                 replaced.append(origin)
-        except (TemplateDoesNotExist, TemplateSyntaxError):
-            continue  # none is left, or one needs an app that is not installed
+        except TemplateDoesNotExist:
+            continue  # none is left
+        except Exception as error:  # noqa: BLE001  (tags of other apps may raise anything)
+            log.debug("The template %s cannot be compiled: %r", path, error)

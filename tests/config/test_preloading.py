@@ -6,8 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from django.template import Engine, Template
+from django.template.loaders import cached
+
+from config import preloading
 
 #: Answers a request like a new process of the web server; prints its status, and the files opened meanwhile.
 FIRST_VIEW = """
@@ -48,3 +53,18 @@ def test_the_first_view_of_a_page_reads_no_template_and_imports_no_view(path: st
     answered, opened = json.loads(done.stdout.splitlines()[-1])
     assert answered == status
     assert [name for name in opened if name.endswith(".html") or "/builds/" in name] == []
+
+
+def test_a_template_that_cannot_be_compiled_does_not_stop_the_start(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_bytes(b"\xff")
+    (tmp_path / "b.html").write_text("{% unknown %}")
+    (tmp_path / "c.html").symlink_to("gone.html")
+    (tmp_path / "d.html").mkdir()
+    (tmp_path / "e.html").write_text("{{ good }}")
+    engine = Engine(dirs=[tmp_path])
+    preloading._compile(engine, tmp_path)
+    (loader,) = engine.template_loaders
+    assert isinstance(loader, cached.Loader)
+    assert [key for key, found in loader.get_template_cache.items() if isinstance(found, Template)] == [
+        "e.html"
+    ]
