@@ -109,10 +109,20 @@ def stored(found: Forecast) -> dict[str, Any]:
 
 
 def loaded(result: Mapping[str, Any], now: datetime, slots: int) -> Forecast:
-    """Return a stored forecast; a crowded one if there is none, or only an old one."""
-    made = datetime.fromisoformat(result["made"]) if "made" in result else None
-    if made is None or now - made > _MAX_AGE:
-        return Forecast(now, slots, crowded=True)
+    """Return a stored forecast.
+
+    It is a crowded one if there is none, only an old one, one of the future (a clock was wrong), or one that
+    another version of this service stored in another form.
+    """
+    none = Forecast(now, slots, crowded=True)
+    try:
+        made = datetime.fromisoformat(result["made"])
+        return none if abs(now - made) > _MAX_AGE else _loaded(result, made, now, slots)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return none
+
+
+def _loaded(result: Mapping[str, Any], made: datetime, now: datetime, slots: int) -> Forecast:
     return Forecast(
         now,
         slots,

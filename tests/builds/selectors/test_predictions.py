@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from builds.models import ModuleBuild, Phase, Sweep
 from builds.selectors import predictions
+from builds.selectors.forecasts import loaded
 from builds.selectors.predictions import Habits, forecast, learn
 from builds.selectors.slots import Load
 from builds.workflow import sweeps
@@ -145,6 +146,28 @@ def test_a_sweep_predicts_more_than_pages_can(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(predictions, "MAX_PREPARED", 2)
     sweeps.run(predictions.FORECAST)
     assert forecast(timezone.now()).crowded
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"made": None},
+        {"made": "2099-01-01T00:00:00+00:00"},
+        {"made": "2026-01-01T00:00:00"},
+        {"loads": [{"owner": "ann", "busy": 1}]},
+        {"builds": ["1", "2"]},
+        {"builds": {"1": ["2026-01-01T00:00:00+00:00", 10**20, None]}},
+        {"queue": [{"place": 1}]},
+        {"queue": None},
+    ],
+)
+def test_a_prediction_in_another_form_is_not_used(changes: dict[str, Any]) -> None:
+    now = timezone.now()
+    result = {"made": now.isoformat(), "loads": [], "queue": [], "of": 0, "builds": {}}
+    assert not loaded(result, now, 1).crowded
+    assert loaded({**result, **changes}, now, 1).crowded
+    for missing in changes:
+        assert loaded({key: value for key, value in result.items() if key != missing}, now, 1).crowded
 
 
 def test_the_pace_is_learned_from_builds_that_became_ready() -> None:
