@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
@@ -13,7 +13,7 @@ from django.utils import timezone
 from builds.api import links
 from builds.api.renderers import wants_page
 from builds.models import ModuleBuild
-from builds.selectors import pages
+from builds.selectors import pages, slots
 from builds.selectors.forecasts import TOO_MANY, Expected, Forecast
 from builds.selectors.predictions import forecast
 from builds.web.errors import failure, safe_methods_only
@@ -72,6 +72,8 @@ def queue(request: HttpRequest) -> HttpResponseBase:
     """Show which owners have slots or wait for them, and when builds are expected to be ready."""
     now = timezone.now()
     found = forecast(now)
+    if found.crowded:
+        found = replace(found, loads=slots.loads())
     if request.GET.get("as") == "json" or not wants_page(request.META.get("HTTP_ACCEPT", "")):
         try:
             response: HttpResponseBase = JsonResponse(_described(found, _chosen(request)))
@@ -122,7 +124,7 @@ def _described(found: Forecast, chosen: set[int]) -> dict[str, object]:
         "rule": RULE,
         "crowded": found.crowded,
         "note": TOO_MANY if found.crowded else None,
-        "made": found.made or found.now,
+        "made": None if found.crowded else found.made or found.now,
         "owners": [
             {"owner": load.owner, "building": load.building, "waiting": load.waiting} for load in found.loads
         ],

@@ -91,6 +91,19 @@ def test_too_many_components_are_said_where_the_prediction_would_be(
     assert "There is no prediction" not in shown()
 
 
+def test_without_a_prediction_the_queue_shows_the_owners_and_their_slots(
+    get: Get, client: Client, queued: ModuleBuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictions, "MAX_SIMULATED", 1)
+    text = get("/queue").text
+    assert "1 component builds in 1 slot, 1 waits for one." in text
+    assert "bob 1 0 ann 0 1" in text
+    assert "There is no prediction of the components that get the next slots." in text
+    said = client.get("/queue").json()
+    assert (said["building"], said["waiting"], said["next"], said["made"]) == (1, 1, [], None)
+    assert said["owners"][0] == {"owner": "bob", "building": 1, "waiting": 0}
+
+
 def test_a_stored_prediction_has_its_time(get: Get, queued: ModuleBuild, monkeypatch: Any) -> None:
     monkeypatch.setattr(predictions, "MAX_SIMULATED", 1)
     sweeps.run(predictions.FORECAST)
