@@ -117,7 +117,7 @@ class SweepAdmin(ReadOnlyAdmin):
 
     @admin.display(description="result")
     def found(self, sweep: Sweep) -> str:
-        """Return the begin of the result: a prediction may have 100 KB."""
+        """Return the beginning of the result, since a prediction may have 100 KB."""
         return Truncator(json.dumps(sweep.result)).chars(500)
 
     @admin.display(boolean=True)
