@@ -19,7 +19,7 @@ _SAID = {
 
 
 class ComponentStateChangeV1(ModuleBuildMessage):
-    """Sent when a component of a module build is submitted, and when its build ends."""
+    """Sent when a component is submitted, when its build ends, and when it is to be built again."""
 
     severity = DEBUG
     topic = "mbs.component.state.change"
