@@ -185,6 +185,8 @@ def dnf_commands(module: Module, folder: ModuleFolder, installroot: Path, profil
         "--nogpgcheck",
         f"--installroot={installroot}",
         "--releasever=0",
+        # Debian enables the plugin "local", which copies all RPMs into a repository of the machine.
+        "--setopt=plugins=0",
         "--setopt=reposdir=/dev/null",
         f"{_PLATFORM_OPTION}{PLATFORM}:{found.platform}",
         *(option for each in (folder, *found.required) for option in _repository_options(each)),

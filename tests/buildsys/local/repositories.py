@@ -31,7 +31,7 @@ def dnf(root: Path, repos: Path, hosts: Sequence[Path], *command: str) -> str:
     done = subprocess.run(
         [
             *(*become_root, "dnf", "--assumeyes", "--nogpgcheck", f"--installroot={root}", "--releasever=0"),
-            f"--setopt=reposdir={repos}",
+            *("--setopt=plugins=0", f"--setopt=reposdir={repos}"),
             "--setopt=module_platform_id=platform:el9",
             *(f"--repofrompath=host-{number},{host.as_uri()}" for number, host in enumerate(hosts)),
             *("--refresh", *command),

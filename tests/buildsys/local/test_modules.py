@@ -174,6 +174,8 @@ def test_the_example_is_built_installed_with_dnf_and_runs(tmp_path: Path) -> Non
     bench.system.finalize(greetings, nvrs)
     scratch = tmp_path / "scratch"
     commands = bench.system.dnf_commands(greetings, scratch)
+    # The plugin "local" of Debian would copy the RPMs into a folder of the machine.
+    assert "--setopt=plugins=0" in commands.install
 
     listing = subprocess.run(commands.listing, check=True, capture_output=True, text=True, timeout=120)
     assert "greetings 1" in listing.stdout
