@@ -116,7 +116,7 @@ def as_jobs(
         fresh: Those that were not submitted before in this attempt.
         specs: Whether spec files are needed; False if jobs are only searched for.
     """
-    module = as_module(build)
+    module, untried = as_module(build), set(fresh)
     return [
         Job(
             component_id=component.pk,
@@ -127,7 +127,7 @@ def as_jobs(
             spec=macros.spec_for(build) if specs and not component.scmurl else "",
             weight=component.weight,
             arches=tuple(component.arches) or module.arches,
-            maybe_submitted=component.attempt > 1 or component not in fresh,
+            maybe_submitted=component.attempt > 1 or component not in untried,
         )
         for component in components
     ]
