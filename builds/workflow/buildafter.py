@@ -20,14 +20,24 @@ from builds.workflow.outcomes import Outcome, Park
 from mbs import wait_keys
 from mbs.states import BuildState, ComponentState
 
+#: States of components that have ended otherwise than complete.
+_FAILURES = (ComponentState.DELETED, ComponentState.FAILED, ComponentState.CANCELED)
+
 
 def wait(component: ComponentBuild) -> Outcome:
-    """Return the wait of a blocked component; None if another component failed, so that it is not built."""
+    """Return the wait of a blocked component; None if another component failed, so that it is not built.
+
+    One that was unblocked before the failure is built: without its task, the batch would not wait for it.
+    """
     build = component.module_build
     if _failed(build):
-        return None
-    # Send the task that unblocks components again, in case it was lost.
-    renew(build)
+        # After a failure, nothing is unblocked any more.
+        component.refresh_from_db(fields=["blocked"])
+        if component.blocked:
+            return None
+    else:
+        # Send the task that unblocks components again, in case it was lost.
+        renew(build)
     there = build.component_builds.filter(in_buildroot=True).values_list("package", flat=True)
     return park(component, set(there))
 
@@ -84,15 +94,20 @@ def awaited_builds(build: ModuleBuild) -> list[ComponentBuild]:
 
 
 def unblock(build: ModuleBuild, arrived: Collection[ComponentBuild]) -> None:
-    """Record that components arrived in the buildroot, and wake those that are no longer blocked."""
+    """Record that components arrived in the buildroot, and unblock and wake those that only lacked them.
+
+    Nothing is unblocked after a failure, since the tasks of blocked components may have ended.
+    """
     with transaction.atomic():
-        members = locked(ComponentBuild.objects.filter(module_build=build))
+        # The lock delays the recording of a failure.
+        members = list(locked(ComponentBuild.objects.filter(module_build=build)))
         numbers = {component.pk for component in arrived}
         ComponentBuild.objects.filter(pk__in={c.pk for c in members} & numbers).update(in_buildroot=True)
         there = {
             component.package for component in members if component.in_buildroot or component.pk in numbers
         }
-        free = [c for c in members if c.blocked and there.issuperset(c.build_after)]
+        failed = any(c.batch == build.batch and c.state in _FAILURES for c in members)
+        free = [c for c in members if c.blocked and there.issuperset(c.build_after) and not failed]
         ComponentBuild.objects.filter(pk__in=[component.pk for component in free]).update(blocked=False)
         dispatch.wake(wait_keys.after(component.pk) for component in free)
 
@@ -102,5 +117,4 @@ def _blocked(build: ModuleBuild) -> list[ComponentBuild]:
 
 
 def _failed(build: ModuleBuild) -> bool:
-    settled = build.component_builds.filter(batch=build.batch).exclude(state=None)
-    return settled.exclude(state__in=(ComponentState.COMPLETE, ComponentState.BUILDING)).exists()
+    return build.component_builds.filter(batch=build.batch, state__in=_FAILURES).exists()
