@@ -96,12 +96,12 @@ class TestConfiguration(StandaloneConfiguration):
     OUTBOX_LEASE = 1
     # On a slow machine, a test must not fail by a time limit.
     DATABASE_TIMEOUT = 60
+    NET_TIMEOUT = 20
     SCM_SUBMIT_TIMEOUT = 60
     LOST_AFTER = 1
     WAKE_AGAIN_AFTER = 1
     SUBMIT_LEASE = 1
     RETRY_BACKOFF_MAX = 1
-    NET_TIMEOUT = 3
     NET_RETRY_INTERVAL = 0.1
     SCM_NET_TIMEOUT = 10
     SCM_NET_RETRY_INTERVAL = 0.1

@@ -164,10 +164,10 @@ def koji(folder: Path) -> Iterator[Rig]:
     double.stop()
 
 
-def koji_system(double: HubDouble, folder: Path, **options: Any) -> KojiBuildSystem:
-    """Return a build system that uses a hub double."""
+def koji_system(double: HubDouble, folder: Path, *, timeout: float = 20, **options: Any) -> KojiBuildSystem:
+    """Return a build system that uses a hub double, and waits ``timeout`` seconds for a call."""
     config = double.write_profile(folder / "koji.conf")
-    access = Access(config, "koji", user="mbs", password="mbs", timeout=5, retry_interval=0.01)
+    access = Access(config, "koji", user="mbs", password="mbs", timeout=timeout, retry_interval=0.01)
     values: dict[str, Any] = {"access": access, "tags": TagOptions("module-tags"), **options}
     return KojiBuildSystem(KojiOptions(**values))
 

@@ -22,7 +22,7 @@ def hub(tmp_path: Path, settings: Any) -> Iterator[HubDouble]:
         "KOJI_USER": "mbs",
         "KOJI_PASSWORD": "mbs",
         "KOJI_TAG_PERMISSION": "module-tags",
-        "NET_TIMEOUT": 5,
+        "NET_TIMEOUT": 20,
         "NET_RETRY_INTERVAL": 0.01,
     }
     settings.MBS = settings.MBS.model_copy(update=update)

@@ -54,7 +54,7 @@ def test_an_outage_is_no_refusal_and_passes(rig: KojiRig, outage: Callable[[Faul
 
 
 def test_a_hub_that_hangs_is_given_up_in_time(double: HubDouble, tmp_path: Path) -> None:
-    system = koji_system(double, tmp_path)
+    system = koji_system(double, tmp_path, timeout=5)
     assert system.hub.user
     double.faults.delay = 4
     began = time.monotonic()
