@@ -30,7 +30,7 @@ def run(*builds: ModuleBuild) -> None:
 
 def test_the_limit_is_reached_and_never_exceeded(workers: Workers, tmp_path: Path) -> None:
     builds = [make_build([f"a{n}" for n in range(4)], ["b"], owner=f"owner{number}") for number in range(4)]
-    workers.start(concurrency=4, NUM_CONCURRENT_BUILDS=3, SIMULATED_BUILD_SECONDS=0.3)
+    workers.start(concurrency=4, NUM_CONCURRENT_BUILDS=3, SIMULATED_BUILD_SECONDS=2)
     run(*builds)
     assert most_at_once(tmp_path) == 3
     assert [state for _, state in submissions(tmp_path)] == ["complete"] * 20
