@@ -146,31 +146,31 @@ def value(connection: DatabaseWrapper, sql: str) -> object:
         return cursor.fetchone()[0]
 
 
-def test_a_connection_that_hangs_costs_its_patience_and_is_replaced(url, django_db_blocker):
+@pytest.fixture
+def cut_off(url, django_db_blocker):
+    """A connection of which nothing arrives any more, although it is open on both sides."""
     proxy = Proxy(urlsplit(url).port)
     through = url.replace(str(urlsplit(url).port), str(proxy.port))
     with django_db_blocker.unblock(), opened(through, 1) as connection:
         assert value(connection, "SELECT 1") == 1
         proxy.cut()
-        begun = time.monotonic()
-        with pytest.raises(OperationalError, match="did not answer within 1 seconds"):
-            value(connection, "SELECT 1")
-        assert time.monotonic() - begun >= 1
-        connection.close_if_unusable_or_obsolete()
-        assert value(connection, "SELECT 1") == 1
+        yield connection
     proxy.close()
 
 
-def test_a_connection_that_hangs_after_a_pause_does_not_cost_the_request(url, django_db_blocker):
-    proxy = Proxy(urlsplit(url).port)
-    through = url.replace(str(urlsplit(url).port), str(proxy.port))
-    with django_db_blocker.unblock(), opened(through, 1) as connection:
-        assert value(connection, "SELECT 1") == 1
-        proxy.cut()
-        begin_request(connection)
-        connection.checked_at -= _IDLE + 1
-        assert value(connection, "SELECT 1") == 1
-    proxy.close()
+def test_a_connection_that_hangs_costs_its_patience_and_is_replaced(cut_off):
+    begun = time.monotonic()
+    with pytest.raises(OperationalError, match="did not answer within 1 seconds"):
+        value(cut_off, "SELECT 1")
+    assert time.monotonic() - begun >= 1
+    cut_off.close_if_unusable_or_obsolete()
+    assert value(cut_off, "SELECT 1") == 1
+
+
+def test_a_connection_that_hangs_after_a_pause_does_not_cost_the_request(cut_off):
+    begin_request(cut_off)
+    cut_off.checked_at -= _IDLE + 1
+    assert value(cut_off, "SELECT 1") == 1
 
 
 def test_a_silent_database_server_is_given_up_after_the_timeout(url, django_db_blocker):
