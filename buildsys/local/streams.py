@@ -272,23 +272,22 @@ def _collected(builds: Sequence[_Finished], tree: Path) -> tuple[list[str], list
     If builds contain RPMs of the same name, the newest build's are linked: builds share reused components.
 
     Returns:
-        The tags of the builds for the repository, and the documents of those in it.
+        The tags of the builds in the repository and of those that dnf would mix with them, and the documents
+        of the builds in it.
     """
     count = 0
-    tags: list[str] = []
-    documents: list[str] = []
+    documents: dict[str, str] = {}
     for build in builds:
-        rpms = [] if build.instead else sorted(build.folder.repo.glob("*.rpm"))
-        if documents and count + len(rpms) > MAX_RPMS:
+        rpms = sorted(build.folder.repo.glob("*.rpm"))
+        if build.instead or (documents and count + len(rpms) > MAX_RPMS):
             continue
         for rpm in rpms:
             if not (tree / rpm.name).exists():
                 os.link(rpm, tree / rpm.name)
                 count += 1
-        tags.append(build.folder.tag)
-        if not build.instead:
-            documents.append(build.document)
-    return tags, documents
+        documents[build.folder.tag] = build.document
+    tags = [each.folder.tag for each in builds if (each.instead or each.folder.tag) in documents]
+    return tags, list(documents.values())
 
 
 def deliver(module: Module, folder: ModuleFolder, base_url: str, sandbox: Sandbox) -> Delivery:

@@ -8,6 +8,7 @@ import re
 import shutil
 import threading
 from configparser import ConfigParser
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from buildsys.base import Module, Result
 from buildsys.delivery import WithdrawsModules
 from buildsys.local import streams
+from buildsys.local.modules import ModuleFolder
 from buildsys.local.streams import StreamFolder
 from tests.buildsys.local.repositories import WITH_DNF, dnf, names, repository
 from tests.buildsys.packages import DOCUMENT, Bench, module, spec
@@ -120,6 +122,25 @@ def test_the_oldest_builds_leave_a_repository_that_is_full(
     folder = repository(root)
     assert folder.builds() == [version(8).tag]
     assert names(folder.repo) == ["one-1-1.module+el9+8+c0ffee12.noarch.rpm"]
+
+
+def test_a_full_repository_names_no_build_that_is_not_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MAX_RPMS", 1)
+    root = tmp_path / "local"
+    built = [context(1, "el9", 3), context(2, "el9", 2), replace(context(1, "el9", 1), id=3)]
+    for each in built:
+        finish(root, each)
+    folder = repository(root)
+    assert (folder.builds(), names(folder.repo)) == (
+        [built[2].tag],
+        ["one-1-1.module+el9+1+00000001.noarch.rpm"],
+    )
+    own = ModuleFolder(root, built[1].tag)
+    absence = streams.left_out(built[1], own, "http://mbs.example.org")
+    assert absence is not None
+    assert not absence.instead
 
 
 def test_a_scratch_build_is_in_no_repository_of_a_stream(tmp_path: Path) -> None:
