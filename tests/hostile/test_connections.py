@@ -23,6 +23,8 @@ LIVE = "/health/live"
 TIMEOUT = 1.5
 LARGE = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
 SUBMIT = "/module-build-service/2/module-builds/"
+#: The head of a request with a chunked body.
+CHUNKED = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
 
 
 @dataclass
@@ -122,7 +124,7 @@ def _answers(server: Web) -> bool:
         b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Never-Ends: x",
         b"\r\n\r\n",
         f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n{{".encode(),
-        f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n".encode(),
+        CHUNKED + b"5\r\n",
         f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999\r\n\r\n{{".encode(),
         b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     ],
@@ -162,6 +164,20 @@ def test_a_head_without_end_is_refused(web: Web) -> None:
     assert web.is_well()
 
 
+@pytest.mark.parametrize("part", [b"0\r\nX-Long: ", b"1;extension="], ids=["trailer", "extension"])
+def test_a_chunked_body_without_content_and_end_is_refused(web: Web, part: bytes) -> None:
+    assert web.answer(CHUNKED + part + b"x" * 40_000).startswith(b"HTTP/1.1 431 ")
+    assert web.is_well()
+
+
+def test_a_large_chunked_body_is_received(web: Web) -> None:
+    """More than the limit of headers, in chunks whose content looks like the end of a body."""
+    chunk = b"40\r\n" + b"0\r\n\r\n".ljust(64, b"x") + b"\r\n"
+    data = CHUNKED + 2000 * chunk + b"0\r\n\r\n" + web.get("/no", "Connection: close")
+    statuses = [part[:3] for part in web.answer(data).split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [b"400", b"404"]
+
+
 def test_slow_readers_of_a_large_file_do_not_delay_other_requests(web: Web) -> None:
     """More readers than there are threads."""
     with ExitStack() as stack:
@@ -193,13 +209,12 @@ def test_a_file_arrives_whole(web: Web) -> None:
 def test_requests_sent_ahead_are_answered_in_order_one_by_one(web: Web) -> None:
     about = "/module-build-service/2/about/"
     post = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n[]".encode()
-    chunked = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     data = b"".join(
         (
             web.get(LIVE),
             post,
             web.get(about),
-            chunked + b"2\r\n[]\r\n0\r\n\r\n",
+            CHUNKED + b"2\r\n[]\r\n0\r\n\r\n",
             web.get("/no", "Connection: close"),
         )
     )
@@ -208,11 +223,12 @@ def test_requests_sent_ahead_are_answered_in_order_one_by_one(web: Web) -> None:
     assert statuses == [b"200", b"400", b"200", b"400", b"404"]
 
 
-def test_thousands_of_requests_in_a_packet_take_no_memory(web: Web) -> None:
+@pytest.mark.parametrize("first", [b"", CHUNKED + b"0\r\n\r\n"], ids=["first", "after-chunks"])
+def test_thousands_of_requests_in_a_packet_take_no_memory(web: Web, first: bytes) -> None:
     before = web.memory
     with ExitStack() as stack:
         for _ in range(30):
-            stack.enter_context(web.connection(web.get(LIVE) * 4000))
+            stack.enter_context(web.connection(first + b"GET / HTTP/1.1\r\n\r\n" * 4000))
         assert web.is_well()
         assert web.memory - before < 50
 

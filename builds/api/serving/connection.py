@@ -2,8 +2,8 @@
 
 uvicorn waits without limit for the end of a request's headers, and httptools accepts headers of any size and
 parses all requests of a packet at once. ``Connection`` holds bytes back until the protocol may have them: the
-headers when they are complete, a body up to its announced length, and the next request when the answer has
-ended. It parses nothing else, and passes the bytes on unchanged and in order.
+headers when they are complete, a body up to its announced length or the end of its last chunk, and the next
+request when the answer has ended. It passes the bytes on unchanged and in order.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from typing import Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-#: Bytes of the request line and all headers.
+#: Bytes of the request line and all headers; also of all that a chunked body may have besides its content in
+#: a row: sizes and extensions of chunks, and trailers. The time that httptools needs for a header or trailer
+#: in many parts grows with the square of its length.
 HEAD_LIMIT = 32 * 1024
 #: Bytes of pipelined requests that are kept until the answer before them has ended.
 AHEAD_LIMIT = 64 * 1024
-#: Bytes of a chunked body that are parsed at once, since thousands of requests may follow its end.
+#: Bytes of a chunked body that are parsed at once.
 CHUNK = 1024
 #: Connections per process. Above this number, each new one closes the one that has been idle longest.
 MAX_CONNECTIONS = 5000
@@ -42,6 +44,22 @@ class _State(Enum):
     STARTING = auto()
     BODY = auto()
     ANSWER = auto()
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which reports the content and the end of a body to the connection."""
+
+    connection: Connection
+
+    def on_body(self, body: bytes) -> None:
+        """Take content of a body from the parser."""
+        self.connection.content_received()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a request from the parser."""
+        super().on_message_complete()
+        self.connection.message_ended()
 
 
 #: One buffer for all reads. Without it, the event loop would allocate 256 KiB for each.
@@ -69,18 +87,21 @@ class Connection(asyncio.BufferedProtocol):
         self.writable = True
         self.lost = False
         self._loop = _loop or asyncio.get_event_loop()
-        self._protocol = HttpToolsProtocol(
+        self._protocol = _Protocol(
             config=config,
             server_state=server_state,
             app_state={**app_state, "connection": self},
             _loop=_loop,
         )
+        self._protocol.connection = self
         self._transport: Any = None
         self._timer: asyncio.TimerHandle | None = None
         self._state = _State.HEAD
         self._held = bytearray()
         #: Remaining bytes of the body; None if it is chunked.
         self._expected: int | None = 0
+        #: Bytes of a chunked body since its last content.
+        self._without_content = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to wait for a request."""
@@ -134,9 +155,18 @@ class Connection(asyncio.BufferedProtocol):
         length = fields.get(b"content-length", b"0")
         self._expected = int(length) if length.isdigit() and len(length) < 19 else 0
         if b"transfer-encoding" in fields:
-            self._expected = None
+            self._expected, self._without_content = None, 0
         self._state = _State.ANSWER if self._expected == 0 else _State.BODY
         self._pass_on()
+
+    def content_received(self) -> None:
+        """Note that the protocol has received content of a body."""
+        self._without_content = 0
+
+    def message_ended(self) -> None:
+        """Note that the protocol has received a whole request: hold back the bytes after a chunked body."""
+        if self._state is _State.BODY and self._expected is None:
+            self._state = self._after_body()
 
     def body_ended(self) -> None:
         """Note that the application has received the whole body."""
@@ -196,16 +226,32 @@ class Connection(asyncio.BufferedProtocol):
             self._state = _State.STARTING
             return end + len(_END)
         if len(self._held) >= HEAD_LIMIT:
-            self._held.clear()
-            self._transport.write(_HEADERS_TOO_LARGE)
-            self._transport.close()
+            self._refuse_headers()
         return 0
+
+    def _refuse_headers(self) -> None:
+        self._held.clear()
+        self._transport.write(_HEADERS_TOO_LARGE)
+        self._transport.close()
 
     def _body(self) -> int:
         if self._expected is None:
-            return min(CHUNK, len(self._held))
+            return self._chunk()
         size = min(self._expected, len(self._held))
         self._expected -= size
         if not self._expected:
-            self._state = _State.ANSWER if self._timer is None else _State.HEAD
+            self._state = self._after_body()
         return size
+
+    def _chunk(self) -> int:
+        if self._without_content > HEAD_LIMIT:
+            self._refuse_headers()
+            return 0
+        # The end of a body is an empty line: nothing after it is parsed together with it.
+        end = self._held.find(_END, 0, CHUNK)
+        size = min(CHUNK, len(self._held)) if end < 0 else end + len(_END)
+        self._without_content += size
+        return size
+
+    def _after_body(self) -> _State:
+        return _State.ANSWER if self._timer is None else _State.HEAD
