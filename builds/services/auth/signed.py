@@ -5,6 +5,7 @@ The issuer describes itself under ``/.well-known/openid-configuration`` (OpenID 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,8 @@ from joserfc.jwk import KeySet
 
 from builds.services.auth.provider import request, unavailable
 from mbs.errors import NotAuthenticated
+
+log = logging.getLogger(__name__)
 
 #: Asymmetric algorithms only. With HS256 the published key would be the secret.
 ALGORITHMS = (
@@ -158,7 +161,13 @@ def _decode(token: str) -> jwt.Token:
 
 
 def _keys() -> KeySet:
-    try:
-        return KeySet.import_key_set({"keys": description()["keys"]})
-    except (errors.JoseError, ValueError) as error:
-        raise unavailable(f"The keys of {settings.MBS.OIDC_ISSUER} cannot be read: {error}") from error
+    """Return the keys of the issuer that can be read; the others are ignored (RFC 7517, section 5)."""
+    keys = []
+    for data in description()["keys"]:
+        try:
+            keys += KeySet.import_key_set({"keys": [data]}).keys
+        except Exception as error:  # noqa: BLE001  (joserfc raises KeyError for an unknown curve, and others)
+            log.debug("A key of %s cannot be read: %r", settings.MBS.OIDC_ISSUER, error)
+    if not keys:
+        raise unavailable(f"{settings.MBS.OIDC_ISSUER} publishes no key that can be read.")
+    return KeySet(keys)

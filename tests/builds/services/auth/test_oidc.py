@@ -197,6 +197,32 @@ def test_a_new_key_of_the_issuer_is_fetched(caller: Caller, build: ModuleBuild, 
     assert verifying.asked["/keys"] == 2
 
 
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"kty": "EC", "crv": "BP-256", "x": "AA", "y": "AA", "kid": "brainpool"},
+        {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA", "kid": "post-quantum"},
+        {"kty": "RSA", "n": "!", "e": "AQAB", "kid": "broken"},
+        {"kid": "nothing"},
+    ],
+    ids=lambda key: key["kid"],
+)
+def test_keys_that_cannot_be_read_are_ignored(
+    caller: Caller, build: ModuleBuild, verifying: Issuer, foreign: dict[str, str]
+) -> None:
+    known = [key.as_dict(private=False) for key in verifying.keys]
+    verifying.bodies["/keys"] = json.dumps({"keys": [foreign, *known]}).encode()
+    assert caller.cancel(build, verifying.signed()).status_code == 200
+
+
+def test_an_issuer_without_readable_keys_is_in_trouble(
+    caller: Caller, build: ModuleBuild, verifying: Issuer
+) -> None:
+    unknown = {"kty": "EC", "crv": "BP-256", "x": "AA", "y": "AA", "kid": "one"}
+    verifying.bodies["/keys"] = json.dumps({"keys": [unknown]}).encode()
+    refused(caller.cancel(build, verifying.signed()), 503, "identity_provider_unavailable")
+
+
 def test_unknown_keys_do_not_make_the_service_ask_again_and_again(
     caller: Caller, build: ModuleBuild, verifying: Issuer
 ) -> None:
