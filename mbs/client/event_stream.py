@@ -64,7 +64,7 @@ def _add(fields: dict[str, str], line: bytes) -> None:
 def _event(fields: dict[str, str]) -> Event:
     try:
         data = json.loads(fields.get("data", "{}"))
-    except ValueError:
+    except (RecursionError, ValueError):
         data = {}
     name = fields.get("event", "message") if "data" in fields else ""
     return Event(name, fields.get("id", ""), data if isinstance(data, dict) else {})

@@ -134,6 +134,13 @@ def test_an_address_that_guesses_tokens_is_not_listened_to(asking: Issuer, optio
     assert submit(asking.opaque(), REMOTE_ADDR="192.0.2.2").status_code == 201
 
 
+def test_a_token_is_refused_also_if_the_count_of_refusals_expires_meanwhile(
+    asking: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caches["refusals"], "add", lambda *_: False)
+    assert submit("guess", REMOTE_ADDR="192.0.2.1").status_code == 401
+
+
 def test_a_token_that_is_known_to_be_good_stays_good_beside_guesses(asking: Issuer, option: Any) -> None:
     option(TOKEN_REFUSALS=5)
     token = asking.opaque()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import BoundedSemaphore
 from typing import TypeVar
 
@@ -75,7 +75,8 @@ def _look_up(key: str, look_up: Callable[[], tuple[T, float | None]], address: s
     except NotAuthenticated as error:
         refusals.set(key, {"message": error.message, "code": error.code, "hint": error.hint}, REFUSAL_TIME)
         if address and not refusals.add(counter, 1, REFUSAL_TIME):
-            refusals.incr(counter)
+            with suppress(ValueError):  # the counter has just expired
+                refusals.incr(counter)
         raise
 
 

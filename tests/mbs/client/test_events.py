@@ -18,7 +18,9 @@ def test_events_are_read_however_the_stream_is_divided() -> None:
 
 
 def test_data_that_is_no_object_is_empty() -> None:
-    assert [event.data for event in parse([b"data: [1]\n\ndata: {\n\ndata: \xff\n\n"])] == [{}, {}, {}]
+    deep = b"data: " + b"[" * 100_000 + b"\n\n"
+    parts = [b"data: [1]\n\ndata: {\n\ndata: \xff\n\n", deep]
+    assert [event.data for event in parse(parts)] == [{}, {}, {}, {}]
 
 
 @pytest.mark.parametrize("parts", [[b"data: " + b"x" * 200], [b"data: 1\n"] * 30, [b": y\n" * 50]])
