@@ -7,14 +7,16 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+
 from builds.selectors.slots import Load
 
 #: Max components that pages simulate in each request. With more, a sweep makes the prediction.
 MAX_SIMULATED = 2000
 #: Max components that the sweep simulates.
 MAX_PREPARED = 50_000
-#: Age from which a stored prediction is not used any more.
-_MAX_AGE = timedelta(minutes=10)
+#: Age from which a stored prediction is not used any more, and the same in intervals between two of them.
+_MAX_AGE, _MAX_INTERVALS = timedelta(minutes=10), 3
 #: Shown instead of a prediction.
 TOO_MANY = (
     f"There is no prediction: more than {MAX_SIMULATED} components are active. "
@@ -115,9 +117,10 @@ def loaded(result: Mapping[str, Any], now: datetime, slots: int) -> Forecast:
     another version of this service stored in another form.
     """
     none = Forecast(now, slots, crowded=True)
+    longest = max(_MAX_AGE, _MAX_INTERVALS * timedelta(seconds=settings.MBS.POLLING_INTERVAL))
     try:
         made = datetime.fromisoformat(result["made"])
-        return none if abs(now - made) > _MAX_AGE else _loaded(result, made, now, slots)
+        return none if abs(now - made) > longest else _loaded(result, made, now, slots)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return none
 

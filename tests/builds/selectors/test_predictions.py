@@ -170,6 +170,14 @@ def test_a_prediction_in_another_form_is_not_used(changes: dict[str, Any]) -> No
         assert loaded({key: value for key, value in result.items() if key != missing}, now, 1).crowded
 
 
+def test_a_prediction_is_used_until_the_next_one_is_due(option: Callable[..., None]) -> None:
+    made = timezone.now()
+    result = {"made": made.isoformat(), "loads": [], "queue": [], "of": 0, "builds": {}}
+    option(POLLING_INTERVAL=1800)
+    assert not loaded(result, made + timedelta(minutes=31), 1).crowded
+    assert loaded(result, made + timedelta(hours=2), 1).crowded
+
+
 def test_the_pace_is_learned_from_builds_that_became_ready() -> None:
     start = timezone.now()
 
