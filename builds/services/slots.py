@@ -78,11 +78,14 @@ def lease_to_stop(components: Sequence[ComponentBuild]) -> list[ComponentBuild]:
 def release(components: Sequence[ComponentBuild]) -> None:
     """Let the submission leases of components expire, except of those that were submitted meanwhile.
 
-    They are not deleted, since the build system may have tasks that were not recorded.
+    They are not deleted, since the build system may have tasks that were not recorded. A lease that expired
+    and was taken by another process stays: a third one would submit the component at the same time.
     """
+    ends = {component.pk: component.submitting_until for component in components}
     with transaction.atomic():
-        rows = ComponentBuild.objects.filter(pk__in=[component.pk for component in components], task_id=None)
-        _set_fields(components, locked(rows.only("pk")), submitting_until=clock.now() - _lease())
+        rows = ComponentBuild.objects.filter(pk__in=ends, task_id=None).only("pk", "submitting_until")
+        mine = [row for row in locked(rows) if row.submitting_until == ends[row.pk]]
+        _set_fields(components, mine, submitting_until=clock.now() - _lease())
 
 
 def _take_leases(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -153,3 +154,19 @@ def test_one_submitter_at_a_time(sent_tasks: list[tuple], option: Callable[..., 
     assert slots.lease(build, [again]) == ([again], [])
     ComponentBuild.objects.update(submitting_until=None, task_id=7)
     assert slots.lease(build, [ComponentBuild.objects.get(pk=component.pk)]) == ([], [])
+
+
+def test_a_submitter_whose_lease_has_expired_leaves_that_of_another(
+    sent_tasks: list[tuple], option: Callable[..., None]
+) -> None:
+    option(SUBMIT_LEASE=60)
+    build = building()
+    component = component_build(build, state=ComponentState.BUILDING)
+    assert slots.lease(build, [component])[0]
+    ComponentBuild.objects.update(submitting_until=component.submitting_until - timedelta(minutes=2))
+    other, third = (ComponentBuild.objects.get(pk=component.pk) for _ in range(2))
+    assert slots.lease(build, [other])[0]
+    slots.release([component])
+    assert slots.lease(build, [third]) == ([], [])
+    slots.release([other])
+    assert slots.lease(build, [third]) == ([third], [])
