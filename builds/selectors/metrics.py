@@ -139,7 +139,8 @@ def _sweeps() -> Iterator[Family]:
     )
     lasted = Family("mbs_sweep_duration_seconds", "Duration of the last run of a sweep", labels=["sweep"])
     failed = Family("mbs_sweep_failed", "Whether the last run of a sweep failed", labels=["sweep"])
-    for sweep in Sweep.objects.exclude(started_at=None).order_by("name"):
+    # A stored prediction may have megabytes.
+    for sweep in Sweep.objects.exclude(started_at=None).defer("result").order_by("name"):
         assert sweep.started_at is not None
         begun.add_metric([sweep.name], sweep.started_at.timestamp())
         if sweep.finished_at and sweep.finished_at >= sweep.started_at:

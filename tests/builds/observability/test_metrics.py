@@ -15,8 +15,9 @@ import pytest
 from celery import current_app
 from celery.app.task import Context
 from celery.signals import task_postrun, task_prerun
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from builds import dispatch
@@ -160,6 +161,14 @@ def test_metrics_have_begin_duration_and_result_of_sweeps(ask: Any) -> None:
     assert ask('mbs_sweep_duration_seconds{sweep="open_repos"}') is None
     assert ask('mbs_sweep_failed{sweep="outbox"}') == 0
     assert ask('mbs_sweep_failed{sweep="lost_work"}') == 1
+
+
+def test_metrics_do_not_read_the_results_of_sweeps(ask: Any) -> None:
+    """That of the sweep ``forecast`` may have megabytes."""
+    with CaptureQueriesContext(connection) as queries:
+        ask("mbs_outbox_depth")
+    (read,) = [query["sql"] for query in queries if 'FROM "builds_sweep"' in query["sql"]]
+    assert "result" not in read
 
 
 def test_tasks_that_wait_for_a_worker_are_counted_by_queue(ask: Any, redis_url: str) -> None:
