@@ -12,6 +12,7 @@ from mbs.client.options import EXIT_CODES, print_json, with_client
 from mbs.client.rest import Client, Json
 from mbs.client.snapshot import clean, minute, read_outlooks, read_time
 from mbs.errors import NotSupported
+from mbs.text import printable_values
 
 
 @click.command(epilog=EXIT_CODES)
@@ -27,20 +28,26 @@ def queue(client: Client, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
+    answer = printable_values(answer)
     slots = answer.get("slots") or "any number"
     click.echo(f"slots: {slots}, building: {answer.get('building')}, waiting: {answer.get('waiting')}")
     click.echo(clean(answer.get("rule")))
-    if note := answer.get("note"):
-        click.echo(clean(note))
-    if owners := answer.get("owners"):
+    if note := clean(answer.get("note")):
+        click.echo(note)
+    if owners := _objects(answer.get("owners")):
         print_table(_owners(owners))
     elif not note:
         click.echo("No component builds or waits for a slot.")
-    if following := answer.get("next"):
+    if following := _objects(answer.get("next")):
         print_table(_next(following))
     outlooks = read_outlooks(answer)
     for number in sorted(outlooks, key=lambda each: outlooks[each].ready):
         click.echo(f"build {number}: {outlooks[number]}")
+
+
+def _objects(value: object) -> list[Json]:
+    """Return the objects in a list of the answer; none if it is no list."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _owners(loads: Iterable[Json]) -> Table:

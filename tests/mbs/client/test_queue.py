@@ -61,6 +61,24 @@ def test_the_queue_is_printed_without_control_characters() -> None:
     assert "build 1: place 14 of 31 for a slot, ready about 2030-01-01 " in result.stdout
 
 
+def test_a_hostile_server_controls_no_terminal_with_numbers_and_causes_no_traceback(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = {
+        "slots": "\x1b[2J",
+        "building": "\x1b[1m",
+        "waiting": "\x1b[1m",
+        "owners": ["x"],
+        "next": {"a": 1},
+    }
+    monkeypatch.setattr(server, "answer", lambda *_: (200, answer))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    result = CliRunner().invoke(main, ["queue"], color=True)
+    assert (result.exit_code, result.exception) == (0, None)
+    assert result.stdout.startswith("slots: \\x1b[2J, building: \\x1b[1m, waiting: \\x1b[1m")
+    assert "\x1b" not in result.stdout
+
+
 def test_the_components_that_get_the_next_slots_are_printed() -> None:
     lines = [line.split() for line in mbs("queue").stdout.splitlines()]
     start = READY.replace(hour=11, minute=30).astimezone()
