@@ -127,7 +127,10 @@ def _siblings(build: ModuleBuild) -> QuerySet[ModuleBuild]:
 
 
 def document(build: ModuleBuild) -> tuple[str, dict[str, int]]:
-    """Return the final document of a finished build and the sizes of its RPMs; empty if there are none."""
+    """Return a final document of a finished build, and the sizes of the RPMs of all its architectures."""
     documents = FinalModulemd.objects.filter(module_build=build).exclude(arch="src").order_by("arch")
-    text, sizes = documents.values_list("document", "sizes").first() or ("", None)
-    return text, sizes or {}
+    text = documents.values_list("document", flat=True).first() or ""
+    sizes: dict[str, int] = {}
+    for each in documents.values_list("sizes", flat=True):
+        sizes |= each or {}
+    return text, sizes

@@ -351,6 +351,19 @@ def test_rpms_that_are_not_served_here_are_listed_with_their_sizes(
     assert "1 more are not shown" in text
 
 
+def test_the_rpms_of_all_architectures_are_listed(get: Get) -> None:
+    build = module_build(state=BuildState.READY)
+    for arch in ("aarch64", "s390x", "x86_64"):
+        sizes = {f"shown-0:1-1.{arch}": 1024, "shown-doc-0:1-1.noarch": 512}
+        FinalModulemd.objects.create(module_build=build, arch=arch, document=FINAL, sizes=sizes)
+    FinalModulemd.objects.create(module_build=build, arch="ppc64le", document=FINAL)
+    text = get(f"/builds/{build.pk}").text
+    assert (
+        "RPMs: 4 files, 3.5 KB shown-0:1-1.aarch64 1.0 KB shown-0:1-1.s390x 1.0 KB "
+        "shown-0:1-1.x86_64 1.0 KB shown-doc-0:1-1.noarch 512 bytes"
+    ) in text
+
+
 def test_a_ready_build_whose_document_cannot_be_read_is_shown_all_the_same(get: Get) -> None:
     build = module_build(state=BuildState.READY)
     FinalModulemd.objects.create(module_build=build, arch="x86_64", document="no: modulemd")
