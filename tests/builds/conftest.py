@@ -12,7 +12,6 @@ import pytest
 from celery import current_app
 from django.test import Client
 
-from builds.api.views import base
 from builds.models import (
     ComponentBuild,
     ModuleBuild,
@@ -143,12 +142,6 @@ def refused(**values: Any) -> MBSError:
     return caught.value
 
 
-@pytest.fixture(autouse=True)
-def _no_kept_lists() -> None:
-    """Clear the kept row counts: they are stored by the newest id, which another test may have had too."""
-    base._LISTINGS.clear()
-
-
 @pytest.fixture
 def caller(client: Client) -> Caller:
     """A client of the API with arbitrary credentials."""
@@ -157,11 +150,16 @@ def caller(client: Client) -> Caller:
 
 
 @pytest.fixture
-def workers(transactional_db: None, redis_url: str, tmp_path: Path) -> Iterator[Workers]:
-    """Start workers by ``workers.start()``."""
-    build_system.cache_clear()
+def empty_broker(redis_url: str) -> None:
+    """Delete the messages of another test."""
     with current_app.connection_for_write() as broker:
         broker.default_channel.client.flushall()
+
+
+@pytest.fixture
+def workers(transactional_db: None, empty_broker: None, redis_url: str, tmp_path: Path) -> Iterator[Workers]:
+    """Start workers by ``workers.start()``."""
+    build_system.cache_clear()
     workers = Workers(environment(tmp_path, redis_url), tmp_path)
     yield workers
     for worker in workers.started:

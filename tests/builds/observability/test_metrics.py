@@ -171,7 +171,8 @@ def test_metrics_do_not_read_the_results_of_sweeps(ask: Any) -> None:
     assert "result" not in read
 
 
-def test_tasks_that_wait_for_a_worker_are_counted_by_queue(ask: Any, redis_url: str) -> None:
+@pytest.mark.usefixtures("empty_broker")
+def test_tasks_that_wait_for_a_worker_are_counted_by_queue(ask: Any) -> None:
     for _ in range(3):
         current_app.send_task("sweep.nothing", queue="sweeps")
     assert ask("mbs_broker_up") == 1
