@@ -26,14 +26,17 @@ _counts: Counter[str] = Counter()
 
 @receiver(connection_created)
 def _count_statements(connection: Any, **_: Any) -> None:
-    def execute(call: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        _counts["statements"] += 1
-        words = sql.replace('"', "").split()
-        table = next((b for a, b in pairwise(words) if a in ("FROM", "INTO", "UPDATE")), "")
-        _counts[f"{words[0]} {table}"] += 1
-        return call(sql, params, many, context)
+    # A connection that is opened again keeps its wrappers.
+    if _counted not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_counted)
 
-    connection.execute_wrappers.append(execute)
+
+def _counted(call: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    _counts["statements"] += 1
+    words = sql.replace('"', "").split()
+    table = next((b for a, b in pairwise(words) if a in ("FROM", "INTO", "UPDATE")), "")
+    _counts[f"{words[0]} {table}"] += 1
+    return call(sql, params, many, context)
 
 
 @before_task_publish.connect
