@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builds.conftest import _no_kept_lists, forge, sent  # noqa: F401  (fixtures)
+from tests.builds.conftest import forge, sent  # noqa: F401  (fixtures)
 from tests.hostile.services import Service, service, undelegate
 
 
