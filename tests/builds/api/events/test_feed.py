@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -48,6 +48,7 @@ def building() -> ModuleBuild:
     return build
 
 
+@transaction.atomic
 def finish(build: ModuleBuild, state: BuildState = BuildState.FAILED) -> None:
     ComponentBuild.objects.filter(module_build=build).update(state=ComponentState.COMPLETE)
     for component in build.component_builds.all():
