@@ -15,7 +15,7 @@ from builds.selectors.slots import Load
 MAX_SIMULATED = 2000
 #: Max components that the sweep simulates.
 MAX_PREPARED = 50_000
-#: Age from which a stored prediction is not used any more, and the same in intervals between two of them.
+#: A stored prediction is used for ten minutes, and at least until three more runs of the sweep were due.
 _MAX_AGE, _MAX_INTERVALS = timedelta(minutes=10), 3
 #: Shown instead of a prediction.
 TOO_MANY = (

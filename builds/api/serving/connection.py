@@ -18,9 +18,9 @@ from typing import Any
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-#: Bytes of the request line and all headers; also of all that a chunked body may have besides its content in
-#: a row: sizes and extensions of chunks, and trailers. The time that httptools needs for a header or trailer
-#: in many parts grows with the square of its length.
+#: Max bytes of the request line and all headers. Also max bytes that a chunked body may have without content
+#: in between: sizes and extensions of chunks, and trailers. The time that httptools needs for a header or
+#: trailer that arrives in many parts grows with the square of its length.
 HEAD_LIMIT = 32 * 1024
 #: Bytes of pipelined requests that are kept until the answer before them has ended.
 AHEAD_LIMIT = 64 * 1024

@@ -19,6 +19,12 @@ from tests.processes import wait_for
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def _own_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery keeps its connections to a broker that another test has replaced."""
+    monkeypatch.setattr(current_app._get_current_object(), "_pool", None)
+
+
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """As much time as the slowest machine needs."""
