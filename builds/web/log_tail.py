@@ -20,9 +20,10 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from builds.api import links
+from builds.api.serving import waiting
 from builds.api.serving.places import Places, refuse
 from builds.api.serving.streams import disconnected, end, headers_of, host_allowed, part, start
-from builds.api.serving.types import Application, Message, Receive, Send
+from builds.api.serving.types import Application, Message, Receive, Scope, Send
 from builds.encoding import encode
 from builds.models import ComponentBuild
 from builds.observability import log_context
@@ -41,8 +42,6 @@ ROUTE = "builds/<pk>/<package>/log/events"
 #: Max watchers of a process, and of one client. Above the first, clients get the existing lines from Django's
 #: view, and poll; a client above the second gets 429.
 _WATCHERS, _SHARE = 500, 50
-#: Threads that read logs.
-_READERS = 4
 #: Max bytes that a watcher may lag behind before lines are skipped.
 _BEHIND = 10 * WINDOW
 #: Polls of the log between two checks whether the component has ended, or is built again.
@@ -189,7 +188,7 @@ class LogTails:
         self.heartbeat = heartbeat
         self.places = Places(_WATCHERS, _SHARE)
         self.reads = 0
-        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="logs")
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="log streams")
         self._shared: dict[Place, asyncio.Task[News | None]] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -207,31 +206,37 @@ class LogTails:
             with self.places.take(scope):
                 place = await self._in_thread(_place, build, package, query, headers, prefix)
                 if place is not None:
-                    return await self._serve(place, build, package, headers, receive, send)
+                    return await self._serve(place, build, package, scope, receive, send)
         return await self.application(scope, receive, send)
 
     async def _serve(
-        self, place: Place, build: int, package: str, headers: dict[bytes, str], receive: Receive, send: Send
+        self, place: Place, build: int, package: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        number = request_number(headers.get(b"x-request-id", ""))
+        number = request_number(headers_of(scope).get(b"x-request-id", ""))
         log_context.restart(request_id=number, build=build)
         count("GET", ROUTE, 200)
         await send(start(200, number))
         await send(part(_RETRY))
         gone = asyncio.ensure_future(disconnected(receive))
         try:
-            await self._stream(place, build, package, send, gone)
+            await self._stream(place, build, package, scope, send, gone)
         finally:
             gone.cancel()
 
     async def _stream(
-        self, place: Place, build: int, package: str, send: Send, gone: asyncio.Future[None]
+        self,
+        place: Place,
+        build: int,
+        package: str,
+        scope: Scope,
+        send: Send,
+        gone: asyncio.Future[None],
     ) -> None:
         loop = asyncio.get_running_loop()
         looks, silent_since = 0, loop.time()
         while not gone.done():
             looks += 1
-            found = await self._read(place)
+            found = await self._read(place, scope)
             text, over = (found.text, found.over) if found else (b"", False)
             place = found.place if found else place
             if not over and looks % _CHECK == 0:
@@ -250,12 +255,12 @@ class LogTails:
                 await asyncio.wait({gone}, timeout=pause)
         return None
 
-    async def _read(self, place: Place) -> News | None:
+    async def _read(self, place: Place, scope: Scope) -> News | None:
         """Return the new content after a place; None if the build system does not answer."""
         shared = self._shared.get(place)
         if shared is None:
             self.reads += 1
-            shared = asyncio.ensure_future(self._in_thread(_news, place))
+            shared = asyncio.ensure_future(waiting.run(scope, _news, place))
             self._shared[place] = shared
             shared.add_done_callback(lambda _: self._shared.pop(place, None))
         return await asyncio.shield(shared)

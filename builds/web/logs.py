@@ -87,9 +87,6 @@ class _Stream:
     system once, however many other downloads use the shared cache.
     """
 
-    #: The build system may take its time: see ``builds.api.serving.files``.
-    remote = True
-
     def __init__(self, read: Log, start: int, stop: int) -> None:
         self._log, self._place, self._stop = read, start, stop
         self._keeps = _keepers.acquire(blocking=False)

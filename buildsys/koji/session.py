@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,16 @@ class Hub:
         self.profile = _read_profile(access)
         self._methods: frozenset[str] | None = None
 
-    def read_only(self) -> Hub:
-        """Return the same hub without a login, which suffices to read builds and tags."""
-        return Hub(replace(self._access, anonymous=True))
+    def read_only(self, timeout: float = inf) -> Hub:
+        """Return the same hub without a login, which suffices to read builds and tags.
+
+        Args:
+            timeout: Seconds for a call, if this is less than before; the second attempt follows sooner then.
+        """
+        old = self._access
+        timeout = min(timeout, old.timeout)
+        retry_interval = old.retry_interval * timeout / old.timeout
+        return Hub(replace(old, anonymous=True, timeout=timeout, retry_interval=retry_interval))
 
     # -- calls -------------------------------------------------------------------------------------------
 

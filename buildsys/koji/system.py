@@ -29,6 +29,9 @@ from buildsys.logs import LogFile, LogPart
 from buildsys.recorded import FinalDocuments
 from mbs.errors import Problem
 
+#: Seconds for a call that a person waits for.
+_PATIENCE = 20
+
 
 class KojiBuildSystem:
     """A Koji hub as a build system; calls are only made when methods are used.
@@ -52,7 +55,8 @@ class KojiBuildSystem:
             priority=options.priority,
             limits_arches=options.limits_arches,
         )
-        self._logs = Logs(self._public_hub, self._topurl(), options.access.timeout)
+        self._quick_hub = self.hub.read_only(_PATIENCE)
+        self._logs = Logs(self._quick_hub, self._topurl(), min(_PATIENCE, options.access.timeout))
 
     def arches(self, module: Module) -> tuple[str, ...]:
         """Return the architectures of the base module's tag."""
@@ -143,7 +147,7 @@ class KojiBuildSystem:
 
     def tags_holding(self, rpm: str) -> list[str]:
         """Return the tags of modules that contain an RPM or build."""
-        return tagging.holding(self._public_hub, rpm, self.options.tag_prefixes)
+        return tagging.holding(self._quick_hub, rpm, self.options.tag_prefixes)
 
     def documents(self, module: Module, nvrs: Sequence[str]) -> FinalDocuments:
         """Return the final documents of a finished module."""

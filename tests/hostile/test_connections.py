@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack
 
-import psutil
 import pytest
 
-from tests.processes import ROOT, free_port, wait_for
+from tests.hostile.web_server import LIVE, Web, serving
+from tests.processes import wait_for
 
-LIVE = "/health/live"
 #: seconds
 TIMEOUT = 1.5
 LARGE = "/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"
@@ -27,94 +20,11 @@ SUBMIT = "/module-build-service/2/module-builds/"
 CHUNKED = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
 
 
-@dataclass
-class Web:
-    """A web server with one worker."""
-
-    port: int
-    process: subprocess.Popen[bytes]
-
-    def get(self, path: str, *headers: str) -> bytes:
-        """A GET request."""
-        return "\r\n".join((f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers, "", "")).encode()
-
-    @contextmanager
-    def connection(self, data: bytes = b"", receive_buffer: int = 0) -> Iterator[socket.socket]:
-        """A connection on which this was sent, as far as the server takes it."""
-        with socket.socket() as connection:
-            if receive_buffer:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            connection.settimeout(20)
-            connection.connect(("127.0.0.1", self.port))
-            with suppress(BrokenPipeError, ConnectionResetError):
-                connection.sendall(data)
-            yield connection
-
-    def answer(self, data: bytes) -> bytes:
-        """All that is answered to this until the server closes the connection."""
-        with self.connection(data) as connection:
-            return read_all(connection)
-
-    def is_well(self) -> bool:
-        """Whether an honest request is answered."""
-        answer = self.answer(self.get(LIVE, "Connection: close"))
-        return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b'{"status": "ok"}')
-
-    @property
-    def memory(self) -> float:
-        """MiB."""
-        return psutil.Process(self.process.pid).memory_info().rss / 2**20
-
-
-def read_all(connection: socket.socket) -> bytes:
-    """Everything until the server closes the connection."""
-    found = bytearray()
-    try:
-        while part := connection.recv(1 << 16):
-            found += part
-    except ConnectionResetError:
-        pass
-    return bytes(found)
-
-
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    folder, port = tmp_path_factory.mktemp("web"), free_port()
-    environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("MBS_")},
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "MBS_CONFIG_FILE": "",
-        "MBS_CONFIG_SECTION": "standalone",
-        "MBS_SYSTEM": "simulated",
-        "MBS_DATA_DIR": str(folder),
-        "MBS_BASE_URL": f"http://127.0.0.1:{port}",
-        "MBS_CLIENT_TIMEOUT": str(TIMEOUT),
-        "MBS_WEB_THREADS": "2",
-        "MBS_BODIES_LIMIT": str(4 << 20),
-    }
-    command = [sys.executable, "manage.py"]
-    subprocess.run([*command, "migrate", "-v0"], cwd=ROOT, env=environ, check=True)
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "web", f"--port={port}"], cwd=ROOT, env=environ, stdout=log, stderr=log
-        )
-    server = Web(port, process)
-    try:
-        wait_for(lambda: _answers(server), what="the web server")
+    folder = tmp_path_factory.mktemp("web")
+    with serving(folder, CLIENT_TIMEOUT=str(TIMEOUT), BODIES_LIMIT=str(4 << 20)) as server:
         yield server
-        process.terminate()
-        assert process.wait(30) == -signal.SIGTERM, (folder / "log").read_text()
-        assert "Traceback" not in Path(folder / "log").read_text()
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _answers(server: Web) -> bool:
-    try:
-        return server.is_well()
-    except ConnectionRefusedError:
-        return False
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,6 @@ from builds.api.serving.types import Send
 PART = 64 * 1024
 #: These threads only read and write single parts. They never wait for a client.
 _threads = ThreadPoolExecutor(4, thread_name_prefix="files")
-#: These read parts of files that another server has, such as logs of Koji, and may wait for it.
-_remote = ThreadPoolExecutor(4, thread_name_prefix="remote files")
 
 
 class Budget:
@@ -49,10 +48,9 @@ def folder() -> Path:
     return place
 
 
-async def in_thread(work: Any, *values: Any, remote: bool = False) -> Any:
-    """Run one short file operation in a thread; ``remote``: one that may wait for another server."""
-    threads = _remote if remote else _threads
-    return await asyncio.get_running_loop().run_in_executor(threads, work, *values)
+async def in_thread(work: Any, *values: Any) -> Any:
+    """Run one short file operation in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, work, *values)
 
 
 async def on_disk(data: bytes | memoryview) -> Any:
@@ -67,16 +65,19 @@ async def on_disk(data: bytes | memoryview) -> Any:
     return await in_thread(write)
 
 
-async def send(file: Any, sender: Send, *, more_body: bool = False) -> None:
+async def send(
+    file: Any, sender: Send, *, more_body: bool = False, run: Callable[..., Awaitable[Any]] = in_thread
+) -> None:
     """Send the rest of an open file as the body of an answer, and close the file.
 
     Args:
-        file: With an attribute ``remote`` that is true, another server has it.
+        file: The file.
+        sender: Sends an ASGI message.
         more_body: Whether further parts of the body follow.
+        run: Reads a part in a thread.
     """
-    remote = getattr(file, "remote", False)
     try:
-        while part := await in_thread(file.read, PART, remote=remote):
+        while part := await run(file.read, PART):
             await sender({"type": "http.response.body", "body": part, "more_body": True})
         await sender({"type": "http.response.body", "body": b"", "more_body": more_body})
     finally:

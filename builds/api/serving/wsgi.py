@@ -14,10 +14,11 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from builds.api.authentication import SAFE
-from builds.api.serving import files
+from builds.api.serving import files, waiting
 from builds.api.serving.types import Receive, Scope, Send
 
 Environ = dict[str, Any]
@@ -31,7 +32,6 @@ class FileWrapper:
     def __init__(self, file: Any, block_size: int = files.PART) -> None:
         self.read = file.read
         self.close = file.close
-        self.remote: bool = getattr(file, "remote", False)
 
 
 @dataclass
@@ -60,7 +60,8 @@ class ThreadedWSGI:
     """Run a WSGI application in a fixed set of threads.
 
     Requests that change something have their own threads, since a submission may wait for a git server, and a
-    login for a password check.
+    login for a password check. Those that may wait for the build system run in the threads of
+    ``builds.api.serving.waiting``.
 
     Args:
         threads: Number of threads for reads, and of those for changes.
@@ -79,7 +80,12 @@ class ThreadedWSGI:
             return
         loop = asyncio.get_running_loop()
         context = copy_context()
-        answer = await loop.run_in_executor(self._threads(scope), context.run, self._answer, environ(scope))
+        work = partial(context.run, self._answer, environ(scope))
+        waits = waiting.may_wait(scope)
+        if waits:
+            answer = await waiting.answer(scope, work)
+        else:
+            answer = await loop.run_in_executor(self._threads(scope), work)
         body, answer.body = answer.body, b""
         try:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
@@ -94,7 +100,7 @@ class ThreadedWSGI:
             _close(body)
             await send({"type": "http.response.body", "body": b""})
         else:
-            await files.send(body, send)
+            await files.send(body, send, run=partial(waiting.run, scope) if waits else files.in_thread)
 
     def _threads(self, scope: Scope) -> ThreadPoolExecutor:
         if scope["path"] in self.apart:

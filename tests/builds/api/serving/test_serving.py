@@ -6,13 +6,14 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builds.api.serving import files
+from builds.api.serving import files, waiting
 from builds.api.serving.deadlines import Deadlines
 from builds.api.serving.requests import CompleteRequests
 from builds.api.serving.wsgi import FileWrapper, ThreadedWSGI
@@ -191,8 +192,6 @@ def test_files_that_come_from_another_server_do_not_hold_up_those_on_disk(tmp_pa
     answered = threading.Event()
 
     class Remote:
-        remote = True
-
         def read(self, size: int) -> bytes:
             answered.wait(20)
             return b""
@@ -202,7 +201,8 @@ def test_files_that_come_from_another_server_do_not_hold_up_those_on_disk(tmp_pa
 
     async def test() -> bytes:
         exchange, others = Exchange(), Exchange()
-        slow = [asyncio.ensure_future(files.send(FileWrapper(Remote()), others.send)) for _ in range(8)]
+        run = partial(waiting.run, {"client": ("192.0.2.1", 1)})
+        slow = [asyncio.ensure_future(files.send(Remote(), others.send, run=run)) for _ in range(8)]
         await asyncio.sleep(0)
         try:
             async with asyncio.timeout(5):

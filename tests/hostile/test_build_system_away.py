@@ -1,0 +1,66 @@
+"""A build system that accepts connections and answers nothing, while strangers ask for what it has."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.web_server import Web, serving
+
+_COMPONENT = """
+from builds.models import ComponentBuild, ModuleBuild
+from mbs.states import BuildState, ComponentState
+
+columns = {"name": "tiny", "stream": "1", "version": "1", "context": "c0ffee12", "owner": "somebody"}
+build = ModuleBuild.objects.create(
+    pk=1, state=BuildState.READY, modulemd="", koji_tag="module-tiny", batch=1, **columns
+)
+build.arch_names = ["x86_64"]
+build.save()
+build.component_builds.create(
+    package="libtiny", state=ComponentState.COMPLETE, task_id=7, nvr="libtiny-1-1", batch=1, format="rpms"
+)
+"""
+_PROFILE = """
+[koji]
+server = http://127.0.0.1:{port}/kojihub
+topurl = http://127.0.0.1:{port}/kojifiles
+authtype = noauth
+"""
+LOG = "/builds/1/libtiny/log"
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    folder: Path = tmp_path_factory.mktemp("web")
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as hub:
+        profile = folder / "koji.conf"
+        profile.write_text(_PROFILE.format(port=hub.getsockname()[1]))
+        options = {"SYSTEM": "koji", "KOJI_CONFIG": str(profile), "KOJI_PROFILE": "koji"}
+        with serving(folder, _COMPONENT, **options) as server:
+            yield server
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        LOG,
+        f"{LOG}/",
+        f"{LOG}/events?task=8",
+        "/module-build-service/2/module-builds/?rpm=tiny-1-1.x86_64",
+        "/module-build-service/1/module-builds/?%72pm=tiny-1-1.x86_64",
+        "/module-build-service/2/final-modulemd/1",
+    ],
+)
+def test_requests_that_wait_for_it_do_not_delay_others(web: Web, path: str) -> None:
+    """More of them than there are threads."""
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(web.connection(web.get(path)))
+        page = web.answer(web.get("/builds/1", "Connection: close"))
+        assert page.startswith(b"HTTP/1.1 200 ")
+        assert web.is_well()
