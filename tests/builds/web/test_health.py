@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import wait
 from datetime import timedelta
 
 import pytest
@@ -13,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from builds.models import Sweep
+from builds.services import health
 from tests.processes import wait_for
 
 # What is asked is asked in other threads, which see what was committed.
@@ -20,9 +23,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _own_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Celery keeps its connections to a broker that another test has replaced."""
+def _own_checks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neither Celery's connections to a broker that another test has replaced, nor a check that it began."""
     monkeypatch.setattr(current_app._get_current_object(), "_pool", None)
+    yield
+    wait(health._pending.values(), timeout=60)
 
 
 @pytest.fixture
