@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from celery import Signature, current_app
 from celery.app.task import Context
 from django.db import transaction
 from django.db.models import QuerySet
+from kombu import Connection
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -24,8 +26,27 @@ from mbs.states import SETTLED
 
 log = logging.getLogger(__name__)
 
+#: Seconds that the broker has to respond to a request that must not wait for it.
+BROKER_TIMEOUT = 0.8
 #: Exceptions of sending a task while the broker is unavailable. Chords access Redis directly.
 BROKER_AWAY = (OperationalError, RedisError)
+
+
+@contextmanager
+def quick_broker() -> Iterator[Connection]:
+    """Connect to the broker for a request that must not wait: each answer has ``BROKER_TIMEOUT`` seconds.
+
+    Raises:
+        OperationalError: The broker is unavailable. Likewise OSError.
+    """
+    limits = {"socket_timeout": BROKER_TIMEOUT, "socket_connect_timeout": BROKER_TIMEOUT}
+    with current_app.connection_for_write(transport_options=limits) as broker:
+        broker.ensure_connection(
+            max_retries=1,
+            interval_start=0,
+            timeout=BROKER_TIMEOUT,  # type: ignore[arg-type]  # fractions are possible
+        )
+        yield broker
 
 
 def send(task: str, *args: int | float | str, countdown: float = 0) -> None:

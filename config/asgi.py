@@ -15,7 +15,8 @@ from builds.web.log_tail import LogTails
 
 _options = settings.MBS
 _logins = ("/admin/login/", "/login", "/login/provider", "/login/callback")
-_own_threads = (*_logins, "/health/live", "/health/ready")
+_metrics = "/module-build-service/[^/]+/monitor/metrics/?"
+_own_threads = (*_logins, "/health/live", "/health/ready", _metrics)
 _threaded = ThreadedWSGI(pages, _options.WEB_THREADS, _own_threads)
 _whole = CompleteRequests(_threaded, _options.BODY_LIMIT, 3 * _options.CLIENT_TIMEOUT)
 _streams = EventStreams(AllEvents(LogTails(_whole)))

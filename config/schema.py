@@ -60,7 +60,7 @@ class Server(Group):
     CLIENT_TIMEOUT: Seconds = 20
     """Seconds for a client to send headers or to receive a part of an answer; three times that for a body."""
     WEB_THREADS: Positive = 8
-    """Threads of a web process, for reads and for changes each; each can hold a database connection."""
+    """Threads of a web process for reads, and for changes. These and 8 others hold database connections."""
     TRUSTED_FRONTS: Fronts = ("127.0.0.1", "::1", "unix:")
     """Proxies whose headers are trusted (docs/fronts.md): addresses, networks, unix: for Unix sockets."""
     PER_PAGE_MAX: Positive = 100

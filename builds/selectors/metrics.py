@@ -14,14 +14,12 @@ from kombu.exceptions import OperationalError
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from builds import dispatch
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, Wait, clock
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 from mbs.wait_keys import Kind
 
 log = logging.getLogger(__name__)
-
-#: Seconds that the broker has to respond.
-BROKER_TIMEOUT = 1.0
 
 Family = GaugeMetricFamily
 
@@ -151,12 +149,7 @@ def _sweeps() -> Iterator[Family]:
 
 def _of_broker() -> Iterator[Family]:
     depths = Family("mbs_queue_depth", "Tasks that wait for a worker, by queue", labels=["queue"])
-    with current_app.connection_for_write() as broker:
-        broker.ensure_connection(
-            max_retries=1,
-            interval_start=0,
-            timeout=BROKER_TIMEOUT,  # type: ignore[arg-type]  # fractions are possible
-        )
+    with dispatch.quick_broker() as broker:
         channel = broker.default_channel
         for queue in current_app.conf.task_queues:
             try:

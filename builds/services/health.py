@@ -13,6 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max
 from kombu.exceptions import OperationalError
 
+from builds import dispatch
 from builds.models import Sweep, clock
 from mbs.errors import Unavailable
 
@@ -31,12 +32,8 @@ def require_broker() -> None:
         Unavailable: The broker is unavailable.
     """
     try:
-        with current_app.connection_for_write() as broker:
-            broker.ensure_connection(
-                max_retries=1,
-                interval_start=0,
-                timeout=TIMEOUT,  # type: ignore[arg-type]  # fractions are possible
-            )
+        with dispatch.quick_broker():
+            pass
     except (OperationalError, OSError) as error:
         raise Unavailable(
             "The broker is unavailable.",

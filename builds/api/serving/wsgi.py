@@ -9,8 +9,9 @@ Handling").
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -65,14 +66,15 @@ class ThreadedWSGI:
 
     Args:
         threads: Number of threads for reads, and of those for changes.
-        apart: Paths that have two threads each, so that slow requests for other paths do not delay them.
+        apart: Regular expressions of paths that have two threads each, so that they and others do not delay
+            each other.
     """
 
-    def __init__(self, application: WSGIApplication, threads: int, apart: Collection[str] = ()) -> None:
+    def __init__(self, application: WSGIApplication, threads: int, apart: Iterable[str] = ()) -> None:
         self.application = application
         self.reading = ThreadPoolExecutor(threads, thread_name_prefix="reading")
         self.changing = ThreadPoolExecutor(threads, thread_name_prefix="changing")
-        self.apart = {path: ThreadPoolExecutor(2, thread_name_prefix=path) for path in apart}
+        self.apart = {re.compile(path): ThreadPoolExecutor(2, thread_name_prefix=path) for path in apart}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application for a request."""
@@ -103,8 +105,9 @@ class ThreadedWSGI:
             await files.send(body, send, run=partial(waiting.run, scope) if waits else files.in_thread)
 
     def _threads(self, scope: Scope) -> ThreadPoolExecutor:
-        if scope["path"] in self.apart:
-            return self.apart[scope["path"]]
+        for path, threads in self.apart.items():
+            if path.fullmatch(scope["path"]):
+                return threads
         return self.reading if scope["method"] in SAFE else self.changing
 
     def _answer(self, request: Environ) -> Answer:

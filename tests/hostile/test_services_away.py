@@ -1,4 +1,4 @@
-"""A build system that accepts connections and answers nothing, while strangers ask for what it has."""
+"""A build system and a broker that accept connections and answer nothing, while strangers ask."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ build.component_builds.create(
 """
 _PROFILE = """
 [koji]
-server = http://127.0.0.1:{port}/kojihub
-topurl = http://127.0.0.1:{port}/kojifiles
+server = http://{silent}/kojihub
+topurl = http://{silent}/kojifiles
 authtype = noauth
 """
 LOG = "/builds/1/libtiny/log"
@@ -37,10 +37,11 @@ LOG = "/builds/1/libtiny/log"
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     folder: Path = tmp_path_factory.mktemp("web")
-    with socket.create_server(("127.0.0.1", 0), backlog=1000) as hub:
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as service:
+        silent = f"127.0.0.1:{service.getsockname()[1]}"
         profile = folder / "koji.conf"
-        profile.write_text(_PROFILE.format(port=hub.getsockname()[1]))
-        options = {"SYSTEM": "koji", "KOJI_CONFIG": str(profile), "KOJI_PROFILE": "koji"}
+        profile.write_text(_PROFILE.format(silent=silent))
+        options = {"SYSTEM": "koji", "KOJI_CONFIG": str(profile), "BROKER_URL": f"redis://{silent}/0"}
         with serving(folder, _COMPONENT, **options) as server:
             yield server
 
@@ -54,9 +55,10 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         "/module-build-service/2/module-builds/?rpm=tiny-1-1.x86_64",
         "/module-build-service/1/module-builds/?%72pm=tiny-1-1.x86_64",
         "/module-build-service/2/final-modulemd/1",
+        "/module-build-service/2/monitor/metrics",
     ],
 )
-def test_requests_that_wait_for_it_do_not_delay_others(web: Web, path: str) -> None:
+def test_requests_that_wait_for_them_do_not_delay_others(web: Web, path: str) -> None:
     """More of them than there are threads."""
     with ExitStack() as stack:
         for _ in range(10):
