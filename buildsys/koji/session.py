@@ -148,18 +148,28 @@ class Hub:
                 # The session is invalid (the hub's database was restored, or the session was closed there),
                 # so the next call logs in again.
                 if not isinstance(error, koji.RetryError):
-                    self._local.session = None
+                    self._forget()
                 raise
 
     def _open(self) -> Any:
         # A forked process must not use its parent's connection.
         if getattr(self._local, "session", None) is None or self._local.pid != os.getpid():
+            self._forget()
             session = koji.ClientSession(self.profile["server"], self._options())
             _LOGINS[self.profile["authtype"]](self, session)
             anonymous = self.profile["authtype"] == "noauth"
             self._local.user = {} if anonymous else session.getLoggedInUser()
             self._local.session, self._local.pid = session, os.getpid()
         return self._local.session
+
+    def _forget(self) -> None:
+        """Forget this thread's session without a call.
+
+        Otherwise it would log out when it is deleted: at any time, and after a fork for the parent.
+        """
+        session, self._local.session = getattr(self._local, "session", None), None
+        if session is not None:
+            session.setSession(None)
 
     def _options(self) -> dict[str, Any]:
         access = self._access

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,30 @@ def test_a_session_that_ended_is_made_anew(rig: KojiRig, forget: str) -> None:
         with pytest.raises(BuildSystemUnavailable):
             rig.system.hub.call("getTag", "platform-build")
     assert rig.system.hub.call("getTag", "platform-build")["name"] == "platform-build"
+
+
+@pytest.mark.parametrize("why", ["ended", "forked"])
+def test_a_former_session_is_not_logged_out_when_it_is_deleted(
+    rig: KojiRig, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a fork it belongs to the parent; and Python may delete it at any time, such as in a callback."""
+    logged_out: list[object] = []
+
+    def logout(session: koji.ClientSession, session_id: int | None = None) -> None:
+        if session.logged_in:
+            logged_out.append(session)
+
+    monkeypatch.setattr(koji.ClientSession, "logout", logout)
+    hub = rig.system.hub
+    if why == "ended":
+        rig.double.sessions.clear()
+        with pytest.raises(BuildSystemUnavailable):
+            hub.call("getTag", "platform-build")
+    else:
+        hub._local.pid = 1
+    assert hub.call("getTag", "platform-build")["name"] == "platform-build"
+    gc.collect()
+    assert not logged_out
 
 
 def test_a_login_that_fails_waits_for_an_operator(double: HubDouble, tmp_path: Path) -> None:
