@@ -191,19 +191,19 @@ class TestYaml:
         assert (build.name, build.stream, build.scmurl) == ("tiny", "1", None)
 
     @pytest.mark.parametrize(
-        ("values", "name"),
+        ("own", "values", "name"),
         [
-            ({"module_name": "sent", "file_name": "byfile"}, "sent"),
-            ({"module_name": "sent", "file_name": "byfile", "own": "name: own"}, "sent"),
-            ({"file_name": "byfile", "own": "name: own"}, "own"),
-            ({"file_name": "no name", "own": "name: own"}, "own"),
-            ({"file_name": "byfile"}, "byfile"),
+            ("", {"module_name": "sent", "file_name": "byfile"}, "sent"),
+            ("name: own", {"module_name": "sent", "file_name": "byfile"}, "sent"),
+            ("name: own", {"file_name": "byfile"}, "own"),
+            ("name: own", {"file_name": "no name"}, "own"),
+            ("", {"file_name": "byfile"}, "byfile"),
         ],
     )
     def test_its_name_is_sent_or_its_own_or_that_of_its_file(
-        self, forge: Forge, sent: list[int], values: dict[str, str], name: str
+        self, forge: Forge, sent: list[int], own: str, values: dict[str, str], name: str
     ) -> None:
-        text = ONE.replace("data:\n", f"data:\n  {values.pop('own', '')}\n")
+        text = ONE.replace("data:\n", f"data:\n  {own}\n")
         (build,) = submitted(modulemd=text, **values)
         assert build.name == name
         assert parse_stream(build.modulemd, strict=False).name == name
@@ -215,13 +215,13 @@ class TestYaml:
         assert caught.value.code == "no_name"
 
     @pytest.mark.parametrize(
-        ("values", "stream"),
+        ("own", "values", "stream"),
         [
-            ({"module_stream": "sent", "branch": "b", "own": "stream: own"}, "sent"),
-            ({"module_stream": "sent"}, "sent"),
-            ({"branch": "b", "own": "stream: own"}, "own"),
-            ({"branch": "stream-1-2"}, "stream_1_2"),
-            ({}, "devel_1"),
+            ("stream: own", {"module_stream": "sent", "branch": "b"}, "sent"),
+            ("", {"module_stream": "sent"}, "sent"),
+            ("stream: own", {"branch": "b"}, "own"),
+            ("", {"branch": "stream-1-2"}, "stream_1_2"),
+            ("", {}, "devel_1"),
         ],
     )
     def test_its_stream_is_sent_or_its_own_or_its_branch_or_the_default(
@@ -229,11 +229,12 @@ class TestYaml:
         forge: Forge,
         sent: list[int],
         option: Callable[..., None],
+        own: str,
         values: dict[str, str],
         stream: str,
     ) -> None:
         option(DEFAULT_BRANCH="devel-1")
-        text = document({"alpha": "ref: main"}).replace("data:\n", f"data:\n  {values.pop('own', '')}\n")
+        text = document({"alpha": "ref: main"}).replace("data:\n", f"data:\n  {own}\n")
         (build,) = submitted(modulemd=text, module_name="tiny", **values)
         assert build.stream == stream
         assert parse_stream(build.modulemd, strict=False).stream == stream
