@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import secrets
 import string
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from django.test import Client
 
@@ -20,6 +18,7 @@ from mbs.errors import Unavailable
 from tests.builds.services.auth.login_steps import answer_of, begin, log_in, name, refused, switched_on
 from tests.builds.services.auth.oidc_provider import Issuer
 from tests.builds.web.browser import BROWSER
+from tests.dripping import dripping
 
 pytestmark = pytest.mark.django_db
 
@@ -42,21 +41,15 @@ def test_answers_that_are_nested_or_too_large_are_an_outage(
     assert name(client) == ""
 
 
-def test_an_answer_that_does_not_end_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Slow(httpx.SyncByteStream):
-        def __iter__(self) -> Iterator[bytes]:
-            while True:
-                time.sleep(0.01)
-                sent.append(b" ")
-                yield b" "
-
-    sent: list[bytes] = []
-    monkeypatch.setattr(provider, "TIMEOUT", 0.0)
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Slow()))
-    monkeypatch.setattr(httpx, "stream", httpx.Client(transport=transport).stream)
-    with pytest.raises(Unavailable):
-        provider.request("GET", "https://id.example.com/keys")
-    assert len(sent) == 1
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_an_answer_that_comes_one_byte_at_a_time_is_an_outage(
+    monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.setattr(provider, "TIMEOUT", 1.0)
+    with dripping(part) as server:
+        with pytest.raises(Unavailable):
+            provider.request("GET", f"{server.url}/keys")
+        assert not server.patient
 
 
 @pytest.mark.parametrize("seconds", [10**400, 1e300, -1, 0, "300", True, None, []], ids=str)

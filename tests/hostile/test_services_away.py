@@ -1,7 +1,8 @@
-"""A build system and a broker that accept connections and answer nothing, while strangers ask."""
+"""Services that accept connections and answer nothing, while strangers ask."""
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -32,6 +33,7 @@ topurl = http://{silent}/kojifiles
 authtype = noauth
 """
 LOG = "/builds/1/libtiny/log"
+API = "/module-build-service/2"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,18 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         silent = f"127.0.0.1:{service.getsockname()[1]}"
         profile = folder / "koji.conf"
         profile.write_text(_PROFILE.format(silent=silent))
-        options = {"SYSTEM": "koji", "KOJI_CONFIG": str(profile), "BROKER_URL": f"redis://{silent}/0"}
+        provider = folder / "provider.json"
+        secrets = {"client_id": "mbs", "token_introspection_uri": f"http://{silent}/introspect"}
+        provider.write_text(json.dumps({"web": secrets}))
+        options = {
+            "SYSTEM": "koji",
+            "KOJI_CONFIG": str(profile),
+            "BROKER_URL": f"redis://{silent}/0",
+            "NO_AUTH": "False",
+            "AUTH_METHOD": "oidc",
+            "OIDC_CLIENT_SECRETS": str(provider),
+            "OIDC_REQUIRED_SCOPE": "mbs",
+        }
         with serving(folder, _COMPONENT, **options) as server:
             yield server
 
@@ -52,10 +65,10 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         LOG,
         f"{LOG}/",
         f"{LOG}/events?task=8",
-        "/module-build-service/2/module-builds/?rpm=tiny-1-1.x86_64",
+        f"{API}/module-builds/?rpm=tiny-1-1.x86_64",
         "/module-build-service/1/module-builds/?%72pm=tiny-1-1.x86_64",
-        "/module-build-service/2/final-modulemd/1",
-        "/module-build-service/2/monitor/metrics",
+        f"{API}/final-modulemd/1",
+        f"{API}/monitor/metrics",
     ],
 )
 def test_requests_that_wait_for_them_do_not_delay_others(web: Web, path: str) -> None:
@@ -63,6 +76,17 @@ def test_requests_that_wait_for_them_do_not_delay_others(web: Web, path: str) ->
     with ExitStack() as stack:
         for _ in range(10):
             stack.enter_context(web.connection(web.get(path)))
+        page = web.answer(web.get("/builds/1", "Connection: close"))
+        assert page.startswith(b"HTTP/1.1 200 ")
+        assert web.is_well()
+
+
+@pytest.mark.parametrize("path", [f"{API}/me/", "/submit"])
+def test_requests_with_tokens_that_cannot_be_checked_do_not_delay_others(web: Web, path: str) -> None:
+    with ExitStack() as stack:
+        for number in range(40):
+            token = f"Authorization: Bearer {path.strip('/')}-{number}"
+            stack.enter_context(web.connection(web.get(path, token)))
         page = web.answer(web.get("/builds/1", "Connection: close"))
         assert page.startswith(b"HTTP/1.1 200 ")
         assert web.is_well()

@@ -20,10 +20,10 @@ BUSY = "busy"
 
 #: Seconds for which a refusal is cached; credentials that were refused may become valid later.
 REFUSAL_TIME = 60
-#: Half of the threads may look up credentials at the same time; the others serve other requests meanwhile.
+#: Half of the threads may look up credentials at the same time.
 _LOOKUPS = BoundedSemaphore(max(1, settings.MBS.WEB_THREADS // 2))
-#: Seconds for which a request waits to begin a lookup.
-_WAIT = 2.0
+#: A quarter may wait to begin a lookup, for a number of seconds. The rest serves other requests meanwhile.
+_WAITING, _WAIT = BoundedSemaphore(settings.MBS.WEB_THREADS // 4), 2.0
 
 
 def cached_lookup(
@@ -87,12 +87,22 @@ def lookup_slot() -> Iterator[None]:
     Raises:
         Unavailable: Too many lookups are running.
     """
-    if not _LOOKUPS.acquire(timeout=_WAIT):
+    if not (_LOOKUPS.acquire(blocking=False) or _wait_for_lookup()):
         raise Unavailable("Too many logins are being checked.", code=BUSY, hint="Try again later.")
     try:
         yield
     finally:
         _LOOKUPS.release()
+
+
+def _wait_for_lookup() -> bool:
+    """Return whether a lookup may begin within ``_WAIT`` seconds; do not wait if too many requests do."""
+    if not _WAITING.acquire(blocking=False):
+        return False
+    try:
+        return _LOOKUPS.acquire(timeout=_WAIT)
+    finally:
+        _WAITING.release()
 
 
 def digest(secret: str) -> str:

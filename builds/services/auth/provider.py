@@ -6,9 +6,9 @@ The file ``OIDC_CLIENT_SECRETS`` has the format of MBS 3.9.2: an object with one
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-import time
 from typing import Any
 
 import httpx
@@ -18,7 +18,7 @@ from mbs.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-#: Seconds that the provider has to respond, and max bytes of its response.
+#: Seconds that the provider has for its whole response, and max bytes of it.
 TIMEOUT, MAX_RESPONSE = 10.0, 2_000_000
 HINT = "Try again later. If the error persists, tell the operators of the service."
 
@@ -62,7 +62,7 @@ def request(method: str, url: object, **options: Any) -> tuple[int, dict[str, An
     Args:
         method: HTTP method.
         url: Address, from the configuration or from the provider's description of itself.
-        options: Options of ``httpx.request``.
+        options: Options of ``httpx.AsyncClient.request``.
 
     Raises:
         Unavailable: The provider is unavailable, or its response is not valid.
@@ -70,8 +70,9 @@ def request(method: str, url: object, **options: Any) -> tuple[int, dict[str, An
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
         raise unavailable(f"{url!r} is not an address of an OpenID provider.")
     try:
-        with httpx.stream(method, url, timeout=TIMEOUT, **options) as answer:
-            text, status = _read(answer), answer.status_code
+        status, text = asyncio.run(_response(method, url, options))
+    except TimeoutError as error:
+        raise unavailable(f"{url} took longer than {TIMEOUT:g} seconds.") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise unavailable(f"{url}: {type(error).__name__}: {error}") from error
     try:
@@ -83,13 +84,20 @@ def request(method: str, url: object, **options: Any) -> tuple[int, dict[str, An
     return status, content if isinstance(content, dict) else {}
 
 
-def _read(answer: httpx.Response) -> bytes:
-    """Return the body of a response of bounded size and time; a timeout of httpx is for each part of it."""
-    content, end = b"", time.monotonic() + TIMEOUT
-    for part in answer.iter_bytes():
-        content += part
-        if len(content) > MAX_RESPONSE:
-            raise unavailable(f"{answer.url} sent more than {MAX_RESPONSE} bytes.")
-        if time.monotonic() > end:
-            raise unavailable(f"{answer.url} took longer than {TIMEOUT:g} seconds.")
-    return content
+async def _response(method: str, url: str, options: dict[str, Any]) -> tuple[int, bytes]:
+    """Return the status and the body of a response of bounded size.
+
+    Raises:
+        TimeoutError: It took longer than ``TIMEOUT``, which httpx would allow for each part of it.
+    """
+    async with (
+        asyncio.timeout(TIMEOUT),
+        httpx.AsyncClient(timeout=TIMEOUT) as client,
+        client.stream(method, url, **options) as answer,
+    ):
+        content = b""
+        async for part in answer.aiter_bytes():
+            content += part
+            if len(content) > MAX_RESPONSE:
+                raise unavailable(f"{url} sent more than {MAX_RESPONSE} bytes.")
+        return answer.status_code, content
