@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from celery import Signature, current_app
 from celery.app.task import Context
 from django.db import transaction
 from django.db.models import QuerySet
-from kombu import Connection
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from builds.broker import quick_broker
 from builds.models import Wait, clock
 from builds.models.locking import locked
 from builds.observability.celery_signals import WOKEN
@@ -26,27 +25,8 @@ from mbs.states import SETTLED
 
 log = logging.getLogger(__name__)
 
-#: Seconds that the broker has to respond to a request that must not wait for it.
-BROKER_TIMEOUT = 0.8
 #: Exceptions of sending a task while the broker is unavailable. Chords access Redis directly.
 BROKER_AWAY = (OperationalError, RedisError)
-
-
-@contextmanager
-def quick_broker() -> Iterator[Connection]:
-    """Connect to the broker for a request that must not wait: each answer has ``BROKER_TIMEOUT`` seconds.
-
-    Raises:
-        OperationalError: The broker is unavailable. Likewise OSError.
-    """
-    limits = {"socket_timeout": BROKER_TIMEOUT, "socket_connect_timeout": BROKER_TIMEOUT}
-    with current_app.connection_for_write(transport_options=limits) as broker:
-        broker.ensure_connection(
-            max_retries=1,
-            interval_start=0,
-            timeout=BROKER_TIMEOUT,  # type: ignore[arg-type]  # fractions are possible
-        )
-        yield broker
 
 
 def send(task: str, *args: int | float | str, countdown: float = 0) -> None:
@@ -60,6 +40,15 @@ def send_now(task: str, *args: int | float | str, countdown: float = 0) -> None:
         # Otherwise Celery would subscribe to the result of each task, in processes that are not workers.
         current_app.send_task(task, args=args, countdown=countdown or None, ignore_result=True)
     except BROKER_AWAY as error:
+        log.warning("Task %s%s was not sent because the broker is unavailable: %s", task, args, error)
+
+
+def send_quickly(task: str, *args: int | float | str) -> None:
+    """Send a task at once, for a request that must not wait for a broker that hangs."""
+    try:
+        with quick_broker() as broker:
+            current_app.send_task(task, args=args, connection=broker, retry=False, ignore_result=True)
+    except (*BROKER_AWAY, OSError) as error:
         log.warning("Task %s%s was not sent because the broker is unavailable: %s", task, args, error)
 
 

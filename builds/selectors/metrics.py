@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from builds import dispatch
+from builds.broker import quick_broker
 from builds.models import ComponentBuild, ModuleBuild, OutboxMessage, Sweep, Wait, clock
 from mbs.states import ACTIVE, SETTLED, BuildState, ComponentState
 from mbs.wait_keys import Kind
@@ -149,7 +149,7 @@ def _sweeps() -> Iterator[Family]:
 
 def _of_broker() -> Iterator[Family]:
     depths = Family("mbs_queue_depth", "Tasks that wait for a worker, by queue", labels=["queue"])
-    with dispatch.quick_broker() as broker:
+    with quick_broker() as broker:
         channel = broker.default_channel
         for queue in current_app.conf.task_queues:
             try:

@@ -78,7 +78,7 @@ def request(old: ModuleBuild, new: ModuleBuild, client: str) -> bool:
         return False
     cache.set(key, 1, _PERIOD)
     cache.set(period, cache.get(period, 0) + 1, _PERIOD)
-    dispatch.send_now(TASK, old.pk, new.pk)
+    dispatch.send_quickly(TASK, old.pk, new.pk)
     return True
 
 

@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max
 from kombu.exceptions import OperationalError
 
-from builds import dispatch
+from builds.broker import quick_broker
 from builds.models import Sweep, clock
 from mbs.errors import Unavailable
 
@@ -32,7 +32,7 @@ def require_broker() -> None:
         Unavailable: The broker is unavailable.
     """
     try:
-        with dispatch.quick_broker():
+        with quick_broker():
             pass
     except (OperationalError, OSError) as error:
         raise Unavailable(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -130,7 +133,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """The tasks that were sent."""
     cache.clear()
     tasks: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(dispatch, "send_now", lambda *args, **options: tasks.append(args))
+    monkeypatch.setattr(dispatch, "send_quickly", lambda *args, **options: tasks.append(args))
     return tasks
 
 
@@ -174,6 +177,22 @@ def test_a_repository_that_cannot_be_read_has_no_subjects_and_is_not_asked_again
     found = as_json(client, f"{pair[1].pk}/compare")
     assert (found["components"][0]["commits"], found["reading_commits"]) == (None, False)
     assert (asked, sent) == (["https://github.com/rpms/x"], [])
+
+
+def test_a_comparison_does_not_wait_for_a_broker_that_hangs(
+    client: Client, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.clear()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        monkeypatch.setattr(current_app.conf, "broker_write_url", address)
+        started = time.monotonic()
+        assert as_json(client, f"{pair[1].pk}/compare")["components"]
+        passed = time.monotonic() - started
+        silent.settimeout(0)
+        silent.accept()[0].close()
+    # Celery would wait for 10 seconds.
+    assert passed < 8
 
 
 @pytest.fixture
