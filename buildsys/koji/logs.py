@@ -6,6 +6,7 @@ the submission.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ class Logs:
     Args:
         hub: Session of the hub, without a login.
         topurl: URL of the hub's files; empty if they are not served.
-        timeout: Seconds without an answer after which the file server counts as unavailable.
+        timeout: Seconds that the file server has for its whole answer.
     """
 
     def __init__(self, hub: Hub, topurl: str, timeout: float) -> None:
@@ -100,34 +101,39 @@ class Logs:
         if not path or ".." in path.split("/"):
             raise NoSuchLog.of(task_id, name)
         try:
-            return self._fetch(f"{self._topurl}/{quote(path.lstrip('/'))}", start, count)
+            return asyncio.run(self._fetch(f"{self._topurl}/{quote(path.lstrip('/'))}", start, count))
         except FileNotFoundError:
             raise NoSuchLog.of(task_id, name) from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise BuildSystemUnavailable(
-                f"The log {name} cannot be read from {self._topurl}: {error}.",
+                f"The log {name} cannot be read from {self._topurl}: {str(error) or 'timed out'}.",
                 code="koji_files_unavailable",
                 hint="Try again later; operators: check `topurl` of the Koji profile.",
             ) from error
 
-    def _fetch(self, url: str, start: int, count: int) -> LogPart:
+    async def _fetch(self, url: str, start: int, count: int) -> LogPart:
         """Read bytes of a file from the file server.
 
         Raises:
             FileNotFoundError: The file does not exist.
+            TimeoutError: It took longer than the timeout, which httpx would allow for each part of it.
         """
         # Uncompressed, so that the bytes of the range are those of the log.
         headers = {"Range": f"bytes={start}-{start + max(count, 1) - 1}", "Accept-Encoding": "identity"}
-        with httpx.stream("GET", url, headers=headers, timeout=self._timeout) as answer:
+        async with (
+            asyncio.timeout(self._timeout),
+            httpx.AsyncClient(timeout=self._timeout) as client,
+            client.stream("GET", url, headers=headers) as answer,
+        ):
             content_range = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if answer.status_code == 416 and content_range:
                 return LogPart(start, b"", int(content_range[1]), complete=True)
             if answer.status_code in (403, 404, 410):
                 raise FileNotFoundError(url)
             if answer.status_code == 206 and content_range:
-                return LogPart(start, _first(answer, count), int(content_range[1]), complete=True)
+                return LogPart(start, await _first(answer, count), int(content_range[1]), complete=True)
             if answer.status_code == 200 and not start:
-                data, length = _first(answer, count), answer.headers.get("Content-Length", "")
+                data, length = await _first(answer, count), answer.headers.get("Content-Length", "")
                 return LogPart(0, data, int(length) if length.isdecimal() else len(data), complete=True)
         raise BuildSystemError(
             f"The file server {self._topurl} answered {answer.status_code} to a request for part of a log.",
@@ -136,10 +142,10 @@ class Logs:
         )
 
 
-def _first(answer: httpx.Response, count: int) -> bytes:
+async def _first(answer: httpx.Response, count: int) -> bytes:
     """Return the first bytes of an answer, however many there are."""
     data = b""
-    for piece in answer.iter_raw():
+    async for piece in answer.aiter_raw():
         data += piece
         if len(data) >= count:
             break

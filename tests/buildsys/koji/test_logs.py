@@ -12,6 +12,7 @@ from buildsys.base import BuildSystemUnavailable, Submission
 from buildsys.logs import NoSuchLog
 from tests.buildsys.koji.double import HubDouble
 from tests.buildsys.rigs import KojiRig, koji_system
+from tests.dripping import dripping
 
 
 @pytest.fixture
@@ -85,6 +86,19 @@ def test_a_file_server_that_is_away_is_an_outage(rig: KojiRig, monkeypatch: pyte
     with pytest.raises(BuildSystemUnavailable) as refusal:
         rig.system.read_log(submission.task_id, "kept/x86_64/build.log", 0, 10)
     assert refusal.value.code == "koji_files_unavailable"
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_file_server_that_sends_one_byte_at_a_time_is_an_outage(
+    rig: KojiRig, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    submission = kept(rig, {"x86_64/build.log": b"x"})
+    monkeypatch.setattr(rig.system._logs, "_timeout", 1)
+    with dripping(part) as server:
+        monkeypatch.setattr(rig.system._logs, "_topurl", server.url)
+        with pytest.raises(BuildSystemUnavailable, match="timed out"):
+            rig.system.read_log(submission.task_id, "kept/x86_64/build.log", 0, 1000)
+        assert not server.patient
 
 
 def test_reading_a_log_needs_no_login(rig: KojiRig) -> None:
