@@ -48,6 +48,7 @@ MIDDLEWARE = [
     "builds.policy.PolicyMiddleware",
     "builds.web.people.PrivacyMiddleware",
     "builds.web.probes.ProbeMiddleware",
+    "builds.web.errors.RefusalMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

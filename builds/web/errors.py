@@ -20,9 +20,12 @@ from rest_framework.views import APIView
 from builds.api.errors import method_not_allowed
 from builds.api.links import ROOT
 from builds.api.renderers import JSONRenderer
+from builds.api.serving.types import REFUSAL
 from mbs.errors import Forbidden, NotFound
 
 READING = ("GET", "HEAD")
+#: Seconds after which a refused client may try again.
+RETRY_AFTER = 10
 _SLASHES = re.compile("/{2,}")
 
 
@@ -100,6 +103,28 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
             hint="Reload the page and send its form again. Programs should use the API.",
         )
     )(request)
+
+
+class RefusalMiddleware:
+    """Answer a request that the web server refuses (``builds.api.serving``) with its error."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Handle a request."""
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: object, args: object, kwargs: object
+    ) -> HttpResponseBase | None:
+        """Return the error instead of calling the view."""
+        refusal = request.META.get(REFUSAL)
+        if refusal is None:
+            return None
+        response = failure(refusal)(request)
+        response["Retry-After"] = str(RETRY_AFTER)
+        return response
 
 
 def safe_methods_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

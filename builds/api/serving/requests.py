@@ -12,7 +12,7 @@ from builds.api import errors
 from builds.api.serving import files
 from builds.api.serving.types import Application, Receive, Scope, Send
 from builds.encoding import encode
-from mbs.errors import MBSError, TooManyRequests, Unavailable
+from mbs.errors import MBSError, Unavailable
 
 _PRINTABLE = bytes(range(0x21, 0x7F)).decode()
 
@@ -58,8 +58,6 @@ class CompleteRequests:
         except _RequestRefused as refusal:
             if refusal.error:
                 await _refuse(send, refusal.error, refusal.status)
-        except (TooManyRequests, Unavailable) as error:
-            await _refuse(send, error, errors.STATUSES[type(error)])
         finally:
             await body.close()
 
@@ -152,7 +150,7 @@ def _busy() -> MBSError:
 async def _refuse(send: Send, error: MBSError, status: int) -> None:
     body = encode(errors.body(error, status))
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status in (429, 503):
+    if status == 503:
         headers.append((b"retry-after", b"10"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

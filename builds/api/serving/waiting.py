@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from builds.api.serving.places import Places, client_of
 from builds.api.serving.types import Scope
-from mbs.errors import TooManyRequests, Unavailable
+from mbs.errors import MBSError, TooManyRequests, Unavailable
 
 #: Requests that may wait: pages, text and events of logs, and final documents that must be created first.
 _PATHS = re.compile(r"/builds/[^/]+/[^/]+/log(/events)?/?|/module-build-service/[^/]+/final-modulemd/.*")
@@ -78,21 +78,21 @@ async def run(scope: Scope, work: Callable[..., Result], *values: Any) -> Result
         return await asyncio.get_running_loop().run_in_executor(_threads, work, *values)
 
 
-async def answer(scope: Scope, work: Callable[..., Result], *values: Any) -> Result:
-    """Run a request that may wait for the build system: see ``run``.
-
-    Raises:
-        TooManyRequests: The client has too many such requests.
-        Unavailable: All clients together have too many.
-    """
+def refusal(scope: Scope) -> MBSError | None:
+    """Return an error if the client of a request, or all clients together, have too many that wait."""
     if _requests.greedy(scope):
-        raise TooManyRequests(
+        return TooManyRequests(
             "This address has too many requests that wait for the build system.",
             hint="Wait for their answers, and try again.",
         )
     if _requests.full:
-        raise Unavailable(
+        return Unavailable(
             "Too many requests wait for the build system.", code="busy", hint="Try again in a minute."
         )
+    return None
+
+
+async def answer(scope: Scope, work: Callable[..., Result], *values: Any) -> Result:
+    """Run a request that may wait for the build system, and that was not refused: see ``run``."""
     with _requests.take(scope):
         return await run(scope, work, *values)

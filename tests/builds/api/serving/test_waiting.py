@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
+from io import BytesIO
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from builds.api.serving import waiting
-from builds.api.serving.requests import CompleteRequests
+from builds.api.serving.types import REFUSAL
+from builds.api.serving.wsgi import ThreadedWSGI
 from mbs.errors import TooManyRequests
 
 ADA, EVE = {"client": ("192.0.2.1", 1)}, {"client": ("192.0.2.2", 1)}
@@ -43,33 +45,51 @@ def test_a_client_with_too_many_requests_is_refused_until_they_are_answered() ->
         ended = threading.Event()
         begun = await busy(EVE, 20, ended)
         try:
-            with pytest.raises(TooManyRequests):
-                await waiting.answer(EVE, lambda: "answer")
+            assert isinstance(waiting.refusal(EVE), TooManyRequests)
+            assert waiting.refusal(ADA) is None
         finally:
             ended.set()
             await asyncio.gather(*begun)
-        assert await waiting.answer(EVE, lambda: "answer") == "answer"
+        assert waiting.refusal(EVE) is None
 
     asyncio.run(test())
 
 
-def test_a_refusal_says_when_to_try_again() -> None:
-    sent: list[Any] = []
+@pytest.mark.parametrize(("accept", "kind"), [("text/html", "text/html"), ("*/*", "application/json")])
+def test_a_refusal_is_answered_like_other_errors(client: Client, accept: str, kind: str) -> None:
+    refusal = TooManyRequests("This address has too many.", hint="Wait.")
+    headers = {"accept": accept, "x-request-id": "number-7"}
+    answer = client.get("/builds/1/bash/log", headers=headers, **{REFUSAL: refusal})
+    assert answer.status_code == 429
+    assert answer["Content-Type"].startswith(kind)
+    assert answer["Retry-After"] == "10"
+    assert answer["X-Request-ID"] == "number-7"
+    assert "This address has too many." in answer.content.decode()
 
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        raise TooManyRequests("Too many.", hint="Wait.")
 
-    async def receive() -> Any:
-        return {"type": "http.request", "body": b""}
+def test_a_refused_request_does_not_wait() -> None:
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("429 Too Many Requests", [])
+        return [str(environ[REFUSAL]).encode()]
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "headers": [], "query_string": b"", "path": "/"}
-    asyncio.run(CompleteRequests(application, 1000)(scope, receive, send))
-    assert sent[0]["status"] == 429
-    assert (b"retry-after", b"10") in sent[0]["headers"]
-    assert json.loads(sent[1]["body"])["hint"] == "Wait."
+    async def test() -> None:
+        ended = threading.Event()
+        begun = await busy(EVE, 20, ended)
+        scope = {"type": "http", "method": "GET", "path": "/builds/1/bash/log", "query_string": b""}
+        scope |= {"http_version": "1.1", "headers": [], "body": BytesIO(), **EVE}
+        try:
+            async with asyncio.timeout(30):
+                await ThreadedWSGI(application, 1)(scope, send, send)
+        finally:
+            ended.set()
+            await asyncio.gather(*begun)
+
+    sent: list[Any] = []
+    asyncio.run(test())
+    assert b"too many requests that wait" in sent[1]["body"]
 
 
 @pytest.mark.parametrize(
