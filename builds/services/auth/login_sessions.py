@@ -28,7 +28,7 @@ from joserfc.jwk import OctKey
 
 from builds.services.auth import oidc, web_login
 from builds.services.auth.identity import Identity
-from builds.services.auth.lookup_cache import BUSY
+from builds.services.auth.lookup_cache import BUSY, acquire
 from builds.services.auth.methods import web_login_enabled
 from builds.services.auth.web_login import Tokens
 from mbs.errors import NotAuthenticated, Unavailable
@@ -122,7 +122,7 @@ def identity(session: SessionBase, *, wait: float = WAIT) -> Identity | None:
             pass  # the token was revoked or has expired: the refresh token decides
     key = str(session.session_key)
     lock = _LOCKS[int(sha256(key.encode()).hexdigest(), 16) % len(_LOCKS)]
-    if not lock.acquire(timeout=wait):
+    if not acquire(lock, wait):
         # Requests of many windows must not wait for the provider together.
         raise Unavailable("Your login is being checked.", code=BUSY, hint="Try again.")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock, Semaphore
 from typing import TypeVar
 
 from django.conf import settings
@@ -22,8 +22,10 @@ BUSY = "busy"
 REFUSAL_TIME = 60
 #: Half of the threads may look up credentials at the same time.
 _LOOKUPS = BoundedSemaphore(max(1, settings.MBS.WEB_THREADS // 2))
-#: A quarter may wait to begin a lookup, for a number of seconds. The rest serves other requests meanwhile.
-_WAITING, _WAIT = BoundedSemaphore(settings.MBS.WEB_THREADS // 4), 2.0
+#: A quarter may wait for lookups of others. The rest serves other requests meanwhile.
+_WAITING = BoundedSemaphore(settings.MBS.WEB_THREADS // 4)
+#: Seconds for which a request waits to begin a lookup.
+_WAIT = 2.0
 
 
 def cached_lookup(
@@ -87,7 +89,7 @@ def lookup_slot() -> Iterator[None]:
     Raises:
         Unavailable: Too many lookups are running.
     """
-    if not (_LOOKUPS.acquire(blocking=False) or _wait_for_lookup()):
+    if not acquire(_LOOKUPS, _WAIT):
         raise Unavailable("Too many logins are being checked.", code=BUSY, hint="Try again later.")
     try:
         yield
@@ -95,12 +97,19 @@ def lookup_slot() -> Iterator[None]:
         _LOOKUPS.release()
 
 
-def _wait_for_lookup() -> bool:
-    """Return whether a lookup may begin within ``_WAIT`` seconds; do not wait if too many requests do."""
+def acquire(lock: Lock | Semaphore, seconds: float) -> bool:
+    """Acquire a lock that is held during lookups, and return whether it was acquired.
+
+    Args:
+        lock: The lock.
+        seconds: Seconds to wait for it, unless too many threads wait for such locks.
+    """
+    if lock.acquire(blocking=False):
+        return True
     if not _WAITING.acquire(blocking=False):
         return False
     try:
-        return _LOOKUPS.acquire(timeout=_WAIT)
+        return lock.acquire(timeout=seconds)
     finally:
         _WAITING.release()
 
