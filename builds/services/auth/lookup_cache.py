@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import BoundedSemaphore, Lock, Semaphore
@@ -22,8 +23,10 @@ BUSY = "busy"
 REFUSAL_TIME = 60
 #: Half of the threads may look up credentials at the same time.
 _LOOKUPS = BoundedSemaphore(max(1, settings.MBS.WEB_THREADS // 2))
-#: A quarter may wait for lookups of others. The rest serves other requests meanwhile.
+#: While lookups are slow, a quarter may wait for those of others. The rest serves other requests meanwhile.
 _WAITING = BoundedSemaphore(settings.MBS.WEB_THREADS // 4)
+#: Seconds after which a lookup is slow, and for which lookups then count as slow.
+_SLOW, _SLOW_TIME = 1.0, 60.0
 #: Seconds for which a request waits to begin a lookup.
 _WAIT = 2.0
 
@@ -92,9 +95,39 @@ def lookup_slot() -> Iterator[None]:
     if not acquire(_LOOKUPS, _WAIT):
         raise Unavailable("Too many logins are being checked.", code=BUSY, hint="Try again later.")
     try:
-        yield
+        with _pace.measured():
+            yield
     finally:
         _LOOKUPS.release()
+
+
+class _Pace:
+    """Measures how long lookups take."""
+
+    def __init__(self) -> None:
+        self._began: set[float] = set()
+        self._slow_until = 0.0
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Measure a lookup until the context ends."""
+        began = time.monotonic()
+        self._began.add(began)
+        try:
+            yield
+        finally:
+            self._began.discard(began)
+            if time.monotonic() - began > _SLOW:
+                self._slow_until = time.monotonic() + _SLOW_TIME
+
+    @property
+    def slow(self) -> bool:
+        """Return whether a lookup is slow, or was slow a short time ago."""
+        now = time.monotonic()
+        return now < self._slow_until or any(now - began > _SLOW for began in tuple(self._began))
+
+
+_pace = _Pace()
 
 
 def acquire(lock: Lock | Semaphore, seconds: float) -> bool:
@@ -102,10 +135,12 @@ def acquire(lock: Lock | Semaphore, seconds: float) -> bool:
 
     Args:
         lock: The lock.
-        seconds: Seconds to wait for it, unless too many threads wait for such locks.
+        seconds: Seconds to wait for it; none if lookups are slow and too many threads wait for such locks.
     """
     if lock.acquire(blocking=False):
         return True
+    if not _pace.slow:
+        return lock.acquire(timeout=seconds)
     if not _WAITING.acquire(blocking=False):
         return False
     try:
