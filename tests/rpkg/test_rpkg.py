@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -37,8 +38,9 @@ def rpkg(client: Callable[..., Rpkg], open_port: int) -> Rpkg:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """Name of a module that no other test uses."""
-    return re.sub(r"\W+", "-", request.node.name.removeprefix("test_"))[:40].strip("-")
+    """Name of a module that no other run of a test uses."""
+    test = re.sub(r"\W+", "-", request.node.name.removeprefix("test_"))[:31].strip("-")
+    return f"{test}-{secrets.token_hex(4)}"
 
 
 def submitted(output: str) -> list[int]:
