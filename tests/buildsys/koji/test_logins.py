@@ -71,12 +71,12 @@ def test_a_server_with_another_authoritys_certificate_is_not_trusted(
 
 @pytest.mark.skipif(not realm.has_kdc(), reason="there is no MIT KDC here: install krb5-kdc")
 def test_a_keytab_logs_in_and_in_again_when_the_session_expired(
-    double: HubDouble, folder: Path, monkeypatch: pytest.MonkeyPatch
+    double: HubDouble, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with realm.kdc(folder) as environ:
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        ccache = f"FILE:{folder / 'ccache'}"
+        ccache = f"FILE:{tmp_path / 'ccache'}"
         hub = _hub(
             double, folder, "kerberos", principal="mbs", keytab=str(folder / "mbs.keytab"), ccache=ccache
         )
