@@ -110,14 +110,16 @@ def test_a_former_session_is_not_logged_out_when_it_is_deleted(
     rig: KojiRig, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a fork it belongs to the parent; and Python may delete it at any time, such as in a callback."""
-    logged_out: list[object] = []
+    logged_out: list[str] = []
 
     def logout(session: koji.ClientSession, session_id: int | None = None) -> None:
+        # Sessions of other tests are deleted here, too.
         if session.logged_in:
-            logged_out.append(session)
+            logged_out.append(session.sinfo["session-key"])
 
     monkeypatch.setattr(koji.ClientSession, "logout", logout)
     hub = rig.system.hub
+    key = hub._local.session.sinfo["session-key"]
     if why == "ended":
         rig.double.sessions.clear()
         with pytest.raises(BuildSystemUnavailable):
@@ -126,7 +128,7 @@ def test_a_former_session_is_not_logged_out_when_it_is_deleted(
         hub._local.pid = 1
     assert hub.call("getTag", "platform-build")["name"] == "platform-build"
     gc.collect()
-    assert not logged_out
+    assert key not in logged_out
 
 
 def test_a_login_that_fails_waits_for_an_operator(double: HubDouble, tmp_path: Path) -> None:
