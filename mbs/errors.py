@@ -115,7 +115,7 @@ class Unprocessable(MBSError):
 
 
 class TooManyRequests(MBSError):
-    """429: This address has too many failed logins or open streams; Retry-After says when to try again."""
+    """429: This address has too many failed logins, streams or waiting requests; see Retry-After."""
 
     code = "too_many_requests"
 

@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from builds.api.errors import method_not_allowed
 from builds.api.links import ROOT
 from builds.api.renderers import JSONRenderer
-from builds.api.serving.types import REFUSAL
+from builds.api.serving.waiting import REFUSAL
 from mbs.errors import Forbidden, NotFound
 
 READING = ("GET", "HEAD")

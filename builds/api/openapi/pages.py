@@ -43,7 +43,7 @@ _PAGES = {
     ),
     _LOG: (
         "component builds",
-        Operation("get_log", LogList, (404,), empty={416: "The log has no such bytes."}),
+        Operation("get_log", LogList, (404, 429), empty={416: "The log has no such bytes."}),
         "Return a log of a component, or as JSON the list of its logs.",
         _COMPONENT,
     ),

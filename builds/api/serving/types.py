@@ -10,6 +10,3 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-#: Key in the environment of a WSGI request: the error with which the web server refuses the request.
-REFUSAL = "mbs.refusal"

@@ -23,6 +23,8 @@ from mbs.errors import MBSError, TooManyRequests, Unavailable
 _PATHS = re.compile(r"/builds/[^/]+/[^/]+/log(/events)?/?|/module-build-service/[^/]+/final-modulemd/.*")
 #: Filter that asks the build system for an RPM.
 _RPM = "rpm"
+#: Key in the environment of a WSGI request: the error with which the request is refused.
+REFUSAL = "mbs.refusal"
 #: Threads of a process, and how many of them one client may have at the same time.
 _THREADS, _SHARE = 8, 2
 #: Max requests that wait, or are being answered, in a process, and for one client.

@@ -20,7 +20,7 @@ from typing import Any
 
 from builds.api.authentication import SAFE
 from builds.api.serving import files, waiting
-from builds.api.serving.types import REFUSAL, Receive, Scope, Send
+from builds.api.serving.types import Receive, Scope, Send
 
 Environ = dict[str, Any]
 #: A WSGI application (PEP 3333).
@@ -85,7 +85,7 @@ class ThreadedWSGI:
         request = environ(scope)
         waits = waiting.may_wait(scope)
         if waits and (refusal := waiting.refusal(scope)):
-            request[REFUSAL], waits = refusal, False
+            request[waiting.REFUSAL], waits = refusal, False
         work = partial(context.run, self._answer, request)
         if waits:
             answer = await waiting.answer(scope, work)

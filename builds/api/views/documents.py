@@ -66,7 +66,7 @@ class FinalModulemdViewSet(ApiViewSet):
     """The final modulemd documents of a finished module, by architecture."""
 
     tag = "module builds"
-    operations = {"retrieve": Operation("get_final_modulemd", dict[str, str], (501,))}
+    operations = {"retrieve": Operation("get_final_modulemd", dict[str, str], (429, 501))}
     lookup_value_regex = NUMBER
 
     def retrieve(self, request: Request, pk: str, **kwargs: Any) -> Response:

@@ -40,7 +40,9 @@ class ModuleBuildViewSet(BuildViewSet):
     noun = "module build"
     tag = "module builds"
     operations = {
-        "list": Operation("list_module_builds", lists.ModuleBuildPage, (501,), summary="List module builds"),
+        "list": Operation(
+            "list_module_builds", lists.ModuleBuildPage, (429, 501), summary="List module builds"
+        ),
         "retrieve": Operation("get_module_build", lists.AnyModuleBuild, summary="Show one module build"),
         "create": Operation("submit", SUBMITTED, BUILDING, 201),
         "partial_update": Operation("cancel", ModuleBuildVerbose, (409,)),

@@ -11,7 +11,6 @@ import pytest
 from django.test import Client
 
 from builds.api.serving import waiting
-from builds.api.serving.types import REFUSAL
 from builds.api.serving.wsgi import ThreadedWSGI
 from mbs.errors import TooManyRequests
 
@@ -59,7 +58,7 @@ def test_a_client_with_too_many_requests_is_refused_until_they_are_answered() ->
 def test_a_refusal_is_answered_like_other_errors(client: Client, accept: str, kind: str) -> None:
     refusal = TooManyRequests("This address has too many.", hint="Wait.")
     headers = {"accept": accept, "x-request-id": "number-7"}
-    answer = client.get("/builds/1/bash/log", headers=headers, **{REFUSAL: refusal})
+    answer = client.get("/builds/1/bash/log", headers=headers, **{waiting.REFUSAL: refusal})
     assert answer.status_code == 429
     assert answer["Content-Type"].startswith(kind)
     assert answer["Retry-After"] == "10"
@@ -70,7 +69,7 @@ def test_a_refusal_is_answered_like_other_errors(client: Client, accept: str, ki
 def test_a_refused_request_does_not_wait() -> None:
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("429 Too Many Requests", [])
-        return [str(environ[REFUSAL]).encode()]
+        return [str(environ[waiting.REFUSAL]).encode()]
 
     async def send(message: Any) -> None:
         sent.append(message)
