@@ -46,7 +46,7 @@ class Server(Group):
     """Server."""
 
     DEBUG: bool = False
-    """Show details of errors to all clients; never use it in production."""
+    """No effect: an option of MBS 3.9.2. Clients never see details of errors."""
     SECRET_KEY: SecretKey
     """Signs sessions and forms: a long random text, unique to this service."""
     BASE_URL: WebUrl
@@ -60,7 +60,7 @@ class Server(Group):
     CLIENT_TIMEOUT: Seconds = 20
     """Seconds for a client to send headers or to receive a part of an answer; three times that for a body."""
     WEB_THREADS: Positive = 8
-    """Threads of a web process for reads, and for changes. These and 8 others hold database connections."""
+    """Threads of a web process for reads, and as many for changes; see docs/production.md."""
     TRUSTED_FRONTS: Fronts = ("127.0.0.1", "::1", "unix:")
     """Proxies whose headers are trusted (docs/fronts.md): addresses, networks, unix: for Unix sockets."""
     PER_PAGE_MAX: Positive = 100
@@ -164,7 +164,7 @@ class Intervals(Group):
     POLLING_INTERVAL: Seconds = 60
     """Time between two polls of the build system for open builds."""
     OUTBOX_INTERVAL: Seconds = 10
-    """Time between two attempts to publish messages that the bus has not confirmed."""
+    """Time between two attempts to publish unconfirmed messages, and to send those of subscriptions."""
     OUTBOX_LEASE: Seconds = 60
     """Lease of the process that publishes the messages of a build; on expiry another one takes over."""
     LOST_AFTER: Seconds = 60
@@ -176,9 +176,9 @@ class Intervals(Group):
     RETRY_BACKOFF_MAX: Seconds = 60
     """Maximum delay before a task retries after an outage."""
     NET_TIMEOUT: Seconds = 120
-    """Time for which a failing call to another service is repeated."""
+    """Time limit of a call to the Koji hub, which is repeated once if it fails."""
     NET_RETRY_INTERVAL: Seconds = 30
-    """Time between two attempts of such a call."""
+    """Time between the two attempts of such a call."""
 
 
 class Api(Group):
@@ -217,7 +217,7 @@ class Api(Group):
     IDENTITY_CACHE_TIME: Seconds = 900
     """Seconds for which verified tokens and groups of users are cached."""
     LOGIN_FAILURES: Positive = 5
-    """Failed logins to the admin after which a user or an address must wait."""
+    """Failed logins with a password after which a user or an address must wait."""
     LOGIN_PAUSE: Seconds = 300
     """Seconds to wait after the last failure."""
     TOKEN_REFUSALS: Positive = 30
@@ -265,7 +265,7 @@ class Scm(Group):
     RPMS_ALLOW_REPOSITORY: bool = False
     """Let components name their own repository."""
     RPMS_DEFAULT_CACHE: Prefix = "http://pkgs.fedoraproject.org/repo/pkgs/"
-    """Address of the lookaside cache of components."""
+    """No effect: an option of MBS 3.9.2. See LOOKASIDE_URLS."""
     RPMS_ALLOW_CACHE: bool = False
     """Let components name their own lookaside cache."""
     MODULES_DEFAULT_REPOSITORY: Prefix = "https://src.fedoraproject.org/modules/"
@@ -281,7 +281,7 @@ class Scm(Group):
     SCM_NET_TIMEOUT: Seconds = 60
     """Seconds after which a git command is stopped."""
     SCM_NET_RETRY_INTERVAL: Seconds = 15
-    """Seconds between two attempts of a git command."""
+    """No effect: an option of MBS 3.9.2. A git command is repeated after a second."""
     SCM_PARALLEL: Positive = 8
     """Concurrent git commands for one submission."""
     SCM_SUBMIT_TIMEOUT: Seconds = 10
@@ -302,7 +302,7 @@ class Expansion(Group):
     """Modules and stream expansion."""
 
     RESOLVER: Literal["db", "mbs", "local", "koji"] = "db"
-    """Where required modules are looked up; `mbs` and `local` are asked after the service's own database."""
+    """Where required modules are looked up after the database (`db`: nowhere); `koji` is not supported."""
     MBS_URL: WebUrl = "https://mbs.fedoraproject.org/module-build-service/1/module-builds/"
     """The service that is asked if RESOLVER is `mbs`."""
     MODULE_REPOSITORIES: tuple[File, ...] = (Path("/var/cache/dnf"), Path("/var/cache/libdnf5"))

@@ -63,7 +63,7 @@ class StandaloneConfiguration:
 
 
 class DevConfiguration(StandaloneConfiguration):
-    """Standalone, with debug messages."""
+    """Standalone, with debug messages in the log."""
 
     DEBUG = True
     LOG_LEVEL = "debug"
