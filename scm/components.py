@@ -380,8 +380,14 @@ def _other_package(path: str, spec: Spec, request: ComponentRequest) -> Problem:
             f"The spec file {path} {certainly} of the package {name}, but the component is {request.package}."
         )
         hint = f"Name the component after the package, or list the package in {listed}."
-    code = "not_whitelisted" if request.whitelisted else "other_package"
-    return Problem(code, message, request.package, f"data.{listed}", tried="reading it with norpm", hint=hint)
+    return Problem(
+        "not_whitelisted" if request.whitelisted else "other_package",
+        message,
+        request.package,
+        f"data.{listed}",
+        tried="reading it with norpm",
+        hint=hint,
+    )
 
 
 def _no_dist(path: str, spec: Spec) -> ScmError:

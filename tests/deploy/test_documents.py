@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -45,9 +46,18 @@ def test_code_cites_documents_and_headings_that_exist() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     links = [match["path"] for match in LINK.finditer(document.read_text("utf-8"))]
-    made = {"errors.md", "command-line.md", "metrics.md", "states.md"}
+    made = {"errors.md", "command-line.md", "states.md"}
     broken = [link for link in links if not (document.parent / link).exists() and Path(link).name not in made]
     assert broken == []
+
+
+def test_the_page_of_errors_lists_codes_wherever_they_are_defined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    page = importlib.import_module("reference").errors()
+    given, of_class, of_problem, chosen = "missing_scmurl", "no_such_log", "alias", "worker_lost"
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert listed >= {given, of_class, of_problem, chosen}
+    assert "| `koji_permission_missing` | ... lacks the permission ..., for .... | Run as an admin:" in page
 
 
 def test_every_limit_of_local_builds_is_an_option_that_their_page_names() -> None:

@@ -1,4 +1,4 @@
-"""Queries of alert rules and dashboards use existing metrics."""
+"""Alert rules, dashboards and the page about monitoring name existing metrics."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ def test_every_metric_that_a_query_names_is_exposed(query: str, exposed: set[str
     named = queries.metrics(query)
     assert named or query == 'up{job="mbs"} == 0'
     assert named <= exposed
+
+
+def test_the_page_about_monitoring_names_every_metric_and_no_other(exposed: set[str]) -> None:
+    page = (queries.DEPLOY.parent / "docs/monitoring.md").read_text("utf-8")
+    described = re.findall(r"`((?:builds|mbs|messaging)_\w+)(?:\{\w+(?:,\w+)*\})?`(?=[^\n]*\|)", page)
+    assert set(described) == {re.sub("_(bucket|count|sum)$", "", name) for name in exposed}
 
 
 def test_the_test_would_notice_a_wrong_name(exposed: set[str]) -> None:
