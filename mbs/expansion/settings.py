@@ -98,7 +98,7 @@ class Request:
         require_overrides: The same for its requires.
         branch: Name of the branch that the document comes from.
         default_streams: Module name -> the stream to choose if there are several.
-        local: A local build, for which several streams to choose from are an error.
+        local: Refuse several streams to choose from, as local builds of MBS 3.9.2 do.
     """
 
     buildrequire_overrides: Mapping[str, Sequence[str]] = field(default_factory=dict)

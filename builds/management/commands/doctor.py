@@ -22,7 +22,9 @@ from mbs.text import printable
 class Command(BaseCommand):
     """Print problems and remedies."""
 
-    help = "Check database, Redis, clocks, build system and bus, and print how to fix what is missing."
+    help = (
+        "Check database, Redis, clocks, build system, logins and bus, and print how to fix what is missing."
+    )
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:

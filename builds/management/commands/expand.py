@@ -62,7 +62,9 @@ class Command(BaseCommand):
             help="stream to use if several are possible",
         )
         parser.add_argument(
-            "--local", action="store_true", help="stop if several streams are possible, as local builds do"
+            "--local",
+            action="store_true",
+            help="stop if several streams are possible, as MBS 3.9.2 does locally",
         )
 
     def handle(self, *_: Any, file: Path, universe: Path, **options: Any) -> None:
