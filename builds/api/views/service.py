@@ -27,6 +27,7 @@ RESOURCES = {
     "component-builds": "component-builds/",
     "import-module": "import-module/",
     "tokens": "tokens/",
+    "subscriptions": "subscriptions/",
     "rebuild-strategies": "rebuild-strategies/",
     "about": "about/",
     "me": "me/",

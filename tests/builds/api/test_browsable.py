@@ -190,7 +190,7 @@ def test_each_listed_build_links_to_its_page_and_its_item(browser: Client, kind:
 
 def test_the_root_names_every_resource_and_each_of_them_is_a_page(browser: Client) -> None:
     resources = browser.get(ROOT).json()
-    assert {"tokens", "import-module", "plan", "module-builds", "docs"} <= resources.keys()
+    assert {"tokens", "subscriptions", "import-module", "plan", "module-builds", "docs"} <= resources.keys()
     for name, url in resources.items():
         assert browser.get(url, headers=BROWSER).status_code == 200, name
 
