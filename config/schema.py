@@ -339,7 +339,7 @@ class Messaging(Group):
     MESSAGING: Literal["fedora-messaging", "log", "memory"] = "fedora-messaging"
     """Where messages are sent: to the bus, to the log, or to a list for tests."""
     MESSAGING_TOPIC_PREFIX: Names = ("org.fedoraproject.prod",)
-    """Topic prefixes of the messages that are processed."""
+    """Topic prefixes of the messages that are processed; empty: all."""
     MESSAGING_TIMEOUT: Seconds = 5
     """Seconds within which the bus must confirm a message; after that it counts as unavailable."""
     WEBHOOK_PRIVATE_HOSTS: bool = False
@@ -404,7 +404,7 @@ class Builders(Group):
     """Build systems on this machine."""
 
     LOCAL_BUILD_JOBS: Count = 0
-    """Concurrent local builds on one machine; 0: one per core."""
+    """Local builds that share a machine: the `--concurrency` of their worker; 0: one per core."""
     LOCAL_BUILD_PROTECTION: Literal["full", "possible"] = "full"
     """If protections of local builds are missing: `full` refuses to start the worker, `possible` warns."""
     LOCAL_BUILD_FIRST_USER: Positive = 99_000
