@@ -13,7 +13,7 @@ demo: .venv/base
 up: .venv/base
 	$(BIN)/mbs up --data $(DATA)
 
-# The workers and their tasks, on the loopback interface; FLOWER_ADDRESS and FLOWER_BASIC_AUTH say otherwise.
+# Workers and tasks in a browser, on the loopback interface; other addresses need FLOWER_ADDRESS and FLOWER_BASIC_AUTH.
 flower: .venv/base
 	$(BIN)/mbs-manager celery flower --conf=config/flower.py
 
@@ -30,11 +30,11 @@ test-postgresql: .venv/dev
 	$(BIN)/python -m tests.postgresql $(PYTEST) -m "not alone" $(ON_POSTGRESQL)
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -m alone tests/builds/workflow
 
-# Both in bare trees of Debian's releases: as root, with debootstrap.
+# The demo and the tests in minimal Debian systems: as root, with debootstrap.
 fresh:
 	deploy/fresh
 
-# The pages in .data/docs, and the manual pages in .data/man; what is made from the code is made anew.
+# Write the pages to .data/docs and the manual pages to .data/man. Reference pages are generated from the code first.
 docs: .venv/dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs .data/docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b man docs/man .data/man
@@ -43,7 +43,7 @@ docs: .venv/dev
 gallery: .venv/dev
 	MBS_GALLERY=docs/images $(BIN)/python -m pytest -q tests/browser/test_gallery.py
 
-# A deployment that is hurt while modules build; CHAOS="--help" names the parameters.
+# Kill and disconnect parts of a deployment while modules build; CHAOS="--help" lists the parameters.
 CHAOS ?= --size 60 --seconds 120
 chaos: .venv/dev
 	$(BIN)/python -m tests.chaos $(CHAOS)
@@ -79,7 +79,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 	$(INSTALL) --no-deps ./messages
 	touch $@
 
-# Write requirements/*.txt anew from the *.in beside them; UPGRADE=--upgrade takes newer versions of what is not named there.
+# Write requirements/*.txt from the *.in files; with UPGRADE=--upgrade, packages that these do not name get newer versions.
 LOCK := $(BIN)/uv pip compile --universal --python-version=3.11 --generate-hashes --no-emit-index-url --quiet \
 	--custom-compile-command='make lock' $(UPGRADE)
 
