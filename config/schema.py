@@ -414,7 +414,7 @@ class Builders(Group):
     LOCAL_BUILD_SHOWS: Names = ()
     """Further files and folders of the machine that builds can read: `/opt`, `/etc/php.d`."""
     LOCAL_BUILD_TIMEOUT: Positive = 6 * 3600
-    """Maximum duration of a local build, in seconds."""
+    """Maximum duration of a local build, in seconds; below a day, when Redis delivers its task again."""
     LOCAL_BUILD_LOG_BYTES: Bytes = 32 << 20
     """Bytes of a build's log that are kept, in addition to its last 64 KiB."""
     LOCAL_BUILD_MEMORY: Count = 0
