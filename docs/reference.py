@@ -81,7 +81,7 @@ def _codes(path: Path) -> Iterator[Code]:
             for each in _choices(code) if code and message else ():
                 if each.isidentifier():
                     yield Code(each, message, hint)
-        elif isinstance(node, ast.ClassDef):
+        elif isinstance(node, ast.ClassDef) and node.name != "MBSError":
             for each in node.body:
                 if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "code":
                     meaning = (ast.get_docstring(node) or "").partition("\n")[0]
