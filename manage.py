@@ -23,7 +23,7 @@ def main() -> None:
     """Run the command on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if find_spec("django") is None:
-        sys.exit("Only the client is installed. Install the service: pip install 'mbs[server]'")
+        sys.exit("Only the client is installed. Install the service: pip install '.[server]' in its checkout")
     from config.operators import run
     from config.standalone import join_running_service
 

@@ -45,8 +45,6 @@ Strategies = Annotated[tuple[Strategy, ...], Field(min_length=1)]
 class Server(Group):
     """Server."""
 
-    DEBUG: bool = False
-    """No effect: an option of MBS 3.9.2. Clients never see details of errors."""
     SECRET_KEY: SecretKey
     """Signs sessions and forms: a long random text, unique to this service."""
     BASE_URL: WebUrl
@@ -264,8 +262,6 @@ class Scm(Group):
     """Prefix of the git repositories of components."""
     RPMS_ALLOW_REPOSITORY: bool = False
     """Let components name their own repository."""
-    RPMS_DEFAULT_CACHE: Prefix = "http://pkgs.fedoraproject.org/repo/pkgs/"
-    """No effect: an option of MBS 3.9.2. See LOOKASIDE_URLS."""
     RPMS_ALLOW_CACHE: bool = False
     """Let components name their own lookaside cache."""
     MODULES_DEFAULT_REPOSITORY: Prefix = "https://src.fedoraproject.org/modules/"
@@ -280,8 +276,6 @@ class Scm(Group):
     """Address prefix of a dist-git -> its lookaside cache, in which sources are looked up."""
     SCM_NET_TIMEOUT: Seconds = 60
     """Seconds after which a git command is stopped."""
-    SCM_NET_RETRY_INTERVAL: Seconds = 15
-    """No effect: an option of MBS 3.9.2. A git command is repeated after a second."""
     SCM_PARALLEL: Positive = 8
     """Concurrent git commands for one submission."""
     SCM_SUBMIT_TIMEOUT: Seconds = 10
@@ -413,7 +407,7 @@ class Builders(Group):
     """Number of these ids."""
     LOCAL_BUILD_SHOWS: Names = ()
     """Further files and folders of the machine that builds can read: `/opt`, `/etc/php.d`."""
-    LOCAL_BUILD_TIMEOUT: Positive = 6 * 3600
+    LOCAL_BUILD_TIMEOUT: Annotated[int, Field(ge=1, lt=24 * 3600)] = 6 * 3600
     """Maximum duration of a local build, in seconds; below a day, when Redis delivers its task again."""
     LOCAL_BUILD_LOG_BYTES: Bytes = 32 << 20
     """Bytes of a build's log that are kept, in addition to its last 64 KiB."""

@@ -65,7 +65,6 @@ class StandaloneConfiguration:
 class DevConfiguration(StandaloneConfiguration):
     """Standalone, with debug messages in the log."""
 
-    DEBUG = True
     LOG_LEVEL = "debug"
 
 
@@ -104,7 +103,6 @@ class TestConfiguration(StandaloneConfiguration):
     RETRY_BACKOFF_MAX = 1
     NET_RETRY_INTERVAL = 0.1
     SCM_NET_TIMEOUT = 10
-    SCM_NET_RETRY_INTERVAL = 0.1
 
 
 class LocalBuildConfiguration(StandaloneConfiguration):

@@ -115,9 +115,20 @@ class Unprocessable(MBSError):
 
 
 class TooManyRequests(MBSError):
-    """429: This address has too many failed logins, streams or waiting requests; see Retry-After."""
+    """429: This address has too many failed logins, streams or waiting requests; see Retry-After.
+
+    Args:
+        message: Of what there are too many.
+        retry_after: Seconds after which the client may try again.
+        code: A more specific code than that of the class.
+        hint: What to do.
+    """
 
     code = "too_many_requests"
+
+    def __init__(self, message: str, *, retry_after: float, code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.retry_after = retry_after
 
 
 class NotSupported(MBSError):

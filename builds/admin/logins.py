@@ -6,6 +6,7 @@ from typing import Any
 
 from axes.helpers import get_client_username
 from axes.models import AccessLog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from builds.web.errors import failure
@@ -52,6 +53,7 @@ def lockout_response(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpRes
     """Return the answer to a login after too many failures."""
     error = TooManyRequests(
         "There were too many failed logins.",
+        retry_after=settings.MBS.LOGIN_PAUSE,
         code="too_many_logins",
         hint="Wait a few minutes, or ask an operator to run: mbs-manager axes_reset",
     )

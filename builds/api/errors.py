@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from django.conf import settings
@@ -197,7 +198,7 @@ def body_too_large() -> errors.TooLarge:
 def _headers(error: errors.MBSError, status: int) -> dict[str, str]:
     if status == 401:
         return _challenge(error)
-    return {"Retry-After": str(int(settings.MBS.LOGIN_PAUSE))} if status == 429 else {}
+    return {"Retry-After": str(ceil(error.retry_after))} if isinstance(error, errors.TooManyRequests) else {}
 
 
 def _challenge(error: errors.MBSError) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Literal, TypedDict
 
 from celery import Task, shared_task
+from django.conf import settings
 
 from builds.services import cancellation, components, retirement, transitions
 from builds.workflow import advance as advancing
@@ -29,7 +31,7 @@ class _Step(TypedDict):
 _PATIENT: _Patient = {
     "autoretry_for": OUTAGES,
     "retry_backoff": True,
-    "retry_backoff_max": 60,
+    "retry_backoff_max": ceil(settings.MBS.RETRY_BACKOFF_MAX),
     "max_retries": None,
 }
 #: ``perform`` retries for as long as an outage lasts; Celery's default is three retries.

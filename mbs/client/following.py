@@ -59,7 +59,9 @@ def watch(
     whole = not plain and not as_json and _is_terminal()
     if whole and find_spec(_LIBRARY) is None:
         click.echo(
-            f"The full-screen view is not installed. Install it with: pip install 'mbs[{_EXTRA}]'", err=True
+            "The full-screen view is not installed. Run in the checkout of the service: "
+            f"pip install '.[{_EXTRA}]'",
+            err=True,
         )
         whole = False
     if whole and not (build_ids and board.ended):

@@ -91,12 +91,12 @@ def test_it_talks_to_a_server(installed: Path, server: FakeServer) -> None:
 def test_commands_that_need_the_service_name_what_to_install(installed: Path, command: str) -> None:
     done = run(installed, command)
     assert done.returncode != 0
-    assert "pip install 'mbs[server]'" in done.stderr
+    assert "pip install '.[server]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_the_operators_command_names_what_to_install(installed: Path) -> None:
     done = run(installed, "migrate", code="import manage; manage.main()")
     assert done.returncode != 0
-    assert "pip install 'mbs[server]'" in done.stderr
+    assert "pip install '.[server]'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -14,6 +14,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
+from builds.services.auth.lookup_cache import REFUSAL_TIME
 from tests.builds.rest import ROOT
 from tests.builds.services.auth.oidc_provider import Issuer
 
@@ -130,6 +131,7 @@ def test_an_address_that_guesses_tokens_is_not_listened_to(asking: Issuer, optio
     option(TOKEN_REFUSALS=5)
     answers = [submit(f"guess-{number}", REMOTE_ADDR="192.0.2.1") for number in range(20)]
     assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 15
+    assert answers[-1]["Retry-After"] == str(REFUSAL_TIME)
     assert sum(asking.asked.values()) == 5
     assert submit(asking.opaque(), REMOTE_ADDR="192.0.2.2").status_code == 201
 

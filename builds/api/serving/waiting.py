@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 from weakref import WeakValueDictionary
 
-from builds.api.serving.places import Places, client_of
+from builds.api.serving.places import RETRY_AFTER, Places, client_of
 from builds.api.serving.types import Scope
 from mbs.errors import MBSError, TooManyRequests, Unavailable
 
@@ -85,6 +85,7 @@ def refusal(scope: Scope) -> MBSError | None:
     if _requests.greedy(scope):
         return TooManyRequests(
             "This address has too many requests that wait for the build system.",
+            retry_after=RETRY_AFTER,
             hint="Wait for their answers, and try again.",
         )
     if _requests.full:

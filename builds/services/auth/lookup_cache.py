@@ -72,7 +72,10 @@ def _look_up(key: str, look_up: Callable[[], tuple[T, float | None]], address: s
     refusals = caches["refusals"]
     if address and refusals.get(counter, 0) >= settings.MBS.TOKEN_REFUSALS:
         raise TooManyRequests(
-            "Too many tokens from this address were refused.", code="too_many_logins", hint="Wait a minute."
+            "Too many tokens from this address were refused.",
+            retry_after=REFUSAL_TIME,
+            code="too_many_logins",
+            hint="Wait a minute.",
         )
     try:
         with lookup_slot():

@@ -30,7 +30,7 @@ def check_installed(extra: str = "server") -> None:
     if lacking:
         raise Missing(
             f"Only the client is installed; the service also needs {', '.join(lacking)}.",
-            hint=f"Install it: pip install 'mbs[{extra}]'",
+            hint=f"Run in the checkout of the service: pip install '.[{extra}]'",
         )
 
 

@@ -393,7 +393,7 @@ def test_without_the_library_lines_are_printed_and_the_extra_is_named(
     server.answer = ending
     result = CliRunner().invoke(main, ["watch", "3"])
     assert result.exit_code == 0
-    assert "pip install 'mbs[terminal]'" in result.stderr
+    assert "pip install '.[terminal]'" in result.stderr
     assert "3 quiet:1:20230101000000:c3 ready" in result.stdout
 
 

@@ -56,7 +56,7 @@ def test_a_client_with_too_many_requests_is_refused_until_they_are_answered() ->
 
 @pytest.mark.parametrize(("accept", "kind"), [("text/html", "text/html"), ("*/*", "application/json")])
 def test_a_refusal_is_answered_like_other_errors(client: Client, accept: str, kind: str) -> None:
-    refusal = TooManyRequests("This address has too many.", hint="Wait.")
+    refusal = TooManyRequests("This address has too many.", retry_after=10, hint="Wait.")
     headers = {"accept": accept, "x-request-id": "number-7"}
     answer = client.get("/builds/1/bash/log", headers=headers, **{waiting.REFUSAL: refusal})
     assert answer.status_code == 429

@@ -183,7 +183,7 @@ def test_wrong_usage_exits_with_2(given: list[str], said: str) -> None:
 def test_without_the_extra_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(needs, "find_spec", lambda name: None)
     done = CliRunner().invoke(main, ["local"])
-    assert "pip install 'mbs[local]'" in done.output
+    assert "pip install '.[local]'" in done.output
     assert done.exit_code == 3
 
 
