@@ -81,6 +81,18 @@ def test_requests_that_wait_for_them_do_not_delay_others(web: Web, path: str) ->
         assert web.is_well()
 
 
+def test_a_charset_of_the_body_does_not_hide_the_filter_rpm(web: Web) -> None:
+    """In UTF-7, ``+AHI-`` is the letter r."""
+    hidden = web.get(
+        f"{API}/module-builds/?+AHI-pm=tiny-1-1.x86_64", "Content-Type: text/plain; charset=utf-7"
+    )
+    with ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(web.connection(hidden))
+        page = web.answer(web.get("/builds/1", "Connection: close"))
+        assert page.startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("path", [f"{API}/me/", "/submit"])
 def test_requests_with_tokens_that_cannot_be_checked_do_not_delay_others(web: Web, path: str) -> None:
     with ExitStack() as stack:
