@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -21,7 +22,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from builds.api import links
 from builds.api.serving import waiting
-from builds.api.serving.places import Places, refuse
+from builds.api.serving.places import Places, client_of, refuse
 from builds.api.serving.streams import disconnected, end, headers_of, host_allowed, part, start
 from builds.api.serving.types import Application, Message, Receive, Scope, Send
 from builds.encoding import encode
@@ -189,7 +190,8 @@ class LogTails:
         self.places = Places(_WATCHERS, _SHARE)
         self.reads = 0
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="log streams")
-        self._shared: dict[Place, asyncio.Task[News | None]] = {}
+        #: Running reads by their places, and those that wait for the turn of a client by client and place.
+        self._shared: dict[Hashable, asyncio.Task[News | None]] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a stream, or pass the request on."""
@@ -256,13 +258,26 @@ class LogTails:
         return None
 
     async def _read(self, place: Place, scope: Scope) -> News | None:
-        """Return the new content after a place; None if the build system does not answer."""
-        shared = self._shared.get(place)
+        """Return the new content after a place; None if the build system does not answer.
+
+        All watchers share a running read, but each waits for a turn of its own client.
+        """
+        return await self._once((client_of(scope), place), partial(self._read_in_turn, place, scope))
+
+    async def _read_in_turn(self, place: Place, scope: Scope) -> News | None:
+        async with waiting.turn(scope):
+            return await self._once(place, partial(self._read_now, place))
+
+    async def _read_now(self, place: Place) -> News | None:
+        self.reads += 1
+        return await waiting.in_thread(_news, place)
+
+    async def _once(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, News | None]]) -> News | None:
+        """Return the result of the running work with a key, or of new work if there is none."""
+        shared = self._shared.get(key)
         if shared is None:
-            self.reads += 1
-            shared = asyncio.ensure_future(waiting.run(scope, _news, place))
-            self._shared[place] = shared
-            shared.add_done_callback(lambda _: self._shared.pop(place, None))
+            shared = self._shared[key] = asyncio.ensure_future(work())
+            shared.add_done_callback(lambda _: self._shared.pop(key, None))
         return await asyncio.shield(shared)
 
     async def _in_thread(self, work: Callable[..., Result], *args: Any) -> Result:

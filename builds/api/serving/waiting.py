@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 from weakref import WeakValueDictionary
@@ -68,6 +68,21 @@ def may_wait(scope: Scope) -> bool:
     return any(name == _RPM for name, _ in parse_qsl(query, keep_blank_values=True))
 
 
+def turn(scope: Scope) -> AbstractAsyncContextManager[None]:
+    """Wait for a turn of the client of a request, and hold it until the context ends."""
+    return _turns.take(client_of(scope))
+
+
+async def in_thread(work: Callable[..., Result], *values: Any) -> Result:
+    """Run work that may wait for the build system in a thread, during a turn of a client.
+
+    Args:
+        work: The function.
+        values: Its arguments.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_threads, work, *values)
+
+
 async def run(scope: Scope, work: Callable[..., Result], *values: Any) -> Result:
     """Run work that may wait for the build system, in a thread, when it is the client's turn.
 
@@ -76,8 +91,8 @@ async def run(scope: Scope, work: Callable[..., Result], *values: Any) -> Result
         work: The function.
         values: Its arguments.
     """
-    async with _turns.take(client_of(scope)):
-        return await asyncio.get_running_loop().run_in_executor(_threads, work, *values)
+    async with turn(scope):
+        return await in_thread(work, *values)
 
 
 def refusal(scope: Scope) -> MBSError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from builds.api.serving import waiting
 from builds.models import ComponentBuild
 from builds.services.logs.lines import WINDOW
 from builds.web import log_tail
@@ -111,6 +113,29 @@ def test_watchers_at_the_same_place_share_what_is_read(component: ComponentBuild
             await third.until(lambda: first.text.count("still here") >= 6)
             assert second.text
             assert tails.reads - before < 3 * 6
+
+    run(component, test)
+
+
+def test_a_watcher_does_not_wait_for_the_turn_of_another_client(component: ComponentBuild) -> None:
+    eve, ended = {"client": ("192.0.2.2", 1)}, threading.Event()
+
+    async def test(tails: LogTails) -> None:
+        theirs = [asyncio.ensure_future(waiting.run(eve, ended.wait, 120)) for _ in range(20)]
+        try:
+            async with watching(tails, events_of(component), BEGINNING, client="192.0.2.2") as waits:
+                try:
+                    await waits.until(lambda: "retry" in waits.text)
+                    async with watching(
+                        tails, events_of(component), BEGINNING, client="192.0.2.1"
+                    ) as watcher:
+                        await watcher.until(lambda: "two" in told(watcher))
+                    assert not waits.events
+                finally:
+                    ended.set()
+        finally:
+            ended.set()
+            await asyncio.gather(*theirs)
 
     run(component, test)
 
