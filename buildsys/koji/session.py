@@ -158,8 +158,12 @@ class Hub:
             session = koji.ClientSession(self.profile["server"], self._options())
             _LOGINS[self.profile["authtype"]](self, session)
             anonymous = self.profile["authtype"] == "noauth"
-            self._local.user = {} if anonymous else session.getLoggedInUser()
             self._local.session, self._local.pid = session, os.getpid()
+            try:
+                self._local.user = {} if anonymous else session.getLoggedInUser()
+            except BaseException:
+                self._forget()
+                raise
         return self._local.session
 
     def _forget(self) -> None:

@@ -131,6 +131,28 @@ def test_a_former_session_is_not_logged_out_when_it_is_deleted(
     assert key not in logged_out
 
 
+def test_a_session_whose_user_cannot_be_read_is_not_logged_out(
+    double: HubDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub is away after the login, and may hang."""
+    logged_out: list[str] = []
+
+    def logout(session: koji.ClientSession, session_id: int | None = None) -> None:
+        if session.logged_in:
+            logged_out.append(session.sinfo["session-key"])
+
+    monkeypatch.setattr(koji.ClientSession, "logout", logout)
+    away = Fault(koji.ServerOffline.faultCode, "database outage")
+    double.faults.refuse["getLoggedInUser"] = [away] * 20
+    hub = koji_system(double, tmp_path).hub
+    with pytest.raises(BuildSystemUnavailable):
+        hub.call("getTag", "platform-build")
+    gc.collect()
+    made = [session.key for session in double.sessions.values()]
+    assert made
+    assert not set(made) & set(logged_out)
+
+
 def test_a_login_that_fails_waits_for_an_operator(double: HubDouble, tmp_path: Path) -> None:
     system = koji_system(double, tmp_path)
     double.callers["mbs"].password = "changed"
