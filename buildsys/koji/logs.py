@@ -6,7 +6,6 @@ the submission.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from buildsys.base import BuildSystemError, BuildSystemUnavailable
 from buildsys.koji.session import Hub, outcome, succeeded
 from buildsys.koji.tagging import OPEN_TASKS
 from buildsys.logs import LogFile, LogPart, NoSuchLog, clipped
+from mbs.time_limit import run_within
 
 #: Names of logs, the most informative first; others follow by name.
 _ORDER = ("build.log", "root.log", "mock_output.log")
@@ -101,7 +101,8 @@ class Logs:
         if not path or ".." in path.split("/"):
             raise NoSuchLog.of(task_id, name)
         try:
-            return asyncio.run(self._fetch(f"{self._topurl}/{quote(path.lstrip('/'))}", start, count))
+            url = f"{self._topurl}/{quote(path.lstrip('/'))}"
+            return run_within(self._timeout, self._fetch(url, start, count))
         except FileNotFoundError:
             raise NoSuchLog.of(task_id, name) from None
         except (httpx.HTTPError, TimeoutError) as error:
@@ -116,12 +117,10 @@ class Logs:
 
         Raises:
             FileNotFoundError: The file does not exist.
-            TimeoutError: It took longer than the timeout, which httpx would allow for each part of it.
         """
         # Uncompressed, so that the bytes of the range are those of the log.
         headers = {"Range": f"bytes={start}-{start + max(count, 1) - 1}", "Accept-Encoding": "identity"}
         async with (
-            asyncio.timeout(self._timeout),
             httpx.AsyncClient(timeout=self._timeout) as client,
             client.stream("GET", url, headers=headers) as answer,
         ):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import string
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,18 @@ def test_an_answer_that_comes_one_byte_at_a_time_is_an_outage(
         with pytest.raises(Unavailable):
             provider.request("GET", f"{server.url}/keys")
         assert not server.patient
+
+
+def test_a_name_of_the_provider_that_is_not_resolved_is_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered, resolved = threading.Event(), list[bool]()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **_: resolved.append(answered.wait(60)))
+    monkeypatch.setattr(provider, "TIMEOUT", 0.5)
+    try:
+        with pytest.raises(Unavailable):
+            provider.request("GET", "https://provider.example/keys")
+        assert not resolved
+    finally:
+        answered.set()
 
 
 @pytest.mark.parametrize("seconds", [10**400, 1e300, -1, 0, "300", True, None, []], ids=str)

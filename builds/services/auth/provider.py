@@ -6,7 +6,6 @@ The file ``OIDC_CLIENT_SECRETS`` has the format of MBS 3.9.2: an object with one
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from typing import Any
@@ -15,6 +14,7 @@ import httpx
 from django.conf import settings
 
 from mbs.errors import Unavailable
+from mbs.time_limit import run_within
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def request(method: str, url: object, **options: Any) -> tuple[int, dict[str, An
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
         raise unavailable(f"{url!r} is not an address of an OpenID provider.")
     try:
-        status, text = asyncio.run(_response(method, url, options))
+        status, text = run_within(TIMEOUT, _response(method, url, options))
     except TimeoutError as error:
         raise unavailable(f"{url} took longer than {TIMEOUT:g} seconds.") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -85,13 +85,8 @@ def request(method: str, url: object, **options: Any) -> tuple[int, dict[str, An
 
 
 async def _response(method: str, url: str, options: dict[str, Any]) -> tuple[int, bytes]:
-    """Return the status and the body of a response of bounded size.
-
-    Raises:
-        TimeoutError: It took longer than ``TIMEOUT``, which httpx would allow for each part of it.
-    """
+    """Return the status and the body of a response of bounded size."""
     async with (
-        asyncio.timeout(TIMEOUT),
         httpx.AsyncClient(timeout=TIMEOUT) as client,
         client.stream(method, url, **options) as answer,
     ):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import koji
 import pytest
@@ -99,6 +102,29 @@ def test_a_file_server_that_sends_one_byte_at_a_time_is_an_outage(
         with pytest.raises(BuildSystemUnavailable, match="timed out"):
             rig.system.read_log(submission.task_id, "kept/x86_64/build.log", 0, 1000)
         assert not server.patient
+
+
+def test_a_name_of_the_file_server_that_is_not_resolved_is_an_outage(
+    rig: KojiRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission = kept(rig, {"x86_64/build.log": b"x"})
+    monkeypatch.setattr(rig.system._logs, "_timeout", 0.5)
+    monkeypatch.setattr(rig.system._logs, "_topurl", "http://files.example")
+    answered, resolved, known = threading.Event(), list[bool](), socket.getaddrinfo
+
+    def getaddrinfo(host: str, *args: Any, **options: Any) -> Any:
+        found = known("127.0.0.1", *args, **options)
+        if "files.example" in str(host):  # it may be bytes
+            resolved.append(answered.wait(60))
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    try:
+        with pytest.raises(BuildSystemUnavailable, match="timed out"):
+            rig.system.read_log(submission.task_id, "kept/x86_64/build.log", 0, 1000)
+        assert not resolved
+    finally:
+        answered.set()
 
 
 def test_reading_a_log_needs_no_login(rig: KojiRig) -> None:
