@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from builds.api import links
-from builds.api.serving.places import client_at
 from builds.api.views.modules import ModuleBuildViewSet
+from builds.clients import client_at
 from builds.models import ModuleBuild
 from builds.services import comparison
 from builds.shapes.comparison import RpmDifferences

@@ -136,6 +136,13 @@ def test_an_address_that_guesses_tokens_is_not_listened_to(asking: Issuer, optio
     assert submit(asking.opaque(), REMOTE_ADDR="192.0.2.2").status_code == 201
 
 
+def test_the_ipv6_addresses_of_one_customer_guess_tokens_together(asking: Issuer, option: Any) -> None:
+    option(TOKEN_REFUSALS=5)
+    answers = [submit(f"guess-{number}", REMOTE_ADDR=f"2001:db8::{number:x}") for number in range(20)]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 15
+    assert submit(asking.opaque(), REMOTE_ADDR="2001:db8:0:1::1").status_code == 201
+
+
 def test_a_token_is_refused_also_if_the_count_of_refusals_expires_meanwhile(
     asking: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,19 +5,17 @@ Without a limit for each client, one client could take all places.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from builds.api.serving.streams import PLAIN_JSON, answer
 from builds.api.serving.types import Scope, Send
+from builds.clients import client_at
 from builds.encoding import encode
 
 #: Seconds after which a refused client may try again.
 RETRY_AFTER = 30
-#: Bits of an IPv6 address that a provider assigns to one customer (RFC 6177).
-_IPV6_PREFIX = 64
 
 
 class Places:
@@ -65,19 +63,6 @@ def client_of(scope: Scope) -> str:
     """Return the address of a client, or the network of an IPv6 address; empty behind a Unix socket."""
     client = scope.get("client")
     return client_at(str(client[0])) if client else ""
-
-
-def client_at(text: str) -> str:
-    """Return the client with an address: the address, or the network of an IPv6 address."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return text
-    if address.version == 6 and address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    if address.version == 6 and not address.is_loopback:
-        return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
-    return str(address)
 
 
 async def refuse(send: Send, number: str) -> None:

@@ -13,9 +13,9 @@ from builds.api import actions, filtersets, parameters, serializers
 from builds.api.openapi.operations import BUILDING, Operation
 from builds.api.parameters import Shape
 from builds.api.permissions import acting_for, require_owner, require_submitter
-from builds.api.serving.places import client_at
 from builds.api.submissions import submission_request
 from builds.api.views.base import BuildViewSet, by_id
+from builds.clients import client_at
 from builds.models import ModuleBuild
 from builds.representations import DEFAULT_COLUMNS, SHORT_COLUMNS, VERBOSE_COLUMNS
 from builds.services import comparison, health

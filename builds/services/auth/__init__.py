@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
+from builds.clients import client_at
 from builds.services.auth import tokens
 from builds.services.auth.identity import ANONYMOUS, Identity, Scope
 
@@ -42,7 +43,8 @@ def identify(environ: Mapping[str, Any], *, fresh: bool = False) -> Identity | N
             # Imported on use: the libraries of a login method take half as long to import as everything else.
             from builds.services.auth import oidc
 
-            return oidc.identify(token, fresh=fresh, address=str(environ.get("REMOTE_ADDR") or ""))
+            address = client_at(str(environ.get("REMOTE_ADDR") or ""))
+            return oidc.identify(token, fresh=fresh, address=address)
     if method == "kerberos":
         from builds.services.auth import kerberos
 

@@ -47,7 +47,7 @@ def cached_lookup(
         look_up: Returns the result, and the seconds for which it is valid (None: unknown). A refusal
             (``NotAuthenticated``) is cached for a minute, other errors are not.
         fresh: Whether to ignore cached results.
-        address: Address of the client. After many refusals it has to wait.
+        address: Address of the client, or its network (``builds.clients``). It must wait after many refusals.
 
     Raises:
         NotAuthenticated: The secret is refused, or was refused less than a minute ago.

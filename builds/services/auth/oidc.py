@@ -31,7 +31,7 @@ def identify(token: str, *, fresh: bool = False, address: str = "") -> Identity:
     Args:
         token: The token.
         fresh: Whether to ignore the cache, and to ask the provider whether the token was revoked.
-        address: Address of the client.
+        address: Address of the client, or its network (``builds.clients``).
 
     Raises:
         NotAuthenticated: The token is not valid, has expired, or lacks a scope.
