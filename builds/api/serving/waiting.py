@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 from weakref import WeakValueDictionary
 
+from builds.api.serving.deadlines import Gone
 from builds.api.serving.places import RETRY_AFTER, Places, client_of
 from builds.api.serving.types import Scope
 from mbs.errors import MBSError, TooManyRequests, Unavailable
@@ -111,6 +112,14 @@ def refusal(scope: Scope) -> MBSError | None:
 
 
 async def answer(scope: Scope, work: Callable[..., Result], *values: Any) -> Result:
-    """Run a request that may wait for the build system, and that was not refused: see ``run``."""
+    """Run a request that may wait for the build system, and that was not refused: see ``run``.
+
+    Raises:
+        Gone: The client has disconnected while the request waited for its turn.
+    """
     with _requests.take(scope):
-        return await run(scope, work, *values)
+        async with turn(scope):
+            connection = scope.get("state", {}).get("connection")
+            if connection is not None and connection.lost:
+                raise Gone
+            return await in_thread(work, *values)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from builds.api.serving import waiting
+from builds.api.serving.deadlines import Gone
 from builds.api.serving.wsgi import ThreadedWSGI
 from mbs.errors import TooManyRequests
 
@@ -50,6 +52,25 @@ def test_a_client_with_too_many_requests_is_refused_until_they_are_answered() ->
             ended.set()
             await asyncio.gather(*begun)
         assert waiting.refusal(EVE) is None
+
+    asyncio.run(test())
+
+
+def test_a_request_whose_client_disconnects_while_it_waits_is_not_run() -> None:
+    async def test() -> None:
+        ended, ran, connection = threading.Event(), list[bool](), SimpleNamespace(lost=False)
+        begun = await busy(EVE, 5, ended)
+        scope = {**EVE, "state": {"connection": connection}}
+        waits = asyncio.ensure_future(waiting.answer(scope, ran.append, True))
+        try:
+            await asyncio.sleep(0)
+            connection.lost = True
+        finally:
+            ended.set()
+            await asyncio.gather(*begun)
+        with pytest.raises(Gone):
+            await waits
+        assert not ran
 
     asyncio.run(test())
 
