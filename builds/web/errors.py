@@ -24,7 +24,7 @@ from builds.api.serving.waiting import REFUSAL
 from mbs.errors import Forbidden, NotFound
 
 READING = ("GET", "HEAD")
-#: Seconds after which a refused client may try again.
+#: Seconds after which a refused client may try again, unless the error says otherwise.
 RETRY_AFTER = 10
 _SLASHES = re.compile("/{2,}")
 
@@ -123,7 +123,7 @@ class RefusalMiddleware:
         if refusal is None:
             return None
         response = failure(refusal)(request)
-        response["Retry-After"] = str(RETRY_AFTER)
+        response.headers.setdefault("Retry-After", str(RETRY_AFTER))
         return response
 
 

@@ -1,4 +1,4 @@
-"""Limit the streams that a process serves, in all and for each client.
+"""Limit the streams and the waiting requests of a process, in all and for each client.
 
 Without a limit for each client, one client could take all places.
 """
@@ -19,14 +19,14 @@ RETRY_AFTER = 30
 
 
 class Places:
-    """Limit the streams of one kind that a process serves, in total and for each client.
+    """Limit the streams of one kind, or the waiting requests, of a process: in total and for each client.
 
     Args:
-        total: Max streams.
-        share: Max streams of one client: an IPv4 address, or a /64 network of IPv6.
+        total: Max streams or requests.
+        share: Max streams or requests of one client: an IPv4 address, or a /64 network of IPv6.
 
     Attributes:
-        taken: Streams that are served now.
+        taken: Streams that are served, or requests that wait, now.
     """
 
     def __init__(self, total: int, share: int) -> None:
@@ -40,13 +40,13 @@ class Places:
         return self.taken >= self.total
 
     def greedy(self, scope: Scope) -> bool:
-        """Return whether a client has ``share`` streams; a client without an address has no limit."""
+        """Return whether a client has ``share`` places; a client without an address has no limit."""
         client = client_of(scope)
         return bool(client) and self._clients[client] >= self.share
 
     @contextmanager
     def take(self, scope: Scope) -> Iterator[None]:
-        """Count a stream of the client of a request until the context ends."""
+        """Take a place for the client of a request until the context ends."""
         client = client_of(scope)
         self.taken += 1
         self._clients[client] += 1

@@ -14,7 +14,7 @@ from django.test import Client
 from builds.api.serving import waiting
 from builds.api.serving.deadlines import Gone
 from builds.api.serving.wsgi import ThreadedWSGI
-from mbs.errors import TooManyRequests
+from mbs.errors import TooManyRequests, Unavailable
 
 ADA, EVE = {"client": ("192.0.2.1", 1)}, {"client": ("192.0.2.2", 1)}
 
@@ -77,14 +77,20 @@ def test_a_request_whose_client_disconnects_while_it_waits_is_not_run() -> None:
 
 @pytest.mark.parametrize(("accept", "kind"), [("text/html", "text/html"), ("*/*", "application/json")])
 def test_a_refusal_is_answered_like_other_errors(client: Client, accept: str, kind: str) -> None:
-    refusal = TooManyRequests("This address has too many.", retry_after=10, hint="Wait.")
+    refusal = TooManyRequests("This address has too many.", retry_after=7, hint="Wait.")
     headers = {"accept": accept, "x-request-id": "number-7"}
     answer = client.get("/builds/1/bash/log", headers=headers, **{waiting.REFUSAL: refusal})
     assert answer.status_code == 429
     assert answer["Content-Type"].startswith(kind)
-    assert answer["Retry-After"] == "10"
+    assert answer["Retry-After"] == "7"
     assert answer["X-Request-ID"] == "number-7"
     assert "This address has too many." in answer.content.decode()
+
+
+def test_a_refusal_for_all_clients_says_when_to_try_again(client: Client) -> None:
+    refusal = Unavailable("Too many requests wait.", code="busy")
+    answer = client.get("/builds/1/bash/log", **{waiting.REFUSAL: refusal})
+    assert (answer.status_code, answer["Retry-After"]) == (503, "10")
 
 
 def test_a_refused_request_does_not_wait() -> None:
