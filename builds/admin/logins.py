@@ -9,6 +9,7 @@ from axes.models import AccessLog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
+from builds.clients import client_at
 from builds.web.errors import failure
 from mbs.errors import TooManyRequests
 
@@ -45,8 +46,9 @@ def client_username(request: HttpRequest, credentials: dict[str, Any] | None = N
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the address of the client."""
-    return str(request.META.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104  (nothing listens on it)
+    """Return the address of the client, or the first address of its IPv6 network (``builds.clients``)."""
+    address = str(request.META.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104  (nothing listens on it)
+    return client_at(address).partition("/")[0]
 
 
 def lockout_response(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

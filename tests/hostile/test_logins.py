@@ -67,6 +67,13 @@ def test_guesses_of_many_users_from_one_address_count_together(operator: User, c
     assert log_in(PASSWORD, "192.0.2.1").status_code == 429
 
 
+def test_the_ipv6_addresses_of_one_customer_guess_passwords_together(operator: User) -> None:
+    for number in range(GUESSES):
+        guess(f"2001:db8::{number:x}", 1, f"user{number}")
+    assert log_in(PASSWORD, "2001:db8::ffff").status_code == 429
+    assert log_in(PASSWORD, "2001:db8:0:1::1").status_code == 302
+
+
 def test_a_stranger_does_not_lock_an_operator_out_of_an_address_that_they_use(operator: User) -> None:
     assert log_in(PASSWORD, "192.0.2.1").status_code == 302
     guess("198.51.100.7", GUESSES + 5)
