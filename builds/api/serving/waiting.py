@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 from weakref import WeakValueDictionary
 
+from django.conf import settings
+
 from builds.api.serving.deadlines import Gone
 from builds.api.serving.places import RETRY_AFTER, Places, client_of
 from builds.api.serving.types import Scope
@@ -65,8 +67,11 @@ def may_wait(scope: Scope) -> bool:
     """Return whether a request may wait for the build system."""
     if _PATHS.fullmatch(scope["path"]):
         return True
-    query = scope["query_string"].decode("latin-1")
-    return any(name == _RPM for name, _ in parse_qsl(query, keep_blank_values=True))
+    query, most = scope["query_string"].decode("latin-1"), settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    try:
+        return any(name == _RPM for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=most))
+    except ValueError:  # Django refuses the request
+        return False
 
 
 def turn(scope: Scope) -> AbstractAsyncContextManager[None]:

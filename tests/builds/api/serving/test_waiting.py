@@ -133,6 +133,7 @@ def test_a_refused_request_does_not_wait() -> None:
         ("/module-build-service/2/module-builds/", b"name=bash&rpm=bash-5-1.x86_64", True),
         ("/module-build-service/2/module-builds/", b"%72%70m=bash-5-1.x86_64", True),
         ("/", b"rpm", True),
+        ("/", b"&".join([b"rpm"] * 1001), False),
     ],
 )
 def test_requests_that_may_wait_are_known_by_their_address(path: str, query: bytes, waits: bool) -> None:
