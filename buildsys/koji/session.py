@@ -161,7 +161,7 @@ class Hub:
             self._local.session, self._local.pid = session, os.getpid()
             try:
                 self._local.user = {} if anonymous else session.getLoggedInUser()
-            except BaseException:
+            except BaseException:  # also if the process is stopped meanwhile; it is raised again
                 self._forget()
                 raise
         return self._local.session

@@ -55,7 +55,7 @@ class Turns:
         if not client:
             yield
             return
-        # The dictionary keeps a semaphore as long as somebody holds it or waits for it.
+        # The dictionary keeps a semaphore as long as a request holds it or waits for it.
         async with self._clients.setdefault(client, asyncio.Semaphore(self._share)):
             yield
 

@@ -105,19 +105,24 @@ def test_a_session_that_ended_is_made_anew(rig: KojiRig, forget: str) -> None:
     assert rig.system.hub.call("getTag", "platform-build")["name"] == "platform-build"
 
 
-@pytest.mark.parametrize("why", ["ended", "forked"])
-def test_a_former_session_is_not_logged_out_when_it_is_deleted(
-    rig: KojiRig, why: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a fork it belongs to the parent; and Python may delete it at any time, such as in a callback."""
-    logged_out: list[str] = []
+@pytest.fixture
+def logged_out(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Keys of the sessions that are logged out, also those of other tests that are deleted meanwhile."""
+    keys: list[str] = []
 
     def logout(session: koji.ClientSession, session_id: int | None = None) -> None:
-        # Sessions of other tests are deleted here, too.
         if session.logged_in:
-            logged_out.append(session.sinfo["session-key"])
+            keys.append(session.sinfo["session-key"])
 
     monkeypatch.setattr(koji.ClientSession, "logout", logout)
+    return keys
+
+
+@pytest.mark.parametrize("why", ["ended", "forked"])
+def test_a_former_session_is_not_logged_out_when_it_is_deleted(
+    rig: KojiRig, why: str, logged_out: list[str]
+) -> None:
+    """After a fork it belongs to the parent; and Python may delete it at any time, such as in a callback."""
     hub = rig.system.hub
     key = hub._local.session.sinfo["session-key"]
     if why == "ended":
@@ -132,16 +137,9 @@ def test_a_former_session_is_not_logged_out_when_it_is_deleted(
 
 
 def test_a_session_whose_user_cannot_be_read_is_not_logged_out(
-    double: HubDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    double: HubDouble, tmp_path: Path, logged_out: list[str]
 ) -> None:
     """The hub is away after the login, and may hang."""
-    logged_out: list[str] = []
-
-    def logout(session: koji.ClientSession, session_id: int | None = None) -> None:
-        if session.logged_in:
-            logged_out.append(session.sinfo["session-key"])
-
-    monkeypatch.setattr(koji.ClientSession, "logout", logout)
     away = Fault(koji.ServerOffline.faultCode, "database outage")
     double.faults.refuse["getLoggedInUser"] = [away] * 20
     hub = koji_system(double, tmp_path).hub
