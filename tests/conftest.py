@@ -27,8 +27,10 @@ from tests.processes import Redis
 def pytest_configure() -> None:
     """Handle SIGTERM like Ctrl-C, so that the processes of the tests end too."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # The time of an example depends on the load of the machine.
-    hypothesis_settings.register_profile("mbs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    # The time of an example depends on the load of the machine. CONTRIBUTING.md tells when to use "search".
+    search = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    hypothesis_settings.register_profile("search", search)
+    hypothesis_settings.register_profile("mbs", search, derandomize=True)
     hypothesis_settings.load_profile("mbs")
 
 

@@ -110,6 +110,7 @@ def test_rpm_reads_the_values_of_a_macros_file(run: Run, texts: list[str]) -> No
 @given(TEXTS, TEXTS)
 @example("%(touch /builddir/ran)", "%%(touch /builddir/ran)")
 @example("\\%{", "a\\")
+@example("a\u00a0 ", "a\u00a0 ")
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rpm_reads_the_values_of_a_spec_file(run: Run, line: str, body: str) -> None:
     in_line, in_global = _literal(line, Place.LINE), _literal(body, Place.GLOBAL)
@@ -120,13 +121,14 @@ def test_rpm_reads_the_values_of_a_spec_file(run: Run, line: str, body: str) -> 
         "License: [%{label}]\n%description\nx\n%files\n"
     )
     said = run({"n.spec": text}, "rpmspec -q --qf '%{SUMMARY}\\n%{LICENSE}\\n' /input/n.spec")
-    assert said == f"x{line.rstrip()}\n[{body}]\n"
+    assert said == f"x{line.rstrip(' ')}\n[{body}]\n"
 
 
 @given(st.tuples(TEXTS, TEXTS, TEXTS), st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 @example(
     ("%(touch /builddir/ran)", "%%(touch /builddir/ran)", "c"), "\x85%(touch /builddir/ran)\nEND\n%files\r\n"
 )
+@example(("a", "b\u00a0 ", "c"), "d\u00a0 ")
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_macros_package_is_made_and_installs_the_macros_as_they_are(
     run: Run, names: tuple[str, str, str], content: str
@@ -143,4 +145,4 @@ def test_the_macros_package_is_made_and_installs_the_macros_as_they_are(
         "rpmspec -q --qf '%{SUMMARY}' /input/m.spec"
     )
     said = run({"m.spec": text}, script)
-    assert said == f"{content}\nMacros for building the module {name}:{stream}".rstrip()
+    assert said == f"{content}\nMacros for building the module {name}:{stream}".rstrip(" ")
