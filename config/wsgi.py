@@ -9,7 +9,6 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 import config.celery  # noqa: F401  (tasks are sent through it)
-from builds.api.serving.utf8 import UTF8Request
 from config.preloading import preload
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -17,7 +16,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 #: objects for a moment. With Python's default of 700, the collector would run in the middle of each.
 MAX_YOUNG = 5000
 django = get_wsgi_application()
-django.request_class = UTF8Request
 _over_tls = settings.MBS.BASE_URL.startswith("https://")
 
 

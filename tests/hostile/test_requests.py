@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DataError
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from builds.api import serializers
 from builds.api.json_input import read_object
+from builds.api.serving.wsgi import environ
 from builds.api.views.tokens import NewTokenSerializer
 from builds.services.auth import Identity
-from config.wsgi import django
 from mbs.errors import InvalidInput
 from tests.builds.conftest import Forge, document
 from tests.builds.rest import ROOT, Api
@@ -175,11 +176,11 @@ def test_no_value_of_a_parameter_is_a_fault_of_the_service(api: Api, path: str, 
         assert answer.status_code < 500 or answer.status_code == 501, (name, answer.content)
 
 
-@pytest.fixture
-def browser(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
-    """A client whose requests have the class of those that the web server passes to Django."""
-    monkeypatch.setattr("django.test.client.WSGIRequest", django.request_class)
-    return client
+def passed_on(content_type: str) -> str:
+    """The ``Content-Type`` of a request as the web server passes it to Django."""
+    scope = {"method": "POST", "path": "/", "query_string": b"", "http_version": "1.1", "body": BytesIO()}
+    scope["headers"] = [(b"content-type", content_type.encode())]
+    return str(environ(scope)["CONTENT_TYPE"])
 
 
 @pytest.mark.parametrize(
@@ -189,29 +190,37 @@ def browser(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
 @pytest.mark.parametrize("path", ["/login", "/admin/login/", "/submit", "/act", f"{ROOT}module-builds/"])
 @pytest.mark.django_db
 def test_no_charset_in_a_content_type_is_a_fault_of_the_service(
-    browser: Client, path: str, parameter: str
+    client: Client, path: str, parameter: str
 ) -> None:
     form = b'--b\r\nContent-Disposition: form-data; name="username"\r\n\r\n\xc3\xa9\r\n--b--\r\n'
     for method, body in (("GET", b""), ("POST", form)):
-        kind = f"multipart/form-data; boundary=b; {parameter}"
-        assert browser.generic(method, f"{path}?name=1", body, CONTENT_TYPE=kind).status_code < 500
+        kind = passed_on(f"multipart/form-data; boundary=b; {parameter}")
+        assert client.generic(method, f"{path}?name=1", body, CONTENT_TYPE=kind).status_code < 500
 
 
 @pytest.mark.django_db
-def test_too_many_parameters_beside_a_charset_are_refused_like_without_one(browser: Client) -> None:
+def test_too_many_parameters_beside_a_charset_are_refused_like_without_one(client: Client) -> None:
     for kind in ("text/plain", "text/plain; charset=utf-8"):
-        answer = browser.generic("GET", f"/?{'&'.join(['q=1'] * 1001)}", CONTENT_TYPE=kind)
+        answer = client.generic("GET", f"/?{'&'.join(['q=1'] * 1001)}", CONTENT_TYPE=passed_on(kind))
         assert answer.status_code == 400
         assert answer["X-Request-ID"]
 
 
 @pytest.mark.parametrize("charset", ["utf-7", "utf-8", "latin-1"])
 @pytest.mark.django_db
-def test_a_query_is_utf_8_whatever_the_charset_of_the_body(browser: Client, charset: str) -> None:
+def test_a_query_is_utf_8_whatever_the_charset_of_the_body(client: Client, charset: str) -> None:
     """In UTF-7, ``+AHI-`` is the letter r."""
-    kind = f"text/plain; charset={charset}"
-    page = browser.generic("GET", "/search?q=%C3%A9+AHI-z", CONTENT_TYPE=kind, HTTP_ACCEPT="text/html")
+    kind = passed_on(f"text/plain; charset={charset}")
+    page = client.generic("GET", "/search?q=%C3%A9+AHI-z", CONTENT_TYPE=kind, HTTP_ACCEPT="text/html")
     assert 'value="é AHI-z"' in page.content.decode()
+
+
+@pytest.mark.parametrize("boundary", ["b", '"a b"', '"b;charset=hex"', r'"\\"', "b; boundary=c"])
+def test_a_form_keeps_its_boundary(boundary: str) -> None:
+    kind = f"multipart/form-data; charset=utf-7; boundary={boundary}"
+    request = RequestFactory().generic("POST", "/", CONTENT_TYPE=passed_on(kind))
+    expected = RequestFactory().generic("POST", "/", CONTENT_TYPE=kind)
+    assert request.content_params == {"boundary": expected.content_params["boundary"]}
 
 
 def test_a_body_of_ten_megabytes_is_answered(api: Api, forge: Forge, sent: list[int]) -> None:

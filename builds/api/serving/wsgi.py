@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from email.utils import quote
 from functools import partial
 from typing import Any
+
+from django.utils.http import parse_header_parameters
 
 from builds.api.authentication import SAFE
 from builds.api.serving import files, waiting
@@ -161,4 +164,20 @@ def environ(scope: Scope) -> Environ:
         key = text if text in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{text}"
         joined = (found[key], value.decode("latin-1")) if key in found else (value.decode("latin-1"),)
         found[key] = ("; " if key == "HTTP_COOKIE" else ",").join(joined)
+    if kind := found.get("CONTENT_TYPE"):
+        found["CONTENT_TYPE"] = _without_charset(kind)
     return found
+
+
+def _without_charset(content_type: str) -> str:
+    """Return a ``Content-Type`` with no parameter but the boundary; empty if it cannot be parsed.
+
+    Django would decode query strings and forms with Python's codec of the charset. Some codecs fail before
+    Django handles errors (hex), and others hide a parameter from ``builds.api.serving.waiting`` (UTF-7).
+    """
+    try:
+        kind, parameters = parse_header_parameters(content_type)
+    except ValueError:  # a parameter in an unknown charset (RFC 2231)
+        return ""
+    boundary = parameters.get("boundary")
+    return f'{kind}; boundary="{quote(boundary)}"' if boundary else kind
