@@ -8,6 +8,7 @@ not used here. ``builds.consumers.koji_events`` validates the fields that are us
 
 from __future__ import annotations
 
+import codecs
 import json
 
 import pika
@@ -27,10 +28,13 @@ def decode(routing_key: str, properties: pika.BasicProperties, body: bytes) -> M
     """Return a message without a schema.
 
     Raises:
-        ValidationError: The body is not a JSON object; fedora-messaging drops the message.
+        ValidationError: The body is not a JSON object in UTF-8; fedora-messaging drops the message.
     """
     try:
-        content = json.loads(body.decode(properties.content_encoding or "utf-8"))
+        # Other codecs of Python may take hours for a few megabytes (punycode).
+        if codecs.lookup(properties.content_encoding or "utf-8").name != "utf-8":
+            raise ValueError(f"encoded as {properties.content_encoding!r}, not as UTF-8")
+        content = json.loads(body.decode())
         if not isinstance(content, dict):
             raise ValueError(f"a {type(content).__name__}, not an object")
     except (ValueError, LookupError, RecursionError) as error:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pika
 import pytest
+from fedora_messaging.exceptions import ValidationError
 
-from builds.consumers import handlers
+from builds.consumers import decoding, handlers
 from builds.consumers.koji_events import BuildChanged, BuildTagged
 from builds.models import ComponentBuild, ModuleBuild, Phase
 from builds.services import confirmation, tagging
@@ -73,6 +75,14 @@ def end(rig: KojiRig, task_id: int, state: str = "COMPLETE") -> str:
         made = rig.double.books.new_build(nvr, "BUILDING", task_id=task_id)
         rig.double.books.set_state(made, state)
     return nvr
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "idna", "utf-7", "hex", "\0", "x" * 1000])
+def test_no_other_encoding_than_utf_8_is_decoded(encoding: str) -> None:
+    """Megabytes of punycode would take hours, in the thread that all messages need."""
+    properties = pika.BasicProperties(content_encoding=encoding)
+    with pytest.raises(ValidationError):
+        decoding.decode("x", properties, b"{}")
 
 
 @pytest.mark.parametrize("state", [TaskState.COMPLETE, TaskState.FAILED, TaskState.CANCELED])
