@@ -8,8 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import BadRequest, ValidationError
 from django.db.models import Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -28,6 +30,12 @@ _REASON_LENGTH = 100
 MAX_CONFIRMED = 200
 
 
+#: Max characters of a search: Django makes a condition of each word.
+MAX_SEARCH = 1000
+#: Lookups of columns that filters and links use. Some values of others raise errors, such as 0 for ``year``.
+_LOOKUPS = frozenset({"exact", "isnull", "isempty", "gte", "lt"})
+
+
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's class takes none
     """Rows whose changes in the admin are added to the audit list."""
 
@@ -35,18 +43,25 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # Django's clas
         """Show the list.
 
         Raises:
-            BadRequest: A parameter contains a character that PostgreSQL does not store, or a chosen row has a
-                key that no row can have.
+            BadRequest: A parameter contains a character that PostgreSQL does not store, the search is too
+                long, or a chosen row has a key that no row can have.
         """
         for name, values in (*request.GET.lists(), *request.POST.lists()):
             if any("\0" in text for text in (name, *values)):
                 raise BadRequest(f"The parameter {name[:100]!r} contains the character NUL.")
+        if len(request.GET.get(SEARCH_VAR, "")) > MAX_SEARCH:
+            raise BadRequest(f"The search has more than {MAX_SEARCH} characters.")
         for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
             try:
                 self.opts.pk.run_validators(self.opts.pk.to_python(text))
             except ValidationError:
                 raise BadRequest(f"No row can have the key {text[:100]!r}.") from None
         return super().changelist_view(request, extra_context)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Return whether the list may be limited by a lookup."""
+        _, separator, last = lookup.rpartition(LOOKUP_SEP)
+        return (not separator or last in _LOOKUPS) and super().lookup_allowed(lookup, value, request)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """Record that a row was added."""
