@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -16,7 +15,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from builds import encoding, representations
-from builds.api import pagination, parameters
+from builds.api import links, pagination, parameters
 from builds.api.authentication import SAFE
 from builds.api.errors import LengthRequired, body_too_large
 from builds.api.filters import BuildFilterSet, FilterBackend, OrderBackend
@@ -314,8 +313,9 @@ def _check_origin(request: Request) -> None:
     Without this check, any web page could submit builds through a browser on the same machine.
     """
     origin = request.META.get("HTTP_ORIGIN")
-    own = {request.get_host(), urlsplit(settings.MBS.BASE_URL).netloc}
-    if origin is not None and origin.partition("://")[2] not in own:
+    # The scheme counts: whoever controls the network can send pages of the same host over plain http.
+    own = {links.site(request), *settings.CSRF_TRUSTED_ORIGINS}
+    if origin is not None and origin not in own:
         raise Forbidden("Pages of other sites must not send changes to this service.", code="foreign_origin")
 
 

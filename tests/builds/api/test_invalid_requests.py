@@ -89,6 +89,16 @@ def test_a_page_of_another_site_is_refused_however_it_calls_itself(api: Api, ori
     assert own.status_code == 200
 
 
+def test_a_page_of_the_same_host_over_plain_http_is_of_another_site(api: Api) -> None:
+    build = module_build(owner="anonymous")
+    path = f"{ROOT}module-builds/{build.pk}"
+    answer = api.client.patch(path, b"{}", secure=True, HTTP_ORIGIN="http://other.testserver")
+    assert answer.json()["code"] == "foreign_origin"
+    headers = {"HTTP_ORIGIN": "http://127.0.0.1", "HTTP_HOST": "127.0.0.1"}
+    answer = api.client.patch(path, b"{}", secure=True, **headers)
+    assert answer.json()["code"] == "foreign_origin"
+
+
 @pytest.mark.parametrize("path", ["/", "/builds/1", ROOT + "module-builds/", "/nothing", "/health/live"])
 def test_a_host_that_is_not_ours_is_named(client: Client, path: str) -> None:
     answer = client.get(path, headers={"Host": "evil.example.com", "Accept": "application/json"})
