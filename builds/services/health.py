@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from datetime import timedelta
 
 from celery import current_app
@@ -60,7 +62,8 @@ def readiness() -> dict[str, str]:
     """Check everything that builds need, and return "ok" or the fault by name. Only ``REQUIRED`` ones count.
 
     Each check runs in its own thread. If a database or broker hangs, its thread hangs too, but the caller
-    gets "does not answer" after ``TIMEOUT`` seconds.
+    gets "does not answer" ``TIMEOUT`` seconds after the check was started. So further callers do not wait for
+    a thread that hangs already, and many requests do not delay each other.
     """
     checks = {
         "database": _database,
@@ -70,10 +73,13 @@ def readiness() -> dict[str, str]:
         "build_system": _build_system,
     }
     for name, check in checks.items():
-        if name not in _pending or _pending[name].done():
-            _pending[name] = _threads.submit(_in_thread, check)
-    wait(list(_pending.values()), timeout=TIMEOUT)
-    return {name: _pending[name].result() if _pending[name].done() else "does not answer" for name in checks}
+        if name not in _pending or _pending[name].future.done():
+            _pending[name] = _Check(_threads.submit(_in_thread, check), time.monotonic() + TIMEOUT)
+    running = [_pending[name] for name in checks]
+    for each in running:
+        wait([each.future], timeout=max(0.0, each.deadline - time.monotonic()))
+    results = (each.future.result() if each.future.done() else "does not answer" for each in running)
+    return dict(zip(checks, results, strict=True))
 
 
 def _in_thread(check: Callable[[], str]) -> str:
@@ -84,10 +90,18 @@ def _in_thread(check: Callable[[], str]) -> str:
         connections.close_all()
 
 
+@dataclass(frozen=True)
+class _Check:
+    """A running or ended check, and the time after which nobody waits for it."""
+
+    future: Future[str]
+    deadline: float
+
+
 #: One thread for each check.
 _threads = ThreadPoolExecutor(5, thread_name_prefix="health")
 #: Running or latest check, by name.
-_pending: dict[str, Future[str]] = {}
+_pending: dict[str, _Check] = {}
 
 
 def _database() -> str:

@@ -27,7 +27,7 @@ def _own_checks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Neither Celery's connections to a broker that another test has replaced, nor a check that it began."""
     monkeypatch.setattr(current_app._get_current_object(), "_pool", None)
     yield
-    wait(health._pending.values(), timeout=60)
+    wait([check.future for check in health._pending.values()], timeout=60)
 
 
 @pytest.fixture
@@ -88,6 +88,20 @@ def test_a_build_system_that_is_away_is_named_and_takes_no_server_out_of_service
 def test_a_broker_that_is_away_is_named(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(current_app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
     assert client.get("/health/ready").json()["checks"]["broker"] == "away"
+
+
+def test_a_check_that_hangs_already_delays_no_further_answer(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = threading.Event()
+    monkeypatch.setattr("builds.services.health._broker", lambda: gone.wait(60) and "ok")
+    started = time.monotonic()
+    answers = [client.get("/health/ready") for _ in range(50)]
+    passed = time.monotonic() - started
+    gone.set()
+    assert {answer.json()["checks"]["broker"] for answer in answers} == {"does not answer"}
+    # Waiting each time takes 40 seconds.
+    assert passed < 30
 
 
 def test_a_hanging_check_does_not_delay_the_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
