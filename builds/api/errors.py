@@ -43,6 +43,12 @@ class LengthRequired(errors.MBSError):
     code = "length_required"
 
 
+class RequestTimeout(errors.MBSError):
+    """408: The body of the request does not arrive in time."""
+
+    code = "request_timeout"
+
+
 class MethodNotAllowed(errors.MBSError):
     """405: The resource does not have this method."""
 
@@ -55,6 +61,7 @@ STATUSES: Mapping[type[errors.MBSError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     MethodNotAllowed: 405,
+    RequestTimeout: 408,
     errors.Conflict: 409,
     IllegalTransition: 409,
     LengthRequired: 411,

@@ -26,6 +26,8 @@ from mbs.errors import Forbidden, NotFound
 READING = ("GET", "HEAD")
 #: Seconds after which a refused client may try again, unless the error says otherwise.
 RETRY_AFTER = 10
+#: Statuses of refusals that end by themselves.
+_LATER = (429, 503)
 _SLASHES = re.compile("/{2,}")
 
 
@@ -123,7 +125,8 @@ class RefusalMiddleware:
         if refusal is None:
             return None
         response = failure(refusal)(request)
-        response.headers.setdefault("Retry-After", str(RETRY_AFTER))
+        if response.status_code in _LATER:
+            response.headers.setdefault("Retry-After", str(RETRY_AFTER))
         return response
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -50,6 +51,28 @@ def test_a_client_that_stops_in_the_middle_loses_its_connection(web: Web, data: 
 def test_a_body_that_does_not_come_is_answered(web: Web) -> None:
     head = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n".encode()
     assert web.answer(head).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_refused_body_is_answered_with_an_id_and_counted(web: Web) -> None:
+    head = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-ID: mine\r\nConnection: close\r\n"
+    answer = web.answer(f"{head}Content-Length: 99999999\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"x-request-id: mine\r\n" in answer
+    assert b"content-security-policy: " in answer
+    metrics = web.answer(web.get("/module-build-service/2/monitor/metrics", "Connection: close"))
+    assert re.search(rb'mbs_http_requests_total{[^}]*status="413"} [1-9]', metrics)
+
+
+@pytest.mark.parametrize("length", ["2 ", "2\t", "0" * 30 + "2"])
+def test_a_length_with_blanks_or_zeros_is_that_of_the_body(web: Web, length: str) -> None:
+    head = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {length}\r\n"
+    assert web.answer(f"{head}\r\n[]".encode()).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("length", [10**18, 10**19])
+def test_a_body_of_an_exabyte_is_refused_at_once(web: Web, length: int) -> None:
+    head = f"POST {SUBMIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n"
+    assert web.answer(head.encode()).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_head_that_comes_byte_by_byte_does_not_last_longer(web: Web) -> None:

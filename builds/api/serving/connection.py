@@ -38,6 +38,15 @@ _HEADERS_TOO_LARGE = (
 Headers = Iterable[tuple[bytes, bytes]]
 
 
+def content_length(headers: Headers) -> int:
+    """Return the length that a request announces for its body; 0 if it announces none.
+
+    httptools has checked the value. It keeps white space after it (RFC 9110, 5.5) and leading zeros.
+    """
+    digits = dict(headers).get(b"content-length", b"").strip().lstrip(b"0")[:20]
+    return int(digits) if digits.isdigit() else 0
+
+
 class _State(Enum):
     HEAD = auto()
     #: The protocol has the headers, and the application has not started.
@@ -151,10 +160,8 @@ class Connection(asyncio.BufferedProtocol):
         if self.lost:
             return
         self._stop_waiting()
-        fields = dict(headers)
-        length = fields.get(b"content-length", b"0")
-        self._expected = int(length) if length.isdigit() and len(length) < 19 else 0
-        if b"transfer-encoding" in fields:
+        self._expected = content_length(headers)
+        if b"transfer-encoding" in dict(headers):
             self._expected, self._without_content = None, 0
         self._state = _State.ANSWER if self._expected == 0 else _State.BODY
         self._pass_on()

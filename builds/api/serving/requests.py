@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from io import SEEK_END, BytesIO
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 from builds.api import errors
 from builds.api.serving import files
+from builds.api.serving.connection import content_length
 from builds.api.serving.types import Application, Receive, Scope, Send
-from builds.encoding import encode
 from mbs.errors import MBSError, Unavailable
 
 _PRINTABLE = bytes(range(0x21, 0x7F)).decode()
@@ -22,19 +21,18 @@ class _RequestRefused(Exception):
 
     Attributes:
         error: The error that the client gets; None if it has disconnected.
-        status: The HTTP status of the answer.
     """
 
-    def __init__(self, error: MBSError | None, status: int = 0) -> None:
-        super().__init__(status)
+    def __init__(self, error: MBSError | None) -> None:
+        super().__init__(error)
         self.error = error
-        self.status = status
 
 
 class CompleteRequests:
     """Give an application complete requests, with the body as a file in the scope under ``body``.
 
-    A body of more than ``limit`` bytes is answered with 413, and one that does not arrive in time with 408.
+    If a body is refused, because it has more than ``limit`` bytes, does not arrive in time or does not find
+    space, the application gets the request without the body, and the error in the scope under ``refusal``.
     Headers with an underscore are removed, since WSGI cannot distinguish them from those with a hyphen (RFC
     3875, 4.1.18).
 
@@ -57,7 +55,8 @@ class CompleteRequests:
             await self.application(_whole(scope, body), receive, send)
         except _RequestRefused as refusal:
             if refusal.error:
-                await _refuse(send, refusal.error, refusal.status)
+                refused = {**_whole(scope, _Body()), "refusal": refusal.error}
+                await self.application(refused, receive, send)
         finally:
             await body.close()
 
@@ -66,11 +65,11 @@ class CompleteRequests:
             async with asyncio.timeout(self.timeout):
                 await self._parts(scope, body, receive)
         except TimeoutError:
-            raise _RequestRefused(_too_slow(), 408) from None
+            raise _RequestRefused(_too_slow()) from None
 
     async def _parts(self, scope: Scope, body: _Body, receive: Receive) -> None:
-        if _announced(scope["headers"]) > self.limit:
-            raise _RequestRefused(errors.body_too_large(), 413)
+        if content_length(scope["headers"]) > self.limit:
+            raise _RequestRefused(errors.body_too_large())
         more = True
         while more:
             message = await receive()
@@ -78,9 +77,9 @@ class CompleteRequests:
                 raise _RequestRefused(None)
             part = message.get("body", b"")
             if body.size + len(part) > self.limit:
-                raise _RequestRefused(errors.body_too_large(), 413)
+                raise _RequestRefused(errors.body_too_large())
             if part and not await body.add(part):
-                raise _RequestRefused(_busy(), 503)
+                raise _RequestRefused(_busy())
             more = message.get("more_body", False)
             # Free the memory of this part while waiting for the next one.
             del message, part
@@ -128,15 +127,9 @@ def _whole(scope: Scope, body: _Body) -> Scope:
     return {**scope, "headers": headers, "query_string": query, "body": body.file}
 
 
-def _announced(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    text = dict(headers).get(b"content-length", b"0")
-    return int(text) if text.isdigit() and len(text) < 19 else 0
-
-
 def _too_slow() -> MBSError:
-    return MBSError(
+    return errors.RequestTimeout(
         "The body of the request did not arrive in time.",
-        code="request_timeout",
         hint="Send the request again, over a faster connection.",
     )
 
@@ -145,12 +138,3 @@ def _busy() -> MBSError:
     return Unavailable(
         "The service is receiving too many large requests.", code="busy", hint="Try again in a minute."
     )
-
-
-async def _refuse(send: Send, error: MBSError, status: int) -> None:
-    body = encode(errors.body(error, status))
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status == 503:
-        headers.append((b"retry-after", b"10"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

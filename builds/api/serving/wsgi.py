@@ -87,13 +87,16 @@ class ThreadedWSGI:
         context = copy_context()
         request = environ(scope)
         waits = waiting.may_wait(scope)
-        if waits and (refusal := waiting.refusal(scope)):
+        refusal = scope.get("refusal") or (waiting.refusal(scope) if waits else None)
+        if refusal:
             request[waiting.REFUSAL], waits = refusal, False
         work = partial(context.run, self._answer, request)
         if waits:
             answer = await waiting.answer(scope, work)
         else:
-            answer = await loop.run_in_executor(self._threads(scope), work)
+            # Refusing is quick, also while submissions occupy all threads for changes.
+            threads = self.reading if refusal else self._threads(scope)
+            answer = await loop.run_in_executor(threads, work)
         body, answer.body = answer.body, b""
         try:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
