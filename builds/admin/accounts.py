@@ -24,21 +24,21 @@ class AuditedGroupAdmin(AuditedAdmin, GroupAdmin):
 
 
 @admin.register(AccessAttempt)
-class FailedLoginAdmin(AuditedAdmin, AccessAttemptAdmin):
+class FailedLoginAdmin(AuditedAdmin, AccessAttemptAdmin):  # type: ignore[misc]  # axes has no types
     """Failed logins, which are counted."""
 
     date_hierarchy = None
 
 
 @admin.register(AccessLog)
-class LoginAdmin(AuditedAdmin, AccessLogAdmin):
+class LoginAdmin(AuditedAdmin, AccessLogAdmin):  # type: ignore[misc]  # axes has no types
     """Logins."""
 
     date_hierarchy = None
 
 
 @admin.register(AccessFailureLog)
-class LoginFailureAdmin(AuditedAdmin, AccessFailureLogAdmin):
+class LoginFailureAdmin(AuditedAdmin, AccessFailureLogAdmin):  # type: ignore[misc]  # axes has no types
     """Failed logins, which axes logs on request."""
 
     date_hierarchy = None
