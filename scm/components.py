@@ -11,6 +11,7 @@ from posixpath import dirname
 from typing import TypeVar
 
 from mbs.errors import InvalidInput, Problem, Unprocessable
+from mbs.text import printable
 from scm.errors import ScmError
 from scm.git import Repository, Snapshot
 from scm.options import ScmOptions
@@ -293,6 +294,13 @@ def find_spec(snapshot: Snapshot) -> str:
     found = [path for path in specs if not dirname(path)] or [
         path for path in specs if dirname(path) == "SPECS"
     ]
+    unprintable = next((path for path in found if not path.isprintable()), "")
+    if unprintable:
+        raise ScmError(
+            f"The name of the spec file {printable(unprintable)[:100]} has unprintable characters.",
+            code="spec_invalid",
+            hint="Rename it.",
+        )
     if len(found) == 1:
         return found[0]
     where = f"{snapshot.repository.url} at commit {snapshot.commit}"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from buildsys.local.bounded import Bounds, ChildFailed, run
-from buildsys.local.rootfs import SHOWN
+from buildsys.local.rootfs import PATH, SHOWN, shows
 from buildsys.local.rpmfile import Dependency
 
 #: Fedora's names of packages in every build environment -> Debian's names.
@@ -43,7 +43,8 @@ _DATABASE_FILES = ("rpmdb.sqlite", "Packages.db", "Packages")
 _DPKG = "/var/lib/dpkg/status"
 
 #: Folders of files that may be named in requirements: those that builds see. Thus the answer does not reveal
-#: whether other files of the host exist.
+#: whether other files of the host exist. Links in them may lead to other folders, such as Debian's
+#: /usr/lib/ssl/private.
 _SHOWN = tuple(f"/{name}/" for name in SHOWN)
 _MAX_NAME = 1024
 
@@ -103,7 +104,7 @@ def provides(names: Iterable[str]) -> Provides:
 
 
 def _is_shown(path: str) -> bool:
-    return path.startswith(_SHOWN) and os.path.normpath(path) == path and os.path.exists(path)
+    return path.startswith(_SHOWN) and os.path.normpath(path) == path and shows(path)
 
 
 def _from_rpm(names: Iterable[str]) -> Provides:
@@ -165,7 +166,8 @@ def _library_provides(asked: Mapping[str, tuple[str, bool]]) -> Provides:
     files: dict[tuple[str, bool], str] = {}
     for soname, kind, file in re.findall(r"^\s+(\S+) \((.*)\) => (.+)$", listing, re.M):
         files.setdefault((soname, "64" in kind), file)
-    wanted = dict.fromkeys(files[library] for library in asked.values() if library in files)
+    known = (files[library] for library in asked.values() if library in files)
+    wanted = dict.fromkeys(file for file in known if shows(file))
     lines = _output(str(ELFDEPS), "--provides", stdin="".join(f"{file}\n" for file in wanted)).split()
     by_soname: dict[tuple[str, bool], list[Dependency]] = {}
     for line in lines:
@@ -184,7 +186,7 @@ def _packages(names: Iterable[str]) -> Provides:
         version = next((versions[each] for each in _candidates(plain) if each in versions), "")
         if version:
             found[name] = (Dependency(name, "=", version),)
-        elif "/" not in name and shutil.which(name):
+        elif "/" not in name and shutil.which(name, path=PATH):
             found[name] = (Dependency(name),)
     return found
 

@@ -226,6 +226,8 @@ def _launch(spec: dict[str, Any], channel: _Channel) -> NoReturn:
         os._exit(0)
     kernel.leave_session_keyring()
     kernel.set_host_name("localhost")
+    # The pipe to the service: programs open /dev/stdout and /dev/stderr by name.
+    os.fchmod(1, 0o622)
     work = os.open(spec["work"], trees.FOLDER)
     if spec["mode"] != "bare":
         trees.give(work, *spec["inside"])

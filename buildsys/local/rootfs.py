@@ -31,6 +31,8 @@ ETC = (
     "skel", "ssl/certs", "ssl/openssl.cnf", "system-release", "system-release-cpe", "terminfo", "texmf",
     "timezone", "vulkan", "xattr.conf", "xdg", "xml",
 )  # fmt: skip
+#: The folders of commands.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: Debian's Java and Python have a folder for each version.
 ETC_BEGINNINGS = ("java-", "python3.")
 #: Entries of /proc about keys and the kernel's memory.
@@ -40,6 +42,16 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
 _PRIVATE = kernel.MS_REC | kernel.MS_PRIVATE
 _MAX_BYTES = 8 << 20
+
+
+def shows(path: str) -> bool:
+    """Return whether builds see an existing file of the host, below the last link if the path has links."""
+    try:
+        found = os.path.realpath(path, strict=True)
+    except (OSError, ValueError):
+        return False
+    seen = [*(f"/{name}" for name in SHOWN), *(f"/etc/{name}" for name in _named_of_etc())]
+    return any(found == each or found.startswith(f"{each}/") for each in seen)
 
 
 def accounts(user: int, group: int) -> dict[str, str]:

@@ -36,6 +36,7 @@ _NAME, _VERSION, _RELEASE, _EPOCH, _LICENSE, _ARCH, _SOURCERPM = 1000, 1001, 100
 _MODULARITYLABEL = 5096
 _PROVIDES, _REQUIRES, _CONFLICTS = (1047, 1112, 1113), (1049, 1048, 1050), (1054, 1053, 1055)
 _EXCLUDEARCH, _EXCLUSIVEARCH = 1059, 1061
+_SOURCEPACKAGE = 1106
 _DIRINDEXES, _BASENAMES, _DIRNAMES = 1116, 1117, 1118
 # RPM_*_TYPE
 _INT16, _INT32, _STRING, _STRING_ARRAY, _I18N = 3, 4, 6, 8, 9
@@ -84,6 +85,9 @@ class Header:
             raise Refused(f"its header is damaged, or larger than {_MAX_STORE >> 20} MiB")
         index = _read(file, 16 * count)
         self._entries = {tag: rest for tag, *rest in struct.iter_unpack(">IIII", index)}
+        # rpm and dnf might read the other value.
+        if len(self._entries) != count:
+            raise Refused("its header contains a tag twice")
         self._store = _read(file, size)
         self.size = size
 
@@ -114,11 +118,21 @@ class Header:
         except struct.error:
             raise Refused("it has numbers outside its header") from None
 
+    def __contains__(self, tag: int) -> bool:
+        return tag in self._entries
+
     def text(self, tag: int, longest: int, what: str) -> str:
-        """Return the text of a tag, which must be printable."""
-        found = next(self.strings(tag, _MAX_ENTRIES, what), "")
-        if len(found) > longest or not found.isprintable():
-            raise Refused(f"its {what} is longer than {longest} characters, or not printable")
+        """Return the text of a tag, which must be printable; an empty text if the tag is missing.
+
+        Programs disagree about values of other types and about empty values, which rpmbuild never writes.
+        """
+        if tag not in self:
+            return ""
+        if self._entries[tag][0] != _STRING:
+            raise Refused(f"its {what} is not a single text")
+        found = next(self.strings(tag, 1, what))
+        if not found or len(found) > longest or not found.isprintable():
+            raise Refused(f"its {what} is longer than {longest} characters, not printable, or empty")
         return found
 
     def arches(self, tag: int) -> list[str]:
@@ -197,6 +211,8 @@ def _facts(header: Header, budget: Budget) -> dict[str, Any]:
             (_ARCH, "architecture"),
         )
     )
+    if sourcerpm and _SOURCEPACKAGE in header:
+        raise Refused("it is both a source and a binary package")
     arch = arch if sourcerpm else "src"
     for text in (name, version, release, arch):
         _safe(text)

@@ -205,7 +205,7 @@ class Sandbox:
                 raise BuildSystemError(
                     f"Builds see {shown}, so the service's data must not be below it.",
                     code="data_visible",
-                    hint="Set DATA_DIR to another folder, or remove {shown} from LOCAL_BUILD_SHOWS.",
+                    hint=f"Set DATA_DIR to another folder, or remove {shown} from LOCAL_BUILD_SHOWS.",
                 )
 
     def _spec(
@@ -215,7 +215,7 @@ class Sandbox:
         return {
             "argv": list(argv),
             "env": {
-                "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "PATH": rootfs.PATH,
                 "HOME": "/builddir",
                 "TMPDIR": "/builddir/tmp",
                 "LANG": "C.UTF-8",

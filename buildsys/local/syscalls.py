@@ -22,6 +22,15 @@ _X32 = 0x40000000
 _OTHER_NAMESPACES = 0x20000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x20000000 | 0x40000000 | 0x80
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _NETLINK_ROUTE = 0
+#: Protocols of internet sockets. For others (SCTP, DCCP, L2TP), the kernel would load a module.
+_PROTOCOLS = (
+    0,
+    socket.IPPROTO_ICMP,
+    socket.IPPROTO_TCP,
+    socket.IPPROTO_UDP,
+    socket.IPPROTO_ICMPV6,
+    socket.IPPROTO_RAW,
+)
 
 #: System call -> its numbers on x86_64 and aarch64 (asm/unistd.h).
 _NUMBERS = {
@@ -50,6 +59,7 @@ _NUMBERS = {
     "request_key": (249, 218),
     "setns": (308, 268),
     "socket": (41, 198),
+    "socketpair": (53, 199),
     "syslog": (103, 116),
     "umount2": (166, 39),
     "unshare": (272, 97),
@@ -99,6 +109,8 @@ def program(machine: str = "") -> bytes:
     lines += _when(_IF_EQUAL, number["clone"], _refuse_bits(CLONE_NEWUSER))
     lines += _when(_IF_EQUAL, number["unshare"], _refuse_bits(CLONE_NEWUSER | _OTHER_NAMESPACES))
     lines += _when(_IF_EQUAL, number["socket"], _sockets())
+    # It makes sockets of the family, and loads its kernel module, before it finds that they have no pairs.
+    lines += _when(_IF_EQUAL, number["socketpair"], _families(socket.AF_UNIX))
     lines += _when(_IF_EQUAL, number["ioctl"], _terminals())
     return b"".join([*lines, _allow()])
 
@@ -138,11 +150,22 @@ def _refuse_bits(bits: int) -> list[bytes]:
 
 def _sockets() -> list[bytes]:
     """Allow sockets within the build's own network namespace and between its processes."""
+    internet = [_argument(2)]
+    for protocol in _PROTOCOLS:
+        internet += _when(_IF_EQUAL, protocol, [_allow()])
+    internet += [_refuse(errno.EPROTONOSUPPORT)]
+    route = [_argument(2), *_when(_IF_EQUAL, _NETLINK_ROUTE, [_allow()]), _refuse(errno.EAFNOSUPPORT)]
     lines = [_argument(0)]
-    for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):
-        lines += _when(_IF_EQUAL, family, [_allow()])
-    route = [_argument(2), *_when(_IF_EQUAL, _NETLINK_ROUTE, [_allow()])]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        lines += _when(_IF_EQUAL, family, internet)
     lines += _when(_IF_EQUAL, socket.AF_NETLINK, route)
+    return [*lines, *_families(socket.AF_UNIX)]
+
+
+def _families(*families: int) -> list[bytes]:
+    lines = [_argument(0)]
+    for family in families:
+        lines += _when(_IF_EQUAL, family, [_allow()])
     return [*lines, _refuse(errno.EAFNOSUPPORT)]
 
 

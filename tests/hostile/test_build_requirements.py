@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from buildsys.base import BuildSystemError, TaskState
-from buildsys.local import host
+from buildsys.local import host, rootfs
 from buildsys.local.hostpackage import make_host_repository
 from buildsys.local.requirements import missing
 from buildsys.local.rpmfile import Dependency
@@ -69,6 +70,29 @@ def test_ten_thousand_requirements_are_judged(started: list[list[str]]) -> None:
 def test_files_that_builds_do_not_see_are_never_provided(path: str) -> None:
     assert Path(path).exists()
     assert host.provides([path]) == {path: ()}
+
+
+def test_links_do_not_show_whether_other_files_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Debian's /usr/lib/ssl/private is a link to a folder that builds do not see."""
+    (tmp_path / "usr").mkdir()
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "key").touch()
+    (tmp_path / "usr" / "tool").touch()
+    (tmp_path / "usr" / "private").symlink_to("../private")
+    (tmp_path / "usr" / "link").symlink_to("tool")
+    shown = str(tmp_path / "usr").lstrip("/")
+    monkeypatch.setattr(rootfs, "SHOWN", (shown,))
+    monkeypatch.setattr(host, "_SHOWN", (f"/{shown}/",))
+    asked = [f"/{shown}/{name}" for name in ("tool", "link", "private/key", "private/nothing")]
+    assert [bool(found) for found in host.provides(asked).values()] == [True, True, False, False]
+
+
+def test_commands_that_builds_do_not_see_are_never_provided(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "mbs-hostile-command").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert host.provides(["mbs-hostile-command"]) == {"mbs-hostile-command": ()}
 
 
 def test_a_path_is_no_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

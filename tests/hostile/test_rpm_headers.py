@@ -91,6 +91,31 @@ def test_a_header_that_is_too_much_is_refused(
     assert used() - before < 64 * MIB
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({rpms.NAME: ["one", "victim"]}, "name is not a single text"),
+        ({rpms.LABEL: ["mod:1:1:c"]}, "modularity label is not a single text"),
+        ({rpms.SOURCERPM: ""}, "source RPM is longer"),
+        ({rpms.SOURCEPACKAGE: [1]}, "both a source and a binary package"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_header_that_other_programs_read_otherwise_is_refused(
+    tmp_path: Path, values: dict[int, rpms.Value], said: str
+) -> None:
+    with pytest.raises(BadPackage, match=said):
+        read_package(write(tmp_path, rpm(values)))
+
+
+@pytest.mark.parametrize("tag", [rpms.NAME, rpms.RELEASE, rpms.SOURCERPM, rpms.LABEL, rpms.PROVIDE_NAMES])
+def test_a_tag_that_occurs_twice_is_refused(tmp_path: Path, tag: int) -> None:
+    """rpm and dnf would take the other value, and with it another name, dist tag or label."""
+    content = rpm({9999: "x", tag: "victim"}).replace((9999).to_bytes(4, "big"), tag.to_bytes(4, "big"))
+    with pytest.raises(BadPackage, match="a tag twice"):
+        read_package(write(tmp_path, content))
+
+
 def test_a_header_of_many_mebibytes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadPackage, match="larger than 32 MiB"):
         read_package(write(tmp_path, rpm({9999: bytes(40 * MIB)})))
@@ -125,10 +150,10 @@ def test_mutants_are_read_or_refused(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_package_that_createrepo_cannot_read_fails_its_component(bench: Bench) -> None:
-    # The license is of a type that rpm does not know: librpm refuses the header, our reader passes over it.
-    content = rpm()
-    license_type = rpms.LICENSE.to_bytes(4) + rpms.STRING.to_bytes(4)
-    broken = content.replace(license_type, rpms.LICENSE.to_bytes(4) + (77).to_bytes(4), 1)
+    # The summary is of a type that rpm does not know: librpm refuses the header, our reader passes over it.
+    content = rpm({1004: "s"})
+    summary_type = (1004).to_bytes(4) + rpms.STRING.to_bytes(4)
+    broken = content.replace(summary_type, (1004).to_bytes(4) + (77).to_bytes(4), 1)
     assert broken != content
     status = bench.build(
         bench.job(2, "one", spec("one", build=leaving(broken), files={}).replace("%files", ""))

@@ -147,6 +147,39 @@ print(*(tried(family, socket.SOCK_SEQPACKET) for family in (38, 40, 17, 31)))
     assert lines == ["ok ok ok", "ok", "97", "97 97 97 97"]
 
 
+def test_pairs_of_sockets_and_protocols_are_allowed_by_name_too(everyone: Service) -> None:
+    # The kernel loads modules for other families and protocols. Raw sockets of any protocol need privileges.
+    program = """
+import socket
+def pair(family):
+    try:
+        [each.close() for each in socket.socketpair(family, socket.SOCK_DGRAM)]
+        return "ok"
+    except OSError as error:
+        return str(error.errno)
+def protocol(number):
+    found = set()
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET, socket.SOCK_RAW):
+            try:
+                socket.socket(family, kind, number).close()
+                found.add(0)
+            except OSError as error:
+                found.add(error.errno)
+    return str(found)
+print(*map(pair, (1, 2, 16, 17, 30, 38, 40, 44)))
+print(*map(protocol, (33, 115, 132, 136, 262)))
+"""
+    first, second = everyone.python(program).output.splitlines()
+    assert first == "ok 97 97 97 97 97 97 97"
+    assert second == "{93} {93} {93} {93} {93}"
+
+
+def test_programs_can_open_their_output_by_name(everyone: Service) -> None:
+    outcome = everyone.run("echo one > /dev/stdout; echo two > /dev/stderr")
+    assert outcome.output.split() == ["one", "two"]
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86_64 has other ABIs beside its own")
 def test_system_calls_of_other_abis_are_refused(everyone: Service) -> None:
     source = """

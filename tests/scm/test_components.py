@@ -134,6 +134,14 @@ def test_the_spec_file_may_lie_in_the_layout_of_centos(tmp_path: Path, options: 
     assert verified.spec.name == "foo"
 
 
+@pytest.mark.parametrize("name", ["a\nb.spec", "a\x1b[2Jb.spec", "a\udcff.spec", "a\u202eb.spec"])
+def test_the_name_of_a_spec_file_is_printable(tmp_path: Path, options: ScmOptions, name: str) -> None:
+    make_repo(tmp_path / "foo", {name: package_files("foo")["foo.spec"]})
+    (problem,) = _problems([ComponentRequest("foo", url(tmp_path / "foo"))], options)
+    assert problem.code == "spec_invalid"
+    assert problem.message.isprintable()
+
+
 def test_components_come_from_allowed_places_only(tmp_path: Path, options: ScmOptions) -> None:
     make_repo(tmp_path / "rpms" / "in", package_files("in"))
     make_repo(tmp_path / "secret" / "out", package_files("out"))
