@@ -1,4 +1,4 @@
-"""Control groups that limit the memory and the number of processes of each build.
+"""Control groups that limit the memory, the number of processes and the processor time of each build.
 
 Both cgroup versions are supported. A group is made beside or below that of this process, which requires root
 or a delegated group (cgroups(7), systemd.resource-control(5)). Root may also use the top of the hierarchy.
@@ -18,6 +18,10 @@ from functools import cache
 from pathlib import Path
 
 _CONTROLLERS = ("memory", "pids")
+#: Used if there is one. Without it, a build gets as much processor time as it has processes or sessions.
+_PROCESSOR = "cpu"
+#: Share of the processors, if they are busy, in relation to 100 for the service and for others.
+_WEIGHT = 25
 _TRIES = 10
 #: Seconds to wait until the kernel allows to remove a group of dead processes.
 _PATIENCE = 5.0
@@ -59,13 +63,19 @@ class Group:
                 (folder / "pids.max").write_text(str(processes), "utf-8")
             if self.version == 2:
                 (folder / "memory.max").write_text(str(memory), "utf-8")
+                if (folder / "cpu.weight").exists():
+                    (folder / "cpu.weight").write_text(str(_WEIGHT), "utf-8")
                 # The file is missing if the kernel does not account swap.
                 with suppress(OSError):
                     (folder / "memory.swap.max").write_text("0", "utf-8")
-            elif (folder / "memory.limit_in_bytes").exists():
+                continue
+            if (folder / "memory.limit_in_bytes").exists():
                 (folder / "memory.limit_in_bytes").write_text(str(memory), "utf-8")
                 with suppress(OSError):
                     (folder / "memory.memsw.limit_in_bytes").write_text(str(memory), "utf-8")
+            if (folder / "cpu.shares").exists():
+                # 1024 by default.
+                (folder / "cpu.shares").write_text(str(1024 * _WEIGHT // 100), "utf-8")
 
     def remove(self) -> None:
         """Kill the processes in the group and remove it.
@@ -124,13 +134,14 @@ def place() -> Place | None:
         return found
     if not all(controller in mounts for controller in _CONTROLLERS):
         return None
-    folders = []
-    for controller in _CONTROLLERS:
+    folders = {}
+    for controller in (*_CONTROLLERS, *([_PROCESSOR] if _PROCESSOR in mounts else [])):
         top = mounts[controller]
         here = top / own.get(controller, "/").lstrip("/")
-        folders.append(here if here.is_dir() else top)
-    unique = tuple(dict.fromkeys(folders))
-    return Place(1, unique) if _can_make(Place(1, unique)) else None
+        folders[controller] = here if here.is_dir() else top
+    required = tuple(dict.fromkeys(folders[each] for each in _CONTROLLERS))
+    candidates = (tuple(dict.fromkeys(folders.values())), required)
+    return next((Place(1, each) for each in candidates if _can_make(Place(1, each))), None)
 
 
 def _place_of_version_2(top: Path, own: str) -> Place | None:
@@ -173,6 +184,9 @@ def _enable(folder: Path) -> bool:
         missing = set(_CONTROLLERS) - set(control.read_text("utf-8").split())
         if missing:
             control.write_text(" ".join(f"+{controller}" for controller in missing), "utf-8")
+        # It is missing where it is not delegated, or where there are real-time processes.
+        with suppress(OSError):
+            control.write_text(f"+{_PROCESSOR}", "utf-8")
     except OSError:
         return False
     return True
@@ -218,7 +232,7 @@ def _mounts() -> dict[str, Path]:
         if kind == "cgroup2":
             found.setdefault("", where)
         elif kind == "cgroup":
-            for controller in _CONTROLLERS:
+            for controller in (*_CONTROLLERS, _PROCESSOR):
                 if controller in options.split(","):
                     found.setdefault(controller, where)
     return found

@@ -37,7 +37,7 @@ from buildsys.local.results import BuildFailed
 from buildsys.local.rpmfile import Package
 from buildsys.local.runner import Run, clean
 from buildsys.local.sandbox import BoundedLog, Limits, Sandbox, Stopped, remove_tree
-from buildsys.local.sources import inputs
+from buildsys.local.sources import Allowance, inputs
 from buildsys.local.streams import StreamFolder, deliver, left_out
 from buildsys.local.views import make_view
 from buildsys.logs import LogFile, LogPart, NoSuchLog, clipped
@@ -354,7 +354,8 @@ class LocalBuildSystem:
             files = task.path / "inputs"
             files.mkdir()
             try:
-                with inputs(job, files, self._scm) as found:
+                allowance = Allowance.of(files, self._limits, deadline, stop)
+                with inputs(job, files, self._scm, allowance) as found:
                     nvr = run.build(found)
                 self._publish(folder, nvr, task)
             except (BuildFailed, Stopped, MBSError) as error:

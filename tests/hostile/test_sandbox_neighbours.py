@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,22 @@ def test_without_a_control_group_the_address_space_is_bounded() -> None:
 
 def test_when_memory_is_short_the_kernel_takes_the_build(everyone: Service) -> None:
     assert everyone.run("cat /proc/self/oom_score_adj").output.strip() == "1000"
+
+
+def _has_processor_controller(place: cgroups.Place) -> bool:
+    if place.version == 1:
+        return "cpu" in cgroups._mounts()
+    return "cpu" in (place.folders[0] / "cgroup.controllers").read_text().split()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is sure to be able to make control groups")
+def test_a_build_has_one_share_of_the_processors_however_many_sessions_it_has() -> None:
+    place = cgroups.place()
+    if place is None or not _has_processor_controller(place):
+        pytest.skip("no control group for processor time can be made here")
+    with cgroups.made(f"mbs-{uuid.uuid4().hex}", 1 << 28, 64) as group:
+        files = [folder / name for folder in group.folders for name in ("cpu.weight", "cpu.shares")]
+        assert [int(file.read_text()) for file in files if file.exists()] in ([25], [256])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is sure to be able to make control groups")
